@@ -1,0 +1,57 @@
+"""The one module that imports TensorFlow; everything else does ``from masf_core.tf1 import tf``.
+
+``tensorflow.compat.v1`` exists in 1.15 and in every 2.x release, so the same graph code runs in both lanes. Version 2
+behaviour is switched off once, here: graphs and sessions, reference variables (what the Ascend adapter is proven with).
+"""
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+import warnings
+
+# Set before the import: TensorFlow reads it once. Its C++ start-up chatter would drown the run's own lines; a user who
+# wants it sets the variable.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+@contextlib.contextmanager
+def _native_stderr_held_back():
+    """Swallow what native code prints to stderr, and print it after all if the block fails.
+
+    TensorFlow 2's libraries announce themselves before any of their log-level settings apply.
+    """
+    try:
+        sys.stderr.flush()
+        kept = os.dup(2)
+    except OSError:  # no stderr at all, as under some service managers
+        yield
+        return
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            os.dup2(kept, 2)
+            held.seek(0)
+            os.write(2, held.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+with _native_stderr_held_back(), warnings.catch_warnings():
+    # 1.15 was built against an older NumPy and says so dozens of times.
+    warnings.simplefilter("ignore", category=FutureWarning)
+    warnings.simplefilter("ignore", category=DeprecationWarning)
+    import tensorflow.compat.v1 as tf
+
+    tf.logging.set_verbosity(tf.logging.ERROR)
+    tf.disable_v2_behavior()
+
+VERSION = tf.__version__
+IS_TF2 = not VERSION.startswith("1.")
+
+__all__ = ["tf", "VERSION", "IS_TF2"]
