@@ -1,0 +1,85 @@
+"""AlexNet in the layout of ``bvlc_alexnet.npy``, as the MASF reference uses it.
+
+conv1 has SAME padding (Caffe's has none) and the normalisation comes before the pooling: both as in the reference.
+"""
+from __future__ import annotations
+
+import collections
+
+from masf_core.network import layers
+from masf_core.network.backbone import Backbone
+from masf_core.tf1 import tf
+
+# ImageNet's mean colour, subtracted in RGB order before the channels are swapped.
+MEAN_RGB = (123.68, 116.779, 103.939)
+
+
+class AlexNet(Backbone):
+    """Five convolutions, three dense layers; 56.90 M parameters with 7 classes at full width.
+
+    ``width`` scales every hidden channel count (rounded to an even number, because conv2, conv4 and conv5 have two
+    groups); 1.0 is AlexNet itself, small values make a network that a laptop trains in seconds.
+    """
+
+    new_layers = ("fc8",)
+
+    def __init__(self, num_classes, width=1.0):
+        super().__init__(num_classes)
+        if not 0.0 < width <= 4.0:
+            raise ValueError("width must be in (0, 4], got {}".format(width))
+        self.width = width
+        self.feature_width = self._channels(4096)
+
+    def _channels(self, full):
+        return max(2, int(round(full * self.width / 2.0)) * 2)
+
+    def shapes(self):
+        c1, c2, c3, c4, c5 = (self._channels(n) for n in (96, 256, 384, 384, 256))
+        hidden = self.feature_width
+        kernels = [
+            ("conv1", (11, 11, 3, c1)),
+            ("conv2", (5, 5, c1 // 2, c2)),
+            ("conv3", (3, 3, c2, c3)),
+            ("conv4", (3, 3, c3 // 2, c4)),
+            ("conv5", (3, 3, c4 // 2, c5)),
+            ("fc6", (6 * 6 * c5, hidden)),
+            ("fc7", (hidden, hidden)),
+            ("fc8", (hidden, self.num_classes)),
+        ]
+        shapes = collections.OrderedDict()
+        for layer, kernel in kernels:
+            shapes[layer + "/weights"] = kernel
+            shapes[layer + "/biases"] = kernel[-1:]
+        return shapes
+
+    def preprocess(self, images):
+        """uint8 [N, 227, 227, 3] RGB → float32, mean subtracted, still RGB: ``forward`` swaps conv1's filters instead.
+
+        Swapping the input channels of the filters is the same product and touches 35 kB, not the whole batch.
+        """
+        return tf.cast(images, tf.float32) - tf.constant(MEAN_RGB, tf.float32)
+
+    def forward(self, inputs, weights, dropout):
+        """See ``Backbone.forward``; the features are fc7 after ReLU and before its dropout, as the reference takes them."""
+
+        def pair(layer):
+            return weights[layer + "/weights"], weights[layer + "/biases"]
+
+        filters_bgr, biases = pair("conv1")
+        x = layers.convolution(inputs, tf.reverse(filters_bgr, axis=[2]), biases, stride=4)
+        x = layers.max_pool(layers.local_response_normalisation(x))
+        x = layers.convolution(x, *pair("conv2"), groups=2)
+        x = layers.max_pool(layers.local_response_normalisation(x))
+        x = layers.convolution(x, *pair("conv3"))
+        x = layers.convolution(x, *pair("conv4"), groups=2)
+        x = layers.convolution(x, *pair("conv5"), groups=2)
+        x = layers.max_pool(x)
+        x = tf.reshape(x, [x.shape.as_list()[0], -1])
+        x = tf.nn.relu(layers.dense(x, *pair("fc6")))
+        features = tf.nn.relu(layers.dense(dropout(x, 0), *pair("fc7")))
+        logits = layers.dense(dropout(features, 1), *pair("fc8"))
+        return features, logits
+
+    def describe(self):
+        return "AlexNet of width {:g}, conv1 {} … fc6 {}".format(
+            self.width, self.shapes()["conv1/weights"], self.shapes()["fc6/weights"])

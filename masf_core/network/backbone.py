@@ -1,0 +1,132 @@
+"""What the method needs to know of a network, and the table of the networks there are.
+
+To add one: write a module with a ``Backbone`` subclass and add its line to ``BACKBONES``.
+"""
+from __future__ import annotations
+
+import abc
+import collections
+from typing import Dict, Tuple
+
+import numpy as np
+
+from masf_core.errors import WeightsError
+from masf_core.randomness import generator
+
+Shapes = Dict[str, Tuple[int, ...]]
+
+
+class Backbone(abc.ABC):
+    """A feature extractor with a linear classifier on top.
+
+    Attributes:
+        image_size: side of the square input, pixels.
+        num_classes: C.
+        feature_width: F, width of the features that the local loss sees.
+        new_layers: layers that are never taken from pretrained weights (the classifier of another label set).
+    """
+
+    image_size = 227
+    feature_width = 0
+    new_layers = ()  # type: Tuple[str, ...]
+
+    def __init__(self, num_classes):
+        self.num_classes = num_classes
+
+    @abc.abstractmethod
+    def shapes(self):
+        """Ordered mapping of variable name (``layer/weights``, ``layer/biases``) to shape."""
+
+    @abc.abstractmethod
+    def preprocess(self, images):
+        """uint8 [N, S, S, 3] RGB → the float32 tensor that ``forward`` takes."""
+
+    @abc.abstractmethod
+    def forward(self, inputs, weights, dropout):
+        """Features float32 [N, F] and logits float32 [N, C].
+
+        Args:
+            inputs: what ``preprocess`` returned.
+            weights: mapping as ``shapes`` names it, of tensors or variables.
+            dropout: a ``layers.Dropout``.
+        """
+
+    def initial_values(self, seed):
+        """Fresh float32 arrays for every variable: Glorot-uniform weights, zero biases (reference: its fc8).
+
+        Each variable draws from its own generator, so that a network of another width or class count does not shift
+        the others' values.
+        """
+        values = collections.OrderedDict()
+        for name, shape in self.shapes().items():
+            values[name] = glorot_uniform(shape, generator(seed, "initial", name))
+        return values
+
+    def from_pretrained(self, layers, source):
+        """Initial values for the variables that a weights file covers.
+
+        Args:
+            layers: mapping layer name → [weights, biases], as ``pretrained.read_pretrained`` returns it.
+            source: the file's name, for messages.
+
+        Returns:
+            dict variable name → float32 array; the layers in ``new_layers`` are left out.
+
+        Raises:
+            WeightsError: a layer is missing or has another shape.
+        """
+        values, problems = {}, []
+        for name, shape in self.shapes().items():
+            layer, part = name.rsplit("/", 1)
+            if layer in self.new_layers:
+                continue
+            if layer not in layers:
+                problems.append("layer {!r} is missing".format(layer))
+                continue
+            array = _pick(layers[layer], part)
+            if array is None or array.shape != shape:
+                problems.append("{}: expected shape {}, found {}".format(
+                    name, shape, "nothing" if array is None else array.shape))
+                continue
+            values[name] = np.ascontiguousarray(array, dtype=np.float32)
+        if problems:
+            raise WeightsError(
+                "{}: these weights do not fit the network: {}. Expected {} (setting `width` must match the file; "
+                "`--weights_path=none` trains from scratch).".format(
+                    source, "; ".join(problems[:4]) + (" …" if len(problems) > 4 else ""), self.describe()))
+        return values
+
+    def describe(self):
+        """One line for messages: what this network is."""
+        return "{} with {} classes".format(type(self).__name__, self.num_classes)
+
+
+def _pick(arrays, part):
+    """The weights (rank > 1) or the biases (rank 1) among a layer's arrays; published files differ in their order."""
+    for array in arrays:
+        if (np.ndim(array) == 1) == (part == "biases"):
+            return np.asarray(array)
+    return None
+
+
+def glorot_uniform(shape, random):
+    """float32 array of U(−l, l), l = √(6 / (fan_in + fan_out)); zeros for a vector. (Glorot & Bengio 2010, eq. 16)"""
+    if len(shape) == 1:
+        return np.zeros(shape, np.float32)
+    receptive = int(np.prod(shape[:-2]))
+    limit = np.sqrt(6.0 / (receptive * (shape[-2] + shape[-1])))
+    return random.uniform(-limit, limit, size=shape).astype(np.float32)
+
+
+def make_backbone(name, num_classes, width=1.0):
+    """The backbone called ``name``.
+
+    Raises:
+        ValueError: no such backbone; the message lists those there are.
+    """
+    from masf_core.network.alexnet import AlexNet
+
+    backbones = {"alexnet": AlexNet}
+    if name not in backbones:
+        raise ValueError("unknown backbone {!r}; there are: {}".format(name, ", ".join(sorted(backbones))))
+    return backbones[name](num_classes, width=width)
