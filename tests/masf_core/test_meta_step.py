@@ -1,0 +1,115 @@
+"""One iteration: the inner step, the order of the updates, and what each gradient may depend on."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from masf_core import meta_step
+from masf_core.tf1 import tf
+from tests.masf_core import toy
+
+
+def iterate(model, step=0, batch=7, domains=3):
+    """(gradients, scalars, values before, values after) of one iteration."""
+    episode = toy.sampler(batch=batch, domains=domains).draw(step)
+    before = model.snapshot()
+    graph = model.training
+    gradients, scalars, _ = model.session.run(
+        [graph.gradients, graph.scalars, graph.train],
+        {graph.images: episode.images, graph.labels: episode.labels, graph.dropout_seed: [1, step]})
+    return gradients, scalars, before, model.snapshot()
+
+
+def clip(gradient, norm):
+    return gradient * min(1.0, norm / max(np.linalg.norm(gradient), 1e-30))
+
+
+def adam(gradient, m, v, t, rate):
+    m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient ** 2
+    return rate * np.sqrt(1 - 0.999 ** t) / (1 - 0.9 ** t) * m / (np.sqrt(v) + 1e-8), m, v
+
+
+def test_inner_step_is_the_clipped_sum_over_the_batch():
+    theta = np.array([1.0, -2.0, 3.0], np.float32)
+    gradient = np.array([0.3, 0.4, 0.0], np.float32)  # norm 0.5; times a batch of 7 is 3.5, clipped to 2
+    with tf.Graph().as_default(), tf.Session() as session:
+        moved = meta_step.inner_step({"x": tf.constant(theta)}, {"x": tf.constant(gradient)}, 7, toy.settings())
+        value = session.run(moved["x"])
+    np.testing.assert_allclose(value, theta - 0.01 * gradient / 0.5 * 2.0, rtol=1e-6)
+
+
+def test_inner_step_passes_gradients_to_theta_as_the_identity():
+    with tf.Graph().as_default(), tf.Session() as session:
+        x = tf.constant([1.0, 2.0])
+        moved = meta_step.inner_step({"x": x}, {"x": 5.0 * x}, 7, toy.settings())["x"]
+        slope = session.run(tf.gradients(tf.reduce_sum(3.0 * moved), x)[0])
+    np.testing.assert_array_equal(slope, [3.0, 3.0])
+
+
+@pytest.mark.parametrize("batch, domains", [(7, 3), (10, 4), (6, 2)])
+def test_three_adams_follow_the_formula_in_order(batch, domains):
+    with toy.model(keep_probability=1.0, meta_batch_size=batch, source_domains=domains, margin=1.0) as model:
+        moments = {}
+        for t in (1, 2, 3):
+            gradients, _, before, after = iterate(model, step=t, batch=batch, domains=domains)
+            expected = {name: before[name].astype(np.float64) for name in gradients["meta"]}
+            stages = [("task", 0.01, gradients["task"]),
+                      ("meta", 0.01, {name: clip(value, 2.0) for name, value in gradients["meta"].items()}),
+                      ("metric", 0.01, gradients["metric"])]
+            for stage, rate, values in stages:
+                for name, value in values.items():
+                    m, v = moments.get((stage, name), (0.0, 0.0))
+                    delta, m, v = adam(value.astype(np.float64), m, v, t, rate)
+                    moments[stage, name] = (m, v)
+                    expected[name] = expected[name] - delta
+            for name, value in expected.items():
+                np.testing.assert_allclose(after[name], value, rtol=2e-4, atol=2e-5, err_msg=name)
+
+
+def test_meta_update_moves_the_metric_net_and_the_metric_gradient_is_its_part():
+    with toy.model(keep_probability=1.0, margin=1e4) as model:
+        gradients, _, _, _ = iterate(model)
+    assert set(gradients["meta"]) == set(gradients["task"]) | set(gradients["metric"])
+    for name, value in gradients["metric"].items():
+        np.testing.assert_array_equal(value, gradients["meta"][name])
+    assert any(np.any(value != 0) for value in gradients["metric"].values())
+
+
+def test_task_gradient_is_the_mean_over_all_meta_train_images():
+    with toy.model(keep_probability=1.0) as model:
+        gradients, scalars, before, _ = iterate(model)
+        episode = toy.sampler().draw(0)
+        images = episode.images[:2].reshape(-1, 9 * 9 * 3) / 255.0 - 0.5
+        labels = episode.labels[:2].reshape(-1)
+        hidden = np.maximum(images @ before["hidden/weights"] + before["hidden/biases"], 0.0)
+        logits = hidden @ before["top/weights"] + before["top/biases"]
+        shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+        p = shifted / shifted.sum(axis=1, keepdims=True)
+        one_hot = np.eye(toy.CLASSES)[labels]
+        np.testing.assert_allclose(gradients["task"]["top/weights"], hidden.T @ (p - one_hot) / len(labels),
+                                   rtol=1e-4, atol=1e-6)
+        assert scalars["source_loss"] == pytest.approx(-np.mean(np.log(p[one_hot == 1])), rel=1e-5)
+        assert scalars["source_accuracy"] == pytest.approx(100 * np.mean(p.argmax(axis=1) == labels), rel=1e-5)
+
+
+def test_dropout_is_a_function_of_the_step():
+    with toy.model(keep_probability=0.5, outer_lr=0.0, metric_lr=0.0) as model:
+        first = [model.step(toy.sampler().draw(step)) for step in (3, 4)]
+        again = [model.step(toy.sampler().draw(step)) for step in (3, 4)]
+    assert first == again
+    with toy.model(keep_probability=0.5, outer_lr=0.0, metric_lr=0.0, seed=6) as other:
+        assert other.step(toy.sampler().draw(3))["source_loss"] != first[0]["source_loss"]
+
+
+def test_every_shape_in_the_graph_is_static():
+    with toy.model() as model:
+        unknown = [tensor.name for op in model.session.graph.get_operations() for tensor in op.outputs
+                   if not tensor.shape.is_fully_defined() and "stateless" not in tensor.name]
+    assert unknown == []
+
+
+def test_too_few_domains_or_images_are_refused():
+    with pytest.raises(ValueError, match="at least 2 source domains"), tf.Graph().as_default():
+        meta_step.build(toy.TinyBackbone(3), toy.settings(source_domains=1))
+    with pytest.raises(ValueError, match="meta_batch_size"), tf.Graph().as_default():
+        meta_step.build(toy.TinyBackbone(3), toy.settings(meta_batch_size=2))
