@@ -1,0 +1,84 @@
+"""Batched evaluation: the whole target domain and the sources' validation images, class by class.
+
+Dimensions: E evaluation batch, S image side, C classes, N images of a set.
+"""
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from masf_core import losses
+from masf_core.network import layers
+from masf_core.tf1 import tf
+
+
+class EvaluationGraph(NamedTuple):
+    """The forward pass at θ without dropout, for one padded batch."""
+
+    images: "tf.Tensor"  # placeholder uint8 [E, S, S, 3] RGB
+    labels: "tf.Tensor"  # placeholder int32 [E]
+    losses: "tf.Tensor"  # float32 [E]
+    predictions: "tf.Tensor"  # int32 [E]
+
+
+class Evaluation(NamedTuple):
+    """Result on one set of images."""
+
+    loss: float  # mean cross-entropy
+    accuracy: float  # per cent, over images
+    confusion: np.ndarray  # int64 [C, C]: rows are true classes, columns predictions
+
+    def per_class(self):
+        """Accuracy of each class, per cent; NaN where the set has no image of it. float64 [C]."""
+        counts = self.confusion.sum(axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return 100.0 * np.diag(self.confusion) / counts
+
+
+def build(backbone, network, batch):
+    """The evaluation graph over the variables ``network`` for batches of ``batch`` images."""
+    side = backbone.image_size
+    with tf.name_scope("evaluation"):
+        images = tf.placeholder(tf.uint8, [batch, side, side, 3], name="images")
+        labels = tf.placeholder(tf.int32, [batch], name="labels")
+        _, logits = backbone.forward(backbone.preprocess(images), network, layers.no_dropout)
+        return EvaluationGraph(
+            images=images, labels=labels, losses=losses.task_losses(logits, labels),
+            predictions=tf.argmax(logits, axis=1, output_type=tf.int32))
+
+
+def evaluate(session, graph, images, labels, rows, num_classes, on_progress=None):
+    """Loss, accuracy and confusion matrix on ``images[rows]``.
+
+    The last batch is padded with copies of its first image, whose results are dropped: the graph only ever sees one
+    shape, and every image counts once.
+
+    Args:
+        images: uint8 [n, S, S, 3], usually memory-mapped. labels: int32 [n]. rows: int64 [N] into both, N ≥ 1.
+        on_progress: called with (images done, N); what it raises ends the evaluation.
+
+    Returns:
+        ``Evaluation``.
+    """
+    batch, side = graph.images.shape.as_list()[0], graph.images.shape.as_list()[1]
+    buffer = np.empty((batch, side, side, 3), np.uint8)
+    truth = np.zeros(batch, np.int32)
+    confusion = np.zeros((num_classes, num_classes), np.int64)
+    total = 0.0
+    for start in range(0, len(rows), batch):
+        if on_progress:
+            on_progress(start, len(rows))
+        chunk = rows[start:start + batch]
+        valid = len(chunk)
+        padded = np.concatenate([chunk, np.full(batch - valid, chunk[0], chunk.dtype)])
+        np.take(images, padded, axis=0, out=buffer)
+        np.take(labels, padded, out=truth)
+        values, predictions = session.run(
+            [graph.losses, graph.predictions], {graph.images: buffer, graph.labels: truth})
+        total += float(np.sum(values[:valid], dtype=np.float64))
+        np.add.at(confusion, (truth[:valid], predictions[:valid]), 1)
+    if on_progress:
+        on_progress(len(rows), len(rows))
+    return Evaluation(
+        loss=total / len(rows), accuracy=100.0 * float(np.trace(confusion)) / len(rows), confusion=confusion)
