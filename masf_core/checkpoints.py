@@ -1,0 +1,142 @@
+"""Local checkpoints: everything that a run needs to go on as if it had never stopped.
+
+A checkpoint is a directory:
+
+    network.npz, metric.npz                       θ and φ
+    task_adam.npz, meta_adam.npz, metric_adam.npz  the optimisers' moments and powers
+    progress.json                                 iteration, history, pending losses, best score, configuration
+
+The arrays are plain NumPy files: ``np.load("network.npz")["fc8/weights"]`` needs neither TensorFlow nor this package.
+Randomness is a function of the iteration, so there is no generator state to save.
+"""
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import zipfile
+from typing import Any, Dict, List, NamedTuple
+
+import numpy as np
+
+from masf_core.errors import CheckpointError
+
+PROGRESS_FILE = "progress.json"
+FORMAT = 1
+
+
+class Progress(NamedTuple):
+    """Where a run is, besides its arrays.
+
+    ``pending`` are the per-iteration scalars since the last interval: a run stopped in mid-interval resumes with them,
+    so that the interval's means come out the same.
+    """
+
+    iteration: int
+    history: List[Dict[str, Any]]  # one record an interval, see records.py
+    pending: List[Dict[str, float]]
+    details: Dict[str, Any]  # the job's own: configuration, data fingerprint, lineage
+
+    def evaluated(self):
+        """Has the interval that ends at this iteration been evaluated?"""
+        return bool(self.history) and self.history[-1]["iteration"] == self.iteration
+
+
+def save(directory, arrays, progress):
+    """Write a checkpoint; ``directory`` appears whole or not at all.
+
+    Args:
+        directory: path that does not exist yet. arrays: name → array, as ``TrainingGraph.state`` names them.
+        progress: ``Progress``.
+
+    Raises:
+        CheckpointError: it exists already, or could not be written (disk full, no permission).
+    """
+    if os.path.exists(directory):
+        raise CheckpointError("checkpoint {} exists already; a checkpoint is never written twice".format(directory))
+    partial = directory + ".partial"
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        os.makedirs(partial)
+        for group, members in grouped(arrays).items():
+            with open(os.path.join(partial, group + ".npz"), "wb") as stream:
+                np.savez(stream, **members)
+                sync(stream)
+        with open(os.path.join(partial, PROGRESS_FILE), "w") as stream:
+            json.dump(dict(progress._asdict(), format=FORMAT), stream, allow_nan=True)
+            sync(stream)
+        os.replace(partial, directory)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise CheckpointError("cannot write checkpoint {}: {}. Free space there, or choose another place with "
+                              "--work_dir.".format(directory, error.strerror or error)) from error
+
+
+def load(directory, expected):
+    """Read a checkpoint back.
+
+    Args:
+        expected: name → shape of every array the graph needs.
+
+    Returns:
+        (dict name → array, ``Progress``).
+
+    Raises:
+        CheckpointError: unreadable, or made for another network; names what differs.
+    """
+    progress = load_progress(directory)
+    arrays = {}
+    try:
+        for group in sorted({name.split("/", 1)[0] for name in map(group_key, expected)}):
+            with np.load(os.path.join(directory, group + ".npz"), allow_pickle=False) as stored:
+                arrays.update((restored_name(group, key), stored[key]) for key in stored.files)
+    except (OSError, ValueError, zipfile.BadZipFile, KeyError) as error:
+        raise CheckpointError("cannot read checkpoint {}: {}".format(directory, error)) from error
+    differing = sorted(set(arrays) ^ set(expected)) + [
+        "{} {} instead of {}".format(name, arrays[name].shape, tuple(expected[name]))
+        for name in expected if name in arrays and arrays[name].shape != tuple(expected[name])]
+    if differing:
+        raise CheckpointError("checkpoint {} was made for another network: {}".format(
+            directory, ", ".join(differing[:5]) + (" …" if len(differing) > 5 else "")))
+    return arrays, progress
+
+
+def load_progress(directory):
+    """Only the ``Progress`` of a checkpoint. Raises: CheckpointError."""
+    path = os.path.join(directory, PROGRESS_FILE)
+    try:
+        with open(path) as stream:
+            content = json.load(stream)
+        if content.pop("format") != FORMAT:
+            raise CheckpointError("{} is of another format than {}".format(path, FORMAT))
+        return Progress(**content)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError("cannot read {}: {}".format(path, error)) from error
+
+
+def group_key(name):
+    """``conv1/weights`` → ``network/conv1/weights``: every array's name, with the file it belongs to in front."""
+    head = name.split("/", 1)[0]
+    if head.endswith("_adam"):
+        return name
+    return ("metric/" if head.startswith("metric") else "network/") + name
+
+
+def restored_name(group, key):
+    """The inverse of ``group_key`` after the file's name has been cut off."""
+    return "{}/{}".format(group, key) if group.endswith("_adam") else key
+
+
+def grouped(arrays):
+    """File name (without ending) → {key in the file: array}."""
+    groups = {}
+    for name, array in arrays.items():
+        group, key = group_key(name).split("/", 1)
+        groups.setdefault(group, {})[key] = array
+    return groups
+
+
+def sync(stream):
+    """Flush to the disk itself: a rename must not overtake the content it names."""
+    stream.flush()
+    os.fsync(stream.fileno())
