@@ -1,0 +1,102 @@
+"""A built network in a session: load values, run an iteration, evaluate, take a snapshot.
+
+The only owner of a session. After construction the graph is finalised: nothing is ever added to it during a run.
+"""
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from masf_core import evaluation, meta_step
+from masf_core.network import metric_net
+from masf_core.randomness import derive_seed
+from masf_core.tf1 import tf
+
+
+class Model:
+    """MASF's graphs and their session.
+
+    Args:
+        backbone: a ``Backbone``. settings: ``meta_step.StepSettings``. evaluation_batch: images.
+        session_config: ``tf.ConfigProto`` (see ``device``). seed: of dropout and of fresh initial values.
+    """
+
+    def __init__(self, backbone, settings, evaluation_batch, session_config, seed):
+        self.backbone = backbone
+        self.settings = settings
+        self.seed = seed
+        self._dropout_seed = derive_seed(seed, "dropout")
+        graph = tf.Graph()
+        with graph.as_default():
+            self.training = meta_step.build(backbone, settings)
+            self.evaluation = evaluation.build(backbone, self.training.network, evaluation_batch)
+            self._loaders = {name: _loader(variable) for name, variable in self.training.state.items()}
+            initialise = tf.global_variables_initializer()
+        graph.finalize()
+        self.session = tf.Session(graph=graph, config=session_config)
+        self.session.run(initialise)
+
+    def close(self):
+        self.session.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def shapes(self):
+        """Name → shape of every variable that a checkpoint holds."""
+        return {name: tuple(variable.shape.as_list()) for name, variable in self.training.state.items()}
+
+    def initialise(self, pretrained=None):
+        """Fresh values from the seed for θ and φ, then the pretrained ones over them; moments stay as built.
+
+        Args:
+            pretrained: dict variable name → array (``Backbone.from_pretrained``), or None.
+        """
+        values = dict(self.backbone.initial_values(self.seed))
+        values.update(metric_net.initial_values(self.backbone.feature_width, self.seed))
+        values.update(pretrained or {})
+        self.load(values)
+
+    def load(self, values):
+        """Set variables, one at a time: a whole AlexNet state with its moments is 1.2 GB."""
+        for name, value in values.items():
+            loader = self._loaders[name]
+            self.session.run(loader.assign, {loader.value: value})
+
+    def snapshot(self):
+        """Copies of every variable: dict name → float32 array. Training may go on while they are written."""
+        return self.session.run(self.training.state)
+
+    def step(self, episode):
+        """Run one iteration.
+
+        Args:
+            episode: ``data.episodes.Episode``.
+
+        Returns:
+            dict scalar name → float, of the losses before the update.
+        """
+        graph = self.training
+        scalars, _ = self.session.run([graph.scalars, graph.train], {
+            graph.images: episode.images,
+            graph.labels: episode.labels,
+            graph.dropout_seed: [self._dropout_seed, episode.step],
+        })
+        return {name: float(value) for name, value in scalars.items()}
+
+    def evaluate(self, images, labels, rows, on_progress=None):
+        """``evaluation.evaluate`` with the current weights."""
+        return evaluation.evaluate(self.session, self.evaluation, images, labels, rows,
+                                   self.backbone.num_classes, on_progress)
+
+
+class _Loader(NamedTuple):
+    value: "tf.Tensor"
+    assign: "tf.Operation"
+
+
+def _loader(variable):
+    value = tf.placeholder(variable.dtype.base_dtype, variable.shape)
+    return _Loader(value, tf.assign(variable, value).op)

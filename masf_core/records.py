@@ -1,0 +1,65 @@
+"""The files that tell how a run went: eva.txt, metrics.jsonl and TensorBoard events.
+
+eva.txt and metrics.jsonl are written anew from the history at every interval, so a resumed run's files read as if it
+had never stopped, whatever was lost between its last checkpoint and the crash.
+"""
+from __future__ import annotations
+
+import json
+import os
+
+from masf_core.checkpoints import sync
+from masf_core.tf1 import tf
+
+# The reference's wording (biomedia-mira/masf, main.py), so that scripts that read its logs read these too. Accuracy is
+# a fraction there.
+EVA_LINE = "Unseen Target Validation results: Iteration {:d}, Loss: {:f}, Accuracy: {:f} \n"
+
+
+def write_eva(path, history):
+    """One line an evaluation, in the reference's words."""
+    replace_text(path, "".join(
+        EVA_LINE.format(record["iteration"], record["target_loss"], record["target_accuracy"] / 100.0)
+        for record in history))
+
+
+def write_metrics(path, history):
+    """One JSON object a line, one line an interval."""
+    replace_text(path, "".join(json.dumps(record, sort_keys=True) + "\n" for record in history))
+
+
+def replace_text(path, text):
+    """Write ``text`` to ``path`` at once: readers see the old content or the new, never a part."""
+    partial = path + ".partial"
+    with open(partial, "w", encoding="utf-8") as stream:
+        stream.write(text)
+        sync(stream)
+    os.replace(partial, path)
+
+
+class ScalarWriter:
+    """TensorBoard scalars, written from outside the graph: the iteration itself carries no summary op."""
+
+    def __init__(self, directory):
+        # The writer takes no part in the graph; a graph argument would store the whole definition in the events.
+        self._writer = tf.summary.FileWriter(directory)
+
+    def write(self, iteration, scalars):
+        """Append scalars (name → number, None is left out) at ``iteration``."""
+        values = [tf.Summary.Value(tag=name, simple_value=value) for name, value in scalars.items() if value is not None]
+        self._writer.add_summary(tf.Summary(value=values), iteration)
+
+    def write_interval(self, record):
+        """Append what an interval's record says."""
+        scalars = {"target/accuracy": record["target_accuracy"], "target/loss": record["target_loss"],
+                   "validation/mean_accuracy": record["validation_accuracy"],
+                   "speed/seconds_per_iteration": record["seconds_per_iteration"]}
+        for name, value in record["target_per_class"].items():
+            scalars["target_class/" + name] = value
+        for domain, result in record["validation"].items():
+            scalars["validation/" + domain] = result["accuracy"]
+        self.write(record["iteration"], scalars)
+        self._writer.flush()
+
+    def close(self):
+        self._writer.close()

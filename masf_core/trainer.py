@@ -1,0 +1,142 @@
+"""The training loop: iterations, and at the end of each interval an evaluation and a record.
+
+The loop knows nothing of storage. It tells an ``Observer`` what happened; the job makes checkpoints, logs and progress
+bars of that. Whatever an observer raises ends the loop with ``Trainer.progress`` still describing a state that a
+checkpoint may hold, because progress only moves once an iteration or an evaluation is complete.
+"""
+from __future__ import annotations
+
+import math
+import time
+from typing import NamedTuple, Sequence, Tuple
+
+import numpy as np
+
+from masf_core import selection
+from masf_core.checkpoints import Progress
+from masf_core.data.prefetch import Prefetcher
+from masf_core.errors import TrainingDiverged
+
+
+class EvaluationSet(NamedTuple):
+    """Images to evaluate on."""
+
+    domain: str
+    images: np.ndarray  # uint8 [n, S, S, 3]
+    labels: np.ndarray  # int32 [n]
+    rows: np.ndarray  # int64 [N]
+
+
+class Schedule(NamedTuple):
+    """How long to train and when to look; in iterations."""
+
+    train_iterations: int
+    test_print_interval: int
+    selection: str = "source_val"
+
+
+class Observer:
+    """What a caller may react to; every method may raise to end the training. Does nothing by itself."""
+
+    def iteration(self, iteration, scalars, seconds):
+        """An iteration is complete: its number from 1, losses, and wall time including the wait for its batch."""
+
+    def evaluation(self, domain):
+        """The ``on_progress`` callable for evaluating ``domain``, or None."""
+
+    def interval(self, progress, is_best):
+        """An interval is complete; its record is ``progress.history[-1]``."""
+
+
+class Trainer:
+    """Runs a model through its schedule from wherever ``progress`` says it is.
+
+    Args:
+        model: ``Model`` whose variables hold the state of ``progress.iteration``.
+        sampler: ``data.episodes.EpisodeSampler``.
+        target: ``EvaluationSet``, the whole target domain. validation: sequence of them, one a source domain.
+        classes: class names in label order.
+        schedule: ``Schedule``. progress: ``Progress``. observer: ``Observer``.
+    """
+
+    def __init__(self, model, sampler, target, validation, classes, schedule, progress, observer):
+        # type: (..., ..., EvaluationSet, Sequence[EvaluationSet], Tuple[str, ...], Schedule, Progress, Observer) -> None
+        self.model = model
+        self.sampler = sampler
+        self.target = target
+        self.validation = validation
+        self.classes = classes
+        self.schedule = schedule
+        self.progress = progress
+        self.observer = observer
+
+    def run(self):
+        """Train to the end of the schedule.
+
+        Raises:
+            TrainingDiverged: a loss is not finite; the last checkpoint is still good.
+        """
+        # A run stopped between an iteration and its evaluation owes the evaluation first.
+        self._close_interval_if_due()
+        first, last = self.progress.iteration, self.schedule.train_iterations
+        if first >= last:
+            return
+        started = time.perf_counter()
+        with Prefetcher(self.sampler, first, last) as episodes:
+            for episode in episodes:
+                scalars = self.model.step(episode)
+                seconds = time.perf_counter() - started
+                self._advance(scalars, seconds)
+                self.observer.iteration(self.progress.iteration, scalars, seconds)
+                self._close_interval_if_due()
+                started = time.perf_counter()
+
+    def _advance(self, scalars, seconds):
+        iteration = self.progress.iteration + 1
+        if not all(math.isfinite(value) for value in scalars.values()):
+            raise TrainingDiverged(
+                "iteration {}: {} is not finite. The checkpoint of the last interval is good; lower outer_lr or "
+                "inner_lr, or look at the images with --print_interval=1.".format(
+                    iteration, ", ".join("{}={}".format(name, value) for name, value in scalars.items()
+                                         if not math.isfinite(value))))
+        self.progress = self.progress._replace(
+            iteration=iteration, pending=self.progress.pending + [dict(scalars, seconds=seconds)])
+
+    def _close_interval_if_due(self):
+        progress, schedule = self.progress, self.schedule
+        due = progress.iteration % schedule.test_print_interval == 0 or progress.iteration == schedule.train_iterations
+        if progress.iteration == 0 or not due or progress.evaluated():
+            return
+        record = self._record()
+        history = progress.history + [record]
+        self.progress = progress._replace(history=history, pending=[])
+        self.observer.interval(self.progress, selection.best(schedule.selection, history) is record)
+
+    def _record(self):
+        """What is known at the end of an interval, as plain JSON values; see ``records`` for the files made of it."""
+        pending = self.progress.pending
+        seconds = float(np.mean([entry["seconds"] for entry in pending])) if pending else None
+        images = self.model.settings.source_domains * self.model.settings.meta_batch_size
+        record = {"iteration": self.progress.iteration}
+        for name in ("source_loss", "source_accuracy", "global_loss", "metric_loss"):
+            record[name] = float(np.mean([entry[name] for entry in pending])) if pending else None
+        record["seconds_per_iteration"] = seconds
+        record["images_per_second"] = images / seconds if seconds else None
+
+        started = time.perf_counter()
+        target = self._evaluate(self.target)
+        validation = [(part.domain, self._evaluate(part)) for part in self.validation]
+        record["evaluation_seconds"] = time.perf_counter() - started
+        record["target_domain"] = self.target.domain
+        record["target_loss"] = target.loss
+        record["target_accuracy"] = target.accuracy
+        record["target_per_class"] = {
+            name: None if math.isnan(value) else float(value) for name, value in zip(self.classes, target.per_class())}
+        record["target_confusion"] = target.confusion.tolist()
+        record["validation"] = {
+            domain: {"loss": result.loss, "accuracy": result.accuracy} for domain, result in validation}
+        record["validation_accuracy"] = float(np.mean([result.accuracy for _, result in validation]))
+        return record
+
+    def _evaluate(self, part):
+        return self.model.evaluate(part.images, part.labels, part.rows, self.observer.evaluation(part.domain))

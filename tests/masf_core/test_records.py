@@ -1,0 +1,40 @@
+"""The files of a run."""
+from __future__ import annotations
+
+import glob
+import json
+
+from masf_core import records
+from masf_core.tf1 import tf
+
+RECORD = {"iteration": 20, "target_loss": 1.25, "target_accuracy": 61.5, "validation_accuracy": 70.0,
+          "seconds_per_iteration": 0.5, "target_per_class": {"dog": 50.0, "cat": None},
+          "validation": {"photo": {"accuracy": 80.0, "loss": 1.0}}}
+
+
+def test_eva_txt_has_the_references_words(tmp_path):
+    records.write_eva(str(tmp_path / "eva.txt"), [RECORD])
+    assert (tmp_path / "eva.txt").read_text() == (
+        "Unseen Target Validation results: Iteration 20, Loss: 1.250000, Accuracy: 0.615000 \n")
+
+
+def test_metrics_jsonl_holds_one_object_a_line(tmp_path):
+    records.write_metrics(str(tmp_path / "metrics.jsonl"), [RECORD, dict(RECORD, iteration=40)])
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["iteration"] for line in lines] == [20, 40]
+
+
+def test_tensorboard_reads_the_scalars(tmp_path):
+    writer = records.ScalarWriter(str(tmp_path))
+    writer.write(1, {"train/source_loss": 2.0, "train/nothing": None})
+    writer.write_interval(RECORD)
+    writer.close()
+    found = {}
+    for path in glob.glob(str(tmp_path / "events*")):
+        for event in tf.train.summary_iterator(path):
+            for value in event.summary.value:
+                found[value.tag, event.step] = value.simple_value
+    assert found["train/source_loss", 1] == 2.0
+    assert found["target/accuracy", 20] == 61.5
+    assert found["validation/photo", 20] == 80.0
+    assert not any("cat" in tag or "nothing" in tag for tag, _ in found)

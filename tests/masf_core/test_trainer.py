@@ -1,0 +1,139 @@
+"""The loop: intervals, resumption, divergence."""
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from masf_core import selection
+from masf_core.checkpoints import Progress
+from masf_core.errors import TrainingDiverged
+from masf_core.trainer import Observer, Schedule, Trainer
+from tests.masf_core import toy
+
+BEGINNING = Progress(0, [], [], {})
+CLASSES = ("a", "b", "c", "d")
+
+
+class Recorder(Observer):
+    """Remembers everything; stops with an exception where it is told to."""
+
+    def __init__(self, stop_at=None, stop_in_evaluation=None):
+        self.losses, self.intervals, self.best = [], [], []
+        self.stop_at = stop_at
+        self.stop_in_evaluation = stop_in_evaluation
+        self.evaluations = 0
+
+    def iteration(self, iteration, scalars, seconds):
+        self.losses.append((iteration, scalars))
+        if iteration == self.stop_at:
+            raise KeyboardInterrupt
+
+    def evaluation(self, domain):
+        self.evaluations += 1
+        if self.evaluations == self.stop_in_evaluation:
+            raise KeyboardInterrupt
+
+    def interval(self, progress, is_best):
+        self.intervals.append(progress.history[-1])
+        self.best.append(is_best)
+
+
+def trainer(model, progress=BEGINNING, observer=None, iterations=7, interval=3):
+    return Trainer(model, toy.sampler(), toy.evaluation_set(), [toy.evaluation_set(1), toy.evaluation_set(2)], CLASSES,
+                   Schedule(iterations, interval), progress, observer or Recorder())
+
+
+def deterministic(record):
+    return {key: value for key, value in record.items() if "second" not in key}
+
+
+def test_intervals_end_at_multiples_and_at_the_last_iteration():
+    with toy.model() as model:
+        recorder = Recorder()
+        loop = trainer(model, observer=recorder)
+        loop.run()
+    assert [record["iteration"] for record in recorder.intervals] == [3, 6, 7]
+    assert [iteration for iteration, _ in recorder.losses] == list(range(1, 8))
+    assert loop.progress.iteration == 7 and loop.progress.pending == []
+    third = [scalars["source_loss"] for iteration, scalars in recorder.losses if 4 <= iteration <= 6]
+    assert recorder.intervals[1]["source_loss"] == pytest.approx(np.mean(third))
+
+
+@pytest.mark.parametrize("stop", [{"stop_at": 4}, {"stop_at": 6}, {"stop_in_evaluation": 4}, {"stop_in_evaluation": 5}])
+def test_a_stopped_and_resumed_run_equals_one_that_never_stopped(stop):
+    with toy.model() as model:
+        whole = Recorder()
+        trainer(model, observer=whole).run()
+        final = model.snapshot()
+
+    with toy.model() as model:
+        first = Recorder(**stop)
+        loop = trainer(model, observer=first)
+        with pytest.raises(KeyboardInterrupt):
+            loop.run()
+        arrays, progress = model.snapshot(), loop.progress
+    with toy.model(seed=5) as model:
+        model.load(arrays)
+        second = Recorder()
+        trainer(model, progress, second).run()
+        resumed = model.snapshot()
+
+    assert first.losses + second.losses == whole.losses
+    assert [deterministic(r) for r in first.intervals + second.intervals] == [deterministic(r) for r in whole.intervals]
+    for name in final:
+        np.testing.assert_array_equal(resumed[name], final[name], err_msg=name)
+
+
+def test_training_learns_the_stripes():
+    with toy.model(keep_probability=1.0) as model:
+        recorder = Recorder()
+        trainer(model, observer=recorder, iterations=60, interval=60).run()
+    assert recorder.intervals[-1]["target_accuracy"] > 60.0
+
+
+def test_a_finished_run_does_nothing():
+    with toy.model() as model:
+        recorder = Recorder()
+        done = Progress(7, [{"iteration": 7, "validation_accuracy": 1.0}], [], {})
+        trainer(model, done, recorder).run()
+    assert recorder.losses == [] and recorder.intervals == []
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_is_named():
+    with toy.model() as model:
+        values = model.snapshot()
+        values["hidden/weights"][0, 0] = math.nan
+        model.load({"hidden/weights": values["hidden/weights"]})
+        loop = trainer(model)
+        with pytest.raises(TrainingDiverged, match="iteration 1: source_loss=nan"):
+            loop.run()
+    assert loop.progress.iteration == 0
+
+
+def test_record_holds_per_class_accuracies_and_none_where_a_class_is_absent():
+    target = toy.evaluation_set()
+    rows = np.flatnonzero(target.labels != 2)
+    with toy.model() as model:
+        loop = trainer(model, iterations=1, interval=1)
+        loop.target = target._replace(rows=rows)
+        loop.run()
+    record = loop.progress.history[-1]
+    assert record["target_per_class"]["c"] is None
+    counts = np.bincount(target.labels[rows], minlength=4)
+    assert [sum(row) for row in record["target_confusion"]] == counts.tolist()
+    weighted = sum(record["target_per_class"][name] * count for name, count in zip(CLASSES, counts) if count)
+    assert weighted / counts.sum() == pytest.approx(record["target_accuracy"])
+
+
+def test_selection_policies():
+    history = [{"iteration": 1, "validation_accuracy": 70.0, "target_accuracy": 40.0},
+               {"iteration": 2, "validation_accuracy": 70.0, "target_accuracy": 60.0},
+               {"iteration": 3, "validation_accuracy": 60.0, "target_accuracy": 50.0}]
+    assert selection.best("source_val", history)["iteration"] == 1
+    assert selection.best("oracle", history)["iteration"] == 2
+    assert selection.best("last", history)["iteration"] == 3
+    assert selection.best("last", []) is None
+    with pytest.raises(ValueError, match="source_val, oracle, last"):
+        selection.score("target", history[0])
