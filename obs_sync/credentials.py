@@ -1,0 +1,118 @@
+"""Who we are to OBS and where it is, read from an environment (a mapping that the caller passes, `os.environ`
+or other).
+
+| what       | variables, first found wins                                      | set by                     |
+|------------|------------------------------------------------------------------|----------------------------|
+| access key | OBS_ACCESS_KEY_ID + OBS_SECRET_ACCESS_KEY (+ OBS_SECURITY_TOKEN) | the user                   |
+|            | AWS_ACCESS_KEY_ID + AWS_SECRET_ACCESS_KEY (+ AWS_SESSION_TOKEN)  | ModelArts, in some images  |
+| agency     | OBS_CREDENTIALS=ecs: the instance is asked for a temporary key   | the user                   |
+| server     | OBS_SERVER, else S3_ENDPOINT                                     | the user; ModelArts        |
+| HTTPS      | the server's scheme, else S3_USE_HTTPS (default 1)               | ModelArts                  |
+| verify TLS | OBS_SSL_VERIFY, else S3_VERIFY_SSL (default 1)                   | the user; ModelArts        |
+
+The agency is used only when it is asked for: on a laptop its address does not answer, and a test must never
+leave the machine. A private certificate authority is given as usual, in SSL_CERT_FILE.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Mapping, Optional
+from urllib.parse import urlsplit
+
+from obs_sync.errors import CredentialsMissing, InvalidUrl
+
+_KEY_VARIABLES = (
+    ("OBS_ACCESS_KEY_ID", "OBS_SECRET_ACCESS_KEY", "OBS_SECURITY_TOKEN"),
+    ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
+)
+_SERVER_VARIABLES = ("OBS_SERVER", "S3_ENDPOINT")
+_YES = ("1", "true", "yes", "on")
+_NO = ("0", "false", "no", "off")
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """An access key, or `agency=True`: let the SDK ask the instance for a temporary one. Secrets stay out of
+    the repr.
+    """
+
+    access_key_id: str = ""
+    secret_access_key: str = field(default="", repr=False)
+    security_token: Optional[str] = field(default=None, repr=False)
+    agency: bool = False
+    source: str = ""  # the variable they came from, for messages
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """The OBS server. Buckets are in its host name (bucket.host), unless the host is an IP address."""
+
+    url: str  # scheme://host[:port]
+    verify_tls: bool = True
+
+
+def has_obs_credentials(environ: Mapping[str, str]) -> bool:
+    """Whether the user set OBS_* credentials of their own (the platform sets none of these)."""
+    return bool(environ.get("OBS_ACCESS_KEY_ID") or environ.get("OBS_CREDENTIALS"))
+
+
+def read_credentials(environ: Mapping[str, str]) -> Credentials:
+    """Raises CredentialsMissing naming every variable looked at."""
+    choice = environ.get("OBS_CREDENTIALS", "").strip().lower()
+    if choice == "ecs":
+        return Credentials(agency=True, source="OBS_CREDENTIALS=ecs")
+    if choice not in ("", "env"):
+        raise CredentialsMissing(f"OBS_CREDENTIALS is {choice!r}", None,
+                                 "Expected 'env' (an access key in the environment) or 'ecs' (the agency)")
+    for id_name, secret_name, token_name in _KEY_VARIABLES:
+        key_id, secret = environ.get(id_name, "").strip(), environ.get(secret_name, "").strip()
+        if key_id and secret:
+            return Credentials(key_id, secret, environ.get(token_name, "").strip() or None, source=id_name)
+        if key_id or secret:
+            present, absent = (id_name, secret_name) if key_id else (secret_name, id_name)
+            raise CredentialsMissing(f"{present} is set but {absent} is not", None, "Set both, or neither")
+    looked_at = "; ".join(" + ".join(names[:2]) for names in _KEY_VARIABLES)
+    raise CredentialsMissing(
+        "there are no OBS credentials in the environment", None,
+        f"Looked at {looked_at}; OBS_CREDENTIALS. Export OBS_ACCESS_KEY_ID and OBS_SECRET_ACCESS_KEY (and "
+        "OBS_SECURITY_TOKEN with a temporary key), or OBS_CREDENTIALS=ecs on an instance with an agency")
+
+
+def read_endpoint(environ: Mapping[str, str]) -> Endpoint:
+    """Raises CredentialsMissing if no server is named, InvalidUrl if its name cannot be one."""
+    for name in _SERVER_VARIABLES:
+        server = environ.get(name, "").strip()
+        if server:
+            return Endpoint(_server_url(server, name, environ), _verify_tls(environ))
+    raise CredentialsMissing(
+        "the address of OBS is not in the environment", None,
+        f"Looked at {', '.join(_SERVER_VARIABLES)}. Export for instance "
+        "OBS_SERVER=https://obs.cn-north-4.myhuaweicloud.com (the endpoint of the bucket's region)")
+
+
+def _server_url(server: str, name: str, environ: Mapping[str, str]) -> str:
+    if "://" not in server:
+        server = ("https://" if _flag(environ, "S3_USE_HTTPS", True) else "http://") + server
+    parts = urlsplit(server)
+    try:
+        valid = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
+    except ValueError:  # of a port that is not a number
+        valid = False
+    if not valid or parts.path not in ("", "/") or parts.query or "@" in parts.netloc:
+        raise InvalidUrl(f"{name} is not the address of a server", server.split("@")[-1],
+                         "Expected for instance https://obs.cn-north-4.myhuaweicloud.com")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _verify_tls(environ: Mapping[str, str]) -> bool:
+    name = "OBS_SSL_VERIFY" if environ.get("OBS_SSL_VERIFY") else "S3_VERIFY_SSL"
+    return _flag(environ, name, True)
+
+
+def _flag(environ: Mapping[str, str], name: str, default: bool) -> bool:
+    value = environ.get(name, "").strip().lower()
+    if not value:
+        return default
+    if value not in _YES + _NO:
+        raise InvalidUrl(f"{name} is {value!r}", None, "Expected 1 or 0")
+    return value in _YES

@@ -1,0 +1,69 @@
+"""What can go wrong with storage, as exceptions. Every message says what, where, and how to mend it."""
+from __future__ import annotations
+
+from typing import Optional
+
+
+CHECK_PATH = "Check the path; keys are case-sensitive"
+
+
+class StoreError(Exception):
+    """Base of everything that obs_sync raises on purpose.
+
+    Several subclasses are also the builtin that a caller would expect (FileNotFoundError, PermissionError,
+    …), so that code which knows nothing of object stores still handles them.
+    """
+
+    def __init__(self, what: str, where: Optional[str] = None, mend: Optional[str] = None):
+        """`what` happened, `where` (a URL or a path), and how to `mend` it: one sentence each, without full
+        stop.
+        """
+        message = what if where is None else f"{what}: {where}"
+        super().__init__(message if mend is None else f"{message}. {mend}.")
+        self.what = what
+        self.where = where
+        self.mend = mend
+
+
+class ObjectNotFound(StoreError, FileNotFoundError):
+    """There is no object under this key, or nothing below this prefix."""
+
+
+class BucketNotFound(StoreError):
+    """The bucket does not exist on this server."""
+
+
+class AccessDenied(StoreError, PermissionError):
+    """The server refused the credentials, or they do not permit this operation."""
+
+
+class CredentialsMissing(StoreError):
+    """No credentials, or no server address, where we were allowed to look."""
+
+
+class StoreUnavailable(StoreError, ConnectionError):
+    """The network or the server failed, and went on failing through all retries."""
+
+
+class IntegrityError(StoreError, IOError):
+    """Bytes are not those that were announced: length or digest differ."""
+
+
+class ObjectChanged(IntegrityError):
+    """The object is no longer the version that was listed: somebody wrote it meanwhile."""
+
+
+class AlreadyPublished(StoreError, FileExistsError):
+    """A checkpoint of this name exists, whole or in part; keys are never used twice."""
+
+
+class UnsafeKey(StoreError, ValueError):
+    """A key that cannot be a file below the destination directory."""
+
+
+class InvalidUrl(StoreError, ValueError):
+    """Neither an obs:// or s3:// URL nor a local path."""
+
+
+class LocalStorageError(StoreError, OSError):
+    """The local disk is full, or the directory cannot be written or read."""

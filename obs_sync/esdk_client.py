@@ -1,0 +1,171 @@
+"""One request at a time through the OBS SDK: its client set up safely, and its results checked and
+translated.
+
+The SDK returns errors as results, raises bare `Exception` on network faults, verifies no TLS by default and
+no host name ever, and its own retries know neither jitter nor 429. Here every call either returns a result
+whose status and body are right or raises one of our errors; retries are ours.
+"""
+from __future__ import annotations
+
+import contextlib
+import http.client
+import queue
+import ssl
+from typing import Any, Callable, Dict, Optional, Tuple
+
+from obs_sync.credentials import Credentials, Endpoint
+from obs_sync.errors import (
+    CHECK_PATH, AccessDenied, BucketNotFound, IntegrityError, InvalidUrl, ObjectChanged, ObjectNotFound,
+    StoreError, StoreUnavailable,
+)
+from obs_sync.retry import Retry
+
+_TIMEOUT = 30      # seconds, for a connection and for each read; then a stalled server is tried again
+_CHUNK = 1 << 18   # bytes that the SDK sends at once
+
+_CHECK_KEYS = "Check OBS_ACCESS_KEY_ID and OBS_SECRET_ACCESS_KEY"
+_MENDING: Dict[Optional[str], str] = {
+    "InvalidAccessKeyId": f"This server does not know the access key. {_CHECK_KEYS}, and OBS_SERVER",
+    "SignatureDoesNotMatch": f"The secret key does not fit the access key. {_CHECK_KEYS} for a swap or a typo",
+    "InvalidToken": "The security token is wrong. Set the OBS_SECURITY_TOKEN that came with this temporary key",
+    "ExpiredToken": "The temporary key has expired. Ask for a new one and set all three OBS_* variables",
+    "InvalidSecurityToken": "The security token is wrong or has expired. Ask for a new temporary key",
+    "RequestTimeTooSkewed": "This machine's clock is more than 15 minutes wrong. Set it",
+    "AccountProblem": "The account may not use OBS (overdue or frozen). See the console",
+    "AllAccessDisabled": "Access to the bucket is switched off. See the console",
+    None: "Grant this user, or the job's agency, read and write access to the bucket, or use another key",
+}
+_RETRIED_STATUS = (429, 500, 502, 503, 504)
+_RETRIED_CODES = ("RequestTimeout", "SlowDown", "InternalError", "ServiceUnavailable", "BadDigest")
+_CORRUPTED = ("BadDigest", "InvalidDigest", "XObsContentSHA256Mismatch", "XAmzContentSHA256Mismatch")
+
+
+def connect(credentials: Credentials, endpoint: Endpoint) -> Any:
+    """An `obs.ObsClient`: TLS and host names verified, connections kept, nothing logged, no retries of its
+    own.
+    """
+    from obs import ObsClient
+    client = ObsClient(
+        access_key_id=credentials.access_key_id, secret_access_key=credentials.secret_access_key,
+        security_token=credentials.security_token,
+        security_provider_policy="ECS" if credentials.agency else None,
+        server=endpoint.url, ssl_verify=endpoint.verify_tls, timeout=_TIMEOUT, chunk_size=_CHUNK,
+        max_retry_count=0, long_conn_mode=True)
+    if endpoint.verify_tls and client.is_secure:
+        # The SDK's own context has no root certificates and checks no names.
+        client.context = ssl.create_default_context()
+    return client
+
+
+class Calls:
+    """Calls of one client's methods on one bucket."""
+
+    def __init__(self, client: Any, bucket: str, retry: Retry):
+        self.client = client
+        self._bucket = bucket
+        self._retry = retry
+
+    def __call__(self, method: str, where: str, *arguments: Any, check: Optional[Callable[[Any], Any]] = None,
+                 idempotent: bool = True, **options: Any) -> Any:
+        """client.method(bucket, *arguments, **options), tried again where it makes sense; returns its result.
+
+        `check(result)` may raise, or return what is to be returned instead.
+        """
+        def attempt() -> Any:
+            result = self.once(method, where, *arguments, **options)
+            return result if check is None else check(result)
+
+        return self.repeat(attempt) if idempotent else attempt()
+
+    def repeat(self, attempt: Callable[[], Any]) -> Any:
+        """attempt(), tried again after StoreUnavailable and after bytes that were damaged on the way."""
+        return self._retry.call(attempt, (StoreUnavailable, Damaged))
+
+    def once(self, method: str, where: str, *arguments: Any, **options: Any) -> Any:
+        """One attempt. Returns the result of a status below 300, or raises."""
+        with translated(where, self.drop_idle_connections):
+            result = getattr(self.client, method)(self._bucket, *arguments, **options)
+        if result.status is None or result.status >= 300:
+            raise self._error(result, where)
+        return result
+
+    def drop_idle_connections(self) -> None:
+        """After one connection failed the idle ones are suspect too: a server or a switch forgets them all at
+        once.
+        """
+        holder = self.client.connHolder
+        with contextlib.suppress(queue.Empty):
+            while holder is not None:
+                holder["connSet"].get_nowait().close()
+
+    def close(self) -> None:
+        self.client.close()
+
+    def _error(self, result: Any, where: str) -> StoreError:
+        status, code = result.status, result.errorCode
+        if code is None and status in (403, 404):  # replies to HEAD have no body
+            status, code = self._reason(status)
+        told = f"the server answered {status} {code or result.reason or ''}".rstrip()
+        if result.errorMessage:
+            told += f" ({result.errorMessage})"
+        if result.requestId:
+            told += f", request {result.requestId}"
+        if code == "NoSuchBucket":
+            return BucketNotFound(f"there is no bucket {self._bucket!r}", where,
+                                  "Check its name, and that OBS_SERVER is the endpoint of the bucket's region")
+        if status == 404 and code in (None, "NoSuchKey"):
+            return ObjectNotFound("there is no such object", where, CHECK_PATH)
+        if status in (401, 403):
+            return AccessDenied(told, where, _MENDING.get(code, _MENDING[None]))
+        if status == 412:
+            return ObjectChanged("the object is another version by now", where, "Somebody else writes to it")
+        if code in _CORRUPTED:
+            return Damaged(f"{told}: the bytes were damaged on the way", where, None)
+        if status in _RETRIED_STATUS or code in _RETRIED_CODES:
+            return StoreUnavailable(told, where, "The server is overloaded or out of order; try again later")
+        if 300 <= status < 400:
+            return StoreError(told, where, "OBS_SERVER seems not to be the endpoint of the bucket's region")
+        return StoreError(told, where)
+
+    def _reason(self, status: int) -> Tuple[int, Optional[str]]:
+        """Why a request about an object was answered 403 or 404: the code that listing the bucket is answered
+        with.
+        """
+        with translated("", self.drop_idle_connections):
+            result = self.client.listObjects(self._bucket, max_keys=1)
+        if result.status in (403, 404) and status in (result.status, 404):
+            if result.status == 404:
+                return 404, "NoSuchBucket"
+            if result.errorCode not in (None, "AccessDenied"):  # one may be allowed to read and not to list
+                return 403, result.errorCode
+        return status, None
+
+
+class Damaged(IntegrityError):
+    """Bytes were damaged on the way; worth another attempt."""
+
+
+@contextlib.contextmanager
+def translated(where: str, on_fault: Callable[[], None]) -> Any:
+    """Turn what the SDK and the network raise into our errors. Other exceptions, a callback's for instance,
+    pass.
+    """
+    try:
+        yield
+    except StoreError:
+        raise
+    except ssl.SSLCertVerificationError as error:
+        raise InvalidUrl(
+            f"the server's TLS certificate could not be verified ({error.verify_message})", where,
+            "If it is signed by a private authority set SSL_CERT_FILE to its certificate; to go without "
+            "verification set OBS_SSL_VERIFY=0") from error
+    except (OSError, http.client.HTTPException) as error:
+        on_fault()
+        raise StoreUnavailable(f"the connection failed ({type(error).__name__}: {error})", where,
+                               "Check the network and OBS_SERVER") from error
+    except Exception as error:
+        if type(error) is not Exception:  # the SDK raises that very class, for bodies cut short among others
+            raise
+        on_fault()
+        raise StoreUnavailable(f"the request failed ({error})", where,
+                               "Check the network and OBS_SERVER") from error

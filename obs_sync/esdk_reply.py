@@ -1,0 +1,96 @@
+"""Reading the SDK's results: what a version is called, what its MD5 is, when it was written."""
+from __future__ import annotations
+
+import base64
+import binascii
+import calendar
+import email.utils
+import functools
+import re
+import time
+from typing import Any, Dict, Optional
+
+MD5_METADATA = "md5chksum"
+"""User metadata with the base64 MD5 of the whole object, for objects that were stored in parts and whose ETag
+therefore is no MD5. rclone reads and writes the same.
+"""
+
+_PLAIN_MD5 = re.compile(r"[0-9a-f]{32}\Z")
+_ENCRYPTION = "server-side-encryption"
+
+
+def etag_of(text: Optional[str]) -> Optional[str]:
+    """An ETag without quotes, as the SDK must be given it (it sends quotes as %22)."""
+    if not text:
+        return None
+    return (text[2:] if text.startswith("W/") else text).strip('"') or None
+
+
+def plain_md5(etag: Optional[str]) -> Optional[str]:
+    """The MD5 that an ETag is, if it can be one: those of objects in parts end in '-<parts>'."""
+    return etag if etag and _PLAIN_MD5.match(etag) else None
+
+
+def headers_of(result: Any) -> Dict[str, str]:
+    """Response headers as the SDK leaves them: lower case, without their x-obs- or x-amz- (and meta-)
+    prefixes.
+    """
+    return dict(result.header or ())
+
+
+def md5_of(result: Any) -> Optional[str]:
+    """The MD5 that a reply to GET, HEAD or PUT announces: our metadata, else the ETag unless the object is
+    encrypted at rest, in which case an ETag need not be the content's MD5.
+    """
+    headers = headers_of(result)
+    if MD5_METADATA in headers:
+        with_metadata = _decoded_md5(headers[MD5_METADATA])
+        if with_metadata is not None:
+            return with_metadata
+    if any(name.startswith(_ENCRYPTION) for name in headers):
+        return None
+    return plain_md5(etag_of(headers.get("etag")))
+
+
+def encoded_md5(hex_digest: str) -> str:
+    """As Content-MD5 and our metadata want it."""
+    return base64.b64encode(bytes.fromhex(hex_digest)).decode("ascii")
+
+
+def _decoded_md5(text: str) -> Optional[str]:
+    try:
+        digest = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return digest.hex() if len(digest) == 16 else None
+
+
+def header_time(text: Optional[str]) -> Optional[float]:
+    """A Last-Modified header, in seconds since the epoch."""
+    parsed = email.utils.parsedate_tz(text) if text else None
+    return None if parsed is None else float(email.utils.mktime_tz(parsed))
+
+
+@functools.lru_cache(maxsize=4096)
+def listed_time(text: Optional[str]) -> Optional[float]:
+    """A listing's LastModified, in seconds since the epoch.
+
+    The SDK has turned UTC into a local time string, and while daylight saving is on it is wrong by that hour:
+    so we look for the instant of which it would have made this string.
+    """
+    if not text:
+        return None
+    for utc_format in ("%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S.%fZ"):  # the SDK leaves what it cannot read
+        try:
+            return float(calendar.timegm(time.strptime(text, utc_format)))
+        except ValueError:
+            continue
+    try:
+        guess = time.mktime(time.strptime(text, "%Y/%m/%d %H:%M:%S"))
+    except ValueError:
+        return None
+    from obs import DateTime
+    for instant in (guess, guess + time.timezone - time.altzone):
+        if DateTime.UTCToLocal(time.strftime("%Y-%m-%dT%H:%M:%S.0Z", time.gmtime(instant))) == text:
+            return instant
+    return guess

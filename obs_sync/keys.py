@@ -1,0 +1,92 @@
+"""Keys and files: which key may become which path, so that nothing is ever written outside the destination.
+
+A key is bytes to the store but a path to us. `photo/dog/1.jpg` is fine; `../x`, `/etc/x`, `a//b`, `a\\b` and
+a key with a NUL are not, nor two keys of which one would have to be both a file and a directory.
+"""
+from __future__ import annotations
+
+import os
+from typing import Dict, Iterable, List
+
+from obs_sync.errors import UnsafeKey
+
+PRIVATE_DIRECTORY = ".obs_sync"
+"""Our own directory below a destination or a local store: the index of what was fetched, and unfinished
+files. No key may begin with it and no listing shows it.
+"""
+
+_RENAME = "Rename the object, or leave it out of the prefix"
+
+
+def is_directory_marker(key: str, size: int) -> bool:
+    """Whether an object only stands for a directory, as consoles create them: a key ending in '/', without
+    content.
+    """
+    return size == 0 and key.endswith("/")
+
+
+def check_key(key: str, where: str) -> str:
+    """Return `key` if it is a relative path of plain segments; else raise UnsafeKey, `where` being its URL.
+    """
+    if not key:
+        raise UnsafeKey("the key is empty", where, "Name an object below this URL")
+    if "\0" in key or "\\" in key:
+        raise UnsafeKey("the key holds a NUL or a backslash and so cannot be a file", repr(where), _RENAME)
+    segments = key.split("/")
+    if key.startswith("/"):
+        raise UnsafeKey("the key begins with '/' and so would be an absolute path", where, _RENAME)
+    if any(segment in ("", ".", "..") for segment in segments):
+        raise UnsafeKey("the key has an empty, '.' or '..' segment and could leave its directory", where, _RENAME)
+    if segments[0] == PRIVATE_DIRECTORY:
+        raise UnsafeKey(f"keys below {PRIVATE_DIRECTORY}/ are reserved for bookkeeping", where, _RENAME)
+    try:
+        key.encode("utf-8")
+    except UnicodeEncodeError:  # a local file name that is not UTF-8
+        raise UnsafeKey("the key is not valid Unicode", repr(where), _RENAME) from None
+    return key
+
+
+def path_below(directory: str, key: str, where: str) -> str:
+    """The path of `key` below `directory`, to be read from; UnsafeKey if it would leave it."""
+    return os.path.join(directory, *check_key(key, where).split("/"))
+
+
+def writable_path_below(directory: str, key: str, where: str) -> str:
+    """The path of `key` below `directory`, to be written; UnsafeKey also if a symbolic link leads elsewhere.
+
+    The last segment may be a link: files are put in place with a rename, which replaces the link itself.
+    """
+    path = path_below(directory, key, where)
+    for parent in _directories(key):
+        link = os.path.join(directory, *parent.split("/"))
+        if os.path.islink(link):
+            raise UnsafeKey(f"{link} is a symbolic link, and what is behind it is not ours to write", where,
+                            "Replace the link with a directory, or choose another destination")
+    return path
+
+
+def check_together(keys: Iterable[str], where: str, fold_case: bool = False) -> None:
+    """Check that all `keys` can be files of one directory at the same time.
+
+    Raises UnsafeKey naming the keys if one is both a file and a directory, or, with `fold_case` (a file
+    system that does not distinguish case), if two differ in case only.
+    """
+    def spelling(key: str) -> str:
+        return key.casefold() if fold_case else key
+
+    files: Dict[str, str] = {}
+    for key in keys:
+        other = files.setdefault(spelling(key), key)
+        if other != key:
+            raise UnsafeKey(f"{other!r} and {key!r} are the same file where case does not count", where, _RENAME)
+    for key in files.values():
+        for directory in _directories(key):
+            clash = files.get(spelling(directory))
+            if clash is not None:
+                raise UnsafeKey(f"{clash!r} would have to be a file and, for {key!r}, a directory", where, _RENAME)
+
+
+def _directories(key: str) -> List[str]:
+    """'a/b/c' -> ['a', 'a/b']."""
+    segments = key.split("/")
+    return ["/".join(segments[:i]) for i in range(1, len(segments))]

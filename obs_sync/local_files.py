@@ -1,0 +1,142 @@
+"""What we do with local files: digests, files that appear whole, and a disk's refusals told clearly."""
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import shutil
+from typing import Callable, Iterator, List, Optional, Tuple
+
+from obs_sync.errors import LocalStorageError, StoreError
+from obs_sync.keys import PRIVATE_DIRECTORY
+
+CHUNK = 1 << 20  # bytes read at once
+
+DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # cannot come from a network
+
+_MENDING = {
+    errno.ENOSPC: "The disk is full. Free some space or choose another directory",
+    errno.EDQUOT: "The quota is used up. Free some space or choose another directory",
+    errno.EFBIG: "The file is larger than this file system or the process's limit allows",
+    errno.EROFS: "The file system is read-only. Choose another directory",
+    errno.EACCES: "Permission denied. Choose a directory that this user can write",
+    errno.EPERM: "Permission denied. Choose a directory that this user can write",
+    errno.ENOTDIR: "Something on this path is a file where a directory is needed",
+    errno.EEXIST: "Something on this path is a file where a directory is needed",
+    errno.EISDIR: "There is a directory where the file should be",
+    errno.ENAMETOOLONG: "The name is too long for this file system",
+}
+
+
+@contextlib.contextmanager
+def local_storage(path: str) -> Iterator[None]:
+    """Turn OSErrors of the block into a LocalStorageError about their path, or `path`. StoreErrors pass."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except OSError as error:
+        culprit = error.filename if isinstance(error.filename, str) else path
+        raise LocalStorageError(f"cannot use local storage ({error.strerror or error})", culprit,
+                                _MENDING.get(error.errno or 0)) from error
+
+
+def make_directory(path: str) -> None:
+    with local_storage(path):
+        os.makedirs(path, exist_ok=True)
+
+
+def free_bytes(directory: str) -> int:
+    with local_storage(directory):
+        return shutil.disk_usage(directory).free
+
+
+def check_free_space(directory: str, needed: int) -> None:
+    """Raise LocalStorageError if the file system of `directory` has fewer than `needed` bytes free."""
+    free = free_bytes(directory)
+    if free < needed:
+        raise LocalStorageError(f"the disk is too full: {needed:,} bytes are needed, {free:,} are free", directory,
+                                "Free some space or choose another directory")
+
+
+def digest_of(path: str, algorithm: str = "md5", on_bytes: Optional[Callable[[int], None]] = None) -> str:
+    """The hex digest of a file's content."""
+    digest = hashlib.new(algorithm)
+    with local_storage(path), open(path, "rb") as stream:
+        for chunk in iter(lambda: stream.read(CHUNK), b""):
+            digest.update(chunk)
+            if on_bytes is not None:
+                on_bytes(len(chunk))
+    return digest.hexdigest()
+
+
+def write_whole(path: str, data: bytes, temporary: str) -> None:
+    """Make `path` hold `data`, durably, at once: through the file `temporary` of the same file system."""
+    with local_storage(path):
+        with open(temporary, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        put_in_place(temporary, path)
+
+
+def put_in_place(temporary: str, path: str) -> None:
+    """Rename a finished file to its place and make the rename durable."""
+    directory = os.path.dirname(path)
+    for last_try in (False, False, True):
+        try:
+            os.makedirs(directory, exist_ok=True)
+            os.replace(temporary, path)
+            break
+        except FileNotFoundError:  # somebody who deletes removed the directory while it was empty
+            if last_try:
+                raise
+    _sync_directory(directory)
+
+
+def _sync_directory(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_quietly(path: str) -> None:
+    """Remove a file or a tree of ours; what cannot be removed is left for the next time."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            os.remove(path)
+
+
+def files_below(directory: str) -> List[Tuple[str, os.stat_result]]:
+    """(key, stat) of every regular file below `directory`, keys in ascending order of their bytes.
+
+    Symbolic links are followed, each directory once, so that a loop ends; our own bookkeeping is left out. A
+    directory that does not exist has no files.
+    """
+    found, seen = [], set()
+    with local_storage(directory):
+        for parent, directories, names in os.walk(directory, onerror=_raise_unless_missing, followlinks=True):
+            stat = os.stat(parent)
+            if (stat.st_dev, stat.st_ino) in seen:
+                directories[:] = []
+                continue
+            seen.add((stat.st_dev, stat.st_ino))
+            relative = os.path.relpath(parent, directory)
+            if relative == os.curdir:
+                relative = ""
+                directories[:] = [name for name in directories if name != PRIVATE_DIRECTORY]
+            for name in names:
+                path = os.path.join(parent, name)
+                if os.path.isfile(path):
+                    found.append(("/".join(os.path.join(relative, name).split(os.sep)), os.stat(path)))
+    return sorted(found, key=lambda item: os.fsencode(item[0]))
+
+
+def _raise_unless_missing(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error

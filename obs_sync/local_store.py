@@ -1,0 +1,145 @@
+"""A directory as a store: what ModelArts v2 jobs are given, and the simplest thing to test against."""
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+import uuid
+from typing import Iterable, Iterator, Optional
+
+from obs_sync.errors import IntegrityError, ObjectChanged, ObjectNotFound
+from obs_sync.keys import PRIVATE_DIRECTORY, path_below, writable_path_below
+from obs_sync.local_files import (
+    CHUNK, digest_of, files_below, local_storage, make_directory, put_in_place, remove_quietly, write_whole,
+)
+from obs_sync.store import ObjectInfo, OnBytes, Store
+
+_ABANDONED_AFTER = 24 * 3600.0  # seconds; an unfinished write this old belongs to nobody alive
+
+
+class LocalStore(Store):
+    """Objects are files below a directory, which need not exist before the first write.
+
+    Files appear whole: they are written to `.obs_sync/incoming`, synced, and renamed. A version is identified
+    by inode, size and time of change.
+    """
+
+    def __init__(self, root: str):
+        self._root = os.path.abspath(root)
+        self._incoming = os.path.join(self._root, PRIVATE_DIRECTORY, "incoming")
+        self._swept = False
+        self.url = self._root
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        for key, stat in files_below(self._root):
+            if key.startswith(prefix):
+                yield _info(key, stat)
+
+    def head(self, key: str) -> ObjectInfo:
+        path = self._existing(key)
+        with local_storage(path):
+            return _info(key, os.stat(path), digest_of(path))
+
+    def read(self, key: str) -> bytes:
+        path = self._existing(key)
+        with local_storage(path), open(path, "rb") as stream:
+            return stream.read()
+
+    def write(self, key: str, data: bytes) -> ObjectInfo:
+        path = writable_path_below(self._root, key, self.locate(key))
+        temporary = self._temporary()
+        try:
+            write_whole(path, data, temporary)
+        except BaseException:
+            remove_quietly(temporary)
+            raise
+        return _info(key, os.stat(path), hashlib.md5(data).hexdigest())
+
+    def download(self, info: ObjectInfo, path: str, on_bytes: Optional[OnBytes] = None) -> None:
+        source = self._existing(info.key)
+        self._check_version(info, source)
+        with local_storage(path):
+            copied, md5 = _copy(source, path, on_bytes, durable=False)
+        self._check_version(info, source)
+        if copied != info.size or (info.md5 or md5) != md5:
+            raise IntegrityError(f"read {copied} bytes with MD5 {md5}; expected {info.size} with {info.md5}", source,
+                                 "The file is damaged or was written meanwhile; try again")
+
+    def upload(self, path: str, key: str, on_bytes: Optional[OnBytes] = None) -> ObjectInfo:
+        destination = writable_path_below(self._root, key, self.locate(key))
+        temporary = self._temporary()
+        try:
+            with local_storage(destination):
+                before = os.stat(path)
+                copied, md5 = _copy(path, temporary, on_bytes, durable=True)
+                after = os.stat(path)
+                if (copied, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+                    raise IntegrityError("the file changed while it was being copied", path, "Try again")
+                put_in_place(temporary, destination)
+        except BaseException:
+            remove_quietly(temporary)
+            raise
+        return _info(key, os.stat(destination), md5)
+
+    def delete(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            path = writable_path_below(self._root, key, self.locate(key))
+            with local_storage(path):
+                try:
+                    os.remove(path)
+                except (FileNotFoundError, NotADirectoryError):
+                    continue
+            self._remove_empty_directories(os.path.dirname(path))
+
+    def _existing(self, key: str) -> str:
+        path = path_below(self._root, key, self.locate(key))
+        if not os.path.isfile(path):
+            raise ObjectNotFound("there is no such file", path)
+        return path
+
+    def _check_version(self, info: ObjectInfo, path: str) -> None:
+        try:
+            now = _info(info.key, os.stat(path))
+        except FileNotFoundError:
+            raise ObjectNotFound("the file was removed meanwhile", path) from None
+        if info.etag is not None and now.etag != info.etag:
+            raise ObjectChanged("the file was written since it was listed", path, "Try again")
+
+    def _temporary(self) -> str:
+        make_directory(self._incoming)
+        if not self._swept:
+            self._swept = True
+            for entry in os.scandir(self._incoming):
+                if entry.stat(follow_symlinks=False).st_mtime < time.time() - _ABANDONED_AFTER:
+                    remove_quietly(entry.path)
+        return os.path.join(self._incoming, uuid.uuid4().hex)
+
+    def _remove_empty_directories(self, directory: str) -> None:
+        """Stores have no directories, so those that a delete leaves empty go as well."""
+        while directory != self._root:
+            try:
+                os.rmdir(directory)
+            except OSError:  # not empty, or gone already
+                return
+            directory = os.path.dirname(directory)
+
+
+def _info(key: str, stat: os.stat_result, md5: Optional[str] = None) -> ObjectInfo:
+    version = f"{stat.st_ino:x}-{stat.st_size:x}-{stat.st_mtime_ns:x}"
+    return ObjectInfo(key, stat.st_size, etag=version, md5=md5, modified=stat.st_mtime)
+
+
+def _copy(source: str, destination: str, on_bytes: Optional[OnBytes], durable: bool) -> "tuple[int, str]":
+    """Copy a file's content; returns (bytes, MD5)."""
+    digest, copied = hashlib.md5(), 0
+    with open(source, "rb") as reader, open(destination, "wb") as writer:
+        for chunk in iter(lambda: reader.read(CHUNK), b""):
+            writer.write(chunk)
+            digest.update(chunk)
+            copied += len(chunk)
+            if on_bytes is not None:
+                on_bytes(len(chunk))
+        if durable:
+            writer.flush()
+            os.fsync(writer.fileno())
+    return copied, digest.hexdigest()

@@ -1,0 +1,158 @@
+"""A bucket through moxing.file, which ModelArts installs in its images and logs in for the job.
+
+moxing announces no digests and its copies return nothing, so what was moved is measured afterwards: sizes
+always, and the version (time and length) before and after. Its functions raise exceptions of their own or
+hand through those of the OBS SDK inside it; all are translated here.
+"""
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Iterable, Iterator, Optional, Tuple
+
+from obs_sync.errors import (
+    CHECK_PATH, AccessDenied, BucketNotFound, IntegrityError, LocalStorageError, ObjectChanged, ObjectNotFound,
+    StoreError, StoreUnavailable,
+)
+from obs_sync.keys import check_key
+from obs_sync.local_files import DISK_FAULTS, local_storage
+from obs_sync.retry import DEFAULT_RETRY, Retry
+from obs_sync.store import ObjectInfo, OnBytes, Store
+
+_STAT_WORKERS = 16  # a listing has names only: each size is a request of its own
+
+
+class MoxingStore(Store):
+    """Objects below `url` (obs://bucket/prefix/, ending in '/'). `file_api` is the module `moxing.file`."""
+
+    def __init__(self, file_api: Any, url: str, retry: Retry = DEFAULT_RETRY):
+        self._api = file_api
+        self._retry = retry
+        self.url = url
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        directory = prefix[:prefix.rfind("/") + 1]
+        names = self._call(self.locate(directory), self._names, directory)
+        wanted = [directory + name for name in names if (directory + name).startswith(prefix)]
+        with ThreadPoolExecutor(_STAT_WORKERS) as pool:
+            for info in pool.map(self._stat, wanted):
+                if info is not None:
+                    yield info
+
+    def head(self, key: str) -> ObjectInfo:
+        info = self._stat(check_key(key, self.locate(key)))
+        if info is None:
+            raise ObjectNotFound("there is no such object", self.locate(key),
+                                 CHECK_PATH)
+        return info
+
+    def read(self, key: str) -> bytes:
+        self.head(key)  # of a missing object or a directory moxing may tell in its own way
+        return self._call(self.locate(key), lambda: self._api.read(self.locate(key), binary=True))
+
+    def write(self, key: str, data: bytes) -> ObjectInfo:
+        where = self.locate(check_key(key, self.locate(key)))
+        self._call(where, lambda: self._api.write(where, data, binary=True))
+        return self._confirmed(key, len(data), hashlib.md5(data).hexdigest())
+
+    def download(self, info: ObjectInfo, path: str, on_bytes: Optional[OnBytes] = None) -> None:
+        where = self.locate(info.key)
+
+        def attempt() -> None:
+            self._check_version(info)
+            with local_storage(path):
+                open(path, "wb").close()  # the disk's own refusals, before moxing makes them its own
+            self._api.copy(where, path)
+            self._check_version(info)
+            found = os.path.getsize(path)
+            if found != info.size:
+                raise StoreUnavailable(f"moxing copied {found} bytes of {info.size}", where, "Try again later")
+
+        self._call(where, attempt)
+        if on_bytes is not None:
+            on_bytes(info.size)
+
+    def upload(self, path: str, key: str, on_bytes: Optional[OnBytes] = None) -> ObjectInfo:
+        where = self.locate(check_key(key, self.locate(key)))
+        with local_storage(path):
+            before = os.stat(path)
+        self._call(where, lambda: self._api.copy(path, where))
+        with local_storage(path):
+            after = os.stat(path)
+        if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+            raise IntegrityError("the file changed while it was being stored", path, "Try again")
+        if on_bytes is not None:
+            on_bytes(before.st_size)
+        return self._confirmed(key, before.st_size, None)
+
+    def delete(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            where = self.locate(check_key(key, self.locate(key)))
+            if self._stat(key) is not None:
+                self._call(where, self._api.remove, where)
+            if self._stat(key) is not None:  # moxing's remove keeps silent about what it does not remove
+                raise StoreError("the object is still there after its removal", where)
+
+    def _names(self, directory: str) -> Tuple[str, ...]:
+        """Names below a directory, of files and directories, relative to it."""
+        url = self.locate(directory)
+        return tuple(self._api.list_directory(url, recursive=True)) if self._api.exists(url) else ()
+
+    def _stat(self, key: str) -> Optional[ObjectInfo]:
+        """None if there is nothing, or a directory."""
+        try:
+            stat = self._call(self.locate(key), lambda: self._api.stat(self.locate(key)))
+        except ObjectNotFound:
+            return None
+        if stat.is_directory:
+            return None
+        return ObjectInfo(key, stat.length, etag=f"{stat.mtime_nsec:x}-{stat.length:x}",
+                          modified=stat.mtime_nsec / 1e9 if stat.mtime_nsec else None)
+
+    def _confirmed(self, key: str, size: int, md5: Optional[str]) -> ObjectInfo:
+        info = self.head(key)
+        if info.size != size:
+            raise IntegrityError(f"stored {size} bytes, found {info.size}", self.locate(key),
+                                 "Does somebody else write to this key?")
+        return ObjectInfo(key, size, info.etag, md5, info.modified)
+
+    def _check_version(self, info: ObjectInfo) -> None:
+        if info.etag is not None and self.head(info.key).etag != info.etag:
+            raise ObjectChanged("the object was written since it was listed", self.locate(info.key), "Try again")
+
+    def _call(self, where: str, operation: Any, *arguments: Any) -> Any:
+        def attempt() -> Any:
+            with self._translated(where):
+                return operation(*arguments)
+
+        return self._retry.call(attempt)
+
+    @contextlib.contextmanager
+    def _translated(self, where: str) -> Iterator[None]:
+        try:
+            yield
+        except StoreError:
+            raise
+        except Exception as error:  # moxing has no base class, and lets bare ones of its SDK through
+            raise _translation(error, where) from error
+
+
+def _translation(error: Exception, where: str) -> StoreError:
+    if isinstance(error, OSError) and error.errno in DISK_FAULTS:
+        return LocalStorageError(f"cannot use local storage ({error.strerror})", error.filename or where,
+                                 "Free some space or choose another directory")
+    if type(error).__name__ == "MoxFileNotExistsException":
+        return ObjectNotFound("there is no such object", where, CHECK_PATH)
+    response = getattr(error, "resp", None)
+    status, code = getattr(response, "status", None), getattr(response, "errorCode", None)
+    told = f"moxing failed: {status or type(error).__name__} {code or error}"
+    if code == "NoSuchBucket":
+        return BucketNotFound("there is no such bucket", where, "Check its name")
+    if status == 404:
+        return ObjectNotFound("there is no such object", where, CHECK_PATH)
+    if status in (401, 403):
+        return AccessDenied(told, where, "Grant the job's agency, or the user whose access key is in ModelArts' global "
+                                         "configuration, read and write access to the bucket")
+    return StoreUnavailable(told, where, "Try again later")

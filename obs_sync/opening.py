@@ -1,0 +1,56 @@
+"""From a URL to a store."""
+from __future__ import annotations
+
+import importlib.util
+import os
+from typing import Mapping
+
+from obs_sync.credentials import has_obs_credentials, read_credentials, read_endpoint
+from obs_sync.errors import StoreError
+from obs_sync.local_store import LocalStore
+from obs_sync.store import Store
+from obs_sync.urls import Location, parse_url
+
+BACKENDS = ("auto", "esdk", "moxing")
+
+
+def open_store(url: str, environ: Mapping[str, str] = os.environ, backend: str = "auto") -> Store:
+    """The store at `url`: a directory, or a bucket through one of two backends.
+
+    `auto` takes moxing where it is installed and the environment holds no OBS_* credentials, which is inside
+    a ModelArts job, where moxing is logged in already; else the OBS SDK. No request is made yet.
+
+    Raises InvalidUrl, CredentialsMissing, StoreError (a backend that is not installed).
+    """
+    if backend not in BACKENDS:
+        raise ValueError(f"backend is {backend!r}; expected one of {', '.join(BACKENDS)}")
+    location = parse_url(url)
+    if location.is_local:
+        return LocalStore(location.path)
+    if backend == "auto":
+        has_moxing = importlib.util.find_spec("moxing") is not None
+        backend = "moxing" if has_moxing and not has_obs_credentials(environ) else "esdk"
+    return _open_moxing(location) if backend == "moxing" else _open_esdk(location, environ)
+
+
+def _open_esdk(location: Location, environ: Mapping[str, str]) -> Store:
+    credentials, endpoint = read_credentials(environ), read_endpoint(environ)
+    from obs_sync.esdk_client import connect
+    from obs_sync.esdk_store import EsdkStore
+    try:
+        client = connect(credentials, endpoint)
+    except ImportError as error:
+        raise StoreError(f"the OBS SDK cannot be imported ({error})", location.url,
+                         "Install it with: pip install esdk-obs-python") from error
+    return EsdkStore(client, location.bucket, location.prefix)
+
+
+def _open_moxing(location: Location) -> Store:
+    from obs_sync.moxing_store import MoxingStore
+    try:
+        import moxing
+    except ImportError as error:
+        raise StoreError(f"moxing cannot be imported ({error})", location.url,
+                         "It exists inside ModelArts only. Set OBS_ACCESS_KEY_ID, OBS_SECRET_ACCESS_KEY and OBS_SERVER "
+                         "to use the OBS SDK") from error
+    return MoxingStore(moxing.file, location.url)

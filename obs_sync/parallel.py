@@ -1,0 +1,131 @@
+"""Work spread over threads, watched from the thread that asked for it."""
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from typing import Any, Callable, Generic, List, Optional, Sequence, Tuple, TypeVar
+
+T = TypeVar("T")
+OnProgress = Callable[[int, int], None]
+
+_TICK = 0.2           # seconds between two calls of on_progress
+_LEAVE_AFTER = 5.0    # seconds that an aborted run waits for its threads
+
+
+class Aborted(Exception):
+    """Raised in a worker by `Progress.add` once the run is over for another reason. Never seen by the caller.
+    """
+
+
+class Progress:
+    """A count that workers add to and the caller reads; and the word that all is off."""
+
+    def __init__(self, total: int, on_progress: Optional[OnProgress]):
+        self._total = total
+        self._on_progress = on_progress
+        self._lock = threading.Lock()
+        self._done = 0
+        self._aborted = threading.Event()
+
+    def add(self, amount: int) -> None:
+        """From a worker: `amount` more is done (less, if negative). Raises Aborted if it was all for nothing.
+        """
+        self.check()
+        with self._lock:
+            self._done += amount
+
+    def check(self) -> None:
+        """Raises Aborted once the run has been given up."""
+        if self._aborted.is_set():
+            raise Aborted()
+
+    def abort(self) -> None:
+        self._aborted.set()
+
+    def report(self) -> None:
+        """From the caller's thread. What on_progress raises propagates."""
+        if self._on_progress is not None:
+            with self._lock:
+                done = self._done
+            self._on_progress(max(0, min(done, self._total)), self._total)
+
+
+def run_parallel(work: Callable[[T], Any], items: Sequence[T], workers: int, progress: Progress) -> List[Any]:
+    """[work(item) for item in items] on up to `workers` threads, results in the order of `items`.
+
+    `progress.report()` is called from this thread at the start, every 0.2 s and at the end. The first
+    exception, of a worker or of the report, aborts the run: workers stop at their next `progress.add`, and it
+    propagates from here. A worker that is stuck in the network then is waited for no longer than 5 s: it is a
+    daemon thread, and it too ends at its next `add`.
+    """
+    results: List[Any] = [None] * len(items)
+    if not items:
+        progress.report()
+        return results
+    pool = _Pool(work, items, progress)
+    try:
+        progress.report()
+        pool.start(min(workers, len(items)))
+        for index, result in pool.results():
+            results[index] = result
+        progress.report()
+    except BaseException:
+        progress.abort()
+        pool.join(_LEAVE_AFTER)
+        raise
+    pool.join(None)
+    return results
+
+
+class _Pool(Generic[T]):
+    def __init__(self, work: Callable[[T], Any], items: Sequence[T], progress: Progress):
+        self._work = work
+        self._progress = progress
+        self._count = len(items)
+        self._todo: "queue.Queue[Tuple[int, T]]" = queue.Queue()
+        for pair in enumerate(items):
+            self._todo.put(pair)
+        self._finished: "queue.Queue[Tuple[int, Any, Optional[BaseException]]]" = queue.Queue()
+        self._threads: List[threading.Thread] = []
+
+    def start(self, workers: int) -> None:
+        for number in range(workers):
+            thread = threading.Thread(target=self._loop, name=f"obs_sync-{number}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def results(self) -> Any:
+        """Yield (index, result) as work ends, reporting progress between; raise what a worker raised."""
+        remaining, next_report = self._count, time.monotonic() + _TICK
+        while remaining:
+            try:
+                index, result, error = self._finished.get(timeout=max(0.0, next_report - time.monotonic()))
+            except queue.Empty:
+                error = None
+            else:
+                if error is not None:
+                    raise error
+                remaining -= 1
+                yield index, result
+            if time.monotonic() >= next_report:
+                self._progress.report()
+                next_report = time.monotonic() + _TICK
+
+    def join(self, timeout: Optional[float]) -> None:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        for thread in self._threads:
+            thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
+
+    def _loop(self) -> None:
+        while True:
+            try:
+                index, item = self._todo.get_nowait()
+                self._progress.check()
+            except (queue.Empty, Aborted):
+                return
+            try:
+                self._finished.put((index, self._work(item), None))
+            except BaseException as error:  # goes to the caller's thread, all of it
+                self._finished.put((index, None, error))
+                return

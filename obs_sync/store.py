@@ -1,0 +1,101 @@
+"""The one interface to storage: a `Store` is a bucket plus a prefix (or a directory), and its keys are
+relative to it.
+"""
+from __future__ import annotations
+
+import abc
+from dataclasses import dataclass
+from typing import Callable, Iterable, Iterator, Optional
+
+from obs_sync.errors import ObjectNotFound
+
+OnBytes = Callable[[int], None]
+"""Called from the transferring thread with the number of bytes moved since the last call. Negative when an
+attempt failed and its bytes are moved again. An exception that it raises ends the transfer and propagates.
+"""
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """One version of one object."""
+
+    key: str                          # relative to the store that reported it
+    size: int                         # bytes
+    etag: Optional[str] = None        # identity of this version, without quotes; only to be compared for equality
+    md5: Optional[str] = None         # 32 lower-case hex digits, where it is known
+    modified: Optional[float] = None  # seconds since the epoch
+
+
+class Store(abc.ABC):
+    """Whole objects by key. Safe to use from several threads.
+
+    A store yields directory markers (keys that end in '/', size 0) like any other object; who makes files of
+    them skips them. `url` ends in '/' unless it is a bare local path.
+    """
+
+    url: str
+
+    @abc.abstractmethod
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """Every object whose key starts with `prefix` (a string, not a directory), in ascending order of its
+        bytes.
+
+        The listing is complete or it raises: BucketNotFound, AccessDenied, StoreUnavailable, StoreError. A
+        prefix below which there is nothing yields nothing.
+        """
+
+    @abc.abstractmethod
+    def head(self, key: str) -> ObjectInfo:
+        """The object as it is now; `md5` is filled in if it can be known. Raises ObjectNotFound."""
+
+    @abc.abstractmethod
+    def read(self, key: str) -> bytes:
+        """The whole object, length and digest checked. Raises ObjectNotFound, IntegrityError."""
+
+    @abc.abstractmethod
+    def write(self, key: str, data: bytes) -> ObjectInfo:
+        """Store `data` under `key`, replacing what is there, and confirm it. Readers see the old or the new
+        object.
+        """
+
+    @abc.abstractmethod
+    def download(self, info: ObjectInfo, path: str, on_bytes: Optional[OnBytes] = None) -> None:
+        """Write exactly the version `info` to the file `path`, length and digest checked.
+
+        Raises ObjectChanged if the object is another version by now, IntegrityError if its bytes are wrong;
+        what is at `path` after an exception is not to be used.
+        """
+
+    @abc.abstractmethod
+    def upload(self, path: str, key: str, on_bytes: Optional[OnBytes] = None) -> ObjectInfo:
+        """Store the file `path` under `key` and confirm it. Raises IntegrityError if the file changes
+        meanwhile.
+        """
+
+    @abc.abstractmethod
+    def delete(self, keys: Iterable[str]) -> None:
+        """Remove the objects; a key that does not exist is no error. Raises StoreError naming what remains.
+        """
+
+    def exists(self, key: str) -> bool:
+        try:
+            self.head(key)
+        except ObjectNotFound:
+            return False
+        return True
+
+    def locate(self, key: str = "") -> str:
+        """The full URL of a key, for messages."""
+        return self.url + key if not key or self.url.endswith("/") else f"{self.url}/{key}"
+
+    def close(self) -> None:  # noqa: B027  (most stores have nothing to give back)
+        """Give back connections. The store is not usable afterwards."""
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.url!r})"

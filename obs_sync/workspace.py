@@ -1,0 +1,73 @@
+"""The private corner of a destination: one pull at a time, unfinished files, and what is left of a killed
+pull.
+"""
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+import uuid
+from typing import Callable, Optional
+
+from obs_sync.keys import PRIVATE_DIRECTORY
+from obs_sync.local_files import local_storage, make_directory, remove_quietly
+
+_POLL = 0.2  # seconds
+
+
+class Workspace:
+    """`.obs_sync/` below `destination`, locked while the context is open.
+
+    Temporary files are on the file system of the destination, so that a rename puts them in place; they are
+    gone when the context ends, and those of a pull that was killed when the next one begins. A second process
+    waits for the first: it then finds everything present.
+    """
+
+    def __init__(self, destination: str, while_waiting: Callable[[], None] = lambda: None,
+                 sleep: Callable[[float], None] = time.sleep):
+        """`while_waiting` is called about every 0.2 s until the lock is ours; what it raises propagates."""
+        self.destination = destination
+        self._directory = os.path.join(destination, PRIVATE_DIRECTORY)
+        self._partial = os.path.join(self._directory, "partial")
+        self._while_waiting = while_waiting
+        self._sleep = sleep
+        self._lock: Optional[int] = None
+
+    def __enter__(self) -> "Workspace":
+        make_directory(self._directory)
+        with local_storage(self._directory):
+            self._lock = os.open(os.path.join(self._directory, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            while not self._try_lock():
+                self._while_waiting()
+                self._sleep(_POLL)
+            remove_quietly(self._partial)
+            make_directory(self._partial)
+        except BaseException:
+            self._unlock()
+            raise
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        remove_quietly(self._partial)
+        self._unlock()
+
+    def path(self, name: str) -> str:
+        """Where a file of bookkeeping is kept."""
+        return os.path.join(self._directory, name)
+
+    def temporary(self) -> str:
+        """A fresh name for an unfinished file or directory."""
+        return os.path.join(self._partial, uuid.uuid4().hex)
+
+    def _try_lock(self) -> bool:
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)  # gives up the lock
+            self._lock = None

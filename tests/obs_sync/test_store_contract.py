@@ -1,0 +1,195 @@
+"""What every store promises, whatever is behind it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from obs_sync import IntegrityError, LocalStorageError, ObjectChanged, ObjectInfo, ObjectNotFound, UnsafeKey
+
+AWKWARD_KEYS = ["plain.txt", "a/b/c.bin", "with space.txt", "plus+and&amp=1?.txt", "100%25.txt", "ümläut/犬.jpg",
+                "quote'\"<>.txt", "~tilde/#hash", "trailing."]
+
+
+def info_of(store, key):
+    return {info.key: info for info in store.list()}[key]
+
+
+def test_an_empty_store_lists_nothing(store):
+    assert list(store.list()) == []
+
+
+@pytest.mark.parametrize("size", [0, 1, 65536, 300001])
+def test_what_was_written_is_read(store, size):
+    data = os.urandom(size)
+    stored = store.write("folder/object", data)
+    assert (stored.key, stored.size) == ("folder/object", size)
+    assert store.read("folder/object") == data
+
+
+@pytest.mark.parametrize("key", AWKWARD_KEYS)
+def test_keys_are_kept_letter_by_letter(store, key, tmp_path):
+    store.write(key, b"content of " + key.encode("utf-8"))
+    assert [info.key for info in store.list()] == [key]
+    store.download(info_of(store, key), str(tmp_path / "out"))
+    assert (tmp_path / "out").read_bytes() == store.read(key)
+    store.delete([key])
+    assert list(store.list()) == []
+
+
+def test_a_listing_tells_sizes_and_times(store):
+    store.write("a", b"12345")
+    info = info_of(store, "a")
+    assert info.size == 5
+    head = store.head("a")
+    assert head.size == 5
+    assert abs(head.modified - info.modified) < 1.5
+
+
+def test_a_prefix_is_a_string_and_not_a_directory(store):
+    for key in ("ab.txt", "ab/c", "abc/d", "b"):
+        store.write(key, b"x")
+    assert {info.key for info in store.list("ab")} == {"ab.txt", "ab/c", "abc/d"}
+    assert {info.key for info in store.list("ab/")} == {"ab/c"}
+    assert list(store.list("nothing")) == []
+
+
+def test_a_long_listing_is_complete(store):
+    if type(store).__name__ == "MoxingStore":
+        count = 120
+    else:
+        count = 2101  # more than two pages
+    keys = {f"many/{number:05d}" for number in range(count)}
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda key: store.write(key, b""), keys))
+    assert {info.key for info in store.list("many/")} == keys
+
+
+def test_head_of_nothing_says_what_and_where(store):
+    with pytest.raises(ObjectNotFound) as caught:
+        store.head("missing.txt")
+    assert store.locate("missing.txt") in str(caught.value)
+    assert isinstance(caught.value, FileNotFoundError)
+
+
+def test_a_directory_is_no_object(store):
+    store.write("folder/object", b"x")
+    assert not store.exists("folder")
+    assert store.exists("folder/object")
+
+
+def test_reading_nothing_raises(store, tmp_path):
+    with pytest.raises(ObjectNotFound):
+        store.read("missing")
+    with pytest.raises(ObjectNotFound):
+        store.download(ObjectInfo("missing", 3), str(tmp_path / "out"))
+
+
+def test_a_later_write_replaces(store):
+    store.write("a", b"one")
+    store.write("a", b"three")
+    assert store.read("a") == b"three"
+    assert [(info.key, info.size) for info in store.list()] == [("a", 5)]
+
+
+def test_upload_stores_a_file_and_counts_its_bytes(store, tmp_path):
+    data = os.urandom(700001)
+    (tmp_path / "file").write_bytes(data)
+    counted = []
+    stored = store.upload(str(tmp_path / "file"), "up/file", counted.append)
+    assert stored.size == len(data) == sum(counted)
+    assert store.read("up/file") == data
+
+
+def test_upload_of_a_missing_file_names_it(store, tmp_path):
+    with pytest.raises(LocalStorageError, match="nowhere"):
+        store.upload(str(tmp_path / "nowhere"), "a")
+    assert not store.exists("a")
+
+
+def test_download_writes_the_file_and_counts_its_bytes(store, tmp_path):
+    data = os.urandom(700001)
+    store.write("a", data)
+    counted = []
+    store.download(info_of(store, "a"), str(tmp_path / "out"), counted.append)
+    assert (tmp_path / "out").read_bytes() == data
+    assert sum(counted) == len(data)
+
+
+def test_download_is_of_the_version_that_was_listed(store, tmp_path):
+    store.write("a", b"old version")
+    info = info_of(store, "a")
+    store.write("a", b"NEW VERSION")
+    with pytest.raises(ObjectChanged):
+        store.download(info, str(tmp_path / "out"))
+
+
+def test_a_wrong_size_is_noticed(store, tmp_path):
+    store.write("a", b"12345")
+    listed = info_of(store, "a")
+    with pytest.raises((IntegrityError, ConnectionError)):
+        store.download(ObjectInfo("a", 4, listed.etag), str(tmp_path / "out"))
+
+
+def test_download_into_no_directory_is_a_local_error(store, tmp_path):
+    store.write("a", b"12345")
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(LocalStorageError):
+        store.download(info_of(store, "a"), str(tmp_path / "file" / "out"))
+
+
+def test_delete_removes_only_what_it_is_told(store):
+    for key in ("a", "ab", "b/a"):
+        store.write(key, b"x")
+    store.delete(["a", "never-existed"])
+    assert {info.key for info in store.list()} == {"ab", "b/a"}
+    store.delete([])
+
+
+@pytest.mark.parametrize("key", ["", "/absolute", "../outside", "a/../../outside", "a//b", "a/./b", "a\\b", "a\0b",
+                                 "folder/", ".obs_sync/index.jsonl"])
+def test_keys_that_cannot_be_files_are_not_written(store, key, tmp_path):
+    (tmp_path / "file").write_bytes(b"x")
+    with pytest.raises(UnsafeKey):
+        store.write(key, b"x")
+    with pytest.raises(UnsafeKey):
+        store.upload(str(tmp_path / "file"), key)
+    assert list(store.list()) == []
+
+
+def test_an_exception_of_the_counter_ends_the_transfer(store, tmp_path):
+    class Stop(Exception):
+        pass
+
+    def stop(_):
+        raise Stop()
+
+    (tmp_path / "file").write_bytes(os.urandom(2000000))
+    with pytest.raises(Stop):
+        store.upload(str(tmp_path / "file"), "a", stop)
+    store.write("b", os.urandom(2000000))
+    with pytest.raises(Stop):
+        store.download(info_of(store, "b"), str(tmp_path / "out"), stop)
+    assert store.read("b")  # the store is as good as before
+
+
+def test_many_threads_share_one_store(store, tmp_path):
+    def round_trip(number):
+        data = hashlib.sha256(b"%d" % number).digest() * 100
+        key = f"t/{number}"
+        store.write(key, data)
+        path = str(tmp_path / f"out-{number}")
+        store.download(store.head(key), path)
+        with open(path, "rb") as stream:
+            return stream.read() == data == store.read(key)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(round_trip, range(40)))
+
+
+def test_urls_and_repr(store):
+    assert store.locate("a/b").endswith("/a/b")
+    assert store.url in repr(store)
