@@ -1,0 +1,13 @@
+"""The file that ModelArts starts. ``boot_modelarts.py ARGS`` is ``python -m job run ARGS``."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+if __name__ == "__main__":
+    # The platform starts this file from another directory than its own.
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    from job.cli import main
+
+    sys.exit(main(["run"] + sys.argv[1:]))

@@ -1,0 +1,97 @@
+"""``python -m job COMMAND``: find the command, run it, and turn whatever happens into an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+from typing import Any, NamedTuple, Sequence
+
+from job.console import Console
+from job.errors import ConfigError
+from job.near_miss import suggestion
+
+log = logging.getLogger(__name__)
+
+
+class Command(NamedTuple):
+    """module: see ``job.commands``; imported only when the command is used, because it may bring TensorFlow."""
+
+    module: str
+    summary: str
+
+
+COMMANDS = {
+    "run": Command("job.commands.run", "train; what boot_modelarts.py does"),
+    "config": Command("job.commands.config", "print the configuration that a command line resolves to"),
+    "dry-run": Command("job.commands.dry_run", "do the whole job on this machine, against a mocked OBS"),
+    "show": Command("job.commands.show", "show what a run has left behind"),
+    "make-miniature": Command("job.commands.make_miniature", "draw a miniature PACS"),
+}
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run a command line; returns the exit code. User mistakes get one message, anything else its stack trace."""
+    console = Console()
+    console.set_up_logging()
+    try:
+        return _run(list(argv), console)
+    except SystemExit as leaving:  # argparse has printed help or its complaint
+        return int(leaving.code or 0)
+    except BaseException as error:
+        console.close()  # first, so that the message is the last thing on screen
+        return _report(error)
+    finally:
+        console.close()
+
+
+def _run(argv: Sequence[str], console: Console) -> int:
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(overview())
+        return 0 if argv else 2
+    name, rest = argv[0], argv[1:]
+    if name not in COMMANDS:
+        raise ConfigError("unknown command {!r}{} (python -m job --help lists them)".format(
+            name, suggestion(name, COMMANDS)))
+    command = importlib.import_module(COMMANDS[name].module)
+    return command.main(_parse(name, command, rest), console) or 0
+
+
+def _parse(name: str, command: Any, arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the command's own arguments."""
+    takes_settings = getattr(command, "TAKES_SETTINGS", False)
+    epilog = "examples:\n" + command.EXAMPLES.strip("\n")
+    if takes_settings:
+        from job.config_load import settings_help
+
+        epilog += "\n\n" + settings_help()
+    parser = argparse.ArgumentParser(
+        "python -m job " + name, description=command.__doc__, epilog=epilog, allow_abbrev=False,
+        usage="%(prog)s [--config=FILE] [--name=value ...]" if takes_settings else None,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    command.add_arguments(parser)
+    if not takes_settings:
+        return parser.parse_args(arguments)
+    args, args.settings = parser.parse_known_args(arguments)
+    return args
+
+
+def _report(error: BaseException) -> int:
+    """Say how it ended."""
+    from job.exits import ending
+
+    end = ending(error)
+    if end.expected:
+        log.error("%s", end.message)
+        log.debug("where it was raised:", exc_info=error)
+    else:
+        log.error("%s", end.message, exc_info=error)
+    return end.code
+
+
+def overview() -> str:
+    """The help of the program."""
+    lines = ["usage: python -m job COMMAND ...", "", "MASF as a ModelArts training job.", "", "commands:"]
+    lines += ["  {:<16} {}".format(name, command.summary) for name, command in COMMANDS.items()]
+    lines += ["", "`python -m job COMMAND --help` explains one and gives examples."]
+    return "\n".join(lines)

@@ -1,0 +1,33 @@
+"""Do the whole job on this machine, against a mocked OBS."""
+
+from __future__ import annotations
+
+EXAMPLES = """
+  python -m job dry-run
+  python -m job dry-run --set train_iterations=20 target_domain=sketch
+  python -m job dry-run --pacs_root /data/pacs/images --weights bvlc_alexnet.npy --config configs/pacs_cartoon.yaml
+`make dry-run` does the same and installs what it needs; there these are PACS_ROOT=, WEIGHTS=, CONFIG= and SET=.
+"""
+
+
+def add_arguments(parser):
+    parser.add_argument("--root", default="dry-run", metavar="DIR",
+                        help="everything lies below it, and is used again (default: %(default)s)")
+    parser.add_argument("--pacs_root", metavar="DIR",
+                        help="real images, domain/class/image (default: a miniature is drawn)")
+    parser.add_argument("--weights", metavar="FILE", help="pretrained weights (default: some are made up)")
+    parser.add_argument("--config", metavar="FILE", help="YAML file of settings (default: configs/dry_run.yaml)")
+    parser.add_argument("--set", nargs="+", action="append", default=[], metavar="NAME=VALUE", dest="settings",
+                        help="settings that differ from the file")
+
+
+def main(args, console):
+    """The exit code is the job's."""
+    from job.dry_run import dry_run
+    from job.errors import ConfigError
+
+    overrides = [item for group in args.settings for item in group]
+    for item in overrides:
+        if "=" not in item:
+            raise ConfigError("--set {}: expected name=value".format(item))
+    return dry_run(args.root, console, args.pacs_root, args.weights, args.config, overrides)

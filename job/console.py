@@ -1,0 +1,234 @@
+"""What a person sees: log lines, and the progress of long operations.
+
+On a terminal a running operation is a bar (with tqdm, if it is installed); anywhere else it is a few lines. Bars and
+lines share standard error, and a line is written above the bars that are on screen. No colours are used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import time
+from typing import Any, Callable, ContextManager, List, Mapping, Optional, TextIO
+
+from job.stopping import StopRequest
+
+LINE_SECONDS = 10.0  # a line at the latest after so long
+QUARTER_SECONDS = 2.0  # and for each quarter of the work, but not sooner than this after the last
+OUR_LOGGERS = ("job", "masf_core", "obs_sync")
+BYTES = "B"
+
+
+class Console:
+    """Where log lines and progress go.
+
+    Args:
+        stop: asked at every report of progress; ``Stopped`` is raised from there. stream: standard error by default.
+        environ: environment variables (TERM, COLUMNS). clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        stop: Optional[StopRequest] = None,
+        stream: Optional[TextIO] = None,
+        environ: Mapping[str, str] = os.environ,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.stop = stop
+        self._stream = sys.stderr if stream is None else stream
+        self._clock = clock
+        self._columns = int(environ["COLUMNS"]) if environ.get("COLUMNS", "").isdigit() else None
+        self._tqdm = _tqdm() if self._stream.isatty() and environ.get("TERM") != "dumb" else None
+        self._tasks: List[Task] = []
+        self._stop_noted = False
+
+    def set_up_logging(self, level: str = "info") -> None:
+        """Send the log of this project's packages to the stream, from ``level`` on; of others, warnings."""
+        handler = _LineHandler(self)
+        handler.setFormatter(_LineFormatter())
+        root = logging.getLogger()
+        for old in list(root.handlers):
+            root.removeHandler(old)
+        root.addHandler(handler)
+        root.setLevel(logging.WARNING)
+        self.set_log_level(level)
+
+    @staticmethod
+    def set_log_level(level: str) -> None:
+        """debug, info, warning or error, for this project's packages."""
+        for name in OUR_LOGGERS:
+            logging.getLogger(name).setLevel(level.upper())
+
+    def task(self, label: str, unit: str, log_lines: bool = True, start: int = 0) -> Task:
+        """Show the progress of one operation.
+
+        Args:
+            label: what is done. unit: what is counted; ``"B"`` is bytes. log_lines: off a terminal, write lines; False
+                for an operation that is short or has lines of its own. start: count that was done before, which
+                does not enter the rate.
+
+        Returns:
+            ``on_progress(done, total)``, also a context manager. It ends when done reaches total, or when closed.
+        """
+        return Task(self, label, unit, log_lines, start)
+
+    def stop_noted(self) -> None:
+        """The request to stop has been taken in hand: what is shown from now on belongs to stopping, and goes on."""
+        self._stop_noted = True
+        self.close()
+
+    def close(self) -> None:
+        """End what is still shown; lines can be written and tasks begun afterwards."""
+        for task in list(self._tasks):
+            task.close()
+
+    def check_stop(self) -> None:
+        """Raise ``Stopped`` if the job was asked to stop and that has not been noted yet."""
+        if self.stop is not None and not self._stop_noted:
+            self.stop.check()
+
+    def write_line(self, text: str) -> None:
+        """Write a line above the bars that are on screen."""
+        with self._without_bars():
+            self._stream.write(text + "\n")
+            self._stream.flush()
+
+    def _without_bars(self) -> ContextManager[Any]:
+        if self._tqdm is None:
+            return contextlib.nullcontext()
+        return self._tqdm.external_write_mode(file=self._stream)
+
+
+class Task:
+    """The progress of one operation; see ``Console.task``. Its methods belong to one thread."""
+
+    def __init__(self, console: Console, label: str, unit: str, log_lines: bool, start: int) -> None:
+        self._console = console
+        self._label = label
+        self._unit = unit
+        self._log_lines = log_lines
+        self._start = start
+        self._bar: Any = None
+        self._begun = self._last_line = 0.0
+        self._last_quarter = 0
+        self._state = "new"
+
+    def __call__(self, done: int, total: int) -> None:
+        """Report that ``done`` of ``total`` is done.
+
+        Raises:
+            Stopped: the job was asked to stop.
+        """
+        if self._state == "new":
+            self._open(done, total)
+        if self._state == "open":
+            self._show(done, total)
+            if done >= total:
+                self.close()
+        self._console.check_stop()
+
+    def __enter__(self) -> Task:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Show no more of it; the bar of an operation that was not finished stays as it was."""
+        self._state = "closed"
+        if self in self._console._tasks:
+            self._console._tasks.remove(self)
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _open(self, done: int, total: int) -> None:
+        console = self._console
+        self._state = "open"
+        self._begun = self._last_line = console._clock()
+        self._last_quarter = self._quarter(done, total)
+        if console._tqdm is not None:
+            self._bar = console._tqdm(
+                total=total, initial=self._start, desc=self._label, file=console._stream,
+                unit="B" if self._unit == BYTES else " " + self._unit, unit_scale=self._unit == BYTES,
+                ncols=console._columns, dynamic_ncols=console._columns is None,
+                leave=not console._tasks)  # a bar inside another makes room again
+        elif self._log_lines and done < total:
+            self._write("{}: {}".format(self._label, amount(total, self._unit)))
+        console._tasks.append(self)
+
+    def _show(self, done: int, total: int) -> None:
+        if self._bar is not None:
+            self._bar.total = total
+            self._bar.update(done - self._bar.n)
+        elif self._log_lines:
+            self._show_line(done, total)
+
+    def _show_line(self, done: int, total: int) -> None:
+        now = self._console._clock()
+        seconds, silence = now - self._begun, now - self._last_line
+        quarter = self._quarter(done, total)
+        if done >= total:
+            rate = "" if seconds < 0.05 else " ({}/s)".format(amount((done - self._start) / seconds, self._unit))
+            self._write("{}: {} done in {:.1f} s{}".format(self._label, amount(done, self._unit), seconds, rate))
+        elif silence >= LINE_SECONDS or (quarter > self._last_quarter and silence >= QUARTER_SECONDS):
+            self._write("{}: {} of {} ({:.0f} %), {:.0f} s".format(
+                self._label, amount(done, self._unit), amount(total, self._unit), 100.0 * done / total, seconds))
+            self._last_line, self._last_quarter = now, quarter
+
+    @staticmethod
+    def _quarter(done: int, total: int) -> int:
+        return 4 * done // total if total else 4
+
+    @staticmethod
+    def _write(text: str) -> None:
+        logging.getLogger(__name__).info("%s", text)
+
+
+def amount(count: float, unit: str) -> str:
+    """``1234567, "B"`` → ``1.2 MB``; ``12, "images"`` → ``12 images``."""
+    if unit != BYTES:
+        form = "{:,.0f} {}" if count >= 10 or count == int(count) else "{:.2g} {}"
+        return form.format(count, unit)
+    for prefix in ("", "k", "M", "G"):
+        if count < 1000 or prefix == "G":
+            return "{:.{}f} {}B".format(count, 0 if not prefix else 1, prefix)
+        count /= 1000.0
+    raise AssertionError("not reached")
+
+
+class _LineHandler(logging.Handler):
+    """Writes records to a console."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._console.write_line(self.format(record))
+        except Exception:  # as logging's own handlers do: a log line that cannot be written stops nothing
+            self.handleError(record)
+
+
+class _LineFormatter(logging.Formatter):
+    """``2026-01-31 12:00:00 message``; the level stands before the message when it is not info."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(label)s%(message)s", "%Y-%m-%d %H:%M:%S")
+
+    def format(self, record: logging.LogRecord) -> str:
+        record.label = "" if record.levelno == logging.INFO else record.levelname.lower() + ": "
+        return super().format(record)
+
+
+def _tqdm() -> Any:
+    """The bar class of tqdm, or None where it is not installed."""
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return None
+    tqdm.monitor_interval = 0  # no thread of its own: progress is reported often enough
+    return tqdm

@@ -1,0 +1,109 @@
+"""What the platform says in environment variables, read in this one place.
+
+ModelArts tells a v1 job ``DLS_…`` and a v2 job ``MA_…`` and ``VC_…``; on Ascend it starts the boot file once for each
+card, with its rank already in ``RANK_ID``. Elsewhere none of them is set and this is a single process. Credentials are
+not read here, so that nothing of this can give one away.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Dict, List, Mapping, Optional, Tuple
+
+from job.errors import ConfigError
+
+CACHE = "/cache"  # the fast local disk of a ModelArts node
+PLATFORM_MARKS = ("MA_JOB_DIR", "MA_VJ_NAME", "MA_TASK_NAME", "DLS_TASK_NUMBER", "DLS_APP_URL")
+URL_SETTINGS = ("data_url", "train_url")
+
+
+@dataclass(frozen=True)
+class Environment:
+    """The process's place in the job, and what it may use.
+
+    rank_id, rank_size: this process among all processes of the job. rank_table: path of HCCL's table of cards, or None.
+    device_id: the card on this node, or None. host_index, host_count: this node among the nodes of the job.
+    job_name, task_name, instance_name: how the platform calls them, or None. work_dir: where large files may go.
+    urls: data_url and train_url where the platform passes them as variables, as (value, variable).
+    """
+
+    on_modelarts: bool
+    rank_id: int
+    rank_size: int
+    rank_table: Optional[str]
+    device_id: Optional[int]
+    host_index: int
+    host_count: int
+    job_name: Optional[str]
+    task_name: Optional[str]
+    instance_name: Optional[str]
+    work_dir: str
+    urls: Dict[str, Tuple[str, str]]
+
+    @property
+    def publishes(self) -> bool:
+        """Exactly one process of a job writes to train_url."""
+        return self.rank_id == 0
+
+    @property
+    def pulls(self) -> bool:
+        """Exactly one process of a node fetches what its neighbours use as well."""
+        return self.device_id is None or self.device_id == 0
+
+
+def read_environment(environ: Mapping[str, str], cache: str = CACHE) -> Environment:
+    """Read the platform's variables.
+
+    Args:
+        environ: environment variables. cache: the node's local disk, used where it can be written.
+
+    Raises:
+        ConfigError: a variable is not what the platform would set; names each.
+    """
+    problems: List[str] = []
+
+    def count(names: Tuple[str, ...], default: Optional[int], least: int = 0) -> Optional[int]:
+        """The first of the variables that is set, as a number."""
+        for name in names:
+            if environ.get(name):
+                try:
+                    number = int(environ[name])
+                    if number < least:
+                        raise ValueError
+                    return number
+                except ValueError:
+                    problems.append("environment variable {}={}: expected a whole number, at least {}".format(
+                        name, environ[name], least))
+        return default
+
+    on_modelarts = any(environ.get(name) for name in PLATFORM_MARKS)
+    rank_id, rank_size = count(("RANK_ID",), 0), count(("RANK_SIZE", "CM_WORKER_SIZE"), 1, least=1)
+    device_id = count(("ASCEND_DEVICE_ID",), None)
+    host_index = count(("VC_TASK_INDEX", "DLS_TASK_INDEX"), 0)
+    host_count = count(("MA_NUM_HOSTS", "DLS_TASK_NUMBER"), 1, least=1)
+    if not problems and rank_id >= rank_size:
+        problems.append("environment variable RANK_ID={}: expected less than RANK_SIZE={}".format(rank_id, rank_size))
+    if problems:
+        raise ConfigError(problems)
+    return Environment(
+        on_modelarts, rank_id, rank_size, environ.get("RANK_TABLE_FILE") or None, device_id, host_index, host_count,
+        job_name=environ.get("MA_VJ_NAME"), task_name=environ.get("MA_TASK_NAME"),
+        instance_name=environ.get("MA_CURRENT_INSTANCE_NAME"), work_dir=_work_dir(cache),
+        urls=_urls(environ) if on_modelarts else {})
+
+
+def _work_dir(cache: str) -> str:
+    if os.path.isdir(cache) and os.access(cache, os.W_OK | os.X_OK):
+        return os.path.join(cache, "masf")
+    return os.path.join(os.curdir, "masf-work")
+
+
+def _urls(environ: Mapping[str, str]) -> Dict[str, Tuple[str, str]]:
+    """A v2 job can get its channels as variables of their names, a v1 job with an image of its own as DLS_…_URL."""
+    found = {}
+    for setting in URL_SETTINGS:
+        for variable in (setting, "DLS_" + setting.upper()):
+            if environ.get(variable):
+                found.setdefault(setting, (environ[variable], "environment variable " + variable))
+    return found

@@ -1,0 +1,24 @@
+"""The errors of the job itself; those of the method and of the storage are in their packages."""
+
+from __future__ import annotations
+
+from typing import Iterable, List, Union
+
+
+class JobError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class ConfigError(JobError, ValueError):
+    """The configuration, or the environment it is used in, cannot be what was meant.
+
+    problems: every problem that was found, one sentence each, not only the first.
+    """
+
+    def __init__(self, problems: Union[str, Iterable[str]]) -> None:
+        self.problems: List[str] = [problems] if isinstance(problems, str) else list(problems)
+        if len(self.problems) == 1:
+            super().__init__(self.problems[0])
+        else:
+            lines = ["{} problems in the configuration:".format(len(self.problems))]
+            super().__init__("\n".join(lines + ["  - " + problem for problem in self.problems]))

@@ -1,0 +1,77 @@
+"""How the job ends: an exit code with a meaning, and one clear message.
+
+ModelArts shows the first code of a job's processes that is not 0 as the job's own.
+"""
+
+from __future__ import annotations
+
+import errno
+import signal
+from typing import NamedTuple
+
+from job.errors import ConfigError
+from job.stopping import Stopped
+from masf_core.errors import CacheError, CheckpointError, DataError, MasfError, TrainingDiverged, WeightsError
+from obs_sync.errors import InvalidUrl, StoreError
+
+DONE = 0
+UNEXPECTED = 1
+CONFIGURATION = 2
+DATA = 3
+STORAGE = 4
+DIVERGED = 5
+STOPPED = 128 + signal.SIGTERM
+INTERRUPTED = 128 + signal.SIGINT
+
+MEANING = {
+    DONE: "done",
+    UNEXPECTED: "unexpected error",
+    CONFIGURATION: "usage or configuration",
+    DATA: "data or weights",
+    STORAGE: "storage",
+    DIVERGED: "training diverged",
+    STOPPED: "stopped by SIGTERM",
+    INTERRUPTED: "stopped from the keyboard",
+}
+
+# The first line that fits counts: the special before the general.
+CODES = (
+    ((ConfigError, InvalidUrl), CONFIGURATION),
+    ((DataError, WeightsError), DATA),
+    ((StoreError, CacheError, CheckpointError), STORAGE),
+    (TrainingDiverged, DIVERGED),
+    (MasfError, CONFIGURATION),
+)
+
+# A local disk that is full or may not be written, wherever it was noticed, is no fault of the program.
+DISK = {errno.ENOSPC: "the disk is full; free some space, or choose another --work_dir",
+        errno.EDQUOT: "the disk quota is used up; free some space, or choose another --work_dir",
+        errno.EROFS: "the file system is read-only; choose another --work_dir",
+        errno.EACCES: "permission denied; make it accessible, or choose another --work_dir"}
+
+
+class Ending(NamedTuple):
+    """code: exit code. message: for the user. expected: False asks for the stack trace."""
+
+    code: int
+    message: str
+    expected: bool
+
+
+def ending(error: BaseException) -> Ending:
+    """What an exception that reached the top means."""
+    if isinstance(error, Stopped):
+        return Ending(128 + error.signum, str(error), True)
+    if isinstance(error, KeyboardInterrupt):
+        return Ending(INTERRUPTED, "interrupted", True)
+    for classes, code in CODES:
+        if isinstance(error, classes):
+            return Ending(code, str(error), True)
+    if isinstance(error, OSError) and error.errno in DISK:
+        return Ending(STORAGE, "{}: {}".format(error.filename or "local disk", DISK[error.errno]), True)
+    return Ending(UNEXPECTED, "unexpected {}: {}".format(type(error).__name__, error), False)
+
+
+def exit_code(error: BaseException) -> int:
+    """The exit code that ``error`` leads to."""
+    return ending(error).code

@@ -1,0 +1,166 @@
+"""The platform wants the machine back.
+
+ModelArts sends SIGTERM and, about 15 s later, SIGKILL. In between the job ends the running iteration, saves and
+publishes what fits, and exits with 143. Two things make that harder than a signal handler:
+
+- Python runs its handlers between two steps of its main thread, which may be inside one long call of TensorFlow. The
+  interpreter's wake-up descriptor is written at once, even then; a thread waits at its other end, notes the time and
+  guards the grace period. If that passes before the job has ended, the thread says the last words and ends the
+  process: an iteration that is running cannot be interrupted in any other way.
+- A process that is forked off inherits handlers and descriptor, and would make its parent believe in a signal of its
+  own. Both are taken away from it as it starts.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+import weakref
+from typing import Any, Callable, Dict, Optional
+
+log = logging.getLogger(__name__)
+
+GRACE = 12.0  # seconds from the signal to the last words: 15 less the time to say them
+LAST_WORDS = 2.0  # seconds that the last words may take
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Stopped(BaseException):
+    """The job was asked to stop, and does.
+
+    Not an ``Exception``, for the reason that KeyboardInterrupt is none: it is not a failure of what was being done, and
+    no clause that retries or forgives failures may catch it.
+    """
+
+    def __init__(self, signum: int) -> None:
+        super().__init__("stopped by " + signal.Signals(signum).name)
+        self.signum = signum
+
+
+class StopRequest:
+    """Whether the job was asked to stop; a context manager, from whose start signals are heard.
+
+    Args:
+        grace: seconds from the request until the last words. last_words: called then, from a thread of its own, for at
+            most ``LAST_WORDS`` seconds; may be set later. clock: monotonic seconds. exit: ends the process with a code,
+            without any clean-up.
+    """
+
+    def __init__(
+        self,
+        grace: float = GRACE,
+        last_words: Optional[Callable[[], None]] = None,
+        clock: Callable[[], float] = time.monotonic,
+        exit: Callable[[int], Any] = os._exit,
+    ) -> None:
+        self.last_words = last_words
+        self._grace = grace
+        self._clock = clock
+        self._exit = exit
+        self._signum: Optional[int] = None
+        self._since = 0.0
+        self._ended = threading.Event()
+        self._handlers: Dict[int, Any] = {}
+        self._watchdog: Optional[threading.Thread] = None
+
+    @property
+    def requested(self) -> bool:
+        return self._signum is not None
+
+    def check(self) -> None:
+        """Raise ``Stopped`` if the job was asked to stop."""
+        if self._signum is not None:
+            raise Stopped(self._signum)
+
+    def seconds_left(self, grace: float = 15.0) -> float:
+        """Seconds until ``grace`` seconds after the request have passed, at least 0; all of them before a request."""
+        return grace if self._signum is None else max(0.0, self._since + grace - self._clock())
+
+    def note(self, signum: int) -> None:
+        """Take a request. The first one counts; Ctrl-C after any other ends the process at once."""
+        if self._signum is None:
+            self._since = self._clock()
+            self._signum = signum  # last: whoever sees it may ask since when
+        elif signum == signal.SIGINT:
+            self._exit(128 + signum)
+
+    def __enter__(self) -> StopRequest:
+        """Hear signals from here on. Only the main thread can do this."""
+        self._ended.clear()
+        ours, theirs = socket.socketpair()
+        theirs.setblocking(False)
+        self._sockets = (ours, theirs)
+        # Their handler does nothing, but there has to be one: without it the wake-up descriptor is not written.
+        self._handlers = {signum: signal.signal(signum, lambda *_: None) for signum in SIGNALS}
+        self._old_wakeup = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+        _forget_in_children(self)
+        self._watchdog = threading.Thread(target=self._watch, args=(ours,), name="stop request", daemon=True)
+        self._watchdog.start()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._ended.set()
+        self._stop_hearing()
+        ours, theirs = self._sockets
+        theirs.close()  # the watchdog reads the end of the stream, and ends
+        if self._watchdog is not None:
+            self._watchdog.join()
+            self._watchdog = None
+        ours.close()
+
+    def _stop_hearing(self) -> None:
+        handlers, self._handlers = self._handlers, {}
+        if handlers:
+            signal.set_wakeup_fd(self._old_wakeup)
+        for signum, handler in handlers.items():
+            signal.signal(signum, handler)
+
+    def _watch(self, wakeups: socket.socket) -> None:
+        """Wait for a signal, then for the grace period or the end of the job, whichever is first."""
+        while not self._ended.is_set():
+            wakeups.settimeout(None if self._signum is None else max(0.001, self.seconds_left(self._grace)))
+            try:
+                heard = wakeups.recv(64)
+            except socket.timeout:
+                heard = b""
+            for signum in heard:
+                if signum in SIGNALS:
+                    self._hear(signum)
+            if not self._ended.is_set() and self._signum is not None and self.seconds_left(self._grace) <= 0.0:
+                self._end_process()
+                return
+
+    def _hear(self, signum: int) -> None:
+        first = not self.requested
+        self.note(signum)
+        if first:
+            log.warning("%s: stopping after the running iteration%s", signal.Signals(signum).name,
+                        "; Ctrl-C again stops at once" if signum == signal.SIGINT else "")
+
+    def _end_process(self) -> None:
+        """The job has not ended in time."""
+        words = threading.Thread(target=self._say_last_words, name="last words", daemon=True)
+        words.start()
+        words.join(LAST_WORDS)
+        self._exit(128 + (self._signum or signal.SIGTERM))
+
+    def _say_last_words(self) -> None:
+        log.warning("the running step did not end within %.0f s; ending the process", self._grace)
+        if self.last_words is not None:
+            self.last_words()
+
+
+def _forget_in_children(request: StopRequest) -> None:
+    """Give children that are forked from now on the signal handling that was there before ``request``."""
+    reference = weakref.ref(request)
+
+    def forget() -> None:
+        heard = reference()
+        if heard is not None:
+            heard._stop_hearing()
+
+    os.register_at_fork(after_in_child=forget)
