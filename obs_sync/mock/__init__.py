@@ -1,0 +1,37 @@
+"""A mocked OBS: a real HTTP server on loopback that the unmodified OBS client talks to as in production.
+
+    with mock_obs(buckets=["data"]) as obs:
+        client = ObsClient(**obs.client_arguments())
+        client.putContent("data", "key", "content")
+        assert obs.get("data", "key") == b"content"
+
+    @mock_obs(buckets=["data"])
+    def test_something():            # os.environ points at the mock; current_mock() is the mock
+        subprocess.run([sys.executable, "job.py", "--data_url=obs://data/"], check=True)
+
+    $ python -m obs_sync.mock serve --root bucket_directory --bucket data
+
+It speaks the production dialect (signature "OBS", headers x-obs-*, bucket in the host name, version
+negotiation) under a host name that this process and its children resolve to 127.0.0.1, and the older
+v2 and v4 dialects by address. It verifies signatures and digests; a call that it does not know gets a
+501 and is listed in `unknown_requests`. ACLs have no effect; there are no versions, no encryption, no TLS.
+"""
+from __future__ import annotations
+
+from obs_sync.mock.activation import current_mock
+from obs_sync.mock.disk import RootInUse
+from obs_sync.mock.errors import ObsError
+from obs_sync.mock.faults import FaultPlan
+from obs_sync.mock.journal import RequestRecord
+from obs_sync.mock.messages import Request, Response
+from obs_sync.mock.mocked import DEFAULT_HOST_NAME, MockObs
+from obs_sync.mock.signature import Credentials
+
+__all__ = ["Credentials", "DEFAULT_HOST_NAME", "FaultPlan", "MockObs", "ObsError", "Request", "RequestRecord",
+           "Response", "RootInUse", "current_mock", "mock_obs"]
+
+
+def mock_obs(function=None, **options):
+    """`@mock_obs`, `@mock_obs(...)` or `with mock_obs(...) as obs`: a `MockObs` with these options."""
+    mock = MockObs(**options)
+    return mock if function is None else mock(function)

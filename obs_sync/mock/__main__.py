@@ -1,0 +1,87 @@
+"""python -m obs_sync.mock serve: a mocked OBS to be used from other processes."""
+from __future__ import annotations
+
+import argparse
+import shlex
+import signal
+import sys
+import threading
+from typing import List, Optional
+
+from obs_sync.mock import DEFAULT_HOST_NAME, Credentials, MockObs, RootInUse
+from obs_sync.mock.objects import is_bucket_name
+
+_EXAMPLES = """\
+examples:
+  python -m obs_sync.mock serve --root bucket_directory --bucket data
+      serves the directories below bucket_directory as buckets; files copied there are objects
+      from the next start on
+"""
+
+
+def _bucket_name(text: str) -> str:
+    if not is_bucket_name(text):
+        raise argparse.ArgumentTypeError(f"{text!r} cannot name a bucket: 3 to 63 of a-z, 0-9, '-' and '.'")
+    return text
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m obs_sync.mock", description="A mocked OBS on 127.0.0.1.")
+    commands = parser.add_subparsers(dest="command", metavar="serve")
+    serve = commands.add_parser(
+        "serve", help="run until SIGINT or SIGTERM", epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Serves a mocked OBS and prints the environment variables that point a client at it.")
+    default = Credentials()
+    serve.add_argument("--root", metavar="DIR", help="directory for the objects; in memory without it")
+    serve.add_argument("--port", type=int, default=0, help="any free one without it")
+    serve.add_argument("--host-name", default=DEFAULT_HOST_NAME, help="default: %(default)s")
+    serve.add_argument("--access-key", default=default.access_key, help="default: %(default)s")
+    serve.add_argument("--secret-key", default=default.secret_key, help="default: %(default)s")
+    serve.add_argument("--bucket", action="append", default=[], type=_bucket_name, metavar="NAME",
+                       help="create this bucket if it does not exist; may be repeated")
+    return parser
+
+
+def main(arguments: Optional[List[str]] = None) -> int:
+    """Exit status: 0 after a signal to stop, 1 when the server cannot start, 2 for wrong arguments."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        return 2
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    mock = MockObs(options.root, options.bucket, Credentials(options.access_key, options.secret_key),
+                   options.host_name, options.port)
+    try:
+        mock.start()
+    except (OSError, RootInUse) as error:
+        print(f"the mocked OBS cannot start: {error}", file=sys.stderr)
+        return 1
+    try:
+        _announce(mock)
+        stopped.wait()
+    finally:
+        mock.stop()
+    print(f"# stopped after {sum(mock.counts.values())} requests", flush=True)
+    return 0
+
+
+def _announce(mock: MockObs) -> None:
+    """Lines that a person can read and a shell can evaluate."""
+    where = "in memory" if mock.root is None else "in " + mock.root
+    buckets = mock.buckets()
+    objects = sum(len(mock.keys(bucket)) for bucket in buckets)
+    print(f"# mocked OBS on {mock.endpoint}, objects {where}: {objects} in {len(buckets)} buckets")
+    print(f"# by address (path style, v2 or v4 signatures): {mock.path_style_endpoint}")
+    print("# point a client at it with:")
+    for name, value in sorted(mock.variables({}).items()):
+        rest = '"${PYTHONPATH:+:$PYTHONPATH}"' if name == "PYTHONPATH" else ""
+        print(f"export {name}={shlex.quote(value)}{rest}")
+    print("# stop with Ctrl-C or SIGTERM", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""The mocked OBSes that are running, and os.environ while they are."""
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Dict, List, Mapping, Optional
+
+from obs_sync.mock import resolver
+
+if TYPE_CHECKING:
+    from obs_sync.mock.mocked import MockObs
+
+RESOLVER_PATH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "resolver_path")
+
+# What a client in another process needs, and what must not be left over from elsewhere.
+NAMES = ("OBS_ACCESS_KEY_ID", "OBS_SECRET_ACCESS_KEY", "OBS_SECURITY_TOKEN", "OBS_SERVER", resolver.VARIABLE,
+         "PYTHONPATH")
+
+_lock = threading.Lock()
+_running: List["MockObs"] = []
+_before: Dict[str, str] = {}  # those of NAMES that were set before the first mock started
+
+
+def variables_of(mock: "MockObs", environ: Mapping[str, str]) -> Dict[str, str]:
+    path = [RESOLVER_PATH]
+    path += [item for item in environ.get("PYTHONPATH", "").split(os.pathsep)
+             if item not in ("", RESOLVER_PATH)]
+    variables = {
+        "OBS_ACCESS_KEY_ID": mock.credentials.access_key,
+        "OBS_SECRET_ACCESS_KEY": mock.credentials.secret_key,
+        "OBS_SERVER": mock.endpoint,
+        resolver.VARIABLE: f"{mock.host_name}=127.0.0.1",
+        "PYTHONPATH": os.pathsep.join(path),
+    }
+    if mock.credentials.security_token is not None:
+        variables["OBS_SECURITY_TOKEN"] = mock.credentials.security_token
+    return variables
+
+
+def activate(mock: "MockObs") -> None:
+    """Points os.environ at a mock that was started."""
+    with _lock:
+        if not _running:
+            _before.clear()
+            _before.update((name, os.environ[name]) for name in NAMES if name in os.environ)
+        _running.append(mock)
+        _apply()
+
+
+def deactivate(mock: "MockObs") -> None:
+    """Points os.environ at the one started before it, or back to what it held; in any order of stopping."""
+    with _lock:
+        _running.remove(mock)
+        _apply()
+
+
+def current_mock() -> Optional["MockObs"]:
+    """The mocked OBS that was started last in this process and still runs."""
+    with _lock:
+        return _running[-1] if _running else None
+
+
+def _apply() -> None:
+    wanted = dict(_before)
+    if _running:
+        wanted.pop("OBS_SECURITY_TOKEN", None)
+        wanted.update(variables_of(_running[-1], _before))
+    for name in NAMES:
+        if name in wanted:
+            os.environ[name] = wanted[name]
+        else:
+            os.environ.pop(name, None)

@@ -1,0 +1,84 @@
+"""The body of a request, from the connection to whoever asks for it."""
+from __future__ import annotations
+
+from typing import BinaryIO, Callable, Iterator, Optional
+
+from obs_sync.mock.errors import ObsError
+
+_CHUNK = 256 * 1024         # bytes read at once
+_MAX_XML = 2 * 1024 * 1024  # bytes of an XML document; 1,000 keys of 1,024 bytes fit
+
+
+class IncomingBody:
+    """The body of a request, read from the connection as it is asked for.
+
+    Args:
+        stream: buffered reader of the connection.
+        length: Content-Length; None for a chunked body.
+        invite: called before the first byte is read, to send "100 Continue" where the client waits for it.
+    """
+
+    def __init__(self, stream: BinaryIO, length: Optional[int], invite: Optional[Callable[[], None]] = None):
+        self._stream = stream
+        self._invite = invite
+        self._ended = length == 0
+        self._pieces = self._chunked() if length is None else self._counted(length)
+        self.received = 0  # bytes, without the framing of a chunked body
+
+    @property
+    def awaited(self) -> bool:
+        """Whether the client still holds the body back until it is invited."""
+        return self._invite is not None and not self._ended
+
+    def chunks(self) -> Iterator[bytes]:
+        """The rest of the body. Raises ObsError (IncompleteBody) when the client stops early."""
+        if self._ended:
+            return
+        if self._invite is not None:
+            self._invite()
+            self._invite = None
+        for piece in self._pieces:
+            self.received += len(piece)
+            yield piece
+        self._ended = True
+
+    def read(self, limit: int = _MAX_XML) -> bytes:
+        """The whole body of a small request."""
+        pieces, size = [], 0
+        for piece in self.chunks():
+            size += len(piece)
+            if size > limit:
+                raise ObsError("InvalidRequest", f"The body is longer than {limit} bytes.")
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def drain(self) -> None:
+        """Reads and drops what is left, so that the connection can carry the next request."""
+        for _ in self.chunks():
+            pass
+
+    def _counted(self, left: int) -> Iterator[bytes]:
+        while left:
+            piece = self._stream.read(min(left, _CHUNK))
+            if not piece:
+                raise ObsError("IncompleteBody")
+            left -= len(piece)
+            yield piece
+
+    def _chunked(self) -> Iterator[bytes]:
+        while True:
+            try:
+                size = int(self._stream.readline(1024).split(b";")[0], 16)
+            except ValueError:
+                raise ObsError("IncompleteBody", "The chunked body ended early or is malformed.") from None
+            if size == 0:
+                while self._stream.readline(65536) not in (b"\r\n", b"\n", b""):
+                    pass  # trailers
+                return
+            while size:
+                piece = self._stream.read(min(size, _CHUNK))
+                if not piece:
+                    raise ObsError("IncompleteBody")
+                size -= len(piece)
+                yield piece
+            self._stream.readline(8)

@@ -1,0 +1,50 @@
+"""What a mocked OBS was asked and how it answered."""
+from __future__ import annotations
+
+import collections
+import threading
+from typing import Deque, Dict, List, NamedTuple, Optional
+
+
+class RequestRecord(NamedTuple):
+    """One request. Written before the first byte of the reply leaves, so that a client which has its
+    answer finds the record."""
+
+    operation: str            # e.g. "PutObject"; "Unknown" for a call that the mock does not know
+    method: str
+    bucket: str
+    key: str
+    query: Dict[str, str]
+    status: int
+    code: Optional[str]       # error code of the reply
+    bytes_in: int             # of the request's body
+    bytes_out: int            # of the reply's body
+    seconds: float            # from the end of the request's headers to the start of the reply
+
+
+class Journal:
+    """The latest requests and the number of all of them by operation."""
+
+    def __init__(self, size: int):
+        self._lock = threading.Lock()
+        self._records: Deque[RequestRecord] = collections.deque(maxlen=size)
+        self._counts: Dict[str, int] = collections.Counter()
+
+    def add(self, record: RequestRecord) -> None:
+        with self._lock:
+            self._records.append(record)
+            self._counts[record.operation] += 1
+
+    def records(self) -> List[RequestRecord]:
+        with self._lock:
+            return list(self._records)
+
+    def counts(self) -> Dict[str, int]:
+        """Operation to number of requests; an operation that was never called counts 0."""
+        with self._lock:
+            return collections.Counter(self._counts)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._records.clear()
+            self._counts.clear()

@@ -1,0 +1,236 @@
+"""One mocked OBS: its server, its name, its content, and how clients are pointed at it."""
+from __future__ import annotations
+
+import functools
+import inspect
+import io
+import os
+from typing import BinaryIO, Dict, Iterable, List, Mapping, Optional, Tuple, Union
+
+from obs_sync.mock import activation, resolver
+from obs_sync.mock.bodies import CHUNK
+from obs_sync.mock.disk import DiskShelf
+from obs_sync.mock.faults import FaultPlan
+from obs_sync.mock.journal import Journal, RequestRecord
+from obs_sync.mock.memory import MemoryShelf
+from obs_sync.mock.objects import DEFAULT_TYPE, ObjectStore, Properties, StoredObject
+from obs_sync.mock.server import Server
+from obs_sync.mock.service import Service
+from obs_sync.mock.signature import Credentials
+
+DEFAULT_HOST_NAME = "obs.fake-obs.test"  # .test is reserved for tests and never resolves (RFC 6761)
+
+
+class MockObs:
+    """A mocked OBS as context manager and decorator; `start` and `stop` do the same by hand.
+
+    Every instance has a server, a port and a content of its own, also inside another one: nothing is shared
+    and nothing is left behind. As a decorator it makes a fresh instance for each call of the function, which
+    finds it with `current_mock()`.
+
+    While it runs, its host name and all names below it resolve to 127.0.0.1 in this process, and os.environ
+    holds `variables()`, those of the instance started last; all is as before afterwards.
+
+    Args:
+        root: directory for the objects; None keeps them in memory.
+        buckets: created at the start and after `reset`, where they do not exist.
+        credentials: the one identity; `Credentials()`, which is no secret, if there is none.
+        host_name: name of the service; buckets are sub-domains of it.
+        port: 0 for any free one.
+        journal_size: number of the latest requests that are remembered.
+    """
+
+    def __init__(self, root: Optional[str] = None, buckets: Iterable[str] = (),
+                 credentials: Optional[Credentials] = None, host_name: str = DEFAULT_HOST_NAME, port: int = 0,
+                 journal_size: int = 100000):
+        self._options = dict(root=root, buckets=tuple(buckets), credentials=credentials, host_name=host_name,
+                             port=port, journal_size=journal_size)
+        self.root = root
+        self.credentials = credentials or Credentials()
+        self.host_name = host_name.lower()
+        self._port = port
+        self._journal = Journal(journal_size)
+        self._shelf: Union[DiskShelf, MemoryShelf, None] = None
+        self._service: Optional[Service] = None
+        self._server: Optional[Server] = None
+
+    # --- life
+
+    def start(self) -> "MockObs":
+        """Raises OSError when the port is taken or the root cannot be used, RootInUse when it is in use."""
+        if self._server is not None:
+            raise RuntimeError("this mocked OBS is running already; make another one")
+        self._shelf = MemoryShelf() if self.root is None else DiskShelf(self.root)
+        try:
+            self._service = Service(ObjectStore(self._shelf), self.credentials, self._journal)
+            self._create_buckets()
+            self._server = Server(self._service, self.host_name, self._port)
+        except BaseException:
+            self._shelf.close()
+            raise
+        self._server.start()
+        resolver.resolve(self.host_name)
+        activation.activate(self)
+        return self
+
+    def stop(self) -> None:
+        """Ends the server and closes its connections. Does nothing when it is not running."""
+        if self._server is None:
+            return
+        activation.deactivate(self)
+        resolver.forget(self.host_name)
+        self._server.stop()
+        self._server = None
+        self._shelf.close()
+
+    def __enter__(self) -> "MockObs":
+        return self.start()
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop()
+
+    def __call__(self, function):
+        if inspect.isclass(function) or inspect.isgeneratorfunction(function) \
+                or inspect.iscoroutinefunction(function):
+            raise TypeError(f"mock_obs decorates plain functions; use a with statement in {function!r}")
+
+        @functools.wraps(function)
+        def mocked(*args, **kwargs):
+            with MockObs(**self._options):
+                return function(*args, **kwargs)
+
+        return mocked
+
+    def __repr__(self) -> str:
+        return f"<MockObs {self.endpoint if self._server else '(not running)'} root={self.root!r}>"
+
+    # --- how clients find it
+
+    @property
+    def port(self) -> int:
+        if self._server is None:
+            raise RuntimeError("this mocked OBS is not running")
+        return self._server.port
+
+    @property
+    def endpoint(self) -> str:
+        """URL of the service under its name: the production dialect, buckets in the host name."""
+        return f"http://{self.host_name}:{self.port}"
+
+    @property
+    def path_style_endpoint(self) -> str:
+        """URL by address: buckets in the path; with it the OBS client falls back to v2 signatures."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def variables(self, environ: Optional[Mapping[str, str]] = None) -> Dict[str, str]:
+        """The environment variables that point a process and its OBS client at this server.
+
+        Args:
+            environ: whose PYTHONPATH is kept, behind the directory that makes the name known; os.environ.
+        """
+        return activation.variables_of(self, os.environ if environ is None else environ)
+
+    def environment(self, environ: Optional[Mapping[str, str]] = None) -> Dict[str, str]:
+        """A whole environment for a child process: `environ` (os.environ) with `variables()` in place."""
+        base = dict(os.environ if environ is None else environ)
+        variables = self.variables(base)
+        for name in activation.NAMES:
+            base.pop(name, None)
+        base.update(variables)
+        return base
+
+    def client_arguments(self, path_style: bool = False) -> Dict[str, str]:
+        """Keyword arguments for `obs.ObsClient`."""
+        arguments = {"access_key_id": self.credentials.access_key,
+                     "secret_access_key": self.credentials.secret_key,
+                     "server": self.path_style_endpoint if path_style else self.endpoint}
+        if self.credentials.security_token is not None:
+            arguments["security_token"] = self.credentials.security_token
+        return arguments
+
+    # --- what is in it; ObsError where OBS would reply with one
+
+    def create_bucket(self, name: str) -> None:
+        self._store.create_bucket(name)
+
+    def buckets(self) -> List[str]:
+        return [bucket.name for bucket in self._store.buckets()]
+
+    def put(self, bucket: str, key: str, data: Union[bytes, BinaryIO], content_type: str = DEFAULT_TYPE,
+            metadata: Optional[Dict[str, str]] = None) -> StoredObject:
+        """Stores an object without a request."""
+        stream = io.BytesIO(data) if isinstance(data, (bytes, bytearray, memoryview)) else data
+        spool = self._store.spool().write(iter(lambda: stream.read(CHUNK), b""))
+        return self._store.put(bucket, key, spool, Properties(content_type, {}, dict(metadata or {})))
+
+    def get(self, bucket: str, key: str) -> bytes:
+        _, content = self._store.open(bucket, key)
+        try:
+            return content.read()
+        finally:
+            content.close()
+
+    def info(self, bucket: str, key: str) -> StoredObject:
+        """Size, ETag, time, content type and metadata of an object."""
+        return self._store.head(bucket, key)
+
+    def keys(self, bucket: str, prefix: str = "") -> List[str]:
+        """Sorted."""
+        found = self._store.bucket(bucket)
+        with found.lock:
+            return [key for key in found.keys if key.startswith(prefix)]
+
+    def delete(self, bucket: str, key: str) -> None:
+        self._store.delete(bucket, key)
+
+    def uploads(self, bucket: str) -> List[Tuple[str, str]]:
+        """(key, upload id) of every multipart upload that was neither completed nor aborted."""
+        found = self._store.bucket(bucket)
+        with found.lock:
+            return sorted((upload.key, upload.id) for upload in found.uploads.values())
+
+    def reset(self) -> None:
+        """Back to the start: nothing but the initial buckets, empty, and no requests. Empties a root, too."""
+        self._store.clear()
+        self._create_buckets()
+        self._journal.clear()
+
+    # --- what was asked of it
+
+    @property
+    def requests(self) -> List[RequestRecord]:
+        """The latest requests, oldest first."""
+        return self._journal.records()
+
+    @property
+    def counts(self) -> Dict[str, int]:
+        """Operation, e.g. "GetObject", to the number of requests for it; 0 for one that was never called."""
+        return self._journal.counts()
+
+    @property
+    def unknown_requests(self) -> List[RequestRecord]:
+        """Requests that were answered with 501 because the mock does not know the call or a part of it."""
+        return [record for record in self.requests if record.code == "NotImplemented"]
+
+    @property
+    def faults(self) -> FaultPlan:
+        """Called for every request; set another plan to make trouble."""
+        return self._running_service.faults
+
+    @faults.setter
+    def faults(self, plan: FaultPlan) -> None:
+        self._running_service.faults = plan
+
+    @property
+    def _running_service(self) -> Service:
+        if self._service is None:
+            raise RuntimeError("this mocked OBS was not started")
+        return self._service
+
+    @property
+    def _store(self) -> ObjectStore:
+        return self._running_service.store
+
+    def _create_buckets(self) -> None:
+        for name in self._options["buckets"]:
+            self._service.store.create_bucket(name)

@@ -1,0 +1,64 @@
+"""Makes `socket.getaddrinfo` know the host name of a mocked OBS, and every name below it.
+
+The OBS client leaves its production dialect when the server is an IP address, so a mocked OBS needs a
+name, and a name with a sub-domain for each bucket, without anything being set up on the machine.
+Only standard library and nothing else of this package: also loaded in child processes at start-up
+(`resolver_path/sitecustomize.py`).
+"""
+from __future__ import annotations
+
+import socket
+import threading
+from typing import Dict, List, Optional
+
+VARIABLE = "MOCK_OBS_RESOLVE"  # for child processes: name=address, several separated by commas
+
+_lock = threading.Lock()
+_addresses: Dict[str, List[str]] = {}  # name -> addresses, one for each user of the name; the last one counts
+_original = socket.getaddrinfo
+_installed = False  # somebody else may have wrapped this module's function since: never wrap them in turn
+
+
+def resolve(name: str, address: str = "127.0.0.1") -> None:
+    """From now on `name` and all names below it have that address in this process."""
+    global _original, _installed
+    with _lock:
+        _addresses.setdefault(name.lower(), []).append(address)
+        if not _installed:
+            _original, socket.getaddrinfo, _installed = socket.getaddrinfo, _getaddrinfo, True
+
+
+def forget(name: str, address: str = "127.0.0.1") -> None:
+    """Undoes one `resolve` with the same arguments."""
+    global _installed
+    with _lock:
+        users = _addresses.get(name.lower(), [])
+        if address in users:
+            users.remove(address)
+        if not users:
+            _addresses.pop(name.lower(), None)
+        if not _addresses and socket.getaddrinfo is _getaddrinfo:
+            socket.getaddrinfo, _installed = _original, False
+
+
+def resolve_from(environ) -> None:
+    """Resolves what the environment variable MOCK_OBS_RESOLVE names; does nothing without it."""
+    for item in environ.get(VARIABLE, "").split(","):
+        name, _, address = item.strip().partition("=")
+        if name and address:
+            resolve(name, address)
+
+
+def _address_of(host) -> Optional[str]:
+    text = host.decode("ascii", "replace") if isinstance(host, bytes) else host
+    if not isinstance(text, str):
+        return None
+    text = text.lower().rstrip(".")
+    for name, addresses in list(_addresses.items()):
+        if text == name or text.endswith("." + name):
+            return addresses[-1]
+    return None
+
+
+def _getaddrinfo(host, *args, **kwargs):
+    return _original(_address_of(host) or host, *args, **kwargs)
