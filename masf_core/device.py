@@ -26,7 +26,8 @@ def choose_device(device):
         return "cpu"
     has_gpu = bool(tf.config.experimental.list_physical_devices("GPU"))
     if device == "gpu" and not has_gpu:
-        raise DeviceError("device 'gpu' was asked for, but TensorFlow {} sees none; use --device=cpu or auto".format(VERSION))
+        raise DeviceError("device 'gpu' was asked for, but TensorFlow {} sees none; use --device=cpu or auto".format(
+            VERSION))
     return "gpu" if has_gpu else "cpu"
 
 

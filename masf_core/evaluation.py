@@ -18,6 +18,7 @@ class EvaluationGraph(NamedTuple):
 
     images: "tf.Tensor"  # placeholder uint8 [E, S, S, 3] RGB
     labels: "tf.Tensor"  # placeholder int32 [E]
+    logits: "tf.Tensor"  # float32 [E, C]
     losses: "tf.Tensor"  # float32 [E]
     predictions: "tf.Tensor"  # int32 [E]
 
@@ -44,7 +45,7 @@ def build(backbone, network, batch):
         labels = tf.placeholder(tf.int32, [batch], name="labels")
         _, logits = backbone.forward(backbone.preprocess(images), network, layers.no_dropout)
         return EvaluationGraph(
-            images=images, labels=labels, losses=losses.task_losses(logits, labels),
+            images=images, labels=labels, logits=logits, losses=losses.task_losses(logits, labels),
             predictions=tf.argmax(logits, axis=1, output_type=tf.int32))
 
 

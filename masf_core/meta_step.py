@@ -174,7 +174,8 @@ def reference_updates(theta, phi, gradients, settings):
         theta, phi: variables by name. gradients: see ``TrainingGraph``.
 
     Returns:
-        (operation, mapping name → variable of all moments: ``task_adam/<variable>/m``, ``…/v``, ``task_adam/beta1_power`` …).
+        (operation, mapping name → variable of all moments: ``task_adam/<variable>/m``, ``…/v``,
+        ``task_adam/beta1_power`` …).
     """
     clipped = collections.OrderedDict(
         (name, tf.clip_by_norm(gradient, settings.gradients_clip_value))

@@ -46,7 +46,8 @@ class ScalarWriter:
 
     def write(self, iteration, scalars):
         """Append scalars (name → number, None is left out) at ``iteration``."""
-        values = [tf.Summary.Value(tag=name, simple_value=value) for name, value in scalars.items() if value is not None]
+        values = [tf.Summary.Value(tag=name, simple_value=value)
+                  for name, value in scalars.items() if value is not None]
         self._writer.add_summary(tf.Summary(value=values), iteration)
 
     def write_interval(self, record):

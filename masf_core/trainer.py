@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import math
 import time
-from typing import NamedTuple, Sequence, Tuple
+from typing import NamedTuple
 
 import numpy as np
 
-from masf_core import selection
-from masf_core.checkpoints import Progress
 from masf_core.data.prefetch import Prefetcher
 from masf_core.errors import TrainingDiverged
 
@@ -32,7 +30,6 @@ class Schedule(NamedTuple):
 
     train_iterations: int
     test_print_interval: int
-    selection: str = "source_val"
 
 
 class Observer:
@@ -44,7 +41,7 @@ class Observer:
     def evaluation(self, domain):
         """The ``on_progress`` callable for evaluating ``domain``, or None."""
 
-    def interval(self, progress, is_best):
+    def interval(self, progress):
         """An interval is complete; its record is ``progress.history[-1]``."""
 
 
@@ -60,7 +57,6 @@ class Trainer:
     """
 
     def __init__(self, model, sampler, target, validation, classes, schedule, progress, observer):
-        # type: (..., ..., EvaluationSet, Sequence[EvaluationSet], Tuple[str, ...], Schedule, Progress, Observer) -> None
         self.model = model
         self.sampler = sampler
         self.target = target
@@ -108,9 +104,8 @@ class Trainer:
         if progress.iteration == 0 or not due or progress.evaluated():
             return
         record = self._record()
-        history = progress.history + [record]
-        self.progress = progress._replace(history=history, pending=[])
-        self.observer.interval(self.progress, selection.best(schedule.selection, history) is record)
+        self.progress = progress._replace(history=progress.history + [record], pending=[])
+        self.observer.interval(self.progress)
 
     def _record(self):
         """What is known at the end of an interval, as plain JSON values; see ``records`` for the files made of it."""

@@ -60,7 +60,7 @@ class AlexNet(Backbone):
         return tf.cast(images, tf.float32) - tf.constant(MEAN_RGB, tf.float32)
 
     def forward(self, inputs, weights, dropout):
-        """See ``Backbone.forward``; the features are fc7 after ReLU and before its dropout, as the reference takes them."""
+        """See ``Backbone.forward``; the features are fc7 after ReLU and before its dropout, as in the reference."""
 
         def pair(layer):
             return weights[layer + "/weights"], weights[layer + "/biases"]

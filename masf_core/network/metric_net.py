@@ -28,7 +28,8 @@ def shapes(feature_width):
 def initial_values(feature_width, seed):
     """Glorot-uniform weights and zero biases, float32."""
     return collections.OrderedDict(
-        (name, glorot_uniform(shape, generator(seed, "initial", name))) for name, shape in shapes(feature_width).items())
+        (name, glorot_uniform(shape, generator(seed, "initial", name)))
+        for name, shape in shapes(feature_width).items())
 
 
 def forward(features, weights):
