@@ -1,0 +1,90 @@
+"""Looking at folders `<domain>/<class>/<image>` on disk. Symbolic links below the root are never followed."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import Dict, Iterator, List, Tuple
+
+from masf_core.errors import DataError
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
+
+
+def subdirectories(directory: str) -> List[str]:
+    """Names of the real directories in `directory`, sorted, without hidden ones and archive leftovers (`__MACOSX`).
+
+    Raises DataError where the directory cannot be read.
+    """
+    return sorted(entry.name for entry in _entries(directory)
+                  if not entry.name.startswith((".", "__")) and entry.is_dir(follow_symlinks=False))
+
+
+def images(directory: str) -> List[str]:
+    """Names of the image files in `directory`, by their suffix, links among them, sorted."""
+    return sorted(entry.name for entry in _entries(directory) if _is_image(entry))
+
+
+def has_image(directory: str) -> bool:
+    """Whether there is an image file right in `directory`."""
+    return any(_is_image(entry) for entry in _entries(directory))
+
+
+def class_folders(dataroot: str, domains: List[str]) -> Dict[str, List[str]]:
+    """{domain: its class folders that hold an image, sorted}. Raises DataError for a domain that has no folder."""
+    present = subdirectories(dataroot)
+    missing = [domain for domain in domains if domain not in present]
+    if missing:
+        raise DataError("no folder for domain {} in {}: found {}. Check dataroot and the names of the domains.".format(
+            ", ".join(missing), dataroot, ", ".join(present) or "no folders"))
+    return {
+        domain: [name for name in subdirectories(os.path.join(dataroot, domain))
+                 if has_image(os.path.join(dataroot, domain, name))]
+        for domain in domains}
+
+
+def _is_image(entry: os.DirEntry) -> bool:
+    return (not entry.name.startswith(".") and entry.name.lower().endswith(IMAGE_SUFFIXES)
+            and not entry.is_dir(follow_symlinks=False))
+
+
+def _entries(directory: str) -> Iterator[os.DirEntry]:
+    try:
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                yield entry
+    except OSError as problem:
+        raise DataError("{} cannot be listed: {}".format(directory, problem.strerror or problem)) from problem
+
+
+class FileCheck:
+    """Says whether a path below `dataroot` is a usable file, without opening it."""
+
+    def __init__(self, dataroot: str) -> None:
+        self._dataroot = dataroot
+        self._linked: Dict[str, bool] = {"": False}
+
+    def __call__(self, path: str) -> Tuple[int, str, str]:
+        """(size in bytes, "", ""), or (0, kind of offence, what is wrong) for a '/'-separated relative path."""
+        parent = path.rpartition("/")[0]
+        if self._behind_link(parent):
+            return 0, "symbolic link", "{} lies behind a symbolic link".format(path)
+        try:
+            status = os.lstat(os.path.join(self._dataroot, path))
+        except (FileNotFoundError, NotADirectoryError):
+            return 0, "missing file", "{} is not there".format(path)
+        except (OSError, ValueError) as problem:
+            return 0, "unreadable image", "{}: {}".format(path, problem)
+        if stat.S_ISLNK(status.st_mode):
+            return 0, "symbolic link", "{} is a symbolic link".format(path)
+        if not stat.S_ISREG(status.st_mode):
+            return 0, "unreadable image", "{} is not a file".format(path)
+        if status.st_size == 0:
+            return 0, "empty file", "{} has no bytes".format(path)
+        return status.st_size, "", ""
+
+    def _behind_link(self, directory: str) -> bool:
+        if directory not in self._linked:
+            self._linked[directory] = (self._behind_link(directory.rpartition("/")[0])
+                                       or os.path.islink(os.path.join(self._dataroot, directory)))
+        return self._linked[directory]

@@ -1,0 +1,93 @@
+"""The label base: does a list count its classes from 0 or from 1?
+
+PACS's lists count from 1. Fed to a network as they are, the last class has no target and the first is never one:
+accuracy is then capped by the share of the last class, and nothing else looks wrong. So the base is found by comparing
+labels with folder names, and a list that fits neither base is refused.
+"""
+
+from __future__ import annotations
+
+import collections
+from typing import Dict, List, Optional, Sequence, Tuple
+
+from masf_core.data.lists import Line
+from masf_core.data.offences import Offences, plural, refuse
+
+BASES = (0, 1)
+
+
+def check_labels(
+    lists: Dict[str, Sequence[Line]],
+    classes: Sequence[str],
+    label_base: str,
+    offences: Offences,
+    offenders_path: Optional[str] = None,
+) -> int:
+    """The base b of all lists: label − b is the index of the line's folder in `classes`.
+
+    The base is the one that most lines fit, and it must be most of them; the lines that do not fit are added to
+    `offences`.
+
+    Args:
+        lists: file name → its lines, whose classes are all in `classes`.
+        classes: class folders in PACS's order, which is the alphabet's.
+        label_base: "auto", or "0" or "1" to insist.
+
+    Raises:
+        DataError: no base fits most lines, the lists disagree among themselves, or the base that was insisted on is
+            not theirs. Leaving lines out mends none of that.
+    """
+    position = {name: index for index, name in enumerate(classes)}
+    lines = [line for group in lists.values() for line in group]
+    if not lines:
+        return BASES[0]
+
+    def fits(group: Sequence[Line], base: int) -> int:
+        return sum(line.label - base == position[line.class_name] for line in group)
+
+    base = max(BASES, key=lambda candidate: fits(lines, candidate))
+    disagreeing = [line for line in lines if line.label - base != position[line.class_name]]
+    pairs = [(line.where, _disagreement(line, base, classes)) for line in disagreeing]
+    if 2 * fits(lines, base) <= len(lines):
+        raise refuse(
+            "the labels of the lists fit their folders neither counted from 0 nor from 1.\n{}\nExpected: the folders' "
+            "alphabetical order, {}. Correct the lists, or check dataroot for folders that are no classes.".format(
+                _found(lines), _order(classes)), pairs, offenders_path)
+    odd_lists = [name for name, group in lists.items() if 2 * fits(group, 1 - base) > len(group)]
+    if odd_lists:
+        raise refuse(
+            "the lists disagree about the label of the first class: {} from {}, the others from {}. Make them "
+            "agree.".format(", ".join(odd_lists), 1 - base, base), pairs, offenders_path)
+    if label_base != "auto" and int(label_base) != base:
+        raise refuse(
+            "label_base={} was asked for, but the lists count from {}: {} of {} agree with their folders then.\n{}\n"
+            "Leave label_base at auto, or correct the lists.".format(
+                label_base, base, fits(lines, base), plural(len(lines), "line"), _found(lines)),
+            [(line.where, "label {} of folder {}".format(line.label, line.class_name)) for line in lines],
+            offenders_path)
+    for line, (where, what) in zip(disagreeing, pairs):
+        offences.add("label that disagrees with the folder", where, "{}: {}".format(line.path, what))
+    return base
+
+
+def _disagreement(line: Line, base: int, classes: Sequence[str]) -> str:
+    index = line.label - base
+    meaning = "is " + classes[index] if 0 <= index < len(classes) else "is no class"
+    return "label {} {} (labels count from {}), the folder says {}".format(line.label, meaning, base, line.class_name)
+
+
+def _found(lines: Sequence[Line]) -> str:
+    """What the labels stand for in the lists, most frequent folder first."""
+    folders: Dict[int, collections.Counter] = collections.defaultdict(collections.Counter)
+    for line in lines:
+        folders[line.label][line.class_name] += 1
+    shown: List[Tuple[int, collections.Counter]] = sorted(folders.items())[:10]
+    return "Found labels {}..{}: {}{}".format(
+        min(folders), max(folders),
+        ", ".join("{} in folder {}".format(label, counter.most_common(1)[0][0]) for label, counter in shown),
+        ", ..." if len(folders) > len(shown) else ".")
+
+
+def _order(classes: Sequence[str]) -> str:
+    return ", ".join("{}={}".format(index, name) for index, name in enumerate(classes[:10])) + (
+        ", ..." if len(classes) > 10 else "")

@@ -1,0 +1,107 @@
+"""Collecting everything that is wrong with the data, so that one run of the check shows all of it."""
+
+from __future__ import annotations
+
+import collections
+import logging
+import os
+import tempfile
+from typing import List, NamedTuple, Optional
+
+from masf_core.errors import DataError
+
+log = logging.getLogger(__name__)
+
+SHOWN = 5  # offenders in a message; the file has them all
+
+# What to do about each kind of offence. The keys are the kinds, worded to follow a count: "3 x missing file".
+REMEDIES = collections.OrderedDict([
+    ("malformed line", "a line is <domain>/<class>/<file> <label>"),
+    ("path outside dataroot", "paths are relative to dataroot and do not climb out of it"),
+    ("path of another domain", "a domain's lists name images below that domain's folder only"),
+    ("unknown class", "each class of a list needs a folder of images below dataroot"),
+    ("label that disagrees with the folder", "correct the label or move the image"),
+    ("missing file", "fetch the data again, or remove the line"),
+    ("empty file", "fetch the data again, or remove the file"),
+    ("symbolic link", "links below dataroot are not followed: put the image itself there"),
+    ("repeated path", "name each image once, and never in both train and crossval"),
+    ("unreadable image", "replace the file, or remove it from the data"),
+    ("image too large", "shrink the image, or raise max_pixels"),
+])
+
+
+class Offence(NamedTuple):
+    kind: str  # a key of REMEDIES
+    where: str  # list file:line, or path relative to dataroot
+    what: str
+
+
+class Offences:
+    """A growing list of offences of one data set."""
+
+    def __init__(self) -> None:
+        self.found: List[Offence] = []
+
+    def add(self, kind: str, where: str, what: str) -> None:
+        if kind not in REMEDIES:
+            raise KeyError(kind)
+        self.found.append(Offence(kind, where, what))
+
+    def settle(self, dataroot: str, bad_data: str, offenders_path: Optional[str]) -> None:
+        """Refuse the data or, with bad_data="skip", warn; without offences do nothing.
+
+        Raises DataError with counts, remedies and the first few offenders; the whole list goes to `offenders_path`.
+        """
+        if not self.found:
+            return
+        counts = collections.Counter(offence.kind for offence in self.found)
+        kinds = [kind for kind in REMEDIES if counts[kind]]
+        lines = ["{} at fault in {}: {}".format(
+            plural(len(self.found), "item"), dataroot,
+            ", ".join("{} x {}".format(counts[kind], kind) for kind in kinds))]
+        lines += ["  {}: {}".format(offence.where, offence.what) for offence in self.found[:SHOWN]]
+        if len(self.found) > SHOWN:
+            lines.append("  ... and {} more".format(len(self.found) - SHOWN))
+        pairs = [(offence.where, offence.what) for offence in self.found]
+        written = write_offenders(offenders_path, pairs)
+        if written:
+            lines.append("The whole list is in {}.".format(written))
+        if bad_data == "skip":
+            log.warning("%s\nThey are left out (bad_data=skip).", "\n".join(lines))
+            return
+        lines += ["To mend {}: {}.".format(kind, REMEDIES[kind]) for kind in kinds]
+        lines.append("Or leave them out with bad_data=skip.")
+        raise DataError("\n".join(lines), pairs)
+
+
+def refuse(message: str, pairs, offenders_path: Optional[str]) -> DataError:
+    """The error to raise for data that no skipping can save, its offenders written to `offenders_path`."""
+    written = write_offenders(offenders_path, pairs)
+    return DataError(message + ("\nThe whole list is in {}.".format(written) if written else ""), pairs)
+
+
+def write_offenders(path: Optional[str], pairs) -> Optional[str]:
+    """Write `where<TAB>what` lines to `path`, whole or not at all; returns the path, or None where none was given.
+
+    A report that cannot be written must not hide what it reports, so that failure is only logged.
+    """
+    if path is None or not pairs:
+        return None
+    directory = os.path.dirname(os.path.abspath(path))
+    temporary = None
+    try:
+        os.makedirs(directory, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=directory, prefix=".offenders-")
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as stream:
+            stream.writelines("{}\t{}\n".format(where, what) for where, what in pairs)
+        os.replace(temporary, path)
+    except OSError as problem:
+        log.warning("the list of offenders could not be written to %s: %s", path, problem)
+        if temporary is not None and os.path.exists(temporary):
+            os.unlink(temporary)
+        return None
+    return path
+
+
+def plural(count: int, noun: str) -> str:
+    return "{} {}{}".format(count, noun, "" if count == 1 else "s")

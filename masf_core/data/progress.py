@@ -1,0 +1,37 @@
+"""Telling the caller how far a long operation is, without calling it for every item."""
+
+from __future__ import annotations
+
+import time
+from typing import Callable, Optional
+
+OnProgress = Optional[Callable[[int, int], None]]
+
+
+class Progress:
+    """Calls `on_progress(done, total)` at the start, at the end, and at most every `every` seconds between.
+
+    Whatever `on_progress` raises goes through to the caller: that is how a stop request ends the operation.
+    """
+
+    def __init__(self, on_progress: OnProgress, total: int, every: float = 0.2, clock=time.monotonic) -> None:
+        self._on_progress = on_progress
+        self._total = total
+        self._every = every
+        self._clock = clock
+        self._last_time = clock()
+        self._call(0)
+
+    def at(self, done: int) -> None:
+        """`done` items are finished (call it as often as is convenient, also when nothing has changed)."""
+        now = self._clock()
+        if now - self._last_time >= self._every:
+            self._last_time = now
+            self._call(done)
+
+    def finish(self) -> None:
+        self._call(self._total)
+
+    def _call(self, done: int) -> None:
+        if self._on_progress is not None:
+            self._on_progress(done, self._total)

@@ -1,0 +1,36 @@
+"""The split of a domain without lists: deterministic and stratified."""
+
+from __future__ import annotations
+
+from typing import Sequence, Tuple
+
+import numpy as np
+
+from masf_core.randomness import generator
+
+
+def stratified_split(
+    names: Sequence[str], labels: np.ndarray, domain: str, fraction: float, seed: int
+) -> Tuple[np.ndarray, np.ndarray]:
+    """Rows to train on and rows to validate on.
+
+    In each class, round(fraction · n) images are drawn for validation, but at least one and not all of them; the only
+    image of a class is trained on. The draw depends on the seed, the domain, the label and the class's sorted names, not
+    on the order of `names`.
+
+    Args:
+        names: [n] paths. labels: int [n]. fraction: share to validate on, in (0, 1).
+
+    Returns:
+        (train, validation): int64 rows, each ascending.
+    """
+    if not 0.0 < fraction < 1.0:
+        raise ValueError("validation_fraction must lie between 0 and 1, got {}".format(fraction))
+    chosen = np.zeros(len(names), bool)
+    for label in np.unique(labels):
+        rows = sorted(np.flatnonzero(labels == label), key=lambda row: names[row])
+        if len(rows) >= 2:
+            wanted = min(max(1, int(round(fraction * len(rows)))), len(rows) - 1)
+            draw = generator(seed, "split", domain, int(label)).permutation(len(rows))[:wanted]
+            chosen[np.asarray(rows)[draw]] = True
+    return np.flatnonzero(~chosen), np.flatnonzero(chosen)
