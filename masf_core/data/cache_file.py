@@ -1,0 +1,179 @@
+"""Files of the decode cache: written whole or not at all, and only by one process at a time.
+
+A file is a NumPy `.npy` array uint8 [n, S, S, 3] with one line of JSON behind it: the rows that could not be decoded.
+The array can be memory-mapped by anything that reads `.npy`; the line comes last, so a file that has it is whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import logging
+import os
+import re
+import shutil
+import tempfile
+import time
+from typing import Callable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+
+from masf_core.errors import CacheError
+
+try:
+    import fcntl
+except ImportError:  # no POSIX: builders are then not kept apart, which costs work but harms nothing
+    fcntl = None
+
+log = logging.getLogger(__name__)
+
+_BUILDING = ".building-"
+_LOCK = ".lock"
+
+
+class Unreadable(NamedTuple):
+    """An image that could not be decoded; its pixels in the file are zeros."""
+
+    row: int
+    kind: str  # see `offences`
+    what: str
+
+
+def file_name(domain: str, image_size: int, digest: str) -> str:
+    return "{}-{}px-{}.npy".format(domain, image_size, digest)
+
+
+def open_cache(path: str, shape: Tuple[int, ...]) -> Optional[Tuple[np.memmap, List[Unreadable]]]:
+    """The mapped array, read-only, and its unreadable rows; None where there is no whole file of this shape."""
+    try:
+        images = np.load(path, mmap_mode="r", allow_pickle=False)
+        if images.shape != shape or images.dtype != np.uint8:
+            return None
+        with open(path, "rb") as stream:
+            stream.seek(images.offset + images.nbytes)
+            unreadable = [Unreadable(*entry) for entry in json.loads(stream.read().decode("ascii"))]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, EOFError) as problem:
+        log.warning("decode cache: %s is damaged and will be made anew (%s)", path, problem)
+        return None
+    return images, unreadable
+
+
+class CacheWriter:
+    """Writes one cache file under a temporary name. As a context it leaves nothing behind unless published."""
+
+    def __init__(self, path: str, shape: Tuple[int, ...]) -> None:
+        self._path = path
+        self._row_bytes = int(np.prod(shape[1:], dtype=np.int64))
+        self._end = 0
+        with _translated(path):
+            self._handle, self._temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=_BUILDING)
+        self._open = True
+        try:
+            with _translated(path), os.fdopen(os.dup(self._handle), "wb") as stream:
+                np.lib.format.write_array_header_1_0(
+                    stream, {"descr": "|u1", "fortran_order": False, "shape": tuple(shape)})
+                self._start = stream.tell()
+        except BaseException:
+            self._discard()
+            raise
+        self._end = self._start + shape[0] * self._row_bytes
+
+    def write(self, row: int, block: np.ndarray) -> None:
+        """Write `block`, uint8 [m, S, S, 3], from `row` on. Threads may write different rows at the same time."""
+        with _translated(self._path, self._end):
+            self._write_at(self._start + row * self._row_bytes, memoryview(block).cast("B"))
+
+    def publish(self, unreadable: Sequence[Unreadable]) -> None:
+        """Make the file appear under its name, with these rows marked."""
+        with _translated(self._path, self._end):
+            self._write_at(self._end, memoryview(json.dumps(unreadable).encode("ascii")))
+            os.fsync(self._handle)
+            os.close(self._handle)
+            self._open = False
+            os.chmod(self._temporary, 0o644)  # mkstemp's files are for their owner only; caches may be shared
+            os.replace(self._temporary, self._path)
+
+    def __enter__(self) -> CacheWriter:
+        return self
+
+    def __exit__(self, *exc_info) -> None:
+        self._discard()
+
+    def _write_at(self, offset: int, data: memoryview) -> None:
+        while len(data):
+            written = os.pwrite(self._handle, data, offset)
+            offset, data = offset + written, data[written:]
+
+    def _discard(self) -> None:
+        if self._open:
+            os.close(self._handle)
+            self._open = False
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._temporary)
+
+
+@contextlib.contextmanager
+def sole_builder(directory: str, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Hold the right to build in `directory`; while another process has it, `on_wait` is called five times a second.
+
+    The operating system takes the right back from a process that dies. Unfinished files found now are therefore
+    nobody's, and are removed.
+    """
+    with _translated(directory):
+        handle = os.open(os.path.join(directory, _LOCK), os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        while not _try_lock(handle, directory):
+            on_wait()
+            time.sleep(0.2)
+        for name in os.listdir(directory):
+            if name.startswith(_BUILDING):
+                remove(directory, name)
+        yield
+    finally:
+        os.close(handle)
+
+
+def remove_stale(directory: str, domain: str, image_size: int, keep: str) -> None:
+    """Remove this domain's caches of this size that are made of other data than `keep`'s."""
+    pattern = re.compile(re.escape("{}-{}px-".format(domain, image_size)) + r"[0-9a-f]{20}\.npy")
+    for name in os.listdir(directory):
+        if name != keep and pattern.fullmatch(name):
+            log.info("decode cache: removing %s, its data has changed", name)
+            remove(directory, name)
+
+
+def remove(directory: str, name: str) -> None:
+    with _translated(directory), contextlib.suppress(FileNotFoundError):
+        os.unlink(os.path.join(directory, name))
+
+
+def _try_lock(handle: int, directory: str) -> bool:
+    """Whether the lock is ours now, or cannot be had here at all."""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as problem:
+        if problem.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            return False
+        log.warning("decode cache: %s has no file locks (%s); let one process at a time use it", directory, problem)
+    return True
+
+
+@contextlib.contextmanager
+def _translated(place: str, needed: int = 0) -> Iterator[None]:
+    """Operating system errors as CacheError that names the place and, where bytes are `needed`, what is free."""
+    try:
+        yield
+    except OSError as problem:
+        message = "decode cache: {}: {}.".format(place, problem.strerror or problem)
+        if needed:
+            with contextlib.suppress(OSError):
+                free = shutil.disk_usage(os.path.dirname(place)).free
+                message += " The file needs {:.1f} MB, {:.1f} MB are free.".format(needed / 1e6, free / 1e6)
+        error = CacheError(message + " Free some space there or choose another directory.")
+        error.errno = problem.errno
+        raise error from problem

@@ -1,0 +1,210 @@
+"""The decode cache: every image is decoded once, and from then on only mapped into memory.
+
+One file a domain, named by what it was made of (paths, sizes, modification times, image size, decoder), so that
+changed data makes another file and unchanged data is never decoded again, whichever process or run asks.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import hashlib
+import json
+import os
+import shutil
+import threading
+from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
+
+import numpy as np
+
+from masf_core.data import cache_file
+from masf_core.data.cache_file import CacheWriter, Unreadable
+from masf_core.data.decode_image import DECODER_VERSION, Unusable, decode_image
+from masf_core.data.index import BAD_DATA, DatasetIndex, DomainIndex
+from masf_core.data.offences import Offences
+from masf_core.data.progress import OnProgress, Progress
+from masf_core.errors import CacheError
+
+MAX_PIXELS = 50 * 1000 * 1000
+BLOCK = 16  # images decoded between two writes of a thread
+
+
+class _Plan(NamedTuple):
+    """The cache file that one domain needs."""
+
+    domain: DomainIndex
+    path: str
+    shape: Tuple[int, int, int, int]
+
+
+def decode(
+    index: DatasetIndex,
+    cache_dir: str,
+    image_size: int = 227,
+    workers: Optional[int] = None,
+    max_pixels: int = MAX_PIXELS,
+    bad_data: str = "refuse",
+    offenders_path: Optional[str] = None,
+    on_progress: OnProgress = None,
+) -> Tuple[DatasetIndex, Dict[str, np.ndarray]]:
+    """Decode whatever is not decoded yet and map everything.
+
+    Several processes may call this for one `cache_dir`: one decodes, the others wait for it. A process killed on the
+    way leaves nothing that is taken for a cache. See `decode_image` for how pixels are made.
+
+    Args:
+        index: what to decode. cache_dir: made if need be. image_size: side S in pixels.
+        workers: threads; None takes the cores that this process may use.
+        max_pixels: images larger than this by their header are not decoded.
+        bad_data: "skip" takes images that cannot be decoded out of the index, with a warning.
+        offenders_path: file for the list of the images that cannot be decoded.
+        on_progress: called with (images ready, images); what it raises ends the decoding and leaves nothing behind.
+
+    Returns:
+        (index, images): the index, with bad_data="skip" perhaps with fewer rows, and {domain: read-only uint8 memory
+        map [n, S, S, 3] RGB} whose rows are those of `DomainIndex.paths`.
+
+    Raises:
+        DataError: images cannot be decoded; all of them, over all domains, in one error.
+        CacheError: the cache cannot be written.
+    """
+    if bad_data not in BAD_DATA:
+        raise ValueError("bad_data must be one of {}, got {!r}".format(", ".join(BAD_DATA), bad_data))
+    _make_directory(cache_dir)
+    offences = Offences()
+    plans = [_plan(index.dataroot, domain, cache_dir, image_size, max_pixels, offences) for domain in index.domains]
+    offences.settle(index.dataroot, "refuse", offenders_path)
+    progress = Progress(on_progress, sum(plan.shape[0] for plan in plans))
+    opened = {plan.domain.name: cache_file.open_cache(plan.path, plan.shape) for plan in plans}
+    unreadable = {name: cache[1] for name, cache in opened.items() if cache is not None}
+    missing = [plan for plan in plans if opened[plan.domain.name] is None]
+    if missing:
+        threads = workers or _usable_cores()
+        ready = sum(plan.shape[0] for plan in plans) - sum(plan.shape[0] for plan in missing)
+        with cache_file.sole_builder(cache_dir, lambda: progress.at(ready)):
+            _make_room(cache_dir, missing, image_size)
+            for plan in missing:
+                # Another process may have made the file while this one waited for the right to.
+                cache = cache_file.open_cache(plan.path, plan.shape)
+                if cache is None:
+                    base = ready
+                    found = _build(plan, index.dataroot, threads, max_pixels, bad_data == "skip",
+                                   lambda done, base=base: progress.at(base + done))
+                    cache = cache_file.open_cache(plan.path, plan.shape)
+                else:
+                    found = cache[1]
+                opened[plan.domain.name], unreadable[plan.domain.name] = cache, found
+                ready += plan.shape[0]
+    for plan in plans:
+        for row, kind, what in unreadable[plan.domain.name]:
+            offences.add(kind, plan.domain.paths[row], what)
+    offences.settle(index.dataroot, bad_data, offenders_path)
+    progress.finish()
+    if offences.found:
+        index = index.without({name: [entry.row for entry in found] for name, found in unreadable.items()})
+    return index, {name: cache[0] for name, cache in opened.items()}
+
+
+def _plan(
+    dataroot: str, domain: DomainIndex, cache_dir: str, image_size: int, max_pixels: int, offences: Offences
+) -> _Plan:
+    content = [DECODER_VERSION, image_size, max_pixels]
+    for path in domain.paths:
+        try:
+            status = os.stat(os.path.join(dataroot, path))
+            content.append([path, status.st_size, status.st_mtime_ns])
+        except OSError as problem:
+            offences.add("missing file", path, str(problem))
+    digest = hashlib.sha256(json.dumps(content).encode("ascii")).hexdigest()[:20]
+    return _Plan(domain, os.path.join(cache_dir, cache_file.file_name(domain.name, image_size, digest)),
+                 (len(domain.paths), image_size, image_size, 3))
+
+
+def _build(
+    plan: _Plan, dataroot: str, threads: int, max_pixels: int, publish_anyway: bool, tick: Callable[[int], None]
+) -> List[Unreadable]:
+    """Decode one domain into its file, which does not appear if an image is unreadable, unless `publish_anyway`."""
+    with CacheWriter(plan.path, plan.shape) as writer:
+        work = _Work(plan, dataroot, max_pixels, writer)
+        with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+            try:
+                running = [pool.submit(work.run) for _ in range(threads)]
+                while running:
+                    done, running = concurrent.futures.wait(running, 0.1, concurrent.futures.FIRST_EXCEPTION)
+                    for future in done:
+                        future.result()
+                    tick(work.images_done)
+            finally:
+                work.stop()
+        unreadable = sorted(work.unreadable)
+        if publish_anyway or not unreadable:
+            writer.publish(unreadable)
+        return unreadable
+
+
+class _Work:
+    """The blocks of one domain, shared out between threads."""
+
+    def __init__(self, plan: _Plan, dataroot: str, max_pixels: int, writer: CacheWriter) -> None:
+        self._plan = plan
+        self._dataroot = dataroot
+        self._max_pixels = max_pixels
+        self._writer = writer
+        self._blocks = iter(range(0, plan.shape[0], BLOCK))
+        self._lock = threading.Lock()
+        self.images_done = 0
+        self.unreadable: List[Unreadable] = []
+
+    def stop(self) -> None:
+        with self._lock:
+            self._blocks = iter(())
+
+    def run(self) -> None:
+        """One thread's work: block after block until there is none."""
+        buffer = np.empty((BLOCK,) + self._plan.shape[1:], np.uint8)
+        while True:
+            with self._lock:
+                start = next(self._blocks, None)
+            if start is None:
+                return
+            count = min(BLOCK, self._plan.shape[0] - start)
+            found = [entry for entry in (self._decode(start + i, buffer[i]) for i in range(count)) if entry]
+            self._writer.write(start, buffer[:count])
+            with self._lock:
+                self.images_done += count
+                self.unreadable += found
+
+    def _decode(self, row: int, out: np.ndarray) -> Optional[Unreadable]:
+        try:
+            decode_image(os.path.join(self._dataroot, self._plan.domain.paths[row]), self._plan.shape[1],
+                         self._max_pixels, out)
+        except Unusable as problem:
+            out[...] = 0
+            return Unreadable(row, problem.kind, problem.what)
+        return None
+
+
+def _make_directory(cache_dir: str) -> None:
+    try:
+        os.makedirs(cache_dir, exist_ok=True)
+    except OSError as problem:
+        raise CacheError("decode cache: {} cannot be made: {}. Choose another directory.".format(
+            cache_dir, problem.strerror)) from problem
+
+
+def _make_room(cache_dir: str, missing: List[_Plan], image_size: int) -> None:
+    """Remove what the missing files replace, then raise CacheError if they do not fit."""
+    for plan in missing:
+        cache_file.remove_stale(cache_dir, plan.domain.name, image_size, os.path.basename(plan.path))
+    needed = sum(int(np.prod(plan.shape, dtype=np.int64)) for plan in missing if not os.path.exists(plan.path))
+    usage = shutil.disk_usage(cache_dir)
+    if usage.total > 0 and needed > usage.free:  # some network file systems report nothing at all
+        raise CacheError("decode cache: {} has {:.0f} MB free, {:.0f} MB are needed for {}. Free some space there or "
+                         "choose another directory.".format(
+                             cache_dir, usage.free / 1e6, needed / 1e6,
+                             ", ".join(plan.domain.name for plan in missing)))
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
