@@ -148,7 +148,7 @@ class _Pull:
         other = tuple(info for info, answer in zip(plan.compare, answers) if not answer)
         plan = Plan(plan.present + same, (), plan.fetch + other)
         vanished = {key: record for key, record in known.items() if key.startswith(prefix) and key not in paths}
-        believed = {key: record for key, record in known.items() if key not in paths and key not in vanished}
+        believed = {key: record for key, record in known.items() if key not in paths}
         believed.update({info.key: Fetched(info.size, info.etag, files[info.key].mtime_ns) for info in plan.present})
         self._check_space(plan.fetch, files)
         index.start(believed)

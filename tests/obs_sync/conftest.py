@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Callable, Dict
 
 import pytest
 
@@ -54,27 +53,3 @@ def moxing_store(moxing_file) -> Store:
 @pytest.fixture(params=["local", "esdk", "moxing"])
 def store(request) -> Store:
     return request.getfixturevalue(f"{request.param}_store")
-
-
-@pytest.fixture
-def write_tree(tmp_path) -> Callable[[str, Dict[str, bytes]], str]:
-    """Make a directory of files: write_tree("name", {"a/b.txt": b"…"}) -> its path."""
-    def write(name: str, files: Dict[str, bytes]) -> str:
-        for key, data in files.items():
-            path = tmp_path.joinpath(name, *key.split("/"))
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
-        return str(tmp_path / name)
-    return write
-
-
-def read_tree(directory: str) -> Dict[str, bytes]:
-    """Every file below a directory, our bookkeeping aside."""
-    found = {}
-    for parent, directories, names in os.walk(directory):
-        directories[:] = [name for name in directories if name != ".obs_sync"]
-        for name in names:
-            path = os.path.join(parent, name)
-            with open(path, "rb") as stream:
-                found[os.path.relpath(path, directory).replace(os.sep, "/")] = stream.read()
-    return found

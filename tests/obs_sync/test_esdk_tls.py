@@ -1,0 +1,63 @@
+"""TLS is verified: by certificate and by host name, which the SDK by itself does not do."""
+
+from __future__ import annotations
+
+import shutil
+import ssl
+import subprocess
+
+import pytest
+
+from obs_sync import InvalidUrl
+from tests.obs_sync.scripted_server import scripted_server, store_at
+
+pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
+
+
+@pytest.fixture(scope="module")
+def make_server(tmp_path_factory):
+    """make_server(name) -> (context manager of a server with a certificate for `name`, path of that certificate)."""
+    directory = tmp_path_factory.mktemp("tls")
+
+    def make(name):
+        key, certificate = str(directory / (name + ".key")), str(directory / (name + ".pem"))
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test",
+                        "-addext", "subjectAltName=" + name, "-keyout", key, "-out", certificate],
+                       check=True, stderr=subprocess.DEVNULL)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        return scripted_server(context), certificate
+
+    return make
+
+
+def test_an_unknown_certificate_is_refused_and_the_ways_out_are_told(make_server):
+    server, _ = make_server("IP:127.0.0.1")
+    with server as (script, url), store_at(url) as store:
+        with pytest.raises(InvalidUrl, match="SSL_CERT_FILE.*OBS_SSL_VERIFY=0"):
+            store.read("a")
+        assert script.requests == []
+
+
+def test_a_private_authority_is_named_by_ssl_cert_file(make_server, monkeypatch):
+    server, certificate = make_server("IP:127.0.0.1")
+    monkeypatch.setenv("SSL_CERT_FILE", certificate)
+    with server as (script, url), store_at(url) as store:
+        store.write("a", b"content")
+        assert store.read("a") == b"content"
+
+
+def test_a_certificate_for_another_host_is_refused(make_server, monkeypatch):
+    server, certificate = make_server("DNS:obs.example.com")
+    monkeypatch.setenv("SSL_CERT_FILE", certificate)
+    with server as (script, url), store_at(url) as store:
+        with pytest.raises(InvalidUrl, match="127.0.0.1"):
+            store.read("a")
+        assert script.requests == []
+
+
+def test_verification_can_be_switched_off(make_server):
+    server, _ = make_server("DNS:obs.example.com")
+    with server as (script, url), store_at(url, verify_tls=False) as store:
+        store.write("a", b"content")
+        assert store.read("a") == b"content"

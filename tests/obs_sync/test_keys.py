@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from obs_sync import UnsafeKey
+from obs_sync.keys import check_key, check_together, is_directory_marker, path_below, writable_path_below
+
+
+@pytest.mark.parametrize("key", ["a", "a/b/c.jpg", "with space", "ümläut/犬", ".hidden", "a..b", "...", "a/.obs_sync"])
+def test_plain_keys_are_paths(key):
+    assert check_key(key, "url") == key
+    assert path_below("/dest", key, "url") == "/dest/" + key
+
+
+@pytest.mark.parametrize("key", ["", "/a", "..", "../a", "a/..", "a/../b", ".", "./a", "a//b", "a/", "a\\b", "..\\a",
+                                 "a\0", "\udcff", ".obs_sync/x"])
+def test_keys_that_could_leave_their_directory_are_refused_with_the_url(key):
+    with pytest.raises(UnsafeKey, match="obs://bucket/"):
+        check_key(key, "obs://bucket/" + key)
+
+
+def test_a_link_on_the_way_is_refused_and_at_the_end_is_not(tmp_path):
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "dest").mkdir()
+    (tmp_path / "dest" / "link").symlink_to(tmp_path / "outside")
+    destination = str(tmp_path / "dest")
+    with pytest.raises(UnsafeKey, match="symbolic link"):
+        writable_path_below(destination, "link/file", "url")
+    with pytest.raises(UnsafeKey, match="symbolic link"):
+        writable_path_below(destination, "link/deeper/file", "url")
+    assert writable_path_below(destination, "link", "url") == os.path.join(destination, "link")
+
+
+def test_a_key_cannot_be_a_file_and_a_directory():
+    with pytest.raises(UnsafeKey, match="'a/b' would have to be a file and, for 'a/b/c/d'"):
+        check_together(["a/b/c/d", "a/b"], "url")
+    check_together(["a/b", "a/c", "ab"], "url")
+
+
+def test_case_counts_only_where_the_file_system_says_so():
+    check_together(["Dog.jpg", "dog.jpg", "DIR", "dir/x"], "url")
+    with pytest.raises(UnsafeKey, match="same file"):
+        check_together(["Dog.jpg", "dog.jpg"], "url", fold_case=True)
+    with pytest.raises(UnsafeKey, match="directory"):
+        check_together(["DIR", "dir/x"], "url", fold_case=True)
+
+
+def test_directory_markers_are_empty_and_end_in_a_slash():
+    assert is_directory_marker("photo/", 0)
+    assert not is_directory_marker("photo/", 1)
+    assert not is_directory_marker("photo", 0)
