@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 import time
-from typing import Any, Callable, ContextManager, List, Mapping, Optional, TextIO
+from typing import Any, Callable, ContextManager, Dict, List, Mapping, Optional, TextIO
 
 from job.stopping import StopRequest
 
@@ -39,8 +39,10 @@ class Console:
         self.stop = stop
         self._stream = sys.stderr if stream is None else stream
         self._clock = clock
-        self._columns = int(environ["COLUMNS"]) if environ.get("COLUMNS", "").isdigit() else None
-        self._tqdm = _tqdm() if self._stream.isatty() and environ.get("TERM") != "dumb" else None
+        self._tqdm: Any = None
+        if self._stream.isatty() and environ.get("TERM") != "dumb":
+            self._tqdm = _tqdm()
+        self._size = _size(self._stream, environ) if self._tqdm is not None else {}
         self._tasks: List[Task] = []
         self._stop_noted = False
 
@@ -153,8 +155,7 @@ class Task:
             self._bar = console._tqdm(
                 total=total, initial=self._start, desc=self._label, file=console._stream,
                 unit="B" if self._unit == BYTES else " " + self._unit, unit_scale=self._unit == BYTES,
-                ncols=console._columns, dynamic_ncols=console._columns is None,
-                leave=not console._tasks)  # a bar inside another makes room again
+                leave=not console._tasks, **console._size)  # a bar inside another makes room again
         elif self._log_lines and done < total:
             self._write("{}: {}".format(self._label, amount(total, self._unit)))
         console._tasks.append(self)
@@ -222,6 +223,22 @@ class _LineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         record.label = "" if record.levelno == logging.INFO else record.levelname.lower() + ": "
         return super().format(record)
+
+
+def _size(stream: TextIO, environ: Mapping[str, str]) -> Dict[str, Any]:
+    """tqdm's options about the terminal's size; a terminal that does not know its own is taken for 80 × 24."""
+    try:
+        columns, rows = os.get_terminal_size(stream.fileno())
+    except (OSError, ValueError):
+        columns, rows = 0, 0
+    options: Dict[str, Any] = {} if rows > 0 else {"nrows": 24}
+    if environ.get("COLUMNS", "").isdigit():
+        options["ncols"] = int(environ["COLUMNS"])
+    elif columns > 0:
+        options["dynamic_ncols"] = True
+    else:
+        options["ncols"] = 80
+    return options
 
 
 def _tqdm() -> Any:

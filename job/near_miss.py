@@ -35,5 +35,5 @@ def near_miss(name: str, known: Iterable[str]) -> Optional[str]:
 def suggestion(name: str, known: Iterable[str]) -> str:
     """``; did you mean 'x'?``, or nothing when no known name is like it."""
     known = list(known)
-    meant = near_miss(name, known) or next(iter(difflib.get_close_matches(name, known, 1, 0.7)), None)
+    meant = near_miss(name, known) or next(iter(difflib.get_close_matches(name, known, 1)), None)
     return "" if meant is None else "; did you mean {!r}?".format(meant)

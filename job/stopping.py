@@ -155,12 +155,27 @@ class StopRequest:
 
 
 def _forget_in_children(request: StopRequest) -> None:
-    """Give children that are forked from now on the signal handling that was there before ``request``."""
-    reference = weakref.ref(request)
+    """Give children that are forked from now on the signal handling that was there before ``request``.
 
-    def forget() -> None:
+    The signals are held back while a child starts, so that one which comes too early finds it ready.
+    """
+    reference = weakref.ref(request)
+    mask = threading.local()
+
+    def before() -> None:
+        mask.earlier = None
+        heard = reference()
+        if heard is not None and heard._handlers:
+            mask.earlier = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+
+    def in_child() -> None:
         heard = reference()
         if heard is not None:
             heard._stop_hearing()
+        in_parent()
 
-    os.register_at_fork(after_in_child=forget)
+    def in_parent() -> None:
+        if mask.earlier is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask.earlier)
+
+    os.register_at_fork(before=before, after_in_child=in_child, after_in_parent=in_parent)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from job.errors import ConfigError
+
 EXAMPLES = """
   python -m job dry-run
   python -m job dry-run --set train_iterations=20 target_domain=sketch
@@ -23,11 +25,10 @@ def add_arguments(parser):
 
 def main(args, console):
     """The exit code is the job's."""
-    from job.dry_run import dry_run
-    from job.errors import ConfigError
-
     overrides = [item for group in args.settings for item in group]
     for item in overrides:
         if "=" not in item:
             raise ConfigError("--set {}: expected name=value".format(item))
+    from job.dry_run import dry_run
+
     return dry_run(args.root, console, args.pacs_root, args.weights, args.config, overrides)

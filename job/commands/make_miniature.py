@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
+from job.errors import ConfigError
+
 EXAMPLES = """
   python -m job make-miniature miniature-pacs
   python -m job make-miniature miniature-pacs --images_per_class=10 --seed=3
@@ -17,13 +21,11 @@ def add_arguments(parser):
 
 def main(args, console):
     """Draw, unless something is there already."""
-    import os
-
-    from job.errors import ConfigError
     from masf_core.data.miniature import write_miniature
 
-    if args.images_per_class < 1:
-        raise ConfigError("--images_per_class={}: expected at least 1".format(args.images_per_class))
+    if args.images_per_class < 2:
+        raise ConfigError("--images_per_class={}: expected at least 2, one to train on and one to validate with".format(
+            args.images_per_class))
     if os.path.exists(args.folder) and (not os.path.isdir(args.folder) or os.listdir(args.folder)):
         raise ConfigError("{} exists and is not an empty folder; choose another".format(args.folder))
     with console.task("draw miniature PACS", "images") as on_progress:

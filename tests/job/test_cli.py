@@ -1,0 +1,167 @@
+"""The command line: quick help, one clear message for a mistake, exit codes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import types
+
+import pytest
+
+from job import cli
+from masf_core.errors import DataError
+
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def python(*arguments, **options):
+    """Run Python on ``arguments`` as a process of its own: (exit code, standard output, standard error)."""
+    options.setdefault("cwd", REPOSITORY)
+    done = subprocess.run([sys.executable] + list(arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          universal_newlines=True, timeout=120, **options)
+    return done.returncode, done.stdout, done.stderr
+
+
+# -- help
+
+def test_the_overview_lists_every_command(capsys):
+    assert cli.main(["--help"]) == 0
+    told = capsys.readouterr().out
+    for name, command in cli.COMMANDS.items():
+        assert "{:<16} {}".format(name, command.summary) in told
+
+
+def test_without_a_command_the_overview_is_a_usage_error(capsys):
+    assert cli.main([]) == 2
+    assert "usage: python -m job COMMAND" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", sorted(cli.COMMANDS))
+def test_every_command_explains_itself_with_examples(name, capsys):
+    assert cli.main([name, "--help"]) == 0
+    told = capsys.readouterr().out
+    assert "examples:" in told
+    assert "python -m job {}".format(name) in told
+
+
+def test_the_help_of_run_lists_the_settings(capsys):
+    cli.main(["run", "--help"])
+    assert "--meta_batch_size=126" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["config"], ["dry-run", "--help"]])
+def test_help_and_configuration_bring_no_heavy_package(arguments):
+    program = ("import sys\nfrom job.cli import main\nmain({!r})\n"
+               "heavy = set(sys.modules) & {{'tensorflow', 'numpy', 'PIL', 'obs', 'tqdm'}}\n"
+               "sys.exit(len(heavy) and 'imported: ' + ', '.join(heavy))").format(arguments)
+    code, _, errors = python("-c", program)
+    assert code == 0, errors
+
+
+# -- mistakes
+
+@pytest.mark.parametrize("arguments, told", [
+    (["rum"], "unknown command 'rum'; did you mean 'run'? (python -m job --help lists them)"),
+    (["run", "--sed=1"], "unknown flag --sed; did you mean --seed?"),
+    (["config", "--config=missing.yaml"], "--config=missing.yaml: there is no such file"),
+    (["dry-run", "--set", "seed"], "--set seed: expected name=value"),
+    (["make-miniature", "x", "--images_per_class=1"], "--images_per_class=1: expected at least 2"),
+    (["make-miniature", os.curdir], ". exists and is not an empty folder; choose another"),
+    (["show"], "the following arguments are required: run"),
+    (["show", "a", "b"], "unrecognized arguments: b"),
+])
+def test_a_mistake_is_one_message_and_exit_code_2(arguments, told, capsys):
+    assert cli.main(arguments) == 2
+    captured = capsys.readouterr()
+    assert told in captured.err
+    assert "Traceback" not in captured.err
+    assert captured.out == ""
+
+
+def failing(error):
+    """A command that ends with ``error``."""
+    def main(args, console):
+        raise error
+    return types.SimpleNamespace(__doc__="Fail.", EXAMPLES="  none", add_arguments=lambda parser: None, main=main)
+
+
+def run_failing(monkeypatch, error):
+    monkeypatch.setitem(sys.modules, "failing_command", failing(error))
+    monkeypatch.setitem(cli.COMMANDS, "fail", cli.Command("failing_command", "fails"))
+    return cli.main(["fail"])
+
+
+def test_an_error_of_the_data_ends_with_its_code_and_no_trace(monkeypatch, capsys):
+    assert run_failing(monkeypatch, DataError("lists/a.txt, line 3: label 9")) == 3
+    told = capsys.readouterr().err
+    assert told.endswith("error: lists/a.txt, line 3: label 9\n")
+    assert "Traceback" not in told
+
+
+def test_an_unexpected_error_shows_where_it_happened(monkeypatch, capsys):
+    assert run_failing(monkeypatch, KeyError("x")) == 1
+    told = capsys.readouterr().err
+    assert "error: unexpected KeyError: 'x'" in told
+    assert "Traceback" in told and "in main" in told
+
+
+def test_a_command_can_choose_its_exit_code(monkeypatch):
+    command = failing(None)
+    command.main = lambda args, console: 5
+    monkeypatch.setitem(sys.modules, "failing_command", command)
+    monkeypatch.setitem(cli.COMMANDS, "fail", cli.Command("failing_command", "fails"))
+    assert cli.main(["fail"]) == 5
+
+
+# -- commands
+
+def test_config_prints_the_resolved_configuration(capsys, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("margin: 3\n")
+    assert cli.main(["config", "--config={}".format(path), "--seed=4", "--num_gpus=1"]) == 0
+    captured = capsys.readouterr()
+    lines = {line.split("#")[0].strip(): line.partition("# ")[2] for line in captured.out.splitlines()}
+    assert lines["margin: 3.0"] == "{}, line 1".format(path)
+    assert lines["seed: 4"] == "--seed=4"
+    assert lines["train_iterations: 300"] == ""
+    assert "ignored flags that are not settings of this job: --num_gpus=1" in captured.err
+
+
+def test_make_miniature_draws_the_images_asked_for(tmp_path, capsys):
+    folder = tmp_path / "pacs"
+    assert cli.main(["make-miniature", str(folder), "--images_per_class=2"]) == 0
+    images = [name for _, _, names in os.walk(str(folder)) for name in names if name.endswith((".png", ".jpg"))]
+    assert len(images) == 4 * 7 * 2
+    assert capsys.readouterr().out == "{}\n".format(folder)
+
+
+# -- the boot file
+
+def test_the_boot_file_is_the_run_command_from_any_folder(tmp_path):
+    code, out, errors = python(os.path.join(REPOSITORY, "boot_modelarts.py"), "--help", cwd=str(tmp_path))
+    assert code == 0, errors
+    assert out.startswith("usage: python -m job run")
+
+
+def test_the_boot_file_ends_with_the_code_of_the_job(tmp_path):
+    code, _, errors = python(os.path.join(REPOSITORY, "boot_modelarts.py"), "--margin=wide", cwd=str(tmp_path))
+    assert code == 2
+    assert "--margin=wide: margin cannot be 'wide'; expected a number, at least 0" in errors
+    assert "Traceback" not in errors
+
+
+def test_the_boot_file_finds_its_packages_even_when_python_is_told_not_to_look_beside_it(tmp_path):
+    """As when the platform loads the file with a launcher of its own."""
+    boot = os.path.join(REPOSITORY, "boot_modelarts.py")
+    program = "import runpy, sys; sys.argv = ['boot', '--help']; runpy.run_path({!r}, run_name='__main__')".format(boot)
+    code, out, errors = python("-c", program, cwd=str(tmp_path))
+    assert code == 0, errors
+    assert "usage: python -m job run" in out
+
+
+def test_the_boot_file_does_nothing_when_it_is_imported(tmp_path):
+    shutil.copy(os.path.join(REPOSITORY, "boot_modelarts.py"), str(tmp_path))
+    code, out, errors = python("-c", "import boot_modelarts", cwd=str(tmp_path))
+    assert (code, out, errors) == (0, "", "")

@@ -1,0 +1,86 @@
+"""The platform's variables."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from job.environment import read_environment
+from job.errors import ConfigError
+
+V2 = {
+    "MA_JOB_DIR": "/home/ma-user/modelarts/user-job-dir", "MA_VJ_NAME": "job-1", "MA_TASK_NAME": "worker",
+    "MA_CURRENT_INSTANCE_NAME": "job-1-worker-1", "MA_NUM_HOSTS": "2", "VC_TASK_INDEX": "1",
+    "RANK_ID": "11", "RANK_SIZE": "16", "RANK_TABLE_FILE": "/user/config/jobstart_hccl.json", "ASCEND_DEVICE_ID": "3",
+}
+
+
+def read(environ, cache="/nowhere"):
+    return read_environment(environ, cache)
+
+
+def test_without_a_platform_it_is_one_process():
+    found = read({})
+    assert not found.on_modelarts
+    assert (found.rank_id, found.rank_size, found.host_index, found.host_count) == (0, 1, 0, 1)
+    assert found.rank_table is None and found.device_id is None
+    assert found.publishes and found.pulls
+
+
+def test_a_v2_job_on_ascend_is_read():
+    found = read(V2)
+    assert found.on_modelarts
+    assert (found.rank_id, found.rank_size, found.device_id) == (11, 16, 3)
+    assert (found.host_index, found.host_count) == (1, 2)
+    assert found.rank_table == "/user/config/jobstart_hccl.json"
+    assert (found.job_name, found.task_name, found.instance_name) == ("job-1", "worker", "job-1-worker-1")
+
+
+def test_a_v1_job_is_read():
+    found = read({"DLS_TASK_NUMBER": "2", "DLS_TASK_INDEX": "1"})
+    assert found.on_modelarts
+    assert (found.host_index, found.host_count) == (1, 2)
+
+
+def test_only_rank_0_publishes_and_only_card_0_of_a_node_pulls():
+    assert (read(V2).publishes, read(V2).pulls) == (False, False)
+    first_of_second_node = read(dict(V2, RANK_ID="8", ASCEND_DEVICE_ID="0"))
+    assert (first_of_second_node.publishes, first_of_second_node.pulls) == (False, True)
+
+
+@pytest.mark.parametrize("environ, name", [
+    ({"RANK_ID": "one"}, "RANK_ID=one"),
+    ({"RANK_ID": "-1"}, "RANK_ID=-1"),
+    ({"RANK_SIZE": "0"}, "RANK_SIZE=0"),
+    ({"RANK_ID": "2", "RANK_SIZE": "2"}, "RANK_ID=2: expected less than RANK_SIZE=2"),
+    ({"ASCEND_DEVICE_ID": "npu0"}, "ASCEND_DEVICE_ID=npu0"),
+    ({"VC_TASK_INDEX": "x"}, "VC_TASK_INDEX=x"),
+])
+def test_a_variable_that_cannot_be_meant_is_an_error_that_names_it(environ, name):
+    with pytest.raises(ConfigError, match="environment variable " + name):
+        read(environ)
+
+
+def test_urls_are_taken_from_variables_only_on_the_platform():
+    dls = {"DLS_DATA_URL": "s3://b/pacs/", "DLS_TRAIN_URL": "s3://b/out/", "DLS_TASK_NUMBER": "1"}
+    assert read(dls).urls == {"data_url": ("s3://b/pacs/", "environment variable DLS_DATA_URL"),
+                              "train_url": ("s3://b/out/", "environment variable DLS_TRAIN_URL")}
+    assert read(dict(V2, data_url="/inputs/data_url_0")).urls == {
+        "data_url": ("/inputs/data_url_0", "environment variable data_url")}
+    assert read({"data_url": "/stray"}).urls == {}
+
+
+def test_the_cache_disk_is_used_where_there_is_one(tmp_path):
+    assert read({}, str(tmp_path)).work_dir == str(tmp_path / "masf")
+    assert read({}, str(tmp_path / "missing")).work_dir == os.path.join(".", "masf-work")
+
+
+def test_a_cache_that_is_not_a_folder_is_not_used(tmp_path):
+    (tmp_path / "cache").write_text("")
+    assert read({}, str(tmp_path / "cache")).work_dir == os.path.join(".", "masf-work")
+
+
+def test_no_secret_can_be_seen_in_it():
+    secrets = {"OBS_SECRET_ACCESS_KEY": "s3cr3t-1", "AWS_SECRET_ACCESS_KEY": "s3cr3t-2", "SECURITY_TOKEN": "s3cr3t-3"}
+    assert "s3cr3t" not in repr(read(dict(V2, **secrets)))
