@@ -32,6 +32,8 @@ __all__ = ["Credentials", "DEFAULT_HOST_NAME", "FaultPlan", "MockObs", "ObsError
 
 
 def mock_obs(function=None, **options):
-    """`@mock_obs`, `@mock_obs(...)` or `with mock_obs(...) as obs`: a `MockObs` with these options."""
+    """`@mock_obs`, `@mock_obs(...)` or `with mock_obs(...) as obs`: a `MockObs` with these keyword arguments."""
     mock = MockObs(**options)
+    if function is not None and not callable(function):
+        raise TypeError(f"mock_obs takes keyword arguments, such as root={function!r}")
     return mock if function is None else mock(function)

@@ -7,16 +7,19 @@ from typing import Dict, NamedTuple
 class Dialect(NamedTuple):
     """How headers and XML documents are spelt in one conversation."""
 
-    prefix: str         # of every header of the service, e.g. "x-obs-"
-    region_header: str  # where the bucket lives
-    namespace: str      # of the XML documents
+    prefix: str                # of the service's headers, with the exceptions below
+    region_header: str         # where a bucket lives
+    bucket_class_header: str   # storage class of a bucket
+    namespace: str             # of the XML documents
 
     def header(self, name: str) -> str:
         return self.prefix + name
 
 
-OBS = Dialect("x-obs-", "x-obs-bucket-location", "http://obs.myhwclouds.com/doc/2015-06-30/")
-AMZ = Dialect("x-amz-", "x-amz-bucket-region", "http://s3.amazonaws.com/doc/2006-03-01/")
+OBS = Dialect("x-obs-", "x-obs-bucket-location", "x-obs-storage-class",
+              "http://obs.myhwclouds.com/doc/2015-06-30/")
+AMZ = Dialect("x-amz-", "x-amz-bucket-region", "x-default-storage-class",
+              "http://s3.amazonaws.com/doc/2006-03-01/")
 
 
 def dialect_of(headers: Dict[str, str]) -> Dialect:

@@ -16,7 +16,7 @@ class Request:
 
     Attributes:
         method: HTTP verb.
-        path: the path as it came, percent-encoded, without the query; what v2 signatures cover.
+        path, raw_query: as they came, percent-encoded; what signatures cover.
         query: decoded parameters; the value of a parameter without "=" is "".
         headers: names in lower case.
         bucket, key: "" where the request names none.
@@ -26,7 +26,7 @@ class Request:
         operation: name of the call, e.g. "PutObject"; "Unknown" until it is known.
     """
 
-    __slots__ = ("method", "path", "query", "headers", "bucket", "key", "virtual_host", "dialect", "body",
+    __slots__ = ("method", "path", "raw_query", "query", "headers", "bucket", "key", "virtual_host", "dialect", "body",
                  "operation")
 
     def __init__(self, method: str, target: str, headers: Dict[str, str], body: IncomingBody, host_name: str):
@@ -34,8 +34,8 @@ class Request:
         self.headers = headers
         self.body = body
         self.operation = "Unknown"
-        self.path, _, query = target.partition("?")
-        self.query = _parse_query(query) if query else {}
+        self.path, _, self.raw_query = target.partition("?")
+        self.query = _parse_query(self.raw_query) if self.raw_query else {}
         self.dialect: Dialect = dialect_of(headers) if headers else OBS
         self.virtual_host = False
         self.bucket, self.key = self._address(host_name)

@@ -49,7 +49,7 @@ def create_bucket(store: ObjectStore, request: Request) -> Response:
 def head_bucket(store: ObjectStore, request: Request) -> Response:
     store.bucket(request.bucket)
     return Response(headers={request.dialect.region_header: REGION, "x-obs-version": "3.0",
-                             request.dialect.header("storage-class"): "STANDARD"})
+                             request.dialect.bucket_class_header: "STANDARD"})
 
 
 def delete_bucket(store: ObjectStore, request: Request) -> Response:

@@ -2,19 +2,17 @@
 
 The OBS client leaves its production dialect when the server is an IP address, so a mocked OBS needs a
 name, and a name with a sub-domain for each bucket, without anything being set up on the machine.
-Only standard library and nothing else of this package: also loaded in child processes at start-up
-(`resolver_path/sitecustomize.py`).
+Imports next to nothing: every child process loads it when it starts (`resolver_path/sitecustomize.py`).
 """
 from __future__ import annotations
 
 import socket
 import threading
-from typing import Dict, List, Optional
 
 VARIABLE = "MOCK_OBS_RESOLVE"  # for child processes: name=address, several separated by commas
 
 _lock = threading.Lock()
-_addresses: Dict[str, List[str]] = {}  # name -> addresses, one for each user of the name; the last one counts
+_addresses: dict[str, list[str]] = {}  # name -> addresses, one for each user of the name; the last one counts
 _original = socket.getaddrinfo
 _installed = False  # somebody else may have wrapped this module's function since: never wrap them in turn
 
@@ -49,7 +47,7 @@ def resolve_from(environ) -> None:
             resolve(name, address)
 
 
-def _address_of(host) -> Optional[str]:
+def _address_of(host) -> str | None:
     text = host.decode("ascii", "replace") if isinstance(host, bytes) else host
     if not isinstance(text, str):
         return None

@@ -66,10 +66,9 @@ class Server:
             except OSError:
                 pass
         for _ in workers:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()  # wakes one that waits
-            except OSError:
-                pass
+            with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as connection:
+                connection.settimeout(1)
+                connection.connect_ex(("127.0.0.1", self.port))  # wakes a worker that waits for connections
         for worker in workers:
             worker.join(timeout=10)
         self._listener.close()

@@ -20,7 +20,7 @@ import time
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Dict, List, Optional, Tuple
-from urllib.parse import quote
+from urllib.parse import quote, unquote_plus
 
 from obs_sync.mock.errors import ObsError
 from obs_sync.mock.messages import Request
@@ -108,10 +108,13 @@ def _string_to_sign(request: Request) -> str:
     lines = [request.method, headers.get("content-md5", ""), headers.get("content-type", ""), date]
     lines.extend(f"{name}:{headers[name]}" for name in sorted(headers) if name.startswith(prefix))
     resource = "/" + request.bucket + request.path if request.virtual_host else request.path
-    signed = sorted((name, value) for name, value in request.query.items()
-                    if name.lower() in SUB_RESOURCES or name.lower().startswith(prefix))
+    signed = {}
+    for item in map(unquote_plus, request.raw_query.split("&")):
+        name = item.partition("=")[0]
+        if name.lower() in SUB_RESOURCES or name.lower().startswith(prefix):
+            signed[name] = item
     if signed:
-        resource += "?" + "&".join(name + "=" + value if value else name for name, value in signed)
+        resource += "?" + "&".join(signed[name] for name in sorted(signed))
     return "\n".join(lines + [resource])
 
 
