@@ -19,7 +19,7 @@ from obs_sync.errors import (
     UnsafeKey,
 )
 from obs_sync.keys import check_key, check_together, writable_path_below
-from obs_sync.local_files import check_free_space, digest_of, files_below, local_storage
+from obs_sync.local_files import check_free_space, check_unchanged, digest_of, files_below, local_storage
 from obs_sync.markers import AnotherDocument, Marker, MarkerFile, NotAMarker, parse_marker
 from obs_sync.parallel import OnProgress, Progress, run_parallel
 from obs_sync.store import ObjectInfo, Store
@@ -49,16 +49,15 @@ def publish_checkpoint(store: Store, directory: str, name: str, metadata: Mappin
     went wrong otherwise, in which case readers see no checkpoint.
     """
     checkpoint_name(name, store, prefix)
-    sources = {file: os.path.join(directory, file) for file, _ in files_below(directory)}
+    sources = {file: (os.path.join(directory, file), stat) for file, stat in files_below(directory)}
     if not sources:
         raise LocalStorageError("there are no files to publish", directory)
     survey = Progress(0, on_progress)
 
     def describe(file: str) -> MarkerFile:
-        check_key(file, sources[file])
-        with local_storage(sources[file]):
-            size = os.path.getsize(sources[file])
-        return MarkerFile(file, size, digest_of(sources[file], "sha256", lambda _: survey.check()))
+        path, stat = sources[file]
+        check_key(file, path)
+        return MarkerFile(file, stat.st_size, digest_of(path, "sha256", lambda _: survey.check()))
 
     run_parallel(lambda _: _check_unused(store, name, prefix), [None], 1, survey)
     files = tuple(run_parallel(describe, sorted(sources), _WORKERS, survey))
@@ -68,10 +67,10 @@ def publish_checkpoint(store: Store, directory: str, name: str, metadata: Mappin
     moving = Progress(marker.size, on_progress)
 
     def send(file: MarkerFile) -> None:
-        info = store.upload(sources[file.name], f"{prefix}{name}/{file.name}", moving.add)
-        if info.size != file.size:
-            raise IntegrityError(f"{info.size} bytes were stored, {file.size} were expected",
-                                 sources[file.name], "The file changed while it was being published")
+        path, stat = sources[file.name]
+        store.upload(path, f"{prefix}{name}/{file.name}", moving.add)
+        if check_unchanged(path, stat).st_size != file.size:
+            raise IntegrityError("the file grew while it was being published", path, "Publish finished files only")
 
     run_parallel(send, files, _WORKERS, moving)
     run_parallel(lambda _: _write_marker(store, f"{prefix}{name}.json", content), [None], 1, moving)

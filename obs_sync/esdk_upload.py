@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Callable, List, NamedTuple, Optional
 from obs_sync.errors import IntegrityError, StoreError, StoreUnavailable
 from obs_sync.esdk_client import Calls, Damaged
 from obs_sync.esdk_reply import MD5_METADATA, encoded_md5, etag_of, md5_of
-from obs_sync.local_files import CHUNK, local_storage
+from obs_sync.local_files import CHUNK, check_unchanged, local_storage
 from obs_sync.parallel import Progress, run_parallel
 from obs_sync.store import OnBytes
 
@@ -47,12 +47,9 @@ def put_file(calls: Calls, key: str, path: str, where: str, on_bytes: Optional[O
             _put(calls, key, lambda: open(path, "rb"), size, md5, on_bytes, where)
         else:
             _Multipart(calls, key, path, where, on_bytes).run(parts, md5)
-    except IntegrityError as error:
-        with local_storage(path):
-            after = os.stat(path)
-        if (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns):
-            raise
-        raise IntegrityError("the file changed while it was being stored", path, "Try again") from error
+    except IntegrityError:
+        check_unchanged(path, before)  # the better reason, if it is one
+        raise
     return size, md5
 
 

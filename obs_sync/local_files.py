@@ -8,7 +8,7 @@ import os
 import shutil
 from typing import Callable, Iterator, List, Optional, Tuple
 
-from obs_sync.errors import LocalStorageError, StoreError
+from obs_sync.errors import IntegrityError, LocalStorageError, StoreError
 from obs_sync.keys import PRIVATE_DIRECTORY
 
 CHUNK = 1 << 20  # bytes read at once
@@ -69,6 +69,15 @@ def digest_of(path: str, algorithm: str = "md5", on_bytes: Optional[Callable[[in
             if on_bytes is not None:
                 on_bytes(len(chunk))
     return digest.hexdigest()
+
+
+def check_unchanged(path: str, before: os.stat_result) -> os.stat_result:
+    """The file as it is now; IntegrityError if since `before` more happened to it than being added to."""
+    with local_storage(path):
+        now = os.stat(path)
+    if now.st_size < before.st_size or now.st_size == before.st_size and now.st_mtime_ns != before.st_mtime_ns:
+        raise IntegrityError("the file changed while it was being stored", path, "Try again")
+    return now
 
 
 def write_whole(path: str, data: bytes, temporary: str) -> None:

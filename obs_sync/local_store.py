@@ -10,7 +10,8 @@ from typing import Iterable, Iterator, Optional
 from obs_sync.errors import IntegrityError, ObjectChanged, ObjectNotFound
 from obs_sync.keys import PRIVATE_DIRECTORY, path_below, writable_path_below
 from obs_sync.local_files import (
-    CHUNK, digest_of, files_below, local_storage, make_directory, put_in_place, remove_quietly, write_whole,
+    CHUNK, check_unchanged, digest_of, files_below, local_storage, make_directory, put_in_place, remove_quietly,
+    write_whole,
 )
 from obs_sync.store import ObjectInfo, OnBytes, Store
 
@@ -59,7 +60,7 @@ class LocalStore(Store):
         source = self._existing(info.key)
         self._check_version(info, source)
         with local_storage(path):
-            copied, md5 = _copy(source, path, on_bytes, durable=False)
+            copied, md5 = _copy(source, path, info.size, on_bytes, durable=False)
         self._check_version(info, source)
         if copied != info.size or (info.md5 or md5) != md5:
             raise IntegrityError(f"read {copied} bytes with MD5 {md5}; expected {info.size} with {info.md5}", source,
@@ -71,10 +72,8 @@ class LocalStore(Store):
         try:
             with local_storage(destination):
                 before = os.stat(path)
-                copied, md5 = _copy(path, temporary, on_bytes, durable=True)
-                after = os.stat(path)
-                if (copied, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-                    raise IntegrityError("the file changed while it was being copied", path, "Try again")
+                _, md5 = _copy(path, temporary, before.st_size, on_bytes, durable=True)
+                check_unchanged(path, before)
                 put_in_place(temporary, destination)
         except BaseException:
             remove_quietly(temporary)
@@ -102,7 +101,7 @@ class LocalStore(Store):
             now = _info(info.key, os.stat(path))
         except FileNotFoundError:
             raise ObjectNotFound("the file was removed meanwhile", path) from None
-        if info.etag is not None and now.etag != info.etag:
+        if now.size != info.size or info.etag not in (None, now.etag):
             raise ObjectChanged("the file was written since it was listed", path, "Try again")
 
     def _temporary(self) -> str:
@@ -129,11 +128,15 @@ def _info(key: str, stat: os.stat_result, md5: Optional[str] = None) -> ObjectIn
     return ObjectInfo(key, stat.st_size, etag=version, md5=md5, modified=stat.st_mtime)
 
 
-def _copy(source: str, destination: str, on_bytes: Optional[OnBytes], durable: bool) -> "tuple[int, str]":
-    """Copy a file's content; returns (bytes, MD5)."""
+def _copy(source: str, destination: str, size: int, on_bytes: Optional[OnBytes],
+          durable: bool) -> "tuple[int, str]":
+    """Copy the first `size` bytes of a file; returns how many there were, and their MD5."""
     digest, copied = hashlib.md5(), 0
     with open(source, "rb") as reader, open(destination, "wb") as writer:
-        for chunk in iter(lambda: reader.read(CHUNK), b""):
+        while copied < size:
+            chunk = reader.read(min(CHUNK, size - copied))
+            if not chunk:
+                break
             writer.write(chunk)
             digest.update(chunk)
             copied += len(chunk)

@@ -7,7 +7,6 @@ hand through those of the OBS SDK inside it; all are translated here.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Iterable, Iterator, Optional, Tuple
@@ -17,7 +16,7 @@ from obs_sync.errors import (
     StoreError, StoreUnavailable,
 )
 from obs_sync.keys import check_key
-from obs_sync.local_files import DISK_FAULTS, local_storage
+from obs_sync.local_files import DISK_FAULTS, check_unchanged, local_storage
 from obs_sync.retry import DEFAULT_RETRY, Retry
 from obs_sync.store import ObjectInfo, OnBytes, Store
 
@@ -55,7 +54,7 @@ class MoxingStore(Store):
     def write(self, key: str, data: bytes) -> ObjectInfo:
         where = self.locate(check_key(key, self.locate(key)))
         self._call(where, lambda: self._api.write(where, data, binary=True))
-        return self._confirmed(key, len(data), hashlib.md5(data).hexdigest())
+        return self._confirmed(key, len(data), len(data))
 
     def download(self, info: ObjectInfo, path: str, on_bytes: Optional[OnBytes] = None) -> None:
         where = self.locate(info.key)
@@ -79,13 +78,10 @@ class MoxingStore(Store):
         with local_storage(path):
             before = os.stat(path)
         self._call(where, lambda: self._api.copy(path, where))
-        with local_storage(path):
-            after = os.stat(path)
-        if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-            raise IntegrityError("the file changed while it was being stored", path, "Try again")
+        after = check_unchanged(path, before)
         if on_bytes is not None:
             on_bytes(before.st_size)
-        return self._confirmed(key, before.st_size, None)
+        return self._confirmed(key, before.st_size, after.st_size)
 
     def delete(self, keys: Iterable[str]) -> None:
         for key in keys:
@@ -111,12 +107,13 @@ class MoxingStore(Store):
         return ObjectInfo(key, stat.length, etag=f"{stat.mtime_nsec:x}-{stat.length:x}",
                           modified=stat.mtime_nsec / 1e9 if stat.mtime_nsec else None)
 
-    def _confirmed(self, key: str, size: int, md5: Optional[str]) -> ObjectInfo:
+    def _confirmed(self, key: str, least: int, most: int) -> ObjectInfo:
+        """What is stored under `key` now, which must have a size that we may have stored."""
         info = self.head(key)
-        if info.size != size:
-            raise IntegrityError(f"stored {size} bytes, found {info.size}", self.locate(key),
+        if not least <= info.size <= most:
+            raise IntegrityError(f"stored {least} bytes, found {info.size}", self.locate(key),
                                  "Does somebody else write to this key?")
-        return ObjectInfo(key, size, info.etag, md5, info.modified)
+        return info
 
     def _check_version(self, info: ObjectInfo) -> None:
         if info.etag is not None and self.head(info.key).etag != info.etag:

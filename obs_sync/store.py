@@ -68,8 +68,10 @@ class Store(abc.ABC):
 
     @abc.abstractmethod
     def upload(self, path: str, key: str, on_bytes: Optional[OnBytes] = None) -> ObjectInfo:
-        """Store the file `path` under `key` and confirm it. Raises IntegrityError if the file changes
-        meanwhile.
+        """Store the file `path` under `key` and confirm it.
+
+        A file that is only added to meanwhile, such as a log, is stored up to a length that it had. Raises
+        IntegrityError if it changes in another way.
         """
 
     @abc.abstractmethod

@@ -34,8 +34,9 @@ def test_delays_double_up_to_the_longest():
 
 def test_delays_are_drawn_from_the_upper_half():
     bounds = []
+    retry = Retry(3, 1.0, 8.0, lambda _: None, lambda low, high: bounds.append((low, high)) or low)
     with pytest.raises(StoreUnavailable):
-        Retry(3, 1.0, 8.0, lambda _: None, lambda low, high: bounds.append((low, high)) or low).call(Flaky(*[down()] * 9))
+        retry.call(Flaky(*[down()] * 9))
     assert bounds == [(0.5, 1.0), (1.0, 2.0)]
 
 

@@ -104,6 +104,19 @@ def test_upload_stores_a_file_and_counts_its_bytes(store, tmp_path):
     assert store.read("up/file") == data
 
 
+def test_a_file_that_grows_all_the_time_is_stored_up_to_a_length_that_it_had(store, tmp_path):
+    path = tmp_path / "log"
+    path.write_bytes(b"x" * (3 << 20))
+
+    def grow(amount):
+        with open(str(path), "ab") as stream:
+            stream.write(b"y")
+
+    stored = store.upload(str(path), "log", grow)
+    content = store.read("log")
+    assert len(content) == stored.size >= 3 << 20 and path.read_bytes().startswith(content)
+
+
 def test_upload_of_a_missing_file_names_it(store, tmp_path):
     with pytest.raises(LocalStorageError, match="nowhere"):
         store.upload(str(tmp_path / "nowhere"), "a")

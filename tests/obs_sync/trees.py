@@ -31,7 +31,8 @@ def read_tree(directory) -> Dict[str, bytes]:
 def leftovers(directory) -> Dict[str, bytes]:
     """Unfinished files below `directory`, of which there are none unless something runs or was killed."""
     bookkeeping = os.path.join(str(directory), ".obs_sync")
-    return {name: data for name, data in read_tree(bookkeeping).items() if name.split("/")[0] in ("partial", "incoming")}
+    unfinished = ("partial/", "incoming/")
+    return {name: data for name, data in read_tree(bookkeeping).items() if name.startswith(unfinished)}
 
 
 def set_mtime(path: str, seconds: float) -> None:

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from obs_sync import IntegrityError, LocalStorageError, LocalStore, ObjectNotFound, UnsafeKey
+from tests.obs_sync.trees import leftovers, read_tree, set_mtime, write_tree
+
+
+def test_a_directory_need_not_exist_before_the_first_write(tmp_path):
+    store = LocalStore(str(tmp_path / "a" / "b"))
+    assert list(store.list()) == [] and not (tmp_path / "a").exists()
+    store.write("k", b"x")
+    assert read_tree(tmp_path / "a" / "b") == {"k": b"x"}
+
+
+def test_files_are_listed_by_the_bytes_of_their_names_without_bookkeeping(tmp_path):
+    store = LocalStore(str(tmp_path))
+    for key in ("b", "a/z", "a.txt", "ä", "Z"):
+        store.write(key, b"x")
+    assert [info.key for info in store.list()] == ["Z", "a.txt", "a/z", "b", "ä"]
+    assert (tmp_path / ".obs_sync").is_dir()
+
+
+def test_a_failed_write_leaves_the_old_object_and_nothing_else(tmp_path):
+    store = LocalStore(str(tmp_path / "store"))
+    store.write("k", b"old")
+    with pytest.raises(LocalStorageError):
+        store.write("k/below", b"x")  # k is a file
+    with pytest.raises(TypeError):
+        store.write("k", "not bytes")
+    assert store.read("k") == b"old" and leftovers(store.url) == {}
+
+
+def test_unfinished_writes_of_the_dead_are_removed_and_those_of_the_living_are_not(tmp_path):
+    incoming = write_tree(tmp_path / "store" / ".obs_sync" / "incoming", {"dead": b"x", "living": b"x"})
+    set_mtime(os.path.join(incoming, "dead"), time.time() - 100000)
+    LocalStore(str(tmp_path / "store")).write("k", b"x")
+    assert os.listdir(incoming) == ["living"]
+
+
+def test_deleting_the_last_file_of_a_directory_removes_the_directory(tmp_path):
+    store = LocalStore(str(tmp_path))
+    store.write("a/b/c", b"x")
+    store.write("a/d", b"x")
+    store.delete(["a/b/c"])
+    assert sorted(os.listdir(str(tmp_path / "a"))) == ["d"]
+    store.delete(["a/d"])
+    assert os.listdir(str(tmp_path)) == [".obs_sync"]
+
+
+def test_nothing_is_written_or_deleted_behind_a_link(tmp_path):
+    outside = write_tree(tmp_path / "outside", {"precious": b"x"})
+    (tmp_path / "store").mkdir()
+    os.symlink(outside, str(tmp_path / "store" / "link"))
+    store = LocalStore(str(tmp_path / "store"))
+    for operation in (lambda: store.write("link/new", b"x"), lambda: store.delete(["link/precious"])):
+        with pytest.raises(UnsafeKey, match="symbolic link"):
+            operation()
+    assert store.read("link/precious") == b"x"
+    assert read_tree(outside) == {"precious": b"x"}
+
+
+def test_a_file_that_changes_while_it_is_stored_is_not_stored(tmp_path):
+    path = tmp_path / "rewritten"
+    path.write_bytes(b"x" * (3 << 20))
+
+    def rewrite(amount):
+        with open(str(path), "r+b") as stream:
+            stream.write(b"y")
+
+    store = LocalStore(str(tmp_path / "store"))
+    with pytest.raises(IntegrityError, match="rewritten"):
+        store.upload(str(path), "k", rewrite)
+    assert list(store.list()) == [] and leftovers(store.url) == {}
+
+
+def test_a_digest_that_was_promised_is_checked(tmp_path):
+    from obs_sync import ObjectInfo
+    store = LocalStore(str(tmp_path / "store"))
+    store.write("k", b"damaged")
+    with pytest.raises(IntegrityError, match="MD5"):
+        store.download(ObjectInfo("k", 7, md5="0" * 32), str(tmp_path / "out"))
+
+
+def test_a_file_that_is_removed_meanwhile_is_missing(tmp_path):
+    store = LocalStore(str(tmp_path / "store"))
+    store.write("k", b"x" * (3 << 20))
+    with pytest.raises(ObjectNotFound, match="removed meanwhile"):
+        store.download(store.head("k"), str(tmp_path / "out"), lambda amount: store.delete(["k"]))
+
+
+def test_head_tells_the_digest(tmp_path):
+    store = LocalStore(str(tmp_path))
+    store.write("k", b"content")
+    assert store.head("k").md5 == "9a0364b9e99bb480dd25e1f0284c8555"
