@@ -15,7 +15,7 @@ def stratified_split(
     """Rows to train on and rows to validate on.
 
     In each class, round(fraction · n) images are drawn for validation, but at least one and not all of them; the only
-    image of a class is trained on. The draw depends on the seed, the domain, the label and the class's sorted names, not
+    image of a class is trained on. The draw depends on the seed, the domain, the label and the sorted names, not
     on the order of `names`.
 
     Args:

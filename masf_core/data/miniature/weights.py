@@ -9,23 +9,25 @@ import numpy as np
 
 from masf_core.randomness import generator
 
-# Response of a first-layer filter to a black-and-white edge (255 levels) that fits it. The layers above keep the scale.
-_EDGE_RESPONSE = 8.0
+# conv1 answers with values like the pixels', and each layer above halves the scale, down to features of about 1. With
+# all of the reduction in conv1 its weights would be smaller than a usual learning rate, and so than Adam's first steps.
+_EDGE_RESPONSE = 400.0  # of a filter to a black-and-white edge (255 levels) that fits it
+_GAIN = 0.5
 
 
 def write_alexnet_weights(path: str, width: float = 1.0, seed: int = 0) -> None:
     """Write a pickled dict {layer: [weights, biases]} of float32 arrays to `path`, whole or not at all.
 
     conv1 gets oriented edge filters at several scales, of the kind that training on photographs ends up with (channels
-    in BGR order); the other layers are random with He's variance 2 / inputs, so that activations keep their scale;
-    biases are 0, fc8 has 1000 outputs.
+    in BGR order); the other layers are random with half of He's deviation √(2 / inputs); biases are 0, fc8 has 1000
+    outputs.
 
     width: scales every hidden channel count as the setting of the network does.
     """
     layers: Dict[str, List[np.ndarray]] = {}
     for name, shape in alexnet_shapes(width).items():
         rng = generator(seed, "alexnet", name)
-        weights = edge_filters(shape, rng) if name == "conv1" else _he(shape, rng)
+        weights = edge_filters(shape, rng) if name == "conv1" else _scaled_normal(shape, rng)
         layers[name] = [weights, np.zeros(shape[-1], np.float32)]
     temporary = path + ".part"
     try:
@@ -70,11 +72,11 @@ def edge_filters(shape: tuple, rng: np.random.RandomState) -> np.ndarray:
     return filters
 
 
-def _he(shape: tuple, rng: np.random.RandomState) -> np.ndarray:
-    """float32, normal with variance 2 / inputs. Drawn block by block: full AlexNet as float64 would take 0.5 GB."""
+def _scaled_normal(shape: tuple, rng: np.random.RandomState) -> np.ndarray:
+    """float32, normal with _GAIN times He's deviation. Drawn block by block: full AlexNet as float64 would take 0.5 GB."""
     inputs = int(np.prod(shape[:-1]))
     weights = np.empty((inputs, shape[-1]), np.float32)
     for start in range(0, inputs, 256):
         block = weights[start:start + 256]
-        block[...] = rng.normal(0.0, np.sqrt(2.0 / inputs), block.shape)
+        block[...] = rng.normal(0.0, _GAIN * np.sqrt(2.0 / inputs), block.shape)
     return weights.reshape(shape)
