@@ -21,7 +21,7 @@ from obs_sync.errors import (
 from obs_sync.keys import check_key, check_together, writable_path_below
 from obs_sync.local_files import check_free_space, check_unchanged, digest_of, files_below, local_storage
 from obs_sync.markers import AnotherDocument, Marker, MarkerFile, NotAMarker, parse_marker
-from obs_sync.parallel import OnProgress, Progress, run_parallel
+from obs_sync.parallel import OnProgress, Progress, run_aside, run_parallel
 from obs_sync.store import ObjectInfo, Store
 from obs_sync.workspace import Workspace
 
@@ -59,7 +59,7 @@ def publish_checkpoint(store: Store, directory: str, name: str, metadata: Mappin
         check_key(file, path)
         return MarkerFile(file, stat.st_size, digest_of(path, "sha256", lambda _: survey.check()))
 
-    run_parallel(lambda _: _check_unused(store, name, prefix), [None], 1, survey)
+    run_aside(lambda: _check_unused(store, name, prefix), survey)
     files = tuple(run_parallel(describe, sorted(sources), _WORKERS, survey))
     created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(clock()))
     marker = Marker(name, created, files, dict(metadata))
@@ -73,7 +73,7 @@ def publish_checkpoint(store: Store, directory: str, name: str, metadata: Mappin
             raise IntegrityError("the file grew while it was being published", path, "Publish finished files only")
 
     run_parallel(send, files, _WORKERS, moving)
-    run_parallel(lambda _: _write_marker(store, f"{prefix}{name}.json", content), [None], 1, moving)
+    run_aside(lambda: _write_marker(store, f"{prefix}{name}.json", content), moving)
     return marker
 
 

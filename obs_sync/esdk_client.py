@@ -15,7 +15,7 @@ from typing import Any, Callable, Dict, Optional, Tuple
 
 from obs_sync.credentials import Credentials, Endpoint
 from obs_sync.errors import (
-    CHECK_PATH, AccessDenied, BucketNotFound, IntegrityError, InvalidUrl, ObjectChanged, ObjectNotFound,
+    CHECK_PATH, AccessDenied, BucketNotFound, IntegrityError, ObjectChanged, ObjectNotFound,
     StoreError, StoreUnavailable,
 )
 from obs_sync.retry import Retry
@@ -155,7 +155,7 @@ def translated(where: str, on_fault: Callable[[], None]) -> Any:
     except StoreError:
         raise
     except ssl.SSLCertVerificationError as error:
-        raise InvalidUrl(
+        raise StoreError(
             f"the server's TLS certificate could not be verified ({error.verify_message})", where,
             "If it is signed by a private authority set SSL_CERT_FILE to its certificate; to go without "
             "verification set OBS_SSL_VERIFY=0") from error

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, BinaryIO, Iterable, Iterator, List, Optional
+from typing import Any, Iterable, Iterator, List, Optional
 
 from obs_sync.errors import AccessDenied, IntegrityError, StoreError, StoreUnavailable, UnsafeKey
 from obs_sync.esdk_client import Calls, Damaged, translated
@@ -11,7 +11,7 @@ from obs_sync.esdk_upload import put_bytes, put_file
 from obs_sync.keys import check_key
 from obs_sync.local_files import CHUNK, local_storage
 from obs_sync.retry import DEFAULT_RETRY, Retry
-from obs_sync.store import ObjectInfo, OnBytes, Store
+from obs_sync.store import ObjectInfo, OnBytes, Store, attempt_counted
 
 _PAGE = 1000   # objects, the most that OBS lists or deletes in one request
 
@@ -70,28 +70,13 @@ class EsdkStore(Store):
 
     def download(self, info: ObjectInfo, path: str, on_bytes: Optional[OnBytes] = None) -> None:
         def attempt() -> None:
-            with local_storage(path):
-                stream = open(path, "wb")
-            received = 0
+            with attempt_counted(on_bytes) as count, local_storage(path), open(path, "wb") as stream:
+                def sink(chunk: bytes) -> None:
+                    with local_storage(path):
+                        stream.write(chunk)
+                    count(len(chunk))
 
-            def sink(chunk: bytes) -> None:
-                nonlocal received
-                with local_storage(path):
-                    stream.write(chunk)
-                received += len(chunk)
-                if on_bytes is not None:
-                    on_bytes(len(chunk))
-
-            try:
                 self._receive(info.key, info, sink)
-                with local_storage(path):
-                    stream.close()  # may still meet a full disk
-            except StoreError:
-                if on_bytes is not None and received:
-                    on_bytes(-received)
-                raise
-            finally:
-                _close(stream)
 
         self._calls.repeat(attempt)
 
@@ -186,10 +171,3 @@ def _readable_body(where: str) -> Any:
             raise StoreUnavailable("the server's reply cannot be read", where, "Try again later")
         return result.body
     return check
-
-
-def _close(stream: BinaryIO) -> None:
-    try:
-        stream.close()
-    except OSError:
-        pass  # the error that matters is on its way already

@@ -12,7 +12,7 @@ from obs_sync.esdk_client import Calls, Damaged
 from obs_sync.esdk_reply import MD5_METADATA, encoded_md5, etag_of, md5_of
 from obs_sync.local_files import CHUNK, check_unchanged, local_storage
 from obs_sync.parallel import Progress, run_parallel
-from obs_sync.store import OnBytes
+from obs_sync.store import OnBytes, attempt_counted
 
 PART_SIZE = 16 << 20    # bytes; OBS takes parts of 100 KB to 5 GB
 LARGEST_PUT = 64 << 20  # bytes; larger files go in parts, so that a fault costs one part
@@ -58,7 +58,7 @@ def _put(calls: Calls, key: str, open_stream: Callable[[], BinaryIO], size: int,
     from obs import PutObjectHeader
 
     def attempt() -> None:
-        with _counted(on_bytes) as count:
+        with attempt_counted(on_bytes) as count:
             body = _Body(open_stream(), size, count)
             headers = PutObjectHeader(md5=encoded_md5(md5), contentLength=size)
             stored = md5_of(calls.once("putContent", where, key, content=body, headers=headers))
@@ -100,7 +100,7 @@ class _Multipart:
         return result.body.uploadId
 
     def _send(self, part: Part, upload_id: str, inner: Progress) -> str:
-        with _counted(self._on_bytes) as count:
+        with attempt_counted(self._on_bytes) as count:
             def counted(amount: int) -> None:
                 inner.check()
                 count(amount)
@@ -158,24 +158,6 @@ class _Body:
 
     def close(self) -> None:
         self._stream.close()
-
-
-@contextlib.contextmanager
-def _counted(on_bytes: Optional[OnBytes]) -> Any:
-    """Yields a counter that passes on to `on_bytes`; what was counted is taken back if the block fails."""
-    moved = 0
-
-    def count(amount: int) -> None:
-        nonlocal moved
-        moved += amount
-        if on_bytes is not None and amount:
-            on_bytes(amount)
-
-    try:
-        yield count
-    except StoreError:
-        count(-moved)
-        raise
 
 
 def _parts_of(path: str, size: int, part_size: int) -> "tuple[List[Part], str]":

@@ -13,7 +13,7 @@ from obs_sync.local_files import (
     CHUNK, check_unchanged, digest_of, files_below, local_storage, make_directory, put_in_place, remove_quietly,
     write_whole,
 )
-from obs_sync.store import ObjectInfo, OnBytes, Store
+from obs_sync.store import ObjectInfo, OnBytes, Store, attempt_counted
 
 _ABANDONED_AFTER = 24 * 3600.0  # seconds; an unfinished write this old belongs to nobody alive
 
@@ -59,20 +59,20 @@ class LocalStore(Store):
     def download(self, info: ObjectInfo, path: str, on_bytes: Optional[OnBytes] = None) -> None:
         source = self._existing(info.key)
         self._check_version(info, source)
-        with local_storage(path):
-            copied, md5 = _copy(source, path, info.size, on_bytes, durable=False)
-        self._check_version(info, source)
-        if copied != info.size or (info.md5 or md5) != md5:
-            raise IntegrityError(f"read {copied} bytes with MD5 {md5}; expected {info.size} with {info.md5}", source,
-                                 "The file is damaged or was written meanwhile; try again")
+        with attempt_counted(on_bytes) as count:
+            with local_storage(path):
+                md5 = _copy(source, path, info.size, count, durable=False)
+            self._check_version(info, source)
+            if info.md5 not in (None, md5):
+                raise IntegrityError(f"the file's MD5 is {md5}, not {info.md5}", source, "The file is damaged")
 
     def upload(self, path: str, key: str, on_bytes: Optional[OnBytes] = None) -> ObjectInfo:
         destination = writable_path_below(self._root, key, self.locate(key))
         temporary = self._temporary()
         try:
-            with local_storage(destination):
+            with attempt_counted(on_bytes) as count, local_storage(destination):
                 before = os.stat(path)
-                _, md5 = _copy(path, temporary, before.st_size, on_bytes, durable=True)
+                md5 = _copy(path, temporary, before.st_size, count, durable=True)
                 check_unchanged(path, before)
                 put_in_place(temporary, destination)
         except BaseException:
@@ -128,9 +128,8 @@ def _info(key: str, stat: os.stat_result, md5: Optional[str] = None) -> ObjectIn
     return ObjectInfo(key, stat.st_size, etag=version, md5=md5, modified=stat.st_mtime)
 
 
-def _copy(source: str, destination: str, size: int, on_bytes: Optional[OnBytes],
-          durable: bool) -> "tuple[int, str]":
-    """Copy the first `size` bytes of a file; returns how many there were, and their MD5."""
+def _copy(source: str, destination: str, size: int, count: OnBytes, durable: bool) -> str:
+    """Copy the first `size` bytes of a file, or fewer if it is shorter by now; returns their MD5."""
     digest, copied = hashlib.md5(), 0
     with open(source, "rb") as reader, open(destination, "wb") as writer:
         while copied < size:
@@ -140,9 +139,8 @@ def _copy(source: str, destination: str, size: int, on_bytes: Optional[OnBytes],
             writer.write(chunk)
             digest.update(chunk)
             copied += len(chunk)
-            if on_bytes is not None:
-                on_bytes(len(chunk))
+            count(len(chunk))
         if durable:
             writer.flush()
             os.fsync(writer.fileno())
-    return copied, digest.hexdigest()
+    return digest.hexdigest()

@@ -78,6 +78,11 @@ def run_parallel(work: Callable[[T], Any], items: Sequence[T], workers: int, pro
     return results
 
 
+def run_aside(work: Callable[[], T], progress: Progress) -> T:
+    """work() on another thread, while this one reports progress (and so can be told to stop)."""
+    return run_parallel(lambda _: work(), [None], 1, progress)[0]
+
+
 class _Pool(Generic[T]):
     def __init__(self, work: Callable[[T], Any], items: Sequence[T], progress: Progress):
         self._work = work

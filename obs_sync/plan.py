@@ -33,10 +33,6 @@ class Plan:
     compare: Tuple[ObjectInfo, ...]  # has the right size; its MD5 will tell
     fetch: Tuple[ObjectInfo, ...]
 
-    @property
-    def objects(self) -> Tuple[ObjectInfo, ...]:
-        return self.present + self.compare + self.fetch
-
 
 def make_plan(listing: Iterable[ObjectInfo], files: Mapping[str, LocalFile], known: Mapping[str, Fetched]) -> Plan:
     """Decide for every object of the listing, by key.

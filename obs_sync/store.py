@@ -4,14 +4,16 @@ relative to it.
 from __future__ import annotations
 
 import abc
+import contextlib
 from dataclasses import dataclass
 from typing import Callable, Iterable, Iterator, Optional
 
-from obs_sync.errors import ObjectNotFound
+from obs_sync.errors import ObjectNotFound, StoreError
 
 OnBytes = Callable[[int], None]
-"""Called from the transferring thread with the number of bytes moved since the last call. Negative when an
-attempt failed and its bytes are moved again. An exception that it raises ends the transfer and propagates.
+"""Called from a transferring thread with the number of bytes moved since the last call. Negative when an attempt
+has failed, for the bytes that it moved: a call that raises a StoreError counts nothing in sum. An exception that
+the callback raises ends the transfer and propagates.
 """
 
 
@@ -24,6 +26,24 @@ class ObjectInfo:
     etag: Optional[str] = None        # identity of this version, without quotes; only to be compared for equality
     md5: Optional[str] = None         # 32 lower-case hex digits, where it is known
     modified: Optional[float] = None  # seconds since the epoch
+
+
+@contextlib.contextmanager
+def attempt_counted(on_bytes: Optional[OnBytes]) -> Iterator[OnBytes]:
+    """For one attempt: a counter that passes on to `on_bytes`, and takes everything back if a StoreError is raised."""
+    moved = 0
+
+    def count(amount: int) -> None:
+        nonlocal moved
+        moved += amount
+        if on_bytes is not None and amount:
+            on_bytes(amount)
+
+    try:
+        yield count
+    except StoreError:
+        count(-moved)
+        raise
 
 
 class Store(abc.ABC):

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from obs_sync import InvalidUrl
+from obs_sync import StoreError
 from tests.obs_sync.scripted_server import scripted_server, store_at
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
@@ -34,7 +34,7 @@ def make_server(tmp_path_factory):
 def test_an_unknown_certificate_is_refused_and_the_ways_out_are_told(make_server):
     server, _ = make_server("IP:127.0.0.1")
     with server as (script, url), store_at(url) as store:
-        with pytest.raises(InvalidUrl, match="SSL_CERT_FILE.*OBS_SSL_VERIFY=0"):
+        with pytest.raises(StoreError, match="SSL_CERT_FILE.*OBS_SSL_VERIFY=0"):
             store.read("a")
         assert script.requests == []
 
@@ -51,7 +51,7 @@ def test_a_certificate_for_another_host_is_refused(make_server, monkeypatch):
     server, certificate = make_server("DNS:obs.example.com")
     monkeypatch.setenv("SSL_CERT_FILE", certificate)
     with server as (script, url), store_at(url) as store:
-        with pytest.raises(InvalidUrl, match="127.0.0.1"):
+        with pytest.raises(StoreError, match="127.0.0.1"):
             store.read("a")
         assert script.requests == []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from obs_sync import ObjectInfo
-from obs_sync.plan import Fetched, LocalFile, make_plan
+from obs_sync.plan import Fetched, LocalFile, Plan, make_plan
 
 MD5 = "0" * 32
 WITH_MD5 = ObjectInfo("k", 5, etag=MD5, md5=MD5)
@@ -32,13 +32,13 @@ CASES = [
 @pytest.mark.parametrize("info, file, known, decision", CASES)
 def test_plan(info, file, known, decision):
     plan = make_plan([info], {} if file is None else {"k": file}, {} if known is None else {"k": known})
-    assert getattr(plan, decision) == (info,)
-    assert plan.objects == (info,)
+    expected = {"present": (), "compare": (), "fetch": (), decision: (info,)}
+    assert plan == Plan(**expected)
 
 
 def test_directory_markers_are_not_planned():
-    assert make_plan([ObjectInfo("photo/", 0)], {}, {}).objects == ()
+    assert make_plan([ObjectInfo("photo/", 0)], {}, {}) == Plan((), (), ())
 
 
 def test_files_that_are_not_listed_do_not_matter():
-    assert make_plan([], {"mine": LocalFile(1, 1)}, {"gone": Fetched(1, "e", 1)}).objects == ()
+    assert make_plan([], {"mine": LocalFile(1, 1)}, {"gone": Fetched(1, "e", 1)}) == Plan((), (), ())

@@ -136,8 +136,10 @@ def test_download_is_of_the_version_that_was_listed(store, tmp_path):
     store.write("a", b"old version")
     info = info_of(store, "a")
     store.write("a", b"NEW VERSION")
+    counted = []
     with pytest.raises(ObjectChanged):
-        store.download(info, str(tmp_path / "out"))
+        store.download(info, str(tmp_path / "out"), counted.append)
+    assert sum(counted) == 0
 
 
 def test_a_wrong_size_is_noticed(store, tmp_path):

@@ -1,0 +1,172 @@
+"""How a pull goes: list -> plan -> fetch to temporary names -> check size and digest -> rename -> count again.
+
+A file at its final path is whole and is the version that was listed. What was fetched before is not fetched again.
+"""
+from __future__ import annotations
+
+import os
+import stat
+from typing import Callable, Dict, Iterable, List, Optional, Tuple
+
+from obs_sync import keys
+from obs_sync.errors import IntegrityError, LocalStorageError, ObjectChanged
+from obs_sync.index import Index
+from obs_sync.local_files import check_free_space, digest_of, free_bytes, local_storage, make_directory
+from obs_sync.parallel import OnProgress, Progress, run_aside, run_parallel
+from obs_sync.plan import Fetched, LocalFile, Plan, make_plan
+from obs_sync.store import ObjectInfo, Store
+from obs_sync.workspace import Workspace
+
+_VERSIONS = 3          # how often an object may change under us before we give up on it
+_HASHING_WORKERS = 4   # hashing is bound by the processor
+_BLOCK = 4096          # bytes; what a small file takes on most file systems
+
+Objects = Tuple[ObjectInfo, ...]
+
+
+class Pull:
+    """One pull into one destination; `place` says which relative path a key has."""
+
+    def __init__(self, store: Store, destination: str, place: Callable[[str], str], index_name: str,
+                 on_progress: Optional[OnProgress]):
+        self._store = store
+        self._destination = os.path.realpath(destination)
+        self._place = place
+        self._index_name = index_name
+        self._on_progress = on_progress
+
+    def run(self, listing: Callable[[], List[ObjectInfo]], prefix: str, workers: int,
+            mirror: bool) -> Tuple[Objects, Objects]:
+        """Bring what `listing()` returns; returns (what was fetched, what was present).
+
+        With `mirror`, remove what was brought earlier, has a key with `prefix` and is not listed any more.
+        """
+        make_directory(self._destination)
+        survey = Progress(0, self._on_progress)
+        with Workspace(self._destination, survey.report) as workspace:
+            plan, index, vanished = self._survey(run_aside(listing, survey), prefix, workspace, survey)
+            try:
+                fetched = self._fetch(plan.fetch, index, workspace, workers)
+            finally:
+                index.close()
+            self._count_again(plan.present + fetched)
+            if mirror:
+                self._remove(vanished)
+        return fetched, plan.present
+
+    def _survey(self, objects: List[ObjectInfo], prefix: str, workspace: Workspace,
+                survey: Progress) -> Tuple[Plan, Index, Dict[str, Fetched]]:
+        """The settled plan, an index that holds what is present, and what has vanished from the source."""
+        wanted = [info for info in objects if not keys.is_directory_marker(info.key, info.size)]
+        paths = {info.key: self._path(info.key) for info in wanted}
+        keys.check_together((self._place(key) for key in paths), self._store.locate(prefix),
+                            fold_case=_folds_case(workspace))
+        index = Index(workspace.path(self._index_name), self._store.url)
+        known = index.load()
+        found = {key: _local_file(path) for key, path in paths.items()}
+        files = {key: file for key, file in found.items() if file is not None}
+        plan = self._settled(make_plan(wanted, files, known), survey)
+        self._check_space(plan.fetch, files)
+        unlisted = {key: record for key, record in known.items() if key not in paths}
+        present = {info.key: Fetched(info.size, info.etag, files[info.key].mtime_ns) for info in plan.present}
+        index.start({**unlisted, **present})
+        return plan, index, {key: record for key, record in unlisted.items() if key.startswith(prefix)}
+
+    def _settled(self, plan: Plan, survey: Progress) -> Plan:
+        """The plan without anything left to compare."""
+        def is_same(info: ObjectInfo) -> bool:
+            survey.check()
+            return digest_of(self._path(info.key)) == info.md5
+
+        answers = run_parallel(is_same, plan.compare, _HASHING_WORKERS, survey)
+        same = tuple(info for info, answer in zip(plan.compare, answers) if answer)
+        other = tuple(info for info, answer in zip(plan.compare, answers) if not answer)
+        return Plan(plan.present + same, (), plan.fetch + other)
+
+    def _fetch(self, infos: Objects, index: Index, workspace: Workspace, workers: int) -> Objects:
+        progress = Progress(_bytes(infos), self._on_progress)
+
+        def fetch(info: ObjectInfo) -> ObjectInfo:
+            temporary = workspace.temporary()
+            info = _download_current(self._store, info, temporary, progress)
+            path = self._path(info.key)  # looked at again: a link may have appeared
+            with local_storage(path):
+                if info.modified is not None:
+                    os.utime(temporary, (info.modified, info.modified))
+                mtime_ns = os.stat(temporary).st_mtime_ns
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                progress.check()
+                os.replace(temporary, path)
+            index.add(info.key, Fetched(info.size, info.etag, mtime_ns))
+            return info
+
+        try:
+            return tuple(run_parallel(fetch, infos, workers, progress))
+        except LocalStorageError as error:
+            raise LocalStorageError(
+                f"{error.what} while fetching {_bytes(infos):,} bytes, {free_bytes(self._destination):,} are free now",
+                self._destination, error.mend) from error
+
+    def _path(self, key: str) -> str:
+        return keys.writable_path_below(self._destination, self._place(key), self._store.locate(key))
+
+    def _check_space(self, infos: Iterable[ObjectInfo], files: Dict[str, LocalFile]) -> None:
+        needed = sum(_on_disk(info.size) for info in infos)
+        replaced = sum(_on_disk(files[info.key].size) for info in infos if info.key in files)
+        check_free_space(self._destination, max(0, needed - replaced))
+
+    def _count_again(self, infos: Objects) -> None:
+        """No silent success: every listed object is there now, with its size."""
+        for info in infos:
+            file = _local_file(self._path(info.key))
+            if file is None or file.size != info.size:
+                found = "nothing" if file is None else f"{file.size} bytes"
+                raise IntegrityError(f"expected {info.size} bytes after the transfer and found {found}",
+                                     self._path(info.key), "Does something else write to this directory? Run it again")
+
+    def _remove(self, vanished: Dict[str, Fetched]) -> None:
+        for key, record in vanished.items():
+            path = self._path(key)
+            if _local_file(path) == LocalFile(record.size, record.mtime_ns):  # ours, and untouched since
+                with local_storage(path):
+                    os.remove(path)
+
+
+def _download_current(store: Store, info: ObjectInfo, temporary: str, progress: Progress) -> ObjectInfo:
+    """Download the version `info`, or one that has replaced it meanwhile; returns which."""
+    for _ in range(_VERSIONS - 1):
+        try:
+            store.download(info, temporary, progress.add)
+            return info
+        except ObjectChanged:
+            info = store.head(info.key)
+    store.download(info, temporary, progress.add)
+    return info
+
+
+def _local_file(path: str) -> Optional[LocalFile]:
+    """What is at `path`, if it is a regular file and no link."""
+    with local_storage(path):
+        try:
+            found = os.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+    return LocalFile(found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
+
+
+def _folds_case(workspace: Workspace) -> bool:
+    """Whether the destination's file system takes 'a' and 'A' for the same name."""
+    probe = workspace.temporary() + "-probe"
+    with local_storage(probe):
+        open(probe, "wb").close()
+        folds = os.path.exists(os.path.join(os.path.dirname(probe), os.path.basename(probe).upper()))
+        os.remove(probe)
+    return folds
+
+
+def _bytes(infos: Iterable[ObjectInfo]) -> int:
+    return sum(info.size for info in infos)
+
+
+def _on_disk(size: int) -> int:
+    return -(-size // _BLOCK) * _BLOCK
