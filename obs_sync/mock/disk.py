@@ -154,8 +154,8 @@ class DiskShelf:
 
     def erase(self, names: Iterable[str]) -> None:
         for name in names:
-            shutil.rmtree(self.directory(name))
-            shutil.rmtree(self.hidden(name))
+            shutil.rmtree(self.directory(name), ignore_errors=True)
+            shutil.rmtree(self.hidden(name), ignore_errors=True)
 
     # --- multipart uploads
 

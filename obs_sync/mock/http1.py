@@ -64,7 +64,7 @@ def body_of(head: Head, stream: BinaryIO, connection: socket.socket) -> Incoming
     if "chunked" in head.headers.get("transfer-encoding", "").lower():
         return IncomingBody(stream, None, invite)
     length = head.headers.get("content-length", "0")
-    if not length.isdigit():
+    if not length.isdecimal():
         raise BadRequest(f"Content-Length is {length!r}")
     return IncomingBody(stream, int(length), invite)
 

@@ -160,7 +160,7 @@ def _cut(items: List[_Item], limit: int) -> Tuple[List[_Item], bool]:
 
 
 def _number(text: str, name: str) -> int:
-    if not text.isdigit():
+    if not text.isdecimal():
         raise ObsError("InvalidArgument", f"{name} is a whole number, not {text!r}.")
     return int(text)
 

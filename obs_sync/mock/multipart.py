@@ -88,7 +88,7 @@ def abort(store: ObjectStore, request: Request) -> Response:
 
 def _part_number(request: Request) -> int:
     text = request.query.get("partNumber", "")
-    if not text.isdigit() or not 1 <= int(text) <= MAX_PART_NUMBER:
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_PART_NUMBER:
         raise ObsError("InvalidArgument", f"partNumber is 1 to {MAX_PART_NUMBER}, not {text!r}.")
     return int(text)
 
@@ -99,8 +99,8 @@ def _listed_parts(upload: Upload, listed: List[tuple]) -> List[Part]:
         raise ObsError("MalformedXML", "A completion names at least one part.")
     parts: List[Part] = []
     for number, etag in listed:
-        part = upload.parts.get(int(number)) if number.isdigit() else None
-        if parts and number.isdigit() and int(number) <= parts[-1].number:
+        part = upload.parts.get(int(number)) if number.isdecimal() else None
+        if parts and number.isdecimal() and int(number) <= parts[-1].number:
             raise ObsError("InvalidPartOrder")
         if part is None or etag.strip().strip('"') != part.etag:
             raise ObsError("InvalidPart", details=[("PartNumber", number), ("ETag", etag)])

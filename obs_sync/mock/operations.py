@@ -76,7 +76,7 @@ def get_object(store: ObjectStore, request: Request) -> Response:
         content.close()
         raise
     headers = object_headers(request, stored)
-    headers.update((name[len("response-"):].title(), value) for name, value in request.query.items())
+    headers.update(_overrides(request))
     if span is None:
         return Response(200, _with_crc64(request, stored.crc64, headers), content=content)
     offset, length = span
@@ -196,6 +196,11 @@ def open_copy_source(store: ObjectStore, request: Request) -> Tuple[StoredObject
         content.close()
         raise
     return stored, content
+
+
+def _overrides(request: Request) -> Dict[str, str]:
+    """The headers that the reader chose with `response-*` parameters."""
+    return {name[len("response-"):].title(): " ".join(value.split()) for name, value in request.query.items()}
 
 
 def _with_crc64(request: Request, crc64: Optional[str], headers: Dict[str, str]) -> Dict[str, str]:

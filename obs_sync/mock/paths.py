@@ -15,7 +15,8 @@ def plain_path(directory: str, key: str) -> Optional[str]:
 
     It cannot with an empty, `.` or `..` component (so with a slash at either end), a NUL or a component that
     is too long; where a directory is in the place of the file or a file in the place of a directory; or
-    where a symbolic link, put there by hand, would lead elsewhere.
+    where a symbolic link, put there by hand, would lead elsewhere. (A link in the place of the file itself
+    does no harm: a file is put in place by renaming, which replaces the link.)
 
     Args:
         directory: of the bucket, without symbolic links in its own path.
@@ -31,7 +32,7 @@ def plain_path(directory: str, key: str) -> Optional[str]:
         if os.path.islink(parent) or os.path.isfile(parent):
             return None
     path = os.path.join(parent, names[-1])
-    return None if os.path.islink(path) or os.path.isdir(path) else path
+    return None if os.path.isdir(path) else path
 
 
 def escaped_name(key: str) -> str:

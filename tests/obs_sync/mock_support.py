@@ -1,6 +1,8 @@
 """Clients of the mocked OBS, and bare HTTP where the client would be in the way."""
 from __future__ import annotations
 
+import base64
+import hashlib
 import http.client
 from email.utils import formatdate
 from typing import Dict, NamedTuple, Optional
@@ -23,6 +25,11 @@ def make_client(mock: MockObs, dialect: str = "obs", **changes) -> ObsClient:
     return ObsClient(**arguments)
 
 
+def base64_md5_of(data: bytes) -> str:
+    """As Content-MD5 wants it."""
+    return base64.b64encode(hashlib.md5(data).digest()).decode("ascii")
+
+
 class Reply(NamedTuple):
     status: int
     headers: Dict[str, str]
@@ -38,14 +45,14 @@ def signed_headers(mock: MockObs, method: str, path: str, headers: Optional[Dict
                    credentials: Optional[Credentials] = None, date: Optional[str] = None) -> Dict[str, str]:
     """Headers of a request to the bucket `BUCKET`, signed by hand as OBS documents it.
 
-    Of the query only parameters that are not signed may be in `path`.
+    Of the parameters in `path` only `delete` is one that has to be signed.
     """
     known = credentials or mock.credentials
     headers = dict(headers or {}, Host=f"{BUCKET}.{mock.host_name}:{mock.port}", Date=date or formatdate(usegmt=True))
     lower = {name.lower(): value for name, value in headers.items()}
     lines = [method, lower.get("content-md5", ""), lower.get("content-type", ""), headers["Date"]]
     lines += [f"{name}:{lower[name]}" for name in sorted(lower) if name.startswith("x-obs-")]
-    text = "\n".join(lines + ["/" + BUCKET + path.partition("?")[0]])
+    text = "\n".join(lines + ["/" + BUCKET + (path if path == "/?delete" else path.partition("?")[0])])
     headers["Authorization"] = f"OBS {known.access_key}:{sign_hmac_sha1(known.secret_key, text)}"
     return headers
 

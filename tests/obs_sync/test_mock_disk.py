@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import stat
 
 import pytest
@@ -107,12 +106,13 @@ def test_a_key_may_be_the_beginning_of_another(mock, root):
     mock.delete(BUCKET, "a")
     mock.put(BUCKET, "a/b", b"now a file")
     assert [mock.get(BUCKET, key) for key in mock.keys(BUCKET)] == [b"now a file", b"a/b/c", b"d", b"d/e"]
-    assert "a/b" in files_below(os.path.join(root, BUCKET))
+    assert files_below(os.path.join(root, BUCKET)) == ["a/b", "d/e"]
+    assert len(files_below(os.path.join(root, ".mock_obs", BUCKET, "odd"))) == 2  # of a/b/c and d
 
 
 def test_a_file_copied_in_by_hand_is_an_object_after_a_restart(root):
     with mock_obs(root=root, buckets=[BUCKET]) as mock:
-        mock.put(BUCKET, "kept", b"kept")
+        mock.put(BUCKET, "kept", b"as long")
     os.makedirs(os.path.join(root, BUCKET, "by", "hand"))
     os.makedirs(os.path.join(root, "new-bucket"))
     for path in ((BUCKET, "by", "hand", "ü.txt"), (BUCKET, "kept"), ("new-bucket", "file")):
@@ -299,4 +299,3 @@ def test_what_is_known_of_an_object_is_told(mock):
     assert (stored.size, stored.properties.content_type) == (7, "text/plain")
     with pytest.raises(ObsError):
         mock.info(BUCKET, "absent")
-    shutil.rmtree(mock.root + "/" + BUCKET)

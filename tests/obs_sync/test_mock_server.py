@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from obs_sync.mock import FaultPlan, ObsError, Response, current_mock, mock_obs
-from tests.obs_sync.mock_support import BUCKET, make_client, request, signed_headers
+from tests.obs_sync.mock_support import BUCKET, base64_md5_of, make_client, request, signed_headers
 
 
 @pytest.fixture
@@ -159,9 +159,29 @@ def test_calls_of_the_client_that_are_not_known_are_refused_loudly(mock):
     assert len(mock.unknown_requests) == 4
 
 
+@pytest.mark.parametrize("body, md5, code", [
+    (b"<Delete><Object><Key>key</Key></Object></Delete>", base64_md5_of(b"something else"), "BadDigest"),
+    (b"<Delete><Object><Key>key</Key></Object></Delete>", None, "InvalidRequest"),
+    (b"<Delete></Delete>", base64_md5_of(b"<Delete></Delete>"), "MalformedXML"),
+    (b"<Other/>", base64_md5_of(b"<Other/>"), "MalformedXML"), (b"<Del", base64_md5_of(b"<Del"), "MalformedXML"),
+    (b"<!DOCTYPE x><Delete/>", base64_md5_of(b"<!DOCTYPE x><Delete/>"), "MalformedXML")])
+def test_a_batch_deletion_that_is_not_in_order_deletes_nothing(mock, body, md5, code):
+    mock.put(BUCKET, "key", b"content")
+    assert request(mock, "POST", "/?delete", body, {} if md5 is None else {"Content-MD5": md5}).code == code
+    assert mock.keys(BUCKET) == ["key"]
+
+
 # --- many at once
 
-def test_sixty_four_clients_at_once_get_what_is_theirs(mock):
+@pytest.mark.parametrize("where", ["in memory", "on disk"])
+def test_sixty_four_clients_at_once_get_what_is_theirs(where, tmp_path):
+    with mock_obs(root=str(tmp_path) if where == "on disk" else None, buckets=[BUCKET]) as mock:
+        sixty_four_clients(mock)
+        assert len(mock.keys(BUCKET)) == 65
+        assert (mock.counts["PutObject"], mock.counts["GetObject"], mock.counts["ListObjects"]) == (384, 384, 192)
+
+
+def sixty_four_clients(mock):
     client = make_client(mock, timeout=60)
     together = threading.Barrier(64)
 
@@ -179,8 +199,6 @@ def test_sixty_four_clients_at_once_get_what_is_theirs(mock):
 
     with ThreadPoolExecutor(64) as pool:
         list(pool.map(work, range(64)))
-    assert len(mock.keys(BUCKET)) == 65
-    assert (mock.counts["PutObject"], mock.counts["GetObject"], mock.counts["ListObjects"]) == (384, 384, 192)
 
 
 def test_a_slow_body_holds_up_nobody(mock):
