@@ -1,0 +1,40 @@
+# Every target does its own set-up: the first call makes .venv/ and fetches what it needs, later calls use it again.
+
+.DEFAULT_GOAL := help
+.PHONY: help dry-run test check clean
+
+help: ## print this
+	@echo "targets:"
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F '|' '{ printf "%-18s %s\n", $$1, $$2 }'
+	@echo
+	@echo "lanes: tf1 is Python 3.7 with TensorFlow 1.15, tf2 is Python 3.9 to 3.12 with TensorFlow 2.x."
+	@echo "  LANE=tf1 or LANE=tf2 chooses; otherwise dry-run takes tf1 where Python 3.7 is found, and test takes both."
+	@echo
+	@echo "make dry-run also takes"
+	@echo "  PACS_ROOT=DIR      real images, domain/class/image, instead of the miniature"
+	@echo "  WEIGHTS=FILE       pretrained weights, as bvlc_alexnet.npy, instead of made-up ones"
+	@echo "  CONFIG=FILE        settings, instead of configs/dry_run.yaml"
+	@echo "  SET=\"NAME=VALUE…\"  settings that differ from the file, as in SET=\"train_iterations=20 seed=3\""
+	@echo "make test also takes"
+	@echo "  TESTS=\"…\"          arguments of pytest, as in TESTS=\"tests/job -k flags\""
+
+# The variables reach the recipe's shell through the environment, so that a path may contain spaces.
+dry-run: export PACS_ROOT := $(PACS_ROOT)
+dry-run: export WEIGHTS := $(WEIGHTS)
+dry-run: export CONFIG := $(CONFIG)
+dry-run: ## do the whole ModelArts job on this machine, against a mocked OBS
+	@lane=$$(.ci/lane pick) && .ci/lane setup $$lane && \
+	echo "lane $$lane: $$(.ci/lane python $$lane -V) (LANE=tf1 or LANE=tf2 chooses)" && \
+	set -- dry-run $${PACS_ROOT:+--pacs_root "$$PACS_ROOT"} $${WEIGHTS:+--weights "$$WEIGHTS"} \
+		$${CONFIG:+--config "$$CONFIG"} $(if $(SET),--set $(SET)) && \
+	exec .ci/lane python $$lane -m job "$$@"
+
+test: ## run the tests in both lanes
+	@.ci/test $(TESTS)
+
+check: ## look for mistakes by reading: ruff, vermin, the rules of the layers
+	@.ci/check
+
+clean: ## remove the environments and what tools leave; results in dry-run/ and masf-work/ stay
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
