@@ -1,0 +1,242 @@
+"""Publication in the background: checkpoints and logs go to the store while training goes on.
+
+One worker thread. At most two checkpoints wait for it, the newest and the best so far; an older one that is neither is
+dropped, and the log says so. A checkpoint is first written to the spool and stays there until it has been delivered. A
+failed delivery is tried again, with growing pauses, as long as training goes on: an outage of the storage costs
+nothing but the wait at the end.
+"""
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import threading
+import time
+from typing import Any, Dict, NamedTuple, Optional
+
+from masf_core import checkpoints
+from obs_sync import AccessDenied, StoreError, list_markers, publish_checkpoint, read_pointer, retain, write_pointer
+
+log = logging.getLogger(__name__)
+
+BEST = "best"  # name of the pointer beside the markers
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds between attempts at a delivery that failed
+DRAIN_ATTEMPTS = 3  # failures in a row after which a drain gives up
+
+
+class Snapshot(NamedTuple):
+    """One checkpoint to be written and published."""
+
+    name: str
+    attempt: int  # of publishing it, from 1; a failed one may have left keys behind, and a key is never written twice
+    arrays: Optional[Dict[str, Any]]  # None once they are in the spool
+    progress: checkpoints.Progress
+    best: bool
+    metadata: Dict[str, Any]  # of the marker: iteration, lineage, scores
+
+    @property
+    def published_name(self):
+        """The name it gets in the store."""
+        return self.name if self.attempt == 1 else "{}-{}".format(self.name, self.attempt)
+
+
+class NotDelivered(StoreError):
+    """Something could not be published; the message says what, and where it lies."""
+
+
+class _OutOfTime(Exception):
+    """The drain's deadline has passed in the middle of an upload."""
+
+
+class Publisher:
+    """Delivers snapshots and log files.
+
+    Args:
+        store: the run's ``obs_sync.Store``. spool: local directory for checkpoints on their way.
+        logs: local directory whose files are published beside the checkpoints.
+        keep: number of newest checkpoints that retention keeps (the best is always kept).
+        record: callable returning the text of run.json. clock: monotonic seconds.
+    """
+
+    def __init__(self, store, spool, logs, keep, record, clock=time.monotonic):
+        self._store, self._spool, self._logs, self._keep, self._record = store, spool, logs, keep, record
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._pending = []
+        self._logs_due = False
+        self._working = False
+        self._closing = False
+        self._deadline = None
+        self._draining = False
+        self._failures_in_a_row = 0
+        self._last_failure = None
+        self._published = []
+        self._transferred = (0, 0)
+        self._thread = threading.Thread(target=self._work, name="publisher", daemon=True)
+        self._thread.start()
+
+    def submit(self, snapshot):
+        """Queue a snapshot; waiting ones that it supersedes are dropped."""
+        with self._changed:
+            self._pending = self._without_superseded(self._pending + [snapshot])
+            self._logs_due = True
+            self._changed.notify_all()
+
+    def publish_logs(self):
+        """Queue an upload of the log files alone."""
+        with self._changed:
+            self._logs_due = True
+            self._changed.notify_all()
+
+    def state(self):
+        """What has been delivered and what not: dict with ``published`` (last name), ``waiting``, ``last_failure``."""
+        with self._changed:
+            return {"published": self._published[-1] if self._published else None,
+                    "waiting": [snapshot.name for snapshot in self._pending],
+                    "last_failure": self._last_failure}
+
+    def drain(self, seconds=None, on_progress=None):
+        """Wait until everything queued is delivered.
+
+        Args:
+            seconds: give up after so long; None waits as long as attempts succeed.
+            on_progress: called with (bytes sent, bytes) of the upload under way; what it raises ends the wait.
+
+        Raises:
+            NotDelivered: time was up, or ``DRAIN_ATTEMPTS`` attempts in a row failed; the spool keeps the files.
+        """
+        with self._changed:
+            self._draining = True
+            self._failures_in_a_row = 0
+            self._deadline = None if seconds is None else self._clock() + seconds
+            self._changed.notify_all()
+            while self._pending or self._logs_due or self._working:
+                if self._deadline is not None and self._clock() >= self._deadline:
+                    break
+                if self._failures_in_a_row >= DRAIN_ATTEMPTS:
+                    break
+                self._changed.wait(0.1)
+                if on_progress and self._transferred[1]:
+                    on_progress(*self._transferred)
+            undone = [snapshot.name for snapshot in self._pending] or (["the log files"] if self._logs_due else [])
+            if undone:
+                raise NotDelivered("not published: {} ({}). The files are kept: checkpoints in {}, logs in {}.".format(
+                    ", ".join(undone), self._last_failure or "the time was up", self._spool, self._logs))
+
+    def close(self):
+        """End the worker; what has not been delivered stays in the spool."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._thread.join(timeout=5)
+
+    # The worker. Everything below runs in its thread.
+
+    def _work(self):
+        while True:
+            snapshot = self._next()
+            if snapshot is _CLOSED:
+                return
+            try:
+                if snapshot is not None:
+                    self._deliver(snapshot)
+                self._upload_logs()
+                failure = None
+            except Exception as error:  # whatever it was, training goes on; the end of the run reports it
+                failure = error
+            self._settle(snapshot, failure)
+
+    def _next(self):
+        """Wait for work; returns a snapshot, None for the logs alone, or _CLOSED."""
+        with self._changed:
+            while not (self._pending or self._logs_due or self._closing):
+                self._changed.wait()
+            if self._closing:
+                return _CLOSED
+            self._working = True
+            self._logs_due = False
+            self._transferred = (0, 0)
+            return self._pending[0] if self._pending else None
+
+    def _settle(self, snapshot, failure):
+        """Note the outcome; after a failure, wait before the next attempt."""
+        with self._changed:
+            self._working = False
+            if failure is None:
+                self._failures_in_a_row, self._last_failure = 0, None
+            else:
+                self._failures_in_a_row += DRAIN_ATTEMPTS if isinstance(failure, AccessDenied) else 1
+                self._last_failure = str(failure)
+                self._pending = [item._replace(attempt=item.attempt + 1) if snapshot and item.name == snapshot.name
+                                 else item for item in self._pending]
+                self._logs_due = True
+            self._changed.notify_all()
+            if failure is None:
+                return
+            log.warning("%s could not be published: %s",
+                        "checkpoint " + snapshot.name if snapshot else "the log files", failure)
+            pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self._failures_in_a_row - 1, 10))
+            self._changed.wait_for(lambda: self._closing or self._draining, timeout=pause)
+            if self._draining and not self._closing:
+                self._changed.wait_for(lambda: self._closing, timeout=FIRST_PAUSE)
+
+    def _deliver(self, snapshot):
+        directory = os.path.join(self._spool, snapshot.name)
+        if snapshot.arrays is not None:
+            checkpoints.save(directory, snapshot.arrays, snapshot.progress)
+            with self._changed:
+                self._pending = [item._replace(arrays=None) if item.name == snapshot.name else item
+                                 for item in self._pending]
+        started = self._clock()
+        publish_checkpoint(self._store, directory, snapshot.published_name, snapshot.metadata, on_progress=self._watch)
+        if snapshot.best:
+            write_pointer(self._store, BEST, snapshot.published_name, metadata=snapshot.metadata)
+        with self._changed:
+            self._published.append(snapshot.published_name)
+            self._pending = [item for item in self._pending if item.name != snapshot.name]
+        log.info("published %s%s: %.1f MB in %.1f s", snapshot.name, " (best so far)" if snapshot.best else "",
+                 self._transferred[1] / 1e6, self._clock() - started)
+        shutil.rmtree(directory, ignore_errors=True)
+        self._apply_retention(snapshot.metadata["lineage"])
+
+    def _apply_retention(self, lineage):
+        """Keep the newest and the best of this lineage; other lineages are not ours to delete."""
+        markers = [marker for marker in list_markers(self._store) if marker.metadata.get("lineage") == lineage]
+        markers.sort(key=lambda marker: (marker.metadata["iteration"], marker.created))
+        keep = {marker.name for marker in markers[-self._keep:]}
+        best = read_pointer(self._store, BEST)
+        retain(self._store, keep | ({best} if best else set()), lineage=lineage)
+
+    def _upload_logs(self):
+        for name in sorted(os.listdir(self._logs)):
+            path = os.path.join(self._logs, name)
+            if not os.path.isfile(path) or name.endswith(".partial") or name.startswith("."):
+                continue
+            # A copy, because training may append to the original (TensorBoard's events) during the upload.
+            copy = os.path.join(self._spool, name + ".upload")
+            shutil.copyfile(path, copy)
+            try:
+                self._store.upload(copy, name)
+            finally:
+                os.remove(copy)
+        self._store.write("run.json", self._record().encode("utf-8"))
+
+    def _watch(self, done, total):
+        self._transferred = (done, total)
+        if self._deadline is not None and self._clock() > self._deadline:
+            raise _OutOfTime("the time was up after {} of {} bytes".format(done, total))
+
+    @staticmethod
+    def _without_superseded(pending):
+        """Keep the newest and the best; the first may be under way already and stays too."""
+        newest, best = pending[-1], next((item for item in reversed(pending) if item.best), None)
+        kept = [item for index, item in enumerate(pending)
+                if item is newest or item is best or (index == 0 and item.arrays is None)]
+        for item in pending:
+            if item not in kept:
+                log.warning("uploads are slower than intervals: checkpoint %s is dropped for %s",
+                            item.name, newest.name)
+        return kept
+
+
+_CLOSED = object()

@@ -1,0 +1,38 @@
+"""A store in a directory that fails when told to, and remembers what was asked of it."""
+from __future__ import annotations
+
+import threading
+
+from obs_sync import LocalStore, StoreUnavailable
+
+
+class FaultyStore(LocalStore):
+    """``fail(operation, key)`` decides before each change; it may raise, or wait."""
+
+    def __init__(self, path):
+        super().__init__(str(path))
+        self.fail = lambda operation, key: None
+        self.changes = []
+        self._lock = threading.Lock()
+
+    def _change(self, operation, key):
+        with self._lock:
+            self.changes.append((operation, key))
+        self.fail(operation, key)
+
+    def write(self, key, data):
+        self._change("write", key)
+        return super().write(key, data)
+
+    def upload(self, path, key, on_bytes=None):
+        self._change("upload", key)
+        return super().upload(path, key, on_bytes)
+
+    def delete(self, keys):
+        keys = list(keys)
+        self._change("delete", keys)
+        return super().delete(keys)
+
+
+def outage(operation, key):
+    raise StoreUnavailable("the storage is away", key)

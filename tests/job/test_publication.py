@@ -1,0 +1,178 @@
+"""Publication in the background: what is delivered, in which order, and what happens when the storage is away."""
+from __future__ import annotations
+
+import os
+import threading
+
+import numpy as np
+import pytest
+
+from job import publication
+from job.publication import NotDelivered, Publisher, Snapshot
+from masf_core import checkpoints
+from obs_sync import AccessDenied, list_markers, read_pointer
+from tests.job.faulty_store import FaultyStore, outage
+
+
+def snapshot(iteration, best=False, lineage="line"):
+    return Snapshot(
+        name="ckpt-{:06d}-aaaa".format(iteration), attempt=1, arrays={"a/weights": np.full(5, iteration, np.float32)},
+        progress=checkpoints.Progress(iteration, [], [], {"lineage": lineage}), best=best,
+        metadata={"iteration": iteration, "lineage": lineage})
+
+
+@pytest.fixture
+def parts(tmp_path, monkeypatch):
+    """(publisher factory, store, spool, logs); every publisher is closed at the end."""
+    monkeypatch.setattr(publication, "FIRST_PAUSE", 0.02)
+    store, spool, logs = FaultyStore(tmp_path / "store"), tmp_path / "spool", tmp_path / "logs"
+    spool.mkdir()
+    logs.mkdir()
+    (logs / "eva.txt").write_text("a line\n")
+    made = []
+
+    def make(keep=2):
+        made.append(Publisher(store, str(spool), str(logs), keep, lambda: '{"state": "running"}\n'))
+        return made[-1]
+
+    yield make, store, spool, logs
+    for publisher in made:
+        publisher.close()
+
+
+def names(store):
+    return [marker.name for marker in list_markers(store)]
+
+
+def test_a_snapshot_and_the_logs_arrive_and_the_spool_is_emptied(parts):
+    make, store, spool, _ = parts
+    publisher = make()
+    publisher.submit(snapshot(20, best=True))
+    publisher.drain(seconds=20)
+    assert names(store) == ["ckpt-000020-aaaa"]
+    assert read_pointer(store, "best") == "ckpt-000020-aaaa"
+    assert store.read("eva.txt") == b"a line\n"
+    assert store.read("run.json") == b'{"state": "running"}\n'
+    assert os.listdir(str(spool)) == []
+    assert publisher.state() == {"published": "ckpt-000020-aaaa", "waiting": [], "last_failure": None}
+
+
+def test_the_marker_comes_after_the_files_and_before_the_pointer(parts):
+    make, store, _, _ = parts
+    publisher = make()
+    publisher.submit(snapshot(20, best=True))
+    publisher.drain(seconds=20)
+    keys = [key for _, key in store.changes if isinstance(key, str) and key.startswith("checkpoints/")]
+    assert keys[-2:] == ["checkpoints/ckpt-000020-aaaa.json", "checkpoints/best.json"]
+    assert set(keys[:-2]) == {"checkpoints/ckpt-000020-aaaa/network.npz", "checkpoints/ckpt-000020-aaaa/progress.json"}
+
+
+def test_retention_keeps_the_newest_the_best_and_other_lineages(parts):
+    make, store, _, _ = parts
+    publisher = make(keep=2)
+    for item in (snapshot(5, lineage="older"), snapshot(10, best=True), snapshot(20), snapshot(30), snapshot(40)):
+        publisher.submit(item)
+        publisher.drain(seconds=20)
+    assert names(store) == ["ckpt-{:06d}-aaaa".format(i) for i in (5, 10, 30, 40)]
+
+
+def test_a_slow_storage_makes_waiting_checkpoints_give_way_to_the_newest_and_the_best(parts):
+    make, store, _, _ = parts
+    blocked, seen = threading.Event(), threading.Event()
+
+    def wait(operation, key):
+        seen.set()
+        assert blocked.wait(20)
+
+    store.fail = wait
+    publisher = make(keep=9)
+    publisher.submit(snapshot(10))
+    assert seen.wait(20)
+    for item in (snapshot(20, best=True), snapshot(30), snapshot(40), snapshot(50)):
+        publisher.submit(item)
+    assert publisher.state()["waiting"] == ["ckpt-000010-aaaa", "ckpt-000020-aaaa", "ckpt-000050-aaaa"]
+    blocked.set()
+    publisher.drain(seconds=20)
+    assert names(store) == ["ckpt-000010-aaaa", "ckpt-000020-aaaa", "ckpt-000050-aaaa"]
+    assert read_pointer(store, "best") == "ckpt-000020-aaaa"
+
+
+def test_an_outage_is_outlived_under_a_fresh_name(parts):
+    make, store, spool, _ = parts
+    failures = []
+
+    def fail_three_times(operation, key):
+        if len(failures) < 3 and operation == "upload":
+            failures.append(key)
+            outage(operation, key)
+
+    store.fail = fail_three_times
+    publisher = make()
+    publisher.submit(snapshot(20))
+    publisher._thread.join(0.3)  # let it fail before the drain counts its attempts
+    publisher.drain(seconds=20)
+    (name,) = names(store)
+    assert name.startswith("ckpt-000020-aaaa-")
+    assert os.listdir(str(spool)) == []
+
+
+def test_what_cannot_be_delivered_is_kept_and_named(parts):
+    make, store, spool, _ = parts
+    store.fail = outage
+    publisher = make()
+    publisher.submit(snapshot(20))
+    with pytest.raises(NotDelivered, match="ckpt-000020-aaaa .*the storage is away.*" + str(spool)):
+        publisher.drain()
+    arrays, progress = checkpoints.load(str(spool / "ckpt-000020-aaaa"), {"a/weights": (5,)})
+    assert progress.iteration == 20 and arrays["a/weights"][0] == 20.0
+    assert names(store) == []
+
+
+def test_a_refusal_is_not_asked_again(parts):
+    make, store, _, _ = parts
+
+    def refuse(operation, key):
+        raise AccessDenied("wrong key", key)
+
+    store.fail = refuse
+    publisher = make()
+    publisher.submit(snapshot(20))
+    with pytest.raises(NotDelivered, match="wrong key"):
+        publisher.drain()
+    assert len([key for operation, key in store.changes if operation == "upload"]) <= 4  # two attempts of two files
+
+
+def test_a_drain_with_a_deadline_ends(parts):
+    make, store, _, _ = parts
+    blocked = threading.Event()
+    store.fail = lambda operation, key: blocked.wait(20)
+    publisher = make()
+    publisher.submit(snapshot(20))
+    with pytest.raises(NotDelivered, match="the time was up"):
+        publisher.drain(seconds=0.2)
+    blocked.set()
+
+
+def test_a_failing_local_disk_does_not_stop_training_and_is_reported(parts):
+    make, store, spool, _ = parts
+    os.rmdir(str(spool))
+    spool.write_text("a file where the spool should be")
+    publisher = make()
+    publisher.submit(snapshot(20))
+    with pytest.raises(NotDelivered, match="cannot write checkpoint"):
+        publisher.drain()
+
+
+def test_a_log_that_grows_during_its_upload_is_no_failure(parts):
+    make, store, _, logs = parts
+
+    def grow(operation, key):
+        if key == "eva.txt":
+            with open(str(logs / "eva.txt"), "a") as stream:
+                stream.write("another\n")
+
+    store.fail = grow
+    publisher = make()
+    publisher.publish_logs()
+    publisher.drain(seconds=20)
+    assert store.read("eva.txt") == b"a line\n"
