@@ -1,0 +1,93 @@
+"""Bring the data and the weights to the local disk, and say where they are."""
+from __future__ import annotations
+
+import logging
+import os
+from typing import NamedTuple, Optional
+
+from masf_core.data import find_dataroot, find_filelist_root
+from masf_core.errors import DataError, WeightsError
+from obs_sync import is_remote, open_store, pull, pull_file, split_object_url
+
+log = logging.getLogger(__name__)
+
+
+class Inputs(NamedTuple):
+    """Local places of what a run reads."""
+
+    dataroot: str  # directory of the domain folders
+    filelist_root: Optional[str]  # directory of the list files, None: split the folders
+    weights: Optional[str]  # weights file, None: train from scratch
+
+
+def fetch_inputs(config, workspace, console, environ):
+    """Pull what is remote and locate everything.
+
+    A v1 job names ``obs://`` or ``s3://`` URLs; a v2 job names local directories that the platform has filled, which
+    are used where they are.
+
+    Raises:
+        obs_sync.StoreError: storage. DataError, WeightsError: something is not where the configuration says.
+    """
+    root = _fetch_data(config, workspace, console, environ)
+    dataroot, filelist_root = _locate(config.data, root)
+    return Inputs(dataroot, filelist_root, _fetch_weights(config, root, workspace, console, environ))
+
+
+def _fetch_data(config, workspace, console, environ):
+    url = config.data.data_url
+    if url is None:
+        if not os.path.isabs(config.data.dataroot):
+            raise DataError("no data: give --data_url (obs://bucket/folder/ or a local directory), "
+                            "or --dataroot with an absolute path")
+        return config.data.dataroot
+    if not is_remote(url):
+        if not os.path.isdir(url):
+            raise DataError(
+                "data_url: there is no directory {}; expected a local directory or an obs:// URL".format(url))
+        return url
+    destination = workspace.inputs(url)
+    with open_store(url, environ, backend=config.platform.storage) as store:
+        report = pull(store, destination, workers=config.platform.transfer_workers,
+                      on_progress=console.task("pull", "B"))
+    log.info("data: %d files, %.1f MB fetched in %.1f s, %d files were present (%s)",
+             report.files, report.bytes / 1e6, report.seconds, report.present_files, destination)
+    return destination
+
+
+def _locate(data, root):
+    """Directories of images and lists: as configured, or found by what they hold."""
+    dataroot = find_dataroot(root) if data.dataroot == "auto" else _named_directory(root, data.dataroot, "dataroot")
+    if data.filelist_root == "none":
+        return dataroot, None
+    if data.filelist_root == "auto":
+        return dataroot, find_filelist_root(root)
+    return dataroot, _named_directory(root, data.filelist_root, "filelist_root")
+
+
+def _named_directory(root, path, setting):
+    directory = os.path.join(root, path)
+    if not os.path.isdir(directory):
+        raise DataError("{}: there is no directory {} (relative paths start at the pulled data)".format(
+            setting, directory))
+    return directory
+
+
+def _fetch_weights(config, root, workspace, console, environ):
+    path = config.data.weights_path
+    if path is None:
+        raise WeightsError("no weights: give --weights_path (a path below data_url, an obs:// URL or a local file), "
+                           "or --weights_path=none to train from scratch")
+    if path == "none":
+        return None
+    if is_remote(path):
+        local = workspace.weights(path)
+        folder, name = split_object_url(path)
+        with open_store(folder, environ, backend=config.platform.storage) as store:
+            pull_file(store, name, local, on_progress=console.task("weights", "B"))
+        return local
+    candidates = [path] if os.path.isabs(path) else [os.path.join(root, path), os.path.abspath(path)]
+    for candidate in candidates:
+        if os.path.isfile(candidate):
+            return candidate
+    raise WeightsError("weights_path: no such file: {}".format(" or ".join(candidates)))

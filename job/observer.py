@@ -1,0 +1,111 @@
+"""What the job does while masf_core trains: lines in the log, scalars, progress bars, checkpoints on their way."""
+from __future__ import annotations
+
+import logging
+
+from job.publication import Snapshot
+from masf_core import records, selection
+from masf_core.trainer import Observer
+
+log = logging.getLogger(__name__)
+
+
+class JobObserver(Observer):
+    """Reacts to iterations and intervals.
+
+    Args:
+        config: ``Config``. console: ``Console``. workspace: ``Workspace``. model: ``Model``. record: ``RunRecord``.
+        publisher: ``Publisher``. total: iterations of the whole run. scalars: ``records.ScalarWriter``.
+    """
+
+    def __init__(self, config, console, workspace, model, record, publisher, scalars):
+        self._config = config
+        self._console = console
+        self._workspace = workspace
+        self._model = model
+        self._record = record
+        self._publisher = publisher
+        self._scalars = scalars
+        self._total = config.training.train_iterations
+        self._bar = None
+
+    def iteration(self, iteration, scalars, seconds):
+        if self._bar is None:
+            self._bar = self._console.task("train", "iterations", log_lines=False, start=iteration - 1)
+            self._bar(iteration - 1, self._total)
+        interval = self._config.interval
+        if iteration % interval.print_interval == 0:
+            log.info("iteration %d/%d: source loss %.4f, accuracy %.1f %%, global loss %.5f, metric loss %.5f, %.3f s",
+                     iteration, self._total, scalars["source_loss"], scalars["source_accuracy"],
+                     scalars["global_loss"], scalars["metric_loss"], seconds)
+        if iteration % interval.summary_interval == 0:
+            self._scalars.write(iteration, {"train/" + name: value for name, value in scalars.items()})
+        self._bar(iteration, self._total)  # last, because it may raise the request to stop
+
+    def evaluation(self, domain):
+        return self._console.task("evaluate " + domain, "images", log_lines=False)
+
+    def interval(self, progress):
+        record = progress.history[-1]
+        policy = self._config.interval.selection
+        record["score"] = selection.score(policy, record)
+        record["upload"] = self._publisher.state()
+        self.write_files(progress.history)
+        self._scalars.write_interval(record)
+        self._publisher.submit(self.snapshot(progress))
+        log.info("%s", self._line(record, progress.history))
+        failure = record["upload"]["last_failure"]
+        if failure:
+            log.warning("the storage has not taken the last upload: %s; training goes on, and tries again", failure)
+
+    def snapshot(self, progress):
+        """A ``Snapshot`` of the model, which is at ``progress``."""
+        is_best = progress.evaluated() and selection.best(
+            self._config.interval.selection, progress.history) is progress.history[-1]
+        latest = progress.history[-1] if progress.history else {}
+        return Snapshot(
+            name=self._record.checkpoint_name(progress.iteration), attempt=1, arrays=self._model.snapshot(),
+            progress=progress, best=is_best,
+            metadata={"iteration": progress.iteration, "lineage": self._record.lineage,
+                      "attempt": self._record.attempt["id"], "selection": self._config.interval.selection,
+                      "score": latest.get("score"), "target_accuracy": latest.get("target_accuracy"),
+                      "validation_accuracy": latest.get("validation_accuracy")})
+
+    def write_files(self, history):
+        """eva.txt, metrics.jsonl and run.json as they stand."""
+        records.write_eva(self._workspace.log("eva.txt"), history)
+        records.write_metrics(self._workspace.log("metrics.jsonl"), history)
+        self._record.update(iteration=history[-1]["iteration"] if history else 0,
+                            best=self._best(history), upload=self._publisher.state())
+        self._record.write(self._workspace.log("run.json"))
+
+    def _best(self, history):
+        best = selection.best(self._config.interval.selection, history)
+        return best and {key: best[key] for key in ("iteration", "target_accuracy", "validation_accuracy")}
+
+    def _line(self, record, history):
+        best = selection.best(self._config.interval.selection, history)
+        left = self._total - record["iteration"]
+        per_iteration = record["seconds_per_iteration"] or 0.0
+        intervals_left = -(-left // self._config.interval.test_print_interval)
+        seconds_left = left * per_iteration + intervals_left * record["evaluation_seconds"]
+        return (
+            "interval {iteration}/{total}: source loss {source_loss:.4f} (accuracy {source_accuracy:.1f} %), "
+            "global {global_loss:.5f}, metric {metric_loss:.5f} | {target_domain} {target_accuracy:.2f} %, "
+            "validation {validation_accuracy:.2f} % (best by {policy}: iteration {best}) | "
+            "{per_iteration:.3f} s/iteration, {images:.0f} images/s | {left} left".format(
+                total=self._total, policy=self._config.interval.selection, best=best["iteration"],
+                per_iteration=per_iteration, images=record["images_per_second"] or 0.0, left=duration(seconds_left),
+                **{key: value if value is not None else float("nan") for key, value in record.items()
+                   if key in ("iteration", "source_loss", "source_accuracy", "global_loss", "metric_loss",
+                              "target_domain", "target_accuracy", "validation_accuracy")}))
+
+
+def duration(seconds):
+    """``75`` → ``1 min 15 s``."""
+    seconds = int(round(seconds))
+    if seconds < 60:
+        return "{} s".format(seconds)
+    if seconds < 3600:
+        return "{} min {:02d} s".format(seconds // 60, seconds % 60)
+    return "{} h {:02d} min".format(seconds // 3600, seconds % 3600 // 60)

@@ -1,0 +1,96 @@
+"""From inputs to a model that is ready to train: the data checked and decoded, the network built, its values loaded."""
+from __future__ import annotations
+
+import logging
+from typing import NamedTuple
+
+from job.errors import ConfigError
+from job.restore import clear_spool, refuse_changed, restore_newest
+from masf_core import device, meta_step
+from masf_core.checkpoints import Progress
+from masf_core.data import build_index, decode
+from masf_core.model import Model
+from masf_core.network.backbone import make_backbone
+from masf_core.network.pretrained import read_pretrained
+from masf_core.tf1 import VERSION
+
+log = logging.getLogger(__name__)
+
+
+class Start(NamedTuple):
+    """Where training begins."""
+
+    progress: Progress
+    published: bool  # does the store have a checkpoint of it?
+
+
+def prepare_data(run, inputs, previous):
+    """Index, check and decode.
+
+    Returns:
+        (``DatasetIndex``, dict domain → uint8 memory map [n, S, S, 3]).
+    """
+    data = run.config.data
+    offenders = run.workspace.log("offenders.txt")
+    index = build_index(
+        inputs.dataroot, inputs.filelist_root, domains=data.domains or None, num_classes=data.num_classes,
+        label_base=data.label_base, bad_data=data.bad_data, validation_fraction=data.validation_fraction,
+        seed=run.config.training.seed, offenders_path=offenders, on_progress=run.console.task("index", "files"))
+    names = [domain.name for domain in index.domains]
+    target = data.target_domain
+    if target not in names:
+        raise ConfigError("target_domain {!r} is not among the domains found: {}".format(
+            target, ", ".join(names)))
+    if len(names) < 3:
+        raise ConfigError("MASF needs a target and at least 2 source domains, found only {}".format(
+            ", ".join(names)))
+    log.info("data: %s; %d classes: %s", ", ".join("{} {}{}".format(
+        domain.name, len(domain.paths), " (target)" if domain.name == target else "") for domain in index.domains),
+        len(index.classes), ", ".join(index.classes))
+    index, images = decode(
+        index, run.workspace.decoded, max_pixels=data.max_pixels, bad_data=data.bad_data, offenders_path=offenders,
+        on_progress=run.console.task("decode", "images"))
+    if previous is not None and run.config.platform.resume != "never":
+        before = (previous.get("data") or {}).get("fingerprint", index.fingerprint)
+        if before != index.fingerprint:
+            refuse_changed("run " + run.record.content["run_name"], [("data", before[:12], index.fingerprint[:12])])
+    run.record.update(data={"fingerprint": index.fingerprint, "classes": list(index.classes),
+                            "images": {domain.name: len(domain.paths) for domain in index.domains}})
+    return index, images
+
+
+def build_model(config, index):
+    """The network and its session."""
+    training = config.training
+    kind = device.choose_device(config.platform.device)
+    backbone = make_backbone("alexnet", len(index.classes), width=config.network.width)
+    settings = meta_step.StepSettings(
+        meta_batch_size=training.meta_batch_size, source_domains=len(index.domains) - 1, inner_lr=training.inner_lr,
+        outer_lr=training.outer_lr, metric_lr=training.metric_lr, margin=training.margin,
+        gradients_clip_value=training.gradients_clip_value, temperature=training.temperature, beta1=training.beta1,
+        beta2=training.beta2, keep_probability=config.network.keep_probability)
+    session_config = device.session_config(
+        kind, config.platform.precision, config.platform.intra_op_threads, config.platform.inter_op_threads)
+    log.info("TensorFlow %s on %s: %s", VERSION, kind, backbone.describe())
+    return Model(backbone, settings, config.interval.evaluation_batch, session_config, training.seed)
+
+
+def restore_or_begin(run, model, inputs, index):
+    """Load the newest checkpoint, or the pretrained weights where there is none. Returns ``Start``."""
+    restored = restore_newest(run.store, run.workspace, run.record.lineage, model.shapes(), run.console)
+    clear_spool(run.workspace)
+    if restored is not None:
+        model.load(restored.arrays)
+        log.info("going on from %s at iteration %d", restored.name, restored.progress.iteration)
+        start = Start(restored.progress, restored.published)
+    else:
+        pretrained = None
+        if inputs.weights is not None:
+            pretrained = model.backbone.from_pretrained(read_pretrained(inputs.weights), inputs.weights)
+            log.info("weights: %d variables from %s", len(pretrained), inputs.weights)
+        model.initialise(pretrained)
+        details = {"lineage": run.record.lineage, "data_fingerprint": index.fingerprint,
+                   "config": run.record.content["config"]}
+        start = Start(Progress(iteration=0, history=[], pending=[], details=details), published=True)
+    run.record.update_attempt(from_iteration=start.progress.iteration)
+    return start

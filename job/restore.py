@@ -1,0 +1,102 @@
+"""Find the checkpoint to go on from: the newest whole one of this run, published or still in the local spool."""
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from typing import Any, Dict, NamedTuple, Optional
+
+from job.errors import ConfigError
+from masf_core import checkpoints
+from masf_core.errors import CheckpointError
+from obs_sync import IntegrityError, ObjectNotFound, fetch_checkpoint, list_markers
+
+log = logging.getLogger(__name__)
+
+
+class Candidate(NamedTuple):
+    """A checkpoint that might be resumed from."""
+
+    iteration: int
+    created: str
+    name: str
+    marker: Optional[object]  # None: it lies in the spool, saved but not delivered when the last attempt ended
+
+
+class Restored(NamedTuple):
+    """A checkpoint that was loaded."""
+
+    arrays: Dict[str, Any]
+    progress: checkpoints.Progress
+    name: str
+    published: bool  # False: it came from the spool, and the store does not have it
+
+
+def restore_newest(store, workspace, lineage, shapes, console):
+    """Load the newest checkpoint whose sizes and digests hold.
+
+    Args:
+        store: the run's store. workspace: ``Workspace``. lineage: only checkpoints of this lineage count.
+        shapes: name → shape of what the model needs.
+
+    Returns:
+        ``Restored``, or None when there is no checkpoint.
+
+    Raises:
+        StoreError: the store cannot be read. (A damaged checkpoint is no error: the one before it is taken.)
+    """
+    for candidate in candidates(store, workspace, lineage):
+        directory = os.path.join(workspace.spool, candidate.name)
+        try:
+            if candidate.marker is not None:
+                directory = fetch_checkpoint(
+                    store, candidate.marker, workspace.spool, on_progress=console.task("restore", "B"))
+            arrays, progress = checkpoints.load(directory, shapes)
+        except (IntegrityError, ObjectNotFound, CheckpointError) as error:
+            log.warning("checkpoint %s cannot be used (%s); trying the one before it", candidate.name, error)
+            continue
+        if candidate.marker is not None:
+            shutil.rmtree(directory, ignore_errors=True)
+        return Restored(arrays, progress, candidate.name, published=candidate.marker is not None)
+    return None
+
+
+def candidates(store, workspace, lineage):
+    """All checkpoints of ``lineage``, newest first."""
+    found = [
+        Candidate(marker.metadata["iteration"], marker.created, marker.name, marker)
+        for marker in list_markers(store) if marker.metadata.get("lineage") == lineage]
+    for name in os.listdir(workspace.spool):
+        try:
+            progress = checkpoints.load_progress(os.path.join(workspace.spool, name))
+        except CheckpointError:
+            continue  # a leftover of a killed attempt
+        if progress.details.get("lineage") == lineage:
+            found.append(Candidate(progress.iteration, "", name, None))
+    return sorted(found, key=lambda item: (item.iteration, item.created), reverse=True)
+
+
+def clear_spool(workspace):
+    """Remove what earlier attempts left on its way; call once it has been restored from or is not wanted."""
+    for name in os.listdir(workspace.spool):
+        path = os.path.join(workspace.spool, name)
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            os.remove(path)
+
+
+def refuse_changed(name, differing):
+    """Raise if a checkpoint was made under another configuration.
+
+    Args:
+        name: of the checkpoint or run. differing: list of (key, there, here).
+
+    Raises:
+        ConfigError: names every key that differs.
+    """
+    if differing:
+        raise ConfigError(
+            "{} was made with another configuration: {}. Go on with the old values, give another --run_name, or start "
+            "afresh with --resume=never (the old checkpoints stay).".format(
+                name, "; ".join("{} was {}, is {}".format(key, there, here) for key, there, here in differing)))

@@ -1,0 +1,189 @@
+"""The story of a run.
+
+    open the run      where its results go, what was there before, may it go on
+    pull              data and weights to the local cache
+    prepare           index and check the data, decode each image once
+    restore           the newest published checkpoint, if there is one
+    train             interval by interval; checkpoints and logs are published in the background
+    finish            report, drain the uploads, mark the run done
+"""
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import platform
+from typing import NamedTuple
+
+from job import config_load
+from job.errors import ConfigError
+from job.exits import exit_code
+from job.inputs import fetch_inputs
+from job.observer import JobObserver
+from job.preparation import build_model, prepare_data, restore_or_begin
+from job.publication import NotDelivered, Publisher
+from job.report import write_report
+from job.restore import clear_spool, refuse_changed
+from job.run_record import RunRecord, read_published
+from job.stopping import Stopped
+from job.workspace import prepare_workspace
+from masf_core import records
+from masf_core.data import EpisodeSampler, SourceDomain
+from masf_core.tf1 import VERSION
+from masf_core.trainer import EvaluationSet, Schedule, Trainer
+from obs_sync import StoreError, open_store
+
+log = logging.getLogger(__name__)
+
+# Seconds of the platform's grace period that a stopped run may spend on writing and publishing its last checkpoint.
+STOP_BUDGET = 8.0
+
+
+class Run(NamedTuple):
+    """An opened run: what every later step needs."""
+
+    config: object
+    workspace: object
+    console: object
+    store: object
+    record: RunRecord
+
+
+def run_job(config, work_dir, run_name, console, environ=None):
+    """Do the whole job.
+
+    Args:
+        config: ``Config``, resolved. work_dir: local working directory. run_name: name below train_url.
+        console: ``Console``; its tasks raise ``Stopped`` once the platform has asked to stop.
+        environ: environment variables (credentials, endpoint).
+
+    Raises:
+        ConfigError, DataError, WeightsError, StoreError, TrainingDiverged, Stopped: see ``exits`` for their codes.
+    """
+    environ = os.environ if environ is None else environ
+    workspace = prepare_workspace(work_dir, run_name, config.platform.logdir)
+    with open_store(run_url(config, workspace, run_name), environ, backend=config.platform.storage) as store:
+        previous = read_published(store)
+        if finished(previous, config):
+            log.info("run %s is done: %d iterations. Nothing is left to do (more with --train_iterations=…, afresh "
+                     "with --resume=never).", run_name, previous["iteration"])
+            return
+        run = open_run(config, workspace, console, store, previous, run_name)
+        with recorded(run):
+            inputs = fetch_inputs(config, workspace, console, environ)
+            index, images = prepare_data(run, inputs, previous)
+            with build_model(config, index) as model:
+                train(run, model, index, images, restore_or_begin(run, model, inputs, index))
+        log.info("done: %s", store.url)
+
+
+def run_url(config, workspace, run_name):
+    """Where the run's results go; below the working directory when there is no train_url."""
+    parent = config.platform.train_url or os.path.join(workspace.root, "output")
+    return parent.rstrip("/") + "/" + run_name
+
+
+def finished(previous, config):
+    """Has an earlier attempt done everything that this one is asked for?"""
+    return (previous is not None and config.platform.resume != "never" and previous.get("state") == "done"
+            and previous.get("iteration", 0) >= config.training.train_iterations
+            and not config_load.differences(config_load.from_dict(previous["config"]), config))
+
+
+def open_run(config, workspace, console, store, previous, run_name):
+    """Decide whether to go on or to begin, and say so in run.json before anything expensive starts.
+
+    Raises:
+        ConfigError: the run exists with another configuration, or was to be resumed and does not exist.
+        StoreError: the store cannot be written.
+    """
+    fresh = previous is None or config.platform.resume == "never"
+    if previous is None and config.platform.resume == "always":
+        raise ConfigError("resume=always, but there is no run at {}".format(store.url))
+    if not fresh:
+        refuse_changed("run " + run_name,
+                       config_load.differences(config_load.from_dict(previous["config"]), config))
+    if previous is not None and fresh:
+        log.info("run %s existed; it begins afresh, its earlier checkpoints stay in the store", run_name)
+    record = RunRecord(run_name, config_load.to_dict(config), previous, fresh)
+    record.update(versions={"tensorflow": VERSION, "python": platform.python_version()})
+    record.write(workspace.log("run.json"))
+    store.write("run.json", record.text().encode("utf-8"))
+    return Run(config, workspace, console, store, record)
+
+
+@contextlib.contextmanager
+def recorded(run):
+    """Whatever ends the run, run.json says so; a failure to say so does not hide what went wrong."""
+    try:
+        yield
+    except BaseException as error:
+        state = "stopped" if isinstance(error, Stopped) else "failed"
+        run.record.end(state, exit_code(error), reason=str(error) or type(error).__name__)
+        run.record.write(run.workspace.log("run.json"))
+        with contextlib.suppress(StoreError):
+            run.store.write("run.json", run.record.text().encode("utf-8"))
+        raise
+
+
+def train(run, model, index, images, start):
+    """Train from ``start`` to the end of the schedule, publishing on the way, and finish the run."""
+    config, workspace = run.config, run.workspace
+    target = index.domain(config.data.target_domain)
+    sources = [domain for domain in index.domains if domain is not target]
+    sampler = EpisodeSampler(
+        [SourceDomain(domain.name, images[domain.name], domain.labels, domain.train) for domain in sources],
+        config.training.meta_batch_size, config.training.seed, config.training.flip_probability)
+    evaluations = [EvaluationSet(domain.name, images[domain.name], domain.labels, domain.validation)
+                   for domain in sources]
+    whole = EvaluationSet(target.name, images[target.name], target.labels, target.whole)
+    schedule = Schedule(config.training.train_iterations, config.interval.test_print_interval)
+    publisher = Publisher(run.store, workspace.spool, workspace.logs, config.interval.keep_checkpoints, run.record.text)
+    scalars = records.ScalarWriter(workspace.logs)
+    observer = JobObserver(config, run.console, workspace, model, run.record, publisher, scalars)
+    trainer = Trainer(model, sampler, whole, evaluations, index.classes, schedule, start.progress, observer)
+    try:
+        if not start.published:
+            publisher.submit(observer.snapshot(start.progress))
+        try:
+            trainer.run()
+        except Stopped:
+            leave(run, trainer.progress, observer, publisher, start)
+            raise
+        finish(run, trainer.progress, index, observer, publisher)
+    finally:
+        scalars.close()
+        publisher.close()
+
+
+def leave(run, progress, observer, publisher, start):
+    """The platform wants the machine back: publish the present state as far as the time allows."""
+    run.console.stop_noted()
+    run.record.update_attempt(to_iteration=progress.iteration)
+    observer.write_files(progress.history)
+    if progress.iteration > start.progress.iteration:
+        publisher.submit(observer.snapshot(progress))
+    try:
+        publisher.drain(seconds=STOP_BUDGET)
+        log.info("stopped at iteration %d; everything is published", progress.iteration)
+    except NotDelivered as error:
+        run.record.update_attempt(left_undone=str(error))
+        log.warning("stopped at iteration %d: %s", progress.iteration, error)
+
+
+def finish(run, progress, index, observer, publisher):
+    """Report, drain, mark done.
+
+    Raises:
+        NotDelivered: the store did not take everything.
+    """
+    run.record.update_attempt(to_iteration=progress.iteration)
+    write_report(run.workspace.log("report.html"), run.record.content, progress.history, index.classes)
+    observer.write_files(progress.history)
+    publisher.publish_logs()
+    publisher.drain(on_progress=run.console.task("publish", "B"))
+    run.record.end("done", 0)
+    run.record.update(upload=publisher.state())
+    run.record.write(run.workspace.log("run.json"))
+    run.store.write("run.json", run.record.text().encode("utf-8"))
+    clear_spool(run.workspace)

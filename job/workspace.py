@@ -1,0 +1,59 @@
+"""Where things lie on the local disk of a run.
+
+    <work_dir>/inputs/<name>-<digest>/   what was pulled from data_url, shared by all runs that use the same URL
+    <work_dir>/weights/                  a weights file pulled from a URL of its own
+    <work_dir>/decoded/                  the decode cache
+    <work_dir>/runs/<run_name>/          logs of this run (or --logdir), and spool/ with checkpoints on their way out
+"""
+from __future__ import annotations
+
+import hashlib
+import os
+import posixpath
+from typing import NamedTuple
+
+from obs_sync import LocalStorageError
+
+
+class Workspace(NamedTuple):
+    """Local directories of a run; made by ``prepare_workspace``."""
+
+    root: str
+    decoded: str
+    logs: str
+    spool: str
+
+    def inputs(self, url):
+        """Where the content of ``url`` is pulled to: readable, and distinct for distinct URLs."""
+        name = posixpath.basename(url.rstrip("/")) or "data"
+        return os.path.join(self.root, "inputs", "{}-{}".format(name, hashlib.sha256(url.encode()).hexdigest()[:8]))
+
+    def weights(self, url):
+        """Where a single weights file is pulled to."""
+        digest = hashlib.sha256(url.encode()).hexdigest()[:8]
+        return os.path.join(self.root, "weights", "{}-{}".format(digest, posixpath.basename(url)))
+
+    def log(self, name):
+        return os.path.join(self.logs, name)
+
+
+def prepare_workspace(work_dir, run_name, logdir=None):
+    """Make the directories and prove that they can be written.
+
+    Raises:
+        LocalStorageError: not writable; names the directory and the setting that moves it.
+    """
+    logs = logdir or os.path.join(work_dir, "runs", run_name)
+    spool = os.path.join(work_dir, "runs", run_name, "spool")
+    workspace = Workspace(root=work_dir, decoded=os.path.join(work_dir, "decoded"), logs=logs, spool=spool)
+    for directory, setting in ((workspace.decoded, "--work_dir"), (spool, "--work_dir"), (logs, "--logdir")):
+        probe = os.path.join(directory, ".writable")
+        try:
+            os.makedirs(directory, exist_ok=True)
+            with open(probe, "w"):
+                pass
+            os.remove(probe)
+        except OSError as error:
+            raise LocalStorageError("cannot write to {}: {}. Choose a directory that can be written with {}.".format(
+                directory, error.strerror or error, setting)) from error
+    return workspace
