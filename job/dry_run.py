@@ -1,0 +1,160 @@
+"""The whole ModelArts job on this machine, against a mocked OBS.
+
+Nothing of the job is replaced but the server at the other end: a mocked OBS listens on 127.0.0.1, a bucket is filled
+with images and weights, and ``boot_modelarts.py`` runs as a process of its own with the arguments a v1 job gets.
+
+    <root>/bucket/masf-dry-run/…   the bucket's objects, as plain files
+    <root>/source/…                images and weights generated for the bucket
+    <root>/cache/…                 the job's working directory (/cache on ModelArts)
+"""
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+
+from job import config_load
+from job.exits import MEANING
+from job.show import describe_run
+from masf_core.data import miniature
+from obs_sync import LocalStorageError, open_store, push
+from obs_sync.mock import mock_obs
+
+BUCKET = "masf-dry-run"
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+DEFAULT_CONFIG = os.path.join(REPOSITORY, "configs", "dry_run.yaml")
+
+
+def dry_run(root, console, pacs_root=None, weights=None, config_path=None, overrides=()):
+    """Fill the bucket, run the job, show what came of it.
+
+    Args:
+        root: directory of the dry run; reused by the next one. console: ``Console``.
+        pacs_root: directory with domain folders of real images, or None for the miniature.
+        weights: an AlexNet weights file, or None to generate one. config_path: YAML file.
+        overrides: ``name=value`` settings.
+
+    Returns:
+        int, the job's exit code.
+    """
+    root = os.path.abspath(root)
+    flags = ["--config=" + (config_path or DEFAULT_CONFIG)] + ["--" + item for item in overrides]
+    config, _ = config_load.load_config(flags + ["--data_url=obs://x/y/", "--weights_path=none"])
+    with mock_obs(root=os.path.join(root, "bucket"), buckets=[BUCKET]) as mock:
+        environ = mock.environment()
+        say("mocked OBS at {} (bucket {})".format(mock.endpoint, BUCKET))
+        data_url = fill_data(root, pacs_root, environ, console)
+        weights_url = fill_weights(root, weights, config.network.width, environ, console)
+        run_name = name_of(config, data_url)
+        train_url = "obs://{}/output/".format(BUCKET)
+        command = [
+            sys.executable, os.path.join(REPOSITORY, "boot_modelarts.py"), "--data_url=" + data_url,
+            "--weights_path=" + weights_url, "--train_url=" + train_url, "--run_name=" + run_name,
+            "--work_dir=" + os.path.join(root, "cache")] + flags
+        say("starting the job as the platform would:\n  " + " ".join(shlex.quote(part) for part in command))
+        started = time.monotonic()
+        code = wait_for(subprocess.Popen(command, env=environ))
+        say("the job ended after {:.0f} s with exit code {} ({})".format(
+            time.monotonic() - started, code, MEANING.get(code, "unexpected")))
+        with open_store(train_url + run_name, environ, backend="esdk") as store:
+            if code == 0:
+                print("\n" + describe_run(store))
+                print(next_commands(root, run_name, pacs_root))
+    return code
+
+
+def fill_data(root, pacs_root, environ, console):
+    """Put images and lists into the bucket; returns the data_url. Objects already there are not sent again."""
+    if pacs_root is None:
+        source = os.path.join(root, "source", "miniature-pacs")
+        if not os.path.isdir(source):
+            miniature.write_miniature(source, on_progress=console.task("draw miniature PACS", "images"))
+        prefix, folders = "miniature-pacs", [("", source)]
+    else:
+        pacs_root = os.path.abspath(pacs_root)
+        if not os.path.isdir(pacs_root):
+            raise LocalStorageError("PACS_ROOT is not a directory", pacs_root, "Give the folder that holds the domains")
+        # Distinct data must not share a prefix: the job would see both.
+        prefix = "pacs-" + hashlib.sha256(pacs_root.encode()).hexdigest()[:6]
+        lists = next((path for path in list_places(pacs_root) if has_lists(path)), None)
+        folders = [("images/", pacs_root)] + ([("kfold/", lists)] if lists and lists != pacs_root else [])
+    url = "obs://{}/{}/".format(BUCKET, prefix)
+    for subfolder, source in folders:
+        with open_store(url + subfolder, environ, backend="esdk") as store:
+            push(store, source, on_progress=console.task("fill bucket", "B"))
+    return url
+
+
+def list_places(pacs_root):
+    """Where the official list files lie beside a PACS_ROOT, in the layouts that are in circulation."""
+    return [pacs_root, os.path.join(pacs_root, "kfold"), os.path.join(os.path.dirname(pacs_root), "kfold"),
+            os.path.dirname(pacs_root)]
+
+
+def has_lists(directory):
+    return os.path.isdir(directory) and any(name.endswith("_train_kfold.txt") for name in os.listdir(directory))
+
+
+def fill_weights(root, weights, width, environ, console):
+    """Put the weights into the bucket; returns their URL."""
+    if weights is None:
+        weights = os.path.join(root, "source", "weights-{:g}".format(width), "bvlc_alexnet.npy")
+        if not os.path.exists(weights):
+            os.makedirs(os.path.dirname(weights), exist_ok=True)
+            miniature.write_alexnet_weights(weights, width=width)
+    elif not os.path.isfile(weights):
+        raise LocalStorageError("WEIGHTS is not a file", weights, "Give a .npy or .npz file")
+    stat = os.stat(weights)
+    version = hashlib.sha256("{} {} {}".format(os.path.abspath(weights), stat.st_size, stat.st_mtime_ns).encode())
+    folder, name = "obs://{}/weights/{}/".format(BUCKET, version.hexdigest()[:6]), os.path.basename(weights)
+    with open_store(folder, environ, backend="esdk") as store:
+        if not store.exists(name):
+            progress, sent = console.task("fill bucket", "B"), [0]
+
+            def on_bytes(count):
+                sent[0] += count
+                progress(sent[0], stat.st_size)
+
+            store.upload(weights, name, on_bytes)
+    return folder + name
+
+
+def name_of(config, data_url):
+    """A run name for this data and configuration: another configuration is another run, so none is refused."""
+    relevant = json.dumps([config_load.result_settings(config), data_url], sort_keys=True, default=str)
+    return config.platform.run_name or "{}-{}".format(
+        config.data.target_domain, hashlib.sha256(relevant.encode()).hexdigest()[:6])
+
+
+def wait_for(process):
+    """The process's exit code; Ctrl-C reaches it too, and it is given the time to end well."""
+    while True:
+        try:
+            code = process.wait()
+            return 128 - code if code < 0 else code
+        except KeyboardInterrupt:
+            say("waiting for the job to stop")
+
+
+def next_commands(root, run_name, pacs_root):
+    """Things to try now."""
+    place = os.path.relpath(root)
+    run = os.path.join(place, "bucket", BUCKET, "output", run_name)
+    images = " PACS_ROOT=" + shlex.quote(pacs_root) if pacs_root else ""
+    return "\n".join([
+        "", "Next:",
+        "  look at the report      {}".format(os.path.join(run, "report.html")),
+        "  look at the curves      tensorboard --logdir {}".format(run),
+        "  go on from here         make dry-run{} SET=\"train_iterations=120\"".format(images),
+        "  another target          make dry-run{} SET=\"target_domain=sketch\"".format(images),
+        "  serve the bucket again  python -m obs_sync.mock serve --root {}".format(os.path.join(place, "bucket")),
+    ])
+
+
+def say(text):
+    """One step of the dry run, set off from the job's own lines."""
+    print("== " + text, flush=True)
