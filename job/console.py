@@ -67,9 +67,9 @@ class Console:
         """Show the progress of one operation.
 
         Args:
-            label: what is done. unit: what is counted; ``"B"`` is bytes. log_lines: off a terminal, write lines; False
-                for an operation that is short or has lines of its own. start: count that was done before, which
-                does not enter the rate.
+            label: what is done. unit: what is counted; ``"B"`` is bytes. log_lines: leave a trace: the bar, or lines
+                off a terminal; False for an operation that is short or has lines of its own. start: count that was
+                done before, which does not enter the rate.
 
         Returns:
             ``on_progress(done, total)``, also a context manager. It ends when done reaches total, or when closed.
@@ -118,12 +118,12 @@ class Task:
         self._state = "new"
 
     def __call__(self, done: int, total: int) -> None:
-        """Report that ``done`` of ``total`` is done.
+        """Report that ``done`` of ``total`` is done; a total of 0 is not known yet, and shows nothing.
 
         Raises:
             Stopped: the job was asked to stop.
         """
-        if self._state == "new":
+        if self._state == "new" and total > 0:
             self._open(done, total)
         if self._state == "open":
             self._show(done, total)
@@ -155,7 +155,8 @@ class Task:
             self._bar = console._tqdm(
                 total=total, initial=self._start, desc=self._label, file=console._stream,
                 unit="B" if self._unit == BYTES else " " + self._unit, unit_scale=self._unit == BYTES,
-                leave=not console._tasks, **console._size)  # a bar inside another makes room again
+                # What has lines of its own, and what is part of something larger, makes room again.
+                leave=self._log_lines and not console._tasks, **console._size)
         elif self._log_lines and done < total:
             self._write("{}: {}".format(self._label, amount(total, self._unit)))
         console._tasks.append(self)
@@ -181,7 +182,7 @@ class Task:
 
     @staticmethod
     def _quarter(done: int, total: int) -> int:
-        return 4 * done // total if total else 4
+        return 4 * done // total
 
     @staticmethod
     def _write(text: str) -> None:

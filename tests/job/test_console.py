@@ -114,9 +114,13 @@ def test_quick_progress_is_two_lines(shown):
     assert shown.lines == ["index: 4 files", "index: 4 files done in 0.0 s"]
 
 
-def test_nothing_to_do_is_one_line(shown):
-    shown.console.task("pull", "B")(0, 0)
-    assert shown.lines == ["pull: 0 B done in 0.0 s"]
+def test_a_total_that_is_not_known_yet_is_waited_for(shown):
+    task = shown.console.task("pull", "B")
+    task(0, 0)
+    assert shown.lines == []
+    task(0, 10)
+    task(10, 10)
+    assert shown.lines == ["pull: 10 B", "pull: 10 B done in 0.0 s"]
 
 
 def test_what_was_done_before_is_not_in_the_rate(shown):
@@ -198,7 +202,7 @@ log = logging.getLogger("job.test")
 outer = console.task("train", "iterations")
 outer(0, 3)
 for i in range(3):
-    with console.task("evaluate", "images") as inner:
+    with console.task("evaluate", "images", log_lines=i == 0) as inner:
         for j in range(0, 2001, 100):
             inner(j, 2000)
             if j == 1000:
@@ -207,6 +211,7 @@ for i in range(3):
                 other.start()
                 other.join()
     outer(i + 1, 3)
+console.task("own lines", "iterations", log_lines=False)(1, 1)
 console.task("unfinished", "B")(1, 2)
 log.info("last line")
 console.close()
