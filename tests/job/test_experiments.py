@@ -44,5 +44,5 @@ def test_the_dry_run_differs_from_a_real_run_in_its_scale_alone():
     config, provenance = load_config(["--config=configs/dry_run.yaml"])
     changed = {name for name, where in provenance.items() if where != "default"}
     assert changed <= {
-        "target_domain", "width", "keep_probability", "train_iterations", "meta_batch_size", "inner_lr", "outer_lr", "metric_lr",
-        "print_interval", "summary_interval", "test_print_interval", "evaluation_batch"}
+        "target_domain", "width", "keep_probability", "train_iterations", "meta_batch_size", "inner_lr", "outer_lr",
+        "metric_lr", "print_interval", "summary_interval", "test_print_interval", "evaluation_batch"}
