@@ -11,6 +11,11 @@ from masf_core.errors import DataError
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 
 
+def names(directory: str) -> List[str]:
+    """Names of everything in `directory`. Raises DataError where it cannot be read."""
+    return [entry.name for entry in _entries(directory)]
+
+
 def subdirectories(directory: str) -> List[str]:
     """Names of the real directories in `directory`, sorted, without hidden ones and archive leftovers (`__MACOSX`).
 

@@ -25,8 +25,8 @@ def check_labels(
 ) -> int:
     """The base b of all lists: label − b is the index of the line's folder in `classes`.
 
-    The base is the one that most lines fit, and it must be most of them; the lines that do not fit are added to
-    `offences`.
+    The base is the one that most lines fit. It must be most of them, and no less than half of each class: a whole class
+    that disagrees is a list in another order, not a list with mistakes. Lines that do not fit are added to `offences`.
 
     Args:
         lists: file name → its lines, whose classes are all in `classes`.
@@ -47,10 +47,12 @@ def check_labels(
 
     base = max(BASES, key=lambda candidate: fits(lines, candidate))
     disagreeing = [line for line in lines if line.label - base != position[line.class_name]]
+    in_class = collections.Counter(line.class_name for line in lines)
+    wrong_in_class = collections.Counter(line.class_name for line in disagreeing)
     pairs = [(line.where, _disagreement(line, base, classes)) for line in disagreeing]
-    if 2 * fits(lines, base) <= len(lines):
+    if 2 * len(disagreeing) >= len(lines) or any(2 * wrong_in_class[name] > in_class[name] for name in in_class):
         raise refuse(
-            "the labels of the lists fit their folders neither counted from 0 nor from 1.\n{}\nExpected: the folders' "
+            "the labels of the lists fit their folders counted neither from 0 nor from 1.\n{}\nExpected: the folders' "
             "alphabetical order, {}. Correct the lists, or check dataroot for folders that are no classes.".format(
                 _found(lines), _order(classes)), pairs, offenders_path)
     odd_lists = [name for name, group in lists.items() if 2 * fits(group, 1 - base) > len(group)]

@@ -66,5 +66,4 @@ def _has_domains(directory: str) -> bool:
 
 
 def _has_lists(directory: str) -> bool:
-    with os.scandir(directory) as entries:
-        return any(entry.name.endswith("_train_kfold.txt") for entry in entries)
+    return any(name.endswith("_train_kfold.txt") for name in folders.names(directory))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
 
 from masf_core.data.folders import FileCheck
 from masf_core.data.labels import check_labels
 from masf_core.data.lists import PARTS, Line, file_name, find_lists, read_list
 from masf_core.data.offences import Offences
+
+log = logging.getLogger(__name__)
 
 
 class Rows(NamedTuple):
@@ -41,6 +44,9 @@ def read_listed(
     lists = {
         file_name(domain, part): _of_known_class(read_list(files[domain][part], domain, offences), classes, offences)
         for domain in domains for part in PARTS if part in files[domain]}
+    unlisted = sorted(set(classes) - {line.class_name for group in lists.values() for line in group})
+    if unlisted:
+        log.warning("no list names an image of %s; counted among the classes for its folder", ", ".join(unlisted))
     check_labels(lists, classes, label_base, offences, offenders_path)
     at_fault = {offence.where for offence in offences.found}
     progress = start_progress(sum(map(len, lists.values())))
