@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from masf_core.data.decode_image import Unusable, decode_image
+from tests.masf_core.data.datasets import save_image
+
+SIDE = 6
+
+
+def decode(path, max_pixels=10000, side=SIDE):
+    out = np.full((side, side, 3), 77, np.uint8)
+    decode_image(str(path), side, max_pixels, out)
+    return out
+
+
+def refusal(path, **kwargs):
+    with pytest.raises(Unusable) as caught:
+        decode(path, **kwargs)
+    return caught.value
+
+
+def saved(tmp_path, image, name="image.png", **options):
+    path = tmp_path / name
+    image.save(str(path), **options)
+    return path
+
+
+def test_pixels_of_the_right_size_are_taken_as_they_are(tmp_path):
+    pixels = save_image(tmp_path / "a.png", size=(SIDE, SIDE))
+    np.testing.assert_array_equal(decode(tmp_path / "a.png"), pixels)
+
+
+def test_other_sizes_are_squeezed_to_the_square(tmp_path):
+    tall = Image.new("RGB", (20, 40), (255, 0, 0))
+    tall.paste((0, 0, 255), (0, 20, 20, 40))
+    out = decode(saved(tmp_path, tall))
+    assert (out[0] == (255, 0, 0)).all() and (out[-1] == (0, 0, 255)).all()
+
+
+def test_small_images_are_enlarged(tmp_path):
+    assert (decode(saved(tmp_path, Image.new("RGB", (1, 2), (9, 8, 7)))) == (9, 8, 7)).all()
+
+
+def test_a_large_jpeg_reduced_while_decoding_looks_like_one_reduced_afterwards(tmp_path):
+    v, u = np.mgrid[:600, :800] / 100.0
+    smooth = np.stack([127 + 100 * np.sin(u), 127 + 100 * np.cos(v), 127 + 100 * np.sin(u + v)], axis=2)
+    image = Image.fromarray(smooth.astype(np.uint8))
+    path = saved(tmp_path, image, "a.jpg", quality=95)
+    expected = np.asarray(image.resize((48, 48), Image.BILINEAR)).astype(int)
+    assert np.abs(decode(path, 10 ** 6, side=48) - expected).max() <= 6
+
+
+@pytest.mark.parametrize("mode, colour, expected", [
+    ("L", 100, (100, 100, 100)),
+    ("1", 1, (255, 255, 255)),
+    ("RGBA", (10, 20, 30, 255), (10, 20, 30)),
+    ("RGBA", (10, 20, 30, 0), (255, 255, 255)),
+    ("RGBA", (0, 0, 0, 51), (204, 204, 204)),
+    ("LA", (40, 0), (255, 255, 255)),
+    ("I;16", 257 * 200, (200, 200, 200)),
+    ("I;16", 65535, (255, 255, 255)),
+])
+def test_every_kind_of_png_becomes_rgb_on_white(tmp_path, mode, colour, expected):
+    assert (decode(saved(tmp_path, Image.new(mode, (SIDE, SIDE), colour))) == expected).all()
+
+
+@pytest.mark.parametrize("mode, colour, expected", [
+    ("L", 100, (100, 100, 100)), ("CMYK", (0, 0, 0, 255), (0, 0, 0)), ("CMYK", (0, 0, 0, 0), (255, 255, 255))])
+def test_every_kind_of_jpeg_becomes_rgb(tmp_path, mode, colour, expected):
+    assert (decode(saved(tmp_path, Image.new(mode, (SIDE, SIDE), colour), "a.jpg", quality=100)) == expected).all()
+
+
+def test_palettes_are_looked_up_and_their_transparent_entry_is_white(tmp_path):
+    image = Image.new("P", (SIDE, SIDE), 1)
+    image.putpalette([1, 2, 3, 40, 50, 60])
+    image.putpixel((0, 0), 0)
+    assert (decode(saved(tmp_path, image)) == (40, 50, 60))[1:].all()
+    out = decode(saved(tmp_path, image, "b.png", transparency=1))
+    assert tuple(out[0, 0]) == (1, 2, 3) and (out[1:] == 255).all()
+
+
+def test_orientation_notes_are_ignored_as_the_reference_does(tmp_path):
+    image = Image.new("RGB", (SIDE, SIDE), (0, 0, 0))
+    image.paste((255, 255, 255), (0, 0, SIDE, 3))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # lying on its side
+    out = decode(saved(tmp_path, image, "a.jpg", quality=100, exif=exif.tobytes()))
+    assert (out[0] > 200).all() and (out[-1] < 50).all()
+
+
+def test_the_name_does_not_have_to_tell_the_format(tmp_path):
+    save_image(tmp_path / "a.png", size=(SIDE, SIDE))
+    (tmp_path / "a.png").rename(tmp_path / "a.jpg")
+    assert decode(tmp_path / "a.jpg").std() > 0
+
+
+@pytest.mark.parametrize("content", [b"", b"no image", b"\xff\xd8\xff\xe0 not really", b"\x89PNG\r\n\x1a\n\0\0\0"])
+def test_what_is_no_image_is_unreadable(tmp_path, content):
+    (tmp_path / "a.jpg").write_bytes(content)
+    assert refusal(tmp_path / "a.jpg").kind == "unreadable image"
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png"])
+def test_a_truncated_image_is_unreadable(tmp_path, name):
+    save_image(tmp_path / name, size=(64, 64))
+    content = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(content[:len(content) // 2])
+    assert refusal(tmp_path / name).kind == "unreadable image"
+
+
+def test_an_image_that_is_not_there_is_unreadable(tmp_path):
+    assert "FileNotFoundError" in refusal(tmp_path / "a.jpg").what
+
+
+def test_formats_that_start_programs_are_not_opened(tmp_path):
+    content = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 6 6\n%%EndComments\nshowpage\n%%EOF\n"
+    (tmp_path / "a.jpg").write_bytes(content)
+    assert "cannot identify" in refusal(tmp_path / "a.jpg").what
+
+
+def test_pixels_that_are_no_grey_levels_are_refused(tmp_path):
+    path = saved(tmp_path, Image.new("F", (SIDE, SIDE), 0.5), "a.tif")
+    assert "mode F" in refusal(path).what
+
+
+def png_header(width, height):
+    """A PNG that says how large it is and goes no further."""
+    body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body))
+
+
+@pytest.mark.parametrize("side", [101, 20000])  # the second is beyond Pillow's own limit
+def test_a_bomb_is_refused_by_its_header(tmp_path, side):
+    (tmp_path / "a.png").write_bytes(png_header(side, side) + struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", 0))
+    assert refusal(tmp_path / "a.png", max_pixels=10000).kind == "image too large"
+
+
+def test_the_limit_itself_is_allowed(tmp_path):
+    save_image(tmp_path / "a.png", size=(100, 100))
+    decode(tmp_path / "a.png", max_pixels=10000)
+    assert "100 x 100" in refusal(tmp_path / "a.png", max_pixels=9999).what
