@@ -73,7 +73,8 @@ def edge_filters(shape: tuple, rng: np.random.RandomState) -> np.ndarray:
 
 
 def _scaled_normal(shape: tuple, rng: np.random.RandomState) -> np.ndarray:
-    """float32, normal with _GAIN times He's deviation. Drawn block by block: full AlexNet as float64 would take 0.5 GB."""
+    """float32, normal with _GAIN times He's deviation."""
+    # Block by block, because full AlexNet as float64 would take half a gigabyte.
     inputs = int(np.prod(shape[:-1]))
     weights = np.empty((inputs, shape[-1]), np.float32)
     for start in range(0, inputs, 256):
