@@ -131,7 +131,8 @@ def _checked(name: str, value: np.ndarray) -> np.ndarray:
     """`value` as float32, C-contiguous. Raises _Unfit for other types than real numbers and for values not finite."""
     if value.dtype.kind != "f":
         raise _Unfit("layer {} has an array of type {}, expected floating-point numbers".format(name, value.dtype))
-    value = np.ascontiguousarray(value, np.float32)
+    with np.errstate(over="ignore"):  # becomes infinite, which is told below
+        value = np.ascontiguousarray(value, np.float32)
     if not np.all(np.isfinite(value)):
         raise _Unfit("layer {} has values that are not finite".format(name))
     return value
