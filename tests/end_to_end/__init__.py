@@ -1,0 +1,1 @@
+"""The job as a process of its own, over HTTP against the mocked OBS."""

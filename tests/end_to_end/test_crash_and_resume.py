@@ -1,0 +1,108 @@
+"""Kill the job anywhere, start it again with the same command, and it ends as if nothing had happened."""
+from __future__ import annotations
+
+import json
+import signal
+import time
+
+import pytest
+
+from obs_sync import list_markers
+from tests.end_to_end.conftest import wait_for_line
+
+# What runs there, and the how-many-th call of it is the last thing the first attempt does.
+KILLS = {
+    "pull": ("obs_sync.esdk_store:EsdkStore.download", 30),
+    "decode": ("masf_core.data.decode_cache:decode_image", 40),
+    "first iteration": ("masf_core.model:Model.step", 1),
+    "training after a checkpoint": ("masf_core.model:Model.step", 4),
+    "evaluation": ("masf_core.evaluation:evaluate", 7),
+    "checkpoint write": ("masf_core.checkpoints:sync", 9),
+    "upload of a checkpoint": ("obs_sync.esdk_store:EsdkStore.upload", 5),
+    "before the first marker": ("obs_sync.checkpoints:_write_marker", 1),
+    "before the last marker": ("obs_sync.checkpoints:_write_marker", 3),
+    "before the pointer to the best": ("job.publication:write_pointer", 1),
+    "retention": ("job.publication:retain", 2),
+    "the last words": ("job.run:clear_spool", 1),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("phase", sorted(KILLS))
+def test_a_killed_run_ends_as_an_uninterrupted_one(job, uninterrupted, phase):
+    job.killed_at(*KILLS[phase])
+    code, output = job.run()
+    assert code == 0, output
+    assert job.result() == uninterrupted
+
+
+@pytest.mark.slow
+def test_three_kills_in_a_row_change_nothing_either(job, uninterrupted):
+    for place, call in (("masf_core.model:Model.step", 3), ("masf_core.model:Model.step", 2),
+                        ("obs_sync.checkpoints:_write_marker", 2)):
+        job.killed_at(place, call)
+    code, output = job.run()
+    assert code == 0, output
+    assert job.result() == uninterrupted
+    with job.store("output/run/") as store:
+        attempts = json.loads(store.read("run.json").decode())["attempts"]
+    assert [attempt["outcome"] for attempt in attempts] == ["ended without a word"] * 3 + ["done"]
+
+
+@pytest.mark.slow
+def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(job, uninterrupted):
+    assert job.run(train_iterations=4)[0] == 0
+    with job.store("output/run/") as store:
+        newest = max(list_markers(store), key=lambda marker: marker.metadata["iteration"])
+        assert newest.metadata["iteration"] == 4
+        data = bytearray(store.read("checkpoints/{}/network.npz".format(newest.name)))
+        data[len(data) // 2] ^= 1
+        store.write("checkpoints/{}/network.npz".format(newest.name), bytes(data))
+    code, output = job.run()
+    assert code == 0, output
+    assert "trying the one before it" in output and "at iteration 2" in output
+    assert job.result() == uninterrupted
+
+
+@pytest.mark.slow
+def test_sigterm_in_training_exits_143_within_the_grace_period_and_the_next_start_resumes(job, uninterrupted):
+    process = job.start()
+    wait_for_line(process, "iteration 3/6")
+    started = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=60)
+    assert time.monotonic() - started < 15.0
+    assert process.returncode == 143, output
+    with job.store("output/run/") as store:
+        run = json.loads(store.read("run.json").decode())
+        newest = max(marker.metadata["iteration"] for marker in list_markers(store))
+    assert run["state"] == "stopped" and run["attempts"][-1]["exit_code"] == 143
+    assert run["attempts"][-1]["to_iteration"] == newest >= 3
+    code, output = job.run()
+    assert code == 0, output
+    assert "going on from" in output or "is done" in output
+    assert job.result() == uninterrupted
+
+
+@pytest.mark.slow
+def test_a_finished_run_is_not_run_again_but_goes_on_when_more_is_asked_for(job, uninterrupted):
+    assert job.run(train_iterations=4)[0] == 0
+    code, output = job.run(train_iterations=4)
+    assert code == 0 and "Nothing is left to do" in output
+    code, output = job.run()
+    assert code == 0, output
+    assert job.result() == uninterrupted
+
+
+@pytest.mark.slow
+def test_another_configuration_is_refused_by_name_and_never_begins_afresh(job):
+    assert job.run(train_iterations=2)[0] == 0
+    before = job.mock.keys("bucket", "output/run/checkpoints/")
+    code, output = job.run(train_iterations=2, outer_lr=3e-4, margin=20)
+    assert code == 2, output
+    assert "outer_lr was 0.0001, is 0.0003" in output and "margin was 10.0, is 20.0" in output
+    assert "--resume=never" in output and "Traceback" not in output
+    code, output = job.run(train_iterations=2, outer_lr=3e-4, margin=20, resume="never")
+    assert code == 0, output
+    after = job.mock.keys("bucket", "output/run/checkpoints/")
+    assert set(before) - {"output/run/checkpoints/best.json"} < set(after)
