@@ -70,7 +70,8 @@ def build_model(config, index):
         gradients_clip_value=training.gradients_clip_value, temperature=training.temperature, beta1=training.beta1,
         beta2=training.beta2, keep_probability=config.network.keep_probability)
     session_config = device.session_config(
-        kind, config.platform.precision, config.platform.intra_op_threads, config.platform.inter_op_threads)
+        kind, config.platform.precision, config.platform.intra_op_threads, config.platform.inter_op_threads,
+        config.platform.precision_mode)
     log.info("TensorFlow %s on %s: %s", VERSION, kind, backbone.describe())
     return Model(backbone, settings, config.interval.evaluation_batch, session_config, training.seed)
 

@@ -7,6 +7,7 @@ import os
 
 from job.config_load import load_config, to_yaml
 from job.environment import read_environment
+from job.errors import ConfigError
 from job.stopping import StopRequest
 
 TAKES_SETTINGS = True
@@ -26,6 +27,9 @@ def add_arguments(parser):
 def main(args, console):
     """Resolve the configuration, then run the job with it."""
     environment = read_environment(os.environ)
+    if environment.rank_size > 1:
+        raise ConfigError("RANK_SIZE={}: this version trains on one card; choose a flavour with one, or unset "
+                          "RANK_SIZE".format(environment.rank_size))
     config, provenance = load_config(args.settings, fallback=environment.urls)
     console.set_log_level(config.platform.log_level)
     log.info("configuration of run %s:\n%s", config.run_name, to_yaml(config, provenance).rstrip())
