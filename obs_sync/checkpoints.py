@@ -165,9 +165,7 @@ def retain(store: Store, keep_names: Collection[str], prefix: str = "checkpoints
 
 
 def orphans(store: Store, prefix: str = "checkpoints/") -> List[Orphan]:
-    """Names below which there are files but no marker, by name. Judge them by age: one may be being written
-    now.
-    """
+    """Names below which there are files but no marker, by name. Judge by age: one may be being written."""
     infos = list(store.list(prefix))
     marked = {key[:-len(".json")] for key in _marker_keys(infos, prefix)}
     found: Dict[str, List[ObjectInfo]] = {}

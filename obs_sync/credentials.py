@@ -32,9 +32,7 @@ _NO = ("0", "false", "no", "off")
 
 @dataclass(frozen=True)
 class Credentials:
-    """An access key, or `agency=True`: let the SDK ask the instance for a temporary one. Secrets stay out of
-    the repr.
-    """
+    """An access key, or `agency=True`: the SDK asks the instance for one. Secrets stay out of the repr."""
 
     access_key_id: str = ""
     secret_access_key: str = field(default="", repr=False)

@@ -15,9 +15,7 @@ class StoreError(Exception):
     """
 
     def __init__(self, what: str, where: Optional[str] = None, mend: Optional[str] = None):
-        """`what` happened, `where` (a URL or a path), and how to `mend` it: one sentence each, without full
-        stop.
-        """
+        """`what` happened, `where` (a URL or a path), how to `mend` it: each without a full stop."""
         message = what if where is None else f"{what}: {where}"
         super().__init__(message if mend is None else f"{message}. {mend}.")
         self.what = what

@@ -36,14 +36,12 @@ _MENDING: Dict[Optional[str], str] = {
     None: "Grant this user, or the job's agency, read and write access to the bucket, or use another key",
 }
 _RETRIED_STATUS = (429, 500, 502, 503, 504)
-_RETRIED_CODES = ("RequestTimeout", "SlowDown", "InternalError", "ServiceUnavailable", "BadDigest")
+_RETRIED_CODES = ("RequestTimeout", "SlowDown", "InternalError", "ServiceUnavailable")
 _CORRUPTED = ("BadDigest", "InvalidDigest", "XObsContentSHA256Mismatch", "XAmzContentSHA256Mismatch")
 
 
 def connect(credentials: Credentials, endpoint: Endpoint) -> Any:
-    """An `obs.ObsClient`: TLS and host names verified, connections kept, nothing logged, no retries of its
-    own.
-    """
+    """An `obs.ObsClient`: TLS and host names verified, connections kept, nothing logged, no retries."""
     from obs import ObsClient
     client = ObsClient(
         access_key_id=credentials.access_key_id, secret_access_key=credentials.secret_access_key,
@@ -65,17 +63,13 @@ class Calls:
         self._bucket = bucket
         self._retry = retry
 
-    def __call__(self, method: str, where: str, *arguments: Any, check: Optional[Callable[[Any], Any]] = None,
-                 idempotent: bool = True, **options: Any) -> Any:
+    def __call__(self, method: str, where: str, *arguments: Any,
+                 check: Callable[[Any], Any] = lambda result: result, **options: Any) -> Any:
         """client.method(bucket, *arguments, **options), tried again where it makes sense; returns its result.
 
         `check(result)` may raise, or return what is to be returned instead.
         """
-        def attempt() -> Any:
-            result = self.once(method, where, *arguments, **options)
-            return result if check is None else check(result)
-
-        return self.repeat(attempt) if idempotent else attempt()
+        return self.repeat(lambda: check(self.once(method, where, *arguments, **options)))
 
     def repeat(self, attempt: Callable[[], Any]) -> Any:
         """attempt(), tried again after StoreUnavailable and after bytes that were damaged on the way."""
@@ -90,9 +84,7 @@ class Calls:
         return result
 
     def drop_idle_connections(self) -> None:
-        """After one connection failed the idle ones are suspect too: a server or a switch forgets them all at
-        once.
-        """
+        """After one connection failed the idle ones are suspect: servers and switches forget all at once."""
         holder = self.client.connHolder
         with contextlib.suppress(queue.Empty):
             while holder is not None:
@@ -128,9 +120,7 @@ class Calls:
         return StoreError(told, where)
 
     def _reason(self, status: int) -> Tuple[int, Optional[str]]:
-        """Why a request about an object was answered 403 or 404: the code that listing the bucket is answered
-        with.
-        """
+        """Why a request about an object was answered 403 or 404: the answer to a listing has a code."""
         with translated("", self.drop_idle_connections):
             result = self.client.listObjects(self._bucket, max_keys=1)
         if result.status in (403, 404) and status in (result.status, 404):
@@ -147,9 +137,7 @@ class Damaged(IntegrityError):
 
 @contextlib.contextmanager
 def translated(where: str, on_fault: Callable[[], None]) -> Any:
-    """Turn what the SDK and the network raise into our errors. Other exceptions, a callback's for instance,
-    pass.
-    """
+    """Turn what the SDK and the network raise into our errors. Others, such as a callback's, pass."""
     try:
         yield
     except StoreError:

@@ -32,9 +32,7 @@ def plain_md5(etag: Optional[str]) -> Optional[str]:
 
 
 def headers_of(result: Any) -> Dict[str, str]:
-    """Response headers as the SDK leaves them: lower case, without their x-obs- or x-amz- (and meta-)
-    prefixes.
-    """
+    """Response headers as the SDK leaves them: lower case, without x-obs-, x-amz- and meta- prefixes."""
     return dict(result.header or ())
 
 

@@ -123,7 +123,8 @@ class EsdkStore(Store):
         if info is not None and "etag" not in headers_of(result):
             announced = info.md5
         if info is not None and received != info.size:
-            raise Damaged(f"received {received} bytes of {info.size}", where)
+            lost = "content-length" not in headers_of(result)  # with it, the SDK has checked that nothing was lost
+            raise (Damaged if lost else IntegrityError)(f"received {received} bytes of {info.size}", where)
         if announced not in (None, digest.hexdigest()):
             raise Damaged(f"received bytes with MD5 {digest.hexdigest()}, not {announced}", where)
 

@@ -120,9 +120,7 @@ class _Multipart:
             return etag
 
     def _complete(self, upload_id: str, etags: List[str], md5: str) -> None:
-        """The reply may be lost, or be an error under status 200, although the object is there: then look at
-        it.
-        """
+        """The reply may be lost, or be an error, although the object is there: then look at it."""
         from obs import CompleteMultipartUploadRequest, CompletePart
         request = CompleteMultipartUploadRequest(
             [CompletePart(partNum=number, etag=etag) for number, etag in enumerate(etags, start=1)])

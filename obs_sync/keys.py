@@ -19,9 +19,7 @@ _RENAME = "Rename the object, or leave it out of the prefix"
 
 
 def is_directory_marker(key: str, size: int) -> bool:
-    """Whether an object only stands for a directory, as consoles create them: a key ending in '/', without
-    content.
-    """
+    """Whether an object only stands for a directory, as consoles make them: a key in '/', no content."""
     return size == 0 and key.endswith("/")
 
 

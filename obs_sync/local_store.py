@@ -58,7 +58,6 @@ class LocalStore(Store):
 
     def download(self, info: ObjectInfo, path: str, on_bytes: Optional[OnBytes] = None) -> None:
         source = self._existing(info.key)
-        self._check_version(info, source)
         with attempt_counted(on_bytes) as count:
             with local_storage(path):
                 md5 = _copy(source, path, info.size, count, durable=False)

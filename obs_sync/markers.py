@@ -24,9 +24,7 @@ class MarkerFile:
 
 @dataclass(frozen=True)
 class Marker:
-    """A published checkpoint: its name, its files, when it was made (ISO 8601, UTC), and what its maker says
-    of it.
-    """
+    """A published checkpoint: name, files, when it was made (ISO 8601, UTC), what its maker says of it."""
 
     name: str
     created: str

@@ -1,6 +1,4 @@
-"""What a pull has to fetch: a pure function of the listing, of the local files and of what is known about
-them.
-"""
+"""What a pull has to fetch: a pure function of the listing, the local files and what is known of them."""
 from __future__ import annotations
 
 from dataclasses import dataclass

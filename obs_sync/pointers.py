@@ -24,9 +24,7 @@ def write_pointer(store: Store, pointer: str, name: str, prefix: str = "checkpoi
 
 
 def read_pointer(store: Store, pointer: str, prefix: str = "checkpoints/") -> Optional[str]:
-    """The name of the checkpoint that `pointer` means; None if there is no such pointer. Raises
-    IntegrityError.
-    """
+    """The name of the checkpoint that `pointer` means, None if there is none. Raises IntegrityError."""
     key = f"{prefix}{checkpoint_name(pointer, store, prefix)}.json"
     try:
         data = store.read(key)

@@ -26,9 +26,7 @@ class Retry:
     uniform: Callable[[float, float], float] = random.uniform
 
     def call(self, operation: Callable[[], T], retried: Tuple[Type[Exception], ...] = (StoreUnavailable,)) -> T:
-        """Return operation(), called until it raises none of `retried`; the last attempt's exception
-        propagates.
-        """
+        """operation(), called again while it raises one of `retried`; the last exception propagates."""
         for attempt in range(self.attempts - 1):
             try:
                 return operation()

@@ -1,6 +1,4 @@
-"""The one interface to storage: a `Store` is a bucket plus a prefix (or a directory), and its keys are
-relative to it.
-"""
+"""The one interface to storage: a `Store` is a bucket plus a prefix, or a directory; keys are relative to it."""
 from __future__ import annotations
 
 import abc
@@ -74,9 +72,7 @@ class Store(abc.ABC):
 
     @abc.abstractmethod
     def write(self, key: str, data: bytes) -> ObjectInfo:
-        """Store `data` under `key`, replacing what is there, and confirm it. Readers see the old or the new
-        object.
-        """
+        """Store `data` under `key`, and confirm it. Readers see the old object or the new one."""
 
     @abc.abstractmethod
     def download(self, info: ObjectInfo, path: str, on_bytes: Optional[OnBytes] = None) -> None:

@@ -1,6 +1,4 @@
-"""URLs of storage: `obs://bucket/prefix`, the older `s3://bucket/prefix`, `file:///directory`, or a plain
-local path.
-"""
+"""URLs of storage: `obs://bucket/prefix` or `s3://bucket/prefix`, `file:///directory` or a local path."""
 from __future__ import annotations
 
 import os

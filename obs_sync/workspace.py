@@ -1,6 +1,4 @@
-"""The private corner of a destination: one pull at a time, unfinished files, and what is left of a killed
-pull.
-"""
+"""The private corner of a destination: the lock of the one pull at a time, and its unfinished files."""
 from __future__ import annotations
 
 import fcntl

@@ -140,6 +140,18 @@ def test_a_link_in_the_destination_is_not_followed(source, out, tmp_path):
     assert os.listdir(str(tmp_path / "elsewhere")) == []
 
 
+def test_a_link_that_appears_under_way_is_not_followed(tmp_path, out):
+    class Linking(WrappedStore):
+        def after(self, operation, key):
+            if operation == "download":
+                os.symlink(str(tmp_path / "elsewhere"), os.path.join(out, "photo"))
+
+    (tmp_path / "elsewhere").mkdir()
+    with pytest.raises(UnsafeKey, match="symbolic link"):
+        pull(Linking(LocalStore(write_tree(tmp_path / "store", {"photo/a": b"x"}))), out)
+    assert os.listdir(str(tmp_path / "elsewhere")) == []
+
+
 def test_a_link_in_place_of_a_file_is_replaced_and_its_target_kept(source, out, tmp_path):
     (tmp_path / "target").write_bytes(b"mine")
     os.makedirs(os.path.join(out, "lists"))
@@ -255,7 +267,13 @@ def test_after_sigkill_no_file_is_half_and_the_rest_is_fetched(tmp_path, out):
     assert child.returncode == -9
     assert read_tree(out) == {key: tree[key] for key in "01234"}
     assert len(leftovers(out)) == 1
-    report = pull(store, out)
+
+    class Looking(WrappedStore):
+        def before(self, operation, key):
+            if operation == "list":
+                assert leftovers(out) == {}  # their space is free again before it is needed
+
+    report = pull(Looking(store), out)
     assert (report.files, report.present_files) == (5, 5)
     assert read_tree(out) == tree and leftovers(out) == {}
 
