@@ -36,7 +36,7 @@ class EsdkStore(Store):
             page = self._calls("listObjects", where, prefix=full_prefix, marker=marker, max_keys=_PAGE,
                                encoding_type="url", check=_readable_body(where))
             for content in page.contents:
-                if not content.key.startswith(full_prefix):
+                if content.key is None or content.size is None or not content.key.startswith(full_prefix):
                     raise StoreError(f"the listing holds {content.key!r}, which was not asked for", where)
                 etag = etag_of(content.etag)
                 yield ObjectInfo(content.key[len(self._prefix):], content.size, etag, plain_md5(etag),
@@ -51,7 +51,7 @@ class EsdkStore(Store):
 
     def head(self, key: str) -> ObjectInfo:
         return self._calls("getObjectMetadata", self.locate(key), self._full(key),
-                           check=lambda result: _info(key, result))
+                           check=lambda result: _info(key, result, self.locate(key)))
 
     def read(self, key: str) -> bytes:
         chunks: List[bytes] = []
@@ -160,8 +160,10 @@ class EsdkStore(Store):
         self._calls("deleteObjects", where, request, check=check)
 
 
-def _info(key: str, result: Any) -> ObjectInfo:
+def _info(key: str, result: Any, where: str) -> ObjectInfo:
     body = result.body
+    if body is None or body.contentLength is None:
+        raise StoreUnavailable("the server's reply tells no length", where, "Try again later")
     return ObjectInfo(key, body.contentLength, etag_of(body.etag), md5_of(result), header_time(body.lastModified))
 
 

@@ -5,7 +5,7 @@ import contextlib
 import hashlib
 import io
 import os
-from typing import Any, BinaryIO, Callable, List, NamedTuple, Optional
+from typing import Any, BinaryIO, Callable, List, NamedTuple, Optional, Tuple
 
 from obs_sync.errors import IntegrityError, StoreError, StoreUnavailable
 from obs_sync.esdk_client import Calls, Damaged
@@ -30,12 +30,12 @@ class Part(NamedTuple):
 def put_bytes(calls: Calls, key: str, data: bytes, where: str) -> str:
     """Store `data`; returns its MD5 (hex)."""
     md5 = hashlib.md5(data).hexdigest()
-    _put(calls, key, lambda: io.BytesIO(data), len(data), md5, None, where)
+    _put(calls, key, lambda count: _Body(io.BytesIO(data), len(data), count, where), md5, None, where)
     return md5
 
 
 def put_file(calls: Calls, key: str, path: str, where: str, on_bytes: Optional[OnBytes],
-             part_size: int = PART_SIZE, largest_put: int = LARGEST_PUT) -> "tuple[int, str]":
+             part_size: int = PART_SIZE, largest_put: int = LARGEST_PUT) -> Tuple[int, str]:
     """Store the file `path`; returns its (size, MD5)."""
     with local_storage(path):
         before = os.stat(path)
@@ -44,7 +44,7 @@ def put_file(calls: Calls, key: str, path: str, where: str, on_bytes: Optional[O
     parts, md5 = _parts_of(path, size, part_size)
     try:
         if len(parts) == 1:
-            _put(calls, key, lambda: open(path, "rb"), size, md5, on_bytes, where)
+            _put(calls, key, lambda count: _file_body(path, 0, size, count), md5, on_bytes, where)
         else:
             _Multipart(calls, key, path, where, on_bytes).run(parts, md5)
     except IntegrityError:
@@ -53,14 +53,14 @@ def put_file(calls: Calls, key: str, path: str, where: str, on_bytes: Optional[O
     return size, md5
 
 
-def _put(calls: Calls, key: str, open_stream: Callable[[], BinaryIO], size: int, md5: str,
+def _put(calls: Calls, key: str, make_body: Callable[[OnBytes], _Body], md5: str,
          on_bytes: Optional[OnBytes], where: str) -> None:
     from obs import PutObjectHeader
 
     def attempt() -> None:
         with attempt_counted(on_bytes) as count:
-            body = _Body(open_stream(), size, count)
-            headers = PutObjectHeader(md5=encoded_md5(md5), contentLength=size)
+            body = make_body(count)
+            headers = PutObjectHeader(md5=encoded_md5(md5), contentLength=body.left)
             stored = md5_of(calls.once("putContent", where, key, content=body, headers=headers))
             if stored not in (None, md5):
                 raise Damaged(f"the server stored bytes with MD5 {stored}, not {md5}", where)
@@ -105,12 +105,9 @@ class _Multipart:
                 inner.check()
                 count(amount)
 
-            with local_storage(self._path):
-                stream = open(self._path, "rb")
-                stream.seek(part.offset)
-            result = self._calls.once(
-                "uploadPart", self._where, self._key, part.number, upload_id, content=_Body(stream, part.size, counted),
-                partSize=part.size, md5=encoded_md5(part.md5))
+            body = _file_body(self._path, part.offset, part.size, counted)
+            result = self._calls.once("uploadPart", self._where, self._key, part.number, upload_id, content=body,
+                                      partSize=part.size, md5=encoded_md5(part.md5))
             if md5_of(result) not in (None, part.md5):
                 raise Damaged(f"the server stored part {part.number} with MD5 {md5_of(result)}, not {part.md5}",
                               self._where)
@@ -139,18 +136,20 @@ class _Multipart:
 
 
 class _Body:
-    """`size` bytes of a stream, from where it stands, as the SDK wants to read them."""
+    """`size` bytes of a stream, from where it stands, as the SDK wants to read them. It closes the stream."""
 
-    def __init__(self, stream: BinaryIO, size: int, count: OnBytes):
+    def __init__(self, stream: BinaryIO, size: int, count: OnBytes, name: str):
         self._stream = stream
-        self._left = size
+        self.left = size
         self._count = count
+        self._name = name
 
     def read(self, amount: int) -> bytes:
-        chunk = self._stream.read(min(amount, self._left))
-        if not chunk and self._left:
-            raise IntegrityError(f"{self._left} bytes are missing at the end", getattr(self._stream, "name", None))
-        self._left -= len(chunk)
+        with local_storage(self._name):  # else it would look like a fault of the network
+            chunk = self._stream.read(min(amount, self.left))
+        if not chunk and self.left:
+            raise IntegrityError(f"{self.left} bytes are missing at the end", self._name)
+        self.left -= len(chunk)
         self._count(len(chunk))
         return chunk
 
@@ -158,7 +157,14 @@ class _Body:
         self._stream.close()
 
 
-def _parts_of(path: str, size: int, part_size: int) -> "tuple[List[Part], str]":
+def _file_body(path: str, offset: int, size: int, count: OnBytes) -> _Body:
+    with local_storage(path):
+        stream = open(path, "rb")
+        stream.seek(offset)
+    return _Body(stream, size, count, path)
+
+
+def _parts_of(path: str, size: int, part_size: int) -> Tuple[List[Part], str]:
     """The parts of a file, at least one, and the MD5 of the whole; one reading."""
     whole, parts, offset = hashlib.md5(), [], 0
     with local_storage(path), open(path, "rb") as stream:

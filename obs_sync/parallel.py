@@ -14,8 +14,7 @@ _LEAVE_AFTER = 5.0    # seconds that an aborted run waits for its threads
 
 
 class Aborted(Exception):
-    """Raised in a worker by `Progress.add` once the run is over for another reason. Never seen by the caller.
-    """
+    """Raised in a worker by `Progress.add` once the run has been given up. Never seen by the caller."""
 
 
 class Progress:
@@ -29,8 +28,7 @@ class Progress:
         self._aborted = threading.Event()
 
     def add(self, amount: int) -> None:
-        """From a worker: `amount` more is done (less, if negative). Raises Aborted if it was all for nothing.
-        """
+        """From a worker: `amount` more is done (less, if negative). Raises Aborted after `abort`."""
         self.check()
         with self._lock:
             self._done += amount

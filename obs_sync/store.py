@@ -55,8 +55,7 @@ class Store(abc.ABC):
 
     @abc.abstractmethod
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        """Every object whose key starts with `prefix` (a string, not a directory), in ascending order of its
-        bytes.
+        """Every object whose key starts with `prefix` (a string, not a directory), in the store's own order.
 
         The listing is complete or it raises: BucketNotFound, AccessDenied, StoreUnavailable, StoreError. A
         prefix below which there is nothing yields nothing.

@@ -227,6 +227,26 @@ def test_a_listing_of_something_else_is_an_error(server, store):
         list(store.list("mine/"))
 
 
+@pytest.mark.parametrize("entry", ["<Key>a</Key>", "<Size>1</Size>"])
+def test_a_listing_entry_without_key_or_size_is_an_error(server, store, entry):
+    server.twist = lambda request: reply(200, b"<R><Contents>%s</Contents></R>" % entry.encode())
+    with pytest.raises(StoreError, match="not asked for"):
+        list(store.list())
+
+
+def test_a_file_that_disappears_before_it_is_sent_is_a_local_error(server, store, tmp_path):
+    (tmp_path / "file").write_bytes(b"content")
+
+    def remove(request):
+        if os.path.exists(str(tmp_path / "file")):
+            os.remove(str(tmp_path / "file"))
+        return error(503, "SlowDown")
+
+    server.twist = first(1, remove, "PUT")
+    with pytest.raises(LocalStorageError, match="file"):
+        store.upload(str(tmp_path / "file"), "a")
+
+
 def test_a_batch_that_is_deleted_in_part_names_what_remains(server, store):
     refused = (b"<R><Deleted><Key>a</Key></Deleted><Error><Key>b</Key><Code>%s</Code></Error></R>")
     server.twist = lambda request: reply(200, refused % b"InternalError")
