@@ -7,7 +7,7 @@ import math
 COLOURS = ("#1f6fb4", "#d9662c", "#3a9150", "#7d5ba6", "#b8872b", "#5b6770")
 INK, GRID = "#333", "#e4e4e4"
 WIDTH, HEIGHT = 640, 280
-LEFT, RIGHT, TOP, BOTTOM = 52, 150, 16, 40
+LEFT, RIGHT, TOP, BOTTOM = 60, 150, 16, 40
 
 
 def line_chart(series, x_label, y_label, y_range=None):
@@ -38,7 +38,7 @@ def line_chart(series, x_label, y_label, y_range=None):
         _, py = place(x_low, y)
         parts.append('<line x1="{}" y1="{:.1f}" x2="{}" y2="{:.1f}" stroke="{}"/>'.format(
             LEFT, py, WIDTH - RIGHT, py, GRID))
-        parts.append(_text(LEFT - 6, py + 4, "{:.4g}".format(y), anchor="end"))
+        parts.append(_text(LEFT - 6, py + 4, "{:.3g}".format(y), anchor="end"))
     for x in sorted({x_low, (x_low + x_high) // 2, x_high}):
         px, _ = place(x, y_low)
         parts.append(_text(px, HEIGHT - BOTTOM + 16, "{:g}".format(x), anchor="middle"))

@@ -142,17 +142,24 @@ def wait_for(process):
 
 def next_commands(root, run_name, pacs_root):
     """Things to try now."""
-    place = os.path.relpath(root)
+    place = shorter(root)
+    python = shorter(sys.executable)
+    tensorboard = os.path.join(os.path.dirname(python), "tensorboard")
     run = os.path.join(place, "bucket", BUCKET, "output", run_name)
     images = " PACS_ROOT=" + shlex.quote(pacs_root) if pacs_root else ""
     return "\n".join([
         "", "Next:",
         "  look at the report      {}".format(os.path.join(run, "report.html")),
-        "  look at the curves      tensorboard --logdir {}".format(run),
+        "  look at the curves      {} --logdir {}".format(tensorboard, run),
         "  go on from here         make dry-run{} SET=\"train_iterations=120\"".format(images),
         "  another target          make dry-run{} SET=\"target_domain=sketch\"".format(images),
-        "  serve the bucket again  python -m obs_sync.mock serve --root {}".format(os.path.join(place, "bucket")),
+        "  serve the bucket again  {} -m obs_sync.mock serve --root {}".format(python, os.path.join(place, "bucket")),
     ])
+
+
+def shorter(path):
+    """The path from here, unless that is the longer one."""
+    return min(os.path.relpath(path), path, key=len)
 
 
 def say(text):

@@ -48,7 +48,8 @@ def _fetch_data(config, workspace, console, environ):
         return url
     destination = workspace.inputs(url)
     with open_store(url, environ, backend=config.platform.storage) as store:
-        report = pull(store, destination, workers=config.platform.transfer_workers,
+        # The directory is this URL's alone, so what the bucket no longer has goes from here too.
+        report = pull(store, destination, workers=config.platform.transfer_workers, mirror=True,
                       on_progress=console.task("pull", "B"))
     log.info("data: %d files, %.1f MB fetched in %.1f s, %d files were present (%s)",
              report.files, report.bytes / 1e6, report.seconds, report.present_files, destination)

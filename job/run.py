@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from job import config_load
 from job.errors import ConfigError
-from job.exits import exit_code
+from job.exits import STOPPED, exit_code
 from job.inputs import fetch_inputs
 from job.observer import JobObserver
 from job.preparation import build_model, prepare_data, restore_or_begin
@@ -25,7 +25,7 @@ from job.publication import NotDelivered, Publisher
 from job.report import write_report
 from job.restore import clear_spool, refuse_changed
 from job.run_record import RunRecord, read_published
-from job.stopping import Stopped
+from job.stopping import GRACE, Stopped
 from job.workspace import prepare_workspace
 from masf_core import records
 from masf_core.data import EpisodeSampler, SourceDomain
@@ -35,8 +35,8 @@ from obs_sync import StoreError, open_store
 
 log = logging.getLogger(__name__)
 
-# Seconds of the platform's grace period that a stopped run may spend on writing and publishing its last checkpoint.
-STOP_BUDGET = 8.0
+# Seconds that a stopped run needs after its last upload: to write run.json, close the session and leave.
+TIME_TO_EXIT = 2.0
 
 
 class Run(NamedTuple):
@@ -115,14 +115,21 @@ def open_run(config, workspace, console, store, previous, run_name):
 @contextlib.contextmanager
 def recorded(run):
     """Whatever ends the run, run.json says so; a failure to say so does not hide what went wrong."""
-    try:
-        yield
-    except BaseException as error:
-        state = "stopped" if isinstance(error, Stopped) else "failed"
-        run.record.end(state, exit_code(error), reason=str(error) or type(error).__name__)
+    def say(state, code, **fields):
+        run.record.end(state, code, **fields)
         run.record.write(run.workspace.log("run.json"))
         with contextlib.suppress(StoreError):
             run.store.write("run.json", run.record.text().encode("utf-8"))
+
+    if run.console.stop is not None:
+        # Said by the watchdog if the running iteration outlasts the platform's patience.
+        run.console.stop.last_words = lambda: say(
+            "stopped", STOPPED, left_undone="everything since the last published checkpoint")
+    try:
+        yield
+    except BaseException as error:
+        say("stopped" if isinstance(error, Stopped) else "failed", exit_code(error),
+            reason=str(error) or type(error).__name__)
         raise
 
 
@@ -164,7 +171,7 @@ def leave(run, progress, observer, publisher, start):
     if progress.iteration > start.progress.iteration:
         publisher.submit(observer.snapshot(progress))
     try:
-        publisher.drain(seconds=STOP_BUDGET)
+        publisher.drain(seconds=run.console.stop.seconds_left(GRACE) - TIME_TO_EXIT)
         log.info("stopped at iteration %d; everything is published", progress.iteration)
     except NotDelivered as error:
         run.record.update_attempt(left_undone=str(error))

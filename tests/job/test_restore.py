@@ -1,0 +1,97 @@
+"""Which checkpoint a run goes on from."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from job.errors import ConfigError
+from job.console import Console
+from job.restore import clear_spool, refuse_changed, restore_newest
+from job.workspace import prepare_workspace
+from masf_core import checkpoints
+from masf_core.checkpoints import Progress
+from obs_sync import LocalStorageError, LocalStore, publish_checkpoint
+
+SHAPES = {"a/weights": (3,)}
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    return prepare_workspace(str(tmp_path / "work"), "run")
+
+
+@pytest.fixture
+def store(tmp_path):
+    return LocalStore(str(tmp_path / "store"))
+
+
+def save(directory, iteration, lineage="line", size=3):
+    checkpoints.save(directory, {"a/weights": np.full(size, iteration, np.float32)},
+                     Progress(iteration, [], [], {"lineage": lineage}))
+
+
+def publish(store, tmp_path, iteration, lineage="line", name=None, size=3):
+    name = name or "ckpt-{:06d}-aa".format(iteration)
+    save(str(tmp_path / name), iteration, lineage, size)
+    publish_checkpoint(store, str(tmp_path / name), name, {"iteration": iteration, "lineage": lineage})
+
+
+def test_nothing_published_is_nothing_to_restore(store, workspace):
+    assert restore_newest(store, workspace, "line", SHAPES, Console()) is None
+
+
+def test_the_newest_by_iteration_wins_not_by_name(store, workspace, tmp_path):
+    publish(store, tmp_path, 100, name="ckpt-000100-zz")
+    publish(store, tmp_path, 1000000, name="ckpt-1000000-aa")
+    restored = restore_newest(store, workspace, "line", SHAPES, Console())
+    assert restored.progress.iteration == 1000000 and restored.published
+    np.testing.assert_array_equal(restored.arrays["a/weights"], np.full(3, 1000000, np.float32))
+
+
+def test_another_lineage_is_not_ours(store, workspace, tmp_path):
+    publish(store, tmp_path, 10)
+    publish(store, tmp_path, 20, lineage="older")
+    assert restore_newest(store, workspace, "line", SHAPES, Console()).progress.iteration == 10
+
+
+def test_a_checkpoint_left_in_the_spool_counts_when_it_is_newer(store, workspace, tmp_path):
+    publish(store, tmp_path, 10)
+    save(workspace.spool + "/ckpt-000020-aa", 20)
+    save(workspace.spool + "/ckpt-000030-aa", 30, lineage="older")
+    restored = restore_newest(store, workspace, "line", SHAPES, Console())
+    assert restored.progress.iteration == 20 and not restored.published
+
+
+def test_half_a_checkpoint_in_the_spool_is_passed_over_and_cleared(store, workspace, tmp_path):
+    publish(store, tmp_path, 10)
+    save(workspace.spool + "/ckpt-000020-aa.partial", 20)
+    (tmp_path / "work" / "runs" / "run" / "spool" / "ckpt-000020-aa.partial" / "progress.json").unlink()
+    (tmp_path / "work" / "runs" / "run" / "spool" / "eva.txt.upload").write_text("x")
+    assert restore_newest(store, workspace, "line", SHAPES, Console()).progress.iteration == 10
+    clear_spool(workspace)
+    assert list((tmp_path / "work" / "runs" / "run" / "spool").iterdir()) == []
+
+
+def test_one_that_does_not_fit_the_network_gives_way_to_an_older_one(store, workspace, tmp_path):
+    publish(store, tmp_path, 10)
+    publish(store, tmp_path, 20, size=4)
+    assert restore_newest(store, workspace, "line", SHAPES, Console()).progress.iteration == 10
+
+
+def test_a_changed_configuration_names_every_key():
+    refuse_changed("run", [])
+    with pytest.raises(ConfigError, match="a was 1, is 2; b was 3, is 4.*--resume=never"):
+        refuse_changed("run", [("a", 1, 2), ("b", 3, 4)])
+
+
+def test_a_workspace_that_cannot_be_written_names_the_setting(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LocalStorageError, match="--work_dir"):
+        prepare_workspace(str(tmp_path / "file"), "run")
+    with pytest.raises(LocalStorageError, match="--logdir"):
+        prepare_workspace(str(tmp_path / "work"), "run", logdir=str(tmp_path / "file"))
+
+
+def test_distinct_urls_have_distinct_places(workspace):
+    assert workspace.inputs("obs://a/pacs/") != workspace.inputs("obs://b/pacs/")
+    assert workspace.inputs("obs://a/pacs/") == workspace.inputs("obs://a/pacs/")
