@@ -11,6 +11,7 @@ Randomness is a function of the iteration, so there is no generator state to sav
 """
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -58,6 +59,11 @@ def save(directory, arrays, progress):
     try:
         shutil.rmtree(partial, ignore_errors=True)
         os.makedirs(partial)
+        needed, free = sum(array.nbytes for array in arrays.values()), shutil.disk_usage(partial).free
+        if needed > free:
+            # Found out here rather than by a write that fails half-way into an archive.
+            raise OSError(errno.ENOSPC, "No space left: {:.1f} MB are needed, {:.1f} MB are free".format(
+                needed / 1e6, free / 1e6))
         for group, members in grouped(arrays).items():
             with open(os.path.join(partial, group + ".npz"), "wb") as stream:
                 np.savez(stream, **members)
@@ -68,7 +74,7 @@ def save(directory, arrays, progress):
         os.replace(partial, directory)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
-        raise CheckpointError("cannot write checkpoint {}: {}. Free space there, or choose another place with "
+        raise CheckpointError("cannot write checkpoint {}: {}. Make room there, or choose another place with "
                               "--work_dir.".format(directory, error.strerror or error)) from error
 
 
