@@ -13,6 +13,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from job.config_kinds import (
     Kind,
+    boolean,
     boolean_or,
     choice,
     folder_name,
@@ -87,18 +88,33 @@ class Data:
 
 @dataclass(frozen=True)
 class Network:
-    """The network that is trained."""
+    """The networks that are trained."""
 
+    backbone: str = setting("alexnet", choice("alexnet", "squeezenet"), "the network", result=True)
     width: float = setting(
         1.0, real(above=0.0, maximum=4.0), "channels of every layer as a multiple of AlexNet's", result=True)
     keep_probability: float = setting(
         0.5, real(above=0.0, maximum=1.0), "of dropout: the part of units that stays", result=True)
+    metric_hidden: int = setting(1024, whole(1), "units of the metric network's first layer", result=True)
+    metric_embedding: int = setting(256, whole(1), "units of its second layer: the embedding", result=True)
+    metric_normalise: bool = setting(
+        False, boolean(), "bring embeddings to length 1; the reference does not", result=True)
 
 
 @dataclass(frozen=True)
 class Training:
-    """The method's own numbers."""
+    """The method's own numbers. DeepAll and the paper's ablations are combinations of them: configs/table3/."""
 
+    method: str = setting(
+        "masf", choice("masf", "deepall"), "deepall is the task loss alone, on all sources", result=True)
+    episodic: bool = setting(
+        True, boolean(), "meta losses after an inner step on held-out domains; false takes them without", result=True)
+    update: str = setting(
+        "reference", choice("reference", "joint"),
+        "three Adams (task, meta, metric), or the paper's one step on the sum", result=True)
+    group_pass: str = setting(
+        "shared", choice("shared", "separate"),
+        "the local loss's features: those of the global loss, or of a pass with its own dropout", result=True)
     train_iterations: int = setting(
         300, whole(1),
         "iterations of the whole run; a finished run goes on when it is raised", published=True)
@@ -117,6 +133,8 @@ class Training:
     temperature: float = setting(2.0, real(above=0.0), "divides the logits in the global loss", result=True)
     beta1: float = setting(1.0, real(0.0), "weight of the global loss", result=True)
     beta2: float = setting(0.005, real(0.0), "weight of the local loss", result=True)
+    meta_task: float = setting(
+        0.0, real(0.0), "weight of the task loss on the meta-test domain after the inner step", result=True)
     seed: int = setting(0, whole(0, 2**31 - 1), "of everything random", result=True)
 
 

@@ -63,12 +63,16 @@ def build_model(config, index):
     """The network and its session."""
     training = config.training
     kind = device.choose_device(config.platform.device)
-    backbone = make_backbone("alexnet", len(index.classes), width=config.network.width)
+    network = config.network
+    backbone = make_backbone(network.backbone, len(index.classes), width=network.width)
     settings = meta_step.StepSettings(
         meta_batch_size=training.meta_batch_size, source_domains=len(index.domains) - 1, inner_lr=training.inner_lr,
         outer_lr=training.outer_lr, metric_lr=training.metric_lr, margin=training.margin,
         gradients_clip_value=training.gradients_clip_value, temperature=training.temperature, beta1=training.beta1,
-        beta2=training.beta2, keep_probability=config.network.keep_probability)
+        beta2=training.beta2, meta_task=training.meta_task, keep_probability=network.keep_probability,
+        method=training.method, episodic=training.episodic, update=training.update, group_pass=training.group_pass,
+        metric_hidden=network.metric_hidden, metric_embedding=network.metric_embedding,
+        metric_normalise=network.metric_normalise)
     session_config = device.session_config(
         kind, config.platform.precision, config.platform.intra_op_threads, config.platform.inter_op_threads,
         config.platform.precision_mode)

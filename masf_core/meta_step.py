@@ -1,4 +1,4 @@
-"""One iteration of MASF as a graph: inner step, losses at θ', and the three updates.
+"""One iteration of the method as a graph: inner step, losses at θ', updates.
 
 Dimensions: K meta-train domains, B images of each domain, S image side, C classes, G = (K+1)·⌊B/(K+1)⌋ images of the
 group. All shapes are static: older Ascend adapters refuse a graph that is fed a second shape.
@@ -12,15 +12,22 @@ from __future__ import annotations
 import collections
 from typing import NamedTuple
 
-from masf_core import losses
+from masf_core import losses, updates
 from masf_core.network import layers, metric_net
 from masf_core.tf1 import tf
+from masf_core.variables import gradients_of, make_variables, merged
 
-UPDATES = ("task_adam", "meta_adam", "metric_adam")
+METHODS = ("masf", "deepall")
+GROUP_PASSES = ("shared", "separate")
 
 
 class StepSettings(NamedTuple):
-    """The numbers of an iteration; the names are the published flags'."""
+    """The numbers of an iteration; the names are the published flags'.
+
+    The paper's comparisons (its Table 3) are combinations of ``method``, ``episodic`` and the weights:
+    DeepAll is ``method=deepall``; an ablation sets ``beta1`` or ``beta2`` to 0 or ``episodic`` to False; episodic
+    training alone is both weights 0 and ``meta_task`` 1.
+    """
 
     meta_batch_size: int  # B, images of each domain
     source_domains: int  # K + 1
@@ -32,7 +39,15 @@ class StepSettings(NamedTuple):
     temperature: float = 2.0
     beta1: float = 1.0  # weight of the global loss
     beta2: float = 0.005  # weight of the local loss
+    meta_task: float = 0.0  # weight of the task loss on the meta-test domain at θ'
     keep_probability: float = 0.5
+    method: str = "masf"
+    episodic: bool = True  # False: no inner step, the meta losses are taken at θ, the task loss on all domains
+    update: str = "reference"
+    group_pass: str = "shared"  # separate: the group has a pass, and a dropout mask, of its own
+    metric_hidden: int = metric_net.HIDDEN
+    metric_embedding: int = metric_net.EMBEDDING
+    metric_normalise: bool = False
 
 
 class TrainingGraph(NamedTuple):
@@ -43,11 +58,17 @@ class TrainingGraph(NamedTuple):
     dropout_seed: "tf.Tensor"  # placeholder int32 [2]
     train: "tf.Operation"  # runs one whole iteration
     scalars: dict  # name → float32 scalar, see build
-    gradients: dict  # "task", "meta" (before clipping), "metric" → {variable name: float32 tensor}
-    logits_test: "tf.Tensor"  # float32 [B, C]: logits of the meta-test domain at θ'
+    gradients: dict  # "task", "meta" (before clipping), "metric" → {variable name: float32 tensor}; those that exist
     network: dict  # θ: name → variable
-    metric: dict  # φ: name → variable
-    state: dict  # every variable that a checkpoint must hold: θ, φ and the three Adams' moments
+    metric: dict  # φ: name → variable; empty where there is no local loss
+    state: dict  # every variable that a checkpoint must hold: θ, φ and the Adams' moments
+
+
+class _Pass(NamedTuple):
+    """What a forward pass of several domains gave."""
+
+    features: "tf.Tensor"  # [domains · B, F]
+    logits: list  # one [B, C] a domain
 
 
 def build(backbone, settings):
@@ -59,153 +80,117 @@ def build(backbone, settings):
         g   = ∂/∂θ Σ_i mean_k CE_k,i = B · ∂F/∂θ
         θ'  = θ − α · clip(g)                                       inner step (eq. 2), first order: ∂θ'/∂θ := 1
         M   = β₁ · L_global(θ') + β₂ · L_local(θ', φ)               meta loss (eq. 8)
-        θ  ← Adam_task(∂F/∂θ);  (θ, φ) ← Adam_meta(clip ∂M/∂(θ, φ));  φ ← Adam_metric(β₂ ∂L_local/∂φ)
 
-    All gradients are taken at θ_t, φ_t; then task, meta and metric are applied in this order. (The reference leaves
-    the order to chance.) That the meta update moves φ too follows the reference's code.
+    and the updates as ``updates`` describes them.
 
     Args:
         backbone: a ``Backbone``. settings: ``StepSettings``.
 
     Returns:
-        ``TrainingGraph``. Its scalars: source_loss, source_accuracy (per cent, over meta-train), global_loss (× β₁),
-        metric_loss (× β₂).
+        ``TrainingGraph``. Its scalars: source_loss, source_accuracy (per cent, over the images of the task loss),
+        global_loss (× β₁), metric_loss (× β₂); 0 where a method has no such loss.
 
     Raises:
-        ValueError: fewer than two source domains, or a batch too small for a group.
+        ValueError: fewer than two source domains, a batch too small for a group, or an unknown choice.
     """
-    meta_train = settings.source_domains - 1
-    batch = settings.meta_batch_size
-    if meta_train < 1:
-        raise ValueError("MASF needs at least 2 source domains, got {}".format(settings.source_domains))
-    if batch < settings.source_domains:
-        raise ValueError("meta_batch_size must be at least the number of source domains ({}), got {}".format(
-            settings.source_domains, batch))
-
+    _check(settings)
     side = backbone.image_size
-    images = tf.placeholder(tf.uint8, [settings.source_domains, batch, side, side, 3], name="images")
-    labels = tf.placeholder(tf.int32, [settings.source_domains, batch], name="labels")
+    images = tf.placeholder(
+        tf.uint8, [settings.source_domains, settings.meta_batch_size, side, side, 3], name="images")
+    labels = tf.placeholder(tf.int32, [settings.source_domains, settings.meta_batch_size], name="labels")
     dropout_seed = tf.placeholder(tf.int32, [2], name="dropout_seed")
-    theta = make_variables(backbone.shapes())
-    phi = make_variables(metric_net.shapes(backbone.feature_width))
-
     inputs = backbone.preprocess(tf.reshape(images, [-1, side, side, 3]))
-    train_rows = meta_train * batch
+    theta = make_variables(backbone.shapes())
+    has_local = settings.method == "masf" and settings.beta2 > 0.0
+    phi = make_variables(metric_net.shapes(
+        backbone.feature_width, settings.metric_hidden, settings.metric_embedding)) if has_local else {}
 
+    def forward(weights, stream, rows, parts):
+        dropout = layers.stateless_dropout(settings.keep_probability, dropout_seed, stream)
+        features, logits = backbone.forward(rows, weights, dropout)
+        return _Pass(features, tf.split(logits, parts))
+
+    episodic = settings.method == "masf" and settings.episodic
+    task_domains = settings.source_domains - 1 if episodic else settings.source_domains
     with tf.name_scope("task"):
-        train_labels = tf.reshape(labels[:meta_train], [-1])
-        _, logits = backbone.forward(
-            inputs[:train_rows], theta, layers.stateless_dropout(settings.keep_probability, dropout_seed, stream=0))
-        source_loss = tf.reduce_mean(losses.task_losses(logits, train_labels))
-        hits = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), train_labels)
-        source_accuracy = 100.0 * tf.reduce_mean(tf.cast(hits, tf.float32))
-        task_gradients = named_gradients(source_loss, theta)
+        task_pass = forward(theta, 0, inputs[:task_domains * settings.meta_batch_size], task_domains)
+        source_loss, source_accuracy = _task(task_pass, labels[:task_domains])
+        gradients = {"task": gradients_of(source_loss, theta)}
 
-    with tf.name_scope("inner_step"):
-        theta_prime = inner_step(theta, task_gradients, batch, settings)
+    global_loss = metric_loss = tf.constant(0.0)
+    if settings.method == "masf":
+        with tf.name_scope("inner_step"):
+            theta_prime = inner_step(theta, gradients["task"], settings) if episodic else theta
+        with tf.name_scope("meta"):
+            meta_pass = forward(theta_prime, 1, inputs, settings.source_domains) if episodic else task_pass
+            global_loss, metric_loss, extra = _meta_losses(
+                meta_pass, labels, phi, settings,
+                lambda rows: forward(theta_prime, 2, rows, settings.source_domains).features, inputs)
+            if settings.beta1 > 0.0 or settings.beta2 > 0.0 or settings.meta_task > 0.0:
+                gradients["meta"] = gradients_of(global_loss + metric_loss + extra, merged(theta_prime, phi))
+            if has_local:
+                # Nothing but the local loss sees φ, so φ's part of the meta gradient is the metric gradient.
+                gradients["metric"] = collections.OrderedDict((name, gradients["meta"][name]) for name in phi)
 
-    with tf.name_scope("meta"):
-        features, logits = backbone.forward(
-            inputs, theta_prime, layers.stateless_dropout(settings.keep_probability, dropout_seed, stream=1))
-        by_domain = tf.split(logits, settings.source_domains)
-        label_rows = tf.unstack(labels)
-        global_loss = settings.beta1 * losses.global_loss(
-            by_domain[:-1], label_rows[:-1], by_domain[-1], label_rows[-1], settings.temperature)
-        group = batch // settings.source_domains
-        group_features = tf.concat([part[:group] for part in tf.split(features, settings.source_domains)], axis=0)
-        group_labels = tf.reshape(labels[:, :group], [-1])
-        metric_loss = settings.beta2 * losses.local_loss(
-            metric_net.forward(group_features, phi), group_labels, settings.margin)
-        meta_gradients = named_gradients(global_loss + metric_loss, merged(theta_prime, phi))
-        # The global loss does not see φ, so φ's part of the meta gradient is the metric gradient.
-        metric_gradients = collections.OrderedDict((name, meta_gradients[name]) for name in phi)
-
-    gradients = {"task": task_gradients, "meta": meta_gradients, "metric": metric_gradients}
-    train, moments = reference_updates(theta, phi, gradients, settings)
+    stages = updates.joint_stages if settings.update == "joint" else updates.reference_stages
+    train, moments = updates.apply_stages(stages(theta, phi, gradients, settings))
     return TrainingGraph(
         images=images, labels=labels, dropout_seed=dropout_seed, train=train,
         scalars=collections.OrderedDict([
             ("source_loss", source_loss), ("source_accuracy", source_accuracy),
             ("global_loss", global_loss), ("metric_loss", metric_loss)]),
-        gradients=gradients, logits_test=by_domain[-1], network=theta, metric=phi,
-        state=merged(theta, phi, moments))
+        gradients=gradients, network=theta, metric=phi, state=merged(theta, phi, moments))
 
 
-def make_variables(shapes):
-    """One float32 variable for each entry, zero until it is loaded, under its own name."""
-    # use_resource=False: reference variables are what the Ascend adapter's users have proven, in both lanes alike.
-    return collections.OrderedDict(
-        (name, tf.Variable(tf.zeros(shape, tf.float32), name=name, use_resource=False))
-        for name, shape in shapes.items())
-
-
-def merged(*mappings):
-    """One ordered mapping of all entries."""
-    result = collections.OrderedDict()
-    for mapping in mappings:
-        result.update(mapping)
-    return result
-
-
-def named_gradients(loss, sources):
-    """∂loss/∂source for every entry, zeros where the loss does not depend on it."""
-    values = tf.gradients(loss, list(sources.values()))
-    return collections.OrderedDict(
-        (name, tf.zeros_like(source) if value is None else value)
-        for (name, source), value in zip(sources.items(), values))
-
-
-def inner_step(theta, task_gradients, batch, settings):
+def inner_step(theta, task_gradients, settings):
     """θ' = θ − α · clip(B · ∂F/∂θ), in float32, with no gradient path but the identity from θ.
 
     At the published settings ‖θ' − θ‖ ≤ 2e-5 per variable: in float16 hardly a weight would change.
     """
     result = collections.OrderedDict()
     for name, variable in theta.items():
-        step = tf.clip_by_norm(float(batch) * task_gradients[name], settings.gradients_clip_value)
+        step = tf.clip_by_norm(float(settings.meta_batch_size) * task_gradients[name], settings.gradients_clip_value)
         result[name] = variable - settings.inner_lr * tf.stop_gradient(step)
     return result
 
 
-def reference_updates(theta, phi, gradients, settings):
-    """Three Adams (β 0.9/0.999, ε 1e-8) with moments of their own, applied task → meta → metric.
-
-    Args:
-        theta, phi: variables by name. gradients: see ``TrainingGraph``.
-
-    Returns:
-        (operation, mapping name → variable of all moments: ``task_adam/<variable>/m``, ``…/v``,
-        ``task_adam/beta1_power`` …).
-    """
-    clipped = collections.OrderedDict(
-        (name, tf.clip_by_norm(gradient, settings.gradients_clip_value))
-        for name, gradient in gradients["meta"].items())
-    stages = [
-        ("task_adam", settings.outer_lr, theta, gradients["task"]),
-        ("meta_adam", settings.outer_lr, merged(theta, phi), clipped),
-        ("metric_adam", settings.metric_lr, phi, gradients["metric"]),
-    ]
-    # Nothing may be applied before every gradient has been taken at θ_t, φ_t.
-    previous = [tensor for _, _, _, tensors in stages for tensor in tensors.values()]
-    moments = collections.OrderedDict()
-    for name, rate, variables, tensors in stages:
-        adam = tf.train.AdamOptimizer(rate, beta1=0.9, beta2=0.999, epsilon=1e-8, name=name)
-        with tf.control_dependencies(previous):
-            apply = adam.apply_gradients([(tensors[key], variable) for key, variable in variables.items()])
-        previous = [apply]
-        moments.update(adam_state(adam, name, variables))
-    return apply, moments
+def _task(forward_pass, labels):
+    """(mean cross-entropy, accuracy in per cent) over all images of a pass."""
+    logits, labels = tf.concat(forward_pass.logits, axis=0), tf.reshape(labels, [-1])
+    hits = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), labels)
+    return (tf.reduce_mean(losses.task_losses(logits, labels)), 100.0 * tf.reduce_mean(tf.cast(hits, tf.float32)))
 
 
-def adam_state(adam, name, variables):
-    """The optimiser's own variables under stable names (TensorFlow's differ between the lanes)."""
-    state = collections.OrderedDict()
-    for key, variable in variables.items():
-        for slot in ("m", "v"):
-            state["{}/{}/{}".format(name, key, slot)] = adam.get_slot(variable, slot)
-    slots = {id(variable) for variable in state.values()}
-    powers = [variable for variable in adam.variables() if id(variable) not in slots]
-    for variable in powers:
-        power = "beta1_power" if "beta1" in variable.op.name else "beta2_power"
-        state["{}/{}".format(name, power)] = variable
-    return state
+def _meta_losses(forward_pass, labels, phi, settings, features_of, inputs):
+    """(β₁ · L_global, β₂ · L_local, meta_task · task loss of the meta-test domain), each a scalar."""
+    label_rows = tf.unstack(labels)
+    global_loss = metric_loss = extra = tf.constant(0.0)
+    if settings.beta1 > 0.0:
+        global_loss = settings.beta1 * losses.global_loss(
+            forward_pass.logits[:-1], label_rows[:-1], forward_pass.logits[-1], label_rows[-1], settings.temperature)
+    if settings.beta2 > 0.0:
+        group = settings.meta_batch_size // settings.source_domains
+
+        def of_group(rows):
+            return tf.concat([part[:group] for part in tf.split(rows, settings.source_domains)], axis=0)
+
+        separate = settings.group_pass == "separate"
+        features = features_of(of_group(inputs)) if separate else of_group(forward_pass.features)
+        metric_loss = settings.beta2 * losses.local_loss(
+            metric_net.forward(features, phi, settings.metric_normalise),
+            tf.reshape(labels[:, :group], [-1]), settings.margin)
+    if settings.meta_task > 0.0:
+        extra = settings.meta_task * tf.reduce_mean(losses.task_losses(forward_pass.logits[-1], label_rows[-1]))
+    return global_loss, metric_loss, extra
+
+
+def _check(settings):
+    if settings.source_domains < 2:
+        raise ValueError("MASF needs at least 2 source domains, got {}".format(settings.source_domains))
+    if settings.meta_batch_size < settings.source_domains:
+        raise ValueError("meta_batch_size must be at least the number of source domains ({}), got {}".format(
+            settings.source_domains, settings.meta_batch_size))
+    for name, choices in (("method", METHODS), ("update", updates.RULES), ("group_pass", GROUP_PASSES)):
+        if getattr(settings, name) not in choices:
+            raise ValueError("{} is {!r}; expected one of {}".format(
+                name, getattr(settings, name), ", ".join(choices)))

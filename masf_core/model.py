@@ -55,7 +55,7 @@ class Model:
             pretrained: dict variable name → array (``Backbone.from_pretrained``), or None.
         """
         values = dict(self.backbone.initial_values(self.seed))
-        values.update(metric_net.initial_values(self.backbone.feature_width, self.seed))
+        values.update(metric_net.initial_values(self.training.metric, self.seed))
         values.update(pretrained or {})
         self.load(values)
 

@@ -33,7 +33,7 @@ def test_inner_step_is_the_clipped_sum_over_the_batch():
     theta = np.array([1.0, -2.0, 3.0], np.float32)
     gradient = np.array([0.3, 0.4, 0.0], np.float32)  # norm 0.5; times a batch of 7 is 3.5, clipped to 2
     with tf.Graph().as_default(), tf.Session() as session:
-        moved = meta_step.inner_step({"x": tf.constant(theta)}, {"x": tf.constant(gradient)}, 7, toy.settings())
+        moved = meta_step.inner_step({"x": tf.constant(theta)}, {"x": tf.constant(gradient)}, toy.settings())
         value = session.run(moved["x"])
     np.testing.assert_allclose(value, theta - 0.01 * gradient / 0.5 * 2.0, rtol=1e-6)
 
@@ -41,7 +41,7 @@ def test_inner_step_is_the_clipped_sum_over_the_batch():
 def test_inner_step_passes_gradients_to_theta_as_the_identity():
     with tf.Graph().as_default(), tf.Session() as session:
         x = tf.constant([1.0, 2.0])
-        moved = meta_step.inner_step({"x": x}, {"x": 5.0 * x}, 7, toy.settings())["x"]
+        moved = meta_step.inner_step({"x": x}, {"x": 5.0 * x}, toy.settings())["x"]
         slope = session.run(tf.gradients(tf.reduce_sum(3.0 * moved), x)[0])
     np.testing.assert_array_equal(slope, [3.0, 3.0])
 
@@ -107,6 +107,90 @@ def test_every_shape_of_data_in_the_graph_is_static():
         unknown = [tensor.name for op in model.session.graph.get_operations() for tensor in op.outputs
                    if not tensor.shape.is_fully_defined() and tensor.dtype.base_dtype in (tf.float32, tf.uint8)]
     assert unknown == []
+
+
+def one_iteration(**changes):
+    """(gradients, values before, values after, names of the state) of the first iteration under changed settings."""
+    with toy.model(margin=1.0, **changes) as model:
+        gradients, scalars, before, after = iterate(model)
+        return gradients, scalars, before, after, list(model.training.state)
+
+
+def first_adam(rate, gradient):
+    return adam(gradient.astype(np.float64), 0.0, 0.0, 1, rate)[0]
+
+
+def test_joint_update_is_one_adam_on_the_sum_of_all_gradients():
+    gradients, _, before, after, state = one_iteration(keep_probability=1.0, update="joint")
+    for name, value in gradients["task"].items():
+        expected = before[name] - first_adam(0.01, value + gradients["meta"][name])
+        np.testing.assert_allclose(after[name], expected, rtol=2e-4, atol=2e-5, err_msg=name)
+    for name, value in gradients["metric"].items():
+        np.testing.assert_allclose(after[name], before[name] - first_adam(0.01, value), rtol=2e-4, atol=2e-5)
+    assert {name.split("/")[0] for name in state if "adam" in name} == {"joint_adam", "metric_adam"}
+
+
+def test_deepall_is_the_task_loss_on_all_sources_and_nothing_else():
+    gradients, scalars, before, after, state = one_iteration(keep_probability=1.0, method="deepall")
+    assert set(gradients) == {"task"} and not any(name.startswith("metric") for name in state)
+    episode = toy.sampler().draw(0)
+    images = episode.images.reshape(-1, 9 * 9 * 3) / 255.0 - 0.5
+    hidden = np.maximum(images @ before["hidden/weights"] + before["hidden/biases"], 0.0)
+    logits = hidden @ before["top/weights"] + before["top/biases"]
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    labels = episode.labels.reshape(-1)
+    assert scalars["source_loss"] == pytest.approx(-np.mean(np.log(p[np.arange(len(labels)), labels])), rel=1e-5)
+    assert scalars["global_loss"] == scalars["metric_loss"] == 0.0
+    for name, value in gradients["task"].items():
+        np.testing.assert_allclose(after[name], before[name] - first_adam(0.01, value), rtol=2e-4, atol=2e-5)
+
+
+def test_without_episodes_the_meta_losses_are_those_of_an_inner_step_of_length_zero():
+    _, still, _, _, _ = one_iteration(keep_probability=1.0, inner_lr=0.0)
+    _, plain, _, _, _ = one_iteration(keep_probability=1.0, episodic=False)
+    assert plain["global_loss"] == pytest.approx(still["global_loss"], rel=1e-5)
+    assert plain["metric_loss"] == pytest.approx(still["metric_loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize("changes, existing", [
+    (dict(beta1=0.0), {"task", "meta", "metric"}), (dict(beta2=0.0), {"task", "meta"}),
+    (dict(beta1=0.0, beta2=0.0), {"task"}), (dict(beta1=0.0, beta2=0.0, meta_task=1.0), {"task", "meta"}),
+    (dict(beta2=0.0, episodic=False), {"task", "meta"}), (dict(beta1=0.0, episodic=False), {"task", "meta", "metric"})])
+@pytest.mark.parametrize("update", ["reference", "joint"])
+def test_every_ablation_trains_with_just_the_gradients_it_has(changes, existing, update):
+    gradients, scalars, before, after, state = one_iteration(update=update, **changes)
+    assert set(gradients) == existing
+    assert (scalars["global_loss"] == 0.0) == (changes.get("beta1", 1.0) == 0.0)
+    assert (scalars["metric_loss"] == 0.0) == (changes.get("beta2", 1.0) == 0.0)
+    assert any(name.startswith("metric1") for name in state) == ("metric" in existing)
+    assert any(np.any(after[name] != before[name]) for name in gradients["task"])
+
+
+def test_episodic_training_alone_adds_the_meta_test_domains_task_loss_after_the_inner_step():
+    gradients, _, before, _, _ = one_iteration(keep_probability=1.0, beta1=0.0, beta2=0.0, meta_task=1.0, inner_lr=0.0)
+    episode = toy.sampler().draw(0)
+    images = episode.images[2].reshape(-1, 9 * 9 * 3) / 255.0 - 0.5
+    hidden = np.maximum(images @ before["hidden/weights"] + before["hidden/biases"], 0.0)
+    logits = hidden @ before["top/weights"] + before["top/biases"]
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    expected = hidden.T @ (p - np.eye(toy.CLASSES)[episode.labels[2]]) / len(images)
+    np.testing.assert_allclose(gradients["meta"]["top/weights"], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_separate_group_pass_is_the_same_without_dropout_and_another_with_it():
+    shared, separate = (one_iteration(keep_probability=1.0, group_pass=kind)[1] for kind in ("shared", "separate"))
+    assert separate["metric_loss"] == pytest.approx(shared["metric_loss"], rel=1e-5)
+
+
+def test_normalised_embeddings_have_length_one():
+    # Squared distances of unit vectors are at most 4, so with margin 1 no term exceeds 5.
+    _, scalars, _, _, state = one_iteration(metric_normalise=True, metric_hidden=5, metric_embedding=3, beta2=1.0)
+    assert 0.0 < scalars["metric_loss"] <= 5.0
+
+
+def test_an_unknown_choice_names_those_there_are():
+    with pytest.raises(ValueError, match="masf, deepall"), tf.Graph().as_default():
+        meta_step.build(toy.TinyBackbone(3), toy.settings(method="mldg"))
 
 
 def test_too_few_domains_or_images_are_refused():

@@ -1,0 +1,35 @@
+"""Mappings of names to variables and tensors: the groups that the method works with, in a fixed order."""
+from __future__ import annotations
+
+import collections
+
+from masf_core.tf1 import tf
+
+
+def make_variables(shapes):
+    """One float32 variable for each entry, zero until it is loaded, under its own name."""
+    # use_resource=False: reference variables are what the Ascend adapter's users have proven, in both lanes alike.
+    return collections.OrderedDict(
+        (name, tf.Variable(tf.zeros(shape, tf.float32), name=name, use_resource=False))
+        for name, shape in shapes.items())
+
+
+def merged(*mappings):
+    """One ordered mapping of all entries."""
+    result = collections.OrderedDict()
+    for mapping in mappings:
+        result.update(mapping)
+    return result
+
+
+def gradients_of(loss, sources):
+    """∂loss/∂source for every entry, zeros where the loss does not depend on it."""
+    values = tf.gradients(loss, list(sources.values()))
+    return collections.OrderedDict(
+        (name, tf.zeros_like(source) if value is None else value)
+        for (name, source), value in zip(sources.items(), values))
+
+
+def clipped(gradients, norm):
+    """Every gradient scaled down to L2 norm ``norm`` where it is longer, each on its own."""
+    return collections.OrderedDict((name, tf.clip_by_norm(value, norm)) for name, value in gradients.items())
