@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import abc
 import collections
+import importlib
 from typing import Dict, Tuple
 
 import numpy as np
@@ -14,6 +15,13 @@ from masf_core.errors import WeightsError
 from masf_core.randomness import generator
 
 Shapes = Dict[str, Tuple[int, ...]]
+
+# Name → module:class, called as (num_classes, width=…). As text, because those modules import this one, and because
+# the names alone should not cost an import of TensorFlow.
+BACKBONES = collections.OrderedDict([
+    ("alexnet", "masf_core.network.alexnet:AlexNet"),
+    ("squeezenet", "masf_core.network.squeezenet:SqueezeNet"),
+])
 
 
 class Backbone(abc.ABC):
@@ -91,8 +99,8 @@ class Backbone(abc.ABC):
             values[name] = np.ascontiguousarray(array, dtype=np.float32)
         if problems:
             raise WeightsError(
-                "{}: these weights do not fit the network: {}. Expected {} (setting `width` must match the file; "
-                "`--weights_path=none` trains from scratch).".format(
+                "{}: these weights do not fit the network: {}. Expected {} (settings `backbone` and `width` must match "
+                "the file; `--weights_path=none` trains from scratch).".format(
                     source, "; ".join(problems[:4]) + (" …" if len(problems) > 4 else ""), self.describe()))
         return values
 
@@ -124,9 +132,7 @@ def make_backbone(name, num_classes, width=1.0):
     Raises:
         ValueError: no such backbone; the message lists those there are.
     """
-    from masf_core.network.alexnet import AlexNet
-
-    backbones = {"alexnet": AlexNet}
-    if name not in backbones:
-        raise ValueError("unknown backbone {!r}; there are: {}".format(name, ", ".join(sorted(backbones))))
-    return backbones[name](num_classes, width=width)
+    if name not in BACKBONES:
+        raise ValueError("unknown backbone {!r}; there are: {}".format(name, ", ".join(BACKBONES)))
+    module, _, class_name = BACKBONES[name].partition(":")
+    return getattr(importlib.import_module(module), class_name)(num_classes, width=width)
