@@ -130,6 +130,13 @@ class Training:
     gradients_clip_value: float = setting(
         2.0, real(above=0.0), "largest norm of a variable's inner and meta gradient", result=True, published=True)
     flip_probability: float = setting(0.0625, real(0.0, 1.0), "of a training image being mirrored", result=True)
+    crop_scale_min: float = setting(
+        1.0, real(above=0.0, maximum=1.0),
+        "smallest part of a training image's area that a random crop keeps; 1 does not crop", result=True)
+    colour_jitter: float = setting(
+        0.0, real(0.0, 1.0),
+        "brightness, contrast and saturation times random factors within 1 ± this; 0 changes none", result=True)
+    grey_probability: float = setting(0.0, real(0.0, 1.0), "of a training image losing its colours", result=True)
     temperature: float = setting(2.0, real(above=0.0), "divides the logits in the global loss", result=True)
     beta1: float = setting(1.0, real(0.0), "weight of the global loss", result=True)
     beta2: float = setting(0.005, real(0.0), "weight of the local loss", result=True)

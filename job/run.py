@@ -28,7 +28,7 @@ from job.run_record import RunRecord, read_published
 from job.stopping import GRACE, Stopped
 from job.workspace import prepare_workspace
 from masf_core import records
-from masf_core.data import EpisodeSampler, SourceDomain
+from masf_core.data import Augmentation, EpisodeSampler, SourceDomain
 from masf_core.tf1 import VERSION
 from masf_core.trainer import EvaluationSet, Schedule, Trainer
 from obs_sync import StoreError, open_store
@@ -135,16 +135,18 @@ def recorded(run):
 
 def train(run, model, index, images, start):
     """Train from ``start`` to the end of the schedule, publishing on the way, and finish the run."""
-    config, workspace = run.config, run.workspace
+    config, workspace, training = run.config, run.workspace, run.config.training
     target = index.domain(config.data.target_domain)
     sources = [domain for domain in index.domains if domain is not target]
+    augmentation = Augmentation(training.flip_probability, training.crop_scale_min,
+                                training.colour_jitter, training.grey_probability)
     sampler = EpisodeSampler(
         [SourceDomain(domain.name, images[domain.name], domain.labels, domain.train) for domain in sources],
-        config.training.meta_batch_size, config.training.seed, config.training.flip_probability)
+        training.meta_batch_size, training.seed, augmentation)
     evaluations = [EvaluationSet(domain.name, images[domain.name], domain.labels, domain.validation)
                    for domain in sources]
     whole = EvaluationSet(target.name, images[target.name], target.labels, target.whole)
-    schedule = Schedule(config.training.train_iterations, config.interval.test_print_interval)
+    schedule = Schedule(training.train_iterations, config.interval.test_print_interval)
     publisher = Publisher(run.store, workspace.spool, workspace.logs, config.interval.keep_checkpoints, run.record.text)
     scalars = records.ScalarWriter(workspace.logs)
     observer = JobObserver(config, run.console, workspace, model, run.record, publisher, scalars)

@@ -12,6 +12,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
+from masf_core.data.augmentation import REFERENCE, Augmentation, augment
 from masf_core.randomness import generator
 
 # TensorFlow takes arrays without a copy if they start at a multiple of this many bytes.
@@ -48,22 +49,23 @@ class EpisodeSampler:
 
     A domain's images come in an endless row of permutations, one an epoch, each a function of (seed, domain, epoch);
     step t takes the images at t·B … t·B + B − 1 of it. Every image is therefore seen once an epoch, also where B is
-    larger than the domain or does not divide it. The order of the domains and the flips depend on (seed, step).
+    larger than the domain or does not divide it. The order of the domains depends on (seed, step), and the random
+    changes of the images on (seed, domain, step).
 
-    flip_probability: chance of an image to be mirrored left to right; the default is the reference's 0.5·0.25·0.5.
+    augmentation: what is changed at random; by default the reference's mirroring alone.
     Raises ValueError for domains that do not fit together. Not for use by several threads at once.
     """
 
     def __init__(
-        self, domains: Sequence[SourceDomain], batch_size: int, seed: int, flip_probability: float = 0.0625
+        self, domains: Sequence[SourceDomain], batch_size: int, seed: int, augmentation: Augmentation = REFERENCE
     ) -> None:
-        _check(domains, batch_size, flip_probability)
+        _check(domains, batch_size)
         # Without the memmap class an indexed row costs a tenth.
         self._domains = [domain._replace(images=np.asarray(domain.images), rows=np.asarray(domain.rows, np.int64))
                          for domain in domains]
         self._batch_size = batch_size
         self._seed = seed
-        self._flip_probability = flip_probability
+        self._augmentation = augmentation
         self._permutations: List[Dict[int, np.ndarray]] = [{} for _ in domains]
 
     def buffers(self) -> Buffers:
@@ -88,11 +90,7 @@ class EpisodeSampler:
         # mode="clip" because the default fills a second array first; the rows have been checked.
         np.take(domain.images, rows, axis=0, out=images, mode="clip")
         labels[:] = domain.labels[rows]
-        draws = generator(self._seed, "flip", domain.name, step).random_sample(self._batch_size)
-        for i in np.flatnonzero(draws < self._flip_probability):
-            source = domain.images[rows[i]]
-            for channel in range(3):  # one plane at a time is four times as fast as all together
-                images[i, ..., channel] = source[:, ::-1, channel]
+        augment(images, self._augmentation, self._seed, domain.name, step)
 
     def _rows(self, which: int, step: int) -> np.ndarray:
         """int64 [B], rows of the domain's images at this step."""
@@ -115,14 +113,12 @@ class EpisodeSampler:
         return cache[epoch]
 
 
-def _check(domains: Sequence[SourceDomain], batch_size: int, flip_probability: float) -> None:
+def _check(domains: Sequence[SourceDomain], batch_size: int) -> None:
     names = [domain.name for domain in domains]
     if len(names) < 2 or len(set(names)) != len(names):
         raise ValueError("two or more domains of different names are needed, got {}".format(names))
     if batch_size < 1:
         raise ValueError("batch_size must be 1 or more, got {}".format(batch_size))
-    if not 0.0 <= flip_probability <= 1.0:
-        raise ValueError("flip_probability must lie in [0, 1], got {}".format(flip_probability))
     shape = domains[0].images.shape[1:]
     for domain in domains:
         images, rows = domain.images, np.asarray(domain.rows)

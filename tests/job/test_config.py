@@ -60,6 +60,7 @@ def test_defaults_are_the_published_settings():
     assert (training.train_iterations, training.meta_batch_size, training.margin) == (300, 126, 10.0)
     assert (training.inner_lr, training.outer_lr, training.metric_lr) == (1e-5, 1e-5, 1e-5)
     assert training.flip_probability == 0.5 * 0.25 * 0.5
+    assert (training.crop_scale_min, training.colour_jitter, training.grey_probability) == (1.0, 0.0, 0.0)
 
 
 # -- flags
@@ -156,6 +157,8 @@ def test_values_are_read(flag, name, value):
     ("--margin=1e999", "a number, at least 0"),
     ("--temperature=0", "a number, above 0"),
     ("--flip_probability=1.5", "a number, at least 0, at most 1"),
+    ("--crop_scale_min=0", "a number, above 0, at most 1"),
+    ("--colour_jitter=1.1", "a number, at least 0, at most 1"),
     ("--meta_batch_size=2", "a whole number, at least 3"),
     ("--meta_batch_size=12.5", "a whole number, at least 3"),
     ("--seed=2147483648", "a whole number, from 0 to 2147483647"),

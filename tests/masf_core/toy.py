@@ -6,6 +6,7 @@ import collections
 import numpy as np
 
 from masf_core import device, meta_step
+from masf_core.data.augmentation import Augmentation
 from masf_core.data.episodes import EpisodeSampler, SourceDomain
 from masf_core.model import Model
 from masf_core.network import layers
@@ -65,7 +66,7 @@ def sampler(batch=7, seed=5, domains=3):
     for number in range(domains):
         images, labels = domain_images(number)
         parts.append(SourceDomain("domain{}".format(number), images, labels, np.arange(len(labels))))
-    return EpisodeSampler(parts, batch, seed, flip_probability=0.25)
+    return EpisodeSampler(parts, batch, seed, Augmentation(flip_probability=0.25))
 
 
 def evaluation_set(seed=9, count=21):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from masf_core.data.augmentation import Augmentation
 from masf_core.data.episodes import EpisodeSampler, SourceDomain
 
 SIDE = 5
@@ -20,7 +21,7 @@ def domain(number, count=11, rows=None, side=SIDE):
 
 
 def sampler(batch_size=4, seed=0, flip=0.0, domains=None):
-    return EpisodeSampler(domains or [domain(number) for number in range(3)], batch_size, seed, flip)
+    return EpisodeSampler(domains or [domain(number) for number in range(3)], batch_size, seed, Augmentation(flip))
 
 
 def rows_of(episode, name):
@@ -113,6 +114,22 @@ def test_none_or_all_can_be_mirrored(probability, expected):
         np.testing.assert_array_equal(image, original[:, ::-1] if expected else original)
 
 
+def test_changed_images_keep_their_labels_and_depend_on_seed_and_step_alone():
+    domains = [domain(number) for number in range(3)]
+    kept = [each.images.copy() for each in domains]
+    plain = EpisodeSampler(domains, 4, 0)
+    changing = [EpisodeSampler(domains, 4, 0, Augmentation(0.5, 0.3, 0.4, 0.5)) for _ in range(2)]
+    changing[0].draw(1)
+    for step in (2, 900, 2):
+        expected, first, second = plain.draw(step), changing[0].draw(step), changing[1].draw(step)
+        assert (first.images != expected.images).mean() > 0.5
+        np.testing.assert_array_equal(first.labels, expected.labels)
+        np.testing.assert_array_equal(first.images, second.images)
+        assert first.order == expected.order
+    for each, images in zip(domains, kept):
+        np.testing.assert_array_equal(each.images, images)  # the data itself is never written to
+
+
 def test_memory_can_be_used_again():
     source = sampler(flip=0.5)
     buffers = source.buffers()
@@ -131,21 +148,20 @@ def test_buffers_are_aligned_so_that_they_are_fed_without_a_copy():
         assert buffers.images.flags.c_contiguous and buffers.images.flags.writeable
 
 
-@pytest.mark.parametrize("domains, batch_size, flip, message", [
-    ([domain(0)], 4, 0.0, "two or more"),
-    ([domain(0), domain(0)], 4, 0.0, "different names"),
-    ([domain(0), domain(1)], 0, 0.0, "batch_size"),
-    ([domain(0), domain(1)], 4, 1.5, "flip_probability"),
-    ([domain(0), domain(1, side=6)], 4, 0.0, "one size"),
-    ([domain(0), domain(1, rows=[])], 4, 0.0, "rows"),
-    ([domain(0), domain(1, rows=[11])], 4, 0.0, "0..10"),
-    ([domain(0), domain(1, rows=[-1])], 4, 0.0, "0..10"),
-    ([domain(0), domain(1)._replace(labels=np.zeros(3, np.int32))], 4, 0.0, "3 labels"),
-    ([domain(0), domain(1)._replace(images=np.zeros((11, SIDE, SIDE, 3), np.float32))], 4, 0.0, "uint8"),
+@pytest.mark.parametrize("domains, batch_size, message", [
+    ([domain(0)], 4, "two or more"),
+    ([domain(0), domain(0)], 4, "different names"),
+    ([domain(0), domain(1)], 0, "batch_size"),
+    ([domain(0), domain(1, side=6)], 4, "one size"),
+    ([domain(0), domain(1, rows=[])], 4, "rows"),
+    ([domain(0), domain(1, rows=[11])], 4, "0..10"),
+    ([domain(0), domain(1, rows=[-1])], 4, "0..10"),
+    ([domain(0), domain(1)._replace(labels=np.zeros(3, np.int32))], 4, "3 labels"),
+    ([domain(0), domain(1)._replace(images=np.zeros((11, SIDE, SIDE, 3), np.float32))], 4, "uint8"),
 ])
-def test_domains_that_do_not_fit_together_are_refused(domains, batch_size, flip, message):
+def test_domains_that_do_not_fit_together_are_refused(domains, batch_size, message):
     with pytest.raises(ValueError, match=message):
-        EpisodeSampler(domains, batch_size, 0, flip)
+        EpisodeSampler(domains, batch_size, 0)
 
 
 def test_there_is_no_step_before_the_first():
