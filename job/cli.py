@@ -26,6 +26,7 @@ COMMANDS = {
     "config": Command("job.commands.config", "print the configuration that a command line resolves to"),
     "dry-run": Command("job.commands.dry_run", "do the whole job on this machine, against a mocked OBS"),
     "show": Command("job.commands.show", "show what a run has left behind"),
+    "parity": Command("job.commands.parity", "compare this machine's arithmetic with the reference's numbers"),
     "make-miniature": Command("job.commands.make_miniature", "draw a miniature PACS"),
 }
 

@@ -39,7 +39,7 @@ CODES = (
     ((ConfigError, InvalidUrl), CONFIGURATION),
     ((DataError, WeightsError), DATA),
     ((StoreError, CacheError, CheckpointError), STORAGE),
-    (TrainingDiverged, DIVERGED),
+    (ArithmeticError, DIVERGED),  # TrainingDiverged, and a parity case that is not met
     (MasfError, CONFIGURATION),
 )
 

@@ -54,7 +54,7 @@ def test_channels_reach_the_first_filters_as_bgr_with_the_rgb_mean_taken_off():
         images = np.zeros((1, 227, 227, 3), np.uint8)
         images[..., 2] = 200  # blue, in RGB
         inputs = network.preprocess(tf.constant(images))
-        first = tf.nn.conv2d(inputs, tf.reverse(tf.constant(values["conv1/weights"]), [2]), [1, 4, 4, 1], "SAME")
+        first = tf.nn.conv2d(inputs, tf.constant(values["conv1/weights"]), [1, 4, 4, 1], "SAME")
         value = session.run(first)[0, 10, 10, 0]
     assert value == pytest.approx(200 - MEAN_RGB[2], rel=1e-5)
 

@@ -1,0 +1,55 @@
+"""Compare this machine's arithmetic with recorded numbers of the reference graph, at the full size of AlexNet.
+
+A case is a JSON file as in tests/golden/, whose README states the format and the rule that makes weights and images.
+Each quantity's largest relative difference is printed beside its tolerance.
+"""
+
+from __future__ import annotations
+
+import time
+
+from job.errors import JobError
+
+EXAMPLES = """
+  python -m job parity tests/golden/*.json
+  python -m job parity tests/golden/balanced.json --device=ascend
+Exit code 0: every difference is within its tolerance; 5: one is not.
+"""
+
+
+class NotEqual(JobError, ArithmeticError):
+    """A quantity is further from the reference than kernel libraries are from one another."""
+
+
+def add_arguments(parser):
+    parser.add_argument("cases", nargs="+", metavar="CASE.json", help="recorded numbers")
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "gpu", "ascend"], help="what computes")
+    parser.add_argument("--precision", default="float32", choices=["float32", "mixed"], help="of matrix products")
+    parser.add_argument("--precision_mode", help="the Ascend adapter's own mode")
+    parser.add_argument("--intra_op_threads", type=int, default=0, metavar="N", help="0 takes every core")
+    parser.add_argument("--scale_tolerance", type=float, default=1.0, metavar="FACTOR",
+                        help="multiplies every tolerance, for arithmetic that is coarser than float32")
+
+
+def main(args, console):
+    """Run every case, print its table, and fail at the end if one is out of tolerance."""
+    from masf_core import device, parity
+
+    cases = [(path, parity.load_case(path)) for path in args.cases]  # all read before the first one runs
+    kind = device.choose_device(args.device)
+    config = device.session_config(kind, args.precision, args.intra_op_threads, precision_mode=args.precision_mode)
+    failed = []
+    for path, case in cases:
+        started = time.monotonic()
+        differences = parity.run_case(
+            case, config, console.task("parity", "iterations", log_lines=False), args.scale_tolerance)
+        print("{} on {} in {}:".format(path, kind, args.precision))
+        print("\n".join("  " + line for line in parity.table(differences)))
+        exceeded = [item for item in differences if item.exceeded]
+        print("  {} of {} quantities within tolerance, {:.0f} s\n".format(
+            len(differences) - len(exceeded), len(differences), time.monotonic() - started))
+        if exceeded:
+            failed.append("{}: {}".format(path, ", ".join("{} in iteration {}".format(item.quantity, item.step)
+                                                          for item in exceeded[:4])))
+    if failed:
+        raise NotEqual("not the reference's numbers: " + "; ".join(failed))
