@@ -1,48 +1,43 @@
-"""The files in configs/: each resolves, and says how it is used."""
-
+"""The experiments in configs/: each file resolves, and says what the paper's row is."""
 from __future__ import annotations
 
+import glob
 import os
 
 import pytest
 
-from job.config import Config, values_of
-from job.config_load import CODE_FOLDER, load_config
+from job.config_load import differences, load_config
 
-FOLDER = os.path.join(CODE_FOLDER, "configs")
-NAMES = sorted(name for name in os.listdir(FOLDER) if name.endswith(".yaml"))
-TARGETS = ("art_painting", "cartoon", "photo", "sketch")
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_every_experiment_resolves(name):
-    config, provenance = load_config(["--config=" + os.path.join(FOLDER, name)])
-    assert any(where != "default" for where in provenance.values())
-    assert config.data.target_domain in TARGETS
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+CONFIGS = sorted(glob.glob(os.path.join(ROOT, "configs", "**", "*.yaml"), recursive=True))
+TABLE_3 = {
+    "deepall": {"method"}, "episodic": {"beta1", "beta2", "meta_task"}, "global": {"episodic", "beta2"},
+    "local": {"episodic", "beta1"}, "global_local": {"episodic"}, "episodic_global": {"beta2"},
+    "episodic_local": {"beta1"}}
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_experiment_opens_with_its_command_expected_result_and_duration(name):
-    with open(os.path.join(FOLDER, name), encoding="utf-8") as stream:
-        opening = [line for line in stream if line.startswith("#")]
-    text = "".join(opening)
-    assert "--config=configs/" + name in text or name == "dry_run.yaml" and "make dry-run" in text
-    assert "# Expected: " in text
-    assert "# Duration: " in text
+def load(path):
+    return load_config(["--config=" + path]).config
 
 
-def test_there_is_an_experiment_for_each_target():
-    for target in TARGETS:
-        config = load_config(["--config=configs/pacs_{}.yaml".format(target)]).config
-        assert config.data.target_domain == target
-        published = {name: value for name, value in values_of(config).items()
-                     if name not in ("target_domain", "weights_path")}
-        assert published == {name: values_of(Config())[name] for name in published}
+@pytest.mark.parametrize("path", CONFIGS, ids=[os.path.relpath(path, ROOT) for path in CONFIGS])
+def test_every_file_resolves_and_opens_with_command_expectation_and_duration(path):
+    load(path)
+    with open(path, encoding="utf-8") as stream:
+        head = "".join(line for line in stream if line.startswith("#"))
+    assert "Expected" in head and "Duration" in head
+    assert "python -m job run" in head or "make dry-run" in head
 
 
-def test_the_dry_run_differs_from_a_real_run_in_its_scale_alone():
-    config, provenance = load_config(["--config=configs/dry_run.yaml"])
-    changed = {name for name, where in provenance.items() if where != "default"}
-    assert changed <= {
-        "target_domain", "width", "keep_probability", "train_iterations", "meta_batch_size", "inner_lr", "outer_lr",
-        "metric_lr", "print_interval", "summary_interval", "test_print_interval", "evaluation_batch"}
+@pytest.mark.parametrize("name", sorted(TABLE_3))
+def test_a_row_of_table_3_differs_from_masf_in_nothing_but_its_name_says(name):
+    masf = load(os.path.join(ROOT, "configs", "pacs_cartoon.yaml"))
+    row = load_config(["--config=" + os.path.join(ROOT, "configs", "table3", name + ".yaml"),
+                       "--weights_path=" + masf.data.weights_path, "--target_domain=cartoon"]).config
+    assert {setting for setting, _, _ in differences(masf, row)} == TABLE_3[name]
+
+
+def test_all_rows_of_table_3_are_there():
+    folder = os.path.join(ROOT, "configs", "table3")
+    found = {os.path.basename(path)[:-len(".yaml")] for path in CONFIGS if os.path.dirname(path) == folder}
+    assert found == set(TABLE_3)
