@@ -11,7 +11,15 @@ from typing import NamedTuple
 
 from job.errors import ConfigError
 from job.stopping import Stopped
-from masf_core.errors import CacheError, CheckpointError, DataError, MasfError, TrainingDiverged, WeightsError
+from masf_core.errors import (
+    CacheError,
+    CheckpointError,
+    DataError,
+    MasfError,
+    ParityError,
+    TrainingDiverged,
+    WeightsError,
+)
 from obs_sync.errors import InvalidUrl, StoreError
 
 DONE = 0
@@ -29,7 +37,7 @@ MEANING = {
     CONFIGURATION: "usage or configuration",
     DATA: "data or weights",
     STORAGE: "storage",
-    DIVERGED: "training diverged",
+    DIVERGED: "training diverged, or parity not met",
     STOPPED: "stopped by SIGTERM",
     INTERRUPTED: "stopped from the keyboard",
 }
@@ -39,7 +47,7 @@ CODES = (
     ((ConfigError, InvalidUrl), CONFIGURATION),
     ((DataError, WeightsError), DATA),
     ((StoreError, CacheError, CheckpointError), STORAGE),
-    (ArithmeticError, DIVERGED),  # TrainingDiverged, and a parity case that is not met
+    ((TrainingDiverged, ParityError), DIVERGED),
     (MasfError, CONFIGURATION),
 )
 

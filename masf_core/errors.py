@@ -32,5 +32,9 @@ class TrainingDiverged(MasfError, ArithmeticError):
     """A loss is no longer finite."""
 
 
+class ParityError(MasfError, ArithmeticError):
+    """A quantity is further from the reference than kernel libraries are from one another."""
+
+
 class CheckpointError(MasfError, IOError):
     """A local checkpoint is incomplete, damaged, or belongs to another network."""

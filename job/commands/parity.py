@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import time
 
-from job.errors import JobError
+from masf_core.errors import ParityError
 
 EXAMPLES = """
   python -m job parity tests/golden/*.json
   python -m job parity tests/golden/balanced.json --device=ascend
 Exit code 0: every difference is within its tolerance; 5: one is not.
 """
-
-
-class NotEqual(JobError, ArithmeticError):
-    """A quantity is further from the reference than kernel libraries are from one another."""
 
 
 def add_arguments(parser):
@@ -52,4 +48,4 @@ def main(args, console):
             failed.append("{}: {}".format(path, ", ".join("{} in iteration {}".format(item.quantity, item.step)
                                                           for item in exceeded[:4])))
     if failed:
-        raise NotEqual("not the reference's numbers: " + "; ".join(failed))
+        raise ParityError("not the reference's numbers: " + "; ".join(failed))

@@ -1,0 +1,53 @@
+"""`python -m job parity`: the table, and the exit code."""
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from job.cli import main
+from job.exits import DATA, DIVERGED, DONE
+
+GOLDEN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "golden", "missing_classes.json")
+
+
+@pytest.fixture
+def first_iteration(tmp_path):
+    """Path of a case of one iteration, and a function that changes its record."""
+    with open(GOLDEN) as stream:
+        case = json.load(stream)
+    case["steps"], case["case"]["labels"] = case["steps"][:1], case["case"]["labels"][:1]
+
+    def write(change=lambda record: None):
+        change(case["steps"][0])
+        (tmp_path / "case.json").write_text(json.dumps(case))
+        return str(tmp_path / "case.json")
+
+    return write
+
+
+@pytest.mark.slow
+def test_a_case_that_is_met_prints_every_quantity_and_ends_well(first_iteration, capsys):
+    assert main(["parity", first_iteration(), "--device=cpu", "--intra_op_threads=2"]) == DONE
+    printed = capsys.readouterr().out
+    for quantity in ("source_loss", "global_loss", "grad_meta norm", "weights entries", "logits_b_at_theta"):
+        assert quantity in printed
+    assert "14 of 14 quantities within tolerance" in printed
+
+
+@pytest.mark.slow
+def test_a_case_that_is_not_met_names_the_quantity(first_iteration, capsys):
+    def change(record):
+        record["metric_loss"] *= 1.1
+
+    assert main(["parity", first_iteration(change), "--device=cpu"]) == DIVERGED
+    streams = capsys.readouterr()
+    assert "EXCEEDED" in streams.out
+    assert "metric_loss in iteration 1" in streams.err and "Traceback" not in streams.err
+
+
+def test_a_file_that_is_no_case_is_one_clear_error(tmp_path, capsys):
+    (tmp_path / "case.json").write_text("{}")
+    assert main(["parity", str(tmp_path / "case.json")]) == DATA
+    assert "not a parity case" in capsys.readouterr().err
