@@ -22,7 +22,7 @@ from masf_core.randomness import generator
 
 LARGEST_RATIO = 4.0 / 3.0  # of a crop's sides, either way round
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue, ITU-R BT.601, as Pillow's "L"
-MAX_WORKERS = 4  # more threads than this wait for the interpreter, not for pixels
+MAX_WORKERS = 4  # the cores beyond are left to what else the host does
 
 Box = Tuple[int, int, int, int]  # left, top, right, bottom in pixels
 Change = Tuple[Callable[..., Image.Image], Sequence]  # a function of an image, and its other arguments

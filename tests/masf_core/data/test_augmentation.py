@@ -221,10 +221,18 @@ def test_jitter_keeps_grey_exactly_grey():
     assert (result[..., 0] == result[..., 1]).all() and (result[..., 1] == result[..., 2]).all()
 
 
+@pytest.mark.parametrize("saturation", np.linspace(0.0, 2.0, 21).tolist())
+def test_jitter_keeps_grey_exactly_grey_where_rounding_is_a_close_call(saturation):
+    result = pixels_of(jitter(picture(*[(level,) * 3 for level in range(256)]), 0.5, 1.0, saturation))
+    assert [set(pixel) for pixel in result] == [{pixel[0]} for pixel in result]
+
+
 def test_factors_are_uniform_and_their_own_for_every_image():
     plain = np.empty((4000, 1, 1, 3), np.uint8)
     plain[:] = 100  # of one colour: contrast and saturation have nothing to change
     brightness = augmented(plain, colour_jitter=0.5)[:, 0, 0, 0] / 100.0
+    drawn = generator(0, "jitter", "art", 0).random_sample((4000, 3))[:, 0]
+    assert np.abs(brightness - (0.5 + drawn)).max() < 0.006
     assert 0.5 <= brightness.min() < 0.51 and 1.49 < brightness.max() <= 1.5
     for quantile in (0.1, 0.5, 0.9):
         assert abs((brightness < 0.5 + quantile).mean() - quantile) < 0.04
