@@ -24,6 +24,7 @@ from job.config_kinds import (
     text,
     whole,
 )
+from masf_core.network.registry import BACKBONES
 
 PRECISION_MODES = ("force_fp32", "allow_fp32_to_fp16", "force_fp16", "must_keep_origin_dtype", "allow_mix_precision")
 FLOAT32_MODES = ("force_fp32", "must_keep_origin_dtype")
@@ -90,7 +91,7 @@ class Data:
 class Network:
     """The networks that are trained."""
 
-    backbone: str = setting("alexnet", choice("alexnet", "squeezenet"), "the network", result=True)
+    backbone: str = setting("alexnet", choice(*BACKBONES), "the network", result=True)
     width: float = setting(
         1.0, real(above=0.0, maximum=4.0), "channels of every layer as a multiple of AlexNet's", result=True)
     keep_probability: float = setting(

@@ -1,7 +1,4 @@
-"""What the method needs to know of a network, and the table of the networks there are.
-
-To add one: write a module with a ``Backbone`` subclass and add its line to ``BACKBONES``.
-"""
+"""What the method needs to know of a network. ``registry`` lists those there are, and says how to add one."""
 from __future__ import annotations
 
 import abc
@@ -12,16 +9,10 @@ from typing import Dict, Tuple
 import numpy as np
 
 from masf_core.errors import WeightsError
+from masf_core.network.registry import BACKBONES
 from masf_core.randomness import generator
 
 Shapes = Dict[str, Tuple[int, ...]]
-
-# Name → module:class, called as (num_classes, width=…). As text, because those modules import this one, and because
-# the names alone should not cost an import of TensorFlow.
-BACKBONES = collections.OrderedDict([
-    ("alexnet", "masf_core.network.alexnet:AlexNet"),
-    ("squeezenet", "masf_core.network.squeezenet:SqueezeNet"),
-])
 
 
 class Backbone(abc.ABC):

@@ -104,12 +104,15 @@ class SqueezeNet(Backbone):
         return features, logits
 
     def initial_values(self, seed):
-        """Fresh values by the Caffe model's own rules, biases 0.
+        """Fresh values, biases 0.
 
-        Convolutions: U(−√(3 / fan_in), √(3 / fan_in)), Caffe's "xavier". (The base class's limits would shrink the
-        signal by half in each fire module, because an expanding convolution has four times as many outputs as inputs.)
-        Classifier: N(0, 0.01²). Pretrained features have a length of about 400, so with the base class's limits the
-        first logits would be off by tens, and fine-tuning would begin by destroying the features.
+        Convolutions: U(−√(3 / fan_in), √(3 / fan_in)), Caffe's "xavier", which the Caffe model is trained from. (The
+        base class's limits would shrink the signal by half in each fire module, because an expanding convolution has
+        four times as many outputs as inputs.)
+
+        Classifier: N(0, 0.001²). The pretrained features of an image have a length of about 400, so logits begin
+        within ±1. With the base class's limits they would begin in the tens, even with the Caffe model's 0.01 at 4: the
+        first iterations would then unlearn the features instead of learning the classifier.
         """
         values = collections.OrderedDict()
         for name, shape in self.shapes().items():
@@ -117,7 +120,7 @@ class SqueezeNet(Backbone):
             if len(shape) == 1:
                 value = np.zeros(shape)
             elif name == CLASSIFIER + "/weights":
-                value = random.normal(0.0, 0.01, size=shape)
+                value = random.normal(0.0, 0.001, size=shape)
             else:
                 limit = np.sqrt(3.0 / np.prod(shape[:-1]))
                 value = random.uniform(-limit, limit, size=shape)
