@@ -5,7 +5,7 @@ import html
 
 from job.charts import bar_chart, confusion_table, line_chart
 from masf_core import selection
-from masf_core.records import replace_text
+from masf_core.files import replace_text
 
 STYLE = """
 body { font-family: sans-serif; max-width: 900px; margin: 2em auto; color: #333; line-height: 1.4; }

@@ -12,7 +12,7 @@ import threading
 import time
 import uuid
 
-from masf_core.records import replace_text
+from masf_core.files import replace_text
 from obs_sync import IntegrityError, ObjectNotFound
 
 NAME = "run.json"

@@ -21,6 +21,7 @@ from typing import Any, Dict, List, NamedTuple
 import numpy as np
 
 from masf_core.errors import CheckpointError
+from masf_core.files import sync
 
 PROGRESS_FILE = "progress.json"
 FORMAT = 1
@@ -140,9 +141,3 @@ def grouped(arrays):
         group, key = group_key(name).split("/", 1)
         groups.setdefault(group, {})[key] = array
     return groups
-
-
-def sync(stream):
-    """Flush to the disk itself: a rename must not overtake the content it names."""
-    stream.flush()
-    os.fsync(stream.fileno())

@@ -6,9 +6,8 @@ had never stopped, whatever was lost between its last checkpoint and the crash.
 from __future__ import annotations
 
 import json
-import os
 
-from masf_core.checkpoints import sync
+from masf_core.files import replace_text
 from masf_core.tf1 import tf
 
 # The reference's wording (biomedia-mira/masf, main.py), so that scripts that read its logs read these too. Accuracy is
@@ -26,15 +25,6 @@ def write_eva(path, history):
 def write_metrics(path, history):
     """One JSON object a line, one line an interval."""
     replace_text(path, "".join(json.dumps(record, sort_keys=True) + "\n" for record in history))
-
-
-def replace_text(path, text):
-    """Write ``text`` to ``path`` at once: readers see the old content or the new, never a part."""
-    partial = path + ".partial"
-    with open(partial, "w", encoding="utf-8") as stream:
-        stream.write(text)
-        sync(stream)
-    os.replace(partial, path)
 
 
 class ScalarWriter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -127,6 +128,17 @@ def test_config_prints_the_resolved_configuration(capsys, tmp_path):
     assert lines["seed: 4"] == "--seed=4"
     assert lines["train_iterations: 300"] == ""
     assert "ignored flags that are not settings of this job: --num_gpus=1" in captured.err
+
+
+def test_what_reads_a_run_needs_no_tensorflow(tmp_path):
+    run = {"format": 1, "state": "finished", "lineage": "0", "attempts": []}
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    program = ("import sys\nfrom job.cli import main\nimport job.report, job.restore\n"
+               "code = main(['show', {!r}])\n"
+               "sys.exit('tensorflow was imported' if 'tensorflow' in sys.modules else code)").format(str(tmp_path))
+    code, out, errors = python("-c", program)
+    assert code == 0, errors
+    assert "run.json" in out and "no interval has been completed" in out
 
 
 def test_make_miniature_draws_the_images_asked_for(tmp_path, capsys):
