@@ -56,7 +56,8 @@ class JobObserver(Observer):
         log.info("%s", self._line(record, progress.history))
         failure = record["upload"]["last_failure"]
         if failure:
-            log.warning("the storage has not taken the last upload: %s; training goes on, and tries again", failure)
+            log.warning("the storage has not taken the last upload (%s); training goes on, and tries again",
+                        failure.rstrip("."))
 
     def snapshot(self, progress):
         """A ``Snapshot`` of the model, which is at ``progress``."""

@@ -1,9 +1,10 @@
 """Publication in the background: checkpoints and logs go to the store while training goes on.
 
 One worker thread. At most two checkpoints wait for it, the newest and the best so far; an older one that is neither is
-dropped, and the log says so. A checkpoint is first written to the spool and stays there until it has been delivered. A
-failed delivery is tried again, with growing pauses, as long as training goes on: an outage of the storage costs
-nothing but the wait at the end.
+dropped, and the log says so. Before anything is uploaded all that wait are written to the spool, where they stay until
+they have been delivered; the newest goes first. A failed delivery is tried again, with growing pauses, as long as
+training goes on: an outage of the storage costs nothing but the wait at the end, and what is still undelivered then is
+found in the spool by the next attempt.
 """
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ import time
 from typing import Any, Dict, NamedTuple, Optional
 
 from masf_core import checkpoints
+from masf_core.errors import CheckpointError
 from obs_sync import AccessDenied, StoreError, list_markers, publish_checkpoint, read_pointer, retain, write_pointer
 
 log = logging.getLogger(__name__)
@@ -65,6 +67,8 @@ class Publisher:
         self._pending = []
         self._logs_due = False
         self._working = False
+        self._under_way = None  # name of the snapshot that is being uploaded
+        self._spooling = threading.Lock()
         self._closing = False
         self._deadline = None
         self._draining = False
@@ -119,9 +123,11 @@ class Publisher:
                 if on_progress and self._transferred[1]:
                     on_progress(*self._transferred)
             undone = [snapshot.name for snapshot in self._pending] or (["the log files"] if self._logs_due else [])
-            if undone:
-                raise NotDelivered("not published: {} ({}). The files are kept: checkpoints in {}, logs in {}.".format(
-                    ", ".join(undone), self._last_failure or "the time was up", self._spool, self._logs))
+            reason = (self._last_failure or "the time was up").rstrip(".")
+        if undone:
+            kept = self._spool_all()
+            raise NotDelivered("not published: {} ({}). {} Logs are in {}. The same command delivers them.".format(
+                ", ".join(undone), reason, kept, self._logs))
 
     def close(self):
         """End the worker; what has not been delivered stays in the spool."""
@@ -129,6 +135,21 @@ class Publisher:
             self._closing = True
             self._changed.notify_all()
         self._thread.join(timeout=5)
+
+    def _spool_all(self):
+        """Write every waiting snapshot that is only in memory. Returns a sentence on what the spool holds."""
+        with self._spooling:
+            with self._changed:
+                in_memory = [item for item in self._pending if item.arrays is not None]
+            try:
+                for item in in_memory:
+                    checkpoints.save(os.path.join(self._spool, item.name), item.arrays, item.progress)
+                    with self._changed:
+                        self._pending = [other._replace(arrays=None) if other.name == item.name else other
+                                         for other in self._pending]
+            except CheckpointError as error:
+                return "Not all could be kept either: {}".format(error)
+        return "Checkpoints are kept in {}.".format(self._spool)
 
     # The worker. Everything below runs in its thread.
 
@@ -139,6 +160,7 @@ class Publisher:
                 return
             try:
                 if snapshot is not None:
+                    self._persist()
                     self._deliver(snapshot)
                 self._upload_logs()
                 failure = None
@@ -156,12 +178,14 @@ class Publisher:
             self._working = True
             self._logs_due = False
             self._transferred = (0, 0)
-            return self._pending[0] if self._pending else None
+            newest = self._pending[-1] if self._pending else None
+            self._under_way = newest and newest.name
+            return newest
 
     def _settle(self, snapshot, failure):
         """Note the outcome; after a failure, wait before the next attempt."""
         with self._changed:
-            self._working = False
+            self._working, self._under_way = False, None
             if failure is None:
                 self._failures_in_a_row, self._last_failure = 0, None
             else:
@@ -173,20 +197,23 @@ class Publisher:
             self._changed.notify_all()
             if failure is None:
                 return
-            log.warning("%s could not be published: %s",
-                        "checkpoint " + snapshot.name if snapshot else "the log files", failure)
+            # Once for an outage: at every interval the observer says that it lasts.
+            log.log(logging.WARNING if self._failures_in_a_row in (1, DRAIN_ATTEMPTS) else logging.DEBUG,
+                    "%s could not be published: %s", snapshot.name if snapshot else "the log files", failure)
             pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self._failures_in_a_row - 1, 10))
             self._changed.wait_for(lambda: self._closing or self._draining, timeout=pause)
             if self._draining and not self._closing:
                 self._changed.wait_for(lambda: self._closing, timeout=FIRST_PAUSE)
 
+    def _persist(self):
+        """Write what waits to the spool, where it outlives this process."""
+        sentence = self._spool_all()
+        with self._changed:
+            if any(item.arrays is not None for item in self._pending):
+                raise NotDelivered(sentence)
+
     def _deliver(self, snapshot):
         directory = os.path.join(self._spool, snapshot.name)
-        if snapshot.arrays is not None:
-            checkpoints.save(directory, snapshot.arrays, snapshot.progress)
-            with self._changed:
-                self._pending = [item._replace(arrays=None) if item.name == snapshot.name else item
-                                 for item in self._pending]
         started = self._clock()
         publish_checkpoint(self._store, directory, snapshot.published_name, snapshot.metadata, on_progress=self._watch)
         if snapshot.best:
@@ -226,16 +253,16 @@ class Publisher:
         if self._deadline is not None and self._clock() > self._deadline:
             raise _OutOfTime("the time was up after {} of {} bytes".format(done, total))
 
-    @staticmethod
-    def _without_superseded(pending):
-        """Keep the newest and the best; the first may be under way already and stays too."""
+    def _without_superseded(self, pending):
+        """Keep the newest, the best, and the one that is under way. Runs in the trainer's thread."""
         newest, best = pending[-1], next((item for item in reversed(pending) if item.best), None)
-        kept = [item for index, item in enumerate(pending)
-                if item is newest or item is best or (index == 0 and item.arrays is None)]
+        kept = [item for item in pending if item is newest or item is best or item.name == self._under_way]
         for item in pending:
-            if item not in kept:
-                log.warning("uploads are slower than intervals: checkpoint %s is dropped for %s",
-                            item.name, newest.name)
+            if all(item is not other for other in kept):
+                log.warning("%s: checkpoint %s is dropped for %s",
+                            "the storage does not answer" if self._last_failure
+                            else "uploads are slower than intervals", item.name, newest.name)
+                shutil.rmtree(os.path.join(self._spool, item.name), ignore_errors=True)
         return kept
 
 

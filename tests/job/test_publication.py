@@ -128,6 +128,43 @@ def test_what_cannot_be_delivered_is_kept_and_named(parts):
     assert names(store) == []
 
 
+def test_after_an_outage_the_spool_holds_the_newest_and_the_best_and_nothing_else(parts):
+    make, store, spool, _ = parts
+    store.fail = outage
+    publisher = make()
+    for item in (snapshot(10), snapshot(20, best=True), snapshot(30), snapshot(40), snapshot(50)):
+        publisher.submit(item)
+    with pytest.raises(NotDelivered, match="The same command delivers them") as caught:
+        publisher.drain()
+    publisher.close()
+    kept = sorted(os.listdir(str(spool)))
+    assert {"ckpt-000020-aaaa", "ckpt-000050-aaaa"} <= set(kept) <= {"ckpt-0000{}-aaaa".format(i) for i in (10, 20, 50)}
+    for name in kept:
+        assert checkpoints.load_progress(str(spool / name)).iteration == int(name[5:11])
+    assert all(name in str(caught.value) for name in kept)
+
+
+def test_the_newest_is_delivered_first(parts):
+    make, store, _, _ = parts
+    blocked, seen = threading.Event(), threading.Event()
+
+    def wait(operation, key):
+        seen.set()
+        assert blocked.wait(20)
+
+    store.fail = wait
+    publisher = make(keep=9)
+    publisher.submit(snapshot(10))
+    assert seen.wait(20)
+    publisher.submit(snapshot(20, best=True))
+    publisher.submit(snapshot(30))
+    blocked.set()
+    publisher.drain(seconds=20)
+    markers = [key for operation, key in store.changes
+               if operation == "write" and key.startswith("checkpoints/ckpt") and key.endswith(".json")]
+    assert [key[len("checkpoints/ckpt-"):][:6] for key in markers] == ["000010", "000030", "000020"]
+
+
 def test_a_refusal_is_not_asked_again(parts):
     make, store, _, _ = parts
 
