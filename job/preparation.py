@@ -24,7 +24,7 @@ class Start(NamedTuple):
     published: bool  # does the store have a checkpoint of it?
 
 
-def prepare_data(run, inputs, previous):
+def prepare_data(run, inputs):
     """Index, check and decode.
 
     Returns:
@@ -44,16 +44,20 @@ def prepare_data(run, inputs, previous):
     if len(names) < 3:
         raise ConfigError("MASF needs a target and at least 2 source domains, found only {}".format(
             ", ".join(names)))
+    batch = run.config.training.meta_batch_size
+    for domain in index.domains:
+        if domain.name != target and len(domain.train) < batch:
+            raise ConfigError("meta_batch_size={} is more than domain {} has to train on: {} images".format(
+                batch, domain.name, len(domain.train)))
     log.info("data: %s; %d classes: %s", ", ".join("{} {}{}".format(
         domain.name, len(domain.paths), " (target)" if domain.name == target else "") for domain in index.domains),
         len(index.classes), ", ".join(index.classes))
     index, images = decode(
         index, run.workspace.decoded, max_pixels=data.max_pixels, bad_data=data.bad_data, offenders_path=offenders,
         on_progress=run.console.task("decode", "images"))
-    if previous is not None and run.config.platform.resume != "never":
-        before = (previous.get("data") or {}).get("fingerprint", index.fingerprint)
-        if before != index.fingerprint:
-            refuse_changed("run " + run.record.content["run_name"], [("data", before[:12], index.fingerprint[:12])])
+    before = (run.record.content.get("data") or {}).get("fingerprint", index.fingerprint)
+    if before != index.fingerprint:
+        refuse_changed("run " + run.record.content["run_name"], [("data", before[:12], index.fingerprint[:12])])
     run.record.update(data={"fingerprint": index.fingerprint, "classes": list(index.classes),
                             "images": {domain.name: len(domain.paths) for domain in index.domains}})
     return index, images

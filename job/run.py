@@ -23,10 +23,10 @@ from job.observer import JobObserver
 from job.preparation import build_model, prepare_data, restore_or_begin
 from job.publication import NotDelivered, Publisher
 from job.report import write_report
-from job.restore import clear_spool, refuse_changed
+from job.restore import candidates, clear_spool, refuse_changed
 from job.run_record import RunRecord, read_published
 from job.stopping import GRACE, Stopped
-from job.workspace import prepare_workspace
+from job.workspace import prepare_workspace, sole_user
 from masf_core import records
 from masf_core.data import Augmentation, EpisodeSampler, SourceDomain
 from masf_core.tf1 import VERSION
@@ -36,7 +36,7 @@ from obs_sync import StoreError, open_store
 log = logging.getLogger(__name__)
 
 # Seconds that a stopped run needs after its last upload: to write run.json, close the session and leave.
-TIME_TO_EXIT = 2.0
+TIME_TO_EXIT = 3.0
 
 
 class Run(NamedTuple):
@@ -62,7 +62,8 @@ def run_job(config, work_dir, run_name, console, environ=None):
     """
     environ = os.environ if environ is None else environ
     workspace = prepare_workspace(work_dir, run_name, config.platform.logdir)
-    with open_store(run_url(config, workspace, run_name), environ, backend=config.platform.storage) as store:
+    url = run_url(config, workspace, run_name)
+    with sole_user(workspace, run_name), open_store(url, environ, backend=config.platform.storage) as store:
         previous = read_published(store)
         if finished(previous, config):
             log.info("run %s is done: %d iterations. Nothing is left to do (more with --train_iterations=…, afresh "
@@ -71,7 +72,7 @@ def run_job(config, work_dir, run_name, console, environ=None):
         run = open_run(config, workspace, console, store, previous, run_name)
         with recorded(run):
             inputs = fetch_inputs(config, workspace, console, environ)
-            index, images = prepare_data(run, inputs, previous)
+            index, images = prepare_data(run, inputs)
             with build_model(config, index) as model:
                 train(run, model, index, images, restore_or_begin(run, model, inputs, index))
         log.info("done: %s", store.url)
@@ -97,15 +98,19 @@ def open_run(config, workspace, console, store, previous, run_name):
         ConfigError: the run exists with another configuration, or was to be resumed and does not exist.
         StoreError: the store cannot be written.
     """
-    fresh = previous is None or config.platform.resume == "never"
-    if previous is None and config.platform.resume == "always":
-        raise ConfigError("resume=always, but there is no run at {}".format(store.url))
+    # A run without a checkpoint has nothing that another configuration could spoil.
+    resumable = previous is not None and bool(candidates(store, workspace, previous["lineage"]))
+    fresh = not resumable or config.platform.resume == "never"
+    if not resumable and config.platform.resume == "always":
+        raise ConfigError("resume=always, but there is no checkpoint at {}".format(store.url))
     if not fresh:
         refuse_changed("run " + run_name,
                        config_load.differences(config_load.from_dict(previous["config"]), config))
-    if previous is not None and fresh:
+    elif resumable:
         log.info("run %s existed; it begins afresh, its earlier checkpoints stay in the store", run_name)
     record = RunRecord(run_name, config_load.to_dict(config), previous, fresh)
+    if not fresh:
+        record.update(data=previous.get("data"))
     record.update(versions={"tensorflow": VERSION, "python": platform.python_version()})
     record.write(workspace.log("run.json"))
     store.write("run.json", record.text().encode("utf-8"))

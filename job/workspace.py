@@ -7,11 +7,14 @@
 """
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import posixpath
 from typing import NamedTuple
 
+from job.errors import ConfigError
 from obs_sync import LocalStorageError
 
 
@@ -35,6 +38,26 @@ class Workspace(NamedTuple):
 
     def log(self, name):
         return os.path.join(self.logs, name)
+
+
+@contextlib.contextmanager
+def sole_user(workspace, run_name):
+    """Nobody else on this machine works on the same run in the same place.
+
+    Raises:
+        ConfigError: somebody does; names the process.
+    """
+    with open(os.path.join(workspace.root, "runs", run_name, ".lock"), "a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.seek(0)
+            raise ConfigError("run {} is in use by process {}: wait for it, or give another --run_name".format(
+                run_name, lock.read().strip() or "?")) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
 
 
 def prepare_workspace(work_dir, run_name, logdir=None):

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from masf_core import evaluation, meta_step
+from masf_core.device import DeviceError
 from masf_core.network import metric_net
 from masf_core.randomness import derive_seed
 from masf_core.tf1 import tf
@@ -77,13 +78,20 @@ class Model:
 
         Returns:
             dict scalar name → float, of the losses before the update.
+
+        Raises:
+            DeviceError: out of memory.
         """
         graph = self.training
-        scalars, _ = self.session.run([graph.scalars, graph.train], {
-            graph.images: episode.images,
-            graph.labels: episode.labels,
-            graph.dropout_seed: [self._dropout_seed, episode.step],
-        })
+        try:
+            scalars, _ = self.session.run([graph.scalars, graph.train], {
+                graph.images: episode.images,
+                graph.labels: episode.labels,
+                graph.dropout_seed: [self._dropout_seed, episode.step],
+            })
+        except tf.errors.ResourceExhaustedError as error:
+            raise DeviceError("the device has too little memory for {} images of each domain at once; lower "
+                              "meta_batch_size".format(self.settings.meta_batch_size)) from error
         return {name: float(value) for name, value in scalars.items()}
 
     def evaluate(self, images, labels, rows, on_progress=None):

@@ -8,7 +8,8 @@ import time
 import pytest
 
 from obs_sync import list_markers
-from tests.end_to_end.conftest import wait_for_line
+from obs_sync.mock import mock_obs
+from tests.end_to_end.conftest import Job, wait_for_line
 
 # What runs there, and the how-many-th call of it is the last thing the first attempt does.
 KILLS = {
@@ -106,3 +107,30 @@ def test_another_configuration_is_refused_by_name_and_never_begins_afresh(job):
     assert code == 0, output
     after = job.mock.keys("bucket", "output/run/checkpoints/")
     assert set(before) - {"output/run/checkpoints/best.json"} < set(after)
+
+
+@pytest.mark.slow
+def test_a_mistake_before_the_first_checkpoint_does_not_lock_the_run(job, uninterrupted):
+    code, output = job.run(meta_batch_size=500)
+    assert code == 2 and "meta_batch_size=500 is more than domain" in output, output
+    code, output = job.run()
+    assert code == 0, output
+    assert job.result() == uninterrupted
+
+
+@pytest.mark.slow
+def test_a_storage_that_goes_away_costs_no_iteration(tmp_path, source, uninterrupted):
+    root = str(tmp_path / "server")
+    with mock_obs(root=root, buckets=["bucket"]) as mock:
+        job = Job(mock, tmp_path / "cache", source).fill()
+        process = job.start(print_interval=1)
+        lines = wait_for_line(process, "published ckpt-000002")
+    output = "".join(lines) + process.communicate(timeout=200)[0]
+    assert process.returncode == 4, output
+    assert "iteration 6/6" in output and "The same command delivers them" in output and "Traceback" not in output
+    with mock_obs(root=root) as mock:
+        job = Job(mock, tmp_path / "cache", source)
+        code, output = job.run()
+        assert code == 0, output
+        assert "at iteration 6" in output and "iteration 6/6" not in output
+        assert job.result() == uninterrupted

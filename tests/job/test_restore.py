@@ -1,13 +1,15 @@
 """Which checkpoint a run goes on from."""
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
 from job.errors import ConfigError
 from job.console import Console
 from job.restore import clear_spool, refuse_changed, restore_newest
-from job.workspace import prepare_workspace
+from job.workspace import prepare_workspace, sole_user
 from masf_core import checkpoints
 from masf_core.checkpoints import Progress
 from obs_sync import LocalStorageError, LocalStore, publish_checkpoint
@@ -90,6 +92,15 @@ def test_a_workspace_that_cannot_be_written_names_the_setting(tmp_path):
         prepare_workspace(str(tmp_path / "file"), "run")
     with pytest.raises(LocalStorageError, match="--logdir"):
         prepare_workspace(str(tmp_path / "work"), "run", logdir=str(tmp_path / "file"))
+
+
+def test_a_run_has_one_user_on_a_machine(workspace):
+    with sole_user(workspace, "run"):
+        with pytest.raises(ConfigError, match="in use by process {}".format(os.getpid())):
+            with sole_user(workspace, "run"):
+                pass
+    with sole_user(workspace, "run"):
+        pass
 
 
 def test_distinct_urls_have_distinct_places(workspace):
