@@ -123,7 +123,7 @@ class Task:
         Raises:
             Stopped: the job was asked to stop.
         """
-        if self._state == "new" and total > 0:
+        if self._state == "new" and total > 0 and (done > self._start or not self._waits_for_bytes()):
             self._open(done, total)
         if self._state == "open":
             self._show(done, total)
@@ -138,11 +138,12 @@ class Task:
         self.close()
 
     def close(self) -> None:
-        """Show no more of it; the bar of an operation that was not finished stays as it was."""
+        """Show no more of it; the bar of an operation that was not finished is erased."""
         self._state = "closed"
         if self in self._console._tasks:
             self._console._tasks.remove(self)
         if self._bar is not None:
+            self._bar.leave = self._bar.leave and self._bar.n >= self._bar.total
             self._bar.close()
             self._bar = None
 
@@ -160,6 +161,10 @@ class Task:
         elif self._log_lines and done < total:
             self._write("{}: {}".format(self._label, amount(total, self._unit)))
         console._tasks.append(self)
+
+    def _waits_for_bytes(self) -> bool:
+        """A bar is drawn with the first byte: what turns out to have nothing to transfer draws none."""
+        return self._console._tqdm is not None and self._unit == BYTES
 
     def _show(self, done: int, total: int) -> None:
         if self._bar is not None:

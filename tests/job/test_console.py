@@ -213,6 +213,7 @@ for i in range(3):
     outer(i + 1, 3)
 console.task("own lines", "iterations", log_lines=False)(1, 1)
 console.task("unfinished", "B")(1, 2)
+console.task("never begun", "B")(0, 2)
 log.info("last line")
 console.close()
 """
@@ -271,12 +272,14 @@ def visible(written, columns):
 ])
 def test_bars_and_lines_do_not_tear_each_other(environ, rows, columns, width):
     pytest.importorskip("tqdm")
-    lines = visible(on_a_terminal(dict(environ, TERM="xterm"), rows, columns), width)
+    written = on_a_terminal(dict(environ, TERM="xterm"), rows, columns)
+    lines = visible(written, width)
     told = [line[20:] for line in lines if "line" in line and "/s" not in line]
     assert told == [
         "line {} from {}".format(i, where) for i in range(3) for where in ("here", "a thread")] + ["last line"]
     rest = [line for line in lines if "line" not in line]
-    assert [line.split(":")[0] for line in rest] == ["train", "unfinished"]
+    assert [line.split(":")[0] for line in rest] == ["train"]
+    assert "unfinished: " in written and "never begun" not in written
     assert "3/3" in rest[0] and "100%" in rest[0]
     assert "iterations/s" in rest[0]
 
