@@ -8,7 +8,7 @@ import importlib
 import importlib.util
 
 from masf_core.errors import MasfError
-from masf_core.tf1 import IS_TF2, VERSION, tf
+from masf_core.tf1 import IS_TF2, VERSION, native_stderr_held_back, tf
 
 DEVICES = ("auto", "cpu", "gpu", "ascend")
 PRECISIONS = ("auto", "float32", "mixed")
@@ -33,10 +33,12 @@ def choose_device(device):
     if device == "ascend":
         raise DeviceError("device 'ascend' was asked for, but the adapter npu_bridge is not installed; the Ascend "
                           "images of ModelArts have it. Use --device=auto elsewhere")
-    has_gpu = bool(tf.config.experimental.list_physical_devices("GPU"))
-    if device == "gpu" and not has_gpu:
-        raise DeviceError("device 'gpu' was asked for, but TensorFlow {} sees none; use --device=cpu or auto".format(
-            VERSION))
+    # The driver's complaint that there is no GPU is news only to who asked for one: then it is printed after all.
+    with native_stderr_held_back():
+        has_gpu = bool(tf.config.experimental.list_physical_devices("GPU"))
+        if device == "gpu" and not has_gpu:
+            raise DeviceError("device 'gpu' was asked for, but TensorFlow {} sees none; use --device=cpu or "
+                              "auto".format(VERSION))
     return "gpu" if has_gpu else "cpu"
 
 

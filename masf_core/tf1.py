@@ -17,7 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 @contextlib.contextmanager
-def _native_stderr_held_back():
+def native_stderr_held_back():
     """Swallow what native code prints to stderr, and print it after all if the block fails.
 
     TensorFlow 2's libraries announce themselves before any of their log-level settings apply.
@@ -42,7 +42,7 @@ def _native_stderr_held_back():
             os.close(kept)
 
 
-with _native_stderr_held_back(), warnings.catch_warnings():
+with native_stderr_held_back(), warnings.catch_warnings():
     # 1.15 was built against an older NumPy and says so dozens of times.
     warnings.simplefilter("ignore", category=FutureWarning)
     warnings.simplefilter("ignore", category=DeprecationWarning)
@@ -54,4 +54,4 @@ with _native_stderr_held_back(), warnings.catch_warnings():
 VERSION = tf.__version__
 IS_TF2 = not VERSION.startswith("1.")
 
-__all__ = ["tf", "VERSION", "IS_TF2"]
+__all__ = ["tf", "VERSION", "IS_TF2", "native_stderr_held_back"]

@@ -1,6 +1,7 @@
 """Which device a run takes, and what its session is told."""
 from __future__ import annotations
 
+import os
 import sys
 import types
 
@@ -33,6 +34,16 @@ def test_a_device_that_is_not_there_is_refused_by_name():
             device.choose_device(name)
     with pytest.raises(DeviceError, match="cpu, gpu, ascend"):
         device.choose_device("tpu")
+
+
+def test_the_drivers_complaint_is_shown_only_to_who_asked_for_a_gpu(monkeypatch, capfd):
+    monkeypatch.setattr(device.tf.config.experimental, "list_physical_devices",
+                        lambda kind: os.write(2, b"no driver") and [])
+    assert device.choose_device("auto") == "cpu"
+    assert "no driver" not in capfd.readouterr().err
+    with pytest.raises(DeviceError):
+        device.choose_device("gpu")
+    assert "no driver" in capfd.readouterr().err
 
 
 def test_ascend_options_have_the_names_and_types_that_the_adapter_knows(npu_bridge):
