@@ -7,7 +7,7 @@ and every message can name the line.
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, Iterable, List, NamedTuple, Tuple
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from job.config import GROUPS, settings
 from job.errors import ConfigError
@@ -36,8 +36,8 @@ def find_config_file(name: str, folders: Iterable[str]) -> str:
     raise ConfigError("--config={}: there is no such file; looked for {}".format(name, " and ".join(tried)))
 
 
-def read_config_file(path: str) -> Tuple[Dict[str, Given], List[str]]:
-    """Read the settings in ``path``.
+def read_config_file(path: str, shown: Optional[str] = None) -> Tuple[Dict[str, Given], List[str]]:
+    """Read the settings in ``path``, which is called ``shown`` in messages.
 
     Returns:
         (name → what is given for it, problems: one sentence each).
@@ -47,20 +47,22 @@ def read_config_file(path: str) -> Tuple[Dict[str, Given], List[str]]:
     """
     import yaml  # not needed by runs that are configured with flags alone
 
+    shown = shown or path
     try:
         with open(path, encoding="utf-8-sig") as stream:
             root = yaml.compose(stream.read(), Loader=yaml.SafeLoader)
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError("{}: cannot be read: {}".format(path, error)) from error
+        raise ConfigError("{}: cannot be read: {}".format(shown, error)) from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = "" if mark is None else ", line {}".format(mark.line + 1)
-        raise ConfigError("{}{}: not YAML: {}".format(path, where, getattr(error, "problem", None) or error)) from error
+        problem = getattr(error, "problem", None) or error
+        raise ConfigError("{}{}: not YAML: {}".format(shown, where, problem)) from error
     if root is None:
         return {}, []
     if not isinstance(root, yaml.MappingNode):
-        raise ConfigError("{}: expected lines of the form `name: value`".format(path))
-    reader = _Reader(path, yaml)
+        raise ConfigError("{}: expected lines of the form `name: value`".format(shown))
+    reader = _Reader(shown, yaml)
     reader.read(root, group=None)
     return reader.given, reader.problems
 

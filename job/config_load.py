@@ -48,7 +48,7 @@ def load_config(arguments: Sequence[str], fallback: Optional[Mapping[str, Tuple[
     if flags.config_file is not None:
         try:
             path = find_config_file(flags.config_file, [os.curdir, CODE_FOLDER])
-            in_file, file_problems = read_config_file(os.path.normpath(path))
+            in_file, file_problems = read_config_file(path, shown_path(path))
             problems += file_problems
         except ConfigError as error:
             problems += error.problems
@@ -64,6 +64,15 @@ def load_config(arguments: Sequence[str], fallback: Optional[Mapping[str, Tuple[
     if flags.ignored:
         log.info("ignored flags that are not settings of this job: %s", " ".join(flags.ignored))
     return Loaded(config, provenance)
+
+
+def shown_path(path: str) -> str:
+    """The shortest of a file's names that --config takes: absolute, from here, or from the folder of the code."""
+    names = [os.path.normpath(path), os.path.relpath(path)]
+    in_code = os.path.relpath(path, CODE_FOLDER)
+    if not in_code.startswith(os.pardir) and not os.path.exists(in_code):  # not to be taken for one that is here
+        names.append(in_code)
+    return min(names, key=len)
 
 
 def replace_settings(config: Config, **values: Any) -> Config:
@@ -150,6 +159,13 @@ def to_yaml(config: Config, provenance: Optional[Mapping[str, str]] = None) -> s
     return "\n".join(lines) + "\n"
 
 
+def _as_given(value: Any) -> str:
+    """How a flag gives ``value``."""
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def settings_help() -> str:
     """Every setting with its default, meaning and values, group by group."""
     lines = ["settings, each --name=value or a line of a YAML file given with --config=FILE:"]
@@ -157,6 +173,6 @@ def settings_help() -> str:
         lines += ["", "{}: {}".format(group, (group_class.__doc__ or "").strip())]
         for name, each in settings().items():
             if each.group == group:
-                lines.append("  --{}={}".format(name, "" if each.default is None else each.default))
+                lines.append("  --{}={}".format(name, _as_given(each.default)))
                 lines.append("      {} ({})".format(each.help, each.kind.expected))
     return "\n".join(lines)

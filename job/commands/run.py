@@ -14,7 +14,7 @@ TAKES_SETTINGS = True
 EXAMPLES = """
   python -m job run --config=configs/pacs_cartoon.yaml --data_url=obs://bucket/pacs/ --train_url=obs://bucket/output/
   python -m job run --data_url=/data/pacs --weights_path=none --width=0.125 --train_iterations=20
-Nothing but SIGKILL loses work that was published: run the same command again, and it goes on.
+Not even SIGKILL loses work that was published: run the same command again, and it goes on.
 """
 
 log = logging.getLogger(__name__)

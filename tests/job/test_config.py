@@ -274,4 +274,5 @@ def test_a_derived_run_name_is_always_a_valid_one():
 def test_help_lists_every_setting_with_its_default():
     told = config_load.settings_help()
     for name, each in settings().items():
-        assert "--{}={}".format(name, "" if each.default is None else each.default) in told
+        default = "" if each.default is None else str(each.default)
+        assert "--{}={}\n".format(name, default.lower()) in told
