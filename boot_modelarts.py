@@ -8,6 +8,10 @@ import sys
 if __name__ == "__main__":
     # The platform starts this file from another directory than its own.
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-    from job.cli import main
+    try:
+        from job.cli import main
 
-    sys.exit(main(["run"] + sys.argv[1:]))
+        code = main(["run"] + sys.argv[1:])
+    except KeyboardInterrupt:  # before main could take it, while this still imports
+        code = 130
+    sys.exit(code)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from job.cli import main
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        from job.cli import main
+
+        code = main(sys.argv[1:])
+    except KeyboardInterrupt:  # before main could take it, while this still imports
+        code = 130
+    sys.exit(code)

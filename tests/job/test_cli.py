@@ -149,7 +149,33 @@ def test_make_miniature_draws_the_images_asked_for(tmp_path, capsys):
     assert capsys.readouterr().out == "{}\n".format(folder)
 
 
+def test_a_file_of_the_code_folder_is_called_by_its_short_name(tmp_path):
+    code, out, errors = python(
+        "-m", "job", "config", "--config=" + os.path.join(REPOSITORY, "configs", "dry_run.yaml"), cwd=str(tmp_path),
+        env=dict(os.environ, PYTHONPATH=REPOSITORY))
+    assert code == 0, errors
+    assert "# configs/dry_run.yaml, line " in out and REPOSITORY not in out
+    assert max(len(line) for line in out.splitlines()) <= 80
+
+
 # -- the boot file
+
+INTERRUPTED = """
+import runpy, sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "job.cli":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Finder())
+runpy.{}(run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("start", ["run_path('boot_modelarts.py', ", "run_module('job', "])
+def test_an_interrupt_while_it_imports_is_no_stack_trace(start):
+    code, out, errors = python("-c", INTERRUPTED.replace("{}(", start))
+    assert (code, out, errors) == (130, "", "")
+
 
 def test_the_boot_file_is_the_run_command_from_any_folder(tmp_path):
     code, out, errors = python(os.path.join(REPOSITORY, "boot_modelarts.py"), "--help", cwd=str(tmp_path))
