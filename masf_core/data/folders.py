@@ -25,6 +25,14 @@ def subdirectories(directory: str) -> List[str]:
                   if not entry.name.startswith((".", "__")) and entry.is_dir(follow_symlinks=False))
 
 
+def linked_folders(directory: str) -> List[str]:
+    """Names of the symbolic links in `directory` that stand for a folder or lead nowhere, sorted; see `subdirectories`.
+    """
+    return sorted(entry.name for entry in _entries(directory)
+                  if not entry.name.startswith((".", "__")) and entry.is_symlink() and not entry.is_file()
+                  and not _is_image(entry))
+
+
 def images(directory: str) -> List[str]:
     """Names of the image files in `directory`, by their suffix, links among them, sorted."""
     return sorted(entry.name for entry in _entries(directory) if _is_image(entry))

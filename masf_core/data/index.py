@@ -9,21 +9,18 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import logging
 import os
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, Optional, Sequence, Tuple
 
 import numpy as np
 
 from masf_core.data import folders
 from masf_core.data.listed import Rows, read_listed
-from masf_core.data.lists import domains_with_lists
 from masf_core.data.offences import Offences, plural
 from masf_core.data.progress import OnProgress, Progress
 from masf_core.data.split import stratified_split
+from masf_core.data.structure import check_classes, class_names, domain_names
 from masf_core.errors import DataError
-
-log = logging.getLogger(__name__)
 
 LABEL_BASES = ("auto", "0", "1")
 BAD_DATA = ("refuse", "skip")
@@ -81,7 +78,8 @@ def build_index(
 ) -> DatasetIndex:
     """Index the data below `dataroot`.
 
-    Classes are the alphabetically sorted class folders that hold an image in any of the domains: PACS's own order.
+    Classes are the alphabetically sorted class folders that hold an image in any two of the domains: PACS's own order.
+    See `structure` for which folders count.
 
     Args:
         dataroot: directory of the domain folders.
@@ -89,7 +87,7 @@ def build_index(
         domains: domains to index, in this order; None takes those that have lists, or without lists all folders.
         num_classes: how many classes to insist on.
         label_base: "auto" finds whether the lists count from 0 or 1; "0" and "1" insist on it. See `labels`.
-        bad_data: "skip" leaves out what is wrong with single images or lines and logs a warning.
+        bad_data: "skip" leaves out the images, lines and folders that something is wrong with, and logs a warning.
         validation_fraction, seed: the split without lists, see `split`.
         offenders_path: file for the whole list of what is wrong, `where<TAB>what` a line; written only if anything is.
         on_progress: called with (images looked at, images).
@@ -102,11 +100,13 @@ def build_index(
         raise ValueError("label_base must be one of {}, got {!r}".format(", ".join(LABEL_BASES), label_base))
     if bad_data not in BAD_DATA:
         raise ValueError("bad_data must be one of {}, got {!r}".format(", ".join(BAD_DATA), bad_data))
-    names = _domain_names(dataroot, filelist_root, domains)
-    of_domain = folders.class_folders(dataroot, names)
-    classes = tuple(sorted(set().union(*of_domain.values())))
-    _check_classes(dataroot, classes, of_domain, num_classes)
     offences = Offences()
+    names = domain_names(dataroot, filelist_root, domains, bad_data, offences)
+    of_domain = class_names(dataroot, names, offences)
+    if bad_data == "refuse":  # at once: everything that follows depends on which folders there are
+        offences.settle(dataroot, bad_data, offenders_path)
+    classes = tuple(sorted(set().union(*of_domain.values())))
+    check_classes(dataroot, classes, of_domain, num_classes)
 
     def start_progress(total: int) -> Progress:
         return Progress(on_progress, total)
@@ -118,50 +118,6 @@ def build_index(
             dataroot, filelist_root, names, classes, label_base, offences, offenders_path, start_progress)
     offences.settle(dataroot, bad_data, offenders_path)
     return _index(dataroot, classes, [_domain_index(name, rows[name]) for name in names])
-
-
-def _domain_names(dataroot: str, filelist_root: Optional[str], domains: Optional[Sequence[str]]) -> List[str]:
-    for setting, directory in (("dataroot", dataroot), ("filelist_root", filelist_root)):
-        if directory is not None and not os.path.isdir(directory):
-            raise DataError("{}: there is no directory {}".format(setting, directory))
-    if domains is not None:
-        names = list(domains)
-        if not names or len(set(names)) != len(names):
-            raise DataError("domains must be named once each, got: {}".format(", ".join(names) or "none"))
-        return names
-    if filelist_root is None:
-        names = [name for name in folders.subdirectories(dataroot)
-                 if any(folders.has_image(os.path.join(dataroot, name, folder))
-                        for folder in folders.subdirectories(os.path.join(dataroot, name)))]
-        if not names:
-            raise DataError("no images in {}: expected <domain>/<class>/<image> below it, found {}.".format(
-                dataroot, ", ".join(folders.subdirectories(dataroot)[:10]) or "no folders"))
-        return names
-    names = domains_with_lists(filelist_root)
-    if not names:
-        raise DataError("no list files in {}: expected <domain>_train_kfold.txt and so on. Correct filelist_root, or "
-                        "set it to none to split the folders instead.".format(filelist_root))
-    unlisted = sorted(set(folders.subdirectories(dataroot)) - set(names))
-    if unlisted:
-        log.warning("no lists for %s in %s: left out", ", ".join(unlisted), filelist_root)
-    return names
-
-
-def _check_classes(
-    dataroot: str, classes: Tuple[str, ...], of_domain: Dict[str, List[str]], num_classes: Optional[int]
-) -> None:
-    empty = [domain for domain, names in of_domain.items() if not names]
-    if empty:
-        raise DataError("no images of domain {} in {}: expected <domain>/<class>/<image>.".format(
-            ", ".join(empty), dataroot))
-    if num_classes is not None and num_classes != len(classes):
-        raise DataError("num_classes={} was asked for, but the class folders in {} are {}: {}. Correct num_classes, "
-                        "or remove the folders that are no classes.".format(
-                            num_classes, dataroot, len(classes), ", ".join(classes)))
-    for domain, names in of_domain.items():
-        absent = [name for name in classes if name not in names]
-        if absent:
-            log.warning("domain %s has no images of %s", domain, ", ".join(absent))
 
 
 def _read_folders(dataroot, of_domain, classes, fraction, seed, offences, start_progress) -> Dict[str, Rows]:

@@ -82,8 +82,8 @@ def _of_known_class(lines: List[Line], classes: Sequence[str], offences: Offence
     known = [line for line in lines if line.class_name in classes]
     for line in lines:
         if line.class_name not in classes:
-            offences.add("unknown class", line.where, "{}: no domain has a folder {} with images".format(
-                line.path, line.class_name))
+            offences.add("unknown class", line.where, "{}: {} is none of the classes, {}".format(
+                line.path, line.class_name, ", ".join(classes)))
     return known
 
 

@@ -100,21 +100,16 @@ def test_domains_are_taken_in_the_order_asked_for(data):
     assert [domain.name for domain in index.domains] == ["sketch", "clip"]
 
 
-def test_domains_without_lists_are_left_out_and_said_to_be(data, caplog):
-    datasets.save_image(os.path.join(data[0], "extra", "ant", "0.png"))
-    assert len(build_index(*data).domains) == 3
-    assert "extra" in caplog.text
-    assert "no folder for domain nowhere" in str(refused(*data, domains=["clip", "nowhere"]))
-
-
 def test_a_class_that_a_domain_lacks_is_warned_of(data, caplog):
-    datasets.save_image(os.path.join(data[0], "clip", "Ant", "0.png"))
-    build_index(data[0])
-    assert "domain photo has no images of Ant" in caplog.text
+    for domain in ("clip", "sketch"):
+        datasets.save_image(os.path.join(data[0], domain, "dodo", "0.png"))
+    assert build_index(data[0]).classes == ("ant", "bee", "cat", "dodo")
+    assert "domain photo has no images of dodo" in caplog.text and "clip" not in caplog.text
 
 
 def test_a_folder_that_no_list_names_is_warned_of(data, caplog):
-    datasets.save_image(os.path.join(data[0], "clip", "zoo", "0.png"))
+    for domain in ("clip", "sketch"):
+        datasets.save_image(os.path.join(data[0], domain, "zoo", "0.png"))
     assert build_index(*data).classes == CLASSES + ("zoo",)
     assert "no list names an image of zoo" in caplog.text
 
@@ -233,13 +228,6 @@ def test_links_are_not_followed(data, tmp_path, with_lists):
     assert "x symbolic link" in str(refused(data[0], data[1] if with_lists else None))
 
 
-def test_folders_behind_links_are_not_followed(data, tmp_path):
-    os.rename(os.path.join(data[0], "clip", "ant"), str(tmp_path / "ants"))
-    os.symlink(str(tmp_path / "ants"), os.path.join(data[0], "clip", "ant"))
-    assert "8 x symbolic link" in str(refused(*data))
-    assert build_index(data[0], num_classes=3).domain("clip").labels.tolist() == [1] * 4 + [2] * 4
-
-
 def test_the_number_of_classes_can_be_insisted_on(data):
     assert build_index(*data, num_classes=3).classes == CLASSES
     message = str(refused(*data, num_classes=7))
@@ -260,6 +248,7 @@ def test_directories_that_are_not_there_or_hold_nothing_are_named(data, tmp_path
 def test_domains_are_named_once(data):
     assert "once" in str(refused(*data, domains=["clip", "clip"]))
     assert "once" in str(refused(*data, domains=[]))
+    assert "no folder for domain nowhere" in str(refused(*data, domains=["clip", "nowhere"]))
 
 
 @pytest.mark.parametrize("setting", [{"label_base": "2"}, {"bad_data": "ignore"}])
