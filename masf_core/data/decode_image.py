@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
+import threading
+from typing import Iterator, List
+
 import numpy as np
 import PIL
 from PIL import Image
@@ -13,6 +18,11 @@ DECODER_VERSION = "1/Pillow-" + PIL.__version__
 # The formats that images of a data set come in. Anything else Pillow knows (PostScript starts a program to read it)
 # is not opened, whatever the file's name says.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
+
+
+_limits: List[int] = []  # max_pixels of the images being decoded now
+_limits_lock = threading.Lock()
+_outer_limit = Image.MAX_IMAGE_PIXELS  # what Pillow's limit was before the first of them
 
 
 class Unusable(Exception):
@@ -32,16 +42,14 @@ def decode_image(path: str, image_size: int, max_pixels: int, out: np.ndarray) -
     as the reference does.
 
     Raises:
-        Unusable: unreadable, truncated, of another format, or of more than `max_pixels` by its header (or than
-            Pillow's own limit of 179 million).
+        Unusable: unreadable, truncated, of another format, or of more than `max_pixels` by its header.
     """
     side = (image_size, image_size)
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with _pillow_limit(max_pixels), Image.open(path, formats=FORMATS) as image:
             width, height = image.size
             if width * height > max_pixels:
-                raise Unusable("image too large", "{} x {} pixels, more than max_pixels={}".format(
-                    width, height, max_pixels))
+                raise _too_large("{} x {}".format(width, height), max_pixels)
             if image.size != side:
                 # Lets the JPEG decoder skip detail that does not show at twice the wanted size.
                 image.draft(None, (2 * image_size, 2 * image_size))
@@ -51,10 +59,35 @@ def decode_image(path: str, image_size: int, max_pixels: int, out: np.ndarray) -
             out.reshape(-1)[:] = np.frombuffer(pixels.tobytes(), np.uint8)
     except (Unusable, MemoryError):
         raise
-    except Image.DecompressionBombError as problem:
-        raise Unusable("image too large", str(problem)) from problem
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as problem:
+        raise _too_large(re.search(r"[0-9]+|$", str(problem)).group() or "too many", max_pixels) from problem
     except Exception as problem:  # Pillow's readers raise almost anything on damaged files
         raise Unusable("unreadable image", "{}: {}".format(type(problem).__name__, problem)) from problem
+
+
+def _too_large(pixels: str, max_pixels: int) -> Unusable:
+    return Unusable("image too large", "{} pixels, more than max_pixels={}".format(pixels, max_pixels))
+
+
+@contextlib.contextmanager
+def _pillow_limit(max_pixels: int) -> Iterator[None]:
+    """Let Pillow, whose limit is one for the process, open images of `max_pixels`; put its own limit back in the end.
+
+    Several threads may be here, with different limits: the highest holds, and each compares with its own afterwards.
+    The limit is not taken away altogether, as some of Pillow's readers allocate pixels before they tell the size.
+    """
+    global _outer_limit
+    with _limits_lock:
+        if not _limits:
+            _outer_limit = Image.MAX_IMAGE_PIXELS
+        _limits.append(max_pixels)
+        Image.MAX_IMAGE_PIXELS = max(_limits)
+    try:
+        yield
+    finally:
+        with _limits_lock:
+            _limits.remove(max_pixels)
+            Image.MAX_IMAGE_PIXELS = max(_limits) if _limits else _outer_limit
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:

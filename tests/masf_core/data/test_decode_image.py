@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import struct
+import threading
 import zlib
 
 import numpy as np
@@ -11,6 +12,9 @@ from masf_core.data.decode_image import Unusable, decode_image
 from tests.masf_core.data.datasets import save_image
 
 SIDE = 6
+
+# Pillow warns of an image that is about to be refused; the warning is not what is tested.
+pytestmark = pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 
 
 def decode(path, max_pixels=10000, side=SIDE):
@@ -135,13 +139,47 @@ def png_header(width, height):
     return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body))
 
 
-@pytest.mark.parametrize("side", [101, 20000])  # the second is beyond Pillow's own limit
+@pytest.mark.parametrize("side", [101, 20000])  # the second is refused by Pillow itself, beyond twice the limit
 def test_a_bomb_is_refused_by_its_header(tmp_path, side):
     (tmp_path / "a.png").write_bytes(png_header(side, side) + struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", 0))
-    assert refusal(tmp_path / "a.png", max_pixels=10000).kind == "image too large"
+    problem = refusal(tmp_path / "a.png", max_pixels=10000)
+    assert problem.kind == "image too large" and "more than max_pixels=10000" in problem.what
+    assert str(side) in problem.what or str(side * side) in problem.what
 
 
 def test_the_limit_itself_is_allowed(tmp_path):
     save_image(tmp_path / "a.png", size=(100, 100))
     decode(tmp_path / "a.png", max_pixels=10000)
     assert "100 x 100" in refusal(tmp_path / "a.png", max_pixels=9999).what
+
+
+def test_a_limit_above_pillows_own_decides_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    save_image(tmp_path / "a.png", size=(100, 100))
+    decode(tmp_path / "a.png", max_pixels=10000)
+    assert "100 x 100 pixels, more than max_pixels=9999" in refusal(tmp_path / "a.png", max_pixels=9999).what
+    assert Image.MAX_IMAGE_PIXELS == 100
+
+
+def test_threads_with_different_limits_do_not_disturb_one_another(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    save_image(tmp_path / "a.png", size=(100, 100))
+    found, together = [], threading.Barrier(4)
+
+    def work(max_pixels):
+        together.wait()
+        for _ in range(30):
+            try:
+                decode(tmp_path / "a.png", max_pixels=max_pixels)
+                found.append((max_pixels, "decoded"))
+            except Unusable as problem:
+                found.append((max_pixels, problem.kind))
+
+    threads = [threading.Thread(target=work, args=(limit,)) for limit in (10000, 9999, 10001, 4000)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 120 and set(found) == {
+        (10000, "decoded"), (10001, "decoded"), (9999, "image too large"), (4000, "image too large")}
+    assert Image.MAX_IMAGE_PIXELS == 100
