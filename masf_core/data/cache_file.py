@@ -137,11 +137,11 @@ def sole_builder(directory: str, on_wait: Callable[[], None]) -> Iterator[None]:
 
 
 def remove_stale(directory: str, domain: str, image_size: int, keep: str) -> None:
-    """Remove this domain's caches of this size that are made of other data than `keep`'s."""
+    """Remove this domain's caches of this size but `keep`; `directory` is of one dataroot alone."""
     pattern = re.compile(re.escape("{}-{}px-".format(domain, image_size)) + r"[0-9a-f]{20}\.npy")
     for name in os.listdir(directory):
         if name != keep and pattern.fullmatch(name):
-            log.info("decode cache: removing %s, its data has changed", name)
+            log.info("decode cache: removing %s, made before its images, its lists or max_pixels changed", name)
             remove(directory, name)
 
 

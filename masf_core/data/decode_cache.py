@@ -1,7 +1,8 @@
 """The decode cache: every image is decoded once, and from then on only mapped into memory.
 
-One file a domain, named by what it was made of (paths, sizes, modification times, image size, decoder), so that
-changed data makes another file and unchanged data is never decoded again, whichever process or run asks.
+A directory for each dataroot, in it one file a domain, named by what it was made of (paths, sizes, modification times,
+image size, decoder), so that changed data makes another file and unchanged data is never decoded again, whichever
+process or run asks, and data sets used in turn keep their files.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def decode(
     way leaves nothing that is taken for a cache. See `decode_image` for how pixels are made.
 
     Args:
-        index: what to decode. cache_dir: made if need be. image_size: side S in pixels.
+        index: what to decode. cache_dir: made if need be; may serve several data sets. image_size: side S in pixels.
         workers: threads; None takes the cores that this process may use.
         max_pixels: images larger than this by their header are not decoded.
         bad_data: "skip" takes images that cannot be decoded out of the index, with a warning.
@@ -69,6 +70,7 @@ def decode(
     """
     if bad_data not in BAD_DATA:
         raise ValueError("bad_data must be one of {}, got {!r}".format(", ".join(BAD_DATA), bad_data))
+    cache_dir = directory_of(index.dataroot, cache_dir)
     _make_directory(cache_dir)
     offences = Offences()
     plans = [_plan(index.dataroot, domain, cache_dir, image_size, max_pixels, offences) for domain in index.domains]
@@ -102,6 +104,11 @@ def decode(
     if offences.found:
         index = index.without({name: [entry.row for entry in found] for name, found in unreadable.items()})
     return index, {name: cache[0] for name, cache in opened.items()}
+
+
+def directory_of(dataroot: str, cache_dir: str) -> str:
+    """Where below `cache_dir` the files of this dataroot are."""
+    return os.path.join(cache_dir, hashlib.sha256(os.fsencode(os.path.abspath(dataroot))).hexdigest()[:20])
 
 
 def _plan(

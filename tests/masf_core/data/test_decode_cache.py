@@ -32,8 +32,14 @@ def cache(tmp_path):
     return str(tmp_path / "cache" / "decoded")
 
 
-def files(cache):
-    return sorted(name for name in os.listdir(cache) if name != ".lock")
+@pytest.fixture
+def place(index, cache):
+    """Where in the cache the files of the index are."""
+    return decode_cache.directory_of(index.dataroot, cache)
+
+
+def files(place):
+    return sorted(name for name in os.listdir(place) if name != ".lock")
 
 
 def path_of(index, name, row):
@@ -64,39 +70,56 @@ def test_the_arrays_are_maps_that_cannot_be_written_to(index, cache):
         images[0] = 0
 
 
-def test_unchanged_data_is_not_decoded_again(index, cache):
+def test_unchanged_data_is_not_decoded_again(index, cache, place):
     decode(index, cache, SIDE)
-    before = {name: os.stat(os.path.join(cache, name)).st_mtime_ns for name in files(cache)}
+    before = {name: os.stat(os.path.join(place, name)).st_mtime_ns for name in files(place)}
     images = decode(build_index(index.dataroot), cache, SIDE)[1]
-    assert {name: os.stat(os.path.join(cache, name)).st_mtime_ns for name in files(cache)} == before
+    assert {name: os.stat(os.path.join(place, name)).st_mtime_ns for name in files(place)} == before
     assert len(images) == 3
 
 
-def test_changed_data_replaces_its_domains_cache_alone(index, cache):
+def test_changed_data_replaces_its_domains_cache_alone(index, cache, place):
     decode(index, cache, SIDE)
-    before = files(cache)
+    before = files(place)
     pixels = save_image(path_of(index, "photo", 4), number=999)
     images = decode(build_index(index.dataroot), cache, SIDE)[1]
     np.testing.assert_array_equal(images["photo"][4], pixels)
-    after = files(cache)
+    after = files(place)
     assert len(after) == 3
     assert [name for name in after if not name.startswith("photo")] == [n for n in before if not n.startswith("photo")]
     assert not set(after) == set(before)
 
 
-def test_a_file_of_the_same_size_but_later_is_changed_data(index, cache):
+def test_a_file_of_the_same_size_but_later_is_changed_data(index, cache, place):
     decode(index, cache, SIDE)
-    before = files(cache)
+    before = files(place)
     os.utime(path_of(index, "photo", 4), (5, 5))
     decode(index, cache, SIDE)
-    assert len(set(files(cache)) & set(before)) == 2
+    assert len(set(files(place)) & set(before)) == 2
 
 
-def test_caches_of_another_size_stay(index, cache):
+def test_caches_of_another_size_stay(index, cache, place):
     decode(index, cache, SIDE)
     images = decode(index, cache, 5)[1]
     assert images["clip"].shape == (21, 5, 5, 3)
-    assert len(files(cache)) == 6
+    assert len(files(place)) == 6
+
+
+def test_data_sets_used_in_turn_keep_their_files(index, cache, place, tmp_path, caplog):
+    write_folders(tmp_path / "other", count=3)
+    other = build_index(str(tmp_path / "other"))
+    decode(index, cache, SIDE)
+    before = {name: os.stat(os.path.join(place, name)).st_mtime_ns for name in files(place)}
+    with caplog.at_level("INFO"):
+        assert decode(other, cache, SIDE)[1]["clip"].shape[0] == 9
+    decode(index, cache, SIDE)
+    assert {name: os.stat(os.path.join(place, name)).st_mtime_ns for name in files(place)} == before
+    assert "removing" not in caplog.text
+
+
+def test_a_dataroot_is_the_same_however_it_is_written(index, cache, place, monkeypatch):
+    monkeypatch.chdir(os.path.dirname(index.dataroot))
+    assert decode_cache.directory_of("./images/", cache) == place
 
 
 def test_a_domains_name_may_begin_like_anothers(tmp_path, cache):
@@ -105,7 +128,7 @@ def test_a_domains_name_may_begin_like_anothers(tmp_path, cache):
     decode(index, cache, SIDE)
     os.utime(path_of(index, "art", 0), (5, 5))
     decode(index, cache, SIDE)
-    assert len(files(cache)) == 3
+    assert len(files(decode_cache.directory_of(index.dataroot, cache))) == 3
 
 
 def test_progress_counts_images_from_start_to_end(index, cache):
@@ -120,7 +143,8 @@ def test_progress_counts_images_from_start_to_end(index, cache):
 
 # ---- images that cannot be decoded
 
-def test_all_unusable_images_are_in_one_error_and_their_domains_have_no_cache(index, cache, tmp_path):
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_all_unusable_images_are_in_one_error_and_their_domains_have_no_cache(index, cache, place, tmp_path):
     spoil(index, "clip", 3)
     spoil(index, "clip", 17)
     save_image(path_of(index, "photo", 0), size=(30, 40))
@@ -131,7 +155,7 @@ def test_all_unusable_images_are_in_one_error_and_their_domains_have_no_cache(in
     clip, photo = index.domain("clip"), index.domain("photo")
     assert [where for where, _ in caught.value.offenders] == [clip.paths[3], clip.paths[17], photo.paths[0]]
     assert len(report.read_text().splitlines()) == 3
-    assert [name.split("-")[0] for name in files(cache)] == ["sketch"]
+    assert [name.split("-")[0] for name in files(place)] == ["sketch"]
 
 
 def test_unusable_images_can_be_left_out(index, cache, caplog):
@@ -178,7 +202,7 @@ class Stop(Exception):
     pass
 
 
-def test_a_stop_request_leaves_nothing_behind(index, cache):
+def test_a_stop_request_leaves_nothing_behind(index, cache, place):
     threads = threading.active_count()
 
     def stop_later(done, total):
@@ -189,11 +213,11 @@ def test_a_stop_request_leaves_nothing_behind(index, cache):
         with pytest.raises(Stop):
             decode(index, cache, SIDE, on_progress=stop_later)
         assert threading.active_count() == threads
-        assert [name for name in files(cache) if name.startswith(".")] == []
+        assert [name for name in files(place) if name.startswith(".")] == []
     assert len(decode(index, cache, SIDE)[1]) == 3
 
 
-def test_a_killed_build_leaves_nothing_that_looks_whole_and_is_cleared_away(index, cache):
+def test_a_killed_build_leaves_nothing_that_looks_whole_and_is_cleared_away(index, cache, place):
     script = (
         "import sys, time\n"
         "from masf_core.data import build_index, decode, decode_cache\n"
@@ -205,21 +229,21 @@ def test_a_killed_build_leaves_nothing_that_looks_whole_and_is_cleared_away(inde
     process = subprocess.Popen([sys.executable, "-c", script, index.dataroot, cache], stdout=subprocess.PIPE, cwd=ROOT)
     try:
         assert process.stdout.readline() == b"decoding\n"
-        assert [name.startswith(".building-") for name in files(cache)] == [True]
+        assert [name.startswith(".building-") for name in files(place)] == [True]
         process.send_signal(signal.SIGKILL)
     finally:
         process.wait()
         process.stdout.close()
     images = decode(index, cache, SIDE)[1]
-    assert len(images) == 3 and len(files(cache)) == 3
+    assert len(images) == 3 and len(files(place)) == 3
 
 
 @pytest.mark.parametrize("damage", ["short", "no trailer", "other shape", "no array"])
-def test_a_damaged_cache_is_made_anew(index, cache, damage):
+def test_a_damaged_cache_is_made_anew(index, cache, place, damage):
     images = decode(index, cache, SIDE)[1]
     good = np.array(images["clip"])
     del images
-    path = os.path.join(cache, files(cache)[0])
+    path = os.path.join(place, files(place)[0])
     with open(path, "rb") as stream:
         content = stream.read()
     with open(path, "wb") as stream:
@@ -231,7 +255,7 @@ def test_a_damaged_cache_is_made_anew(index, cache, damage):
     np.testing.assert_array_equal(decode(index, cache, SIDE)[1]["clip"], good)
 
 
-def test_several_builders_agree(index, cache):
+def test_several_builders_agree(index, cache, place):
     results, failures = [], []
 
     def build():
@@ -245,13 +269,13 @@ def test_several_builders_agree(index, cache):
         thread.start()
     for thread in threads:
         thread.join()
-    assert not failures and len(files(cache)) == 3
+    assert not failures and len(files(place)) == 3
     for images in results:
         np.testing.assert_array_equal(images["photo"], results[0]["photo"])
 
 
-def test_who_waits_for_another_builder_can_be_stopped(index, cache):
-    os.makedirs(cache)
+def test_who_waits_for_another_builder_can_be_stopped(index, cache, place):
+    os.makedirs(place)
     calls = []
 
     def stop_later(done, total):
@@ -259,24 +283,24 @@ def test_who_waits_for_another_builder_can_be_stopped(index, cache):
         if len(calls) > 2:
             raise Stop
 
-    with cache_file.sole_builder(cache, lambda: None):
+    with cache_file.sole_builder(place, lambda: None):
         started = time.monotonic()
         with pytest.raises(Stop):
             decode(index, cache, SIDE, on_progress=stop_later)
     assert time.monotonic() - started < 5
-    assert files(cache) == []
+    assert files(place) == []
 
 
 # ---- no room
 
-def test_what_cannot_fit_is_refused_before_it_is_begun(index, cache):
+def test_what_cannot_fit_is_refused_before_it_is_begun(index, cache, place):
     with pytest.raises(CacheError) as caught:
         decode(index, cache, 400000)  # 30 TB
     assert cache in str(caught.value) and "MB free" in str(caught.value) and "clip, photo, sketch" in str(caught.value)
-    assert files(cache) == []
+    assert files(place) == []
 
 
-def test_a_disk_that_fills_up_on_the_way_is_told_and_leaves_nothing_behind(index, cache):
+def test_a_disk_that_fills_up_on_the_way_is_told_and_leaves_nothing_behind(index, cache, place):
     # A limit on the size of files fails as a full disk does: a write is cut short, the next one raises.
     script = (
         "import resource, sys\n"
@@ -288,7 +312,7 @@ def test_a_disk_that_fills_up_on_the_way_is_told_and_leaves_nothing_behind(index
         "    print(type(problem).__name__, problem)\n".format(SIDE))
     output = subprocess.check_output([sys.executable, "-c", script, index.dataroot, cache], cwd=ROOT).decode()
     assert output.startswith("CacheError") and cache in output and "File too large" in output and "are free" in output
-    assert files(cache) == []
+    assert files(place) == []
 
 
 def test_a_directory_that_cannot_be_made_is_told(index, tmp_path):
