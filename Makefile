@@ -25,7 +25,7 @@ dry-run: export CONFIG := $(CONFIG)
 dry-run: ## do the whole ModelArts job on this machine, against a mocked OBS
 	@lane=$$(.ci/lane pick) && .ci/lane setup $$lane && \
 	echo "lane $$lane: $$(.ci/lane python $$lane -V) (LANE=tf1 or LANE=tf2 chooses)" && \
-	set -- dry-run $${PACS_ROOT:+--pacs_root "$$PACS_ROOT"} $${WEIGHTS:+--weights "$$WEIGHTS"} \
+	set -- dry-run --lane $$lane $${PACS_ROOT:+--pacs_root "$$PACS_ROOT"} $${WEIGHTS:+--weights "$$WEIGHTS"} \
 		$${CONFIG:+--config "$$CONFIG"} $(if $(SET),--set $(SET)) && \
 	exec .ci/lane python $$lane -m job "$$@"
 

@@ -15,10 +15,12 @@ import os
 import shlex
 import subprocess
 import sys
+import tempfile
 import time
 
-from job import config_load
-from job.exits import MEANING
+from job import config_load, dry_run_hints
+from job.exits import INTERRUPTED, MEANING, STOPPED
+from job.run_record import read_published
 from job.show import describe_run
 from masf_core.data import miniature
 from obs_sync import LocalStorageError, open_store, push
@@ -29,26 +31,30 @@ REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 DEFAULT_CONFIG = os.path.join(REPOSITORY, "configs", "dry_run.yaml")
 
 
-def dry_run(root, console, pacs_root=None, weights=None, config_path=None, overrides=()):
+def dry_run(request, console):
     """Fill the bucket, run the job, show what came of it.
 
     Args:
-        root: directory of the dry run; reused by the next one. console: ``Console``.
-        pacs_root: directory with domain folders of real images, or None for the miniature.
-        weights: an AlexNet weights file, or None to generate one. config_path: YAML file.
-        overrides: ``name=value`` settings.
+        request: ``Request``. root: directory of the dry run, reused by the next one; pacs_root: directory with domain
+            folders of real images, or None for the miniature; weights: an AlexNet weights file, or None to generate
+            one; config_path: YAML file, or None for the dry run's own; overrides: ``name=value`` settings.
+        console: ``Console``.
 
     Returns:
         int, the job's exit code.
+
+    Raises:
+        ConfigError: a setting is wrong. LocalStorageError: root, pacs_root or weights cannot be used.
     """
-    root = os.path.abspath(root)
-    flags = ["--config=" + (config_path or DEFAULT_CONFIG)] + ["--" + item for item in overrides]
+    root, pacs_root = os.path.abspath(request.root), request.pacs_root
+    flags = ["--config=" + (request.config_path or DEFAULT_CONFIG)] + ["--" + item for item in request.overrides]
     config, _ = config_load.load_config(flags + ["--data_url=obs://x/y/", "--weights_path=none"])
+    make_root(root)
     with mock_obs(root=os.path.join(root, "bucket"), buckets=[BUCKET]) as mock:
         environ = mock.environment()
         say("mocked OBS at {} (bucket {})".format(mock.endpoint, BUCKET))
         data_url = fill_data(root, pacs_root, environ, console)
-        weights_url = fill_weights(root, weights, config.network.width, environ, console)
+        weights_url = fill_weights(root, request.weights, config.network.width, environ, console)
         run_name = name_of(config, data_url)
         train_url = "obs://{}/output/".format(BUCKET)
         command = [
@@ -56,15 +62,32 @@ def dry_run(root, console, pacs_root=None, weights=None, config_path=None, overr
             "--weights_path=" + weights_url, "--train_url=" + train_url, "--run_name=" + run_name,
             "--work_dir=" + os.path.join(root, "cache")] + flags
         say("starting the job as the platform would:\n  " + " ".join(shlex.quote(part) for part in command))
-        started = time.monotonic()
-        code = wait_for(subprocess.Popen(command, env=environ))
-        say("the job ended after {:.0f} s with exit code {} ({})".format(
-            time.monotonic() - started, code, MEANING.get(code, "unexpected")))
         with open_store(train_url + run_name, environ, backend="esdk") as store:
+            before = read_published(store)
+            started = time.monotonic()
+            code = wait_for(subprocess.Popen(command, env=environ))
+            say("the job ended after {:.0f} s with exit code {} ({})".format(
+                time.monotonic() - started, code, MEANING.get(code, "unexpected")))
             if code == 0:
                 print("\n" + describe_run(store))
-                print(next_commands(root, run_name, pacs_root))
+                run = os.path.join(dry_run_hints.shorter(root), "bucket", BUCKET, "output", run_name)
+                # A job that finds its work done leaves the record as it was.
+                tell = dry_run_hints.after_nothing if before == read_published(store) else dry_run_hints.after_work
+                print(tell(request, config, run))
+            elif code in (INTERRUPTED, STOPPED):
+                print(dry_run_hints.after_stop(request))
     return code
+
+
+def make_root(root):
+    """Make the directory, and find out whether it can be written before anything else is done."""
+    try:
+        os.makedirs(root, exist_ok=True)
+        with tempfile.TemporaryFile(dir=root):
+            pass
+    except OSError as error:
+        raise LocalStorageError("cannot write there ({})".format(error.strerror), root,
+                                "Choose another place with --root") from error
 
 
 def fill_data(root, pacs_root, environ, console):
@@ -138,28 +161,6 @@ def wait_for(process):
             return 128 - code if code < 0 else code
         except KeyboardInterrupt:
             say("waiting for the job to stop")
-
-
-def next_commands(root, run_name, pacs_root):
-    """Things to try now."""
-    place = shorter(root)
-    python = shorter(sys.executable)
-    tensorboard = os.path.join(os.path.dirname(python), "tensorboard")
-    run = os.path.join(place, "bucket", BUCKET, "output", run_name)
-    images = " PACS_ROOT=" + shlex.quote(pacs_root) if pacs_root else ""
-    return "\n".join([
-        "", "Next:",
-        "  look at the report      {}".format(os.path.join(run, "report.html")),
-        "  look at the curves      {} --logdir {}".format(tensorboard, run),
-        "  go on from here         make dry-run{} SET=\"train_iterations=120\"".format(images),
-        "  another target          make dry-run{} SET=\"target_domain=sketch\"".format(images),
-        "  serve the bucket again  {} -m obs_sync.mock serve --root {}".format(python, os.path.join(place, "bucket")),
-    ])
-
-
-def shorter(path):
-    """The path from here, unless that is the longer one."""
-    return min(os.path.relpath(path), path, key=len)
 
 
 def say(text):

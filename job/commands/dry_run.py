@@ -21,6 +21,7 @@ def add_arguments(parser):
     parser.add_argument("--config", metavar="FILE", help="YAML file of settings (default: configs/dry_run.yaml)")
     parser.add_argument("--set", nargs="+", action="append", default=[], metavar="NAME=VALUE", dest="settings",
                         help="settings that differ from the file")
+    parser.add_argument("--lane", metavar="LANE", help="what `make dry-run` runs in; hints then speak of make")
 
 
 def main(args, console):
@@ -30,5 +31,6 @@ def main(args, console):
         if "=" not in item:
             raise ConfigError("--set {}: expected name=value".format(item))
     from job.dry_run import dry_run
+    from job.dry_run_hints import Request
 
-    return dry_run(args.root, console, args.pacs_root, args.weights, args.config, overrides)
+    return dry_run(Request(args.root, args.pacs_root, args.weights, args.config, overrides, args.lane), console)

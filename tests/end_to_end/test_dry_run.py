@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -27,12 +28,14 @@ def test_the_whole_job_runs_on_real_images_leaves_its_bucket_and_can_be_run_agai
     assert code == 0, output
     assert "lists" not in output or "Traceback" not in output
     for expected in ("mocked OBS at http://obs.fake-obs.test", "boot_modelarts.py", "interval 2/2", "checkpoints/",
-                     "iteration  validation", "report.html", "PACS_ROOT=" + str(source / "images")):
+                     "iteration  validation", "report.html",
+                     "--pacs_root " + str(source / "images"), "train_iterations=4 test_print_interval=1"):
         assert expected in output, output
     (run,) = (tmp_path / "dry" / "bucket" / "masf-dry-run" / "output").iterdir()
     assert {"report.html", "eva.txt", "metrics.jsonl", "run.json", "checkpoints"} <= set(os.listdir(str(run)))
     code, output = dry_run(tmp_path, *arguments)
     assert code == 0 and "Nothing is left to do" in output, output
+    assert "The job had nothing to do" in output and "rm -r " in output and "seed=1" in output
 
 
 def test_a_failing_job_hands_on_its_exit_code(tmp_path, source):
@@ -43,6 +46,34 @@ def test_a_failing_job_hands_on_its_exit_code(tmp_path, source):
 
 def test_mistakes_on_the_command_line_are_named(tmp_path):
     for arguments, text in ((["--set", "width"], "name=value"), (["--pacs_root", "/no/such/place"], "PACS_ROOT"),
-                            (["--config", "no-such.yaml"], "no-such.yaml"), (["--set", "widht=1"], "width")):
+                            (["--config", "no-such.yaml"], "no-such.yaml"), (["--set", "widht=1"], "width"),
+                            (["--root", os.path.join(os.path.abspath(__file__), "below")], "with --root")):
         code, output = dry_run(tmp_path, *arguments)
         assert code in (2, 4) and text in output and "Traceback" not in output, output
+
+
+@pytest.mark.parametrize("signum, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_after_a_stop_it_says_how_to_go_on(tmp_path, source, signum, code):
+    arguments = ["--pacs_root", str(source / "images"), "--set", "width=0.02", "train_iterations=100000",
+                 "test_print_interval=5", "meta_batch_size=3"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "job", "dry-run", "--root", str(tmp_path / "dry")] + arguments, cwd=ROOT,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True,
+        # A shell that began the tests in the background has them ignore SIGINT, which is inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    output = []
+    for line in process.stdout:
+        output.append(line)
+        if "interval 5/" in line:
+            os.kill(child_of(process.pid), signum)
+            break
+    output.append(process.stdout.read())
+    assert process.wait() == code, "".join(output)
+    assert "The same command goes on from the last checkpoint" in output[-1]
+    assert "train_iterations=100000" in output[-1].rpartition("dry-run --root")[2]
+
+
+def child_of(pid):
+    """The process that ``pid`` has begun."""
+    with open("/proc/{0}/task/{0}/children".format(pid)) as stream:
+        return int(stream.read().split()[0])
