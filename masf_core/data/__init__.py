@@ -1,9 +1,9 @@
 """From folders of images and list files to batches in memory.
 
 In the order of use: `layout` finds the data below a directory, `structure` tells its domains and classes, `index`
-checks it and says what belongs where, `decode_cache` decodes every image once into memory-mapped files, `episodes` draws the
-batches of a step, `augmentation` changes their images at random, `prefetch` draws them ahead. `miniature` writes a
-small data set to try all of it on.
+checks it and says what belongs where, `decode_cache` decodes every image once into memory-mapped files, `episodes`
+draws the batches of a step, `augmentation` changes their images at random, `prefetch` draws them ahead. `miniature`
+writes a small data set to try all of it on.
 """
 
 from masf_core.data.augmentation import Augmentation
