@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -95,7 +96,10 @@ def fill_data(root, pacs_root, environ, console):
     if pacs_root is None:
         source = os.path.join(root, "source", "miniature-pacs")
         if not os.path.isdir(source):
-            miniature.write_miniature(source, on_progress=console.task("draw miniature PACS", "images"))
+            # Drawn beside its place, so that one that was interrupted is not taken for whole.
+            shutil.rmtree(source + ".partial", ignore_errors=True)
+            miniature.write_miniature(source + ".partial", on_progress=console.task("draw miniature PACS", "images"))
+            os.replace(source + ".partial", source)
         prefix, folders = "miniature-pacs", [("", source)]
     else:
         pacs_root = os.path.abspath(pacs_root)

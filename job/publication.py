@@ -191,8 +191,11 @@ class Publisher:
             else:
                 self._failures_in_a_row += DRAIN_ATTEMPTS if isinstance(failure, AccessDenied) else 1
                 self._last_failure = str(failure)
-                self._pending = [item._replace(attempt=item.attempt + 1) if snapshot and item.name == snapshot.name
-                                 else item for item in self._pending]
+                # One that was under way when better ones came has had its chance: delivered after them, it would take
+                # the pointer to the best away from its successor.
+                self._pending = self._without_superseded([
+                    item._replace(attempt=item.attempt + 1) if snapshot and item.name == snapshot.name else item
+                    for item in self._pending])
                 self._logs_due = True
             self._changed.notify_all()
             if failure is None:
@@ -254,7 +257,9 @@ class Publisher:
             raise _OutOfTime("the time was up after {} of {} bytes".format(done, total))
 
     def _without_superseded(self, pending):
-        """Keep the newest, the best, and the one that is under way. Runs in the trainer's thread."""
+        """Keep the newest, the best, and the one that is under way."""
+        if not pending:
+            return []
         newest, best = pending[-1], next((item for item in reversed(pending) if item.best), None)
         kept = [item for item in pending if item is newest or item is best or item.name == self._under_way]
         for item in pending:

@@ -165,6 +165,28 @@ def test_the_newest_is_delivered_first(parts):
     assert [key[len("checkpoints/ckpt-"):][:6] for key in markers] == ["000010", "000030", "000020"]
 
 
+def test_an_older_best_that_failed_does_not_take_the_pointer_back(parts):
+    make, store, _, _ = parts
+    blocked, seen, failed = threading.Event(), threading.Event(), []
+
+    def fail_once(operation, key):
+        if not failed:
+            failed.append(key)
+            seen.set()
+            assert blocked.wait(20)
+            outage(operation, key)
+
+    store.fail = fail_once
+    publisher = make(keep=9)
+    publisher.submit(snapshot(10, best=True))
+    assert seen.wait(20)
+    publisher.submit(snapshot(20, best=True))
+    blocked.set()
+    publisher.drain(seconds=20)
+    assert read_pointer(store, "best") == "ckpt-000020-aaaa"
+    assert names(store) == ["ckpt-000020-aaaa"]
+
+
 def test_a_refusal_is_not_asked_again(parts):
     make, store, _, _ = parts
 
