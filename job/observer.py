@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import logging
+import os
 
 from job.publication import Snapshot
 from masf_core import records, selection
@@ -61,11 +62,24 @@ class JobObserver(Observer):
 
     def snapshot(self, progress):
         """A ``Snapshot`` of the model, which is at ``progress``."""
-        is_best = progress.evaluated() and selection.best(
-            self._config.interval.selection, progress.history) is progress.history[-1]
+        return self._described(self._model.snapshot(), progress, progress.history)
+
+    def leftover(self, name, progress, history):
+        """A ``Snapshot`` of the spool's checkpoint ``name`` that an earlier attempt could not deliver.
+
+        It gets a name of this attempt: the old one may have been begun in the store. history: of the whole run so far,
+        which decides whether it is the best one.
+        """
+        snapshot = self._described(None, progress, history)
+        os.rename(os.path.join(self._workspace.spool, name), os.path.join(self._workspace.spool, snapshot.name))
+        return snapshot
+
+    def _described(self, arrays, progress, history):
+        best = selection.best(self._config.interval.selection, history)
+        is_best = progress.evaluated() and best["iteration"] == progress.iteration
         latest = progress.history[-1] if progress.history else {}
         return Snapshot(
-            name=self._record.checkpoint_name(progress.iteration), attempt=1, arrays=self._model.snapshot(),
+            name=self._record.checkpoint_name(progress.iteration), attempt=1, arrays=arrays,
             progress=progress, best=is_best,
             metadata={"iteration": progress.iteration, "lineage": self._record.lineage,
                       "attempt": self._record.attempt["id"], "selection": self._config.interval.selection,

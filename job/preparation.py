@@ -2,10 +2,10 @@
 from __future__ import annotations
 
 import logging
-from typing import NamedTuple
+from typing import List, NamedTuple, Tuple
 
 from job.errors import ConfigError
-from job.restore import clear_spool, refuse_changed, restore_newest
+from job.restore import clear_spool, refuse_changed, restore_newest, undelivered
 from masf_core import device, meta_step
 from masf_core.checkpoints import Progress
 from masf_core.data import build_index, decode
@@ -21,7 +21,7 @@ class Start(NamedTuple):
     """Where training begins."""
 
     progress: Progress
-    published: bool  # does the store have a checkpoint of it?
+    undelivered: List[Tuple[str, Progress]]  # checkpoints in the spool that the store does not have yet
 
 
 def prepare_data(run, inputs):
@@ -87,11 +87,13 @@ def build_model(config, index):
 def restore_or_begin(run, model, inputs, index):
     """Load the newest checkpoint, or the pretrained weights where there is none. Returns ``Start``."""
     restored = restore_newest(run.store, run.workspace, run.record.lineage, model.shapes(), run.console)
-    clear_spool(run.workspace)
+    waiting = undelivered(run.store, run.workspace, run.record.lineage,
+                          restored.progress.iteration) if restored is not None else []
+    clear_spool(run.workspace, keep=[name for name, _ in waiting])
     if restored is not None:
         model.load(restored.arrays)
         log.info("going on from %s at iteration %d", restored.name, restored.progress.iteration)
-        start = Start(restored.progress, restored.published)
+        start = Start(restored.progress, waiting)
     else:
         pretrained = None
         if inputs.weights is not None:
@@ -100,6 +102,6 @@ def restore_or_begin(run, model, inputs, index):
         model.initialise(pretrained)
         details = {"lineage": run.record.lineage, "data_fingerprint": index.fingerprint,
                    "config": run.record.content["config"]}
-        start = Start(Progress(iteration=0, history=[], pending=[], details=details), published=True)
+        start = Start(Progress(iteration=0, history=[], pending=[], details=details), undelivered=[])
     run.record.update_attempt(from_iteration=start.progress.iteration)
     return start

@@ -29,7 +29,6 @@ class Restored(NamedTuple):
     arrays: Dict[str, Any]
     progress: checkpoints.Progress
     name: str
-    published: bool  # False: it came from the spool, and the store does not have it
 
 
 def restore_newest(store, workspace, lineage, shapes, console):
@@ -57,7 +56,7 @@ def restore_newest(store, workspace, lineage, shapes, console):
             continue
         if candidate.marker is not None:
             shutil.rmtree(directory, ignore_errors=True)
-        return Restored(arrays, progress, candidate.name, published=candidate.marker is not None)
+        return Restored(arrays, progress, candidate.name)
     return None
 
 
@@ -66,19 +65,38 @@ def candidates(store, workspace, lineage):
     found = [
         Candidate(marker.metadata["iteration"], marker.created, marker.name, marker)
         for marker in list_markers(store) if marker.metadata.get("lineage") == lineage]
+    found += [Candidate(progress.iteration, "", name, None) for name, progress in spooled(workspace, lineage)]
+    return sorted(found, key=lambda item: (item.iteration, item.created), reverse=True)
+
+
+def spooled(workspace, lineage):
+    """(name, ``Progress``) of every whole checkpoint of ``lineage`` in the spool, in the order of their iterations."""
+    found = []
     for name in os.listdir(workspace.spool):
         try:
             progress = checkpoints.load_progress(os.path.join(workspace.spool, name))
         except CheckpointError:
             continue  # a leftover of a killed attempt
         if progress.details.get("lineage") == lineage:
-            found.append(Candidate(progress.iteration, "", name, None))
-    return sorted(found, key=lambda item: (item.iteration, item.created), reverse=True)
+            found.append((name, progress))
+    return sorted(found, key=lambda pair: pair[1].iteration)
 
 
-def clear_spool(workspace):
-    """Remove what earlier attempts left on its way; call once it has been restored from or is not wanted."""
+def undelivered(store, workspace, lineage, iteration):
+    """What earlier attempts saved up to ``iteration`` and could not deliver, as ``spooled`` gives it.
+
+    A later one would be one that could not be restored from: damaged, and not worth delivering.
+    """
+    published = [marker.name for marker in list_markers(store)]
+    return [(name, progress) for name, progress in spooled(workspace, lineage) if progress.iteration <= iteration
+            and not any(other == name or other.startswith(name + "-") for other in published)]
+
+
+def clear_spool(workspace, keep=()):
+    """Remove what earlier attempts left on its way, but the names in ``keep``."""
     for name in os.listdir(workspace.spool):
+        if name in keep:
+            continue
         path = os.path.join(workspace.spool, name)
         if os.path.isdir(path) and not os.path.islink(path):
             shutil.rmtree(path, ignore_errors=True)

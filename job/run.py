@@ -157,8 +157,8 @@ def train(run, model, index, images, start):
     observer = JobObserver(config, run.console, workspace, model, run.record, publisher, scalars)
     trainer = Trainer(model, sampler, whole, evaluations, index.classes, schedule, start.progress, observer)
     try:
-        if not start.published:
-            publisher.submit(observer.snapshot(start.progress))
+        for name, progress in start.undelivered:
+            publisher.submit(observer.leftover(name, progress, start.progress.history))
         try:
             trainer.run()
         except Stopped:

@@ -5,6 +5,7 @@ one, and only checkpoints of the current lineage are resumed from; older ones st
 """
 from __future__ import annotations
 
+import collections
 import json
 import platform
 import socket
@@ -55,6 +56,7 @@ class RunRecord:
 
     def __init__(self, run_name, config, previous, fresh):
         self._lock = threading.Lock()  # the publisher writes while the trainer goes on
+        self._names = collections.Counter()
         continued = previous is not None and not fresh
         self.content = {
             "format": FORMAT,
@@ -79,8 +81,13 @@ class RunRecord:
         return self.content["lineage"]
 
     def checkpoint_name(self, iteration):
-        """A name that no other attempt uses: a key is never written twice."""
-        return "ckpt-{:06d}-{}".format(iteration, self.attempt["id"])
+        """A name that was never given before, by this or another attempt: a key is never written twice.
+
+        An iteration has a second checkpoint where the first was saved before its evaluation.
+        """
+        self._names[iteration] += 1
+        again = "x{}".format(self._names[iteration]) if self._names[iteration] > 1 else ""
+        return "ckpt-{:06d}-{}{}".format(iteration, self.attempt["id"], again)
 
     def update(self, **fields):
         """Set top-level fields."""

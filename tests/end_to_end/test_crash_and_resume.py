@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from obs_sync import list_markers
+from obs_sync import list_markers, read_pointer
 from obs_sync.mock import mock_obs
 from tests.end_to_end.conftest import Job, wait_for_line
 
@@ -134,3 +134,6 @@ def test_a_storage_that_goes_away_costs_no_iteration(tmp_path, source, uninterru
         assert code == 0, output
         assert "at iteration 6" in output and "iteration 6/6" not in output
         assert job.result() == uninterrupted
+        with job.store("output/run/") as store:
+            best = json.loads(store.read("run.json").decode())["best"]["iteration"]
+            assert read_pointer(store, "best").startswith("ckpt-{:06d}".format(best))

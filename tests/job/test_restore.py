@@ -8,7 +8,7 @@ import pytest
 
 from job.errors import ConfigError
 from job.console import Console
-from job.restore import clear_spool, refuse_changed, restore_newest
+from job.restore import clear_spool, refuse_changed, restore_newest, undelivered
 from job.workspace import prepare_workspace, sole_user
 from masf_core import checkpoints
 from masf_core.checkpoints import Progress
@@ -46,7 +46,7 @@ def test_the_newest_by_iteration_wins_not_by_name(store, workspace, tmp_path):
     publish(store, tmp_path, 100, name="ckpt-000100-zz")
     publish(store, tmp_path, 1000000, name="ckpt-1000000-aa")
     restored = restore_newest(store, workspace, "line", SHAPES, Console())
-    assert restored.progress.iteration == 1000000 and restored.published
+    assert restored.progress.iteration == 1000000
     np.testing.assert_array_equal(restored.arrays["a/weights"], np.full(3, 1000000, np.float32))
 
 
@@ -61,7 +61,20 @@ def test_a_checkpoint_left_in_the_spool_counts_when_it_is_newer(store, workspace
     save(workspace.spool + "/ckpt-000020-aa", 20)
     save(workspace.spool + "/ckpt-000030-aa", 30, lineage="older")
     restored = restore_newest(store, workspace, "line", SHAPES, Console())
-    assert restored.progress.iteration == 20 and not restored.published
+    assert restored.progress.iteration == 20
+    assert [name for name, _ in undelivered(store, workspace, "line", 20)] == ["ckpt-000020-aa"]
+
+
+def test_everything_saved_and_not_delivered_is_kept_to_be_delivered(store, workspace, tmp_path):
+    for iteration in (20, 30, 40, 50):
+        save(workspace.spool + "/ckpt-0000{}-aa".format(iteration), iteration)
+    save(workspace.spool + "/ckpt-000010-aa", 10, lineage="older")
+    publish(store, tmp_path, 30)  # killed between its marker and the removal from the spool
+    publish(store, tmp_path, 20, name="ckpt-000020-aa-2")  # the same, at the second attempt
+    waiting = [name for name, _ in undelivered(store, workspace, "line", 40)]
+    assert waiting == ["ckpt-000040-aa"]
+    clear_spool(workspace, keep=waiting)
+    assert os.listdir(workspace.spool) == waiting
 
 
 def test_half_a_checkpoint_in_the_spool_is_passed_over_and_cleared(store, workspace, tmp_path):

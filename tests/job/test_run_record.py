@@ -17,6 +17,7 @@ def test_a_continued_run_keeps_its_lineage_and_closes_attempts_that_were_killed(
     assert second.content["attempts"][1]["outcome"] is None
     assert second.checkpoint_name(7) != first.checkpoint_name(7)
     assert second.checkpoint_name(7).startswith("ckpt-000007-")
+    assert len({second.checkpoint_name(7) for _ in range(3)}) == 3
 
 
 def test_a_fresh_start_begins_a_lineage_and_keeps_the_history_of_attempts():
