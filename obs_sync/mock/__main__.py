@@ -16,6 +16,8 @@ examples:
   python -m obs_sync.mock serve --root bucket_directory --bucket data
       serves the directories below bucket_directory as buckets; files copied there are objects
       from the next start on
+  python -m obs_sync.mock serve --bucket data --link-mb-per-second 50
+      behaves like a bucket at the far end of a network of 50 MB/s, shared by all connections
 """
 
 
@@ -23,6 +25,16 @@ def _bucket_name(text: str) -> str:
     if not is_bucket_name(text):
         raise argparse.ArgumentTypeError(f"{text!r} cannot name a bucket: 3 to 63 of a-z, 0-9, '-' and '.'")
     return text
+
+
+def _megabytes(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no rate: a number of MB per second above 0")
+    return value
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -40,6 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--secret-key", default=default.secret_key, help="default: %(default)s")
     serve.add_argument("--bucket", action="append", default=[], type=_bucket_name, metavar="NAME",
                        help="create this bucket if it does not exist; may be repeated")
+    serve.add_argument("--link-mb-per-second", type=_megabytes, metavar="RATE",
+                       help="slow down to this many MB (10^6 bytes) per second, all connections and both directions "
+                            "together")
     return parser
 
 
@@ -53,8 +68,9 @@ def main(arguments: Optional[List[str]] = None) -> int:
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
+    rate = options.link_mb_per_second
     mock = MockObs(options.root, options.bucket, Credentials(options.access_key, options.secret_key),
-                   options.host_name, options.port)
+                   options.host_name, options.port, link_bytes_per_second=None if rate is None else 1e6 * rate)
     try:
         mock.start()
     except (OSError, RootInUse) as error:

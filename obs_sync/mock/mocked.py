@@ -12,6 +12,7 @@ from obs_sync.mock.bodies import CHUNK
 from obs_sync.mock.disk import DiskShelf
 from obs_sync.mock.faults import FaultPlan
 from obs_sync.mock.journal import Journal, RequestRecord
+from obs_sync.mock.link import Link
 from obs_sync.mock.memory import MemoryShelf
 from obs_sync.mock.objects import DEFAULT_TYPE, ObjectStore, Properties, StoredObject
 from obs_sync.mock.server import Server
@@ -38,17 +39,19 @@ class MockObs:
         host_name: name of the service; buckets are sub-domains of it.
         port: 0 for any free one.
         journal_size: number of the latest requests that are remembered.
+        link_bytes_per_second: of all connections together, in both directions; None for no limit.
     """
 
     def __init__(self, root: Optional[str] = None, buckets: Iterable[str] = (),
                  credentials: Optional[Credentials] = None, host_name: str = DEFAULT_HOST_NAME, port: int = 0,
-                 journal_size: int = 100000):
+                 journal_size: int = 100000, link_bytes_per_second: Optional[float] = None):
         self._options = dict(root=root, buckets=tuple(buckets), credentials=credentials, host_name=host_name,
-                             port=port, journal_size=journal_size)
+                             port=port, journal_size=journal_size, link_bytes_per_second=link_bytes_per_second)
         self.root = root
         self.credentials = credentials or Credentials()
         self.host_name = host_name.lower()
         self._port = port
+        self._link = None if link_bytes_per_second is None else Link(link_bytes_per_second)
         self._journal = Journal(journal_size)
         self._shelf: Union[DiskShelf, MemoryShelf, None] = None
         self._service: Optional[Service] = None
@@ -64,7 +67,7 @@ class MockObs:
         try:
             self._service = Service(ObjectStore(self._shelf), self.credentials, self._journal)
             self._create_buckets()
-            self._server = Server(self._service, self.host_name, self._port)
+            self._server = Server(self._service, self.host_name, self._port, self._link)
         except BaseException:
             self._shelf.close()
             raise

@@ -5,11 +5,12 @@ import logging
 import socket
 import threading
 import time
-from typing import Set
+from typing import Optional, Set
 
 from obs_sync.mock.bodies import ChangedOnDisk
 from obs_sync.mock.errors import ObsError
 from obs_sync.mock.http1 import BadRequest, body_of, read_head, send
+from obs_sync.mock.link import Link
 from obs_sync.mock.messages import Request, Response
 from obs_sync.mock.service import Service
 
@@ -28,13 +29,15 @@ class Server:
         service: answers the requests.
         host_name: requests to `<bucket>.<host_name>` have their bucket in the host name, others in the path.
         port: 0 for any free one.
+        link: that all connections share; None for none that would be felt.
 
     Raises:
         OSError: the port is taken.
     """
 
-    def __init__(self, service: Service, host_name: str, port: int = 0):
+    def __init__(self, service: Service, host_name: str, port: int = 0, link: Optional[Link] = None):
         self._service = service
+        self._link = link
         self._host_name = host_name
         self._lock = threading.Lock()
         self._waiting = 0
@@ -107,6 +110,8 @@ class Server:
 
     def _serve(self, connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._link is not None:
+            connection = self._link.connection(connection)
         with connection.makefile("rb", _READ_BUFFER) as stream:
             keep_alive = True
             while keep_alive and not self._closing:
