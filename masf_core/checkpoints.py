@@ -22,6 +22,7 @@ import numpy as np
 
 from masf_core.errors import CheckpointError
 from masf_core.files import sync
+from masf_core.npz import Hashing, write_npz
 
 PROGRESS_FILE = "progress.json"
 FORMAT = 1
@@ -51,12 +52,23 @@ def save(directory, arrays, progress):
         directory: path that does not exist yet. arrays: name → array, as ``TrainingGraph.state`` names them.
         progress: ``Progress``.
 
+    Returns:
+        dict file name → SHA-256 of what was written to it: who publishes the checkpoint need not read it for that.
+
     Raises:
         CheckpointError: it exists already, or could not be written (disk full, no permission).
     """
     if os.path.exists(directory):
         raise CheckpointError("checkpoint {} exists already; a checkpoint is never written twice".format(directory))
-    partial = directory + ".partial"
+    partial, digests = directory + ".partial", {}
+
+    def write(name, write_to):
+        with open(os.path.join(partial, name), "wb") as stream:
+            hashing = Hashing(stream)
+            write_to(hashing)
+            sync(stream)
+        digests[name] = hashing.sha256()
+
     try:
         shutil.rmtree(partial, ignore_errors=True)
         os.makedirs(partial)
@@ -66,17 +78,15 @@ def save(directory, arrays, progress):
             raise OSError(errno.ENOSPC, "No space left: {:.1f} MB are needed, {:.1f} MB are free".format(
                 needed / 1e6, free / 1e6))
         for group, members in grouped(arrays).items():
-            with open(os.path.join(partial, group + ".npz"), "wb") as stream:
-                np.savez(stream, **members)
-                sync(stream)
-        with open(os.path.join(partial, PROGRESS_FILE), "w") as stream:
-            json.dump(dict(progress._asdict(), format=FORMAT), stream, allow_nan=True)
-            sync(stream)
+            write(group + ".npz", lambda stream, members=members: write_npz(stream, members))
+        text = json.dumps(dict(progress._asdict(), format=FORMAT), allow_nan=True)
+        write(PROGRESS_FILE, lambda stream: stream.write(text.encode("utf-8")))
         os.replace(partial, directory)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise CheckpointError("cannot write checkpoint {}: {}. Make room there, or choose another place with "
                               "--work_dir.".format(directory, error.strerror or error)) from error
+    return digests
 
 
 def load(directory, expected):

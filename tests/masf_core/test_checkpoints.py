@@ -1,6 +1,7 @@
 """Local checkpoints: whole or not there, and exact."""
 from __future__ import annotations
 
+import hashlib
 import os
 
 import numpy as np
@@ -35,6 +36,13 @@ def test_weights_can_be_read_with_numpy_alone(tmp_path):
         checkpoints.save(str(tmp_path / "ckpt"), arrays, PROGRESS)
     with np.load(str(tmp_path / "ckpt" / "network.npz")) as stored:
         np.testing.assert_array_equal(stored["top/weights"], arrays["top/weights"])
+
+
+def test_the_digests_are_those_of_the_files(tmp_path):
+    digests = checkpoints.save(str(tmp_path / "ckpt"), {"a/weights": np.ones(2), "task_adam/a/m": np.ones(3)}, PROGRESS)
+    assert digests == {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (tmp_path / "ckpt").iterdir()}
+    assert sorted(digests) == ["network.npz", "progress.json", "task_adam.npz"]
 
 
 def test_a_checkpoint_is_never_written_twice(tmp_path):

@@ -1,0 +1,62 @@
+"""Archives of arrays as NumPy reads them, written in one pass."""
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+
+import numpy as np
+import pytest
+
+from masf_core import npz
+
+ARRAYS = {
+    "plain": np.arange(12, dtype=np.float32).reshape(3, 4),
+    "layer/scalar": np.float32(0.9),
+    "empty": np.zeros((0, 5), np.float32),
+    "transposed": np.arange(6, dtype=np.int64).reshape(2, 3).T,
+    "wide": np.arange(1000, dtype=np.float64),
+}
+
+
+@pytest.fixture(autouse=True)
+def small_pieces(monkeypatch):
+    monkeypatch.setattr(npz, "PIECE", 1000)
+
+
+@pytest.mark.parametrize("wrap", [lambda stream: stream, npz.Hashing], ids=["plain", "hashing"])
+def test_numpy_reads_what_was_written(wrap):
+    stream = io.BytesIO()
+    npz.write_npz(wrap(stream), ARRAYS)
+    with np.load(io.BytesIO(stream.getvalue()), allow_pickle=False) as stored:
+        assert sorted(stored.files) == sorted(ARRAYS)
+        for name, array in ARRAYS.items():
+            assert stored[name].dtype == array.dtype and stored[name].shape == array.shape
+            np.testing.assert_array_equal(stored[name], array)
+
+
+def test_every_byte_is_covered_by_a_checksum():
+    stream = io.BytesIO()
+    npz.write_npz(npz.Hashing(stream), ARRAYS)
+    assert zipfile.ZipFile(stream).testzip() is None
+    content = bytearray(stream.getvalue())
+    content[content.index(np.arange(12, dtype=np.float32).tobytes()) + 5] ^= 1
+    assert zipfile.ZipFile(io.BytesIO(content)).testzip() == "plain.npy"
+
+
+def test_the_digest_is_that_of_everything_written():
+    stream = io.BytesIO()
+    hashing = npz.Hashing(stream)
+    npz.write_npz(hashing, ARRAYS)
+    assert hashing.sha256() == hashlib.sha256(stream.getvalue()).hexdigest()
+
+
+def test_a_stream_that_fails_is_the_error():
+    class Full(io.BytesIO):
+        def write(self, data):
+            if self.tell() + len(data) > 3000:
+                raise OSError(28, "No space left on device")
+            return super().write(data)
+
+    with pytest.raises(OSError, match="No space left"):
+        npz.write_npz(npz.Hashing(Full()), ARRAYS)
