@@ -80,9 +80,9 @@ class EsdkStore(Store):
 
         self._calls.repeat(attempt)
 
-    def upload(self, path: str, key: str, on_bytes: Optional[OnBytes] = None) -> ObjectInfo:
+    def upload(self, path: str, key: str, on_bytes: Optional[OnBytes] = None, with_md5: bool = True) -> ObjectInfo:
         where = self.locate(check_key(key, self.locate(key)))
-        size, md5 = put_file(self._calls, self._full(key), path, where, on_bytes)
+        size, md5 = put_file(self._calls, self._full(key), path, where, on_bytes, with_md5)
         return self._confirmed(key, size, md5)
 
     def delete(self, keys: Iterable[str]) -> None:
@@ -104,14 +104,18 @@ class EsdkStore(Store):
         where = self.locate(key)
         pin = None if info is None else info.etag
         result = self._calls.once("getObject", where, self._full(key), headers=GetObjectHeader(if_match=pin))
-        response, digest = result.body.response, hashlib.md5()
+        announced = md5_of(result)
+        if info is not None and "etag" not in headers_of(result):
+            announced = info.md5
+        response, digest = result.body.response, None if announced is None else hashlib.md5()
         received, whole = 0, False
         try:
             while not whole:
                 with translated(where, self._calls.drop_idle_connections):
                     chunk = response.read(CHUNK)
                 if chunk:
-                    digest.update(chunk)
+                    if digest is not None:
+                        digest.update(chunk)
                     received += len(chunk)
                     sink(chunk)
                 whole = not chunk
@@ -119,19 +123,16 @@ class EsdkStore(Store):
             if not whole:
                 response.conn.close()  # else the next request would meet the rest of this body
             response.close()
-        announced = md5_of(result)
-        if info is not None and "etag" not in headers_of(result):
-            announced = info.md5
         if info is not None and received != info.size:
             lost = "content-length" not in headers_of(result)  # with it, the SDK has checked that nothing was lost
             raise (Damaged if lost else IntegrityError)(f"received {received} bytes of {info.size}", where)
-        if announced not in (None, digest.hexdigest()):
+        if digest is not None and announced != digest.hexdigest():
             raise Damaged(f"received bytes with MD5 {digest.hexdigest()}, not {announced}", where)
 
-    def _confirmed(self, key: str, size: int, md5: str) -> ObjectInfo:
-        """What is stored under `key` now, which must be what we have just stored."""
+    def _confirmed(self, key: str, size: int, md5: Optional[str]) -> ObjectInfo:
+        """What is stored under `key` now, which must be what we have just stored. md5: None where it was not taken."""
         info = self.head(key)
-        if info.size != size or info.md5 not in (None, md5):
+        if info.size != size or md5 is not None and info.md5 not in (None, md5):
             raise IntegrityError(f"stored {size} bytes with MD5 {md5}, found {info.size} with {info.md5}",
                                  self.locate(key), "Does somebody else write to this key?")
         return ObjectInfo(key, size, info.etag, md5, info.modified)

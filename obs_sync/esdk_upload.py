@@ -34,16 +34,17 @@ def put_bytes(calls: Calls, key: str, data: bytes, where: str) -> str:
     return md5
 
 
-def put_file(calls: Calls, key: str, path: str, where: str, on_bytes: Optional[OnBytes],
-             part_size: int = PART_SIZE, largest_put: int = LARGEST_PUT) -> Tuple[int, str]:
-    """Store the file `path`; returns its (size, MD5)."""
+def put_file(calls: Calls, key: str, path: str, where: str, on_bytes: Optional[OnBytes], with_md5: bool = True,
+             part_size: int = PART_SIZE, largest_put: int = LARGEST_PUT) -> Tuple[int, Optional[str]]:
+    """Store the file `path`; returns its (size, MD5). Without `with_md5` one in parts has none."""
     with local_storage(path):
         before = os.stat(path)
     size = before.st_size
     part_size = size if size <= largest_put else max(part_size, -(-size // _MOST_PARTS))
-    parts, md5 = _parts_of(path, size, part_size)
+    parts, md5 = _parts_of(path, size, part_size, with_md5)
     try:
         if len(parts) == 1:
+            md5 = parts[0].md5
             _put(calls, key, lambda count: _file_body(path, 0, size, count), md5, on_bytes, where)
         else:
             _Multipart(calls, key, path, where, on_bytes).run(parts, md5)
@@ -78,9 +79,10 @@ class _Multipart:
         self._where = where
         self._on_bytes = on_bytes
 
-    def run(self, parts: List[Part], md5: str) -> None:
-        upload_id = self._calls("initiateMultipartUpload", self._where, self._key,
-                                metadata={MD5_METADATA: encoded_md5(md5)}, check=self._upload_id)
+    def run(self, parts: List[Part], md5: Optional[str]) -> None:
+        metadata = None if md5 is None else {MD5_METADATA: encoded_md5(md5)}
+        upload_id = self._calls("initiateMultipartUpload", self._where, self._key, metadata=metadata,
+                                check=self._upload_id)
         inner = Progress(0, None)
 
         def send(part: Part) -> str:
@@ -88,7 +90,7 @@ class _Multipart:
 
         try:
             etags = run_parallel(send, parts, _PART_WORKERS, inner)
-            self._complete(upload_id, etags, md5)
+            self._complete(upload_id, etags, parts, md5)
         except BaseException:
             with contextlib.suppress(StoreError):
                 self._calls.once("abortMultipartUpload", self._where, self._key, upload_id)
@@ -116,7 +118,7 @@ class _Multipart:
                 raise StoreUnavailable(f"the reply to part {part.number} has no ETag", self._where)
             return etag
 
-    def _complete(self, upload_id: str, etags: List[str], md5: str) -> None:
+    def _complete(self, upload_id: str, etags: List[str], parts: List[Part], md5: Optional[str]) -> None:
         """The reply may be lost, or be an error, although the object is there: then look at it."""
         from obs import CompleteMultipartUploadRequest, CompletePart
         request = CompleteMultipartUploadRequest(
@@ -130,7 +132,8 @@ class _Multipart:
             self._calls("completeMultipartUpload", self._where, self._key, upload_id, request, check=completed)
         except StoreError:
             with contextlib.suppress(StoreError):
-                if md5_of(self._calls("getObjectMetadata", self._where, self._key)) == md5:
+                found = self._calls("getObjectMetadata", self._where, self._key)
+                if md5_of(found) == md5 if md5 is not None else etag_of(found.body.etag) == etag_of_parts(parts):
                     return
             raise
 
@@ -164,9 +167,18 @@ def _file_body(path: str, offset: int, size: int, count: OnBytes) -> _Body:
     return _Body(stream, size, count, path)
 
 
-def _parts_of(path: str, size: int, part_size: int) -> Tuple[List[Part], str]:
-    """The parts of a file, at least one, and the MD5 of the whole; one reading."""
-    whole, parts, offset = hashlib.md5(), [], 0
+def etag_of_parts(parts: List[Part]) -> str:
+    """The ETag that OBS gives to an object in these parts, unless it is encrypted at rest."""
+    return f"{hashlib.md5(b''.join(bytes.fromhex(part.md5) for part in parts)).hexdigest()}-{len(parts)}"
+
+
+def _parts_of(path: str, size: int, part_size: int, with_md5: bool) -> Tuple[List[Part], Optional[str]]:
+    """The parts of a file, at least one, and the MD5 of the whole if there are several and it is wanted; one reading.
+
+    MD5 is slow, and no MD5 of a whole follows from those of its parts: it costs as much again.
+    """
+    whole = hashlib.md5() if with_md5 and size > part_size else None
+    parts, offset = [], 0
     with local_storage(path), open(path, "rb") as stream:
         while not parts or offset < size:
             wanted = min(part_size, size - offset)
@@ -176,8 +188,9 @@ def _parts_of(path: str, size: int, part_size: int) -> Tuple[List[Part], str]:
                 if not chunk:
                     raise IntegrityError("the file became shorter while it was being read", path, "Try again")
                 digest.update(chunk)
-                whole.update(chunk)
+                if whole is not None:
+                    whole.update(chunk)
                 read += len(chunk)
             parts.append(Part(len(parts) + 1, offset, wanted, digest.hexdigest()))
             offset += wanted
-    return parts, whole.hexdigest()
+    return parts, None if whole is None else whole.hexdigest()

@@ -65,13 +65,13 @@ class LocalStore(Store):
             if info.md5 not in (None, md5):
                 raise IntegrityError(f"the file's MD5 is {md5}, not {info.md5}", source, "The file is damaged")
 
-    def upload(self, path: str, key: str, on_bytes: Optional[OnBytes] = None) -> ObjectInfo:
+    def upload(self, path: str, key: str, on_bytes: Optional[OnBytes] = None, with_md5: bool = True) -> ObjectInfo:
         destination = writable_path_below(self._root, key, self.locate(key))
         temporary = self._temporary()
         try:
             with attempt_counted(on_bytes) as count, local_storage(destination):
                 before = os.stat(path)
-                md5 = _copy(path, temporary, before.st_size, count, durable=True)
+                md5 = _copy(path, temporary, before.st_size, count, durable=True, with_md5=with_md5)
                 check_unchanged(path, before)
                 put_in_place(temporary, destination)
         except BaseException:
@@ -127,19 +127,21 @@ def _info(key: str, stat: os.stat_result, md5: Optional[str] = None) -> ObjectIn
     return ObjectInfo(key, stat.st_size, etag=version, md5=md5, modified=stat.st_mtime)
 
 
-def _copy(source: str, destination: str, size: int, count: OnBytes, durable: bool) -> str:
-    """Copy the first `size` bytes of a file, or fewer if it is shorter by now; returns their MD5."""
-    digest, copied = hashlib.md5(), 0
+def _copy(source: str, destination: str, size: int, count: OnBytes, durable: bool,
+          with_md5: bool = True) -> Optional[str]:
+    """Copy the first `size` bytes of a file, or fewer if it is shorter by now; returns their MD5 if asked to."""
+    digest, copied = hashlib.md5() if with_md5 else None, 0
     with open(source, "rb") as reader, open(destination, "wb") as writer:
         while copied < size:
             chunk = reader.read(min(CHUNK, size - copied))
             if not chunk:
                 break
             writer.write(chunk)
-            digest.update(chunk)
+            if digest is not None:
+                digest.update(chunk)
             copied += len(chunk)
             count(len(chunk))
         if durable:
             writer.flush()
             os.fsync(writer.fileno())
-    return digest.hexdigest()
+    return None if digest is None else digest.hexdigest()

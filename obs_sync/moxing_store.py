@@ -72,7 +72,7 @@ class MoxingStore(Store):
         if on_bytes is not None:
             on_bytes(info.size)
 
-    def upload(self, path: str, key: str, on_bytes: Optional[OnBytes] = None) -> ObjectInfo:
+    def upload(self, path: str, key: str, on_bytes: Optional[OnBytes] = None, with_md5: bool = True) -> ObjectInfo:
         where = self.locate(check_key(key, self.locate(key)))
         with local_storage(path):
             before = os.stat(path)

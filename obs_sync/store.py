@@ -82,8 +82,11 @@ class Store(abc.ABC):
         """
 
     @abc.abstractmethod
-    def upload(self, path: str, key: str, on_bytes: Optional[OnBytes] = None) -> ObjectInfo:
+    def upload(self, path: str, key: str, on_bytes: Optional[OnBytes] = None, with_md5: bool = True) -> ObjectInfo:
         """Store the file `path` under `key` and confirm it.
+
+        `with_md5=False` is for callers with a digest of their own: where the MD5 of the whole would cost time of its
+        own the store does without, and `md5` is unknown afterwards. What is sent is checked all the same.
 
         A file that is only added to meanwhile, such as a log, is stored up to a length that it had. Raises
         IntegrityError if it changes in another way.

@@ -37,11 +37,12 @@ class Spool:
         self.path: Optional[str] = None
         self.size = 0
 
-    def write(self, pieces: Iterable[bytes]) -> "Spool":
-        """Takes a body in; leaves nothing behind when that fails."""
+    def write(self, pieces: Iterable[bytes], with_md5: bool = True) -> "Spool":
+        """Takes a body in; leaves nothing behind when that fails. with_md5: False where nobody will ask for it."""
         try:
             for piece in pieces:
-                self._md5.update(piece)
+                if with_md5:
+                    self._md5.update(piece)
                 if self._sha256 is not None:
                     self._sha256.update(piece)
                 if self._crc64 is not None:

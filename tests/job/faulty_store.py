@@ -24,9 +24,9 @@ class FaultyStore(LocalStore):
         self._change("write", key)
         return super().write(key, data)
 
-    def upload(self, path, key, on_bytes=None):
+    def upload(self, path, key, on_bytes=None, with_md5=True):
         self._change("upload", key)
-        return super().upload(path, key, on_bytes)
+        return super().upload(path, key, on_bytes, with_md5)
 
     def delete(self, keys):
         keys = list(keys)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -240,6 +241,29 @@ def test_a_damaged_file_is_named_and_nothing_appears(store, publish, tmp_path, d
         fetch_checkpoint(store, marker, str(tmp_path / "restored"))
     assert "checkpoints/one/slots/adam.npz" in str(caught.value) and "earlier one" in str(caught.value)
     assert read_tree(tmp_path / "restored") == {} == leftovers(tmp_path / "restored")
+
+
+def test_bytes_that_are_damaged_on_the_way_are_fetched_again(local_store, publish, tmp_path):
+    class DamagingOnce(WrappedStore):
+        def download(self, info, path, on_bytes=None):
+            super().download(info, path, on_bytes)
+            if self.calls_of("download").count(info.key) == 1:
+                with open(path, "r+b") as stream:
+                    stream.write(b"!")
+
+    marker = publish(local_store, "one")
+    counted = []
+    path = fetch_checkpoint(DamagingOnce(local_store), marker, str(tmp_path / "restored"),
+                            on_progress=lambda done, total: counted.append((done, total)))
+    assert read_tree(path) == FILES
+    assert counted[-1] == (TOTAL, TOTAL)
+
+
+def test_digests_of_who_wrote_the_files_are_taken_and_the_others_are_found(local_store, publish):
+    told = {"step.json": "0" * 64}
+    marker = publish(local_store, "one", digests=told)
+    assert {file.name: file.sha256 for file in marker.files} == dict(
+        {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()}, **told)
 
 
 def test_a_missing_file_is_named(store, publish, tmp_path):

@@ -288,8 +288,8 @@ def test_every_upload_carries_its_md5(server, store):
 @pytest.fixture
 def parts(monkeypatch, tmp_path):
     """Uploads in parts of 500 kB, of a file of 1.28 MB."""
-    def put_file(*arguments):
-        return original(*arguments, part_size=500000, largest_put=600000)
+    def put_file(*arguments, **options):
+        return original(*arguments, **options, part_size=500000, largest_put=600000)
 
     original = esdk_upload.put_file
     monkeypatch.setattr("obs_sync.esdk_store.put_file", put_file)
@@ -305,6 +305,13 @@ def test_a_big_file_goes_in_parts_with_their_md5(server, store, parts):
     assert len(puts) == 3 and all("Content-MD5" in request.headers for request in puts)
     start = requests_of(server, "POST")[0]
     assert start.headers["x-amz-meta-md5chksum"]
+
+
+def test_a_caller_with_a_digest_of_its_own_spares_the_md5_of_the_whole_but_not_of_the_parts(server, store, parts):
+    assert store.upload(parts, "big", with_md5=False).md5 is None
+    assert server.objects["big"] == DATA
+    assert all("Content-MD5" in request.headers for request in requests_of(server, "PUT"))
+    assert "x-amz-meta-md5chksum" not in requests_of(server, "POST")[0].headers
 
 
 def test_a_part_that_fails_is_sent_again_and_counted_once(server, store, parts):
@@ -352,6 +359,26 @@ def test_a_completion_whose_reply_is_lost_is_looked_at(server, store, parts):
     server.twist = lose
     assert store.upload(parts, "big").size == len(DATA)
     assert server.objects["big"] == DATA
+
+
+@pytest.mark.parametrize("etag, error_class", [
+    (hashlib.md5(b"".join(hashlib.md5(DATA[start:start + 500000]).digest()
+                          for start in range(0, len(DATA), 500000))).hexdigest() + "-3", None),
+    ("0" * 32 + "-3", StoreUnavailable)], ids=["ours", "another"])
+def test_a_lost_completion_without_an_md5_is_known_by_the_parts(server, store, parts, etag, error_class):
+    def lose(request):
+        if request.method == "POST" and "uploadId" in request.query:
+            return error(503, "SlowDown")
+        if request.method == "HEAD":
+            return reply(200, DATA, {"ETag": '"{}"'.format(etag)})
+        return None
+
+    server.twist = lose
+    if error_class is None:
+        assert store.upload(parts, "big", with_md5=False).size == len(DATA)
+    else:
+        with pytest.raises(error_class):
+            store.upload(parts, "big", with_md5=False)
 
 
 def test_a_file_that_changes_while_it_is_stored_is_named(server, store, tmp_path):

@@ -104,6 +104,16 @@ def test_upload_stores_a_file_and_counts_its_bytes(store, tmp_path):
     assert store.read("up/file") == data
 
 
+def test_upload_without_an_md5_stores_the_same(store, tmp_path):
+    data = os.urandom(300001)
+    (tmp_path / "file").write_bytes(data)
+    stored = store.upload(str(tmp_path / "file"), "a", with_md5=False)
+    assert stored.md5 in (None, hashlib.md5(data).hexdigest())
+    assert store.read("a") == data
+    store.download(store.head("a"), str(tmp_path / "back"))
+    assert (tmp_path / "back").read_bytes() == data
+
+
 def test_a_file_that_grows_all_the_time_is_stored_up_to_a_length_that_it_had(store, tmp_path):
     path = tmp_path / "log"
     path.write_bytes(b"x" * (3 << 20))

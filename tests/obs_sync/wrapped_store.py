@@ -44,8 +44,8 @@ class WrappedStore(Store):
     def download(self, info, path, on_bytes=None):
         return self._pass("download", info.key, lambda: self.inner.download(info, path, on_bytes))
 
-    def upload(self, path, key, on_bytes=None):
-        return self._pass("upload", key, lambda: self.inner.upload(path, key, on_bytes))
+    def upload(self, path, key, on_bytes=None, with_md5=True):
+        return self._pass("upload", key, lambda: self.inner.upload(path, key, on_bytes, with_md5))
 
     def delete(self, keys):
         for key in keys:
