@@ -1,8 +1,11 @@
 """Publication in the background: what is delivered, in which order, and what happens when the storage is away."""
 from __future__ import annotations
 
+import hashlib
 import os
+import sys
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ import pytest
 from job import publication
 from job.publication import NotDelivered, Publisher, Snapshot
 from masf_core import checkpoints
-from obs_sync import AccessDenied, list_markers, read_pointer
+from obs_sync import AccessDenied, list_markers, publish_checkpoint, read_pointer
 from tests.job.faulty_store import FaultyStore, outage
 
 
@@ -235,3 +238,107 @@ def test_a_log_that_grows_during_its_upload_is_no_failure(parts):
     publisher.publish_logs()
     publisher.drain(seconds=20)
     assert store.read("eva.txt") == b"a line\n"
+
+
+def test_nothing_grows_from_interval_to_interval(parts):
+    make, store, spool, _ = parts
+    publisher = make()
+    held = []
+    threads = None
+    for iteration in range(10, 110, 10):
+        item = snapshot(iteration)
+        held.append(weakref.ref(item.arrays["a/weights"]))
+        publisher.submit(item)
+        del item
+        publisher.drain(seconds=20)
+        assert [reference() for reference in held] == [None] * len(held)  # not even the last one's is kept
+        assert os.listdir(str(spool)) == []
+        threads = threads or threading.active_count()
+        assert threading.active_count() == threads
+
+
+def test_arrays_are_let_go_once_they_are_in_the_spool(parts):
+    make, store, spool, _ = parts
+    blocked, seen = threading.Event(), threading.Event()
+
+    def wait(operation, key):
+        seen.set()
+        assert blocked.wait(20)
+
+    store.fail = wait
+    publisher = make()
+    item = snapshot(10)
+    reference = weakref.ref(item.arrays["a/weights"])
+    publisher.submit(item)
+    del item
+    assert seen.wait(20)  # the upload has begun, and takes its time
+    assert reference() is None
+    blocked.set()
+    publisher.drain(seconds=20)
+
+
+def test_what_is_dropped_goes_from_memory_and_spool_and_the_log_says_why(parts, caplog):
+    make, store, spool, _ = parts
+    blocked, seen = threading.Event(), threading.Event()
+
+    def wait(operation, key):
+        seen.set()
+        assert blocked.wait(20)
+
+    store.fail = wait
+    publisher = make(keep=9)
+    publisher.submit(snapshot(10, best=True))
+    assert seen.wait(20)
+    dropped = []
+    for iteration in range(20, 100, 10):
+        item = snapshot(iteration)
+        dropped.append(weakref.ref(item.arrays["a/weights"]))
+        publisher.submit(item)
+        del item
+        assert len(publisher.state()["waiting"]) <= 3
+    publisher.submit(snapshot(100))
+    assert [reference() for reference in dropped] == [None] * len(dropped)
+    assert os.listdir(str(spool)) == ["ckpt-000010-aaaa"]
+    assert [record.getMessage() for record in caplog.records][:1] == [
+        "uploads are slower than intervals: checkpoint ckpt-000020-aaaa is dropped for ckpt-000030-aaaa"]
+    assert len(caplog.records) == 8
+    blocked.set()
+    publisher.drain(seconds=20)
+    assert names(store) == ["ckpt-000010-aaaa", "ckpt-000100-aaaa"]
+    assert read_pointer(store, "best") == "ckpt-000010-aaaa"
+
+
+def test_a_snapshot_is_read_for_its_digests_only_if_it_was_written_by_another_process(parts, monkeypatch):
+    make, store, spool, _ = parts
+    digests = {}
+
+    def publish(store, directory, name, metadata, **options):
+        digests[name] = options["digests"]
+        return publish_checkpoint(store, directory, name, metadata, **options)
+
+    monkeypatch.setattr(publication, "publish_checkpoint", publish)
+    publisher = make()
+    publisher.submit(snapshot(10))
+    publisher.drain(seconds=20)
+    item = snapshot(20)
+    checkpoints.save(str(spool / item.name), item.arrays, item.progress)
+    publisher.submit(item._replace(arrays=None))
+    publisher.drain(seconds=20)
+    assert digests["ckpt-000020-aaaa"] is None
+    for marker in list_markers(store):
+        for file in marker.files:
+            content = store.read("checkpoints/{}/{}".format(marker.name, file.name))
+            assert file.sha256 == hashlib.sha256(content).hexdigest()
+    assert set(digests["ckpt-000010-aaaa"]) == {"network.npz", "progress.json"}
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only there has a thread its own niceness")
+def test_publication_leaves_the_processor_to_training(parts):
+    make, store, _, _ = parts
+    before, seen = os.getpriority(os.PRIO_PROCESS, 0), []
+    store.fail = lambda operation, key: seen.append(os.getpriority(os.PRIO_PROCESS, 0))
+    publisher = make()
+    publisher.submit(snapshot(10))
+    publisher.drain(seconds=20)
+    assert set(seen) == {publication.NICENESS}
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before
