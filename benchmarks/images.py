@@ -1,0 +1,65 @@
+"""The images that benchmarks work on: those of PACS_ROOT, or the package's miniature.
+
+Whatever is made of them lies in a temporary directory that goes when the benchmark ends.
+"""
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+
+from benchmarks.measuring import pacs_root
+from masf_core.data import EpisodeSampler, SourceDomain, build_index, decode
+
+BATCH = 126  # images a domain, the published measure's
+SOURCES = 3
+SEED = 1
+
+
+@contextlib.contextmanager
+def scratch():
+    """A directory of the benchmark's own."""
+    directory = tempfile.mkdtemp(prefix="masf-benchmark-")
+    try:
+        yield directory
+    finally:
+        remove(directory)
+
+
+def remove(directory):
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def image_index(directory):
+    """``DatasetIndex`` of the real images, or of a miniature written below ``directory``."""
+    root = pacs_root()
+    if root is None:
+        from masf_core.data.miniature import write_miniature
+
+        write_miniature(directory)
+        root = os.path.join(directory, "images")
+    return build_index(root, None)
+
+
+def decoded_sources(directory):
+    """The first three domains, decoded: (index, list of ``SourceDomain`` whose images are memory maps)."""
+    index = image_index(directory)
+    index, images = decode(index, os.path.join(directory, "decoded"))
+    return index, [SourceDomain(domain.name, images[domain.name], domain.labels, domain.train)
+                   for domain in index.domains[:SOURCES]]
+
+
+def sampler(sources, batch=BATCH):
+    """As training draws: mirrored at the reference's rate, nothing else changed."""
+    return EpisodeSampler(sources, batch, SEED)
+
+
+def files_of(index, sources):
+    """(paths, int labels) of all images that ``sources`` draw from, domain after domain."""
+    paths, labels = [], []
+    for domain in index.domains:
+        if domain.name in [source.name for source in sources]:
+            paths += [os.path.join(index.dataroot, domain.paths[row]) for row in domain.train]
+            labels += [int(domain.labels[row]) for row in domain.train]
+    return paths, labels

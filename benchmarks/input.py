@@ -1,0 +1,169 @@
+"""Input: from decoded, memory-mapped uint8 images to a batch that is ready to be fed.
+
+Drawn are whole episodes of 3 domains × 126 images, mirrored at the reference's rate, through ``EpisodeSampler``. The
+limit is memory: every image is 154,587 bytes that must be read and written once, so a gather from arrays that are in
+RAM (``np.take``), and the copy of a batch into fresh memory (``np.empty`` and copy), are timed in the same rounds.
+
+Beside it, what decodes every epoch: a ``tf.data`` pipeline (8 parallel maps, 1000 images shuffled) and a PyTorch
+DataLoader (2 workers) on the same files. The ratio's limit is memory bandwidth ÷ the decoder's rate on all cores.
+
+And what training notes of all this: iterations on episodes drawn in the background, against iterations on one episode
+that is there already. The network is AlexNet at a quarter of its width, with a batch of 12 for a step of half a second
+to two: an image costs it about 1/10 of the full one's arithmetic, so that drawing it, which shares the cores with the
+step, weighs ten times as much as in real training. On a machine that others use, single ratios scatter by tens of per
+cent; the processor time that drawing takes, as a share of the iteration's, says the same without the noise.
+"""
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from benchmarks import images, rivals
+from benchmarks.measuring import Figure, alternate, parser, ratios, report
+
+STEPS = 4  # episodes in one timing, so that it takes about 0.1 s
+WIDTH, SMALL_BATCH = 0.25, 12
+PAIRS = 5  # of iterations for one round of drawing; they are what is noisy
+
+
+def main():
+    arguments = parser("benchmarks.input", __doc__, rounds=5).parse_args()
+    with images.scratch() as directory:
+        index, sources = images.decoded_sources(directory)
+        figures = drawing(sources, 6 * arguments.rounds)
+        found, notes = rivalry(index, sources, arguments.rounds)
+        figures += found + prefetched(sources, len(index.classes), PAIRS * arguments.rounds)
+    report("input", "Input", figures, arguments.out, notes)
+
+
+def drawing(sources, rounds):
+    """Images/s of drawing, and of the copies that bound it."""
+    sampler = images.sampler(sources)
+    buffers, step = sampler.buffers(), _Counter()
+    in_memory = [np.array(source.images) for source in sources]
+    random = np.random.RandomState(images.SEED)
+    finished = np.zeros_like(buffers.images)
+
+    def draw():
+        for _ in range(STEPS):
+            sampler.draw(step.next(), buffers)
+
+    def gather():
+        for _ in range(STEPS):
+            for out, array in zip(finished, in_memory):
+                np.take(array, random.randint(0, len(array), images.BATCH), axis=0, out=out, mode="clip")
+
+    def copy():
+        for _ in range(STEPS):
+            np.copyto(np.empty_like(finished), finished)
+
+    for _ in range(-(-max(len(source.rows) for source in sources) // images.BATCH)):
+        sampler.draw(step.next(), buffers)  # an epoch, so that every page is mapped
+    seconds = alternate({"draw": draw, "gather": gather, "copy": copy}, rounds)
+    each = STEPS * images.SOURCES * images.BATCH
+    rates = {name: [each / taken for taken in values] for name, values in seconds.items()}
+    return [
+        Figure("episodes drawn and mirrored, from memory-mapped images", rates["draw"], "images/s", (">=", 16000),
+               "memory bandwidth"),
+        Figure("the same from RAM by np.take, one thread, not mirrored", rates["gather"], "images/s"),
+        Figure("the same copied into np.empty, one thread", rates["copy"], "images/s"),
+        Figure("drawing ÷ gather", ratios(rates["draw"], rates["gather"]), "", None, "1 for one thread, and mirrors"),
+    ]
+
+
+def rivalry(index, sources, rounds):
+    """How many times faster than decoding every epoch; (figures, notes)."""
+    paths, labels = images.files_of(index, sources)
+    batch = images.SOURCES * images.BATCH
+    sampler = images.sampler(sources)
+    buffers, step = sampler.buffers(), _Counter()
+    loader = rivals.torch_loader(paths, labels, batch)
+
+    def draw():
+        for _ in range(-(-len(paths) // batch)):
+            sampler.draw(step.next(), buffers)
+
+    def load():
+        for _ in loader:
+            pass
+
+    with rivals.TfData(paths, labels, batch, False) as bare, rivals.TfData(paths, labels, batch, True) as reference:
+        actions = {"draw": draw, "bare": bare.epoch, "reference": reference.epoch}
+        if loader is not None:
+            actions["torch"] = load
+        seconds = alternate(actions, rounds)
+    drawn = [-(-len(paths) // batch) * batch / taken for taken in seconds.pop("draw")]
+    rates = {name: [len(paths) / taken for taken in values] for name, values in seconds.items()}
+    titles = {
+        "bare": ("tf.data, {} maps, decoding to uint8".format(rivals.PARALLEL_MAPS), 20),
+        "reference": ("tf.data, {} maps, as the reference has it (float32)".format(rivals.PARALLEL_MAPS), 20),
+        "torch": ("PyTorch DataLoader, {} workers, uint8".format(rivals.WORKERS), 5)}
+    figures = []
+    for name, values in rates.items():
+        title, target = titles[name]
+        figures += [Figure(title, values, "images/s", None, "the decoder"),
+                    Figure("drawing ÷ " + title, ratios(drawn, values), "", (">=", target), "the decoder")]
+    if loader is None:
+        return figures, ["PyTorch is not installed here: the comparison with its DataLoader is left out."]
+    return figures, []
+
+
+def prefetched(sources, classes, rounds):
+    """What drawing in the background costs an iteration."""
+    from masf_core import device
+    from masf_core.data.prefetch import Prefetcher
+    from masf_core.meta_step import StepSettings
+    from masf_core.model import Model
+    from masf_core.network.backbone import make_backbone
+
+    sampler = images.sampler(sources, SMALL_BATCH)
+    fixed = sampler.draw(0)
+    waits = []
+    settings = StepSettings(meta_batch_size=SMALL_BATCH, source_domains=images.SOURCES)
+    with Model(make_backbone("alexnet", classes, width=WIDTH), settings, 1, device.session_config("cpu"),
+               images.SEED) as model, Prefetcher(sampler, 1, 2 * rounds + 10) as episodes:
+        model.initialise()
+
+        def step_prefetched():
+            started = time.perf_counter()
+            episode = next(episodes)
+            waits.append(time.perf_counter() - started)
+            model.step(episode)
+
+        # A draw begins when its buffers are given back, which is within the iteration that it is charged to.
+        seconds = alternate({"fixed": lambda: model.step(fixed), "prefetched": step_prefetched}, rounds, warm_up=2)
+        processor = _processor_seconds(lambda: model.step(fixed))
+    buffers, steps = sampler.buffers(), _Counter()
+    drawing_share = [100.0 * _processor_seconds(lambda: sampler.draw(steps.next(), buffers)) / processor
+                     for _ in range(rounds)]
+    return [
+        Figure("iteration of AlexNet ×{:g} at {} × {}, fixed batch".format(WIDTH, images.SOURCES, SMALL_BATCH),
+               seconds["fixed"], "s"),
+        Figure("iteration on prefetched batches ÷ on a fixed batch", ratios(seconds["prefetched"], seconds["fixed"]),
+               "", ("<=", 1.02), "drawing shares the step's cores"),
+        Figure("wait for a prefetched batch", [1000.0 * wait for wait in waits[2:]], "ms"),
+        Figure("processor time of drawing, of an iteration's", drawing_share, "%", ("<=", 2)),
+    ]
+
+
+def _processor_seconds(action):
+    """Of all threads of this process."""
+    started = time.process_time()
+    action()
+    return time.process_time() - started
+
+
+class _Counter:
+    """Steps, never one twice: a repeated one would find its images in the processor's cache."""
+
+    def __init__(self):
+        self._step = -1
+
+    def next(self):
+        self._step += 1
+        return self._step
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""Two usual ways of feeding the same files, to compare with: a tf.data pipeline, and PyTorch's DataLoader.
+
+Both decode every image anew in every epoch, and run ahead of who takes their batches. So what is timed is a whole epoch
+from its start, before which they have nothing ready.
+
+They do the least that training needs (decode, mirror, shuffle, batch; no resizing, as PACS has 227×227 already; no
+conversion to float). The tf.data pipeline also comes as the reference writes it, which does all of that.
+"""
+from __future__ import annotations
+
+import numpy as np
+
+PARALLEL_MAPS = 8
+SHUFFLED = 1000  # images
+WORKERS = 2
+FLIP_PROBABILITY = 0.0625
+SIDE = 227
+MEAN_RGB = (123.68, 116.78, 103.94)
+
+
+class TfData:
+    """An epoch of a ``tf.data`` pipeline, as a context that holds its session.
+
+    Args:
+        paths, labels: of the files. batch: images.
+        as_reference: what the reference's loader does to an image besides decoding it: resized (to the size it has),
+            made float32, mean subtracted, BGR. Otherwise the batches are uint8, as ours.
+    """
+
+    def __init__(self, paths, labels, batch, as_reference):
+        from masf_core.tf1 import tf
+
+        def read(path, label):
+            image = tf.image.decode_png(tf.io.read_file(path), channels=3)  # the kernel tells JPEG from PNG itself
+            if as_reference:
+                image = tf.image.resize_images(image, [SIDE, SIDE])
+                image = tf.reverse(image - tf.constant(MEAN_RGB), axis=[2])
+            else:
+                image.set_shape([SIDE, SIDE, 3])
+            mirrored = tf.random.uniform([]) < FLIP_PROBABILITY
+            return tf.cond(mirrored, lambda: tf.reverse(image, axis=[1]), lambda: image), label
+
+        self._at_the_end = tf.errors.OutOfRangeError
+        graph = tf.Graph()
+        with graph.as_default():
+            data = tf.data.Dataset.from_tensor_slices((np.array(paths), np.array(labels, np.int32)))
+            data = data.map(read, num_parallel_calls=PARALLEL_MAPS).shuffle(SHUFFLED).batch(batch)
+            iterator = tf.data.make_initializable_iterator(data)
+            self._initialise, self._tensors = iterator.initializer, iterator.get_next()
+        config = tf.ConfigProto()
+        config.device_count["GPU"] = 0
+        self._session = tf.Session(graph=graph, config=config)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._session.close()
+
+    def epoch(self):
+        """Take all batches."""
+        self._session.run(self._initialise)
+        try:
+            while True:
+                self._session.run(self._tensors)
+        except self._at_the_end:
+            pass
+
+
+class ImageFiles:
+    """A map-style data set as ``torch.utils.data`` takes it: decodes with Pillow, mirrors, hands over uint8."""
+
+    def __init__(self, paths, labels):
+        self._paths = paths
+        self._labels = labels
+
+    def __len__(self):
+        return len(self._paths)
+
+    def __getitem__(self, row):
+        from PIL import Image
+
+        with Image.open(self._paths[row]) as image:
+            pixels = np.array(image.convert("RGB"))
+        if np.random.random_sample() < FLIP_PROBABILITY:
+            pixels = np.ascontiguousarray(pixels[:, ::-1])
+        return pixels, self._labels[row]
+
+
+def torch_loader(paths, labels, batch):
+    """A DataLoader with two worker processes that stay, or None where PyTorch is not installed."""
+    try:
+        from torch.utils.data import DataLoader
+    except ImportError:
+        return None
+    # Spawned, as a process forked beside TensorFlow's threads may hang.
+    return DataLoader(ImageFiles(paths, labels), batch_size=batch, shuffle=True, num_workers=WORKERS,
+                      persistent_workers=True, multiprocessing_context="spawn")
