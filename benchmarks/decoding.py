@@ -1,0 +1,102 @@
+"""The decode cache: building it for all images, opening it again, and reading it in less memory than it has.
+
+Built is what a first run builds: every image of every domain, decoded and synced to the disk, in a fresh directory each
+round, with as many threads as there are cores. The limit is Pillow's decoder, which the images per second of processor
+time show: they do not depend on who else is using the machine.
+
+Opened warm is what every later run does: a look at each image file (size and time) and four memory maps.
+
+Reading draws episodes of 3 × 126 in the background, as training does, from files three times as large as the memory
+that they may take; see `small_memory` for how that is simulated. What then bounds the speed is the disk.
+"""
+from __future__ import annotations
+
+import glob
+import json
+import os
+import subprocess
+import sys
+import time
+
+from benchmarks import images, small_memory
+from benchmarks.measuring import Figure, alternate, parser, report
+from masf_core.data import decode
+
+SHARE = 3  # times larger are the files than the memory for them
+SECONDS = 5.0
+SLACK_MB = 100.0  # of anonymous memory beyond the buffers: libraries' own, fragments, the permutations
+
+
+def main():
+    arguments = parser("benchmarks.decoding", __doc__, rounds=5).parse_args()
+    with images.scratch() as directory:
+        index = images.image_index(directory)
+        figures = building(index, directory, arguments.rounds)
+        warm, cold = reading(sorted(glob.glob(os.path.join(directory, "decoded-0", "*", "*.npy"))))
+    report("decoding", "Decode cache", figures + in_memory(warm, cold), arguments.out, [
+        "Memory: {:.0f} MB of files. Unlimited, all of them become resident; they are clean pages, which the kernel "
+        "takes back when it needs memory. Held to {:.0f} MB, they were dropped {} times, and {:.0f} MB were read from "
+        "the disk for {:.0f} MB of images drawn (the kernel reads ahead).".format(
+            cold["data_mb"], cold["file_limit_mb"], cold["dropped"], cold["read_mb"],
+            cold["images"] * cold["image_mb"]),
+        "Anonymous memory is limited by RLIMIT_DATA, so growth would have ended the process with a MemoryError."])
+
+
+def building(index, directory, rounds):
+    """Figures of making and of opening the cache; the last one made stays below ``directory``/decoded-0."""
+    count = sum(len(domain.paths) for domain in index.domains)
+    processor, number = [], iter(range(rounds, -1, -1))  # one more than counted: the warm-up reads the files
+    last = []
+
+    def build():
+        where = os.path.join(directory, "decoded-{}".format(next(number)))
+        started = time.process_time()
+        decode(index, where)
+        processor.append(time.process_time() - started)
+        for old in last:
+            images.remove(old)
+        last[:] = [where]
+
+    seconds = alternate({"build": build, "open": lambda: decode(index, last[0])}, rounds)
+    return [
+        Figure("cache built, {} images".format(count), [count / taken for taken in seconds["build"]], "images/s",
+               (">=", 1000), "the decoder; two cores"),
+        Figure("cache built, by processor time", [count / taken for taken in processor[1:]], "images/s and core"),
+        Figure("cache opened warm", [1000.0 * taken for taken in seconds["open"]], "ms", None,
+               "one stat an image"),
+    ]
+
+
+def reading(caches):
+    """What the child found with memory for all files, and with a third of that."""
+    caches = caches[:images.SOURCES]
+    total = sum(os.path.getsize(path) for path in caches) / 1e6
+    image_mb = 227 * 227 * 3 / 1e6
+    buffers = 3 * images.SOURCES * images.BATCH * image_mb  # the Prefetcher's three sets
+    found = []
+    for limit in (10.0 * total, total / SHARE):
+        output = subprocess.check_output([
+            sys.executable, "-m", small_memory.__name__] + caches + [
+            "--anonymous_mb", str(buffers + SLACK_MB), "--file_mb", str(limit), "--seconds", str(SECONDS),
+            "--batch", str(images.BATCH)])
+        found.append(dict(json.loads(output.decode("ascii").splitlines()[-1]), file_limit_mb=limit,
+                          anonymous_limit_mb=buffers + SLACK_MB, image_mb=image_mb))
+    return found
+
+
+def in_memory(warm, cold):
+    return [
+        Figure("images drawn, memory for all files", [warm["images_per_second"]], "images/s", None, "memory bandwidth"),
+        Figure("images drawn, memory for a third of them", [cold["images_per_second"]], "images/s", None, "the disk"),
+        Figure("anonymous memory at most", [warm["anonymous_mb"], cold["anonymous_mb"]], "MB",
+               ("<=", round(cold["anonymous_limit_mb"] + cold["anonymous_before_mb"])),
+               "three sets of buffers and the interpreter"),
+        Figure("resident file pages at most, memory for all files", [warm["file_mb"]], "MB"),
+        Figure("resident file pages at most, memory for a third", [cold["file_mb"]], "MB",
+               ("<=", round(1.25 * cold["file_limit_mb"])), "looked at every {:.0f} ms".format(
+                   1000 * small_memory.EVERY)),
+    ]
+
+
+if __name__ == "__main__":
+    main()
