@@ -11,6 +11,7 @@ Randomness is a function of the iteration, so there is no generator state to sav
 """
 from __future__ import annotations
 
+import concurrent.futures
 import errno
 import json
 import os
@@ -18,14 +19,13 @@ import shutil
 import zipfile
 from typing import Any, Dict, List, NamedTuple
 
-import numpy as np
-
 from masf_core.errors import CheckpointError
 from masf_core.files import sync
-from masf_core.npz import Hashing, write_npz
+from masf_core.npz import Hashing, read_npz, write_npz
 
 PROGRESS_FILE = "progress.json"
 FORMAT = 1
+READERS = 4  # files read at once
 
 
 class Progress(NamedTuple):
@@ -102,11 +102,13 @@ def load(directory, expected):
         CheckpointError: unreadable, or made for another network; names what differs.
     """
     progress = load_progress(directory)
+    groups = sorted({name.split("/", 1)[0] for name in map(group_key, expected)})
     arrays = {}
     try:
-        for group in sorted({name.split("/", 1)[0] for name in map(group_key, expected)}):
-            with np.load(os.path.join(directory, group + ".npz"), allow_pickle=False) as stored:
-                arrays.update((restored_name(group, key), stored[key]) for key in stored.files)
+        with concurrent.futures.ThreadPoolExecutor(READERS) as pool:
+            paths = [os.path.join(directory, group + ".npz") for group in groups]
+            for group, members in zip(groups, pool.map(read_npz, paths)):
+                arrays.update((restored_name(group, key), array) for key, array in members.items())
     except (OSError, ValueError, zipfile.BadZipFile, KeyError) as error:
         raise CheckpointError("cannot read checkpoint {}: {}".format(directory, error)) from error
     differing = sorted(set(arrays) ^ set(expected)) + [

@@ -35,6 +35,42 @@ def test_numpy_reads_what_was_written(wrap):
             np.testing.assert_array_equal(stored[name], array)
 
 
+@pytest.mark.parametrize("write", [npz.write_npz, lambda stream, arrays: np.savez(stream, **arrays),
+                                   lambda stream, arrays: np.savez_compressed(stream, **arrays)],
+                         ids=["ours", "numpy", "compressed"])
+def test_what_numpy_wrote_or_we_is_read(write, tmp_path):
+    with open(str(tmp_path / "a.npz"), "wb") as stream:
+        write(stream, ARRAYS)
+    read = npz.read_npz(str(tmp_path / "a.npz"))
+    assert list(read) == list(ARRAYS)
+    for name, array in ARRAYS.items():
+        assert read[name].dtype == array.dtype and read[name].shape == array.shape
+        np.testing.assert_array_equal(read[name], array)
+
+
+def test_no_damage_is_read_over(tmp_path):
+    path = tmp_path / "a.npz"
+    with open(str(path), "wb") as stream:
+        npz.write_npz(stream, {"a": np.arange(3000, dtype=np.float32)})
+    whole = path.read_bytes()
+    for place in (40, 200, 5000, len(whole) - 30, len(whole) - 5):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0x10
+        path.write_bytes(damaged)
+        with pytest.raises((ValueError, zipfile.BadZipFile, OSError)):
+            if np.array_equal(npz.read_npz(str(path))["a"], np.arange(3000)):
+                raise ValueError("harmless")
+    path.write_bytes(whole[:-100])
+    with pytest.raises(zipfile.BadZipFile):
+        npz.read_npz(str(path))
+
+
+def test_objects_are_not_read(tmp_path):
+    np.savez(str(tmp_path / "a.npz"), a=np.array([{"a": 1}]))
+    with pytest.raises(ValueError, match="objects"):
+        npz.read_npz(str(tmp_path / "a.npz"))
+
+
 def test_every_byte_is_covered_by_a_checksum():
     stream = io.BytesIO()
     npz.write_npz(npz.Hashing(stream), ARRAYS)
