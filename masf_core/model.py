@@ -19,9 +19,10 @@ class Model:
     Args:
         backbone: a ``Backbone``. settings: ``meta_step.StepSettings``. evaluation_batch: images.
         session_config: ``tf.ConfigProto`` (see ``device``). seed: of dropout and of fresh initial values.
+        on_stage: called with "graph" and "session" once they are there.
     """
 
-    def __init__(self, backbone, settings, evaluation_batch, session_config, seed):
+    def __init__(self, backbone, settings, evaluation_batch, session_config, seed, on_stage=lambda name: None):
         self.backbone = backbone
         self.settings = settings
         self.seed = seed
@@ -31,10 +32,12 @@ class Model:
             self.training = meta_step.build(backbone, settings)
             self.evaluation = evaluation.build(backbone, self.training.network, evaluation_batch)
             self._loaders = {name: _loader(variable) for name, variable in self.training.state.items()}
-            initialise = tf.global_variables_initializer()
+            # A variable is not filled as built only to be loaded: those 1.2 GB take as long as the loading.
+            self._as_built = {name: variable.initializer for name, variable in self.training.state.items()}
         graph.finalize()
+        on_stage("graph")
         self.session = tf.Session(graph=graph, config=session_config)
-        self.session.run(initialise)
+        on_stage("session")
 
     def close(self):
         self.session.close()
@@ -55,13 +58,18 @@ class Model:
         Args:
             pretrained: dict variable name → array (``Backbone.from_pretrained``), or None.
         """
-        values = dict(self.backbone.initial_values(self.seed))
+        values = dict(pretrained or {})
+        values.update(self.backbone.initial_values(self.seed, but=values))
         values.update(metric_net.initial_values(self.training.metric, self.seed))
-        values.update(pretrained or {})
         self.load(values)
 
     def load(self, values):
-        """Set variables, one at a time: a whole AlexNet state with its moments is 1.2 GB."""
+        """Set variables, one at a time: a whole AlexNet state with its moments is 1.2 GB.
+
+        The first time, those that ``values`` lacks become as built: moments of zero.
+        """
+        self.session.run([fill for name, fill in self._as_built.items() if name not in values])
+        self._as_built = {}
         for name, value in values.items():
             loader = self._loaders[name]
             self.session.run(loader.assign, {loader.value: value})

@@ -50,15 +50,16 @@ class Backbone(abc.ABC):
             dropout: a ``layers.Dropout``.
         """
 
-    def initial_values(self, seed):
+    def initial_values(self, seed, but=()):
         """Fresh float32 arrays for every variable: Glorot-uniform weights, zero biases (reference: its fc8).
 
         Each variable draws from its own generator, so that a network of another width or class count does not shift
-        the others' values.
+        the others' values. The names in ``but`` are left out: AlexNet's weights take a second to draw.
         """
         values = collections.OrderedDict()
         for name, shape in self.shapes().items():
-            values[name] = glorot_uniform(shape, generator(seed, "initial", name))
+            if name not in but:
+                values[name] = glorot_uniform(shape, generator(seed, "initial", name))
         return values
 
     def from_pretrained(self, layers, source):

@@ -103,8 +103,8 @@ class SqueezeNet(Backbone):
             dropout(features, 0), weights[CLASSIFIER + "/weights"], weights[CLASSIFIER + "/biases"])
         return features, logits
 
-    def initial_values(self, seed):
-        """Fresh values, biases 0.
+    def initial_values(self, seed, but=()):
+        """Fresh values, biases 0, but of the names in ``but``.
 
         Convolutions: U(−√(3 / fan_in), √(3 / fan_in)), Caffe's "xavier", which the Caffe model is trained from. (The
         base class's limits would shrink the signal by half in each fire module, because an expanding convolution has
@@ -116,6 +116,8 @@ class SqueezeNet(Backbone):
         """
         values = collections.OrderedDict()
         for name, shape in self.shapes().items():
+            if name in but:
+                continue
             random = generator(seed, "initial", name)
             if len(shape) == 1:
                 value = np.zeros(shape)

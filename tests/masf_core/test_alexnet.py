@@ -71,6 +71,13 @@ def test_features_are_taken_before_the_dropout():
     assert np.any(features > 0) and np.any(logits != other_logits)
 
 
+def test_what_the_caller_has_is_not_drawn():
+    network = AlexNet(7, width=0.05)
+    values = network.initial_values(3, but=("fc6/weights", "fc6/biases"))
+    assert set(values) == set(network.shapes()) - {"fc6/weights", "fc6/biases"}
+    assert np.array_equal(values["fc7/weights"], network.initial_values(3)["fc7/weights"])
+
+
 def test_initial_values_do_not_depend_on_the_other_layers():
     a, b = AlexNet(7, width=0.05).initial_values(3), AlexNet(5, width=0.05).initial_values(3)
     np.testing.assert_array_equal(a["fc6/weights"], b["fc6/weights"])

@@ -156,6 +156,12 @@ def test_fresh_values_keep_the_signal_and_leave_the_classes_undecided():
     assert np.abs(of_pretrained_length @ values["conv_final/weights"]).max() < 2.0
 
 
+def test_what_the_caller_has_is_not_drawn():
+    network = SqueezeNet(7, width=NARROW)
+    known = [name for name in network.shapes() if name.startswith("fire2")]
+    assert set(network.initial_values(3, but=known)) == set(network.shapes()) - set(known)
+
+
 def test_initial_values_do_not_depend_on_the_other_layers():
     a, b = SqueezeNet(7, width=NARROW).initial_values(3), SqueezeNet(5, width=NARROW).initial_values(3)
     np.testing.assert_array_equal(a["fire9/conv3x3_2/weights"], b["fire9/conv3x3_2/weights"])
