@@ -5,6 +5,7 @@ import logging
 import os
 
 from job.publication import Snapshot
+from job.start_times import sentence
 from masf_core import records, selection
 from masf_core.trainer import Observer
 
@@ -16,10 +17,10 @@ class JobObserver(Observer):
 
     Args:
         config: ``Config``. console: ``Console``. workspace: ``Workspace``. model: ``Model``. record: ``RunRecord``.
-        publisher: ``Publisher``. total: iterations of the whole run. scalars: ``records.ScalarWriter``.
+        publisher: ``Publisher``. scalars: ``records.ScalarWriter``. times: ``StartTimes``.
     """
 
-    def __init__(self, config, console, workspace, model, record, publisher, scalars):
+    def __init__(self, config, console, workspace, model, record, publisher, scalars, times):
         self._config = config
         self._console = console
         self._workspace = workspace
@@ -27,10 +28,15 @@ class JobObserver(Observer):
         self._record = record
         self._publisher = publisher
         self._scalars = scalars
+        self._times = times
         self._total = config.training.train_iterations
         self._bar = None
 
     def iteration(self, iteration, scalars, seconds):
+        start_seconds = self._times.end("first_iteration")
+        if start_seconds is not None:
+            log.info("%s", sentence(start_seconds))
+            self._record.update_attempt(start_seconds=start_seconds)
         if self._bar is None:
             self._bar = self._console.task("train", "iterations", log_lines=False, start=iteration - 1)
             self._bar(iteration - 1, self._total)

@@ -36,6 +36,7 @@ def prepare_data(run, inputs):
         inputs.dataroot, inputs.filelist_root, domains=data.domains or None, num_classes=data.num_classes,
         label_base=data.label_base, bad_data=data.bad_data, validation_fraction=data.validation_fraction,
         seed=run.config.training.seed, offenders_path=offenders, on_progress=run.console.task("index", "files"))
+    run.times.mark("index")
     names = [domain.name for domain in index.domains]
     target = data.target_domain
     if target not in names:
@@ -55,6 +56,7 @@ def prepare_data(run, inputs):
     index, images = decode(
         index, run.workspace.decoded, max_pixels=data.max_pixels, bad_data=data.bad_data, offenders_path=offenders,
         on_progress=run.console.task("decode", "images"))
+    run.times.mark("cache")
     before = (run.record.content.get("data") or {}).get("fingerprint", index.fingerprint)
     if before != index.fingerprint:
         refuse_changed("run " + run.record.content["run_name"], [("data", before[:12], index.fingerprint[:12])])
@@ -63,9 +65,9 @@ def prepare_data(run, inputs):
     return index, images
 
 
-def build_model(config, index):
+def build_model(run, index):
     """The network and its session."""
-    training = config.training
+    config, training = run.config, run.config.training
     kind = device.choose_device(config.platform.device)
     network = config.network
     backbone = make_backbone(network.backbone, len(index.classes), width=network.width)
@@ -81,7 +83,8 @@ def build_model(config, index):
         kind, config.platform.precision, config.platform.intra_op_threads, config.platform.inter_op_threads,
         config.platform.precision_mode)
     log.info("TensorFlow %s on %s: %s", VERSION, kind, backbone.describe())
-    return Model(backbone, settings, config.interval.evaluation_batch, session_config, training.seed)
+    return Model(backbone, settings, config.interval.evaluation_batch, session_config, training.seed,
+                 on_stage=run.times.mark)
 
 
 def restore_or_begin(run, model, inputs, index):
@@ -91,6 +94,7 @@ def restore_or_begin(run, model, inputs, index):
                           restored.progress.iteration) if restored is not None else []
     clear_spool(run.workspace, keep=[name for name, _ in waiting])
     if restored is not None:
+        run.times.mark("restore")
         model.load(restored.arrays)
         log.info("going on from %s at iteration %d", restored.name, restored.progress.iteration)
         start = Start(restored.progress, waiting)
@@ -99,9 +103,11 @@ def restore_or_begin(run, model, inputs, index):
         if inputs.weights is not None:
             pretrained = model.backbone.from_pretrained(read_pretrained(inputs.weights), inputs.weights)
             log.info("weights: %d variables from %s", len(pretrained), inputs.weights)
+        run.times.mark("weights")
         model.initialise(pretrained)
         details = {"lineage": run.record.lineage, "data_fingerprint": index.fingerprint,
                    "config": run.record.content["config"]}
         start = Start(Progress(iteration=0, history=[], pending=[], details=details), undelivered=[])
+    run.times.mark("variables")
     run.record.update_attempt(from_iteration=start.progress.iteration)
     return start

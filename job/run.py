@@ -25,11 +25,12 @@ from job.publication import NotDelivered, Publisher
 from job.report import write_report
 from job.restore import candidates, clear_spool, refuse_changed
 from job.run_record import RunRecord, read_published
+from job.start_times import StartTimes
 from job.stopping import GRACE, Stopped
 from job.workspace import prepare_workspace, sole_user
 from masf_core import records
 from masf_core.data import Augmentation, EpisodeSampler, SourceDomain
-from masf_core.tf1 import VERSION
+from masf_core.tf1 import IMPORT_SECONDS, VERSION
 from masf_core.trainer import EvaluationSet, Schedule, Trainer
 from obs_sync import StoreError, open_store
 
@@ -47,6 +48,7 @@ class Run(NamedTuple):
     console: object
     store: object
     record: RunRecord
+    times: StartTimes
 
 
 def run_job(config, work_dir, run_name, console, environ=None):
@@ -61,6 +63,8 @@ def run_job(config, work_dir, run_name, console, environ=None):
         ConfigError, DataError, WeightsError, StoreError, TrainingDiverged, Stopped: see ``exits`` for their codes.
     """
     environ = os.environ if environ is None else environ
+    times = StartTimes()
+    times.mark("imports", tensorflow=IMPORT_SECONDS)
     workspace = prepare_workspace(work_dir, run_name, config.platform.logdir)
     url = run_url(config, workspace, run_name)
     with sole_user(workspace, run_name), open_store(url, environ, backend=config.platform.storage) as store:
@@ -69,11 +73,13 @@ def run_job(config, work_dir, run_name, console, environ=None):
             log.info("run %s is done: %d iterations. Nothing is left to do (more with --train_iterations=…, afresh "
                      "with --resume=never).", run_name, previous["iteration"])
             return
-        run = open_run(config, workspace, console, store, previous, run_name)
+        run = open_run(config, workspace, console, store, previous, run_name, times)
+        times.mark("opening")
         with recorded(run):
             inputs = fetch_inputs(config, workspace, console, environ)
+            times.mark("inputs")
             index, images = prepare_data(run, inputs)
-            with build_model(config, index) as model:
+            with build_model(run, index) as model:
                 train(run, model, index, images, restore_or_begin(run, model, inputs, index))
         log.info("done: %s", store.url)
 
@@ -91,7 +97,7 @@ def finished(previous, config):
             and not config_load.differences(config_load.from_dict(previous["config"]), config))
 
 
-def open_run(config, workspace, console, store, previous, run_name):
+def open_run(config, workspace, console, store, previous, run_name, times):
     """Decide whether to go on or to begin, and say so in run.json before anything expensive starts.
 
     Raises:
@@ -114,7 +120,7 @@ def open_run(config, workspace, console, store, previous, run_name):
     record.update(versions={"tensorflow": VERSION, "python": platform.python_version()})
     record.write(workspace.log("run.json"))
     store.write("run.json", record.text().encode("utf-8"))
-    return Run(config, workspace, console, store, record)
+    return Run(config, workspace, console, store, record, times)
 
 
 @contextlib.contextmanager
@@ -154,7 +160,7 @@ def train(run, model, index, images, start):
     schedule = Schedule(training.train_iterations, config.interval.test_print_interval)
     publisher = Publisher(run.store, workspace.spool, workspace.logs, config.interval.keep_checkpoints, run.record.text)
     scalars = records.ScalarWriter(workspace.logs)
-    observer = JobObserver(config, run.console, workspace, model, run.record, publisher, scalars)
+    observer = JobObserver(config, run.console, workspace, model, run.record, publisher, scalars, run.times)
     trainer = Trainer(model, sampler, whole, evaluations, index.classes, schedule, start.progress, observer)
     try:
         for name, progress in start.undelivered:
