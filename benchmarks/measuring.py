@@ -47,15 +47,22 @@ class Figure(NamedTuple):
         return self.median >= wanted if sign == ">=" else self.median <= wanted
 
 
-def alternate(actions: Dict[str, Callable[[], object]], rounds: int, warm_up: int = 1) -> Dict[str, List[float]]:
-    """Wall seconds of every action in every round, the actions taken in turn; ``warm_up`` rounds are not counted."""
+def alternate(
+    actions: Dict[str, Callable[[], object]], rounds: int, warm_up: int = 1,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Dict[str, List[float]]:
+    """Seconds of every action in every round, the actions taken in turn; ``warm_up`` rounds are not counted.
+
+    They are wall seconds; with ``clock=time.process_time`` they are those that all threads of this process had a core,
+    which others on the machine hardly change.
+    """
     seconds: Dict[str, List[float]] = {name: [] for name in actions}
     for number in range(-warm_up, rounds):
         for name, action in actions.items():
-            started = time.perf_counter()
+            started = clock()
             action()
             if number >= 0:
-                seconds[name].append(time.perf_counter() - started)
+                seconds[name].append(clock() - started)
     return seconds
 
 
