@@ -1,0 +1,103 @@
+"""Evaluation: batched and padded, against one image at a time; and whether a hundred of them leave anything behind.
+
+Speed is that of ``evaluation.evaluate`` on AlexNet at full width with random weights: once over a graph for 128 images,
+once over a graph for one image, as the reference and its port evaluate, on the same images, in turn. Batching saves two
+things. The fully connected layers' 230 MB of weights, otherwise read for every image, are read once a batch: that is a
+half of an image's processor time. And what one image leaves to one core (the product of a vector with those weights) is
+shared by all cores. So on n idle cores the limit is about 2·n, and where others hold the cores, about 2.
+
+Growth is looked at with a small network, in the model that training has: memory before and after 100 evaluations, and
+the operations of the graph. A number of images that the batch does not divide makes each of them pad.
+"""
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from benchmarks import images
+from benchmarks.measuring import Figure, alternate, parser, ratios, report, resident_mb
+
+BATCH = 128  # the job's default
+BATCHED, SINGLE = 128, 24  # images in one timing
+PROCESSOR_ROUNDS = 3
+EVALUATIONS, WARM_UP = 100, 20
+SMALL_BATCH, SMALL_SET, WIDTH = 16, 40, 0.1
+
+
+def main():
+    arguments = parser("benchmarks.evaluation", __doc__, rounds=9).parse_args()
+    with images.scratch() as directory:
+        index, sources = images.decoded_sources(directory)
+        figures = speed(sources[0], len(index.classes), arguments.rounds)
+        figures += growth(sources[0], len(index.classes))
+    report("evaluation", "Evaluation", figures, arguments.out)
+
+
+def speed(source, classes, rounds):
+    """Images/s of batches and of single images."""
+    from masf_core import device, evaluation
+    from masf_core.network.backbone import make_backbone
+    from masf_core.tf1 import tf
+    from masf_core.variables import make_variables
+
+    backbone = make_backbone("alexnet", classes)
+    graph = tf.Graph()
+    with graph.as_default():
+        network = make_variables(backbone.shapes())
+        batched, single = evaluation.build(backbone, network, BATCH), evaluation.build(backbone, network, 1)
+        # The weights' values are of no consequence to the time, but zeros might be: they are not what is read.
+        fill = [tf.assign(variable, tf.random.normal(variable.shape, stddev=0.01)).op for variable in network.values()]
+    with tf.Session(graph=graph, config=device.session_config("cpu")) as session:
+        for one in fill:
+            session.run(one)
+
+        def evaluate(part, count):
+            rows = np.arange(count, dtype=np.int64) % len(source.images)
+            return evaluation.evaluate(session, part, source.images, source.labels, rows, classes)
+
+        actions = {"batched": lambda: evaluate(batched, BATCHED), "single": lambda: evaluate(single, SINGLE)}
+        seconds = alternate(actions, rounds)
+        processor = alternate(actions, PROCESSOR_ROUNDS, warm_up=0, clock=time.process_time)
+    rates = {"batched": [BATCHED / taken for taken in seconds["batched"]],
+             "single": [SINGLE / taken for taken in seconds["single"]]}
+    return [
+        Figure("AlexNet evaluated {} at a time".format(BATCH), rates["batched"], "images/s", None, "the convolutions"),
+        Figure("AlexNet evaluated one at a time", rates["single"], "images/s", None, "reading the weights"),
+        Figure("batched ÷ one at a time", ratios(rates["batched"], rates["single"]), "", (">=", 4),
+               "about 2 × cores"),
+        Figure("one at a time, processor time of an image", [1000.0 * taken / SINGLE for taken in processor["single"]],
+               "ms"),
+        Figure("batched, processor time of an image", [1000.0 * taken / BATCHED for taken in processor["batched"]],
+               "ms"),
+    ]
+
+
+def growth(source, classes):
+    """What 100 evaluations leave behind."""
+    from masf_core import device
+    from masf_core.meta_step import StepSettings
+    from masf_core.model import Model
+    from masf_core.network.backbone import make_backbone
+
+    settings = StepSettings(meta_batch_size=images.SOURCES, source_domains=images.SOURCES)
+    rows = np.arange(SMALL_SET, dtype=np.int64)
+    with Model(make_backbone("squeezenet", classes, width=WIDTH), settings, SMALL_BATCH, device.session_config("cpu"),
+               images.SEED) as model:
+        model.initialise()
+        resident = []
+        for number in range(WARM_UP + EVALUATIONS):
+            if number == WARM_UP:  # by now the allocators have what they keep
+                operations, resident = len(model.session.graph.get_operations()), [resident_mb()]
+            model.evaluate(source.images, source.labels, rows)
+        resident.append(resident_mb())
+        added = len(model.session.graph.get_operations()) - operations
+    return [
+        Figure("memory grown over {} evaluations".format(EVALUATIONS), [resident[1] - resident[0]], "MB", ("<=", 5),
+               "allocators keep what they had"),
+        Figure("operations added to the graph by them", [added], "", ("<=", 0)),
+    ]
+
+
+if __name__ == "__main__":
+    main()
