@@ -64,15 +64,16 @@ class Model:
         self.load(values)
 
     def load(self, values):
-        """Set variables, one at a time: a whole AlexNet state with its moments is 1.2 GB.
+        """Set variables, all in one run: TensorFlow prepares a program for every set of operations it is asked for,
+        which for a hundred variables takes ten times as long as copying their 1.2 GB.
 
         The first time, those that ``values`` lacks become as built: moments of zero.
         """
-        self.session.run([fill for name, fill in self._as_built.items() if name not in values])
+        loaders = {name: self._loaders[name] for name in values}
+        fill = [operation for name, operation in self._as_built.items() if name not in values]
+        self.session.run(fill + [loader.assign for loader in loaders.values()],
+                         {loader.value: values[name] for name, loader in loaders.items()})
         self._as_built = {}
-        for name, value in values.items():
-            loader = self._loaders[name]
-            self.session.run(loader.assign, {loader.value: value})
 
     def snapshot(self):
         """Copies of every variable: dict name → float32 array. Training may go on while they are written."""
