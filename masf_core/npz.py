@@ -10,6 +10,8 @@ import zipfile
 
 import numpy as np
 
+from masf_core.memory import aligned_empty
+
 PIECE = 1 << 20  # bytes
 
 
@@ -49,7 +51,7 @@ def write_npz(stream, arrays):
 
 
 def read_npz(path):
-    """The arrays of a file as ``write_npz`` or ``np.savez`` wrote it: dict name → array.
+    """The arrays of a file as ``write_npz`` or ``np.savez`` wrote it: dict name → array, in aligned memory.
 
     Raises:
         OSError, ValueError, zipfile.BadZipFile: it cannot be read, or a checksum is wrong.
@@ -65,8 +67,8 @@ def _read_member(archive, info):
         shape, fortran, dtype = np.lib.format.read_array_header_1_0(member)
         if dtype.hasobject:
             raise ValueError("{}: holds objects, not numbers".format(info.filename))
-        array = np.empty(shape, dtype, order="F" if fortran else "C")
-        content = memoryview(array.reshape(-1, order="A").view(np.uint8))
+        array = aligned_empty(shape[::-1] if fortran else shape, dtype)
+        content = memoryview(array.reshape(-1).view(np.uint8))
         for start in range(0, len(content), PIECE):
             piece = member.read(min(PIECE, len(content) - start))
             if len(piece) < min(PIECE, len(content) - start):
@@ -74,4 +76,4 @@ def _read_member(archive, info):
             content[start:start + len(piece)] = piece
         if member.read(1):  # at the end of a member its checksum is compared
             raise ValueError("{}: has more than its array".format(info.filename))
-        return array
+        return array.T if fortran else array

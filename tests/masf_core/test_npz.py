@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from masf_core import npz
+from masf_core.memory import ALIGNMENT
 
 ARRAYS = {
     "plain": np.arange(12, dtype=np.float32).reshape(3, 4),
@@ -43,6 +44,7 @@ def test_what_numpy_wrote_or_we_is_read(write, tmp_path):
         write(stream, ARRAYS)
     read = npz.read_npz(str(tmp_path / "a.npz"))
     assert list(read) == list(ARRAYS)
+    assert all(array.ctypes.data % ALIGNMENT == 0 for array in read.values() if array.size)
     for name, array in ARRAYS.items():
         assert read[name].dtype == array.dtype and read[name].shape == array.shape
         np.testing.assert_array_equal(read[name], array)
