@@ -49,7 +49,8 @@ def restore_newest(store, workspace, lineage, shapes, console):
         try:
             if candidate.marker is not None:
                 directory = fetch_checkpoint(
-                    store, candidate.marker, workspace.spool, on_progress=console.task("restore", "B"))
+                    store, candidate.marker, workspace.spool, on_progress=console.task("restore", "B"),
+                    to_read_only=True)
             arrays, progress = checkpoints.load(directory, shapes)
         except (IntegrityError, ObjectNotFound, CheckpointError) as error:
             log.warning("checkpoint %s cannot be used (%s); trying the one before it", candidate.name, error)

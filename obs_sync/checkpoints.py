@@ -103,12 +103,13 @@ def list_markers(store: Store, prefix: str = "checkpoints/",
 
 
 def fetch_checkpoint(store: Store, marker: Marker, destination: str, prefix: str = "checkpoints/",
-                     on_progress: Optional[OnProgress] = None) -> str:
+                     on_progress: Optional[OnProgress] = None, to_read_only: bool = False) -> str:
     """Bring a checkpoint to the directory `destination`/<name> and return its path.
 
     The directory appears with a rename once every size and SHA-256 is right; one that is there already is
-    kept if they are right, and replaced if not. Raises IntegrityError naming the first file that is wrong,
-    ObjectNotFound if one is missing.
+    kept if they are right, and replaced if not. With `to_read_only` the files may be the store's own under another
+    name, which costs no copy: they must not be written to. Raises IntegrityError naming the first file that is
+    wrong, ObjectNotFound if one is missing.
     """
     path = os.path.join(os.path.realpath(destination), checkpoint_name(marker.name, store, prefix))
     check_together((file.name for file in marker.files), store.locate(f"{prefix}{marker.name}/"))
@@ -130,12 +131,16 @@ def fetch_checkpoint(store: Store, marker: Marker, destination: str, prefix: str
                                      store.locate(key), "This checkpoint is damaged; take an earlier one")
             # Nothing but the SHA-256 tells whether large files arrived as they are: a second time, should the bytes
             # have been damaged on the way.
-            for last_try in (False, True):
-                store.download(info, target, moving.add)
+            for tries_left in (1, 0):
+                linked = to_read_only and store.link(info, target)
+                if linked:
+                    moving.add(file.size)
+                else:
+                    store.download(info, target, moving.add)
                 sha256 = digest_of(target, "sha256", lambda _: moving.check())
                 if sha256 == file.sha256:
                     return
-                if last_try:
+                if linked or not tries_left:
                     raise IntegrityError(f"the object's SHA-256 is {sha256}, the marker says {file.sha256}",
                                          store.locate(key), "This checkpoint is damaged; take an earlier one")
                 moving.add(-file.size)

@@ -60,10 +60,17 @@ class LocalStore(Store):
         source = self._existing(info.key)
         with attempt_counted(on_bytes) as count:
             with local_storage(path):
-                md5 = _copy(source, path, info.size, count, durable=False)
+                md5 = _copy(source, path, info.size, count, durable=False, with_md5=info.md5 is not None)
             self._check_version(info, source)
             if info.md5 not in (None, md5):
                 raise IntegrityError(f"the file's MD5 is {md5}, not {info.md5}", source, "The file is damaged")
+
+    def link(self, info: ObjectInfo, path: str) -> bool:
+        try:
+            os.link(self._existing(info.key), path)
+        except OSError:  # another file system, or one without links
+            return False
+        return True
 
     def upload(self, path: str, key: str, on_bytes: Optional[OnBytes] = None, with_md5: bool = True) -> ObjectInfo:
         destination = writable_path_below(self._root, key, self.locate(key))

@@ -81,6 +81,13 @@ class Store(abc.ABC):
         what is at `path` after an exception is not to be used.
         """
 
+    def link(self, info: ObjectInfo, path: str) -> bool:
+        """Make `path` another name of the object's own file, where there is such a file and that is possible.
+
+        Whoever asks must not write to it. Returns False, and does nothing, where `download` is the only way.
+        """
+        return False
+
     @abc.abstractmethod
     def upload(self, path: str, key: str, on_bytes: Optional[OnBytes] = None, with_md5: bool = True) -> ObjectInfo:
         """Store the file `path` under `key` and confirm it.

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
 import os
+import shutil
 import time
 
 import pytest
@@ -241,6 +243,33 @@ def test_a_damaged_file_is_named_and_nothing_appears(store, publish, tmp_path, d
         fetch_checkpoint(store, marker, str(tmp_path / "restored"))
     assert "checkpoints/one/slots/adam.npz" in str(caught.value) and "earlier one" in str(caught.value)
     assert read_tree(tmp_path / "restored") == {} == leftovers(tmp_path / "restored")
+
+
+def test_what_is_only_read_need_not_be_copied(local_store, publish, tmp_path):
+    marker = publish(local_store, "one")
+    path = fetch_checkpoint(local_store, marker, str(tmp_path / "restored"), to_read_only=True)
+    assert read_tree(path) == FILES
+    stored = os.path.join(local_store.url, "checkpoints", "one", "weights.npz")
+    assert os.path.samefile(os.path.join(path, "weights.npz"), stored)
+    shutil.rmtree(path)
+    assert read_tree(fetch_checkpoint(local_store, marker, str(tmp_path / "restored"))) == FILES
+
+
+def test_a_damaged_file_that_is_not_copied_is_named_and_left_as_it_is(local_store, publish, tmp_path):
+    marker = publish(local_store, "one")
+    local_store.write("checkpoints/one/slots/adam.npz", b"X" * 1000)
+    with pytest.raises(IntegrityError, match="adam.npz"):
+        fetch_checkpoint(local_store, marker, str(tmp_path / "restored"), to_read_only=True)
+    assert local_store.read("checkpoints/one/slots/adam.npz") == b"X" * 1000
+
+
+def test_where_links_cannot_be_made_it_is_copied(local_store, publish, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    marker = publish(local_store, "one")
+    monkeypatch.setattr(os, "link", refuse)
+    assert read_tree(fetch_checkpoint(local_store, marker, str(tmp_path / "restored"), to_read_only=True)) == FILES
 
 
 def test_bytes_that_are_damaged_on_the_way_are_fetched_again(local_store, publish, tmp_path):
