@@ -49,8 +49,8 @@ def test_only_the_first_iteration_ends_the_start(clock):
 
 
 def test_the_sentence_leaves_out_what_took_no_time():
-    assert sentence({"total": 6.14, "imports": 0.3, "tensorflow": 3.94, "index": 0.049, "first_iteration": 1.9}) == (
-        "start: 6.1 s (imports 0.3 s, tensorflow 3.9 s, first iteration 1.9 s)")
+    assert sentence({"total": 6.14, "imports": 0.3, "tensorflow": 3.94, "index": 0.004, "first_iteration": 1.9}) == (
+        "start: 6.14 s (imports 0.30 s, tensorflow 3.94 s, first iteration 1.90 s)")
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="the system does not tell")
