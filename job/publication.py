@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 BEST = "best"  # name of the pointer beside the markers
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds between attempts at a delivery that failed
 DRAIN_ATTEMPTS = 3  # failures in a row after which a drain gives up
-NICENESS = 19  # of the worker
+NICENESS = 10  # of the worker
 
 
 class Snapshot(NamedTuple):
@@ -281,8 +281,9 @@ class Publisher:
 def _give_way():
     """Let this thread, and those that it will start, have what processor time is left over: training comes first.
 
-    Where training takes every core a checkpoint is on its way for longer, but training does not feel it. On Linux,
-    where a thread has a niceness of its own, and 0 means the calling thread.
+    Where training leaves nothing over they have a tenth of each core: enough for a checkpoint to arrive, which
+    with the least priority that there is could take longer than an interval. On Linux, where a thread has a niceness
+    of its own, and 0 means the calling thread.
     """
     if sys.platform.startswith("linux"):
         with contextlib.suppress(OSError):
