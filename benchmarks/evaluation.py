@@ -1,13 +1,16 @@
 """Evaluation: batched and padded, against one image at a time; and whether a hundred of them leave anything behind.
 
 Speed is that of ``evaluation.evaluate`` on AlexNet at full width with random weights: once over a graph for 128 images,
-once over a graph for one image, as the reference and its port evaluate, on the same images, in turn. Batching saves two
-things. The fully connected layers' 230 MB of weights, otherwise read for every image, are read once a batch: that is a
-half of an image's processor time. And what one image leaves to one core (the product of a vector with those weights) is
-shared by all cores. So on n idle cores the limit is about 2·n, and where others hold the cores, about 2.
+once over a graph for one image, as the reference and its port evaluate, on the same images, in turn. What batching saves
+is that the fully connected layers' 230 MB of weights are read once a batch instead of for every image: about half of an
+image's processor time, which is given as well. The rest is arithmetic that runs at the rate of a matrix product already.
+So where one image keeps all cores busy, as in TF 2.x, the limit is about 2.3; TF 1.15 multiplies a vector with a matrix
+on one core alone, so that there idle cores add to it.
 
-Growth is looked at with a small network, in the model that training has: memory before and after 100 evaluations, and
-the operations of the graph. A number of images that the batch does not divide makes each of them pad.
+Growth is looked at with a small network, in the model that training has, over 100 evaluations whose number of images
+makes each of them pad: the operations of the graph, and anonymous memory (pages of mapped files come and go as the
+kernel likes). TF 1.15's allocator gives memory back and takes it again, so that it goes up and down by tens of MB, and
+what tells a leak is the lowest level: that of the second fifty evaluations less that of the first.
 """
 from __future__ import annotations
 
@@ -16,7 +19,8 @@ import time
 import numpy as np
 
 from benchmarks import images
-from benchmarks.measuring import Figure, alternate, parser, ratios, report, resident_mb
+from benchmarks.measuring import Figure, alternate, parser, ratios, report
+from benchmarks.small_memory import memory_mb
 
 BATCH = 128  # the job's default
 BATCHED, SINGLE = 128, 24  # images in one timing
@@ -26,11 +30,11 @@ SMALL_BATCH, SMALL_SET, WIDTH = 16, 40, 0.1
 
 
 def main():
-    arguments = parser("benchmarks.evaluation", __doc__, rounds=9).parse_args()
+    arguments = parser("benchmarks.evaluation", __doc__, rounds=7).parse_args()
     with images.scratch() as directory:
         index, sources = images.decoded_sources(directory)
-        figures = speed(sources[0], len(index.classes), arguments.rounds)
-        figures += growth(sources[0], len(index.classes))
+        grown = growth(sources[0], len(index.classes))  # first, while the process is small
+        figures = speed(sources[0], len(index.classes), arguments.rounds) + grown
     report("evaluation", "Evaluation", figures, arguments.out)
 
 
@@ -65,7 +69,7 @@ def speed(source, classes, rounds):
         Figure("AlexNet evaluated {} at a time".format(BATCH), rates["batched"], "images/s", None, "the convolutions"),
         Figure("AlexNet evaluated one at a time", rates["single"], "images/s", None, "reading the weights"),
         Figure("batched ÷ one at a time", ratios(rates["batched"], rates["single"]), "", (">=", 4),
-               "about 2 × cores"),
+               "the arithmetic left"),
         Figure("one at a time, processor time of an image", [1000.0 * taken / SINGLE for taken in processor["single"]],
                "ms"),
         Figure("batched, processor time of an image", [1000.0 * taken / BATCHED for taken in processor["batched"]],
@@ -85,16 +89,18 @@ def growth(source, classes):
     with Model(make_backbone("squeezenet", classes, width=WIDTH), settings, SMALL_BATCH, device.session_config("cpu"),
                images.SEED) as model:
         model.initialise()
-        resident = []
+        anonymous, operations = [], None
         for number in range(WARM_UP + EVALUATIONS):
-            if number == WARM_UP:  # by now the allocators have what they keep
-                operations, resident = len(model.session.graph.get_operations()), [resident_mb()]
             model.evaluate(source.images, source.labels, rows)
-        resident.append(resident_mb())
+            if number >= WARM_UP:  # by now the allocators have what they keep
+                operations = operations or len(model.session.graph.get_operations())
+                anonymous.append(memory_mb()["RssAnon"])
         added = len(model.session.graph.get_operations()) - operations
+    half = EVALUATIONS // 2
     return [
-        Figure("memory grown over {} evaluations".format(EVALUATIONS), [resident[1] - resident[0]], "MB", ("<=", 5),
-               "allocators keep what they had"),
+        Figure("memory, least in evaluations {}–{} less least in 1–{}".format(half + 1, EVALUATIONS, half),
+               [min(anonymous[half:]) - min(anonymous[:half])], "MB", ("<=", 5), "a batch is 2.5 MB"),
+        Figure("memory during them", anonymous, "MB", None, "buffers come and go"),
         Figure("operations added to the graph by them", [added], "", ("<=", 0)),
     ]
 
