@@ -1,6 +1,7 @@
 """`python -m job dry-run`, as `make dry-run` calls it."""
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -28,11 +29,16 @@ def test_the_whole_job_runs_on_real_images_leaves_its_bucket_and_can_be_run_agai
     assert code == 0, output
     assert "lists" not in output or "Traceback" not in output
     for expected in ("mocked OBS at http://obs.fake-obs.test", "boot_modelarts.py", "interval 2/2", "checkpoints/",
-                     "iteration  validation", "report.html",
+                     "start: ", "iteration  validation", "report.html",
                      "--pacs_root " + str(source / "images"), "train_iterations=4 test_print_interval=1"):
         assert expected in output, output
     (run,) = (tmp_path / "dry" / "bucket" / "masf-dry-run" / "output").iterdir()
     assert {"report.html", "eva.txt", "metrics.jsonl", "run.json", "checkpoints"} <= set(os.listdir(str(run)))
+    with open(str(run / "run.json")) as stream:
+        split = json.load(stream)["attempts"][-1]["start_seconds"]
+    assert {"imports", "tensorflow", "opening", "inputs", "index", "cache", "graph", "session", "weights", "variables",
+            "first_iteration", "total"} == set(split)
+    assert sum(split.values()) == pytest.approx(2 * split["total"], abs=0.02)
     code, output = dry_run(tmp_path, *arguments)
     assert code == 0 and "Nothing is left to do" in output, output
     assert "The job had nothing to do" in output and "rm -r " in output and "seed=1" in output
