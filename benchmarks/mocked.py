@@ -1,0 +1,70 @@
+"""A mocked OBS in a process of its own, with a network of its own, and what that process costs."""
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from typing import NamedTuple
+
+from obs_sync.mock import DEFAULT_HOST_NAME, resolver
+
+BUCKET = "benchmark"
+ROOM = 8e9  # bytes: three checkpoints of 1.2 GB, and the parts of one
+NICENESS = 5  # the real one would be no process of this machine at all; less priority, and it would not answer in time
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+class Served(NamedTuple):
+    """A running mock."""
+
+    process: subprocess.Popen
+    environ: dict  # os.environ, and what points this process and its children at the mock
+
+    def cpu_seconds(self):
+        """Processor time that the mock has taken so far."""
+        with open("/proc/{}/stat".format(self.process.pid)) as stream:
+            fields = stream.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@contextlib.contextmanager
+def bucket_directory():
+    """A directory for a mock's objects: in memory where that can be had, since the real one's disks are not ours."""
+    parent = "/dev/shm" if os.access("/dev/shm", os.W_OK) and shutil.disk_usage("/dev/shm").free > ROOM else None
+    directory = tempfile.mkdtemp(prefix="masf-bucket-", dir=parent)
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def served(root, mb_per_second=None):
+    """A ``Served`` whose objects lie below ``root``, behind a link of ``mb_per_second`` (10^6 bytes) if given."""
+    command = [sys.executable, "-m", "obs_sync.mock", "serve", "--root", root, "--bucket", BUCKET]
+    if mb_per_second is not None:
+        command += ["--link-mb-per-second", str(mb_per_second)]
+    process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, universal_newlines=True,
+                               preexec_fn=lambda: os.nice(NICENESS))
+    try:
+        environ = dict(os.environ)
+        for line in iter(process.stdout.readline, ""):
+            if line.startswith("export "):
+                name, _, value = line[len("export "):].strip().partition("=")
+                environ[name] = shlex.split(value.replace('"${PYTHONPATH:+:$PYTHONPATH}"', ""))[0]
+            elif line.startswith("# stop"):
+                break
+        else:
+            raise RuntimeError("the mocked OBS did not start")
+        resolver.resolve(DEFAULT_HOST_NAME)
+        try:
+            yield Served(process, environ)
+        finally:
+            resolver.forget(DEFAULT_HOST_NAME)
+    finally:
+        process.terminate()
+        process.communicate()
