@@ -1,11 +1,11 @@
 """Evaluation: batched and padded, against one image at a time; and whether a hundred of them leave anything behind.
 
-Speed is that of ``evaluation.evaluate`` on AlexNet at full width with random weights: once over a graph for 128 images,
-once over a graph for one image, as the reference and its port evaluate, on the same images, in turn. What batching saves
-is that the fully connected layers' 230 MB of weights are read once a batch instead of for every image: about half of an
-image's processor time, which is given as well. The rest is arithmetic that runs at the rate of a matrix product already.
-So where one image keeps all cores busy, as in TF 2.x, the limit is about 2.3; TF 1.15 multiplies a vector with a matrix
-on one core alone, so that there idle cores add to it.
+Speed is that of ``evaluation.evaluate`` on AlexNet at full width with random weights, in turn over a graph for 128
+images and over a graph for one image, as the reference and its port evaluate. What batching saves is that the fully
+connected layers' 230 MB of weights are read once a batch instead of for every image: about half of an image's processor
+time, which is given as well. The rest is arithmetic, at nearly the rate of a matrix product. So where one image keeps
+all cores busy, as in TF 2.x, the limit is about 2.3; TF 1.15 multiplies a vector with a matrix on one core alone, so
+that there idle cores add to it.
 
 Growth is looked at with a small network, in the model that training has, over 100 evaluations whose number of images
 makes each of them pad: the operations of the graph, and anonymous memory (pages of mapped files come and go as the
