@@ -9,7 +9,6 @@ from job.config_load import load_config, to_yaml
 from job.environment import read_environment
 from job.errors import ConfigError
 from job.stopping import StopRequest
-from masf_core.memory import keep_freed_memory
 
 TAKES_SETTINGS = True
 EXAMPLES = """
@@ -36,8 +35,10 @@ def main(args, console):
     log.info("configuration of run %s:\n%s", config.run_name, to_yaml(config, provenance).rstrip())
     with StopRequest() as stop:
         console.stop = stop
-        keep_freed_memory()
         from job.run import run_job  # brings TensorFlow, which takes seconds
+        from masf_core.memory import keep_freed_memory
+
+        keep_freed_memory()
 
         console.check_stop()
         run_job(config, config.platform.work_dir or environment.work_dir, config.run_name, console, os.environ)
