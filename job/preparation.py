@@ -11,6 +11,7 @@ from masf_core.checkpoints import Progress
 from masf_core.data import build_index, decode
 from masf_core.model import Model
 from masf_core.network.backbone import make_backbone
+from masf_core.network.kernels import kernels_for
 from masf_core.network.pretrained import read_pretrained
 from masf_core.tf1 import VERSION
 
@@ -70,7 +71,7 @@ def build_model(run, index):
     config, training = run.config, run.config.training
     kind = device.choose_device(config.platform.device)
     network = config.network
-    backbone = make_backbone(network.backbone, len(index.classes), width=network.width)
+    backbone = make_backbone(network.backbone, len(index.classes), network.width, kernels_for(kind))
     settings = meta_step.StepSettings(
         meta_batch_size=training.meta_batch_size, source_domains=len(index.domains) - 1, inner_lr=training.inner_lr,
         outer_lr=training.outer_lr, metric_lr=training.metric_lr, margin=training.margin,

@@ -17,6 +17,7 @@ from masf_core.errors import DataError
 from masf_core.model import Model
 from masf_core.network import metric_net
 from masf_core.network.alexnet import AlexNet
+from masf_core.network.kernels import kernels_for
 
 # Two CPU kernel libraries running the same graph differ by so much in the 1st, 2nd and 3rd iteration (largest relative
 # difference seen); differences grow because the triplet loss switches negatives and Adam amplifies signs. Later
@@ -92,12 +93,13 @@ def initial_values(settings):
     return values
 
 
-def run_case(case, session_config, on_progress=None, scale=1.0):
+def run_case(case, session_config, on_progress=None, scale=1.0, device="cpu"):
     """Run every iteration of a case and compare.
 
     Args:
         case: from ``load_case``. session_config: ``tf.ConfigProto``. on_progress: (iterations done, all).
         scale: multiplies the tolerances, for arithmetic that is coarser than float32.
+        device: ``cpu``, ``gpu`` or ``ascend``, which decides the kernels.
 
     Returns:
         list of ``Difference``, in the order of iterations.
@@ -111,7 +113,7 @@ def run_case(case, session_config, on_progress=None, scale=1.0):
     initial = initial_values(settings)
     random = np.random.RandomState(settings["seed"] + 1000)
     differences = []
-    with Model(AlexNet(7), step_settings, batch, session_config, seed=0) as model:
+    with Model(AlexNet(7, kernels=kernels_for(device)), step_settings, batch, session_config, seed=0) as model:
         model.load(initial)
         for number, (record, labels) in enumerate(zip(case["steps"], settings["labels"])):
             if on_progress:

@@ -31,5 +31,10 @@ def gradients_of(loss, sources):
 
 
 def clipped(gradients, norm):
-    """Every gradient scaled down to L2 norm ``norm`` where it is longer, each on its own."""
-    return collections.OrderedDict((name, tf.clip_by_norm(value, norm)) for name, value in gradients.items())
+    """Every gradient scaled down to L2 norm ``norm`` where it is longer, each on its own.
+
+    g · norm / max(‖g‖, norm): one factor, so two passes over the gradients where ``tf.clip_by_norm`` makes five.
+    """
+    return collections.OrderedDict(
+        (name, norm / tf.maximum(tf.sqrt(2.0 * tf.nn.l2_loss(value)), norm) * value)
+        for name, value in gradients.items())

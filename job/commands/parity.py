@@ -38,7 +38,7 @@ def main(args, console):
     for path, case in cases:
         started = time.monotonic()
         differences = parity.run_case(
-            case, config, console.task("parity", "iterations", log_lines=False), args.scale_tolerance)
+            case, config, console.task("parity", "iterations", log_lines=False), args.scale_tolerance, kind)
         print("{} on {} in {}:".format(path, kind, args.precision))
         print("\n".join("  " + line for line in parity.table(differences)))
         exceeded = [item for item in differences if item.exceeded]

@@ -23,8 +23,8 @@ class AlexNet(Backbone):
 
     new_layers = ("fc8",)
 
-    def __init__(self, num_classes, width=1.0):
-        super().__init__(num_classes)
+    def __init__(self, num_classes, width=1.0, kernels=layers.PLAIN):
+        super().__init__(num_classes, kernels)
         if not 0.0 < width <= 4.0:
             raise ValueError("width must be in (0, 4], got {}".format(width))
         self.width = width
@@ -66,18 +66,19 @@ class AlexNet(Backbone):
         def pair(layer):
             return weights[layer + "/weights"], weights[layer + "/biases"]
 
-        x = layers.convolution(inputs, *pair("conv1"), stride=4)
-        x = layers.max_pool(layers.local_response_normalisation(x))
-        x = layers.convolution(x, *pair("conv2"), groups=2)
-        x = layers.max_pool(layers.local_response_normalisation(x))
-        x = layers.convolution(x, *pair("conv3"))
-        x = layers.convolution(x, *pair("conv4"), groups=2)
-        x = layers.convolution(x, *pair("conv5"), groups=2)
-        x = layers.max_pool(x)
+        kernels = self.kernels
+        x = layers.convolution(inputs, *pair("conv1"), stride=4, kernels=kernels)
+        x = layers.max_pool(kernels.local_response_normalisation(x))
+        x = tf.concat(layers.grouped_convolution(tf.split(x, 2, axis=3), *pair("conv2"), kernels=kernels), axis=3)
+        x = layers.max_pool(kernels.local_response_normalisation(x))
+        x = layers.convolution(x, *pair("conv3"), kernels=kernels)
+        parts = layers.grouped_convolution(tf.split(x, 2, axis=3), *pair("conv4"), kernels=kernels)
+        parts = layers.grouped_convolution(parts, *pair("conv5"), kernels=kernels)
+        x = tf.concat([layers.max_pool(part) for part in parts], axis=3)
         x = tf.reshape(x, [x.shape.as_list()[0], -1])
-        x = tf.nn.relu(layers.dense(x, *pair("fc6")))
-        features = tf.nn.relu(layers.dense(dropout(x, 0), *pair("fc7")))
-        logits = layers.dense(dropout(features, 1), *pair("fc8"))
+        x = tf.nn.relu(layers.dense(x, *pair("fc6"), kernels=kernels))
+        features = tf.nn.relu(layers.dense(dropout(x, 0), *pair("fc7"), kernels=kernels))
+        logits = layers.dense(dropout(features, 1), *pair("fc8"), kernels=kernels)
         return features, logits
 
     def describe(self):

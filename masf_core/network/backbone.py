@@ -9,6 +9,7 @@ from typing import Dict, Tuple
 import numpy as np
 
 from masf_core.errors import WeightsError
+from masf_core.network.layers import PLAIN
 from masf_core.network.registry import BACKBONES
 from masf_core.randomness import generator
 
@@ -22,6 +23,7 @@ class Backbone(abc.ABC):
         image_size: side of the square input, pixels.
         num_classes: C.
         feature_width: F, width of the features that the local loss sees.
+        kernels: ``Kernels``, how the device is asked for the arithmetic of a layer.
         new_layers: layers that are never taken from pretrained weights (the classifier of another label set).
     """
 
@@ -29,8 +31,9 @@ class Backbone(abc.ABC):
     feature_width = 0
     new_layers = ()  # type: Tuple[str, ...]
 
-    def __init__(self, num_classes):
+    def __init__(self, num_classes, kernels=PLAIN):
         self.num_classes = num_classes
+        self.kernels = kernels
 
     @abc.abstractmethod
     def shapes(self):
@@ -118,7 +121,7 @@ def glorot_uniform(shape, random):
     return random.uniform(-limit, limit, size=shape).astype(np.float32)
 
 
-def make_backbone(name, num_classes, width=1.0):
+def make_backbone(name, num_classes, width=1.0, kernels=PLAIN):
     """The backbone called ``name``.
 
     Raises:
@@ -127,4 +130,4 @@ def make_backbone(name, num_classes, width=1.0):
     if name not in BACKBONES:
         raise ValueError("unknown backbone {!r}; there are: {}".format(name, ", ".join(BACKBONES)))
     module, _, class_name = BACKBONES[name].partition(":")
-    return getattr(importlib.import_module(module), class_name)(num_classes, width=width)
+    return getattr(importlib.import_module(module), class_name)(num_classes, width=width, kernels=kernels)

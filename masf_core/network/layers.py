@@ -6,38 +6,44 @@ from __future__ import annotations
 
 from typing import Callable
 
+from masf_core.network.kernels import Kernels
 from masf_core.tf1 import tf
 
 # x of any shape, index of the dropout layer within one forward pass → x with elements dropped and the rest scaled up.
 Dropout = Callable[["tf.Tensor", int], "tf.Tensor"]
 
 
-def convolution(x, weights, biases, stride=1, padding="SAME", groups=1):
+PLAIN = Kernels()
+
+
+def convolution(x, weights, biases, stride=1, padding="SAME", kernels=PLAIN):
     """Convolution, bias and ReLU.
 
     Args:
-        x: float32 [N, H, W, C].
-        weights: float32 [h, w, C / groups, out]; group g makes the g-th slice of the outputs from the g-th slice of x.
-        biases: float32 [out].
+        x: float32 [N, H, W, C]. weights: float32 [h, w, C, out]. biases: float32 [out]. kernels: ``Kernels``.
 
     Returns:
         float32 [N, H', W', out].
     """
-    if groups == 1:
-        out = tf.nn.conv2d(x, weights, strides=[1, stride, stride, 1], padding=padding)
-    else:
-        # CPU kernels of neither lane take a grouped filter, so each group is a convolution of its own.
-        parts = [
-            tf.nn.conv2d(part, filters, strides=[1, stride, stride, 1], padding=padding)
-            for part, filters in zip(tf.split(x, groups, axis=3), tf.split(weights, groups, axis=3))
-        ]
-        out = tf.concat(parts, axis=3)
-    return tf.nn.relu(tf.nn.bias_add(out, biases))
+    return tf.nn.relu(tf.nn.bias_add(kernels.convolution(x, weights, stride, padding), biases))
 
 
-def local_response_normalisation(x):
-    """AlexNet's normalisation over channels with the reference's constants (radius 2, α 1e-5, β 0.75, bias 1)."""
-    return tf.nn.local_response_normalization(x, depth_radius=2, alpha=1e-5, beta=0.75, bias=1.0)
+def grouped_convolution(parts, weights, biases, kernels=PLAIN):
+    """``convolution`` in groups: each makes its slice of the outputs from its slice of the inputs alone.
+
+    Inputs and outputs stay in parts, so that what follows group by group (the next such layer, a pool) needs neither
+    a concatenation nor a split; and a convolution with its own bias and ReLU is one kernel where TensorFlow fuses.
+
+    Args:
+        parts: list of float32 [N, H, W, C / groups], one a group. weights: float32 [h, w, C / groups, out].
+        biases: float32 [out].
+
+    Returns:
+        list of float32 [N, H, W, out / groups].
+    """
+    groups = len(parts)
+    return [convolution(part, filters, bias, kernels=kernels) for part, filters, bias in zip(
+        parts, tf.split(weights, groups, axis=3), tf.split(biases, groups))]
 
 
 def max_pool(x, padding="VALID"):
@@ -45,9 +51,9 @@ def max_pool(x, padding="VALID"):
     return tf.nn.max_pool2d(x, ksize=[1, 3, 3, 1], strides=[1, 2, 2, 1], padding=padding)
 
 
-def dense(x, weights, biases):
+def dense(x, weights, biases, kernels=PLAIN):
     """``x @ weights + biases`` for x float32 [N, in], weights [in, out]."""
-    return tf.nn.bias_add(tf.matmul(x, weights), biases)
+    return tf.nn.bias_add(kernels.product(x, weights), biases)
 
 
 def no_dropout(x, _index):

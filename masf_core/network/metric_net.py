@@ -33,9 +33,10 @@ def initial_values(variables, seed):
         for name, variable in variables.items())
 
 
-def forward(features, weights, normalise=False):
+def forward(features, weights, normalise=False, kernels=layers.PLAIN):
     """Embeddings float32 [N, E] of features float32 [N, F]; with ``normalise`` of length 1."""
     x = features
     for layer in ("metric1", "metric2"):
-        x = tf.nn.leaky_relu(layers.dense(x, weights[layer + "/weights"], weights[layer + "/biases"]), alpha=LEAK)
+        x = layers.dense(x, weights[layer + "/weights"], weights[layer + "/biases"], kernels)
+        x = tf.nn.leaky_relu(x, alpha=LEAK)
     return tf.nn.l2_normalize(x, axis=1) if normalise else x

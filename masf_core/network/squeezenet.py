@@ -47,8 +47,8 @@ class SqueezeNet(Backbone):
 
     new_layers = (CLASSIFIER,)
 
-    def __init__(self, num_classes, width=1.0):
-        super().__init__(num_classes)
+    def __init__(self, num_classes, width=1.0, kernels=layers.PLAIN):
+        super().__init__(num_classes, kernels)
         if not 0.0 < width <= 4.0:
             raise ValueError("width must be in (0, 4], got {}".format(width))
         self.width = width
@@ -84,10 +84,11 @@ class SqueezeNet(Backbone):
 
         def convolve(x, fire, part):
             layer = "{}/{}/".format(fire, part)
-            return layers.convolution(x, weights[layer + "weights"], weights[layer + "biases"])
+            return layers.convolution(x, weights[layer + "weights"], weights[layer + "biases"], kernels=self.kernels)
 
         filters_rgb = tf.reverse(weights["conv1/weights"], axis=[2])
-        x = layers.convolution(inputs, filters_rgb, weights["conv1/biases"], stride=2, padding="VALID")
+        x = layers.convolution(inputs, filters_rgb, weights["conv1/biases"], stride=2, padding="VALID",
+                               kernels=self.kernels)
         x = layers.max_pool(x)
         for fire in FIRES:
             if fire in POOLED:
@@ -100,7 +101,7 @@ class SqueezeNet(Backbone):
         """See ``Backbone.forward``; the features are fire9's averages over positions, before their dropout."""
         features = tf.reduce_mean(self.feature_map(inputs, weights), axis=[1, 2])
         logits = layers.dense(
-            dropout(features, 0), weights[CLASSIFIER + "/weights"], weights[CLASSIFIER + "/biases"])
+            dropout(features, 0), weights[CLASSIFIER + "/weights"], weights[CLASSIFIER + "/biases"], self.kernels)
         return features, logits
 
     def initial_values(self, seed, but=()):

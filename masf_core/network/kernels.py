@@ -1,0 +1,150 @@
+"""How the arithmetic of a layer is asked of TensorFlow: the same functions, in other words where those are faster.
+
+``Kernels`` are TensorFlow's own operations, for accelerators. On a processor some of them are several times slower than
+the matrix products they consist of; ``CpuKernels`` and ``Tf1CpuKernels`` say the same with operations that are not.
+Results agree to rounding. `benchmarks/kernels.py` measures what each is worth.
+
+Dimensions: N images, H, W height and width, C channels, k filter side, s stride. Images are NHWC, filters HWIO; all is
+float32.
+"""
+from __future__ import annotations
+
+import numpy as np
+
+from masf_core.tf1 import IS_TF2, tf
+
+# The reference's normalisation: radius 2, α 1e-5, β 0.75, bias 1.
+LRN_RADIUS, LRN_ALPHA, LRN_BETA = 2, 1e-5, 0.75
+
+
+class Kernels:
+    """TensorFlow's own operations."""
+
+    def convolution(self, x, filters, stride, padding):
+        """float32 [N, H, W, C] and [k, k, C, out] → [N, H', W', out]. padding: ``SAME`` or ``VALID``."""
+        return tf.nn.conv2d(x, filters, strides=[1, stride, stride, 1], padding=padding)
+
+    def product(self, x, weights):
+        """float32 [N, in] · [in, out]."""
+        return tf.matmul(x, weights)
+
+    def local_response_normalisation(self, x):
+        """AlexNet's normalisation over channels: y_c = x_c / n_c^β with n_c = 1 + α Σ_{|j−c| ≤ 2} x_j²."""
+        return tf.nn.local_response_normalization(
+            x, depth_radius=LRN_RADIUS, alpha=LRN_ALPHA, beta=LRN_BETA, bias=1.0)
+
+
+class CpuKernels(Kernels):
+    """TensorFlow 2.x on a processor, whose convolutions (oneDNN) are as fast as its matrix products."""
+
+    def local_response_normalisation(self, x):
+        """The sum over neighbouring channels as a product with a band matrix, the power by square roots.
+
+        TensorFlow's own goes through the channels one by one and takes logarithms: 2.6 times as long with its gradient
+
+            ∂x = ∂y · n^−β − x · 2αβ Σ_{|j−c| ≤ 2} (∂y · y / n)_j
+        """
+        shape = x.shape.as_list()
+        window = _band(shape[-1])
+
+        @tf.custom_gradient
+        def normalise(x):
+            rows = tf.reshape(x, [-1, shape[-1]])
+            n = tf.nn.bias_add(tf.matmul(tf.square(rows), LRN_ALPHA * window), tf.ones([shape[-1]]))
+            root = tf.math.rsqrt(n)
+            power = root * tf.sqrt(root)  # n^−3/4
+            y = rows * power
+
+            def gradient(dy):
+                dy = tf.reshape(dy, [-1, shape[-1]])
+                shared = tf.matmul(dy * y / n, 2.0 * LRN_ALPHA * LRN_BETA * window)
+                return tf.reshape(dy * power - rows * shared, shape)
+
+            return tf.reshape(y, shape), gradient
+
+        return normalise(x)
+
+
+class Tf1CpuKernels(CpuKernels):
+    """TensorFlow 1.15 on a processor, whose forward convolutions and plain products (Eigen) alone are fast.
+
+    So both gradients of a convolution are computed as forward convolutions, and the gradient of a product without
+    handing a transposed weight matrix to it.
+    """
+
+    def convolution(self, x, filters, stride, padding):
+        side = filters.shape.as_list()[0]
+        if side == 1 or (padding == "SAME" and side % 2 == 0):  # a plain product; or one that cannot be turned round
+            return super().convolution(x, filters, stride, padding)
+        with tf.get_default_graph().gradient_override_map({"Conv2D": "GradientsByConvolution"}):
+            return super().convolution(x, filters, stride, padding)
+
+    def product(self, x, weights):
+        with tf.get_default_graph().gradient_override_map({"MatMul": "GradientsByPlainProducts"}):
+            return super().product(x, weights)
+
+
+def kernels_for(device):
+    """The ``Kernels`` of a device: ``cpu``, ``gpu`` or ``ascend``."""
+    if device != "cpu":
+        return Kernels()
+    return CpuKernels() if IS_TF2 else Tf1CpuKernels()
+
+
+def _band(channels):
+    """float32 [C, C], 1 where two channels are at most ``LRN_RADIUS`` apart."""
+    apart = np.abs(np.arange(channels)[:, np.newaxis] - np.arange(channels))
+    return (apart <= LRN_RADIUS).astype(np.float32)
+
+
+def _gradients_by_convolution(op, dy):
+    """Gradients of a Conv2D, both as forward convolutions of stride 1.
+
+        ∂x = ∂y ∗ filters, turned by 180° and with inputs and outputs exchanged
+        ∂f = x ∗ ∂y, with channels as images and images as channels
+
+    With a stride s > 1 each s × s square of pixels becomes one of s²·C channels first, and ∂f is unfolded in the end;
+    ∂x is then left to TensorFlow (nobody asks for that of the images).
+    """
+    x, filters = op.inputs
+    stride = op.get_attr("strides")[1]
+    side, _, channels, outputs = filters.shape.as_list()
+    blocks = -(-side // stride)  # of pixels that a filter covers
+    margins = [_margins(length, side, stride, op.get_attr("padding") == b"SAME") for length in x.shape.as_list()[1:3]]
+    if stride == 1:
+        turned = tf.transpose(tf.reverse(filters, axis=[0, 1]), [0, 1, 3, 2])
+        cut = [[side - 1 - margin for margin in pair] for pair in margins]
+        dx = tf.nn.conv2d(tf.pad(dy, [[0, 0]] + cut + [[0, 0]]), turned, strides=[1, 1, 1, 1], padding="VALID")
+    else:
+        dx = tf.nn.conv2d_backprop_input(x.shape.as_list(), filters, dy, strides=op.get_attr("strides"),
+                                         padding=op.get_attr("padding").decode())
+    (top, bottom), (left, right) = margins
+    x = x[:, :x.shape.as_list()[1] + min(bottom, 0), :x.shape.as_list()[2] + min(right, 0)]
+    x = tf.pad(x, [[0, 0], [top, max(bottom, 0)], [left, max(right, 0)], [0, 0]])
+    if stride > 1:
+        x = tf.space_to_depth(x, stride)
+    found = tf.nn.conv2d(tf.transpose(x, [3, 1, 2, 0]), tf.transpose(dy, [1, 2, 0, 3]),
+                         strides=[1, 1, 1, 1], padding="VALID")
+    found = tf.reshape(found, [stride, stride, channels, blocks, blocks, outputs])
+    found = tf.reshape(tf.transpose(found, [3, 0, 4, 1, 2, 5]), [blocks * stride, blocks * stride, channels, outputs])
+    return dx, found[:side, :side]
+
+
+def _margins(length, side, stride, same):
+    """Pixels to add before and after ``length`` of them, so that whole blocks of ``stride`` hold all that is convolved.
+
+    Negative where some are never reached (VALID).
+    """
+    out = -(-length // stride) if same else (length - side) // stride + 1
+    before = max((out - 1) * stride + side - length, 0) // 2 if same else 0
+    return before, (out - 1 + -(-side // stride)) * stride - length - before
+
+
+def _gradients_by_plain_products(op, dy):
+    """Gradients of x · W. That of x is taken as (W · ∂yᵀ)ᵀ: only the small factors are transposed."""
+    x, weights = op.inputs
+    return tf.transpose(tf.matmul(weights, dy, transpose_b=True)), tf.matmul(x, dy, transpose_a=True)
+
+
+tf.RegisterGradient("GradientsByConvolution")(_gradients_by_convolution)
+tf.RegisterGradient("GradientsByPlainProducts")(_gradients_by_plain_products)
