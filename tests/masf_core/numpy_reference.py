@@ -44,3 +44,13 @@ def local_loss(embeddings, labels, margin):
             negative = min(farther) if farther else max(others) if others else 0.0
             total += max(0.0, margin + d[a, p] - negative)
     return total / max(1, pairs)
+
+
+def clip(gradient, norm):
+    return gradient * min(1.0, norm / max(np.linalg.norm(gradient), 1e-30))
+
+
+def adam(gradient, m, v, t, rate):
+    """(how far the variable moves, the new m, the new v) of the t-th update."""
+    m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient ** 2
+    return rate * np.sqrt(1 - 0.999 ** t) / (1 - 0.9 ** t) * m / (np.sqrt(v) + 1e-8), m, v

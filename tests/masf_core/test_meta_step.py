@@ -7,6 +7,7 @@ import pytest
 from masf_core import meta_step
 from masf_core.tf1 import tf
 from tests.masf_core import toy
+from tests.masf_core.numpy_reference import adam, clip
 
 
 def iterate(model, step=0, batch=7, domains=3):
@@ -18,15 +19,6 @@ def iterate(model, step=0, batch=7, domains=3):
         [graph.gradients, graph.scalars, graph.train],
         {graph.images: episode.images, graph.labels: episode.labels, graph.dropout_seed: [1, step]})
     return gradients, scalars, before, model.snapshot()
-
-
-def clip(gradient, norm):
-    return gradient * min(1.0, norm / max(np.linalg.norm(gradient), 1e-30))
-
-
-def adam(gradient, m, v, t, rate):
-    m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient ** 2
-    return rate * np.sqrt(1 - 0.999 ** t) / (1 - 0.9 ** t) * m / (np.sqrt(v) + 1e-8), m, v
 
 
 def test_inner_step_is_the_clipped_sum_over_the_batch():
