@@ -45,9 +45,24 @@ def test_a_case_that_is_not_met_names_the_quantity(first_iteration, capsys):
     streams = capsys.readouterr()
     assert "EXCEEDED" in streams.out
     assert "metric_loss in iteration 1" in streams.err and "Traceback" not in streams.err
+    assert "computes something else" in streams.err
 
 
 def test_a_file_that_is_no_case_is_one_clear_error(tmp_path, capsys):
     (tmp_path / "case.json").write_text("{}")
     assert main(["parity", str(tmp_path / "case.json")]) == DATA
     assert "not a parity case" in capsys.readouterr().err
+
+
+def test_a_damaged_case_is_refused_before_anything_runs(first_iteration, capsys):
+    path = first_iteration(lambda record: record["grad_task"].pop("fc8/biases"))
+    assert main(["parity", GOLDEN, path]) == DATA
+    assert "{}: not a parity case: steps[0].grad_task: expected an entry 'fc8/biases'".format(path) \
+        in capsys.readouterr().err
+
+
+def test_the_help_names_the_exit_codes(capsys):
+    assert main(["parity", "--help"]) == DONE
+    told = capsys.readouterr().out
+    for text in ("Exit code 0:", "3: a file is no case", "5: a difference"):
+        assert text in told
