@@ -39,6 +39,5 @@ def main(args, console):
         from masf_core.memory import keep_freed_memory
 
         keep_freed_memory()
-
         console.check_stop()
         run_job(config, config.platform.work_dir or environment.work_dir, config.run_name, console, os.environ)

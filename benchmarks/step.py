@@ -1,0 +1,194 @@
+"""The step: which part of the machine's arithmetic rate an iteration reaches, on AlexNet at full width.
+
+An iteration of MASF needs 5 forward and 5 backward passes of B images, a backward pass counted as two forward ones, so
+15 · B · F floating-point operations, F (1.49 · 10⁹) counted from the shapes of the network's products. That, over the
+time of a step, is put beside the rate of a product of two 4096 × 4096 matrices, in the same session, process and
+precision, in turn.
+
+Limits: what a processor does besides products (normalisation, pools, rectifiers, three updates of 57 M weights) is bound
+by memory, and is not counted; the images' own gradient, which nobody needs, is counted (5 %). For mixed precision, the
+limit is what the same product gains from bfloat16, which is given: where a processor has the instructions but not the
+units for them (AVX512-BF16 without AMX), that can be less than nothing.
+"""
+from __future__ import annotations
+
+import collections
+import time
+
+import numpy as np
+
+from benchmarks.measuring import Figure, alternate, lane, parser, ratios, report
+
+SIDE = 4096  # of the matrices
+PRODUCTS = 4  # in one timing
+TARGETS = {"tf1": 0.65, "tf2": 0.88}
+MIXED_TARGET = 1.8
+COMPARED_BATCH = 42  # at which two models are held in memory at once
+
+
+def main():
+    arguments = parser("benchmarks.step", __doc__, rounds=3)
+    arguments.add_argument("--batch", type=int, nargs="+", default=[126, 42], help="images of each domain")
+    arguments.add_argument("--profile", action="store_true", help="print where the time of a step goes, instead")
+    arguments = arguments.parse_args()
+    from masf_core.memory import keep_freed_memory
+
+    keep_freed_memory()
+    if arguments.profile:
+        for batch in arguments.batch:
+            print_profile(batch)
+        return
+    figures = []
+    for batch in arguments.batch:
+        figures += utilisation(batch, arguments.rounds)
+    figures.append(against_plain(arguments.rounds))
+    notes = []
+    if lane() == "tf2":
+        figures += mixed(arguments.rounds)
+    else:
+        notes.append("Mixed precision on a processor needs TensorFlow 2.x and is refused here.")
+    report("step", "Step", figures, arguments.out, notes)
+
+
+def utilisation(batch, rounds):
+    """Figures of one batch size: the part of the matrix product's rate, and the step's seconds."""
+    with Step(batch) as step, Product("float32") as product:
+        wall = alternate({"product": product.run, "step": step.run}, rounds)
+        busy = alternate({"product": product.run, "step": step.run}, max(1, rounds - 1), 0, time.process_time)
+    reached = ratios([step.operations / seconds for seconds in wall["step"]],
+                     [product.operations / seconds for seconds in wall["product"]])
+    by_core = ratios([step.operations / seconds for seconds in busy["step"]],
+                     [product.operations / seconds for seconds in busy["product"]])
+    return [
+        Figure("rate of a step ÷ rate of a product, B = {}".format(batch), reached, "", (">=", TARGETS[lane()]),
+               "memory-bound operations between the products"),
+        Figure("the same by processor time, B = {}".format(batch), by_core, "",
+               None, "what others on the machine do shows less"),
+        Figure("a step, B = {}".format(batch), wall["step"], "s"),
+        Figure("rate of the product", [product.operations / seconds / 1e9 for seconds in wall["product"]], "GFLOP/s"),
+    ]
+
+
+def against_plain(rounds):
+    """How much longer a step takes with TensorFlow's own operations throughout."""
+    from masf_core.network.kernels import Kernels
+
+    with Step(COMPARED_BATCH) as own, Step(COMPARED_BATCH, kernels=Kernels()) as plain:
+        busy = alternate({"plain": plain.run, "own": own.run}, rounds, clock=time.process_time)
+    return Figure("a step with TensorFlow's own operations ÷ with ours, processor time, B = {}".format(COMPARED_BATCH),
+                  ratios(busy["plain"], busy["own"]), "")
+
+
+def mixed(rounds):
+    """Figures of bfloat16 against float32 in the same process."""
+    with Step(COMPARED_BATCH) as exact, Step(COMPARED_BATCH, precision="mixed") as coarse, \
+            Product("float32") as exact_product, Product("bfloat16") as coarse_product:
+        wall = alternate({"float32": exact.run, "mixed": coarse.run,
+                          "product": exact_product.run, "bfloat16 product": coarse_product.run}, rounds)
+    return [
+        Figure("rate of a step in mixed precision ÷ in float32, B = {}".format(COMPARED_BATCH),
+               ratios(wall["float32"], wall["mixed"]), "", (">=", MIXED_TARGET), "the product's own gain, below"),
+        Figure("rate of a product in bfloat16 ÷ in float32", ratios(wall["product"], wall["bfloat16 product"]), ""),
+    ]
+
+
+class Step:
+    """A full-width AlexNet with one fixed, already drawn batch of noise."""
+
+    def __init__(self, batch, precision="float32", kernels=None):
+        from masf_core import device, meta_step
+        from masf_core.model import Model
+        from masf_core.network.alexnet import AlexNet
+        from masf_core.network.kernels import kernels_for
+
+        self._model = Model(AlexNet(7, kernels=kernels or kernels_for("cpu")),
+                            meta_step.StepSettings(meta_batch_size=batch, source_domains=3), 1,
+                            device.session_config("cpu", precision), seed=0)
+        self._model.initialise()
+        random = np.random.RandomState(0)
+        graph = self._model.training
+        self._feed = {graph.images: random.randint(0, 256, graph.images.shape.as_list()).astype(np.uint8),
+                      graph.labels: random.randint(0, 7, graph.labels.shape.as_list()).astype(np.int32),
+                      graph.dropout_seed: [0, 0]}
+        self.operations = 15 * batch * forward_operations()
+
+    def run(self, **options):
+        graph = self._model.training
+        self._model.session.run([graph.scalars, graph.train], self._feed, **options)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._model.close()
+
+
+class Product:
+    """Products of two square matrices that stay on the device. dtype: ``float32`` or ``bfloat16``."""
+
+    operations = PRODUCTS * 2 * SIDE ** 3
+
+    def __init__(self, dtype):
+        from masf_core import device
+        from masf_core.tf1 import tf
+
+        graph = tf.Graph()
+        with graph.as_default():
+            matrix = tf.Variable(tf.random.normal([SIDE, SIDE], seed=0), use_resource=True)
+            factor = tf.Variable(tf.cast(matrix.initialized_value(), dtype), use_resource=True).read_value()
+            self._product = tf.matmul(factor, factor).op
+            initialise = tf.global_variables_initializer()
+        self._session = tf.Session(graph=graph, config=device.session_config("cpu"))
+        self._session.run(initialise)
+
+    def run(self):
+        for _ in range(PRODUCTS):
+            self._session.run(self._product)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._session.close()
+
+
+def forward_operations():
+    """F: floating-point operations of one image's forward pass, from the shapes of its products."""
+    from masf_core.network import layers
+    from masf_core.network.alexnet import AlexNet
+    from masf_core.tf1 import tf
+
+    backbone = AlexNet(7)
+    with tf.Graph().as_default() as graph:
+        weights = {name: tf.placeholder(tf.float32, shape) for name, shape in backbone.shapes().items()}
+        backbone.forward(tf.placeholder(tf.float32, [1, 227, 227, 3]), weights, layers.no_dropout)
+        total = 0
+        for op in graph.get_operations():
+            if op.type in ("Conv2D", "MatMul"):
+                terms = op.inputs[1].shape.as_list()[:-1]  # of the sum that each output is
+                total += 2 * int(np.prod(terms)) * int(np.prod(op.outputs[0].shape.as_list()))
+    return total
+
+
+def print_profile(batch):
+    """Milliseconds by kind of operation, one after another, as TensorFlow's own trace gives them."""
+    from masf_core.tf1 import tf
+
+    with Step(batch) as step:
+        step.run()
+        trace = tf.RunMetadata()
+        step.run(options=tf.RunOptions(trace_level=tf.RunOptions.FULL_TRACE), run_metadata=trace)
+    spent, times = collections.Counter(), collections.Counter()
+    for device in trace.step_stats.dev_stats:
+        for node in device.node_stats:
+            kind = node.timeline_label.partition(" = ")[2].partition("(")[0] or node.node_name
+            spent[kind] += node.op_end_rel_micros - node.op_start_rel_micros
+            times[kind] += 1
+    whole = sum(spent.values())
+    print("B = {}: {:.0f} ms in operations".format(batch, whole / 1000.0))
+    for kind, micros in spent.most_common(24):
+        print("  {:<40} {:5d} × {:9.1f} ms {:5.1f} %".format(kind, times[kind], micros / 1000.0, 100.0 * micros / whole))
+
+
+if __name__ == "__main__":
+    main()

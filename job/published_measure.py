@@ -1,0 +1,101 @@
+"""The measure that the published port reports: 99 iterations at 126 images of each domain, nothing else."""
+from __future__ import annotations
+
+import math
+import time
+from types import SimpleNamespace
+from typing import List, NamedTuple
+
+import numpy as np
+
+from job.preparation import build_model
+from job.start_times import StartTimes
+from masf_core.data import Augmentation, EpisodeSampler, SourceDomain
+from masf_core.data.prefetch import Prefetcher
+from masf_core.device import choose_device
+from masf_core.errors import TrainingDiverged
+from masf_core.randomness import generator
+
+# Seconds of 99 iterations at 126 images a domain, as the port's own documentation gives them.
+PUBLISHED = (("port, Ascend 910, mixed precision", 115.6), ("port, GPU", 133.4), ("port, Ascend 910, float32", 198.0))
+PUBLISHED_ITERATIONS, PUBLISHED_BATCH = 99, 126
+CLASSES = ("dog", "elephant", "giraffe", "guitar", "horse", "house", "person")  # PACS
+SOURCES = ("art_painting", "photo", "sketch")
+IMAGES_PER_SOURCE = 4  # batches: more than any cache of the processor holds
+
+
+class Measure(NamedTuple):
+    """What a run of it gave."""
+
+    device: str
+    batch: int  # images of each domain
+    first: float  # seconds of the iteration before those that count, in which TensorFlow compiles
+    seconds: List[float]  # of each iteration, from the end of the one before
+
+    @property
+    def total(self):
+        return sum(self.seconds)
+
+    @property
+    def mean(self):
+        return self.total / len(self.seconds)
+
+
+def measure(config, iterations, on_progress):
+    """Train for one iteration and then ``iterations`` more, on made-up images, without evaluation or saving.
+
+    The whole of an iteration is there: drawing, mirroring and handing over of batches, feeding, the step, the losses.
+    The images are noise that lies in memory, as decoded images do once they have been read; what they show changes
+    no arithmetic.
+
+    Args:
+        config: ``Config``; network, training and platform settings are heeded. on_progress: (done, all).
+
+    Raises:
+        TrainingDiverged: a loss is not finite. DeviceError: the device is not there, or has too little memory.
+    """
+    training = config.training
+    classes = [str(number) for number in range(config.data.num_classes or len(CLASSES))]
+    index = SimpleNamespace(classes=classes, domains=SOURCES + ("target",))
+    with build_model(SimpleNamespace(config=config, times=StartTimes()), index) as model:
+        model.initialise()
+        augmentation = Augmentation(training.flip_probability, training.crop_scale_min,
+                                    training.colour_jitter, training.grey_probability)
+        sampler = EpisodeSampler([made_up(name, model.backbone.image_size, len(classes), training)
+                                  for name in SOURCES], training.meta_batch_size, training.seed, augmentation)
+        ends = [time.perf_counter()]
+        with Prefetcher(sampler, 0, iterations + 1) as episodes:
+            for episode in episodes:
+                scalars = model.step(episode)
+                ends.append(time.perf_counter())
+                if not all(math.isfinite(value) for value in scalars.values()):
+                    raise TrainingDiverged("iteration {}: a loss is not finite ({}); lower outer_lr or inner_lr".format(
+                        len(ends) - 1, ", ".join("{}={}".format(*item) for item in scalars.items())))
+                on_progress(len(ends) - 1, iterations + 1)
+    seconds = [float(value) for value in np.diff(ends)]
+    return Measure(choose_device(config.platform.device), training.meta_batch_size, seconds[0], seconds[1:])
+
+
+def made_up(name, side, classes, training):
+    """A ``SourceDomain`` of noise."""
+    random = generator(training.seed, "made up", name)
+    count = IMAGES_PER_SOURCE * training.meta_batch_size
+    images = random.randint(0, 256, (count, side, side, 3), np.uint8)
+    return SourceDomain(name, images, random.randint(0, classes, count).astype(np.int32), np.arange(count))
+
+
+def table(found):
+    """Lines of text: the measure, and the published figures where the settings are theirs."""
+    iterations, images = len(found.seconds), len(SOURCES) * found.batch
+    lines = ["{} iterations of {} × {} images on {}:".format(iterations, len(SOURCES), found.batch, found.device),
+             "  total {:.1f} s, mean {:.3f} s, median {:.3f} s, {:.3f} to {:.3f} s; {:.0f} images/s".format(
+                 found.total, found.mean, float(np.median(found.seconds)), min(found.seconds), max(found.seconds),
+                 images / found.mean),
+             "  before them one iteration, in which TensorFlow compiles: {:.1f} s".format(found.first)]
+    if (iterations, found.batch) == (PUBLISHED_ITERATIONS, PUBLISHED_BATCH):
+        lines += ["  {:<36} {:6.1f} s: {:.2f} times this".format(what, seconds, seconds / found.total)
+                  for what, seconds in PUBLISHED]
+    else:
+        lines.append("  (the published figures are for {} iterations of 3 × {} images)".format(
+            PUBLISHED_ITERATIONS, PUBLISHED_BATCH))
+    return lines
