@@ -53,6 +53,18 @@ def test_global_loss_equals_numpy_for_any_number_of_domains(domains):
     np.testing.assert_allclose(value, numpy_reference.global_loss(train, test, 2.0, 5), rtol=1e-5)
 
 
+def test_global_loss_of_one_image_a_class_in_every_domain():
+    # Class means are single images, in another order in each domain.
+    random = np.random.RandomState(8)
+    train = [(random.standard_normal((6, 6)).astype(np.float32) * 3.0, random.permutation(6).astype(np.int32))
+             for _ in range(2)]
+    test = (random.standard_normal((6, 6)).astype(np.float32) * 3.0, random.permutation(6).astype(np.int32))
+    value, slope = gradient(lambda z: losses.global_loss(
+        [z, tf.constant(train[1][0])], [tf.constant(y) for _, y in train], *map(tf.constant, test)), train[0][0])
+    np.testing.assert_allclose(value, numpy_reference.global_loss(train, test, 2.0, 6), rtol=1e-5)
+    assert np.all(np.abs(slope).sum(axis=1) > 0.0)
+
+
 def test_global_loss_by_hand():
     # One image of class 0 in each domain, two classes; logits (2, 0) and (0, 0), temperature 2:
     # p = softmax(1, 0) = (e, 1)/(e+1), q = (1/2, 1/2). ½ Σ (p−q)(log p − log q) = ½ (p0 − ½)(log p0 − log p1)
@@ -86,6 +98,19 @@ def test_global_loss_of_saturated_logits_is_finite():
         lambda z: losses.global_loss([z], [tf.constant([0, 1])], -tf.constant(logits), tf.constant([0, 1])), logits)
     assert np.isfinite(value)
     assert np.all(np.isfinite(slope))
+
+
+@pytest.mark.parametrize("size", [12.0, 25.0, 50.0, 60.0])
+def test_losses_of_large_logits_equal_numpy(size):
+    # Over a temperature of 2 the smallest probabilities are from 1e-5 down to far below the 1e-8 of the clipping.
+    train, test = random_case(21, 9, 5), random_case(22, 9, 5)
+    train = (np.sign(train[0]) * size + train[0], train[1])
+    test = (np.sign(test[0]) * size - test[0], test[1])
+    aligned, apart = run(lambda: [
+        losses.global_loss([tf.constant(train[0])], [tf.constant(train[1])], *map(tf.constant, test)),
+        losses.task_losses(*map(tf.constant, train))])
+    np.testing.assert_allclose(aligned, numpy_reference.global_loss([train], test, 2.0, 5), rtol=1e-5)
+    np.testing.assert_allclose(apart, numpy_reference.task_loss(*train), rtol=1e-5, atol=1e-6)
 
 
 def test_local_loss_equals_numpy():

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from masf_core import meta_step
+from masf_core.network import layers
 from masf_core.tf1 import tf
 from tests.masf_core import toy
 from tests.masf_core.numpy_reference import adam, clip
@@ -169,9 +170,34 @@ def test_episodic_training_alone_adds_the_meta_test_domains_task_loss_after_the_
     np.testing.assert_allclose(gradients["meta"]["top/weights"], expected, rtol=1e-4, atol=1e-6)
 
 
-def test_a_separate_group_pass_is_the_same_without_dropout_and_another_with_it():
+def test_a_separate_group_pass_is_the_same_without_dropout():
     shared, separate = (one_iteration(keep_probability=1.0, group_pass=kind)[1] for kind in ("shared", "separate"))
     assert separate["metric_loss"] == pytest.approx(shared["metric_loss"], rel=1e-5)
+
+
+class DroppingBackbone(toy.TinyBackbone):
+    """With a dropout before the features, as AlexNet has one."""
+
+    def forward(self, inputs, weights, dropout):
+        return super().forward(dropout(tf.reshape(inputs, [inputs.shape.as_list()[0], -1]), 1), weights, dropout)
+
+
+def test_a_separate_group_pass_has_dropout_of_its_own(monkeypatch):
+    monkeypatch.setattr(toy, "TinyBackbone", DroppingBackbone)
+    shared, separate = (one_iteration(keep_probability=0.5, group_pass=kind)[1] for kind in ("shared", "separate"))
+    for name in ("source_loss", "global_loss"):
+        assert separate[name] == pytest.approx(shared[name], rel=1e-5)
+    assert abs(separate["metric_loss"] / shared["metric_loss"] - 1.0) > 1e-2
+
+
+def test_every_pass_draws_its_masks_from_a_stream_of_its_own(monkeypatch):
+    streams, real = [], layers.stateless_dropout
+    monkeypatch.setattr(layers, "stateless_dropout",
+                        lambda keep, seed, stream: streams.append(stream) or real(keep, seed, stream))
+    for kind, passes in (("shared", 2), ("separate", 3)):
+        del streams[:]
+        one_iteration(keep_probability=0.5, group_pass=kind)
+        assert len(streams) == len(set(streams)) == passes
 
 
 def test_normalised_embeddings_have_length_one():
