@@ -93,7 +93,7 @@ class Network:
 
     backbone: str = setting("alexnet", choice(*BACKBONES), "the network", result=True)
     width: float = setting(
-        1.0, real(above=0.0, maximum=4.0), "channels of every layer as a multiple of AlexNet's", result=True)
+        1.0, real(above=0.0, maximum=4.0), "multiple of every layer's channels", result=True)
     keep_probability: float = setting(
         0.5, real(above=0.0, maximum=1.0), "of dropout: the part of units that stays", result=True)
     metric_hidden: int = setting(1024, whole(1), "units of the metric network's first layer", result=True)

@@ -54,9 +54,11 @@ def prepare_data(run, inputs):
     log.info("data: %s; %d classes: %s", ", ".join("{} {}{}".format(
         domain.name, len(domain.paths), " (target)" if domain.name == target else "") for domain in index.domains),
         len(index.classes), ", ".join(index.classes))
+    network = run.config.network
+    side = make_backbone(network.backbone, len(index.classes), network.width).image_size
     index, images = decode(
-        index, run.workspace.decoded, max_pixels=data.max_pixels, bad_data=data.bad_data, offenders_path=offenders,
-        on_progress=run.console.task("decode", "images"))
+        index, run.workspace.decoded, image_size=side, max_pixels=data.max_pixels, bad_data=data.bad_data,
+        offenders_path=offenders, on_progress=run.console.task("decode", "images"))
     run.times.mark("cache")
     before = (run.record.content.get("data") or {}).get("fingerprint", index.fingerprint)
     if before != index.fingerprint:

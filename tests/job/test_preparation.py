@@ -1,0 +1,98 @@
+"""From the configuration to data and network: nothing that was set is lost on the way."""
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from job import preparation
+from job.config import config_of, settings
+from masf_core.meta_step import StepSettings
+from masf_core.network.kernels import Kernels
+from masf_core.network.registry import BACKBONES
+from masf_core.network.squeezenet import SqueezeNet
+from tests.masf_core import toy
+from tests.masf_core.data.datasets import write_folders
+
+# No setting of an iteration at its default, and no two of the same kind alike.
+OTHER = {
+    "meta_batch_size": 5, "inner_lr": 0.01, "outer_lr": 0.02, "metric_lr": 0.03, "margin": 4.0,
+    "gradients_clip_value": 5.0, "temperature": 6.0, "beta1": 0.7, "beta2": 0.8, "meta_task": 0.9,
+    "keep_probability": 0.4, "method": "deepall", "episodic": False, "update": "joint", "group_pass": "separate",
+    "metric_hidden": 11, "metric_embedding": 12, "metric_normalise": True}
+
+
+class Small(toy.TinyBackbone):
+    """Takes images of another side than the other networks."""
+
+    image_size = 64
+
+    def __init__(self, num_classes, width=1.0, kernels=None):
+        super().__init__(num_classes, kernels)
+
+    def shapes(self):
+        return dict(super().shapes(), **{"hidden/weights": (64 * 64 * 3, 6)})
+
+
+def run_of(tmp_path, **values):
+    """As much of a ``Run`` as preparing takes."""
+    return SimpleNamespace(
+        config=config_of(values), times=SimpleNamespace(mark=lambda name: None),
+        console=SimpleNamespace(task=lambda *_: None),
+        workspace=SimpleNamespace(log=lambda name: str(tmp_path / name), decoded=str(tmp_path / "decoded")),
+        record=SimpleNamespace(content={}, update=lambda **_: None))
+
+
+@pytest.fixture
+def built(monkeypatch):
+    """What build_model asks for, and nothing of it made."""
+    asked = {}
+
+    def model(*arguments, **keywords):
+        asked["model"] = arguments
+
+    monkeypatch.setattr(preparation, "Model", model)
+    monkeypatch.setattr(preparation.device, "choose_device", lambda kind: {"auto": "cpu"}.get(kind, kind))
+    monkeypatch.setattr(preparation.device, "session_config", lambda *arguments: asked.update(session=arguments))
+    return asked
+
+
+def test_every_setting_of_an_iteration_reaches_it(built, tmp_path):
+    unset = StepSettings(meta_batch_size=settings()["meta_batch_size"].default, source_domains=3)
+    assert set(OTHER) == set(StepSettings._fields) - {"source_domains"}
+    assert [name for name, value in OTHER.items() if value == getattr(unset, name)] == []
+    preparation.build_model(run_of(tmp_path, **OTHER), SimpleNamespace(classes="abcd", domains=[1, 2, 3, 4, 5]))
+    _, found, _, _, _ = built["model"]
+    assert found == StepSettings(source_domains=4, **OTHER)
+
+
+def test_defaults_of_the_settings_are_those_of_the_iteration(built, tmp_path):
+    preparation.build_model(run_of(tmp_path), SimpleNamespace(classes="abcd", domains=[1, 2, 3, 4]))
+    assert built["model"][1] == StepSettings(meta_batch_size=126, source_domains=3)
+
+
+def test_the_network_and_its_session_are_those_asked_for(built, tmp_path):
+    preparation.build_model(
+        run_of(tmp_path, backbone="squeezenet", width=0.25, evaluation_batch=17, seed=23, device="gpu",
+               precision="mixed", intra_op_threads=3, inter_op_threads=2, precision_mode="mode"),
+        SimpleNamespace(classes="abcde", domains=[1, 2, 3]))
+    backbone, _, evaluation_batch, _, seed = built["model"]
+    assert type(backbone) is SqueezeNet and (backbone.width, backbone.num_classes) == (0.25, 5)
+    assert type(backbone.kernels) is Kernels  # a processor's are others
+    assert (evaluation_batch, seed) == (17, 23)
+    assert built["session"] == ("gpu", "mixed", 3, 2, "mode")
+
+
+def test_images_are_decoded_to_the_side_that_the_network_takes(tmp_path, monkeypatch):
+    monkeypatch.setitem(BACKBONES, "small", __name__ + ":Small")
+    write_folders(tmp_path / "data")
+    run = run_of(tmp_path, backbone="small", target_domain="clip", meta_batch_size=3, evaluation_batch=4, device="cpu")
+    index, images = preparation.prepare_data(
+        run, SimpleNamespace(dataroot=str(tmp_path / "data"), filelist_root=None))
+    assert {name: array.shape for name, array in images.items()} == {
+        name: (12, 64, 64, 3) for name in ("clip", "photo", "sketch")}
+    with preparation.build_model(run, index) as model:
+        model.initialise()
+        clip = index.domain("clip")
+        assert model.evaluate(images["clip"], clip.labels, np.arange(12)).confusion.sum() == 12
