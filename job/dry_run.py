@@ -37,8 +37,9 @@ def dry_run(request, console):
 
     Args:
         request: ``Request``. root: directory of the dry run, reused by the next one; pacs_root: directory with domain
-            folders of real images, or None for the miniature; weights: an AlexNet weights file, or None to generate
-            one; config_path: YAML file, or None for the dry run's own; overrides: ``name=value`` settings.
+            folders of real images, or None for the miniature; weights: a weights file, or None to generate one (for
+            AlexNet; other networks get none); config_path: YAML file, or None for the dry run's own; overrides:
+            ``name=value`` settings.
         console: ``Console``.
 
     Returns:
@@ -55,7 +56,7 @@ def dry_run(request, console):
         environ = mock.environment()
         say("mocked OBS at {} (bucket {})".format(mock.endpoint, BUCKET))
         data_url = fill_data(root, pacs_root, environ, console)
-        weights_url = fill_weights(root, request.weights, config.network.width, environ, console)
+        weights_url = fill_weights(root, request.weights, config.network, environ, console)
         run_name = name_of(config, data_url)
         train_url = "obs://{}/output/".format(BUCKET)
         command = [
@@ -126,13 +127,16 @@ def has_lists(directory):
     return os.path.isdir(directory) and any(name.endswith("_train_kfold.txt") for name in os.listdir(directory))
 
 
-def fill_weights(root, weights, width, environ, console):
-    """Put the weights into the bucket; returns their URL."""
+def fill_weights(root, weights, network, environ, console):
+    """Put the weights into the bucket; returns their URL, or ``none`` where there are none to be made up."""
     if weights is None:
-        weights = os.path.join(root, "source", "weights-{:g}".format(width), "bvlc_alexnet.npy")
+        if network.backbone != "alexnet":
+            say("{} is trained from scratch (made-up weights are there for alexnet alone)".format(network.backbone))
+            return "none"
+        weights = os.path.join(root, "source", "weights-{:g}".format(network.width), "bvlc_alexnet.npy")
         if not os.path.exists(weights):
             os.makedirs(os.path.dirname(weights), exist_ok=True)
-            miniature.write_alexnet_weights(weights, width=width)
+            miniature.write_alexnet_weights(weights, width=network.width)
     elif not os.path.isfile(weights):
         raise LocalStorageError("WEIGHTS is not a file", weights, "Give a .npy or .npz file")
     stat = os.stat(weights)

@@ -17,7 +17,8 @@ def add_arguments(parser):
                         help="everything lies below it, and is used again (default: %(default)s)")
     parser.add_argument("--pacs_root", metavar="DIR",
                         help="real images, domain/class/image (default: a miniature is drawn)")
-    parser.add_argument("--weights", metavar="FILE", help="pretrained weights (default: some are made up)")
+    parser.add_argument("--weights", metavar="FILE",
+                        help="pretrained weights (default: made up for alexnet, none for other networks)")
     parser.add_argument("--config", metavar="FILE", help="YAML file of settings (default: configs/dry_run.yaml)")
     parser.add_argument("--set", nargs="+", action="append", default=[], metavar="NAME=VALUE", dest="settings",
                         help="settings that differ from the file")

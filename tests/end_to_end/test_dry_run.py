@@ -44,6 +44,11 @@ def test_the_whole_job_runs_on_real_images_leaves_its_bucket_and_can_be_run_agai
     assert "The job had nothing to do" in output and "rm -r " in output and "seed=1" in output
 
 
+def test_a_network_without_made_up_weights_is_trained_from_scratch(tmp_path, source):
+    code, output = dry_run(tmp_path, "--pacs_root", str(source / "images"), *QUICK + ["backbone=squeezenet"])
+    assert code == 0 and "--weights_path=none" in output and "interval 2/2" in output, output
+
+
 def test_a_failing_job_hands_on_its_exit_code(tmp_path, source):
     code, output = dry_run(tmp_path, "--pacs_root", str(source / "images"), "--set", "target_domain=clipart")
     assert code == 2, output
