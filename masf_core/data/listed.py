@@ -8,7 +8,7 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
 from masf_core.data.folders import FileCheck
 from masf_core.data.labels import check_labels
 from masf_core.data.lists import PARTS, Line, file_name, find_lists, read_list
-from masf_core.data.offences import Offences
+from masf_core.data.offences import Offences, plural
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ def read_listed(
                     seen[line.path] = "named before in {}".format(line.where)
                     sizes[line.path] = size
                     kept[part].append(line.path)
-        result[domain] = _rows(kept, sizes, position)
+        result[domain] = _rows(domain, kept, sizes, position)
     progress.finish()
     return result
 
@@ -87,7 +87,12 @@ def _of_known_class(lines: List[Line], classes: Sequence[str], offences: Offence
     return known
 
 
-def _rows(kept: Dict[str, List[str]], sizes: Dict[str, int], position: Dict[str, int]) -> Rows:
+def _rows(domain: str, kept: Dict[str, List[str]], sizes: Dict[str, int], position: Dict[str, int]) -> Rows:
+    test, others = set(kept["test"]), set(kept["train"]) | set(kept["crossval"])
+    if test and test != others:
+        log.warning("domain %s: its test list is not train and crossval together: %s only in test, %d only in train or "
+                    "crossval. As a target it is tested on the %d of the test list.",
+                    domain, plural(len(test - others), "image"), len(others - test), len(test))
     row: Dict[str, int] = {}
     for part in ("test", "train", "crossval"):
         for path in kept[part]:

@@ -71,6 +71,18 @@ def test_a_test_list_may_name_other_images_than_the_union(data):
     assert len(photo.train) == 9 and len(photo.paths) == 12
 
 
+def test_a_test_list_that_is_not_the_union_is_warned_of_with_counts(data, caplog):
+    build_index(*data)
+    assert not caplog.records
+    datasets.save_image(os.path.join(data[0], "photo", "ant", "9.png"))
+    write_list(data[1], "photo", "test", ["photo/ant/9.png 1", "photo/ant/3.png 1", "photo/cat/0.png 3"])
+    build_index(*data)
+    (warning,) = [entry.getMessage() for entry in caplog.records]
+    assert warning.startswith("domain photo: its test list is not train and crossval together: 1 image only in test, "
+                              "10 only in train or crossval.")
+    assert "the 3 of the test list" in warning
+
+
 def test_folders_without_lists_are_split(data):
     index = build_index(data[0], validation_fraction=0.25, seed=3)
     clip = index.domain("clip")
