@@ -5,8 +5,8 @@ An iteration of MASF needs 5 forward and 5 backward passes of B images, a backwa
 time of a step, is put beside the rate of a product of two 4096 × 4096 matrices, in the same session, process and
 precision, in turn.
 
-Limits: what a processor does besides products (normalisation, pools, rectifiers, three updates of 57 M weights) is bound
-by memory, and is not counted; the images' own gradient, which nobody needs, is counted (5 %). For mixed precision, the
+Limits: what a processor does besides products (normalisation, pools, rectifiers, updates of 57 M weights) is bound by
+memory, and is not counted; the images' own gradient, which nobody needs, is counted (5 %). For mixed precision, the
 limit is what the same product gains from bfloat16, which is given: where a processor has the instructions but not the
 units for them (AVX512-BF16 without AMX), that can be less than nothing.
 """
@@ -187,7 +187,8 @@ def print_profile(batch):
     whole = sum(spent.values())
     print("B = {}: {:.0f} ms in operations".format(batch, whole / 1000.0))
     for kind, micros in spent.most_common(24):
-        print("  {:<40} {:5d} × {:9.1f} ms {:5.1f} %".format(kind, times[kind], micros / 1000.0, 100.0 * micros / whole))
+        print("  {:<40} {:5d} × {:9.1f} ms {:5.1f} %".format(
+            kind, times[kind], micros / 1000.0, 100.0 * micros / whole))
 
 
 if __name__ == "__main__":

@@ -74,7 +74,9 @@ class Tf1CpuKernels(CpuKernels):
 
     def convolution(self, x, filters, stride, padding):
         side = filters.shape.as_list()[0]
-        if side == 1 or (padding == "SAME" and side % 2 == 0):  # a plain product; or one that cannot be turned round
+        # A plain product TensorFlow knows; even filters cannot be turned round in place. With a stride, of conv1 alone,
+        # the gradient as a convolution has few outputs of long sums, and takes three times as long.
+        if stride > 1 or side == 1 or (padding == "SAME" and side % 2 == 0):
             return super().convolution(x, filters, stride, padding)
         with tf.get_default_graph().gradient_override_map({"Conv2D": "GradientsByConvolution"}):
             return super().convolution(x, filters, stride, padding)
@@ -98,46 +100,23 @@ def _band(channels):
 
 
 def _gradients_by_convolution(op, dy):
-    """Gradients of a Conv2D, both as forward convolutions of stride 1.
+    """Gradients of a Conv2D of stride 1, both as forward convolutions.
 
         ∂x = ∂y ∗ filters, turned by 180° and with inputs and outputs exchanged
         ∂f = x ∗ ∂y, with channels as images and images as channels
-
-    With a stride s > 1 each s × s square of pixels becomes one of s²·C channels first, and ∂f is unfolded in the end;
-    ∂x is then left to TensorFlow (nobody asks for that of the images).
     """
     x, filters = op.inputs
-    stride = op.get_attr("strides")[1]
-    side, _, channels, outputs = filters.shape.as_list()
-    blocks = -(-side // stride)  # of pixels that a filter covers
-    margins = [_margins(length, side, stride, op.get_attr("padding") == b"SAME") for length in x.shape.as_list()[1:3]]
-    if stride == 1:
-        turned = tf.transpose(tf.reverse(filters, axis=[0, 1]), [0, 1, 3, 2])
-        cut = [[side - 1 - margin for margin in pair] for pair in margins]
-        dx = tf.nn.conv2d(tf.pad(dy, [[0, 0]] + cut + [[0, 0]]), turned, strides=[1, 1, 1, 1], padding="VALID")
-    else:
-        dx = tf.nn.conv2d_backprop_input(x.shape.as_list(), filters, dy, strides=op.get_attr("strides"),
-                                         padding=op.get_attr("padding").decode())
-    (top, bottom), (left, right) = margins
-    x = x[:, :x.shape.as_list()[1] + min(bottom, 0), :x.shape.as_list()[2] + min(right, 0)]
-    x = tf.pad(x, [[0, 0], [top, max(bottom, 0)], [left, max(right, 0)], [0, 0]])
-    if stride > 1:
-        x = tf.space_to_depth(x, stride)
-    found = tf.nn.conv2d(tf.transpose(x, [3, 1, 2, 0]), tf.transpose(dy, [1, 2, 0, 3]),
-                         strides=[1, 1, 1, 1], padding="VALID")
-    found = tf.reshape(found, [stride, stride, channels, blocks, blocks, outputs])
-    found = tf.reshape(tf.transpose(found, [3, 0, 4, 1, 2, 5]), [blocks * stride, blocks * stride, channels, outputs])
-    return dx, found[:side, :side]
+    side = filters.shape.as_list()[0]
+    margin = (side - 1) // 2 if op.get_attr("padding") == b"SAME" else 0
 
+    def padded(images, margin):
+        return tf.pad(images, [[0, 0], [margin, margin], [margin, margin], [0, 0]])
 
-def _margins(length, side, stride, same):
-    """Pixels to add before and after ``length`` of them, so that whole blocks of ``stride`` hold all that is convolved.
-
-    Negative where some are never reached (VALID).
-    """
-    out = -(-length // stride) if same else (length - side) // stride + 1
-    before = max((out - 1) * stride + side - length, 0) // 2 if same else 0
-    return before, (out - 1 + -(-side // stride)) * stride - length - before
+    turned = tf.transpose(tf.reverse(filters, axis=[0, 1]), [0, 1, 3, 2])
+    dx = tf.nn.conv2d(padded(dy, side - 1 - margin), turned, strides=[1, 1, 1, 1], padding="VALID")
+    dfilters = tf.nn.conv2d(tf.transpose(padded(x, margin), [3, 1, 2, 0]), tf.transpose(dy, [1, 2, 0, 3]),
+                            strides=[1, 1, 1, 1], padding="VALID")
+    return dx, tf.transpose(dfilters, [1, 2, 0, 3])
 
 
 def _gradients_by_plain_products(op, dy):

@@ -1,0 +1,200 @@
+"""Kernels: ways to compute the parts of AlexNet's step, each beside the one that is in use, in turn.
+
+A ratio is the other way's processor time ÷ that of the way in use on this lane, forward and gradient together, at the
+shapes of the full width and a third of the published batch (42 images). Above 1 the way in use is the faster one; below
+1 stands what was left for a reason, which the note gives.
+"""
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from benchmarks.measuring import Figure, alternate, lane, parser, ratios, report
+
+IMAGES = 42
+GROUP = 126  # images of the local loss at the published batch
+
+
+def main():
+    arguments = parser("benchmarks.kernels", __doc__, rounds=5).parse_args()
+    from masf_core.memory import keep_freed_memory
+
+    keep_freed_memory()
+    figures = (normalisation(arguments.rounds) + convolutions(arguments.rounds) + dense(arguments.rounds)
+               + triplets(arguments.rounds) + updates(arguments.rounds))
+    report("kernels", "Kernels", figures, arguments.out, [
+        "XLA for the elementwise part of the normalisation is ahead in TF 1.15 and behind in TF 2.x. It is left out: "
+        "5 % of a step there, for a second compiler in a lane that reaches its target without.",
+        "The local loss by sorting is ahead, but is 0.1 % of a full-width step, and its operations are not among those "
+        "that an Ascend is known to take.",
+    ])
+
+
+class Way:
+    """A function of arrays as a graph of its own: ``run`` computes it and the gradients of all float arrays."""
+
+    def __init__(self, function, *arrays):
+        from masf_core import device
+        from masf_core.tf1 import tf
+
+        graph = tf.Graph()
+        with graph.as_default():
+            inputs = [tf.Variable(array, use_resource=True).read_value() for array in arrays]
+            result = function(*inputs)
+            floats = [each for each in inputs if each.dtype == tf.float32]
+            self._wanted = [result.op] + [gradient.op for gradient in tf.gradients(
+                result, floats, tf.ones_like(result)) if gradient is not None]
+            initialise = tf.global_variables_initializer()
+        self._session = tf.Session(graph=graph, config=device.session_config("cpu"))
+        self._session.run(initialise)
+
+    def run(self):
+        self._session.run(self._wanted)
+
+
+def compared(what, others, own, rounds, *arrays):
+    """A figure for each of ``others`` (title → function) beside ``own``."""
+    ways = {"own": Way(own, *arrays)}
+    ways.update((title, Way(function, *arrays)) for title, function in others.items())
+    seconds = alternate({title: way.run for title, way in ways.items()}, rounds, clock=time.process_time)
+    return [Figure("{}: {}".format(what, title), ratios(seconds[title], seconds["own"]), "") for title in others]
+
+
+def noise(*shape):
+    return np.random.RandomState(sum(shape)).standard_normal(shape).astype(np.float32)
+
+
+def normalisation(rounds):
+    from masf_core.network.kernels import Kernels, kernels_for
+
+    own, figures = kernels_for("cpu").local_response_normalisation, []
+    for layer, shape in (("conv1", (57, 57, 96)), ("conv2", (28, 28, 256))):
+        figures += compared("normalisation after {}".format(layer), {
+            "TensorFlow's own": Kernels().local_response_normalisation,
+            "band matrix, elementwise part by XLA": _normalised_by_xla,
+        }, own, rounds, 100.0 * noise(IMAGES, *shape))
+    return figures
+
+
+def _normalised_by_xla(x):
+    """As ``CpuKernels`` does it, with what is elementwise fused by XLA."""
+    from masf_core.network import kernels
+    from masf_core.tf1 import tf
+
+    shape = x.shape.as_list()
+    window = kernels._band(shape[-1])
+    fused = tf.xla.experimental.jit_scope
+
+    @tf.custom_gradient
+    def normalise(x):
+        rows = tf.reshape(x, [-1, shape[-1]])
+        n = tf.nn.bias_add(tf.matmul(tf.square(rows), kernels.LRN_ALPHA * window), tf.ones([shape[-1]]))
+        with fused():
+            root = tf.math.rsqrt(n)
+            y = rows * (root * tf.sqrt(root))
+
+        def gradient(dy):
+            dy = tf.reshape(dy, [-1, shape[-1]])
+            with fused():
+                root = tf.math.rsqrt(n)
+                weighted = dy * rows * (root * tf.sqrt(root)) * tf.square(root)
+            shared = tf.matmul(weighted, 2.0 * kernels.LRN_ALPHA * kernels.LRN_BETA * window)
+            with fused():
+                root = tf.math.rsqrt(n)
+                dx = dy * (root * tf.sqrt(root)) - rows * shared
+            return tf.reshape(dx, shape)
+
+        return tf.reshape(y, shape), gradient
+
+    return normalise(x)
+
+
+def convolutions(rounds):
+    from masf_core.network import layers
+    from masf_core.network.kernels import Kernels, kernels_for
+    from masf_core.tf1 import tf
+
+    def whole(kernels):
+        return lambda x, filters: kernels.convolution(x, filters, 1, "SAME")
+
+    def halves(kernels):
+        return lambda x, filters, biases: tf.concat(
+            layers.grouped_convolution(tf.split(x, 2, axis=3), filters, biases, kernels), axis=3)
+
+    def one_operation(x, filters, biases):
+        return tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, filters, strides=[1] * 4, padding="SAME"), biases))
+
+    def block_diagonal(x, filters, biases):
+        one, two = tf.split(filters, 2, axis=3)
+        zeros = tf.zeros_like(one)
+        return one_operation(x, tf.concat([tf.concat([one, zeros], 3), tf.concat([zeros, two], 3)], 2), biases)
+
+    own, plain = kernels_for("cpu"), Kernels()
+    others = {"zeros between the groups": block_diagonal}
+    if lane() == "tf1":
+        others["TensorFlow's own gradients"] = halves(plain)
+    else:
+        others["one grouped operation"] = one_operation
+    figures = compared("conv2, two groups", others, halves(own), rounds, noise(IMAGES, 28, 28, 96),
+                       0.02 * noise(5, 5, 48, 256), noise(256))
+    if lane() == "tf1":
+        figures += compared("conv3", {"TensorFlow's own gradients": whole(plain)}, whole(own), rounds,
+                            noise(IMAGES, 13, 13, 256), noise(3, 3, 256, 384))
+    return figures
+
+
+def dense(rounds):
+    from masf_core.network.kernels import Kernels, Tf1CpuKernels, kernels_for
+
+    other = Kernels() if lane() == "tf1" else Tf1CpuKernels()
+    title = "TensorFlow's own gradients" if lane() == "tf1" else "gradient by plain products, as in tf1"
+    return compared("fc6", {title: other.product}, kernels_for("cpu").product, rounds, noise(IMAGES, 9216),
+                    noise(9216, 4096))
+
+
+def triplets(rounds):
+    from masf_core import losses
+    from masf_core.tf1 import tf
+
+    def by_sorting(embeddings, labels):
+        """The closest farther negative by binary search among an anchor's sorted negatives."""
+        distances = losses.squared_distances(embeddings)
+        same = tf.equal(labels[:, tf.newaxis], labels[tf.newaxis, :])
+        positive = tf.cast(same, tf.float32) * (1.0 - tf.eye(GROUP))
+        nearest = -tf.nn.top_k(-tf.where(same, tf.fill([GROUP, GROUP], tf.float32.max), distances), GROUP)[0]
+        place = tf.searchsorted(nearest, distances, side="right")
+        count = tf.reduce_sum(tf.cast(tf.logical_not(same), tf.int32), axis=1, keepdims=True)
+        negative = tf.gather(nearest, tf.minimum(place, count - 1), batch_dims=1)
+        return tf.reduce_sum(tf.maximum(10.0 + distances - negative, 0.0) * positive) / tf.reduce_sum(positive)
+
+    return compared("local loss, 126 embeddings", {"by sorting, without the cube": by_sorting},
+                    lambda embeddings, labels: losses.local_loss(embeddings, labels, 10.0), rounds,
+                    noise(GROUP, 256), (np.arange(GROUP) % 7).astype(np.int32))
+
+
+def updates(rounds):
+    """One Adam over all of AlexNet's variables, and over one vector of as many weights."""
+    from masf_core import device
+    from masf_core.network.alexnet import AlexNet
+    from masf_core.tf1 import tf
+
+    def update(shapes):
+        graph = tf.Graph()
+        with graph.as_default():
+            variables = [tf.Variable(tf.zeros(shape), use_resource=False) for shape in shapes]
+            gradients = [tf.Variable(tf.ones(shape), use_resource=False) for shape in shapes]
+            train = tf.train.AdamOptimizer(1e-5).apply_gradients(list(zip(gradients, variables)))
+            initialise = tf.global_variables_initializer()
+        session = tf.Session(graph=graph, config=device.session_config("cpu"))
+        session.run(initialise)
+        return lambda: session.run(train)
+
+    shapes = list(AlexNet(7).shapes().values())
+    seconds = alternate({"each": update(shapes), "flat": update([(sum(int(np.prod(each)) for each in shapes),)])},
+                        rounds, clock=time.process_time)
+    return [Figure("Adam on 57 M weights: all variables as one vector", ratios(seconds["flat"], seconds["each"]), "")]
+
+
+if __name__ == "__main__":
+    main()
