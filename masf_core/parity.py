@@ -24,14 +24,16 @@ KERNEL_DIFFERENCES = {
     "delta_norm": (1e-2, 1e-2, 1e-2),
 }
 ACCEPTED_MULTIPLE = 5.0
-# The same for the sampled entries of all variables, see compare_step: largest difference seen between the recorded
-# numbers and both lanes, with one thread and with two.
+# The same for sampled entries and for weights, measured as compare_step does: rounded up from the largest differences
+# of both lanes, with one thread and with two, from the recorded numbers (without the triplet that one thread switches),
+# and in the first iteration from one another on inputs where a ReLU flips between them.
 ENTRY_DIFFERENCES = {
-    "grad_task": (6e-4, 3e-2, 6e-2),
-    "grad_meta": (2e-2, 2e-1, 3e-1),
+    "grad_task": (3e-3, 4e-2, 6e-2),
+    "grad_meta": (3e-2, 2e-1, 3e-1),
     "grad_metric": (5e-4, 5e-3, 3e-1),
     "weights": (1e-2, 3e-2, 5e-2),
 }
+WEIGHTS_NORM = 2e-2
 # Entries of the wrong sign are 2 apart, unrelated ones 1.4.
 MOST_ACCEPTED = 1.0
 ROUNDING = float(np.finfo(np.float32).eps)
@@ -133,13 +135,13 @@ def compare_step(step, record, found, scale=1.0):
         yield worst(step, quantity + " entries", of_entries(quantity), (
             (name, root_mean_square(entries_apart(found[quantity][name], entry, entry["norm"] or largest)))
             for name, entry in recorded.items()))
-    # What rounding alone does to a variable of float32, with a learning rate of 0 and with a tiny one.
+    # With a rate of 0 nothing moves: then the rounding of float32 is the measure.
     rounding = {name: ROUNDING * entry["norm"] for name, entry in record["weights"].items()}
-    moved = {name: value + rounding[name] for name, value in record["delta_norm"].items()}
+    moved = {name: value or rounding[name] for name, value in record["delta_norm"].items()}
     yield worst(step, "delta_norm", tolerance("delta_norm"), (
         (name, relative(norm(found["delta"][name]), value, rounding[name]))
         for name, value in record["delta_norm"].items()))
-    yield worst(step, "weights norm", tolerance("delta_norm"), (
+    yield worst(step, "weights norm", scale * ACCEPTED_MULTIPLE * WEIGHTS_NORM, (
         (name, abs(norm(found["weights"][name]) - entry["norm"]) / (moved[name] or 1.0))
         for name, entry in record["weights"].items()))
     yield worst(step, "weights entries", of_entries("weights"), (
@@ -183,9 +185,9 @@ def verdict(differences):
         return named + ": this computes something else than the reference (nothing but rounding can differ in the " \
                        "first iteration)"
     return named + ": the first iteration is the reference's, so this need not be wrong. One triplet that takes " \
-                   "another negative does as much later on, and for that another number of threads is enough. Run it " \
-                   "again with --intra_op_threads=2, and with 1: it was that if either stays within tolerance; if " \
-                   "neither does, the updates are to be looked at"
+                   "another negative does as much later on, the more the higher the rates, and for that another " \
+                   "number of threads is enough. Run it again with --intra_op_threads=2, and with 1: it was that if " \
+                   "either stays within tolerance; if neither does, the updates are to be looked at"
 
 
 def table(differences):

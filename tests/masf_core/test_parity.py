@@ -53,6 +53,14 @@ def test_a_wrong_divisor_in_the_global_loss_is_noticed(monkeypatch):
     assert not {"source_loss", "grad_task norm", "metric_loss"} & {item.quantity for item in exceeded(differences)}
 
 
+@pytest.mark.slow
+def test_a_step_in_the_wrong_direction_is_noticed():
+    case = first_step_of(os.path.join(GOLDEN, "strong_inner.json"))
+    case["case"]["outer_lr"] *= -1.0
+    found = {item.quantity for item in exceeded(parity.run_case(case, device.session_config("cpu")))}
+    assert "weights entries" in found and found <= {"weights entries", "weights norm", "delta_norm"}
+
+
 def record(**changes):
     variables = {name: {"norm": 2.0, "index": [0, 3], "value": [1.0, -1.0]} for name in NAMES}
     values = {
@@ -102,7 +110,7 @@ def test_each_variable_is_compared_in_norm_and_entries(quantity):
 def moving(rate, seed=1):
     """(weights before, how far one Adam moves them, the record of where they are then), of a variable like conv1's."""
     random = np.random.RandomState(seed)
-    before = random.standard_normal(30000) * 0.02
+    before = (random.standard_normal(30000) * 0.02).astype(np.float32).astype(np.float64)
     moved = rate * np.sign(random.standard_normal(before.size))
     index = list(range(0, 30000, 3750))
     after = (before + moved).astype(np.float32).astype(np.float64)
@@ -147,9 +155,11 @@ def test_a_loss_recorded_as_zero_is_measured_by_the_task_loss():
 
 def test_a_gradient_recorded_as_zero_is_measured_by_the_largest():
     gone = {"norm": 0.0, "index": [0, 3], "value": [0.0, 0.0]}
-    recorded = record(grad_task=dict(record()["grad_task"], **{"conv3/biases": gone}))
-    for size, quantities in ((1e-7, []), (1e-3, ["grad_task norm"]), (1e-2, ["grad_task norm", "grad_task entries"])):
-        arrays = dict(found()["grad_task"], **{"conv3/biases": np.full(4, size)})
+    others = {name: {"norm": 2e-3, "index": [0, 3], "value": [1e-3, -1e-3]} for name in NAMES}
+    recorded = record(grad_task=dict(others, **{"conv3/biases": gone}))
+    for size, quantities in ((1e-8, []), (1e-6, ["grad_task norm"]), (1e-4, ["grad_task norm", "grad_task entries"])):
+        arrays = {name: 1e-3 * value for name, value in found()["grad_task"].items()}
+        arrays["conv3/biases"] = np.full(4, size)
         assert [item.quantity for item in exceeded(parity.compare_step(1, recorded, found(grad_task=arrays)))] \
             == quantities
     nothing = {name: gone for name in NAMES}
