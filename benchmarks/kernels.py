@@ -145,9 +145,9 @@ def convolutions(rounds):
 
 
 def dense(rounds):
-    from masf_core.network.kernels import Kernels, Tf1CpuKernels, kernels_for
+    from masf_core.network.kernels import Kernels, EigenKernels, kernels_for
 
-    other = Kernels() if lane() == "tf1" else Tf1CpuKernels()
+    other = Kernels() if lane() == "tf1" else EigenKernels()
     title = "TensorFlow's own gradients" if lane() == "tf1" else "gradient by plain products, as in tf1"
     return compared("fc6", {title: other.product}, kernels_for("cpu").product, rounds, noise(IMAGES, 9216),
                     noise(9216, 4096))

@@ -57,4 +57,17 @@ IMPORT_SECONDS = time.perf_counter() - _started  # nothing of ours can shorten t
 VERSION = tf.__version__
 IS_TF2 = not VERSION.startswith("1.")
 
-__all__ = ["tf", "VERSION", "IS_TF2", "IMPORT_SECONDS", "native_stderr_held_back"]
+
+def _is_intels_115():
+    """Whether this is the wheel of 1.15 that Intel builds, whose operations on a processor are oneDNN's throughout."""
+    try:
+        from tensorflow.python import pywrap_tensorflow
+
+        return not IS_TF2 and bool(pywrap_tensorflow.IsMklEnabled())
+    except (ImportError, AttributeError):
+        return False
+
+
+IS_INTELS_115 = _is_intels_115()
+
+__all__ = ["tf", "VERSION", "IS_TF2", "IS_INTELS_115", "IMPORT_SECONDS", "native_stderr_held_back"]

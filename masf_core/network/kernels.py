@@ -1,7 +1,7 @@
 """How the arithmetic of a layer is asked of TensorFlow: the same functions, in other words where those are faster.
 
 ``Kernels`` are TensorFlow's own operations, for accelerators. On a processor some of them are several times slower than
-the matrix products they consist of; ``CpuKernels`` and ``Tf1CpuKernels`` say the same with operations that are not.
+the matrix products they consist of; ``CpuKernels`` and ``EigenKernels`` say the same with operations that are not.
 Results agree to rounding. `benchmarks/kernels.py` measures what each is worth.
 
 Dimensions: N images, H, W height and width, C channels, k filter side, s stride. Images are NHWC, filters HWIO; all is
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from masf_core.tf1 import IS_TF2, tf
+from masf_core.tf1 import IS_INTELS_115, IS_TF2, tf
 
 # The reference's normalisation: radius 2, α 1e-5, β 0.75, bias 1.
 LRN_RADIUS, LRN_ALPHA, LRN_BETA = 2, 1e-5, 0.75
@@ -35,7 +35,7 @@ class Kernels:
 
 
 class CpuKernels(Kernels):
-    """TensorFlow 2.x on a processor, whose convolutions (oneDNN) are as fast as its matrix products."""
+    """TensorFlow 2.x on a processor: oneDNN, whose convolutions are as fast as its matrix products."""
 
     def local_response_normalisation(self, x):
         """The sum over neighbouring channels as a product with a band matrix, the power by square roots.
@@ -65,8 +65,8 @@ class CpuKernels(Kernels):
         return normalise(x)
 
 
-class Tf1CpuKernels(CpuKernels):
-    """TensorFlow 1.15 on a processor, whose forward convolutions and plain products (Eigen) alone are fast.
+class EigenKernels(CpuKernels):
+    """TensorFlow 1.15 on a processor: Eigen, whose forward convolutions and plain products alone are fast.
 
     So both gradients of a convolution are computed as forward convolutions, and the gradient of a product without
     handing a transposed weight matrix to it.
@@ -88,9 +88,10 @@ class Tf1CpuKernels(CpuKernels):
 
 def kernels_for(device):
     """The ``Kernels`` of a device: ``cpu``, ``gpu`` or ``ascend``."""
-    if device != "cpu":
+    # Intel's 1.15 keeps tensors in a layout of oneDNN's from one operation to the next, its normalisation included.
+    if device != "cpu" or IS_INTELS_115:
         return Kernels()
-    return CpuKernels() if IS_TF2 else Tf1CpuKernels()
+    return CpuKernels() if IS_TF2 else EigenKernels()
 
 
 def _band(channels):

@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from masf_core.network.kernels import CpuKernels, Kernels, Tf1CpuKernels, kernels_for
+from masf_core.network.kernels import CpuKernels, Kernels, EigenKernels, kernels_for
 from masf_core.tf1 import IS_TF2, tf
 
 
@@ -19,7 +19,7 @@ def values_and_gradients(function, *arrays):
 
 def assert_same(function_of, *arrays):
     plain = values_and_gradients(function_of(Kernels()), *arrays)
-    for kernels in (CpuKernels(), Tf1CpuKernels()):
+    for kernels in (CpuKernels(), EigenKernels()):
         for expected, found in zip(plain, values_and_gradients(function_of(kernels), *arrays)):
             np.testing.assert_allclose(found, expected, rtol=2e-5, atol=2e-5 * np.abs(expected).max())
 
@@ -60,7 +60,7 @@ def test_normalisation_by_hand():
 def test_second_users_of_an_operation_keep_tensorflows_gradient():
     """The gradients are exchanged for the kernels' own operations alone."""
     with tf.Graph().as_default():
-        Tf1CpuKernels().product(tf.ones([2, 3]), tf.ones([3, 4]))
+        EigenKernels().product(tf.ones([2, 3]), tf.ones([3, 4]))
         x = tf.ones([2, 3])
         product = tf.matmul(x, tf.ones([3, 4]))
         gradient = tf.gradients(product, x)[0]
@@ -69,4 +69,4 @@ def test_second_users_of_an_operation_keep_tensorflows_gradient():
 
 def test_accelerators_get_tensorflows_own_operations():
     assert type(kernels_for("ascend")) is Kernels and type(kernels_for("gpu")) is Kernels
-    assert type(kernels_for("cpu")) is (CpuKernels if IS_TF2 else Tf1CpuKernels)
+    assert type(kernels_for("cpu")) is (CpuKernels if IS_TF2 else EigenKernels)
