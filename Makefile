@@ -1,7 +1,7 @@
 # Every target does its own set-up: the first call makes .venv/ and fetches what it needs, later calls use it again.
 
 .DEFAULT_GOAL := help
-.PHONY: help dry-run test check clean
+.PHONY: help dry-run test check bench clean
 
 help: ## print this
 	@echo "targets:"
@@ -17,6 +17,9 @@ help: ## print this
 	@echo "  SET=\"NAME=VALUE…\"  settings that differ from the file, as in SET=\"train_iterations=20 seed=3\""
 	@echo "make test also takes"
 	@echo "  TESTS=\"…\"          arguments of pytest, as in TESTS=\"tests/job -k flags\""
+	@echo "make bench also takes"
+	@echo "  PACS_ROOT=DIR      real images, domain/class/image, instead of the miniature"
+	@echo "  BENCH=\"…\"          the benchmarks to take, as in BENCH=\"input host\"; all of them take most of an hour"
 
 # The variables reach the recipe's shell through the environment, so that a path may contain spaces.
 dry-run: export PACS_ROOT := $(PACS_ROOT)
@@ -34,6 +37,10 @@ test: ## run the tests in both lanes
 
 check: ## look for mistakes by reading: ruff, vermin, the rules of the layers
 	@.ci/check
+
+bench: export PACS_ROOT := $(PACS_ROOT)
+bench: ## take the figures of benchmarks/RESULTS.md again, in both lanes
+	@.ci/bench $(BENCH)
 
 clean: ## remove the environments and what tools leave; results in dry-run/ and masf-work/ stay
 	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache

@@ -29,6 +29,7 @@ COMPARED_BATCH = 42  # at which two models are held in memory at once
 def main():
     arguments = parser("benchmarks.step", __doc__, rounds=3)
     arguments.add_argument("--batch", type=int, nargs="+", default=[126, 42], help="images of each domain")
+    arguments.add_argument("--alone", action="store_true", help="leave out the comparisons of two models")
     arguments.add_argument("--profile", action="store_true", help="print where the time of a step goes, instead")
     arguments = arguments.parse_args()
     from masf_core.memory import keep_freed_memory
@@ -41,12 +42,13 @@ def main():
     figures = []
     for batch in arguments.batch:
         figures += utilisation(batch, arguments.rounds)
-    figures.append(against_plain(arguments.rounds))
     notes = []
-    if lane() == "tf2":
-        figures += mixed(arguments.rounds)
-    else:
-        notes.append("Mixed precision on a processor needs TensorFlow 2.x and is refused here.")
+    if not arguments.alone:
+        figures.append(against_plain(arguments.rounds))
+        if lane() == "tf2":
+            figures += mixed(arguments.rounds)
+        else:
+            notes.append("Mixed precision on a processor needs TensorFlow 2.x and is refused here.")
     report("step", "Step", figures, arguments.out, notes)
 
 

@@ -1,0 +1,89 @@
+"""Results: write RESULTS.md from the JSON files of both lanes' benchmarks, and remarks.md behind them.
+
+    python -m benchmarks.results [--out DIR]
+"""
+from __future__ import annotations
+
+import glob
+import json
+import os
+
+from benchmarks.measuring import number, parser
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ORDER = ("step", "kernels", "wheels", "input", "decoding", "evaluation", "interval", "start", "published", "host")
+
+
+def main():
+    arguments = parser("benchmarks.results", __doc__, rounds=1).parse_args()
+    found = read(arguments.out)
+    with open(os.path.join(HERE, "remarks.md"), encoding="utf-8") as stream:
+        remarks = stream.read()
+    with open(os.path.join(HERE, "RESULTS.md"), "w", encoding="utf-8") as stream:
+        stream.write("\n".join(document(found)) + "\n\n" + remarks)
+    print("wrote benchmarks/RESULTS.md from {} files".format(sum(len(lanes) for lanes in found.values())))
+
+
+def read(directory):
+    """Name of a benchmark → {lane: content of its file}."""
+    found = {}
+    for path in sorted(glob.glob(os.path.join(directory, "*.json"))):
+        with open(path, encoding="utf-8") as stream:
+            content = json.load(stream)
+        found.setdefault(content["name"], {})[content["lane"]] = content
+    return found
+
+
+def document(found):
+    """Lines of RESULTS.md, without the remarks."""
+    lines = ["# Figures", "", "Written by `make bench`; [README.md](README.md) says what each figure means and what "
+             "bounds it. A cell is the median of the rounds and, in brackets, the smallest and the largest.", ""]
+    names = [name for name in ORDER if name in found] + sorted(set(found) - set(ORDER))
+    for name in names:
+        lines += section(found[name]) + [""]
+    return lines[:-1]
+
+
+def section(lanes):
+    """Lines about one benchmark: a table of both lanes' figures, their notes, commands and machine."""
+    first = next(iter(lanes.values()))
+    columns = [lane for lane in ("tf1", "tf2") if lane in lanes]
+    lines = ["## " + first["title"], "", "| | {} | target |".format(" | ".join(columns)),
+             "|-|{}-|".format("-|" * len(columns))]
+    figures = {lane: {figure["what"]: figure for figure in lanes[lane]["figures"]} for lane in columns}
+    titles = list(dict.fromkeys(title for lane in columns for title in figures[lane]))
+    for title in titles:
+        of_lanes = [figures[lane].get(title) for lane in columns]
+        lines.append("| {} | {} | {} |".format(title, " | ".join(cell(figure) for figure in of_lanes),
+                                               target([figure for figure in of_lanes if figure])))
+    lines.append("")
+    for note in dict.fromkeys(note for lane in columns for note in lanes[lane]["notes"]):
+        lines.append("- " + note)
+    for lane in columns:
+        content = lanes[lane]
+        about = content["machine"]
+        lines.append("- {}: `{}`, {}, {} cores, {} GB, load {}, {}; {}".format(
+            lane, content["command"], about["processor"], about["cores"], about["memory_gb"], about["load_average"],
+            content["when"], ", ".join("{} {}".format(*each) for each in sorted(content["versions"].items()))))
+    return lines
+
+
+def cell(figure):
+    if figure is None:
+        return ""
+    unit = " " + figure["unit"] if figure["unit"] else ""
+    mark = " **missed**" if figure["met"] is False else ""
+    return "{}{} ({} – {}){}".format(
+        number(figure["median"]), unit, number(min(figure["values"])), number(max(figure["values"])), mark)
+
+
+def target(figures):
+    """The lanes' targets, one where they are the same, and the limit."""
+    wanted = list(dict.fromkeys("{} {}".format({">=": "≥", "<=": "≤"}[figure["target"][0]], number(figure["target"][1]))
+                                for figure in figures if figure["target"]))
+    limits = list(dict.fromkeys(figure["limit"] for figure in figures if figure["limit"]))
+    return " / ".join(wanted) + ("; limit: " + ", ".join(limits) if limits else "")
+
+
+if __name__ == "__main__":
+    main()
