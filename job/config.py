@@ -154,6 +154,8 @@ class Interval:
         1, whole(1), "iterations from one line of losses to the next", published=True)
     summary_interval: int = setting(
         1, whole(1), "iterations from one TensorBoard point to the next", published=True)
+    histogram_interval: int = setting(
+        0, whole(0), "iterations from one TensorBoard histogram of every weight to the next; 0 writes none")
     test_print_interval: int = setting(
         20, whole(1), "iterations from one evaluation and checkpoint to the next", published=True)
     evaluation_batch: int = setting(128, whole(1), "images evaluated at once")

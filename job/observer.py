@@ -47,6 +47,8 @@ class JobObserver(Observer):
                      scalars["global_loss"], scalars["metric_loss"], seconds)
         if iteration % interval.summary_interval == 0:
             self._scalars.write(iteration, {"train/" + name: value for name, value in scalars.items()})
+        if interval.histogram_interval and iteration % interval.histogram_interval == 0:
+            self._scalars.write_histograms(iteration, self._model.weights())
         self._bar(iteration, self._total)  # last, because it may raise the request to stop
 
     def evaluation(self, domain):

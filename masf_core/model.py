@@ -79,6 +79,10 @@ class Model:
         """Copies of every variable: dict name → float32 array. Training may go on while they are written."""
         return self.session.run(self.training.state)
 
+    def weights(self):
+        """θ and φ alone: dict name → float32 array."""
+        return self.session.run(dict(self.training.network, **self.training.metric))
+
     def step(self, episode):
         """Run one iteration.
 

@@ -95,7 +95,7 @@ def one_step(model, images, labels, initial):
     scalars, gradients, _ = model.session.run(
         [graph.scalars, graph.gradients, graph.train],
         {graph.images: images, graph.labels: labels, graph.dropout_seed: [0, 0]})
-    weights = model.session.run(dict(graph.network, **graph.metric))
+    weights = model.weights()
     return dict(scalars, grad_task=gradients["task"], grad_meta=gradients["meta"], grad_metric=gradients["metric"],
                 weights=weights, logits_b_at_theta=logits,
                 delta={name: weights[name].astype(np.float64) - initial[name] for name in weights})

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
+
 from masf_core.files import replace_text
 from masf_core.tf1 import tf
 
 # The reference's wording (biomedia-mira/masf, main.py), so that scripts that read its logs read these too. Accuracy is
 # a fraction there.
 EVA_LINE = "Unseen Target Validation results: Iteration {:d}, Loss: {:f}, Accuracy: {:f} \n"
+
+HISTOGRAM_BINS = 64
 
 
 def write_eva(path, history):
@@ -40,6 +44,12 @@ class ScalarWriter:
                   for name, value in scalars.items() if value is not None]
         self._writer.add_summary(tf.Summary(value=values), iteration)
 
+    def write_histograms(self, iteration, arrays):
+        """Append a histogram of each array (name → float32 array) at ``iteration``, under ``weights/``."""
+        self._writer.add_summary(tf.Summary(value=[
+            tf.Summary.Value(tag="weights/" + name, histo=histogram(array)) for name, array in arrays.items()]),
+            iteration)
+
     def write_interval(self, record):
         """Append what an interval's record says."""
         scalars = {"target/accuracy": record["target_accuracy"], "target/loss": record["target_loss"],
@@ -54,3 +64,13 @@ class ScalarWriter:
 
     def close(self):
         self._writer.close()
+
+
+def histogram(array, bins=HISTOGRAM_BINS):
+    """``tf.HistogramProto`` of an array's finite values, in ``bins`` of equal width."""
+    values = np.asarray(array, np.float64).ravel()
+    values = values[np.isfinite(values)]
+    counts, edges = np.histogram(values, bins)
+    return tf.HistogramProto(
+        min=values.min() if len(values) else 0.0, max=values.max() if len(values) else 0.0, num=len(values),
+        sum=values.sum(), sum_squares=np.square(values).sum(), bucket_limit=edges[1:], bucket=counts)

@@ -4,6 +4,8 @@ from __future__ import annotations
 import glob
 import json
 
+import numpy as np
+
 from masf_core import records
 from masf_core.tf1 import tf
 
@@ -38,3 +40,21 @@ def test_tensorboard_reads_the_scalars(tmp_path):
     assert found["target/accuracy", 20] == 61.5
     assert found["validation/photo", 20] == 80.0
     assert not any("cat" in tag or "nothing" in tag for tag, _ in found)
+
+
+def test_tensorboard_reads_the_histograms(tmp_path):
+    writer = records.ScalarWriter(str(tmp_path))
+    writer.write_histograms(3, {"fc8/biases": np.array([[-1.0, 0.0], [0.5, 3.0]], np.float32)})
+    writer.close()
+    (event,) = [event for path in glob.glob(str(tmp_path / "events*")) for event in tf.train.summary_iterator(path)
+                if event.summary.value]
+    (value,) = event.summary.value
+    assert (value.tag, event.step) == ("weights/fc8/biases", 3)
+    found = value.histo
+    assert (found.min, found.max, found.num, found.sum, found.sum_squares) == (-1.0, 3.0, 4.0, 2.5, 10.25)
+    assert sum(found.bucket) == 4.0 and found.bucket_limit[-1] == 3.0
+
+
+def test_histograms_leave_out_what_is_not_finite():
+    assert records.histogram(np.array([1.0, np.nan, np.inf], np.float32)).num == 1
+    assert records.histogram(np.array([], np.float32)).num == 0

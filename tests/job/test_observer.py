@@ -1,0 +1,49 @@
+"""What is written while training goes on, and how often."""
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from job.config import Config, Interval
+from job.console import Console
+from job.observer import JobObserver
+from job.start_times import StartTimes
+
+
+class Scalars:
+    def __init__(self):
+        self.points, self.histograms = [], []
+
+    def write(self, iteration, scalars):
+        self.points.append(iteration)
+
+    def write_histograms(self, iteration, arrays):
+        self.histograms.append((iteration, arrays))
+
+
+class Model:
+    def weights(self):
+        return {"fc8/biases": "array"}
+
+
+def observed(**interval):
+    """What six iterations write."""
+    scalars, times = Scalars(), StartTimes()
+    times.end("first_iteration")
+    observer = JobObserver(Config(interval=Interval(**interval)), Console(stream=io.StringIO()), workspace=None,
+                           model=Model(), record=None, publisher=None, scalars=scalars, times=times)
+    losses = dict.fromkeys(("source_loss", "source_accuracy", "global_loss", "metric_loss"), 1.0)
+    for iteration in range(1, 7):
+        observer.iteration(iteration, losses, 0.5)
+    return scalars
+
+
+@pytest.mark.parametrize("every, expected", [(1, [1, 2, 3, 4, 5, 6]), (3, [3, 6])])
+def test_scalars_are_written_at_their_interval(every, expected):
+    assert observed(summary_interval=every).points == expected
+
+
+@pytest.mark.parametrize("every, expected", [(0, []), (2, [2, 4, 6])])
+def test_histograms_are_written_only_when_asked_for(every, expected):
+    assert observed(histogram_interval=every).histograms == [(i, {"fc8/biases": "array"}) for i in expected]
