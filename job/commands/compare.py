@@ -1,0 +1,38 @@
+"""Put runs beside each other, interval by interval: MASF and DeepAll, say, or the rows of the paper's Table 3.
+
+Prints a table in which the interval that each run's selection policy chose is bold; --page writes curves as well.
+"""
+
+from __future__ import annotations
+
+import posixpath
+
+EXAMPLES = """
+  python -m job compare output/deepall_cartoon output/masf_cartoon
+  python -m job compare obs://bucket/output/deepall obs://bucket/output/masf --page compared.html
+"""
+
+
+def add_arguments(parser):
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="train_url/run_name: a URL or a local folder")
+    parser.add_argument("--page", metavar="FILE", help="write a page with curves there, for any browser")
+
+
+def main(args, console):
+    """Print to standard output."""
+    from job.compare import outcome, page, read_candidate, table
+    from masf_core.files import replace_text
+    from obs_sync import LocalStorageError, open_store
+
+    candidates = []
+    for run in args.runs:
+        with open_store(run) as store:
+            candidates.append(read_candidate(store, posixpath.basename(run.rstrip("/"))))
+    print("\n".join(table(candidates)))
+    print("\n" + "\n".join(outcome(each) for each in candidates))
+    if args.page:
+        try:
+            replace_text(args.page, page(candidates))
+        except OSError as error:
+            raise LocalStorageError("cannot be written ({})".format(error.strerror), args.page,
+                                    "Choose another file with --page") from error
