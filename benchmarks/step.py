@@ -136,8 +136,8 @@ class Product:
 
         graph = tf.Graph()
         with graph.as_default():
-            matrix = tf.Variable(tf.random.normal([SIDE, SIDE], seed=0), use_resource=True)
-            factor = tf.Variable(tf.cast(matrix.initialized_value(), dtype), use_resource=True).read_value()
+            noise = tf.cast(tf.random.normal([SIDE, SIDE], seed=0), dtype)
+            factor = tf.Variable(noise, use_resource=True).read_value()
             self._product = tf.matmul(factor, factor).op
             initialise = tf.global_variables_initializer()
         self._session = tf.Session(graph=graph, config=device.session_config("cpu"))
