@@ -1,7 +1,7 @@
 """Kernels: ways to compute the parts of AlexNet's step, each beside the one that is in use, in turn.
 
 A ratio is the other way's processor time ÷ that of the way in use on this lane, forward and gradient together, at the
-shapes of the full width and a third of the published batch (42 images). Above 1 the way in use is the faster one; below
+shapes of the full width and of the meta-train images at B = 42. Above 1 the way in use is the faster one; below
 1 stands what was left for a reason, which the note gives.
 """
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.measuring import Figure, alternate, lane, parser, ratios, report
 
-IMAGES = 42
+IMAGES = 84
 GROUP = 126  # images of the local loss at the published batch
 
 
@@ -24,8 +24,6 @@ def main():
     figures = (normalisation(arguments.rounds) + convolutions(arguments.rounds) + dense(arguments.rounds)
                + triplets(arguments.rounds) + updates(arguments.rounds))
     report("kernels", "Kernels", figures, arguments.out, [
-        "XLA for the elementwise part of the normalisation is ahead in TF 1.15 and behind in TF 2.x. It is left out: "
-        "5 % of a step there, for a second compiler in a lane that reaches its target without.",
         "The local loss by sorting is ahead, but is 0.1 % of a full-width step, and its operations are not among those "
         "that an Ascend is known to take.",
     ])
@@ -66,48 +64,16 @@ def noise(*shape):
 
 
 def normalisation(rounds):
-    from masf_core.network.kernels import Kernels, kernels_for
+    from masf_core.network.kernels import CpuKernels, EigenKernels, Kernels, kernels_for
 
-    own, figures = kernels_for("cpu").local_response_normalisation, []
+    title, other = (("band matrix without XLA", CpuKernels()) if lane() == "tf1" else
+                    ("band matrix with XLA, as in tf1", EigenKernels()))
+    figures = []
     for layer, shape in (("conv1", (57, 57, 96)), ("conv2", (28, 28, 256))):
         figures += compared("normalisation after {}".format(layer), {
-            "TensorFlow's own": Kernels().local_response_normalisation,
-            "band matrix, elementwise part by XLA": _normalised_by_xla,
-        }, own, rounds, 100.0 * noise(IMAGES, *shape))
+            "TensorFlow's own": Kernels().local_response_normalisation, title: other.local_response_normalisation,
+        }, kernels_for("cpu").local_response_normalisation, rounds, 100.0 * noise(IMAGES, *shape))
     return figures
-
-
-def _normalised_by_xla(x):
-    """As ``CpuKernels`` does it, with what is elementwise fused by XLA."""
-    from masf_core.network import kernels
-    from masf_core.tf1 import tf
-
-    shape = x.shape.as_list()
-    window = kernels._band(shape[-1])
-    fused = tf.xla.experimental.jit_scope
-
-    @tf.custom_gradient
-    def normalise(x):
-        rows = tf.reshape(x, [-1, shape[-1]])
-        n = tf.nn.bias_add(tf.matmul(tf.square(rows), kernels.LRN_ALPHA * window), tf.ones([shape[-1]]))
-        with fused():
-            root = tf.math.rsqrt(n)
-            y = rows * (root * tf.sqrt(root))
-
-        def gradient(dy):
-            dy = tf.reshape(dy, [-1, shape[-1]])
-            with fused():
-                root = tf.math.rsqrt(n)
-                weighted = dy * rows * (root * tf.sqrt(root)) * tf.square(root)
-            shared = tf.matmul(weighted, 2.0 * kernels.LRN_ALPHA * kernels.LRN_BETA * window)
-            with fused():
-                root = tf.math.rsqrt(n)
-                dx = dy * (root * tf.sqrt(root)) - rows * shared
-            return tf.reshape(dx, shape)
-
-        return tf.reshape(y, shape), gradient
-
-    return normalise(x)
 
 
 def convolutions(rounds):

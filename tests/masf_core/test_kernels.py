@@ -4,6 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from masf_core.network import kernels
 from masf_core.network.kernels import CpuKernels, Kernels, EigenKernels, kernels_for
 from masf_core.tf1 import IS_TF2, tf
 
@@ -19,8 +20,8 @@ def values_and_gradients(function, *arrays):
 
 def assert_same(function_of, *arrays):
     plain = values_and_gradients(function_of(Kernels()), *arrays)
-    for kernels in (CpuKernels(), EigenKernels()):
-        for expected, found in zip(plain, values_and_gradients(function_of(kernels), *arrays)):
+    for own in (CpuKernels(), EigenKernels()):
+        for expected, found in zip(plain, values_and_gradients(function_of(own), *arrays)):
             np.testing.assert_allclose(found, expected, rtol=2e-5, atol=2e-5 * np.abs(expected).max())
 
 
@@ -46,6 +47,11 @@ def test_products_agree():
 def test_normalisations_agree(channels):
     # AlexNet's activations run into the hundreds, where the divisor is far from 1.
     assert_same(lambda kernels: kernels.local_response_normalisation, draw(2, 3, 2, channels, scale=300.0))
+
+
+def test_normalisations_agree_where_xla_compiles(monkeypatch):
+    monkeypatch.setattr(kernels, "XLA_ELEMENTS", 1)
+    assert_same(lambda kernels: kernels.local_response_normalisation, draw(2, 3, 2, 9, scale=300.0))
 
 
 def test_normalisation_by_hand():
