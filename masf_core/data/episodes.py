@@ -13,10 +13,8 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 
 from masf_core.data.augmentation import REFERENCE, Augmentation, augment
+from masf_core.memory import aligned_empty
 from masf_core.randomness import generator
-
-# TensorFlow takes arrays without a copy if they start at a multiple of this many bytes.
-ALIGNMENT = 64
 
 
 class SourceDomain(NamedTuple):
@@ -71,8 +69,8 @@ class EpisodeSampler:
     def buffers(self) -> Buffers:
         """Fresh memory for one episode."""
         leading = (len(self._domains), self._batch_size)
-        return Buffers(_aligned_empty(leading + self._domains[0].images.shape[1:], np.uint8),
-                       _aligned_empty(leading, np.int32))
+        return Buffers(aligned_empty(leading + self._domains[0].images.shape[1:], np.uint8),
+                       aligned_empty(leading, np.int32))
 
     def draw(self, step: int, out: Optional[Buffers] = None) -> Episode:
         """The episode of `step`, an int ≥ 0, in the memory of `out` or in fresh memory."""
@@ -131,11 +129,3 @@ def _check(domains: Sequence[SourceDomain], batch_size: int) -> None:
         if len(rows) == 0 or rows.min() < 0 or rows.max() >= len(images):
             raise ValueError("domain {}: rows must be some of 0..{}, got {}".format(
                 domain.name, len(images) - 1, "none" if len(rows) == 0 else "{}..{}".format(rows.min(), rows.max())))
-
-
-def _aligned_empty(shape: Tuple[int, ...], dtype: type) -> np.ndarray:
-    """np.empty whose memory starts at a multiple of ALIGNMENT."""
-    size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
-    memory = np.empty(size + ALIGNMENT, np.uint8)
-    start = -memory.ctypes.data % ALIGNMENT
-    return memory[start:start + size].view(dtype).reshape(shape)
