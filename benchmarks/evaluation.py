@@ -42,10 +42,11 @@ def speed(source, classes, rounds):
     """Images/s of batches and of single images."""
     from masf_core import device, evaluation
     from masf_core.network.backbone import make_backbone
+    from masf_core.network.kernels import kernels_for
     from masf_core.tf1 import tf
     from masf_core.variables import make_variables
 
-    backbone = make_backbone("alexnet", classes)
+    backbone = make_backbone("alexnet", classes, kernels=kernels_for("cpu"))
     graph = tf.Graph()
     with graph.as_default():
         network = make_variables(backbone.shapes())
