@@ -161,7 +161,8 @@ def report(name: str, title: str, figures: Sequence[Figure], out: str, notes: Se
         print("- " + note)
     os.makedirs(out, exist_ok=True)
     command = ["python", "-m", "benchmarks." + name] + [
-        item for item in sys.argv[1:] if not item.startswith("--out") and item != out]
+        "PATH" if os.path.isabs(item) else item for item in sys.argv[1:]
+        if not item.startswith("--out") and item != out]
     with open(os.path.join(out, "{}-{}.json".format(lane(), name)), "w", encoding="utf-8") as stream:
         json.dump({
             "name": name, "title": title, "lane": lane(), "command": " ".join(command), "machine": about,
