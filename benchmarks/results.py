@@ -82,7 +82,7 @@ def target(figures):
     wanted = list(dict.fromkeys("{} {}".format({">=": "≥", "<=": "≤"}[figure["target"][0]], number(figure["target"][1]))
                                 for figure in figures if figure["target"]))
     limits = list(dict.fromkeys(figure["limit"] for figure in figures if figure["limit"]))
-    return " / ".join(wanted) + ("; limit: " + ", ".join(limits) if limits else "")
+    return "; ".join(filter(None, [" / ".join(wanted), "limit: " + ", ".join(limits) if limits else ""]))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Wheels: the step under another build of TensorFlow than the lane's, process by process in turn.
 
-    python -m venv /tmp/intel && /tmp/intel/bin/pip install 'intel-tensorflow==1.15.2' 'protobuf<3.21' Pillow PyYAML
-    python -m benchmarks.wheels /tmp/intel/bin/python
+    python -m venv intel && intel/bin/pip install 'intel-tensorflow==1.15.2' 'protobuf<3.21' Pillow PyYAML
+    python -m benchmarks.wheels intel/bin/python
 
 Both run ``benchmarks.step`` on one batch size; what is compared is the wall time of a step, pair by pair, and what each
 reaches of its own matrix product's rate. Intel's wheel wants OMP_NUM_THREADS set to the number of cores and
