@@ -16,6 +16,9 @@ from masf_core.tf1 import IS_INTELS_115, IS_TF2, tf
 # The reference's normalisation: radius 2, α 1e-5, β 0.75, bias 1.
 LRN_RADIUS, LRN_ALPHA, LRN_BETA = 2, 1e-5, 0.75
 
+# From how many channels on the product with a band matrix is the faster way; narrow products are slow.
+BAND_CHANNELS = 48
+
 # From how many elements on XLA compiles (a quarter of a second each time): 64 MB, far beyond the caches near a core.
 XLA_ELEMENTS = 16 * 1000 * 1000
 
@@ -48,6 +51,8 @@ class CpuKernels(Kernels):
             ∂x = ∂y · n^−β − x · 2αβ Σ_{|j−c| ≤ 2} (∂y · y / n)_j
         """
         shape = x.shape.as_list()
+        if shape[-1] < BAND_CHANNELS:
+            return super().local_response_normalisation(x)
         window = _band(shape[-1])
 
         @tf.custom_gradient

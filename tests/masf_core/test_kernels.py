@@ -9,6 +9,12 @@ from masf_core.network.kernels import CpuKernels, Kernels, EigenKernels, kernels
 from masf_core.tf1 import IS_TF2, tf
 
 
+@pytest.fixture(autouse=True)
+def few_channels(monkeypatch):
+    """The band matrix also where there are too few channels for it to be worth while."""
+    monkeypatch.setattr(kernels, "BAND_CHANNELS", 1)
+
+
 def values_and_gradients(function, *arrays):
     """function(*arrays) and the gradients of a weighted sum of it."""
     with tf.Graph().as_default(), tf.Session() as session:
