@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Iterable, Iterator, List, Optional
+from typing import Any, Iterable, Iterator, List, Optional, Tuple
 
 from obs_sync.errors import AccessDenied, IntegrityError, StoreError, StoreUnavailable, UnsafeKey
 from obs_sync.esdk_client import Calls, Damaged, translated
@@ -11,7 +11,7 @@ from obs_sync.esdk_upload import put_bytes, put_file
 from obs_sync.keys import check_key
 from obs_sync.local_files import CHUNK, local_storage
 from obs_sync.retry import DEFAULT_RETRY, Retry
-from obs_sync.store import ObjectInfo, OnBytes, Store, attempt_counted
+from obs_sync.store import ObjectInfo, OnBytes, Store, attempt_counted, check_range
 
 _PAGE = 1000   # objects, the most that OBS lists or deletes in one request
 
@@ -80,6 +80,24 @@ class EsdkStore(Store):
 
         self._calls.repeat(attempt)
 
+    def read_range(self, info: ObjectInfo, offset: int, size: int, on_bytes: Optional[OnBytes] = None) -> bytes:
+        check_range(info, offset, size)
+        if size == 0:  # HTTP has no empty range
+            return b""
+        chunks: List[bytes] = []
+
+        def attempt() -> bytes:
+            del chunks[:]
+            with attempt_counted(on_bytes) as count:
+                def sink(chunk: bytes) -> None:
+                    chunks.append(chunk)
+                    count(len(chunk))
+
+                self._receive(info.key, info, sink, (offset, size))
+            return b"".join(chunks)
+
+        return self._calls.repeat(attempt)
+
     def upload(self, path: str, key: str, on_bytes: Optional[OnBytes] = None, with_md5: bool = True) -> ObjectInfo:
         where = self.locate(check_key(key, self.locate(key)))
         size, md5 = put_file(self._calls, self._full(key), path, where, on_bytes, with_md5)
@@ -98,18 +116,25 @@ class EsdkStore(Store):
             raise UnsafeKey("the key is empty", self.url, "Name an object below this URL")
         return self._prefix + key
 
-    def _receive(self, key: str, info: Optional[ObjectInfo], sink: Any) -> None:
-        """One attempt at the object, in chunks to `sink`: the version `info`, or any."""
+    def _receive(self, key: str, info: Optional[ObjectInfo], sink: Any,
+                 span: Optional[Tuple[int, int]] = None) -> None:
+        """One attempt at the object, in chunks to `sink`: the version `info`, or any; `span` is (offset, size)."""
         from obs import GetObjectHeader
         where = self.locate(key)
         pin = None if info is None else info.etag
-        result = self._calls.once("getObject", where, self._full(key), headers=GetObjectHeader(if_match=pin))
-        announced = md5_of(result)
+        span_header = None if span is None else f"{span[0]}-{span[0] + span[1] - 1}"
+        result = self._calls.once("getObject", where, self._full(key),
+                                  headers=GetObjectHeader(range=span_header, if_match=pin))
+        announced, expected = md5_of(result), None if info is None else info.size
         if info is not None and "etag" not in headers_of(result):
             announced = info.md5
+        if span is not None:
+            announced, expected = None, span[1]
         response, digest = result.body.response, None if announced is None else hashlib.md5()
         received, whole = 0, False
         try:
+            if span is not None:
+                _check_span(result, span, info.size, where)
             while not whole:
                 with translated(where, self._calls.drop_idle_connections):
                     chunk = response.read(CHUNK)
@@ -123,9 +148,9 @@ class EsdkStore(Store):
             if not whole:
                 response.conn.close()  # else the next request would meet the rest of this body
             response.close()
-        if info is not None and received != info.size:
+        if expected is not None and received != expected:
             lost = "content-length" not in headers_of(result)  # with it, the SDK has checked that nothing was lost
-            raise (Damaged if lost else IntegrityError)(f"received {received} bytes of {info.size}", where)
+            raise (Damaged if lost else IntegrityError)(f"received {received} bytes of {expected}", where)
         if digest is not None and announced != digest.hexdigest():
             raise Damaged(f"received bytes with MD5 {digest.hexdigest()}, not {announced}", where)
 
@@ -166,6 +191,14 @@ def _info(key: str, result: Any, where: str) -> ObjectInfo:
     if body is None or body.contentLength is None:
         raise StoreUnavailable("the server's reply tells no length", where, "Try again later")
     return ObjectInfo(key, body.contentLength, etag_of(body.etag), md5_of(result), header_time(body.lastModified))
+
+
+def _check_span(result: Any, span: Tuple[int, int], size: int, where: str) -> None:
+    """A server may ignore a Range, or answer another one, and a proxy may do so now and then."""
+    stated = headers_of(result).get("content-range")
+    wanted = f"bytes {span[0]}-{span[0] + span[1] - 1}/{size}"
+    if result.status != 206 or stated != wanted:
+        raise Damaged(f"asked for {wanted}, the server answered {result.status} with {stated or 'the whole object'}", where)
 
 
 def _readable_body(where: str) -> Any:

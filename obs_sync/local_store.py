@@ -13,7 +13,7 @@ from obs_sync.local_files import (
     CHUNK, check_unchanged, digest_of, files_below, local_storage, make_directory, put_in_place, remove_quietly,
     write_whole,
 )
-from obs_sync.store import ObjectInfo, OnBytes, Store, attempt_counted
+from obs_sync.store import ObjectInfo, OnBytes, Store, attempt_counted, check_range
 
 _ABANDONED_AFTER = 24 * 3600.0  # seconds; an unfinished write this old belongs to nobody alive
 
@@ -64,6 +64,19 @@ class LocalStore(Store):
             self._check_version(info, source)
             if info.md5 not in (None, md5):
                 raise IntegrityError(f"the file's MD5 is {md5}, not {info.md5}", source, "The file is damaged")
+
+    def read_range(self, info: ObjectInfo, offset: int, size: int, on_bytes: Optional[OnBytes] = None) -> bytes:
+        check_range(info, offset, size)
+        source = self._existing(info.key)
+        with attempt_counted(on_bytes) as count:
+            with local_storage(source), open(source, "rb") as stream:
+                stream.seek(offset)
+                data = stream.read(size)
+            self._check_version(info, source)
+            if len(data) != size:
+                raise IntegrityError(f"read {len(data)} bytes of {size}", source, "The file is damaged")
+            count(size)
+        return data
 
     def link(self, info: ObjectInfo, path: str) -> bool:
         try:

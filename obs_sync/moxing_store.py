@@ -18,7 +18,7 @@ from obs_sync.errors import (
 from obs_sync.keys import check_key
 from obs_sync.local_files import DISK_FAULTS, check_unchanged, local_storage
 from obs_sync.retry import DEFAULT_RETRY, Retry
-from obs_sync.store import ObjectInfo, OnBytes, Store
+from obs_sync.store import ObjectInfo, OnBytes, Store, check_range
 
 _STAT_WORKERS = 16  # a listing has names only: each size is a request of its own
 
@@ -71,6 +71,24 @@ class MoxingStore(Store):
         self._call(where, attempt)
         if on_bytes is not None:
             on_bytes(info.size)
+
+    def read_range(self, info: ObjectInfo, offset: int, size: int, on_bytes: Optional[OnBytes] = None) -> bytes:
+        check_range(info, offset, size)
+        where = self.locate(info.key)
+
+        def attempt() -> bytes:
+            with self._api.File(where, "rb") as stream:
+                stream.seek(offset)
+                data = stream.read(size)
+            self._check_version(info)
+            if len(data) != size:
+                raise StoreUnavailable(f"moxing read {len(data)} bytes of {size}", where, "Try again later")
+            return data
+
+        data = self._call(where, attempt)
+        if on_bytes is not None:
+            on_bytes(size)
+        return data
 
     def upload(self, path: str, key: str, on_bytes: Optional[OnBytes] = None, with_md5: bool = True) -> ObjectInfo:
         where = self.locate(check_key(key, self.locate(key)))

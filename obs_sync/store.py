@@ -24,6 +24,13 @@ class ObjectInfo:
     etag: Optional[str] = None        # identity of this version, without quotes; only to be compared for equality
     md5: Optional[str] = None         # 32 lower-case hex digits, where it is known
     modified: Optional[float] = None  # seconds since the epoch
+    sha256: Optional[str] = None      # 64 lower-case hex digits, where it is known
+
+
+def check_range(info: ObjectInfo, offset: int, size: int) -> None:
+    """Raises ValueError if there are no such bytes in the object."""
+    if offset < 0 or size < 0 or offset + size > info.size:
+        raise ValueError(f"no range of an object of {info.size} bytes: {size} bytes from {offset}")
 
 
 @contextlib.contextmanager
@@ -79,6 +86,14 @@ class Store(abc.ABC):
 
         Raises ObjectChanged if the object is another version by now, IntegrityError if its bytes are wrong;
         what is at `path` after an exception is not to be used.
+        """
+
+    @abc.abstractmethod
+    def read_range(self, info: ObjectInfo, offset: int, size: int, on_bytes: Optional[OnBytes] = None) -> bytes:
+        """`size` bytes of exactly the version `info`, from `offset` on (0 <= offset, offset + size <= info.size).
+
+        Their number is checked; a digest of a part there is none, so whoever puts parts together checks the whole.
+        Raises ObjectChanged, ObjectNotFound, ValueError for a range that is not inside the object.
         """
 
     def link(self, info: ObjectInfo, path: str) -> bool:

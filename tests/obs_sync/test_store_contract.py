@@ -159,6 +159,35 @@ def test_a_wrong_size_is_noticed(store, tmp_path):
         store.download(ObjectInfo("a", 4, listed.etag), str(tmp_path / "out"))
 
 
+@pytest.mark.parametrize("offset, size", [(0, 300001), (0, 1), (100000, 65537), (300000, 1), (300001, 0), (5, 0)])
+def test_a_range_is_read(store, offset, size):
+    data = os.urandom(300001)
+    store.write("object", data)
+    counted = []
+    assert store.read_range(info_of(store, "object"), offset, size, counted.append) == data[offset:offset + size]
+    assert sum(counted) == size
+
+
+@pytest.mark.parametrize("offset, size", [(-1, 1), (0, 11), (10, 1), (0, -1)])
+def test_a_range_that_is_not_inside_the_object_is_refused(store, offset, size):
+    store.write("object", b"0123456789")
+    with pytest.raises(ValueError, match="10 bytes"):
+        store.read_range(info_of(store, "object"), offset, size)
+
+
+def test_a_range_is_of_the_version_that_was_listed(store):
+    store.write("object", b"old content")
+    old = info_of(store, "object")
+    store.write("object", b"new content, longer")
+    counted = []
+    with pytest.raises(ObjectChanged):
+        store.read_range(old, 0, 5, counted.append)
+    assert sum(counted) == 0
+    store.delete(["object"])
+    with pytest.raises(ObjectNotFound):
+        store.read_range(old, 0, 5)
+
+
 def test_download_into_no_directory_is_a_local_error(store, tmp_path):
     store.write("a", b"12345")
     (tmp_path / "file").write_bytes(b"")

@@ -44,6 +44,9 @@ class WrappedStore(Store):
     def download(self, info, path, on_bytes=None):
         return self._pass("download", info.key, lambda: self.inner.download(info, path, on_bytes))
 
+    def read_range(self, info, offset, size, on_bytes=None):
+        return self._pass("read_range", info.key, lambda: self.inner.read_range(info, offset, size, on_bytes))
+
     def upload(self, path, key, on_bytes=None, with_md5=True):
         return self._pass("upload", key, lambda: self.inner.upload(path, key, on_bytes, with_md5))
 
