@@ -198,7 +198,7 @@ def _check_span(result: Any, span: Tuple[int, int], size: int, where: str) -> No
     stated = headers_of(result).get("content-range")
     wanted = f"bytes {span[0]}-{span[0] + span[1] - 1}/{size}"
     if result.status != 206 or stated != wanted:
-        raise Damaged(f"asked for {wanted}, the server answered {result.status} with {stated or 'the whole object'}", where)
+        raise Damaged(f"asked for {wanted}, the server answered {result.status} with {stated or 'the whole'}", where)
 
 
 def _readable_body(where: str) -> Any:
