@@ -60,7 +60,7 @@ class Calls:
 
     def __init__(self, client: Any, bucket: str, retry: Retry):
         self.client = client
-        self._bucket = bucket
+        self.bucket = bucket
         self._retry = retry
 
     def __call__(self, method: str, where: str, *arguments: Any,
@@ -78,9 +78,9 @@ class Calls:
     def once(self, method: str, where: str, *arguments: Any, **options: Any) -> Any:
         """One attempt. Returns the result of a status below 300, or raises."""
         with translated(where, self.drop_idle_connections):
-            result = getattr(self.client, method)(self._bucket, *arguments, **options)
+            result = getattr(self.client, method)(self.bucket, *arguments, **options)
         if result.status is None or result.status >= 300:
-            raise self._error(result, where)
+            raise self.error(result, where)
         return result
 
     def drop_idle_connections(self) -> None:
@@ -93,7 +93,7 @@ class Calls:
     def close(self) -> None:
         self.client.close()
 
-    def _error(self, result: Any, where: str) -> StoreError:
+    def error(self, result: Any, where: str) -> StoreError:
         status, code = result.status, result.errorCode
         if code is None and status in (403, 404):  # replies to HEAD have no body
             status, code = self._reason(status)
@@ -103,7 +103,7 @@ class Calls:
         if result.requestId:
             told += f", request {result.requestId}"
         if code == "NoSuchBucket":
-            return BucketNotFound(f"there is no bucket {self._bucket!r}", where,
+            return BucketNotFound(f"there is no bucket {self.bucket!r}", where,
                                   "Check its name, and that OBS_SERVER is the endpoint of the bucket's region")
         if status == 404 and code in (None, "NoSuchKey"):
             return ObjectNotFound("there is no such object", where, CHECK_PATH)
@@ -122,7 +122,7 @@ class Calls:
     def _reason(self, status: int) -> Tuple[int, Optional[str]]:
         """Why a request about an object was answered 403 or 404: the answer to a listing has a code."""
         with translated("", self.drop_idle_connections):
-            result = self.client.listObjects(self._bucket, max_keys=1)
+            result = self.client.listObjects(self.bucket, max_keys=1)
         if result.status in (403, 404) and status in (result.status, 404):
             if result.status == 404:
                 return 404, "NoSuchBucket"
