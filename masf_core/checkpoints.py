@@ -89,11 +89,12 @@ def save(directory, arrays, progress):
     return digests
 
 
-def load(directory, expected):
+def load(directory, expected, digests=None):
     """Read a checkpoint back.
 
     Args:
-        expected: name → shape of every array the graph needs.
+        expected: name → shape of every array the graph needs. digests: file name → SHA-256 that the files must have;
+            without, or for a file that is not in it, the archives' own checksums must hold.
 
     Returns:
         (dict name → array, ``Progress``).
@@ -106,8 +107,9 @@ def load(directory, expected):
     arrays = {}
     try:
         with concurrent.futures.ThreadPoolExecutor(READERS) as pool:
-            paths = [os.path.join(directory, group + ".npz") for group in groups]
-            for group, members in zip(groups, pool.map(read_npz, paths)):
+            read = pool.map(lambda group: read_npz(
+                os.path.join(directory, group + ".npz"), (digests or {}).get(group + ".npz")), groups)
+            for group, members in zip(groups, read):
                 arrays.update((restored_name(group, key), array) for key, array in members.items())
     except (OSError, ValueError, zipfile.BadZipFile, KeyError) as error:
         raise CheckpointError("cannot read checkpoint {}: {}".format(directory, error)) from error

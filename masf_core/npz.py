@@ -5,7 +5,12 @@ NumPy copies each array on its way, and whoever wants a digest reads the file ag
 """
 from __future__ import annotations
 
+import functools
 import hashlib
+import operator
+import os
+import struct
+import tokenize
 import zipfile
 
 import numpy as np
@@ -13,6 +18,7 @@ import numpy as np
 from masf_core.memory import aligned_empty
 
 PIECE = 1 << 20  # bytes
+_LOCAL_HEADER = 30  # bytes before a member's name (APPNOTE of the ZIP format, 4.3.7)
 
 
 class Hashing:
@@ -50,30 +56,118 @@ def write_npz(stream, arrays):
                     member.write(content[start:start + PIECE])
 
 
-def read_npz(path):
+def read_npz(path, sha256=None):
     """The arrays of a file as ``write_npz`` or ``np.savez`` wrote it: dict name → array, in aligned memory.
+
+    Args:
+        sha256: what the file's SHA-256 has to be (hexadecimal). It is taken in the same pass over the file and compared
+            instead of the archive's own checksums, which would cost as much again.
 
     Raises:
         OSError, ValueError, zipfile.BadZipFile: it cannot be read, or a checksum is wrong.
     """
+    try:
+        return _read_npz(path, sha256)
+    except (EOFError, RuntimeError, SyntaxError, tokenize.TokenError, struct.error) as error:
+        # What zipfile and NumPy's reading of a header say of some damages.
+        raise ValueError("it is damaged ({}: {})".format(type(error).__name__, error)) from error
+
+
+def _read_npz(path, sha256):
     with zipfile.ZipFile(path) as archive:
-        return {info.filename[:-len(".npy")]: _read_member(archive, info) for info in archive.infolist()}
+        members = sorted(archive.infolist(), key=lambda info: info.header_offset)
+        if sha256 is None:
+            return {_array_name(info): _read_checked(archive, info) for info in members}
+    with open(path, "rb", buffering=0) as stream:
+        hashing, arrays = _HashingReader(stream), {}
+        for info in members:
+            hashing.pass_over(info.header_offset - hashing.offset)
+            name_length, extra_length = struct.unpack("<26x2H", hashing.read(_LOCAL_HEADER))
+            hashing.pass_over(name_length + extra_length)
+            if info.compress_type != zipfile.ZIP_STORED:
+                raise ValueError("{}: is compressed".format(info.filename))
+            arrays[_array_name(info)] = _read_array(hashing, info)
+        hashing.pass_over(os.fstat(stream.fileno()).st_size - hashing.offset)
+    if hashing.sha256() != sha256:
+        raise ValueError("its SHA-256 is {}, not {}".format(hashing.sha256(), sha256))
+    return arrays
 
 
-def _read_member(archive, info):
+class _HashingReader:
+    """A file that is read from its beginning to its end, and knows the SHA-256 of what was read."""
+
+    def __init__(self, stream):
+        self._stream = stream
+        self._sha256 = hashlib.sha256()
+        self.offset = 0
+
+    def read(self, size):
+        data = bytearray(size)
+        self.readinto(data)
+        return bytes(data)
+
+    def readinto(self, buffer):
+        left = memoryview(buffer)
+        while left:
+            count = self._stream.readinto(left)
+            if not count:
+                raise ValueError("ends too early")
+            self._sha256.update(left[:count])
+            self.offset += count
+            left = left[count:]
+
+    def pass_over(self, size):
+        if size < 0:
+            raise ValueError("its members overlap")
+        while size:
+            size -= len(self.read(min(size, PIECE)))
+
+    def sha256(self):
+        return self._sha256.hexdigest()
+
+
+def _array_name(info):
+    return info.filename[:-len(".npy")]
+
+
+def _read_checked(archive, info):
     with archive.open(info) as member:
-        if np.lib.format.read_magic(member) != (1, 0):
-            raise ValueError("{}: of another version of the .npy format than 1.0".format(info.filename))
-        shape, fortran, dtype = np.lib.format.read_array_header_1_0(member)
-        if dtype.hasobject:
-            raise ValueError("{}: holds objects, not numbers".format(info.filename))
-        array = aligned_empty(shape[::-1] if fortran else shape, dtype)
-        content = memoryview(array.reshape(-1).view(np.uint8))
-        for start in range(0, len(content), PIECE):
-            piece = member.read(min(PIECE, len(content) - start))
-            if len(piece) < min(PIECE, len(content) - start):
-                raise ValueError("{}: ends too early".format(info.filename))
-            content[start:start + len(piece)] = piece
-        if member.read(1):  # at the end of a member its checksum is compared
-            raise ValueError("{}: has more than its array".format(info.filename))
-        return array.T if fortran else array
+        array = _read_array(_MemberReader(member), info)
+        member.read(1)  # only at the end of a member is its checksum compared
+        return array
+
+
+class _MemberReader:
+    """A member of an archive, read as ``_HashingReader`` reads a file; the archive compares its checksum."""
+
+    def __init__(self, member):
+        self._member = member
+        self.offset = 0
+
+    def read(self, size):
+        data = self._member.read(size)
+        if len(data) < size:
+            raise ValueError("ends too early")
+        self.offset += size
+        return data
+
+    def readinto(self, buffer):
+        buffer[:] = self.read(len(buffer))
+
+
+def _read_array(reader, info):
+    """The array that begins here and ends the member ``info``."""
+    begin = reader.offset
+    if np.lib.format.read_magic(reader) != (1, 0):
+        raise ValueError("{}: of another version of the .npy format than 1.0".format(info.filename))
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(reader)
+    if dtype.hasobject:
+        raise ValueError("{}: holds objects, not numbers".format(info.filename))
+    size, there = dtype.itemsize * functools.reduce(operator.mul, shape, 1), info.file_size - (reader.offset - begin)
+    if size != there:  # before memory is taken for what is not there
+        raise ValueError("{}: its array takes {} bytes, there are {}".format(info.filename, size, there))
+    array = aligned_empty(shape[::-1] if fortran else shape, dtype)
+    content = memoryview(array.reshape(-1).view(np.uint8))
+    for start in range(0, size, PIECE):
+        reader.readinto(content[start:start + PIECE])
+    return array.T if fortran else array

@@ -50,6 +50,33 @@ def test_what_numpy_wrote_or_we_is_read(write, tmp_path):
         np.testing.assert_array_equal(read[name], array)
 
 
+@pytest.mark.parametrize("write", [npz.write_npz, lambda stream, arrays: np.savez(stream, **arrays)],
+                         ids=["ours", "numpy"])
+def test_a_file_is_read_and_hashed_in_one_pass(write, tmp_path):
+    path = tmp_path / "a.npz"
+    with open(str(path), "wb") as stream:
+        write(stream, ARRAYS)
+    read = npz.read_npz(str(path), hashlib.sha256(path.read_bytes()).hexdigest())
+    assert all(array.ctypes.data % ALIGNMENT == 0 for array in read.values() if array.size)
+    for name, array in ARRAYS.items():
+        assert read[name].dtype == array.dtype and read[name].shape == array.shape
+        np.testing.assert_array_equal(read[name], array)
+
+
+def test_a_file_of_another_digest_is_refused_wherever_it_differs(tmp_path):
+    path = tmp_path / "a.npz"
+    with open(str(path), "wb") as stream:
+        npz.write_npz(stream, {"a": np.arange(3000, dtype=np.float32)})
+    whole = path.read_bytes()
+    digest = hashlib.sha256(whole).hexdigest()
+    for place in list(range(250)) + list(range(250, len(whole), 97)):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0x10
+        path.write_bytes(bytes(damaged))
+        with pytest.raises((ValueError, OSError, zipfile.BadZipFile)):
+            npz.read_npz(str(path), digest)
+
+
 def test_no_damage_is_read_over(tmp_path):
     path = tmp_path / "a.npz"
     with open(str(path), "wb") as stream:
