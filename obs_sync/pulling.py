@@ -25,15 +25,16 @@ Objects = Tuple[ObjectInfo, ...]
 
 
 class Pull:
-    """One pull into one destination; `place` says which relative path a key has."""
+    """One pull into one destination; `place` says which relative path a key has, `selects` which keys it is about."""
 
     def __init__(self, store: Store, destination: str, place: Callable[[str], str], index_name: str,
-                 on_progress: Optional[OnProgress]):
+                 on_progress: Optional[OnProgress], selects: Callable[[str], bool] = lambda key: True):
         self._store = store
         self._destination = os.path.realpath(destination)
         self._place = place
         self._index_name = index_name
         self._on_progress = on_progress
+        self._selects = selects
 
     def run(self, listing: Callable[[], List[ObjectInfo]], prefix: str, workers: int,
             mirror: bool) -> Tuple[Objects, Objects]:
@@ -44,7 +45,11 @@ class Pull:
         make_directory(self._destination)
         survey = Progress(0, self._on_progress)
         with Workspace(self._destination, survey.report) as workspace:
-            plan, index, vanished = self._survey(run_aside(listing, survey), prefix, workspace, survey)
+            index = Index(workspace.path(self._index_name), self._store.url)
+            known = index.load()
+            plan, files = self._survey(run_aside(listing, survey), prefix, known, _folds_case(workspace), survey)
+            self._check_space(plan.fetch, files)
+            vanished = self._begin(index, plan, files, known, prefix)
             try:
                 fetched = self._fetch(plan.fetch, index, workspace, workers)
             finally:
@@ -54,23 +59,30 @@ class Pull:
                 self._remove(vanished)
         return fetched, plan.present
 
-    def _survey(self, objects: List[ObjectInfo], prefix: str, workspace: Workspace,
-                survey: Progress) -> Tuple[Plan, Index, Dict[str, Fetched]]:
-        """The settled plan, an index that holds what is present, and what has vanished from the source."""
+    def preview(self, listing: Callable[[], List[ObjectInfo]], prefix: str) -> Plan:
+        """What `run` would do now, with nothing left to compare. Writes nothing, and waits for no other pull."""
+        survey = Progress(0, self._on_progress)
+        index = Index(os.path.join(self._destination, keys.PRIVATE_DIRECTORY, self._index_name), self._store.url)
+        return self._survey(run_aside(listing, survey), prefix, index.load(), False, survey)[0]
+
+    def _survey(self, objects: List[ObjectInfo], prefix: str, known: Dict[str, Fetched], fold_case: bool,
+                survey: Progress) -> Tuple[Plan, Dict[str, LocalFile]]:
+        """The settled plan, and the files that are where its objects belong, by key."""
         wanted = [info for info in objects if not keys.is_directory_marker(info.key, info.size)]
         paths = {info.key: self._path(info.key) for info in wanted}
-        keys.check_together((self._place(key) for key in paths), self._store.locate(prefix),
-                            fold_case=_folds_case(workspace))
-        index = Index(workspace.path(self._index_name), self._store.url)
-        known = index.load()
+        keys.check_together((self._place(key) for key in paths), self._store.locate(prefix), fold_case)
         found = {key: _local_file(path) for key, path in paths.items()}
         files = {key: file for key, file in found.items() if file is not None}
-        plan = self._settled(make_plan(wanted, files, known), survey)
-        self._check_space(plan.fetch, files)
-        unlisted = {key: record for key, record in known.items() if key not in paths}
+        return self._settled(make_plan(wanted, files, known), survey), files
+
+    def _begin(self, index: Index, plan: Plan, files: Dict[str, LocalFile], known: Dict[str, Fetched],
+               prefix: str) -> Dict[str, Fetched]:
+        """Let the index hold what is present and what is not concerned; returns what has vanished from the source."""
+        listed = {info.key for info in plan.present + plan.fetch}
+        unlisted = {key: record for key, record in known.items() if key not in listed}
         present = {info.key: Fetched(info.size, info.etag, files[info.key].mtime_ns) for info in plan.present}
         index.start({**unlisted, **present})
-        return plan, index, {key: record for key, record in unlisted.items() if key.startswith(prefix)}
+        return {key: record for key, record in unlisted.items() if key.startswith(prefix) and self._selects(key)}
 
     def _settled(self, plan: Plan, survey: Progress) -> Plan:
         """The plan without anything left to compare."""
