@@ -53,8 +53,13 @@ class Index:
 
     def add(self, key: str, fetched: Fetched) -> None:
         """From any thread."""
+        self.add_all({key: fetched})
+
+    def add_all(self, records: Mapping[str, Fetched]) -> None:
+        """From any thread, in one write."""
+        lines = b"".join(_line(_record(key, fetched)) for key, fetched in records.items())
         with self._lock, local_storage(self._path):
-            self._stream.write(_line(_record(key, fetched)))
+            self._stream.write(lines)
 
     def close(self) -> None:
         if self._stream is not None:

@@ -77,11 +77,15 @@ def check_together(keys: Iterable[str], where: str, fold_case: bool = False) -> 
         other = files.setdefault(spelling(key), key)
         if other != key:
             raise UnsafeKey(f"{other!r} and {key!r} are the same file where case does not count", where, _RENAME)
+    seen = {""}
     for key in files.values():
-        for directory in _directories(key):
+        directory = key.rpartition("/")[0]
+        while directory not in seen:  # then all above it have been looked at too
+            seen.add(directory)
             clash = files.get(spelling(directory))
             if clash is not None:
                 raise UnsafeKey(f"{clash!r} would have to be a file and, for {key!r}, a directory", where, _RENAME)
+            directory = directory.rpartition("/")[0]
 
 
 def _directories(key: str) -> List[str]:

@@ -28,7 +28,7 @@ class Plan:
     """Each object of the listing, directory markers aside, is in exactly one of the three."""
 
     present: Tuple[ObjectInfo, ...]  # the local file is this version
-    compare: Tuple[ObjectInfo, ...]  # has the right size; its MD5 will tell
+    compare: Tuple[ObjectInfo, ...]  # has the right size; its digest will tell
     fetch: Tuple[ObjectInfo, ...]
 
 
@@ -36,8 +36,8 @@ def make_plan(listing: Iterable[ObjectInfo], files: Mapping[str, LocalFile], kno
     """Decide for every object of the listing, by key.
 
     A file is the listed version if it was fetched as that version (same size and ETag) and has not been
-    touched since (same size and mtime). A file of the right size about which less is known is compared by MD5
-    where the listing tells one, which is cheaper than fetching it. Everything else is fetched.
+    touched since (same size and mtime). A file of the right size about which less is known is compared by digest
+    where the listing tells an MD5 or SHA-256, which is cheaper than fetching it. Everything else is fetched.
     """
     present, compare, fetch = [], [], []
     for info in listing:
@@ -48,7 +48,7 @@ def make_plan(listing: Iterable[ObjectInfo], files: Mapping[str, LocalFile], kno
             fetch.append(info)
         elif info.etag is not None and record == Fetched(info.size, info.etag, file.mtime_ns):
             present.append(info)
-        elif info.md5 is not None:
+        elif info.md5 is not None or info.sha256 is not None:
             compare.append(info)
         else:
             fetch.append(info)

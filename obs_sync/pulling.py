@@ -5,10 +5,10 @@ A file at its final path is whole and is the version that was listed. What was f
 from __future__ import annotations
 
 import os
-import stat
 from typing import Callable, Dict, Iterable, List, Optional, Tuple
 
 from obs_sync import keys
+from obs_sync.destination import Destination
 from obs_sync.errors import IntegrityError, LocalStorageError, ObjectChanged
 from obs_sync.index import Index
 from obs_sync.local_files import check_free_space, digest_of, free_bytes, local_storage, make_directory
@@ -30,8 +30,8 @@ class Pull:
     def __init__(self, store: Store, destination: str, place: Callable[[str], str], index_name: str,
                  on_progress: Optional[OnProgress], selects: Callable[[str], bool] = lambda key: True):
         self._store = store
-        self._destination = os.path.realpath(destination)
         self._place = place
+        self._destination = Destination(destination, place, store.locate)
         self._index_name = index_name
         self._on_progress = on_progress
         self._selects = selects
@@ -42,9 +42,9 @@ class Pull:
 
         With `mirror`, remove what was brought earlier, has a key with `prefix` and is not listed any more.
         """
-        make_directory(self._destination)
+        make_directory(self._destination.root)
         survey = Progress(0, self._on_progress)
-        with Workspace(self._destination, survey.report) as workspace:
+        with Workspace(self._destination.root, survey.report) as workspace:
             index = Index(workspace.path(self._index_name), self._store.url)
             known = index.load()
             plan, files = self._survey(run_aside(listing, survey), prefix, known, _folds_case(workspace), survey)
@@ -62,17 +62,15 @@ class Pull:
     def preview(self, listing: Callable[[], List[ObjectInfo]], prefix: str) -> Plan:
         """What `run` would do now, with nothing left to compare. Writes nothing, and waits for no other pull."""
         survey = Progress(0, self._on_progress)
-        index = Index(os.path.join(self._destination, keys.PRIVATE_DIRECTORY, self._index_name), self._store.url)
+        index = Index(os.path.join(self._destination.root, keys.PRIVATE_DIRECTORY, self._index_name), self._store.url)
         return self._survey(run_aside(listing, survey), prefix, index.load(), False, survey)[0]
 
     def _survey(self, objects: List[ObjectInfo], prefix: str, known: Dict[str, Fetched], fold_case: bool,
                 survey: Progress) -> Tuple[Plan, Dict[str, LocalFile]]:
         """The settled plan, and the files that are where its objects belong, by key."""
         wanted = [info for info in objects if not keys.is_directory_marker(info.key, info.size)]
-        paths = {info.key: self._path(info.key) for info in wanted}
-        keys.check_together((self._place(key) for key in paths), self._store.locate(prefix), fold_case)
-        found = {key: _local_file(path) for key, path in paths.items()}
-        files = {key: file for key, file in found.items() if file is not None}
+        files = self._destination.look(info.key for info in wanted)
+        keys.check_together((self._place(info.key) for info in wanted), self._store.locate(prefix), fold_case)
         return self._settled(make_plan(wanted, files, known), survey), files
 
     def _begin(self, index: Index, plan: Plan, files: Dict[str, LocalFile], known: Dict[str, Fetched],
@@ -88,7 +86,10 @@ class Pull:
         """The plan without anything left to compare."""
         def is_same(info: ObjectInfo) -> bool:
             survey.check()
-            return digest_of(self._path(info.key)) == info.md5
+            path = self._destination.path(info.key)
+            if info.sha256 is not None:
+                return digest_of(path, "sha256") == info.sha256
+            return digest_of(path) == info.md5
 
         answers = run_parallel(is_same, plan.compare, _HASHING_WORKERS, survey)
         same = tuple(info for info, answer in zip(plan.compare, answers) if answer)
@@ -98,54 +99,59 @@ class Pull:
     def _fetch(self, infos: Objects, index: Index, workspace: Workspace, workers: int) -> Objects:
         progress = Progress(_bytes(infos), self._on_progress)
 
-        def fetch(info: ObjectInfo) -> ObjectInfo:
-            temporary = workspace.temporary()
-            info = _download_current(self._store, info, temporary, progress)
-            path = self._path(info.key)  # looked at again: a link may have appeared
-            with local_storage(path):
-                if info.modified is not None:
-                    os.utime(temporary, (info.modified, info.modified))
-                mtime_ns = os.stat(temporary).st_mtime_ns
-                os.makedirs(os.path.dirname(path), exist_ok=True)
-                progress.check()
-                os.replace(temporary, path)
-            index.add(info.key, Fetched(info.size, info.etag, mtime_ns))
-            return info
+        def fetch(group: List[ObjectInfo]) -> List[ObjectInfo]:
+            temporaries = [workspace.temporary() for _ in group]
+            group = _download_current(self._store, group, temporaries, progress)
+            times = [_settle_time(temporary, info.modified) for temporary, info in zip(temporaries, group)]
+            progress.check()
+            self._destination.put(temporaries, [info.key for info in group])
+            index.add_all({info.key: Fetched(info.size, info.etag, mtime_ns) for info, mtime_ns in zip(group, times)})
+            return group
 
         try:
-            return tuple(run_parallel(fetch, infos, workers, progress))
+            groups = run_parallel(fetch, self._store.together(infos), workers, progress)
+            return tuple(info for group in groups for info in group)
         except LocalStorageError as error:
+            root = self._destination.root
             raise LocalStorageError(
-                f"{error.what} while fetching {_bytes(infos):,} bytes, {free_bytes(self._destination):,} are free now",
-                self._destination, error.mend) from error
-
-    def _path(self, key: str) -> str:
-        return keys.writable_path_below(self._destination, self._place(key), self._store.locate(key))
+                f"{error.what} while fetching {_bytes(infos):,} bytes, {free_bytes(root):,} are free now",
+                root, error.mend) from error
 
     def _check_space(self, infos: Iterable[ObjectInfo], files: Dict[str, LocalFile]) -> None:
         needed = sum(_on_disk(info.size) for info in infos)
         replaced = sum(_on_disk(files[info.key].size) for info in infos if info.key in files)
-        check_free_space(self._destination, max(0, needed - replaced))
+        check_free_space(self._destination.root, max(0, needed - replaced))
 
     def _count_again(self, infos: Objects) -> None:
         """No silent success: every listed object is there now, with its size."""
+        files = self._destination.look(info.key for info in infos)
         for info in infos:
-            file = _local_file(self._path(info.key))
+            file = files.get(info.key)
             if file is None or file.size != info.size:
                 found = "nothing" if file is None else f"{file.size} bytes"
                 raise IntegrityError(f"expected {info.size} bytes after the transfer and found {found}",
-                                     self._path(info.key), "Does something else write to this directory? Run it again")
+                                     self._destination.path(info.key),
+                                     "Does something else write to this directory? Run it again")
 
     def _remove(self, vanished: Dict[str, Fetched]) -> None:
-        for key, record in vanished.items():
-            path = self._path(key)
-            if _local_file(path) == LocalFile(record.size, record.mtime_ns):  # ours, and untouched since
-                with local_storage(path):
-                    os.remove(path)
+        files = self._destination.look(vanished)
+        self._destination.remove(key for key, record in vanished.items()  # ours, and untouched since
+                                 if files.get(key) == LocalFile(record.size, record.mtime_ns))
 
 
-def _download_current(store: Store, info: ObjectInfo, temporary: str, progress: Progress) -> ObjectInfo:
-    """Download the version `info`, or one that has replaced it meanwhile; returns which."""
+def _download_current(store: Store, group: List[ObjectInfo], temporaries: List[str],
+                      progress: Progress) -> List[ObjectInfo]:
+    """Download these versions, or those that have replaced them meanwhile; returns which."""
+    if len(group) > 1:
+        try:
+            store.download_all(group, temporaries, progress.add)
+            return group
+        except ObjectChanged:
+            pass  # which of them: one by one
+    return [_download_version(store, info, temporary, progress) for info, temporary in zip(group, temporaries)]
+
+
+def _download_version(store: Store, info: ObjectInfo, temporary: str, progress: Progress) -> ObjectInfo:
     for _ in range(_VERSIONS - 1):
         try:
             store.download(info, temporary, progress.add)
@@ -156,14 +162,12 @@ def _download_current(store: Store, info: ObjectInfo, temporary: str, progress: 
     return info
 
 
-def _local_file(path: str) -> Optional[LocalFile]:
-    """What is at `path`, if it is a regular file and no link."""
+def _settle_time(path: str, modified: Optional[float]) -> int:
+    """Give a file the time of its object, where that is known; returns what it has, in ns."""
     with local_storage(path):
-        try:
-            found = os.lstat(path)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-    return LocalFile(found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
+        if modified is not None:
+            os.utime(path, (modified, modified))
+        return os.stat(path).st_mtime_ns
 
 
 def _folds_case(workspace: Workspace) -> bool:

@@ -3,8 +3,9 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import time
 from dataclasses import dataclass
-from typing import Callable, Iterable, Iterator, Optional
+from typing import Callable, Iterable, Iterator, List, NamedTuple, Optional, Sequence
 
 from obs_sync.errors import ObjectNotFound, StoreError
 
@@ -25,6 +26,14 @@ class ObjectInfo:
     md5: Optional[str] = None         # 32 lower-case hex digits, where it is known
     modified: Optional[float] = None  # seconds since the epoch
     sha256: Optional[str] = None      # 64 lower-case hex digits, where it is known
+
+
+class UnfinishedUpload(NamedTuple):
+    """An upload in parts that was begun and neither completed nor aborted."""
+
+    key: str                     # relative to the store that reported it
+    upload_id: str
+    initiated: Optional[float]   # seconds since the epoch, by the storage's clock, where it is told
 
 
 def check_range(info: ObjectInfo, offset: int, size: int) -> None:
@@ -96,6 +105,18 @@ class Store(abc.ABC):
         Raises ObjectChanged, ObjectNotFound, ValueError for a range that is not inside the object.
         """
 
+    def together(self, infos: Iterable[ObjectInfo]) -> List[List[ObjectInfo]]:
+        """`infos` in groups to be fetched with one `download_all` each: a store that can read neighbours at once says
+        which. One each by default."""
+        return [[info] for info in infos]
+
+    def download_all(self, infos: Sequence[ObjectInfo], paths: Sequence[str],
+                     on_bytes: Optional[OnBytes] = None) -> None:
+        """`download` each of a group; after an exception none of the files is to be used."""
+        with attempt_counted(on_bytes) as count:
+            for info, path in zip(infos, paths):
+                self.download(info, path, count)
+
     def link(self, info: ObjectInfo, path: str) -> bool:
         """Make `path` another name of the object's own file, where there is such a file and that is possible.
 
@@ -118,6 +139,21 @@ class Store(abc.ABC):
     def delete(self, keys: Iterable[str]) -> None:
         """Remove the objects; a key that does not exist is no error. Raises StoreError naming what remains.
         """
+
+    def unfinished_uploads(self, prefix: str = "") -> List[UnfinishedUpload]:
+        """Uploads in parts of keys that start with `prefix`: those that go on, and those whose process died.
+
+        Raises as `list`. A store that knows no such uploads has none.
+        """
+        return []
+
+    def abort_upload(self, key: str, upload_id: str) -> None:
+        """Drop an unfinished upload and its parts; one that is no longer there is no error."""
+        raise ValueError(f"{self.url} has no uploads in parts")
+
+    def server_time(self) -> float:
+        """The time by the storage's own clock, in seconds since the epoch: what ages are counted by."""
+        return time.time()
 
     def exists(self, key: str) -> bool:
         try:

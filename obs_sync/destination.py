@@ -1,0 +1,142 @@
+"""The directory that a pull fills. No symbolic link below it is ever followed, nor is anything written outside."""
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from typing import Callable, Dict, Iterable, Iterator, Optional, Sequence, Tuple
+
+from obs_sync.errors import StoreError, UnsafeKey
+from obs_sync.keys import check_key
+from obs_sync.local_files import local_storage
+from obs_sync.plan import LocalFile
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Destination:
+    """Files of `directory` by key. `place` says which relative path a key has, `locate` its URL, for messages.
+
+    The directory itself may be a link. Parents are checked once for all the keys of a call, not once a file.
+    """
+
+    def __init__(self, directory: str, place: Callable[[str], str], locate: Callable[[str], str]):
+        self.root = os.path.realpath(directory)
+        self._place = place
+        self._locate = locate
+
+    def path(self, key: str) -> str:
+        """Where the file of `key` is. Raises UnsafeKey if there can be none."""
+        return os.path.join(self.root, check_key(self._place(key), self._locate(key)))
+
+    def look(self, keys: Iterable[str]) -> Dict[str, LocalFile]:
+        """The regular files that are there. Raises UnsafeKey for a key that cannot be a file or is behind a link."""
+        found: Dict[str, LocalFile] = {}
+        folders: Dict[str, bool] = {"": True}  # whether it exists
+        with local_storage(self.root):
+            for key in keys:
+                name = check_key(self._place(key), self._locate(key))
+                if self._is_folder(name.rpartition("/")[0], folders, key):
+                    try:
+                        status = os.lstat(f"{self.root}/{name}")
+                    except (FileNotFoundError, NotADirectoryError):
+                        continue
+                    if stat.S_ISREG(status.st_mode):
+                        found[key] = LocalFile(status.st_size, status.st_mtime_ns)
+        return found
+
+    def put(self, temporaries: Sequence[str], keys: Sequence[str]) -> None:
+        """Rename finished files of this file system to the places of `keys`, parents being made.
+
+        A link that has appeared among the parents since they were looked at raises UnsafeKey; one in the place of
+        the file itself is replaced.
+        """
+        with self._folders(create=True) as folder:
+            for temporary, key in zip(temporaries, keys):
+                descriptor, name = folder(key)
+                with _told_of(self.path(key)):
+                    os.replace(temporary, name, dst_dir_fd=descriptor)
+
+    def remove(self, keys: Iterable[str]) -> None:
+        with self._folders(create=False) as folder:
+            for key in keys:
+                descriptor, name = folder(key)
+                with _told_of(self.path(key)):
+                    os.remove(name, dir_fd=descriptor)
+
+    def _is_folder(self, folder: str, known: Dict[str, bool], key: str) -> bool:
+        if folder not in known:
+            inside = self._is_folder(folder.rpartition("/")[0], known, key)
+            path = os.path.join(self.root, folder)
+            mode: Optional[int] = None
+            if inside:
+                with contextlib.suppress(FileNotFoundError):
+                    mode = os.lstat(path).st_mode
+            if mode is not None and stat.S_ISLNK(mode):
+                raise self._link(path, key)
+            known[folder] = mode is not None and stat.S_ISDIR(mode)
+        return known[folder]
+
+    @contextlib.contextmanager
+    def _folders(self, create: bool) -> Iterator[Callable[[str], Tuple[int, str]]]:
+        """A function from a key to (descriptor of the folder of its file, name in it); descriptors live as long.
+
+        Each segment is opened relative to the one before, so that what is checked is what is used.
+        """
+        opened: Dict[str, int] = {}
+
+        def descriptor(folder: str, key: str) -> int:
+            if folder not in opened:
+                parent, _, name = folder.rpartition("/")
+                above = descriptor(parent, key)
+                path = os.path.join(self.root, folder)
+                with _told_of(path):
+                    try:
+                        opened[folder] = _open_folder(name, above, create)
+                    except OSError:
+                        if os.path.islink(path):
+                            raise self._link(path, key) from None
+                        raise
+            return opened[folder]
+
+        def place(key: str) -> Tuple[int, str]:
+            folder, _, name = check_key(self._place(key), self._locate(key)).rpartition("/")
+            return descriptor(folder, key), name
+
+        try:
+            with local_storage(self.root):
+                opened[""] = os.open(self.root, _FOLDER)
+                yield place
+        finally:
+            for number in opened.values():
+                os.close(number)
+
+    def _link(self, path: str, key: str) -> UnsafeKey:
+        return UnsafeKey(f"{path} is a symbolic link, and what is behind it is not ours to write", self._locate(key),
+                         "Replace the link with a directory, or choose another destination")
+
+
+def _open_folder(name: str, above: int, create: bool) -> int:
+    try:
+        return os.open(name, _FOLDER, dir_fd=above)
+    except FileNotFoundError:
+        if not create:
+            raise
+    with contextlib.suppress(FileExistsError):  # another worker was faster
+        os.mkdir(name, dir_fd=above)
+    return os.open(name, _FOLDER, dir_fd=above)
+
+
+class _told_of:
+    """Let an OSError of the block name the whole path, where the call knew its last segment."""
+
+    def __init__(self, path: str):
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: Optional[BaseException], trace: object) -> None:
+        if isinstance(error, OSError) and not isinstance(error, StoreError):
+            error.filename, error.filename2 = self._path, None
+
