@@ -14,21 +14,29 @@
 It speaks the production dialect (signature "OBS", headers x-obs-*, bucket in the host name, version
 negotiation) under a host name that this process and its children resolve to 127.0.0.1, and the older
 v2 and v4 dialects by address. It verifies signatures and digests; a call that it does not know gets a
-501 and is listed in `unknown_requests`. ACLs have no effect; there are no versions, no encryption, no TLS.
+501 and is listed in `unknown_requests`; with `strict=True` leaving the context raises then. It fails on
+purpose, at the moments that you choose: `faults.py`. ACLs have no effect; there are no versions, no encryption, no TLS.
 """
 from __future__ import annotations
 
 from obs_sync.mock.activation import current_mock
 from obs_sync.mock.disk import RootInUse
 from obs_sync.mock.errors import ObsError
-from obs_sync.mock.faults import FaultPlan
+from obs_sync.mock.fault_answers import ErrorBody, ETag, ExpiredToken, IgnoredRange, PartialDelete, StaleListing, Status
+from obs_sync.mock.fault_effect import Effect, FaultError
+from obs_sync.mock.fault_rules import Rule
+from obs_sync.mock.fault_text import PRESETS
+from obs_sync.mock.fault_transport import Call, Cut, Flip, Latency, Reset, Skew, Stall
+from obs_sync.mock.faults import FaultPlan, Faults
 from obs_sync.mock.journal import RequestRecord
 from obs_sync.mock.messages import Request, Response
-from obs_sync.mock.mocked import DEFAULT_HOST_NAME, MockObs
+from obs_sync.mock.mocked import DEFAULT_HOST_NAME, MockObs, UnknownRequests
 from obs_sync.mock.signature import Credentials
 
-__all__ = ["Credentials", "DEFAULT_HOST_NAME", "FaultPlan", "MockObs", "ObsError", "Request", "RequestRecord",
-           "Response", "RootInUse", "current_mock", "mock_obs"]
+__all__ = ["Call", "Credentials", "Cut", "DEFAULT_HOST_NAME", "ETag", "Effect", "ErrorBody", "ExpiredToken",
+           "FaultError", "FaultPlan", "Faults", "Flip", "IgnoredRange", "Latency", "MockObs", "ObsError", "PRESETS",
+           "PartialDelete", "Request", "RequestRecord", "Reset", "Response", "RootInUse", "Rule", "Skew",
+           "StaleListing", "Stall", "Status", "UnknownRequests", "current_mock", "mock_obs"]
 
 
 def mock_obs(function=None, **options):

@@ -54,6 +54,12 @@ def deactivate(mock: "MockObs") -> None:
         _apply()
 
 
+def refresh() -> None:
+    """Has os.environ follow a change of the mock that it points at."""
+    with _lock:
+        _apply()
+
+
 def current_mock() -> Optional["MockObs"]:
     """The mocked OBS that was started last in this process and still runs."""
     with _lock:

@@ -165,6 +165,10 @@ class Slice:
         """A part of the whole, counted from the start of the object."""
         return Slice(self._opened, offset, length)
 
+    def part(self, start: int, length: int) -> "Slice":
+        """A part of this slice, counted from its own start."""
+        return Slice(self._opened, self.offset + start, length)
+
     def chunks(self) -> Iterator[bytes]:
         if isinstance(self._opened, memoryview):
             for start in range(self.offset, self.offset + self.length, CHUNK):

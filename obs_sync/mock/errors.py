@@ -11,6 +11,7 @@ TABLE: Dict[str, Tuple[int, str]] = {
     "BadDigest": (400, "The checksum that was sent does not match the body that was received."),
     "BadRequest": (400, "The request could not be understood."),
     "BucketNotEmpty": (409, "The bucket still holds objects or unfinished multipart uploads."),
+    "ExpiredToken": (403, "The security token has expired."),
     "EntityTooSmall": (400, "A part other than the last is smaller than 102400 bytes."),
     "IncompleteBody": (400, "The body ended before the number of bytes that Content-Length promised."),
     "InternalError": (500, "The mocked OBS failed; its own log says why."),
@@ -41,16 +42,18 @@ class ObsError(Exception):
     """An error reply, raised by whatever cannot do what the request asks.
 
     Args:
-        code: one of `TABLE`.
+        code: one of `TABLE`; any other together with a status.
         message: a more telling text than the table's.
         headers: HTTP headers of the reply (name, value).
         details: further elements of the XML (name, value), e.g. the string to sign.
+        status: HTTP status, where it is not the table's.
     """
 
     def __init__(self, code: str, message: Optional[str] = None, headers: Optional[Dict[str, str]] = None,
-                 details: Optional[List[Tuple[str, str]]] = None):
+                 details: Optional[List[Tuple[str, str]]] = None, status: Optional[int] = None):
         self.code = code
-        self.status, text = TABLE[code]
+        usual, text = TABLE[code] if status is None else TABLE.get(code, (status, "An error."))
+        self.status = status or usual
         self.message = message or text
         self.headers = headers or {}
         self.details = details or []

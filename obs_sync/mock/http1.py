@@ -70,13 +70,8 @@ def body_of(head: Head, stream: BinaryIO, connection: socket.socket) -> Incoming
 
 
 def send(connection: socket.socket, response: Response, head_only: bool, keep_alive: bool) -> None:
-    """Writes a reply; a small one in one piece."""
-    lines = [f"HTTP/1.1 {response.status} {_reason(response.status)}", "Server: OBS",
-             _date_line(int(time.time())), "Connection: keep-alive" if keep_alive else "Connection: close"]
-    lines.extend(f"{name}: {value}" for name, value in response.headers.items())
-    if "Content-Length" not in response.headers and response.status not in (204, 304):
-        lines.append(f"Content-Length: {response.length}")
-    head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
+    """Writes a reply without mishaps; a small one in one piece."""
+    head = head_of(response, keep_alive)
     if head_only or response.length == 0:
         connection.sendall(head)
     elif response.content is None:
@@ -86,6 +81,18 @@ def send(connection: socket.socket, response: Response, head_only: bool, keep_al
     else:
         connection.sendall(head)
         response.content.send(connection)
+
+
+def head_of(response: Response, keep_alive: bool) -> bytes:
+    """Status line and headers."""
+    lines = [f"HTTP/1.1 {response.status} {_reason(response.status)}", "Server: OBS",
+             "Connection: keep-alive" if keep_alive else "Connection: close"]
+    if "Date" not in response.headers:
+        lines.append(_date_line(int(time.time())))
+    lines.extend(f"{name}: {value}" for name, value in response.headers.items())
+    if "Content-Length" not in response.headers and response.status not in (204, 304):
+        lines.append(f"Content-Length: {response.length}")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
 
 
 def _reason(status: int) -> str:

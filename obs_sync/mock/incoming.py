@@ -42,6 +42,10 @@ class IncomingBody:
             yield piece
         self._ended = True
 
+    def flip_bit(self, at: int) -> None:
+        """Has the lowest bit of the byte at offset `at` flipped when it is read."""
+        self._pieces = _flipped(self._pieces, at)
+
     def read(self, limit: int = _MAX_XML) -> bytes:
         """The whole body of a small request."""
         pieces, size = [], 0
@@ -82,3 +86,11 @@ class IncomingBody:
                 size -= len(piece)
                 yield piece
             self._stream.readline(8)
+
+
+def _flipped(pieces: Iterator[bytes], at: int) -> Iterator[bytes]:
+    for piece in pieces:
+        if 0 <= at < len(piece):
+            piece = piece[:at] + bytes([piece[at] ^ 1]) + piece[at + 1:]
+        at -= len(piece)
+        yield piece

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import collections
 import threading
-from typing import Deque, Dict, List, NamedTuple, Optional
+from typing import Deque, Dict, List, NamedTuple, Optional, Tuple
 
 
 class RequestRecord(NamedTuple):
@@ -15,25 +15,29 @@ class RequestRecord(NamedTuple):
     bucket: str
     key: str
     query: Dict[str, str]
-    status: int
+    status: int               # of the reply; 0 where the connection was reset instead of handling the request
     code: Optional[str]       # error code of the reply
     bytes_in: int             # of the request's body
-    bytes_out: int            # of the reply's body
+    bytes_out: int            # of the reply's body, sent or not
     seconds: float            # from the end of the request's headers to the start of the reply
+    faults: Tuple[str, ...] = ()  # kinds of the faults that were made on purpose, e.g. "cut", "status=503"
 
 
 class Journal:
-    """The latest requests and the number of all of them by operation."""
+    """The latest requests, the number of all of them by operation, and of the faults by kind."""
 
     def __init__(self, size: int):
         self._lock = threading.Lock()
         self._records: Deque[RequestRecord] = collections.deque(maxlen=size)
         self._counts: Dict[str, int] = collections.Counter()
+        self._injected: Dict[str, int] = collections.Counter()
 
     def add(self, record: RequestRecord) -> None:
         with self._lock:
             self._records.append(record)
             self._counts[record.operation] += 1
+            for kind in record.faults:
+                self._injected[kind] += 1
 
     def records(self) -> List[RequestRecord]:
         with self._lock:
@@ -44,7 +48,13 @@ class Journal:
         with self._lock:
             return collections.Counter(self._counts)
 
+    def injected(self) -> Dict[str, int]:
+        """Kind of fault to the number of times it was made; 0 for any other."""
+        with self._lock:
+            return collections.Counter(self._injected)
+
     def clear(self) -> None:
         with self._lock:
             self._records.clear()
             self._counts.clear()
+            self._injected.clear()

@@ -69,8 +69,12 @@ def list_objects(store: ObjectStore, request: Request) -> Response:
     prefix, marker, delimiter = (query.get(name, "") for name in ("prefix", "marker", "delimiter"))
     bucket = store.bucket(request.bucket)
     with bucket.lock:
-        page = page_of_keys(bucket.keys, prefix, marker, delimiter, limit)
-        objects = [bucket.objects[key] for key in page.keys]
+        keys, known = bucket.keys, bucket.objects
+        if request.listing_lag is not None:
+            known = bucket.as_before(*request.listing_lag)
+            keys = sorted(known)
+        page = page_of_keys(keys, prefix, marker, delimiter, limit)
+        objects = [known[key] for key in page.keys]
     result: xml.Children = [("Name", request.bucket), ("Prefix", encode(prefix)), ("Marker", encode(marker))]
     if page.next_marker is not None:
         result.append(("NextMarker", encode(page.next_marker)))

@@ -1,12 +1,14 @@
 """What travels between the socket and the operations: a request, a reply, and names for both."""
 from __future__ import annotations
 
-from typing import Any, Dict, Optional
+import time
+from typing import Any, Callable, Dict, Optional, Sequence, Tuple
 from urllib.parse import unquote, unquote_plus
 
 from obs_sync.mock.dialect import OBS, Dialect, dialect_of
 from obs_sync.mock.errors import ObsError
 from obs_sync.mock.incoming import IncomingBody
+from obs_sync.mock.mishaps import BEFORE_HEAD, Mishap
 
 MAX_KEY_BYTES = 1024
 
@@ -24,16 +26,33 @@ class Request:
         dialect: spelling of headers and XML.
         body: what follows the headers.
         operation: name of the call, e.g. "PutObject"; "Unknown" until it is known.
+        id: what the reply's request-id header will say; "" until it is known.
+        pause: sleeps for some seconds, or until the server stops.
+
+    Faults set these; an ordinary request has the class's values and pays nothing for them:
+        faults: kinds of the faults made so far.
+        effects: the faults chosen for this request (`faults.Faults`).
+        clock_offset: seconds that the server's clock is ahead of the true one.
+        listing_lag: (seconds, changes) that a listing is behind, one of them None; or None.
+        deletions_kept: (of how many keys, how many a batch deletion keeps; error code); or None.
     """
 
+    faults: Tuple[str, ...] = ()
+    effects: Sequence[Any] = ()
+    clock_offset = 0.0
+    listing_lag: Optional[Tuple[Optional[float], Optional[int]]] = None
+    deletions_kept: Optional[Tuple[Callable[[int], int], str]] = None
+
     __slots__ = ("method", "path", "raw_query", "query", "headers", "bucket", "key", "virtual_host", "dialect", "body",
-                 "operation")
+                 "operation", "id", "pause", "__dict__")
 
     def __init__(self, method: str, target: str, headers: Dict[str, str], body: IncomingBody, host_name: str):
         self.method = method
         self.headers = headers
         self.body = body
         self.operation = "Unknown"
+        self.id = ""
+        self.pause: Callable[[float], Any] = time.sleep
         self.path, _, self.raw_query = target.partition("?")
         self.query = _parse_query(self.raw_query) if self.raw_query else {}
         self.dialect: Dialect = dialect_of(headers) if headers else OBS
@@ -64,6 +83,10 @@ class Request:
         """The header `x-obs-<name>` or `x-amz-<name>`, in the dialect of the request."""
         return self.headers.get(self.dialect.prefix + name, default)
 
+    def note_fault(self, kind: str) -> None:
+        """Has the journal say that a fault of this kind was made here."""
+        self.faults += (kind,)
+
     @property
     def resource(self) -> str:
         """What the request is about, as error documents name it."""
@@ -79,9 +102,12 @@ class Response:
         body: the bytes to send, unless `content` is given.
         content: an open `bodies.Slice` of an object, closed after it was sent.
         code: error code, or None.
+        mishaps: what happens to it on its way out (`mishaps.Mishap`).
     """
 
-    __slots__ = ("status", "headers", "body", "content", "code")
+    __slots__ = ("status", "headers", "body", "content", "code", "__dict__")
+
+    mishaps: Tuple[Mishap, ...] = ()
 
     def __init__(self, status: int = 200, headers: Optional[Dict[str, str]] = None, body: bytes = b"",
                  content: Any = None, code: Optional[str] = None):
@@ -94,6 +120,22 @@ class Response:
     @property
     def length(self) -> int:
         return self.content.length if self.content is not None else len(self.body)
+
+    def part(self, start: int, length: int) -> bytes:
+        """Some bytes of what is to be sent."""
+        if self.content is not None:
+            return self.content.part(start, length).read()
+        return self.body[start:start + length]
+
+    def hang_up(self, at: int, ending: str) -> "Response":
+        """This reply, which ends with the connection after `at` bytes of its body."""
+        self.mishaps += (Mishap(at, ending=ending),)
+        return self
+
+    @property
+    def is_never_sent(self) -> bool:
+        """Whether not even its status line leaves."""
+        return any(mishap.at == BEFORE_HEAD and mishap.ending is not None for mishap in self.mishaps)
 
 
 def _parse_query(text: str) -> Dict[str, str]:

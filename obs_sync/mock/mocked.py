@@ -22,6 +22,15 @@ from obs_sync.mock.signature import Credentials
 DEFAULT_HOST_NAME = "obs.fake-obs.test"  # .test is reserved for tests and never resolves (RFC 6761)
 
 
+class UnknownRequests(AssertionError):
+    """A strict mocked OBS was asked for what it does not know."""
+
+    def __init__(self, records: List[RequestRecord]):
+        super().__init__(f"{len(records)} requests that the mocked OBS does not know, such as " + "; ".join(
+            f"{record.method} /{record.bucket}/{record.key} {sorted(record.query)}" for record in records[:3]))
+        self.records = records
+
+
 class MockObs:
     """A mocked OBS as context manager and decorator; `start` and `stop` do the same by hand.
 
@@ -40,15 +49,17 @@ class MockObs:
         port: 0 for any free one.
         journal_size: number of the latest requests that are remembered.
         link_bytes_per_second: of all connections together, in both directions; None for no limit.
+        strict: whether leaving the context, or the decorated function, raises UnknownRequests if there were any.
     """
 
     def __init__(self, root: Optional[str] = None, buckets: Iterable[str] = (),
                  credentials: Optional[Credentials] = None, host_name: str = DEFAULT_HOST_NAME, port: int = 0,
-                 journal_size: int = 100000, link_bytes_per_second: Optional[float] = None):
+                 journal_size: int = 100000, link_bytes_per_second: Optional[float] = None, strict: bool = False):
         self._options = dict(root=root, buckets=tuple(buckets), credentials=credentials, host_name=host_name,
-                             port=port, journal_size=journal_size, link_bytes_per_second=link_bytes_per_second)
+                             port=port, journal_size=journal_size, link_bytes_per_second=link_bytes_per_second,
+                             strict=strict)
         self.root = root
-        self.credentials = credentials or Credentials()
+        self._credentials = credentials or Credentials()
         self.host_name = host_name.lower()
         self._port = port
         self._link = None if link_bytes_per_second is None else Link(link_bytes_per_second)
@@ -65,7 +76,7 @@ class MockObs:
             raise RuntimeError("this mocked OBS is running already; make another one")
         self._shelf = MemoryShelf() if self.root is None else DiskShelf(self.root)
         try:
-            self._service = Service(ObjectStore(self._shelf), self.credentials, self._journal)
+            self._service = Service(ObjectStore(self._shelf), self._credentials, self._journal)
             self._create_buckets()
             self._server = Server(self._service, self.host_name, self._port, self._link)
         except BaseException:
@@ -89,8 +100,10 @@ class MockObs:
     def __enter__(self) -> "MockObs":
         return self.start()
 
-    def __exit__(self, *exc_info: object) -> None:
+    def __exit__(self, kind: Optional[type], *_: object) -> None:
         self.stop()
+        if self._options["strict"] and kind is None and self.unknown_requests:
+            raise UnknownRequests(self.unknown_requests)
 
     def __call__(self, function):
         if inspect.isclass(function) or inspect.isgeneratorfunction(function) \
@@ -108,6 +121,19 @@ class MockObs:
         return f"<MockObs {self.endpoint if self._server else '(not running)'} root={self.root!r}>"
 
     # --- how clients find it
+
+    @property
+    def credentials(self) -> Credentials:
+        """The one identity. Set another any time, as when temporary credentials are rotated: from the next request on
+        only that one is known, and os.environ has it; clients and child processes keep what they were given."""
+        return self._credentials
+
+    @credentials.setter
+    def credentials(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+        if self._server is not None:
+            self._service.signature.credentials = credentials
+            activation.refresh()
 
     @property
     def port(self) -> int:
@@ -216,8 +242,13 @@ class MockObs:
         return [record for record in self.requests if record.code == "NotImplemented"]
 
     @property
+    def injected(self) -> Dict[str, int]:
+        """Kind of fault, e.g. "cut" or "status=503", to the number of times it was made; 0 for any other."""
+        return self._journal.injected()
+
+    @property
     def faults(self) -> FaultPlan:
-        """Called for every request; set another plan to make trouble."""
+        """Called for every request; set another plan, such as a `Faults`, to make trouble."""
         return self._running_service.faults
 
     @faults.setter

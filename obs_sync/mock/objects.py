@@ -7,11 +7,12 @@ body travels.
 from __future__ import annotations
 
 import bisect
+import collections
 import re
 import threading
 import time
 import uuid
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Deque, Dict, List, NamedTuple, Optional, Tuple
 
 from obs_sync.mock.bodies import Blob, ChangedOnDisk, Slice, Spool
 from obs_sync.mock.errors import ObsError
@@ -24,6 +25,7 @@ def is_bucket_name(name: str) -> bool:
 
 
 DEFAULT_TYPE = "binary/octet-stream"
+_MOST_CHANGES = 10000  # of a bucket that are remembered, for listings that lag behind
 
 
 class Properties(NamedTuple):
@@ -66,6 +68,14 @@ class Upload:
         self.parts: Dict[int, Part] = {}
 
 
+class Change(NamedTuple):
+    """What was listed under a key before it was written or deleted."""
+
+    moment: float                    # time.monotonic()
+    key: str
+    before: Optional[StoredObject]   # without its blob; None where there was no object
+
+
 class Bucket:
     """The index of one bucket. `lock` guards everything in it."""
 
@@ -77,15 +87,35 @@ class Bucket:
         self.objects: Dict[str, StoredObject] = {}
         self.keys: List[str] = []  # sorted as the UTF-8 bytes sort, which is the order of code points
         self.uploads: Dict[str, Upload] = {}
+        self._changes: Deque[Change] = collections.deque(maxlen=_MOST_CHANGES)
 
     def enter(self, stored: StoredObject) -> None:
-        if stored.key not in self.objects:
+        present = self.objects.get(stored.key)
+        if present is None:
             bisect.insort(self.keys, stored.key)
+        self._remember(stored.key, present)
         self.objects[stored.key] = stored
 
     def drop(self, key: str) -> None:
-        del self.objects[key]
+        self._remember(key, self.objects.pop(key))
         del self.keys[bisect.bisect_left(self.keys, key)]
+
+    def _remember(self, key: str, before: Optional[StoredObject]) -> None:
+        bare = None if before is None else before._replace(blob=None)  # a body that is gone may be large
+        self._changes.append(Change(time.monotonic(), key, bare))
+
+    def as_before(self, seconds: Optional[float], changes: Optional[int]) -> Dict[str, StoredObject]:
+        """The objects as they were some seconds ago, or before the last so many changes (of the latest 10,000)."""
+        objects = dict(self.objects)
+        oldest = None if seconds is None else time.monotonic() - seconds
+        for number, change in enumerate(reversed(self._changes)):
+            if number == changes or (oldest is not None and change.moment < oldest):
+                break
+            if change.before is None:
+                objects.pop(change.key, None)
+            else:
+                objects[change.key] = change.before
+        return objects
 
     def require(self) -> None:
         if not self.exists:

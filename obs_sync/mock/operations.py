@@ -24,6 +24,18 @@ def xml_response(request: Request, root: str, children: xml.Children,
     return Response(headers=dict(headers or {}, **{"Content-Type": "application/xml"}), body=body)
 
 
+def error_response(request: Request, error: ObsError) -> Response:
+    """The reply that an error is."""
+    body = b""
+    headers = dict(error.headers)
+    if request.method != "HEAD" and error.status != 304:
+        headers["Content-Type"] = "application/xml"
+        body = xml.document("Error", [
+            ("Code", error.code), ("Message", error.message), ("RequestId", request.id),
+            ("HostId", "mock" + request.id), ("Resource", request.resource)] + list(error.details))
+    return Response(error.status, headers, body, code=error.code)
+
+
 # --- buckets
 
 def api_version(store: ObjectStore, request: Request) -> Response:
@@ -107,10 +119,17 @@ def delete_objects(store: ObjectStore, request: Request) -> Response:
     if not 0 < len(keys) <= _MAX_DELETIONS or None in keys:
         raise ObsError("MalformedXML", f"A batch deletion names 1 to {_MAX_DELETIONS} keys.")
     result: xml.Children = [("EncodingType", encoding)] if encoding else []
-    for key in keys:
-        store.delete(request.bucket, unquote_plus(key) if encoding else key)
-        if (root.findtext("Quiet") or "").lower() != "true":
-            result.append(("Deleted", [("Key", encode(unquote_plus(key) if encoding else key))]))
+    quiet = (root.findtext("Quiet") or "").lower() == "true"
+    count_kept, code = request.deletions_kept or (lambda count: 0, "")
+    deleted = len(keys) - count_kept(len(keys))
+    for number, text in enumerate(keys):
+        key = unquote_plus(text) if encoding else text
+        if number >= deleted:
+            result.append(("Error", [("Key", encode(key)), ("Code", code), ("Message", "The object was kept.")]))
+            continue
+        store.delete(request.bucket, key)
+        if not quiet:
+            result.append(("Deleted", [("Key", encode(key))]))
     return xml_response(request, "DeleteResult", result)
 
 

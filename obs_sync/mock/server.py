@@ -9,9 +9,10 @@ from typing import Optional, Set
 
 from obs_sync.mock.bodies import ChangedOnDisk
 from obs_sync.mock.errors import ObsError
-from obs_sync.mock.http1 import BadRequest, body_of, read_head, send
+from obs_sync.mock.http1 import BadRequest, body_of, head_of, read_head, send
 from obs_sync.mock.link import Link
 from obs_sync.mock.messages import Request, Response
+from obs_sync.mock.mishaps import HungUp, send_with_mishaps
 from obs_sync.mock.service import Service
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,7 @@ class Server:
         self._lock = threading.Lock()
         self._waiting = 0
         self._closing = False
+        self._stopped = threading.Event()
         self._workers: Set[threading.Thread] = set()
         self._connections: Set[socket.socket] = set()
         self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -62,6 +64,7 @@ class Server:
         """Ends all connections and all threads."""
         with self._lock:
             self._closing = True
+            self._stopped.set()
             connections, workers = list(self._connections), list(self._workers)
         for connection in connections:
             try:
@@ -110,6 +113,7 @@ class Server:
 
     def _serve(self, connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        socket_below = connection
         if self._link is not None:
             connection = self._link.connection(connection)
         with connection.makefile("rb", _READ_BUFFER) as stream:
@@ -125,13 +129,18 @@ class Server:
                     send(connection, Response(400), False, False)
                     return
                 request = Request(head.method, head.target, head.headers, body, self._host_name)
+                request.pause = self._stopped.wait
                 response = self._service.answer(request)
                 keep_alive = head.keep_alive and not body.awaited
                 try:
-                    if not body.awaited:
+                    if not body.awaited and not (response.mishaps and response.is_never_sent):
                         body.drain()
-                    send(connection, response, head.method == "HEAD", keep_alive)
-                except (ObsError, ChangedOnDisk):  # a body cut short, or one that cannot be sent to its end
+                    if response.mishaps:
+                        send_with_mishaps(connection, socket_below, head_of(response, keep_alive), response,
+                                          self._stopped.wait, head.method == "HEAD")
+                    else:
+                        send(connection, response, head.method == "HEAD", keep_alive)
+                except (ObsError, ChangedOnDisk, HungUp):  # a body cut short, or one that cannot be sent to its end
                     return
                 finally:
                     if response.content is not None:

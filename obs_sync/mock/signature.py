@@ -48,16 +48,21 @@ class Credentials:
 
 
 class SignatureCheck:
-    """Verifies requests against one identity."""
+    """Verifies requests against one identity.
+
+    Attributes:
+        credentials: may be replaced any time; from then on only the new ones are known.
+    """
 
     def __init__(self, credentials: Credentials):
-        self._credentials = credentials
-        self._v4_keys: Dict[Tuple[str, str], bytes] = {}  # (date, region) -> signing key
+        self.credentials = credentials
+        self._v4_keys: Dict[Tuple[str, str, str], bytes] = {}  # (secret key, date, region) -> signing key
 
     def verify(self, request: Request) -> None:
         """Raises ObsError unless the request was signed, just now, by the identity that is known here."""
         if "Signature" in request.query or "X-Amz-Signature" in request.query:
             raise ObsError("NotImplemented", "The mocked OBS does not check signatures in the URL.")
+        known = self.credentials
         scheme, _, rest = request.headers.get("authorization", "").partition(" ")
         if scheme in ("OBS", "AWS"):
             access_key, _, signature = rest.strip().partition(":")
@@ -67,32 +72,32 @@ class SignatureCheck:
             access_key, scope, signed_names, signature = _parse_v4(rest)
             moment = _parse_date(request.headers.get("x-amz-date") or request.headers.get("date"))
             text = _v4_string_to_sign(request, scope, signed_names, moment)
-            expected = self._v4_signature(scope, text)
+            expected = self._v4_signature(known.secret_key, scope, text)
         elif not scheme:
             raise ObsError("AccessDenied")
         else:
             raise ObsError("InvalidArgument", "Unsupported Authorization Type")
 
-        if access_key != self._credentials.access_key:
+        if access_key != known.access_key:
             raise ObsError("InvalidAccessKeyId")
-        token = self._credentials.security_token
+        token = known.security_token
         if token is not None and request.special("security-token") != token:
             raise ObsError("InvalidSecurityToken")
-        if abs(time.time() - moment.timestamp()) > MAX_SKEW_S:
+        if abs(time.time() + request.clock_offset - moment.timestamp()) > MAX_SKEW_S:
             raise ObsError("RequestTimeTooSkewed")
         if expected is None:
-            expected = sign_hmac_sha1(self._credentials.secret_key, text)
+            expected = sign_hmac_sha1(known.secret_key, text)
         if not hmac.compare_digest(expected.encode(), signature.encode("utf-8", "replace")):
             raise ObsError("SignatureDoesNotMatch", details=[("StringToSign", text)])
 
-    def _v4_signature(self, scope: List[str], text: str) -> str:
+    def _v4_signature(self, secret_key: str, scope: List[str], text: str) -> str:
         date, region, service, terminator = scope
-        key = self._v4_keys.get((date, region))
+        key = self._v4_keys.get((secret_key, date, region))
         if key is None:
-            key = ("AWS4" + self._credentials.secret_key).encode("utf-8")
+            key = ("AWS4" + secret_key).encode("utf-8")
             for step in (date, region, service, terminator):
                 key = hmac.digest(key, step.encode("utf-8"), "sha256")
-            self._v4_keys[(date, region)] = key
+            self._v4_keys[(secret_key, date, region)] = key
         return hmac.digest(key, text.encode("utf-8"), "sha256").hex()
 
 

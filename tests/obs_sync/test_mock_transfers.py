@@ -8,7 +8,7 @@ import pytest
 from obs import GetObjectHeader
 
 from obs_sync.mock import FaultPlan, ObsError, mock_obs
-from obs_sync.mock.service import error_response
+from obs_sync.mock.operations import error_response
 from tests.obs_sync.mock_support import BUCKET, DIALECTS, make_client
 
 PART = 100 * 1024
