@@ -105,6 +105,8 @@ class Calls:
         if code == "NoSuchBucket":
             return BucketNotFound(f"there is no bucket {self.bucket!r}", where,
                                   "Check its name, and that OBS_SERVER is the endpoint of the bucket's region")
+        if code == "NoSuchUpload":
+            return UploadGone(told, where)
         if status == 404 and code in (None, "NoSuchKey"):
             return ObjectNotFound("there is no such object", where, CHECK_PATH)
         if status in (401, 403):
@@ -133,6 +135,10 @@ class Calls:
 
 class Damaged(IntegrityError):
     """Bytes were damaged on the way; worth another attempt."""
+
+
+class UploadGone(StoreError):
+    """There is no such upload in parts: it was completed or aborted."""
 
 
 @contextlib.contextmanager

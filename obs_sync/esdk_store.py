@@ -1,17 +1,18 @@
 """A bucket through the OBS SDK (esdk-obs-python): OBS itself, the mocked OBS, and S3-compatible servers."""
 from __future__ import annotations
 
-import hashlib
-from typing import Any, Iterable, Iterator, List, Optional, Tuple
+from typing import Any, Iterable, Iterator, List, Optional
 
 from obs_sync.errors import AccessDenied, IntegrityError, StoreError, StoreUnavailable, UnsafeKey
-from obs_sync.esdk_client import Calls, Damaged, translated
-from obs_sync.esdk_reply import etag_of, header_time, headers_of, listed_time, md5_of, plain_md5
+from obs_sync.esdk_client import Calls
+from obs_sync.esdk_get import Reader
+from obs_sync.esdk_reply import etag_of, header_time, listed_time, md5_of, plain_md5
+from obs_sync.esdk_unfinished import abort, clock_of, list_uploads
 from obs_sync.esdk_upload import put_bytes, put_file
 from obs_sync.keys import check_key
-from obs_sync.local_files import CHUNK, local_storage
+from obs_sync.local_files import NewFile
 from obs_sync.retry import DEFAULT_RETRY, Retry
-from obs_sync.store import ObjectInfo, OnBytes, Store, attempt_counted, check_range
+from obs_sync.store import ObjectInfo, OnBytes, Store, UnfinishedUpload, attempt_counted, check_range
 
 _PAGE = 1000   # objects, the most that OBS lists or deletes in one request
 
@@ -25,6 +26,7 @@ class EsdkStore(Store):
 
     def __init__(self, client: Any, bucket: str, prefix: str = "", retry: Retry = DEFAULT_RETRY):
         self._calls = Calls(client, bucket, retry)
+        self._reader = Reader(self._calls)
         self._prefix = prefix
         self.url = f"obs://{bucket}/{prefix}"
 
@@ -54,12 +56,12 @@ class EsdkStore(Store):
                            check=lambda result: _info(key, result, self.locate(key)))
 
     def read(self, key: str) -> bytes:
-        chunks: List[bytes] = []
+        where, full_key = self.locate(key), self._full(key)
 
         def attempt() -> bytes:
-            del chunks[:]
-            self._receive(key, None, chunks.append)
-            return b"".join(chunks)
+            pieces: List[bytes] = []
+            self._reader.receive(full_key, where, lambda piece: pieces.append(bytes(piece)))
+            return b"".join(pieces)
 
         return self._calls.repeat(attempt)
 
@@ -69,14 +71,15 @@ class EsdkStore(Store):
         return self._confirmed(key, len(data), md5)
 
     def download(self, info: ObjectInfo, path: str, on_bytes: Optional[OnBytes] = None) -> None:
-        def attempt() -> None:
-            with attempt_counted(on_bytes) as count, local_storage(path), open(path, "wb") as stream:
-                def sink(chunk: bytes) -> None:
-                    with local_storage(path):
-                        stream.write(chunk)
-                    count(len(chunk))
+        where, full_key = self.locate(info.key), self._full(info.key)
 
-                self._receive(info.key, info, sink)
+        def attempt() -> None:
+            with attempt_counted(on_bytes) as count, NewFile(path) as file:
+                def sink(piece: memoryview) -> None:
+                    file.write(piece)
+                    count(len(piece))
+
+                self._reader.receive(full_key, where, sink, info)
 
         self._calls.repeat(attempt)
 
@@ -84,17 +87,17 @@ class EsdkStore(Store):
         check_range(info, offset, size)
         if size == 0:  # HTTP has no empty range
             return b""
-        chunks: List[bytes] = []
+        where, full_key = self.locate(info.key), self._full(info.key)
 
         def attempt() -> bytes:
-            del chunks[:]
+            pieces: List[bytes] = []
             with attempt_counted(on_bytes) as count:
-                def sink(chunk: bytes) -> None:
-                    chunks.append(chunk)
-                    count(len(chunk))
+                def sink(piece: memoryview) -> None:
+                    pieces.append(bytes(piece))
+                    count(len(piece))
 
-                self._receive(info.key, info, sink, (offset, size))
-            return b"".join(chunks)
+                self._reader.receive(full_key, where, sink, info, (offset, size))
+            return b"".join(pieces)
 
         return self._calls.repeat(attempt)
 
@@ -108,51 +111,24 @@ class EsdkStore(Store):
         for start in range(0, len(full_keys), _PAGE):
             self._delete_batch(full_keys[start:start + _PAGE])
 
+    def unfinished_uploads(self, prefix: str = "") -> List[UnfinishedUpload]:
+        return [upload._replace(key=upload.key[len(self._prefix):])
+                for upload in list_uploads(self._calls, self._prefix + prefix, self.locate(prefix))]
+
+    def abort_upload(self, key: str, upload_id: str) -> None:
+        abort(self._calls, self._full(key), upload_id, self.locate(key))
+
+    def server_time(self) -> float:
+        return clock_of(self._calls, self.url)
+
     def close(self) -> None:
+        self._reader.close()
         self._calls.close()
 
     def _full(self, key: str) -> str:
         if not key:
             raise UnsafeKey("the key is empty", self.url, "Name an object below this URL")
         return self._prefix + key
-
-    def _receive(self, key: str, info: Optional[ObjectInfo], sink: Any,
-                 span: Optional[Tuple[int, int]] = None) -> None:
-        """One attempt at the object, in chunks to `sink`: the version `info`, or any; `span` is (offset, size)."""
-        from obs import GetObjectHeader
-        where = self.locate(key)
-        pin = None if info is None else info.etag
-        span_header = None if span is None else f"{span[0]}-{span[0] + span[1] - 1}"
-        result = self._calls.once("getObject", where, self._full(key),
-                                  headers=GetObjectHeader(range=span_header, if_match=pin))
-        announced, expected = md5_of(result), None if info is None else info.size
-        if info is not None and "etag" not in headers_of(result):
-            announced = info.md5
-        if span is not None:
-            announced, expected = None, span[1]
-        response, digest = result.body.response, None if announced is None else hashlib.md5()
-        received, whole = 0, False
-        try:
-            if span is not None:
-                _check_span(result, span, info.size, where)
-            while not whole:
-                with translated(where, self._calls.drop_idle_connections):
-                    chunk = response.read(CHUNK)
-                if chunk:
-                    if digest is not None:
-                        digest.update(chunk)
-                    received += len(chunk)
-                    sink(chunk)
-                whole = not chunk
-        finally:
-            if not whole:
-                response.conn.close()  # else the next request would meet the rest of this body
-            response.close()
-        if expected is not None and received != expected:
-            lost = "content-length" not in headers_of(result)  # with it, the SDK has checked that nothing was lost
-            raise (Damaged if lost else IntegrityError)(f"received {received} bytes of {expected}", where)
-        if digest is not None and announced != digest.hexdigest():
-            raise Damaged(f"received bytes with MD5 {digest.hexdigest()}, not {announced}", where)
 
     def _confirmed(self, key: str, size: int, md5: Optional[str]) -> ObjectInfo:
         """What is stored under `key` now, which must be what we have just stored. md5: None where it was not taken."""
@@ -191,14 +167,6 @@ def _info(key: str, result: Any, where: str) -> ObjectInfo:
     if body is None or body.contentLength is None:
         raise StoreUnavailable("the server's reply tells no length", where, "Try again later")
     return ObjectInfo(key, body.contentLength, etag_of(body.etag), md5_of(result), header_time(body.lastModified))
-
-
-def _check_span(result: Any, span: Tuple[int, int], size: int, where: str) -> None:
-    """A server may ignore a Range, or answer another one, and a proxy may do so now and then."""
-    stated = headers_of(result).get("content-range")
-    wanted = f"bytes {span[0]}-{span[0] + span[1] - 1}/{size}"
-    if result.status != 206 or stated != wanted:
-        raise Damaged(f"asked for {wanted}, the server answered {result.status} with {stated or 'the whole'}", where)
 
 
 def _readable_body(where: str) -> Any:

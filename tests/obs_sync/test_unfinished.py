@@ -1,0 +1,89 @@
+"""Uploads in parts that nobody will end: found below our prefix, and aborted by the server's clock."""
+
+from __future__ import annotations
+
+import pytest
+
+from obs_sync import LocalStore, StoreError, open_store
+from obs_sync.store import UnfinishedUpload
+from obs_sync.unfinished import abort_uploads
+from tests.obs_sync.scripted_server import reply, scripted_server, store_at
+
+
+@pytest.fixture
+def store(obs):
+    with open_store("obs://bucket/runs/", obs.environment()) as store:
+        yield store
+
+
+def begin(obs, *keys):
+    """Uploads begun and left, by the SDK itself."""
+    from obs import ObsClient
+    client = ObsClient(**obs.client_arguments())
+    ids = [client.initiateMultipartUpload("bucket", key).body.uploadId for key in keys]
+    client.close()
+    return ids
+
+
+def test_unfinished_uploads_below_the_prefix_are_found(obs, store):
+    ids = begin(obs, "runs/a", "runs/b/c", "runs/line\nbreak", "runs2/x", "y")
+    found = store.unfinished_uploads()
+    assert sorted((upload.key, upload.upload_id) for upload in found) == \
+        sorted([("a", ids[0]), ("b/c", ids[1]), ("line\nbreak", ids[2])])
+    assert [upload.key for upload in store.unfinished_uploads("b/")] == ["b/c"]
+    assert all(abs(upload.initiated - store.server_time()) < 60 for upload in found)
+
+
+def test_an_upload_is_aborted_and_a_second_time_is_no_error(obs, store):
+    begin(obs, "runs/a")
+    upload, = store.unfinished_uploads()
+    store.abort_upload(upload.key, upload.upload_id)
+    store.abort_upload(upload.key, upload.upload_id)
+    assert obs.uploads("bucket") == []
+
+
+def test_only_what_is_old_and_ours_is_aborted(obs, store):
+    begin(obs, "runs/a", "runs/b/c", "y")
+    assert abort_uploads(store, older_than=3600) == []
+    assert [upload.key for upload in abort_uploads(store, older_than=-60, prefix="b/")] == ["b/c"]
+    assert [key for key, _ in obs.uploads("bucket")] == ["runs/a", "y"]
+
+
+def test_age_is_by_the_clock_of_the_storage():
+    aborted = []
+
+    class Stopped(LocalStore):
+        def unfinished_uploads(self, prefix=""):
+            return [UnfinishedUpload("old", "1", 1000.0), UnfinishedUpload("new", "2", 1950.0),
+                    UnfinishedUpload("undated", "3", None)]
+
+        def abort_upload(self, key, upload_id):
+            aborted.append((key, upload_id))
+
+        def server_time(self):
+            return 2000.0
+
+    assert [upload.key for upload in abort_uploads(Stopped("/nowhere"), older_than=100)] == ["old"]
+    assert aborted == [("old", "1")]
+
+
+def test_a_directory_has_no_unfinished_uploads(local_store):
+    assert local_store.unfinished_uploads() == [] and abort_uploads(local_store, 0) == []
+
+
+def page(*entries, truncated=False):
+    uploads = "".join("<Upload><Key>%s</Key><UploadId>%s</UploadId></Upload>" % entry for entry in entries)
+    return reply(200, ("<R><IsTruncated>%s</IsTruncated>%s</R>" % (str(truncated).lower(), uploads)).encode())
+
+
+def test_a_list_of_uploads_is_read_to_its_end_or_refused():
+    with scripted_server() as (server, url), store_at(url) as store:
+        server.twist = lambda request: (page(("b", "2")) if request.query.get("key-marker") == "a"
+                                        else page(("a", "1"), truncated=True))
+        assert [(upload.key, upload.initiated) for upload in store.unfinished_uploads()] == [("a", None), ("b", None)]
+        server.twist = lambda request: page(("a", "1"), truncated=True)
+        with pytest.raises(StoreError, match="does not go on"):
+            store.unfinished_uploads()
+        server.twist = lambda request: page(("other", "1"))
+        with pytest.raises(StoreError, match="not asked for"):
+            store.unfinished_uploads("mine/")
