@@ -4,7 +4,6 @@ from __future__ import annotations
 import abc
 import contextlib
 import time
-import time
 from dataclasses import dataclass
 from typing import Callable, Iterable, Iterator, List, NamedTuple, Optional, Sequence
 
@@ -27,14 +26,6 @@ class ObjectInfo:
     md5: Optional[str] = None         # 32 lower-case hex digits, where it is known
     modified: Optional[float] = None  # seconds since the epoch
     sha256: Optional[str] = None      # 64 lower-case hex digits, where it is known
-
-
-class UnfinishedUpload(NamedTuple):
-    """An upload in parts that was begun and neither completed nor aborted."""
-
-    key: str                     # relative to the store that reported it
-    upload_id: str
-    initiated: Optional[float]   # seconds since the epoch, by the storage's clock, where it is told
 
 
 class UnfinishedUpload(NamedTuple):
@@ -148,21 +139,6 @@ class Store(abc.ABC):
     def delete(self, keys: Iterable[str]) -> None:
         """Remove the objects; a key that does not exist is no error. Raises StoreError naming what remains.
         """
-
-    def unfinished_uploads(self, prefix: str = "") -> List[UnfinishedUpload]:
-        """Uploads in parts of keys that start with `prefix`: those that go on, and those whose process died.
-
-        Raises as `list`. A store that knows no such uploads has none.
-        """
-        return []
-
-    def abort_upload(self, key: str, upload_id: str) -> None:
-        """Drop an unfinished upload and its parts; one that is no longer there is no error."""
-        raise ValueError(f"{self.url} has no uploads in parts")
-
-    def server_time(self) -> float:
-        """The time by the storage's own clock, in seconds since the epoch: what ages are counted by."""
-        return time.time()
 
     def unfinished_uploads(self, prefix: str = "") -> List[UnfinishedUpload]:
         """Uploads in parts of keys that start with `prefix`: those that go on, and those whose process died.
