@@ -55,7 +55,7 @@ def writable_path_below(directory: str, key: str, where: str) -> str:
     The last segment may be a link: files are put in place with a rename, which replaces the link itself.
     """
     path = path_below(directory, key, where)
-    for parent in _directories(key):
+    for parent in directories_of(key):
         link = os.path.join(directory, *parent.split("/"))
         if os.path.islink(link):
             raise UnsafeKey(f"{link} is a symbolic link, and what is behind it is not ours to write", where,
@@ -88,7 +88,7 @@ def check_together(keys: Iterable[str], where: str, fold_case: bool = False) -> 
             directory = directory.rpartition("/")[0]
 
 
-def _directories(key: str) -> List[str]:
+def directories_of(key: str) -> List[str]:
     """'a/b/c' -> ['a', 'a/b']."""
     segments = key.split("/")
     return ["/".join(segments[:i]) for i in range(1, len(segments))]

@@ -4,14 +4,23 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
-from typing import Iterable, List, Optional
+from typing import Callable, Iterable, List, NamedTuple, Optional, Tuple
 
-from obs_sync.errors import CHECK_PATH, LocalStorageError, ObjectNotFound
-from obs_sync.keys import check_key, is_directory_marker
-from obs_sync.local_files import digest_of, files_below
-from obs_sync.parallel import OnProgress, Progress, run_aside, run_parallel
+from obs_sync.errors import CHECK_PATH, ObjectNotFound
+from obs_sync.keys import is_directory_marker
+from obs_sync.parallel import OnProgress, Progress, run_aside
+from obs_sync.plan import Plan
 from obs_sync.pulling import Pull
+from obs_sync.pushing import Push, PushPlan
+from obs_sync.removing import ExtraFile, extra_files, remove_files
 from obs_sync.store import ObjectInfo, Store
+
+Selects = Callable[[str], bool]
+"""Whether a transfer is about a key, or about a file that would have it."""
+
+
+def everything(key: str) -> bool:
+    return True
 
 
 @dataclass(frozen=True)
@@ -21,28 +30,46 @@ class TransferReport:
     present_files: int  # found in place already
     present_bytes: int
     seconds: float
+    removed_files: int = 0
+    removed_bytes: int = 0
+
+
+class PullPreview(NamedTuple):
+    plan: Plan
+    extra: Tuple[ExtraFile, ...]  # what `delete` would remove
 
 
 def pull(store: Store, destination: str, prefix: str = "", workers: int = 16,
-         on_progress: Optional[OnProgress] = None, mirror: bool = False) -> TransferReport:
+         on_progress: Optional[OnProgress] = None, mirror: bool = False, selects: Selects = everything,
+         delete: bool = False) -> TransferReport:
     """Bring every object whose key starts with `prefix` to `destination`/key.
 
     `on_progress(done, total)` counts bytes to be fetched; while the listing is under way it is called with
     (0, 0). With `mirror`, files that an earlier pull brought and that the source no longer has are removed;
-    other files of the destination are never touched.
+    other files of the destination are never touched. With `delete` every file with `prefix` goes that the source
+    does not have (see `removing.extra_files`). Keys that are not selected are left alone on both sides.
 
-    Raises ObjectNotFound if there is nothing below the prefix, UnsafeKey before anything is fetched if a key
+    Raises ObjectNotFound if there is nothing to fetch, UnsafeKey before anything is fetched if a key
     cannot be a file below the destination, LocalStorageError, and the store's own errors.
     """
-    def listing() -> List[ObjectInfo]:
-        found = list(store.list(prefix))
-        if all(is_directory_marker(info.key, info.size) for info in found):
-            raise ObjectNotFound("there is nothing to fetch below", store.locate(prefix), CHECK_PATH)
-        return found
-
     started = time.monotonic()
-    one = Pull(store, destination, lambda key: key, "index.jsonl", on_progress)
-    return _report(started, *one.run(listing, prefix, workers, mirror))
+    listing = _Listing(store, prefix, selects)
+    one = Pull(store, destination, lambda key: key, "index.jsonl", on_progress, selects)
+    fetched, present = one.run(listing, prefix, workers, mirror)
+    extra: Tuple[ExtraFile, ...] = ()
+    if delete:
+        survey = Progress(0, on_progress)
+        extra = run_aside(lambda: _extra(destination, listing.keys, prefix, selects), survey)
+        run_aside(lambda: remove_files(destination, extra), survey)
+    return _report(started, fetched, present, extra)
+
+
+def preview_pull(store: Store, destination: str, prefix: str = "", on_progress: Optional[OnProgress] = None,
+                 selects: Selects = everything) -> PullPreview:
+    """What `pull` would do now. Writes nothing; raises as `pull` does."""
+    listing = _Listing(store, prefix, selects)
+    plan = Pull(store, destination, lambda key: key, "index.jsonl", on_progress, selects).preview(listing, prefix)
+    return PullPreview(plan, _extra(destination, listing.keys, prefix, selects))
 
 
 def pull_file(store: Store, key: str, path: str, on_progress: Optional[OnProgress] = None) -> TransferReport:
@@ -53,37 +80,60 @@ def pull_file(store: Store, key: str, path: str, on_progress: Optional[OnProgres
     return _report(started, *one.run(lambda: [store.head(key)], key, workers=1, mirror=False))
 
 
-def push(store: Store, source: str, prefix: str = "", workers: int = 8,
-         on_progress: Optional[OnProgress] = None) -> TransferReport:
+def push(store: Store, source: str, prefix: str = "", workers: int = 8, on_progress: Optional[OnProgress] = None,
+         selects: Selects = everything, delete: bool = False) -> TransferReport:
     """Store every file below the directory `source` under `prefix` + its relative path.
 
-    An object of the same size and MD5 is left as it is; nothing is deleted. `on_progress(done, total)` counts
-    bytes to be stored. A file whose name cannot be a key raises UnsafeKey before anything is stored.
+    An object of the same size and MD5 is left as it is. `on_progress(done, total)` counts bytes to be stored. With
+    `delete`, objects below the prefix that are not in the tree are removed, once everything is stored. `selects` is
+    asked about relative paths; what is not selected is left alone on both sides.
+
+    A file whose name cannot be a key, or is a directory in the store, raises UnsafeKey before anything is stored.
+    Afterwards the prefix is listed again: IntegrityError unless everything is in it as it was stored. With `delete`
+    an empty tree raises LocalStorageError.
     """
     started = time.monotonic()
-    if not os.path.isdir(source):
-        raise LocalStorageError("there is no such directory to store", source)
-    files = {prefix + name: (os.path.join(source, name), stat.st_size) for name, stat in files_below(source)}
-    for key in files:
-        check_key(key, store.locate(key))
-    survey = Progress(0, on_progress)
-    stored = {info.key: info for info in run_aside(lambda: list(store.list(prefix)), survey)}
-    same_size = [key for key, (_, size) in files.items() if key in stored and stored[key].size == size]
-
-    def is_unchanged(key: str) -> bool:
-        survey.check()
-        md5 = stored[key].md5 or store.head(key).md5
-        return md5 is not None and md5 == digest_of(files[key][0])
-
-    answers = run_parallel(is_unchanged, same_size, workers, survey)
-    unchanged = {key for key, answer in zip(same_size, answers) if answer}
-    changed = [key for key in files if key not in unchanged]
-    moving = Progress(sum(files[key][1] for key in changed), on_progress)
-    sent = run_parallel(lambda key: store.upload(files[key][0], key, moving.add), changed, workers, moving)
-    return _report(started, sent, [stored[key] for key in unchanged])
+    one = Push(store, source, prefix, workers, on_progress, selects)
+    plan = one.plan()
+    sent = one.run(plan, delete)
+    return _report(started, sent, plan.present, plan.extra if delete else ())
 
 
-def _report(started: float, moved: Iterable[ObjectInfo], present: Iterable[ObjectInfo]) -> TransferReport:
-    moved, present = list(moved), list(present)
+def preview_push(store: Store, source: str, prefix: str = "", workers: int = 8,
+                 on_progress: Optional[OnProgress] = None, selects: Selects = everything) -> PushPlan:
+    """What `push` would do now. Writes nothing; raises as `push` does."""
+    return Push(store, source, prefix, workers, on_progress, selects).plan()
+
+
+class _Listing:
+    """The objects that a pull is about. `keys` is filled by the call."""
+
+    def __init__(self, store: Store, prefix: str, selects: Selects):
+        self._store = store
+        self._prefix = prefix
+        self._selects = selects
+        self.keys: List[str] = []
+
+    def __call__(self) -> List[ObjectInfo]:
+        found = [info for info in self._store.list(self._prefix) if not is_directory_marker(info.key, info.size)]
+        where = self._store.locate(self._prefix)
+        if not found:
+            raise ObjectNotFound("there is nothing to fetch below", where, CHECK_PATH)
+        selected = [info for info in found if self._selects(info.key)]
+        if not selected:
+            raise ObjectNotFound(f"the patterns leave nothing to fetch of {len(found):,} objects below", where,
+                                 f"They are matched with keys relative to it, such as {found[0].key}")
+        self.keys = [info.key for info in selected]
+        return selected
+
+
+def _extra(destination: str, listed: List[str], prefix: str, selects: Selects) -> Tuple[ExtraFile, ...]:
+    return extra_files(destination, frozenset(listed), lambda key: key.startswith(prefix) and selects(key))
+
+
+def _report(started: float, moved: Iterable[ObjectInfo], present: Iterable[ObjectInfo],
+            removed: Iterable[object] = ()) -> TransferReport:
+    moved, present, removed = list(moved), list(present), list(removed)
     return TransferReport(len(moved), sum(info.size for info in moved), len(present),
-                          sum(info.size for info in present), time.monotonic() - started)
+                          sum(info.size for info in present), time.monotonic() - started, len(removed),
+                          sum(each.size for each in removed))

@@ -1,0 +1,80 @@
+"""What lies below a destination and is not in the listing: found without following links, and removed."""
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from typing import Callable, Collection, List, NamedTuple, Tuple
+
+from obs_sync.destination import Destination
+from obs_sync.errors import UnsafeKey
+from obs_sync.keys import PRIVATE_DIRECTORY, check_key
+from obs_sync.local_files import local_storage
+from obs_sync.workspace import Workspace
+
+
+class ExtraFile(NamedTuple):
+    key: str
+    size: int  # bytes
+
+
+def extra_files(destination: str, listed: Collection[str], selects: Callable[[str], bool]) -> Tuple[ExtraFile, ...]:
+    """Regular files below `destination` whose key is selected and not listed, by key.
+
+    Links are neither followed nor reported: a pull makes none. Nor is our own bookkeeping, a name that can be no
+    key, or a file that is a listed one under another spelling where the file system does not distinguish case.
+    """
+    destination = os.path.realpath(destination)
+    found: List[Tuple[ExtraFile, Tuple[int, int]]] = []
+    with local_storage(destination):
+        for parent, directories, names in os.walk(destination, onerror=_raise_unless_missing):
+            if parent == destination:
+                directories[:] = [name for name in directories if name != PRIVATE_DIRECTORY]
+            for name in names:
+                path = os.path.join(parent, name)
+                key = "/".join(os.path.relpath(path, destination).split(os.sep))
+                status = os.lstat(path)
+                if key not in listed and stat.S_ISREG(status.st_mode) and _can_be_key(key) and selects(key):
+                    found.append((ExtraFile(key, status.st_size), (status.st_dev, status.st_ino)))
+    if not found:
+        return ()
+    ours = set()
+    for key in listed:
+        with contextlib.suppress(OSError):
+            status = os.lstat(os.path.join(destination, *key.split("/")))
+            ours.add((status.st_dev, status.st_ino))
+    return tuple(sorted(extra for extra, identity in found if identity not in ours))
+
+
+def remove_files(destination: str, extra: Collection[ExtraFile]) -> None:
+    """Remove them, and the directories that this leaves empty; waits for a pull into `destination` that is under way.
+
+    Raises UnsafeKey if a directory on the way has become a link, LocalStorageError.
+    """
+    where = Destination(destination, lambda key: key, lambda key: os.path.join(destination, key))
+    with Workspace(where.root):
+        where.remove(key for key, _ in extra)
+        for folder in {os.path.dirname(where.path(key)) for key, _ in extra}:
+            _remove_empty(folder, where.root)
+
+
+def _remove_empty(directory: str, top: str) -> None:
+    while directory != top:
+        try:
+            os.rmdir(directory)
+        except OSError:  # not empty, or gone already
+            return
+        directory = os.path.dirname(directory)
+
+
+def _can_be_key(name: str) -> bool:
+    try:
+        check_key(name, name)
+    except UnsafeKey:
+        return False
+    return True
+
+
+def _raise_unless_missing(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
