@@ -47,6 +47,10 @@ class IntegrityError(StoreError, IOError):
     """Bytes are not those that were announced: length or digest differ."""
 
 
+class WrongDigest(IntegrityError):
+    """The bytes do not have the SHA-256 that the caller knows."""
+
+
 class ObjectChanged(IntegrityError):
     """The object is no longer the version that was listed: somebody wrote it meanwhile."""
 

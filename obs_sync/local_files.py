@@ -42,6 +42,28 @@ def local_storage(path: str) -> Iterator[None]:
                                 _MENDING.get(error.errno or 0)) from error
 
 
+class NewFile:
+    """A file that is made or emptied, and written at once: no buffer, no more calls than it takes."""
+
+    def __init__(self, path: str):
+        self._path = path
+
+    def __enter__(self) -> "NewFile":
+        with local_storage(self._path):
+            self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        with local_storage(self._path):
+            os.close(self._descriptor)
+
+    def write(self, data: memoryview) -> None:
+        with local_storage(self._path):
+            written = os.write(self._descriptor, data)
+            while written < len(data):
+                written += os.write(self._descriptor, data[written:])
+
+
 def make_directory(path: str) -> None:
     with local_storage(path):
         os.makedirs(path, exist_ok=True)

@@ -1,0 +1,97 @@
+"""Connections to one server, kept and used again, through a proxy if need be."""
+from __future__ import annotations
+
+import base64
+import contextlib
+import ssl
+import socket
+from typing import List, NamedTuple, Optional
+
+from obs_sync.http_reply import Connection, Reply, Stale
+
+
+class Proxy(NamedTuple):
+    """An HTTP proxy, asked for a tunnel to the server as the SDK asks."""
+
+    host: str
+    port: int
+    user: Optional[str] = None
+    password: Optional[str] = None
+
+
+class Pool:
+    """Safe to use from several threads; as many connections as requests are under way at once."""
+
+    def __init__(self, host: str, port: int, context: Optional[ssl.SSLContext], timeout: float,
+                 proxy: Optional[Proxy] = None):
+        """`context` verifies, or does not, the server's certificate and name; None for plain HTTP."""
+        self._host = host
+        self._port = port
+        self._context = context
+        self._timeout = timeout
+        self._proxy = proxy
+        self._idle: List[Connection] = []
+
+    def get(self, request: bytes) -> Reply:
+        """The reply to a GET, to be put back afterwards."""
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = None
+        if connection is not None:
+            try:
+                return self._exchange(connection, request)
+            except Stale:  # servers and switches forget all idle connections at once
+                self.drop_idle()
+        return self._exchange(Connection(self._connect(), self._timeout), request)
+
+    def put_back(self, reply: Reply) -> None:
+        """Keep the connection for another request, or give it up unless the body was read to its end."""
+        if reply.reusable:
+            self._idle.append(reply.connection)
+        else:
+            reply.connection.close()
+
+    def drop_idle(self) -> None:
+        with contextlib.suppress(IndexError):
+            while True:
+                self._idle.pop().close()
+
+    @staticmethod
+    def _exchange(connection: Connection, request: bytes) -> Reply:
+        try:
+            return connection.exchange(request)
+        except BaseException:
+            connection.close()
+            raise
+
+    def _connect(self) -> socket.socket:
+        host, port = (self._host, self._port) if self._proxy is None else self._proxy[:2]
+        connected = socket.create_connection((host, port), self._timeout)
+        try:
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._proxy is not None:
+                self._open_tunnel(connected, self._proxy)
+            if self._context is not None:
+                connected = self._context.wrap_socket(connected, server_hostname=self._host)
+        except BaseException:
+            connected.close()
+            raise
+        return connected
+
+    def _open_tunnel(self, connected: socket.socket, proxy: Proxy) -> None:
+        place = f"{self._host}:{self._port}"
+        lines = [f"CONNECT {place} HTTP/1.1", f"Host: {place}"]
+        if proxy.user is not None and proxy.password is not None:
+            login = base64.b64encode(f"{proxy.user}:{proxy.password}".encode("utf-8")).decode("ascii")
+            lines.append(f"Proxy-Authorization: Basic {login}")
+        connected.sendall(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):  # byte by byte: what follows belongs to the server
+            byte = connected.recv(1)
+            if not byte or len(head) > 65536:
+                raise ConnectionError("the proxy does not answer")
+            head += byte
+        status = head.split(b" ", 2)[1:2]
+        if status != [b"200"]:
+            raise ConnectionError(f"the proxy answers {head.splitlines()[0][:80].decode('latin-1')!r}")

@@ -1,0 +1,103 @@
+"""Signatures of reads: against those of others, and against one worked out by hand."""
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from email.utils import parsedate_to_datetime
+
+import pytest
+from botocore.auth import HmacV1Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials as BotoCredentials
+from obs import ObsClient
+
+from obs_sync import AccessDenied, ObjectInfo, open_store
+from obs_sync.mock import Credentials, mock_obs
+from obs_sync.signing import Key, quoted_key, signed_headers
+
+NOW = 1700000000.9  # Tue, 14 Nov 2023 22:13:20 GMT
+KEYS = ["plain", "folder/with space.jpg", "Ölbild/ü.png", "a+b&c=d?e#f%g", "tilde~'(paren)*!,;:@$", "line\nbreak",
+        "/root"]
+
+
+def lines(dialect, key, quoted):
+    text = signed_headers(dialect, key, "bucket", quoted, NOW)
+    assert text.endswith("\r\n")
+    return dict(line.split(": ", 1) for line in text.split("\r\n")[:-1])
+
+
+def test_a_signature_worked_out_by_hand():
+    found = lines("obs", Key("AK", "secret", "token"), "photo/dog.jpg")
+    text = b"GET\n\n\nTue, 14 Nov 2023 22:13:20 GMT\nx-obs-security-token:token\n/bucket/photo/dog.jpg"
+    block = hashlib.sha1(bytes(byte ^ 0x36 for byte in b"secret".ljust(64, b"\0")) + text).digest()
+    digest = hashlib.sha1(bytes(byte ^ 0x5c for byte in b"secret".ljust(64, b"\0")) + block).digest()  # RFC 2104
+    assert digest == hmac.new(b"secret", text, hashlib.sha1).digest()
+    assert found == {"Date": "Tue, 14 Nov 2023 22:13:20 GMT", "x-obs-security-token": "token",
+                     "Authorization": "OBS AK:" + base64.b64encode(digest).decode()}
+
+
+@pytest.mark.parametrize("token", [None, "the-token"])
+@pytest.mark.parametrize("key", KEYS)
+def test_the_older_dialect_is_signed_as_botocore_signs(key, token):
+    quoted = quoted_key(key)
+    found = lines("v2", Key("AK", "secret", token), quoted)
+    request = AWSRequest("GET", "http://127.0.0.1/bucket/" + quoted, headers={"Date": found["Date"]})
+    request.auth_path = "/bucket/" + quoted
+    signer = HmacV1Auth(BotoCredentials("AK", "secret", token))
+    signer._get_date = lambda: found["Date"]
+    signer.add_auth(request)
+    assert found["Authorization"] == request.headers["Authorization"]
+    assert found.get("x-amz-security-token") == token
+
+
+@pytest.mark.parametrize("dialect", ["obs", "v2"])
+@pytest.mark.parametrize("key", KEYS)
+def test_both_dialects_are_signed_as_the_sdk_signs(key, dialect):
+    from obs import auth, convertor
+    date = lines(dialect, Key("AK", "secret", None), "x")["Date"]
+    prefix = {"obs": "x-obs-", "v2": "x-amz-"}[dialect]
+    sdk = auth.Authentication("AK", "secret", dialect == "v2", convertor.Adapter(dialect), "host", False)
+    expected = sdk.doAuth("GET", "bucket", key, None, {"Date": date, prefix + "security-token": "token"})
+    found = lines(dialect, Key("AK", "secret", "token"), quoted_key(key))
+    assert found["Authorization"] == expected["Authorization"]
+
+
+def test_the_date_is_now():
+    assert parsedate_to_datetime(lines("v2", Key("AK", "s", None), "x")["Date"]).timestamp() == int(NOW)
+
+
+def test_without_a_key_nothing_is_signed():
+    assert set(lines("obs", Key("", "", None), "x")) == {"Date"}
+
+
+@pytest.mark.parametrize("token", [None, "the-token"])
+def test_the_mocked_obs_accepts_reads_of_any_key_in_both_dialects(token, tmp_path):
+    credentials = Credentials("id", "secret", token)
+    with mock_obs(buckets=["bucket"], credentials=credentials) as mock:
+        for number, key in enumerate(KEYS[:-1]):
+            mock.put("bucket", key, b"content %d" % number)
+        for path_style in (False, True):
+            arguments = mock.client_arguments(path_style=path_style)
+            environ = dict(mock.environment(), OBS_SERVER=arguments["server"])
+            with open_store("obs://bucket/", environ) as store:
+                for number, key in enumerate(KEYS[:-1]):
+                    assert store.read(key) == b"content %d" % number
+                    assert store.read_range(store.head(key), 1, 3) == b"ont"
+            with open_store("obs://bucket/", dict(environ, OBS_SECRET_ACCESS_KEY="other")) as store:
+                with pytest.raises(AccessDenied, match="SignatureDoesNotMatch"):
+                    store.read("plain")
+
+
+def test_a_key_that_the_client_is_given_later_is_signed_with(tmp_path):
+    with mock_obs(buckets=["bucket"]) as mock:
+        mock.put("bucket", "a", b"content")
+        from obs_sync.esdk_store import EsdkStore
+        from obs_sync.retry import Retry
+        client = ObsClient(**dict(mock.client_arguments(), access_key_id="expired", max_retry_count=0))
+        with EsdkStore(client, "bucket", "", Retry(1)) as store:
+            with pytest.raises(AccessDenied):
+                store.read("a")
+            client.securityProvider.access_key_id = mock.credentials.access_key
+            store.download(ObjectInfo("a", 7), str(tmp_path / "a"))
+    assert (tmp_path / "a").read_bytes() == b"content"
