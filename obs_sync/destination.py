@@ -24,10 +24,11 @@ class Destination:
         self.root = os.path.realpath(directory)
         self._place = place
         self._locate = locate
+        self._names: Dict[str, str] = {}  # by key, once checked
 
     def path(self, key: str) -> str:
         """Where the file of `key` is. Raises UnsafeKey if there can be none."""
-        return os.path.join(self.root, check_key(self._place(key), self._locate(key)))
+        return f"{self.root}/{self._name(key)}"
 
     def look(self, keys: Iterable[str]) -> Dict[str, LocalFile]:
         """The regular files that are there. Raises UnsafeKey for a key that cannot be a file or is behind a link."""
@@ -35,7 +36,7 @@ class Destination:
         folders: Dict[str, bool] = {"": True}  # whether it exists
         with local_storage(self.root):
             for key in keys:
-                name = check_key(self._place(key), self._locate(key))
+                name = self._name(key)
                 if self._is_folder(name.rpartition("/")[0], folders, key):
                     try:
                         status = os.lstat(f"{self.root}/{name}")
@@ -54,15 +55,25 @@ class Destination:
         with self._folders(create=True) as folder:
             for temporary, key in zip(temporaries, keys):
                 descriptor, name = folder(key)
-                with _told_of(self.path(key)):
+                try:
                     os.replace(temporary, name, dst_dir_fd=descriptor)
+                except OSError as error:
+                    raise _about(error, self.path(key)) from None
 
     def remove(self, keys: Iterable[str]) -> None:
         with self._folders(create=False) as folder:
             for key in keys:
                 descriptor, name = folder(key)
-                with _told_of(self.path(key)):
+                try:
                     os.remove(name, dir_fd=descriptor)
+                except OSError as error:
+                    raise _about(error, self.path(key)) from None
+
+    def _name(self, key: str) -> str:
+        name = self._names.get(key)
+        if name is None:
+            name = self._names[key] = check_key(self._place(key), self._locate(key))
+        return name
 
     def _is_folder(self, folder: str, known: Dict[str, bool], key: str) -> bool:
         if folder not in known:
@@ -90,17 +101,16 @@ class Destination:
                 parent, _, name = folder.rpartition("/")
                 above = descriptor(parent, key)
                 path = os.path.join(self.root, folder)
-                with _told_of(path):
-                    try:
-                        opened[folder] = _open_folder(name, above, create)
-                    except OSError:
-                        if os.path.islink(path):
-                            raise self._link(path, key) from None
-                        raise
+                try:
+                    opened[folder] = _open_folder(name, above, create)
+                except OSError as error:
+                    if os.path.islink(path):
+                        raise self._link(path, key) from None
+                    raise _about(error, path) from None
             return opened[folder]
 
         def place(key: str) -> Tuple[int, str]:
-            folder, _, name = check_key(self._place(key), self._locate(key)).rpartition("/")
+            folder, _, name = self._name(key).rpartition("/")
             return descriptor(folder, key), name
 
         try:
@@ -127,16 +137,8 @@ def _open_folder(name: str, above: int, create: bool) -> int:
     return os.open(name, _FOLDER, dir_fd=above)
 
 
-class _told_of:
-    """Let an OSError of the block name the whole path, where the call knew its last segment."""
-
-    def __init__(self, path: str):
-        self._path = path
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: Optional[BaseException], trace: object) -> None:
-        if isinstance(error, OSError) and not isinstance(error, StoreError):
-            error.filename, error.filename2 = self._path, None
-
+def _about(error: OSError, path: str) -> OSError:
+    """The error with the whole path in it, where the call knew the last segment alone."""
+    if not isinstance(error, StoreError):
+        error.filename, error.filename2 = path, None
+    return error

@@ -15,8 +15,10 @@ import threading
 import zlib
 from typing import Dict, Mapping, Optional
 
-from obs_sync.local_files import local_storage, write_whole
+from obs_sync.local_files import local_storage
 from obs_sync.plan import Fetched
+
+INDEX_NAME = "index.jsonl"  # of a whole tree, as `pull` brings it
 
 _FORMAT = "obs_sync-index/1"
 
@@ -47,8 +49,11 @@ class Index:
     def start(self, known: Mapping[str, Fetched]) -> None:
         """Begin a new file that holds `known`, at once, to be added to."""
         lines = [self._header] + [_record(key, fetched) for key, fetched in known.items()]
-        write_whole(self._path, b"".join(map(_line, lines)), self._path + ".new")
         with local_storage(self._path):
+            # Renamed and not synced: after a crash of the machine no line of it is believed.
+            with open(self._path + ".new", "wb") as stream:
+                stream.write(b"".join(map(_line, lines)))
+            os.replace(self._path + ".new", self._path)
             self._stream = open(self._path, "ab", buffering=0)
 
     def add(self, key: str, fetched: Fetched) -> None:

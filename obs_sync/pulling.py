@@ -102,7 +102,7 @@ class Pull:
         def fetch(group: List[ObjectInfo]) -> List[ObjectInfo]:
             temporaries = [workspace.temporary() for _ in group]
             group = _download_current(self._store, group, temporaries, progress)
-            times = [_settle_time(temporary, info.modified) for temporary, info in zip(temporaries, group)]
+            times = _settle_times(temporaries, group)
             progress.check()
             self._destination.put(temporaries, [info.key for info in group])
             index.add_all({info.key: Fetched(info.size, info.etag, mtime_ns) for info, mtime_ns in zip(group, times)})
@@ -162,12 +162,15 @@ def _download_version(store: Store, info: ObjectInfo, temporary: str, progress: 
     return info
 
 
-def _settle_time(path: str, modified: Optional[float]) -> int:
-    """Give a file the time of its object, where that is known; returns what it has, in ns."""
-    with local_storage(path):
-        if modified is not None:
-            os.utime(path, (modified, modified))
-        return os.stat(path).st_mtime_ns
+def _settle_times(paths: List[str], infos: List[ObjectInfo]) -> List[int]:
+    """Give files the times of their objects, where those are known; returns what they have, in ns."""
+    times = []
+    with local_storage(os.path.dirname(paths[0])):
+        for path, info in zip(paths, infos):
+            if info.modified is not None:
+                os.utime(path, (info.modified, info.modified))
+            times.append(os.stat(path).st_mtime_ns)
+    return times
 
 
 def _folds_case(workspace: Workspace) -> bool:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Callable, Iterable, List, NamedTuple, Optional, Tuple
 
 from obs_sync.errors import CHECK_PATH, ObjectNotFound
+from obs_sync.index import INDEX_NAME
 from obs_sync.keys import is_directory_marker
+from obs_sync.pack_store import unpacked
 from obs_sync.parallel import OnProgress, Progress, run_aside
 from obs_sync.plan import Plan
 from obs_sync.pulling import Pull
@@ -42,7 +44,7 @@ class PullPreview(NamedTuple):
 def pull(store: Store, destination: str, prefix: str = "", workers: int = 16,
          on_progress: Optional[OnProgress] = None, mirror: bool = False, selects: Selects = everything,
          delete: bool = False) -> TransferReport:
-    """Bring every object whose key starts with `prefix` to `destination`/key.
+    """Bring every object whose key starts with `prefix` to `destination`/key; of a pack there, its members.
 
     `on_progress(done, total)` counts bytes to be fetched; while the listing is under way it is called with
     (0, 0). With `mirror`, files that an earlier pull brought and that the source no longer has are removed;
@@ -53,8 +55,9 @@ def pull(store: Store, destination: str, prefix: str = "", workers: int = 16,
     cannot be a file below the destination, LocalStorageError, and the store's own errors.
     """
     started = time.monotonic()
+    store = unpacked(store, prefix)
     listing = _Listing(store, prefix, selects)
-    one = Pull(store, destination, lambda key: key, "index.jsonl", on_progress, selects)
+    one = Pull(store, destination, lambda key: key, INDEX_NAME, on_progress, selects)
     fetched, present = one.run(listing, prefix, workers, mirror)
     extra: Tuple[ExtraFile, ...] = ()
     if delete:
@@ -67,8 +70,9 @@ def pull(store: Store, destination: str, prefix: str = "", workers: int = 16,
 def preview_pull(store: Store, destination: str, prefix: str = "", on_progress: Optional[OnProgress] = None,
                  selects: Selects = everything) -> PullPreview:
     """What `pull` would do now. Writes nothing; raises as `pull` does."""
+    store = unpacked(store, prefix)
     listing = _Listing(store, prefix, selects)
-    plan = Pull(store, destination, lambda key: key, "index.jsonl", on_progress, selects).preview(listing, prefix)
+    plan = Pull(store, destination, lambda key: key, INDEX_NAME, on_progress, selects).preview(listing, prefix)
     return PullPreview(plan, _extra(destination, listing.keys, prefix, selects))
 
 

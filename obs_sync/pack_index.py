@@ -1,0 +1,128 @@
+"""The index of a pack: which member lies where in which shard.
+
+    <prefix>pack-<sha256>.tar   a shard: members one after the other, as tar has them
+    <prefix>masf-pack.json      the index, written last and replaced at once: who sees it sees a whole pack
+
+A shard is named after the SHA-256 of its table of members, in which each has its own SHA-256: a name means the same
+bytes for ever, a shard that is there need not be stored again, and a table that is damaged does not fit its name.
+The index comes from outside and nothing in it is believed before it has been checked.
+"""
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, Dict, List, NamedTuple, Tuple
+
+from obs_sync.errors import IntegrityError, UnsafeKey
+from obs_sync.keys import check_key
+
+INDEX_NAME = "masf-pack.json"
+FORMAT = "masf-pack/1"
+LARGEST_INDEX = 256 << 20  # bytes; about two million members
+
+_SHARD_NAME = re.compile(r"pack-[0-9a-f]{64}\.tar\Z")
+_SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+_FROM_SOURCE = "Pack the source again"
+
+
+class PackMember(NamedTuple):
+    key: str     # relative to the prefix of the pack
+    offset: int  # bytes from the start of the shard to the data
+    size: int    # bytes
+    sha256: str  # 64 lower-case hex digits
+
+
+@dataclass(frozen=True)
+class Shard:
+    name: str  # relative to the prefix of the pack
+    size: int  # bytes of the object
+    members: Tuple[PackMember, ...]
+
+
+@dataclass(frozen=True)
+class PackIndex:
+    shards: Tuple[Shard, ...]
+
+    @property
+    def members(self) -> List[PackMember]:
+        return [member for shard in self.shards for member in shard.members]
+
+    @property
+    def bytes(self) -> int:
+        """Of all members."""
+        return sum(member.size for member in self.members)
+
+    def to_json(self) -> bytes:
+        """The same bytes for the same pack."""
+        shards = [{"name": shard.name, "size": shard.size, "members": shard.members} for shard in self.shards]
+        return _compact({"format": FORMAT, "files": len(self.members), "bytes": self.bytes, "shards": shards})
+
+
+def is_shard_name(name: str) -> bool:
+    return _SHARD_NAME.match(name) is not None
+
+
+def shard_name(size: int, members: Any) -> str:
+    """The name of the shard of `size` bytes that has this table of members."""
+    return f"pack-{hashlib.sha256(_compact([size, members])).hexdigest()}.tar"
+
+
+def parse_index(data: bytes, where: str) -> PackIndex:
+    """Read the index at the URL `where`. Raises IntegrityError if anything in it is not as it has to be."""
+    try:
+        content = json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError):
+        raise _damaged("it is no JSON", where) from None
+    stated = content.get("format") if isinstance(content, dict) else None
+    if isinstance(stated, str) and stated != FORMAT and stated.startswith("masf-pack/"):
+        raise IntegrityError(f"the pack has the format {stated!r}, and only {FORMAT!r} can be read here", where,
+                             f"{_FROM_SOURCE} with this version, or use the version that wrote it")
+    if stated != FORMAT or not isinstance(content.get("shards"), list):
+        raise _damaged(f"it has no format {FORMAT!r} or no shards", where)
+    index = PackIndex(tuple(_parse_shard(shard, where) for shard in content["shards"]))
+    keys = {member.key for member in index.members}
+    if len(keys) != len(index.members):
+        raise _damaged("a member is in it twice", where)
+    if not keys or (content.get("files"), content.get("bytes")) != (len(keys), index.bytes):
+        raise _damaged("files or bytes are missing", where)
+    return index
+
+
+def _parse_shard(shard: Any, where: str) -> Shard:
+    fields: Dict[str, Any] = shard if isinstance(shard, dict) else {}
+    name, size, rows = fields.get("name"), fields.get("size"), fields.get("members")
+    if not isinstance(name, str) or not is_shard_name(name) or not _is_count(size) or not isinstance(rows, list):
+        raise _damaged(f"a shard has no valid name, size and members: {str(name)[:100]!r}", where)
+    members = tuple(_parse_member(row, size, where) for row in rows)
+    if shard_name(size, rows) != name:
+        raise _damaged(f"the members of {name} are not those that it is named after", where)
+    return Shard(name, size, members)
+
+
+def _parse_member(row: Any, shard_size: int, where: str) -> PackMember:
+    if not isinstance(row, list) or len(row) != 4:
+        raise _damaged(f"a member is no list of key, offset, size and SHA-256: {str(row)[:100]}", where)
+    key, offset, size, sha256 = row
+    if not isinstance(key, str) or not isinstance(sha256, str) or not _SHA256.match(sha256):
+        raise _damaged(f"a member has no valid key and SHA-256: {str(row)[:200]}", where)
+    if not _is_count(offset) or not _is_count(size) or offset + size > shard_size:
+        raise _damaged(f"{key!r} lies outside its shard", where)
+    try:
+        check_key(key, where)
+    except UnsafeKey as error:
+        raise _damaged(f"{key!r} cannot be a file ({error.what})", where) from None
+    return PackMember(key, offset, size, sha256)
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _damaged(reason: str, where: str) -> IntegrityError:
+    return IntegrityError(f"the index of the pack is damaged ({reason})", where, _FROM_SOURCE)
+
+
+def _compact(content: Any) -> bytes:
+    return json.dumps(content, separators=(",", ":")).encode("ascii")

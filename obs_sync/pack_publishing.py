@@ -1,0 +1,145 @@
+"""Packing a directory into a store: the shards that are missing there, then the index.
+
+Nothing but one shard at a time takes space, in the directory for temporary files (TMPDIR). A pack that is killed leaves
+the old index, or none: what it has stored is found by name the next time.
+"""
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from typing import Dict, List, Optional
+
+from obs_sync.errors import IntegrityError, ObjectNotFound, StoreError
+from obs_sync.keys import check_together, is_directory_marker
+from obs_sync.local_files import check_free_space, local_storage, remove_quietly
+from obs_sync.pack_index import INDEX_NAME, LARGEST_INDEX, PackIndex, Shard, is_shard_name, parse_index
+from obs_sync.pack_source import SHARD_BYTES, PackPlan, plan_pack, write_shard
+from obs_sync.parallel import OnProgress, Progress, run_aside
+from obs_sync.store import ObjectInfo, Store
+
+_UNUSED_FOR = 24 * 3600.0  # seconds; a shard that no index names may belong to a pack that is under way
+
+
+@dataclass(frozen=True)
+class PackReport:
+    files: int
+    bytes: int           # of the files
+    shards: int
+    new_shards: int      # stored now; the others were there
+    new_bytes: int       # of the shards stored now
+    removed_shards: int  # that no index names any more
+    changed: bool        # whether the index is another than before
+
+
+def pack(store: Store, source: str, prefix: str = "", shard_bytes: int = SHARD_BYTES,
+         on_progress: Optional[OnProgress] = None, prune: bool = False) -> PackReport:
+    """Store the files below the directory `source` as a pack at `prefix` ("" or ending in '/'), for `pull` to unpack.
+
+    Shards are of at most `shard_bytes`, larger files aside. Shards that are there already are not stored again.
+    `on_progress(done, total)` counts bytes to be read, then bytes to be stored. Symbolic links are followed, as by
+    `push`. For `prune` see `publish_pack`.
+
+    Raises LocalStorageError (no such directory, no files, a link that leads nowhere), UnsafeKey (a name that cannot be
+    a key), IntegrityError (a file that changes meanwhile), and the store's own errors.
+    """
+    return publish_pack(store, plan_pack(source, shard_bytes, on_progress), prefix, on_progress, prune)
+
+
+def publish_pack(store: Store, plan: PackPlan, prefix: str = "", on_progress: Optional[OnProgress] = None,
+                 prune: bool = False, dry_run: bool = False) -> PackReport:
+    """Store what is missing of a pack, then its index, then remove what has been out of use for long enough.
+
+    A reader may be in the middle of the pack as it was: shards are kept that the index named until now, and others
+    that no index names for a day. `prune` removes both at once. `dry_run` only tells what would be done.
+
+    Raises StoreError if a file of the pack is an object of its own below `prefix` too, and as `pack` does.
+    """
+    survey = Progress(0, on_progress)
+    index_key, content = prefix + INDEX_NAME, plan.index.to_json()
+    stored = _listing(store, prefix, survey)
+    _check_beside(store, plan.index, stored, prefix)
+    missing = [shard for shard in plan.index.shards if not _is_stored(shard, stored, prefix)]
+    before = run_aside(lambda: _index_before(store, stored.get(index_key)), survey)
+    changed = before != content
+    if not dry_run:
+        _send(store, plan, missing, prefix, on_progress)
+        if changed:
+            run_aside(lambda: store.write(index_key, content), survey)
+        stored = _listing(store, prefix, survey)
+        lost = [shard.name for shard in plan.index.shards if not _is_stored(shard, stored, prefix)]
+        if lost:
+            raise IntegrityError("a shard of the new pack was removed or overwritten meanwhile",
+                                 store.locate(prefix + lost[0]), "Let one at a time write to a pack; pack it again")
+    unused = _unused(store, plan.index, _shards_of(before, store.locate(index_key)), stored, prefix, prune)
+    if not dry_run:
+        run_aside(lambda: store.delete(unused), survey)
+    return PackReport(len(plan.paths), plan.index.bytes, len(plan.index.shards), len(missing),
+                      sum(shard.size for shard in missing), len(unused), changed)
+
+
+def _send(store: Store, plan: PackPlan, missing: List[Shard], prefix: str, on_progress: Optional[OnProgress]) -> None:
+    moving = Progress(sum(shard.size for shard in missing), on_progress)
+
+    def send_all() -> None:
+        with tempfile.TemporaryDirectory(prefix="pack-") as directory:
+            for shard in missing:
+                check_free_space(directory, shard.size)
+                path = os.path.join(directory, shard.name)
+                write_shard(path, shard, plan.paths, lambda _: moving.check())
+                store.upload(path, prefix + shard.name, moving.add, with_md5=False)  # members have a SHA-256
+                remove_quietly(path)
+
+    with local_storage(tempfile.gettempdir()):
+        run_aside(send_all, moving)
+
+
+def _check_beside(store: Store, index: PackIndex, stored: Dict[str, ObjectInfo], prefix: str) -> None:
+    """What lies beside the pack is pulled with it: together they must be able to be files."""
+    members = {prefix + member.key for member in index.members}
+    beside = {key for key, info in stored.items() if key != prefix + INDEX_NAME
+              and not is_shard_name(key[len(prefix):]) and not is_directory_marker(key, info.size)}
+    both = sorted(members & beside)
+    if both:
+        raise StoreError(f"{len(both)} of the files to be packed are objects of their own here as well, such as "
+                         f"{both[0]!r}, and a pull could not tell which counts", store.locate(prefix),
+                         "Pack to another folder, or remove these objects first")
+    check_together(members | beside, store.locate(prefix))
+
+
+def _index_before(store: Store, info: Optional[ObjectInfo]) -> Optional[bytes]:
+    if info is None or info.size > LARGEST_INDEX:
+        return None
+    try:
+        return store.read(info.key)
+    except ObjectNotFound:
+        return None
+
+
+def _shards_of(content: Optional[bytes], where: str) -> List[str]:
+    try:
+        return [] if content is None else [shard.name for shard in parse_index(content, where).shards]
+    except IntegrityError:  # which packing again has just mended
+        return []
+
+
+def _listing(store: Store, prefix: str, survey: Progress) -> Dict[str, ObjectInfo]:
+    return {info.key: info for info in run_aside(lambda: list(store.list(prefix)), survey)}
+
+
+def _is_stored(shard: Shard, stored: Dict[str, ObjectInfo], prefix: str) -> bool:
+    info = stored.get(prefix + shard.name)
+    return info is not None and info.size == shard.size
+
+
+def _unused(store: Store, index: PackIndex, before: List[str], stored: Dict[str, ObjectInfo], prefix: str,
+            prune: bool) -> List[str]:
+    named, now = {shard.name for shard in index.shards}, store.server_time()
+
+    def is_unused(name: str, info: ObjectInfo) -> bool:
+        if not is_shard_name(name) or name in named:
+            return False
+        old = info.modified is not None and info.modified < now - _UNUSED_FOR
+        return prune or (old and name not in before)
+
+    return [key for key, info in stored.items() if is_unused(key[len(prefix):], info)]
