@@ -15,6 +15,8 @@ help: ## print this
 	@echo "  WEIGHTS=FILE       pretrained weights, as bvlc_alexnet.npy, instead of made-up ones"
 	@echo "  CONFIG=FILE        settings, instead of configs/dry_run.yaml"
 	@echo "  SET=\"NAME=VALUE…\"  settings that differ from the file, as in SET=\"train_iterations=20 seed=3\""
+	@echo "  FAULTS=storm       the mocked OBS fails on purpose; also slow, flaky, or one fault as in"
+	@echo "                     FAULTS=\"GetObject nth=3 cut=0.5\"; FAULT_SEED=N draws others"
 	@echo "make test also takes"
 	@echo "  TESTS=\"…\"          arguments of pytest, as in TESTS=\"tests/job -k flags\""
 	@echo "make bench also takes"
@@ -25,11 +27,14 @@ help: ## print this
 dry-run: export PACS_ROOT := $(PACS_ROOT)
 dry-run: export WEIGHTS := $(WEIGHTS)
 dry-run: export CONFIG := $(CONFIG)
+dry-run: export FAULTS := $(FAULTS)
+dry-run: export FAULT_SEED := $(FAULT_SEED)
 dry-run: ## do the whole ModelArts job on this machine, against a mocked OBS
 	@lane=$$(.ci/lane pick) && .ci/lane setup $$lane && \
 	echo "lane $$lane: $$(.ci/lane python $$lane -V) (LANE=tf1 or LANE=tf2 chooses)" && \
 	set -- dry-run --lane $$lane $${PACS_ROOT:+--pacs_root "$$PACS_ROOT"} $${WEIGHTS:+--weights "$$WEIGHTS"} \
-		$${CONFIG:+--config "$$CONFIG"} $(if $(SET),--set $(SET)) && \
+		$${CONFIG:+--config "$$CONFIG"} $${FAULTS:+--faults "$$FAULTS"} \
+		$${FAULT_SEED:+--fault_seed "$$FAULT_SEED"} $(if $(SET),--set $(SET)) && \
 	exec .ci/lane python $$lane -m job "$$@"
 
 test: ## run the tests in both lanes

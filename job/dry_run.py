@@ -25,7 +25,7 @@ from job.run_record import read_published
 from job.show import describe_run
 from masf_core.data import miniature
 from obs_sync import LocalStorageError, open_store, push
-from obs_sync.mock import mock_obs
+from obs_sync.mock import FaultPlan, Faults, describe_injected, mock_obs
 
 BUCKET = "masf-dry-run"
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -39,18 +39,21 @@ def dry_run(request, console):
         request: ``Request``. root: directory of the dry run, reused by the next one; pacs_root: directory with domain
             folders of real images, or None for the miniature; weights: a weights file, or None to generate one (for
             AlexNet; other networks get none); config_path: YAML file, or None for the dry run's own; overrides:
-            ``name=value`` settings.
+            ``name=value`` settings; faults: text of the faults that the mocked OBS makes while the job runs, not while
+            the bucket is filled, or None; fault_seed: of what is drawn for them.
         console: ``Console``.
 
     Returns:
         int, the job's exit code.
 
     Raises:
-        ConfigError: a setting is wrong. LocalStorageError: root, pacs_root or weights cannot be used.
+        ConfigError: a setting is wrong. FaultError: faults is no fault. LocalStorageError: root, pacs_root or weights
+        cannot be used.
     """
     root, pacs_root = os.path.abspath(request.root), request.pacs_root
     flags = ["--config=" + (request.config_path or DEFAULT_CONFIG)] + ["--" + item for item in request.overrides]
     config, _ = config_load.load_config(flags + ["--data_url=obs://x/y/", "--weights_path=none"])
+    faults = Faults([request.faults] if request.faults else [], request.fault_seed)
     make_root(root)
     with mock_obs(root=os.path.join(root, "bucket"), buckets=[BUCKET]) as mock:
         environ = mock.environment()
@@ -66,8 +69,15 @@ def dry_run(request, console):
         say("starting the job as the platform would:\n  " + " ".join(shlex.quote(part) for part in command))
         with open_store(train_url + run_name, environ, backend="esdk") as store:
             before = read_published(store)
+            asked = sum(mock.counts.values())
+            if faults.rules:
+                say("from here on the mocked OBS makes faults on purpose: {} (seed {})".format(
+                    request.faults, request.fault_seed))
+                mock.faults = faults
             started = time.monotonic()
             code = wait_for(subprocess.Popen(command, env=environ))
+            mock.faults = FaultPlan()
+            asked = sum(mock.counts.values()) - asked
             say("the job ended after {:.0f} s with exit code {} ({})".format(
                 time.monotonic() - started, code, MEANING.get(code, "unexpected")))
             if code == 0:
@@ -78,6 +88,9 @@ def dry_run(request, console):
                 print(tell(request, config, run))
             elif code in (INTERRUPTED, STOPPED):
                 print(dry_run_hints.after_stop(request))
+            if faults.rules:
+                print()
+                say("{} in the job's {} requests".format(describe_injected(mock.injected), asked))
     return code
 
 

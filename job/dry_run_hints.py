@@ -17,6 +17,8 @@ class Request(NamedTuple):
     config_path: Optional[str] = None
     overrides: Sequence[str] = ()
     lane: Optional[str] = None
+    faults: Optional[str] = None
+    fault_seed: int = 0
 
 
 def command(request, **changes):
@@ -27,12 +29,14 @@ def command(request, **changes):
     if request.lane:
         words = ["make", "dry-run", "LANE=" + request.lane] + [
             "{}={}".format(name, shlex.quote(value)) for name, value in (
-                ("PACS_ROOT", request.pacs_root), ("WEIGHTS", request.weights), ("CONFIG", request.config_path))
+                ("PACS_ROOT", request.pacs_root), ("WEIGHTS", request.weights), ("CONFIG", request.config_path),
+                ("FAULTS", request.faults), ("FAULT_SEED", str(request.fault_seed or "")))
             if value]
         return " ".join(words + (["SET=" + within_quotes(settings)] if settings else []))
     words = [shorter(sys.executable), "-m", "job", "dry-run", "--root", shorter(request.root)]
     for flag, value in (("--pacs_root", request.pacs_root), ("--weights", request.weights),
-                        ("--config", request.config_path)):
+                        ("--config", request.config_path), ("--faults", request.faults),
+                        ("--fault_seed", str(request.fault_seed or ""))):
         words += [flag, value] if value else []
     return " ".join(quoted(word) for word in words + (["--set"] + settings if settings else []))
 

@@ -7,8 +7,10 @@ from job.errors import ConfigError
 EXAMPLES = """
   python -m job dry-run
   python -m job dry-run --set train_iterations=20 target_domain=sketch
+  python -m job dry-run --faults storm
   python -m job dry-run --pacs_root /data/pacs/images --weights bvlc_alexnet.npy --config configs/pacs_cartoon.yaml
-`make dry-run` does the same and installs what it needs; there these are PACS_ROOT=, WEIGHTS=, CONFIG= and SET=.
+`make dry-run` does the same and installs what it needs; there these are PACS_ROOT=, WEIGHTS=, CONFIG=, SET=, FAULTS=
+and FAULT_SEED=.
 """
 
 
@@ -22,6 +24,11 @@ def add_arguments(parser):
     parser.add_argument("--config", metavar="FILE", help="YAML file of settings (default: configs/dry_run.yaml)")
     parser.add_argument("--set", nargs="+", action="append", default=[], metavar="NAME=VALUE", dest="settings",
                         help="settings that differ from the file")
+    parser.add_argument("--faults", metavar="FAULTS",
+                        help="have the mocked OBS fail on purpose while the job runs: storm, slow, flaky, or one fault "
+                             "such as \"GetObject key=*.jpg nth=3 cut=0.5\" (obs_sync/mock/faults.py lists them)")
+    parser.add_argument("--fault_seed", type=int, default=0, metavar="N",
+                        help="of the faults that have a probability (default: %(default)s)")
     parser.add_argument("--lane", metavar="LANE", help="what `make dry-run` runs in; hints then speak of make")
 
 
@@ -33,5 +40,10 @@ def main(args, console):
             raise ConfigError("--set {}: expected name=value".format(item))
     from job.dry_run import dry_run
     from job.dry_run_hints import Request
+    from obs_sync.mock import FaultError
 
-    return dry_run(Request(args.root, args.pacs_root, args.weights, args.config, overrides, args.lane), console)
+    try:
+        return dry_run(Request(args.root, args.pacs_root, args.weights, args.config, overrides, args.lane, args.faults,
+                               args.fault_seed), console)
+    except FaultError as error:
+        raise ConfigError("--faults: {}".format(error)) from error

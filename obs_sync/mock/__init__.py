@@ -25,7 +25,7 @@ from obs_sync.mock.errors import ObsError
 from obs_sync.mock.fault_answers import ErrorBody, ETag, ExpiredToken, IgnoredRange, PartialDelete, StaleListing, Status
 from obs_sync.mock.fault_effect import Effect, FaultError
 from obs_sync.mock.fault_rules import Rule
-from obs_sync.mock.fault_text import PRESETS
+from obs_sync.mock.fault_text import PRESETS, describe_injected
 from obs_sync.mock.fault_transport import Call, Cut, Flip, Latency, Reset, Skew, Stall
 from obs_sync.mock.faults import FaultPlan, Faults
 from obs_sync.mock.journal import RequestRecord
@@ -36,7 +36,8 @@ from obs_sync.mock.signature import Credentials
 __all__ = ["Call", "Credentials", "Cut", "DEFAULT_HOST_NAME", "ETag", "Effect", "ErrorBody", "ExpiredToken",
            "FaultError", "FaultPlan", "Faults", "Flip", "IgnoredRange", "Latency", "MockObs", "ObsError", "PRESETS",
            "PartialDelete", "Request", "RequestRecord", "Reset", "Response", "RootInUse", "Rule", "Skew",
-           "StaleListing", "Stall", "Status", "UnknownRequests", "current_mock", "mock_obs"]
+           "StaleListing", "Stall", "Status", "UnknownRequests", "current_mock",
+           "describe_injected", "mock_obs"]
 
 
 def mock_obs(function=None, **options):

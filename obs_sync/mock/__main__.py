@@ -8,7 +8,10 @@ import sys
 import threading
 from typing import List, Optional
 
-from obs_sync.mock import DEFAULT_HOST_NAME, Credentials, MockObs, RootInUse
+from obs_sync.mock import (
+    DEFAULT_HOST_NAME, PRESETS, Credentials, FaultError, Faults, Latency, MockObs, RootInUse, Rule, describe_injected,
+)
+from obs_sync.mock.fault_text import parse_rules
 from obs_sync.mock.objects import is_bucket_name
 
 _EXAMPLES = """\
@@ -18,6 +21,11 @@ examples:
       from the next start on
   python -m obs_sync.mock serve --bucket data --link-mb-per-second 50
       behaves like a bucket at the far end of a network of 50 MB/s, shared by all connections
+  python -m obs_sync.mock serve --bucket data --faults storm --fault-seed 7
+      fails now and then in every way that a client with sound retries gets over
+  python -m obs_sync.mock serve --bucket data --fault "GetObject key=*.jpg nth=3 cut=0.5" --latency-ms 20
+      cuts the third image short, and has every request wait; `python -m pydoc obs_sync.mock.faults` lists all
+      conditions and effects
 """
 
 
@@ -35,6 +43,20 @@ def _megabytes(text: str) -> float:
     if not 0.0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is no rate: a number of MB per second above 0")
     return value
+
+
+def _fault_rules(text: str) -> List[Rule]:
+    try:
+        return parse_rules(text)
+    except FaultError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _milliseconds(text: str) -> List[Rule]:
+    try:
+        return [Rule(Latency(float(text) / 1000))]
+    except ValueError:  # of which FaultError is one
+        raise argparse.ArgumentTypeError(f"{text!r} is no latency: a number of milliseconds, 0 or more") from None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -55,6 +77,15 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--link-mb-per-second", type=_megabytes, metavar="RATE",
                        help="slow down to this many MB (10^6 bytes) per second, all connections and both directions "
                             "together")
+    serve.add_argument("--latency-ms", default=[], type=_milliseconds, metavar="MS",
+                       help="every request waits so long before it is handled")
+    serve.add_argument("--fault", action="append", dest="rules", type=_fault_rules, metavar="TEXT",
+                       help="fail on purpose, as in \"GetObject key=*.jpg nth=3 cut=0.5\"; may be repeated")
+    serve.add_argument("--faults", action="append", dest="rules", type=_fault_rules, metavar="PRESET",
+                       help=f"fail on purpose in many ways: {', '.join(PRESETS)}")
+    serve.add_argument("--fault-seed", type=int, default=0, metavar="N",
+                       help="of the faults that have a probability; default: %(default)s")
+    serve.set_defaults(rules=[])
     return parser
 
 
@@ -76,11 +107,16 @@ def main(arguments: Optional[List[str]] = None) -> int:
     except (OSError, RootInUse) as error:
         print(f"the mocked OBS cannot start: {error}", file=sys.stderr)
         return 1
+    faults = Faults(sum(options.rules, options.latency_ms), options.fault_seed)  # what is refused waits, too
+    if faults.rules:
+        mock.faults = faults
     try:
         _announce(mock)
         stopped.wait()
     finally:
         mock.stop()
+    if faults.rules:
+        print("# " + describe_injected(mock.injected))
     print(f"# stopped after {sum(mock.counts.values())} requests", flush=True)
     return 0
 

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import shlex
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple, Type
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple, Type
 
 from obs_sync.mock.fault_answers import ErrorBody, ETag, ExpiredToken, IgnoredRange, PartialDelete, StaleListing, Status
 from obs_sync.mock.fault_effect import Amount, Effect, FaultError
@@ -48,7 +48,7 @@ _CONDITIONS: Dict[str, Callable[[str], Any]] = {
     "probability": float, "limit": int}
 
 PRESETS: Dict[str, Tuple[str, ...]] = {
-    # A bit of everything that a client with sound retries and digests gets over: about one request in eight.
+    # A bit of everything that a client with sound retries and digests gets over: about one request in ten.
     "storm": (
         "probability=0.01 stall=0.3",
         "probability=0.02 status=503 code=SlowDown",
@@ -97,6 +97,12 @@ def parse_rules(text: str) -> List[Rule]:
         return [_parse(text)]
     except FaultError as error:
         raise FaultError(f"the fault {text!r}: {error}") from None
+
+
+def describe_injected(counts: Mapping[str, int]) -> str:
+    """`MockObs.injected` in one line."""
+    kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(counts.items()) if count)
+    return f"faults injected: {sum(counts.values())}" + (f" ({kinds})" if kinds else "")
 
 
 def _parse(text: str) -> Rule:

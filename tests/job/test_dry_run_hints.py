@@ -19,6 +19,13 @@ def test_make_is_told_again_what_it_was_given():
                      "SET=seed=3 width=0.5 train_iterations=120"]
 
 
+def test_faults_are_told_again():
+    given = Request("dry-run", faults="GetObject cut=0.5", fault_seed=7)
+    assert shlex.split(dry_run_hints.command(given._replace(lane="tf2")))[2:] == [
+        "LANE=tf2", "FAULTS=GetObject cut=0.5", "FAULT_SEED=7"]
+    assert shlex.split(dry_run_hints.command(given))[-4:] == ["--faults", "GetObject cut=0.5", "--fault_seed", "7"]
+
+
 def test_the_command_is_told_again_what_it_was_given():
     words = shlex.split(dry_run_hints.command(GIVEN, seed=4))
     assert words[1:] == ["-m", "job", "dry-run", "--root", "dry-run", "--pacs_root", "/my images", "--weights", "w.npy",

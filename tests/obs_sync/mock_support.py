@@ -14,6 +14,7 @@ from obs_sync.mock.signature import sign_hmac_sha1
 
 BUCKET = "bucket"
 DIALECTS = ("obs", "v2", "v4")
+_SIGNED = ("delete", "partNumber", "torrent", "uploadId", "uploads")  # of the parameters that the tests send
 
 
 def make_client(mock: MockObs, dialect: str = "obs", **changes) -> ObsClient:
@@ -43,16 +44,15 @@ class Reply(NamedTuple):
 
 def signed_headers(mock: MockObs, method: str, path: str, headers: Optional[Dict[str, str]] = None,
                    credentials: Optional[Credentials] = None, date: Optional[str] = None) -> Dict[str, str]:
-    """Headers of a request to the bucket `BUCKET`, signed by hand as OBS documents it.
-
-    Of the parameters in `path` only `delete` is one that has to be signed.
-    """
+    """Headers of a request to the bucket `BUCKET`, signed by hand as OBS documents it."""
     known = credentials or mock.credentials
     headers = dict(headers or {}, Host=f"{BUCKET}.{mock.host_name}:{mock.port}", Date=date or formatdate(usegmt=True))
     lower = {name.lower(): value for name, value in headers.items()}
     lines = [method, lower.get("content-md5", ""), lower.get("content-type", ""), headers["Date"]]
     lines += [f"{name}:{lower[name]}" for name in sorted(lower) if name.startswith("x-obs-")]
-    text = "\n".join(lines + ["/" + BUCKET + (path if path == "/?delete" else path.partition("?")[0])])
+    path, _, query = path.partition("?")
+    signed = "&".join(sorted(item for item in query.split("&") if item.partition("=")[0] in _SIGNED))
+    text = "\n".join(lines + ["/" + BUCKET + path + ("?" + signed if signed else "")])
     headers["Authorization"] = f"OBS {known.access_key}:{sign_hmac_sha1(known.secret_key, text)}"
     return headers
 

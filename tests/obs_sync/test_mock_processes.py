@@ -138,6 +138,22 @@ def test_the_command_serves_until_it_is_told_to_stop(serve, tmp_path, number):
         assert file.read() == b"content"
 
 
+def test_the_command_fails_on_purpose_and_says_how_often(serve):
+    process, announcement = serve("--bucket", BUCKET, "--fault", "PutObject nth=2 status=503", "--latency-ms", "1",
+                                  "--fault", "GetObject probability=0.5 status=500", "--fault-seed", "7",
+                                  "--faults", "slow")
+    client = ObsClient("mock-access-key", "mock-secret-key", max_retry_count=0,
+                       server=re.search(r"http://127.0.0.1:\d+", announcement).group())
+    assert [client.putContent(BUCKET, "key", "content").status for _ in range(3)] == [200, 503, 200]
+    statuses = [client.getObject(BUCKET, "key", loadStreamInMemory=True).status for _ in range(12)]
+    assert set(statuses) == {200, 500}
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=30)
+    assert re.search(r"# faults injected: \d+ \(.*status=503 1\)\n# stopped after 15", output)
+    refused = statuses.count(500)
+    assert f"(latency {15 + 14 - refused}, " in output and f"status=500 {refused}," in output  # of two rules
+
+
 def test_the_command_shows_again_what_a_killed_one_left(serve, tmp_path):
     root = str(tmp_path / "root")
     process, announcement = serve("--root", root, "--bucket", BUCKET)
@@ -160,7 +176,10 @@ def test_the_command_takes_a_name_and_a_port(serve):
 @pytest.mark.parametrize("arguments, status, text", [
     (["serve", "--port", "{port}"], 1, "cannot start"), (["serve", "--root", "{root}"], 1, "another mocked OBS"),
     (["serve", "--root", "{file}"], 1, "cannot start"), (["serve", "--port", "many"], 2, "--port"),
-    (["serve", "--bucket", "Not_A_Bucket"], 2, "cannot name a bucket"), ([], 2, "serve")])
+    (["serve", "--bucket", "Not_A_Bucket"], 2, "cannot name a bucket"), ([], 2, "serve"),
+    (["serve", "--fault", "GetObject cat=0.5"], 2, "--fault: the fault 'GetObject cat=0.5': expected one effect"),
+    (["serve", "--faults", "hurricane"], 2, "storm, slow, flaky"), (["serve", "--latency-ms", "-1"], 2, "milliseconds"),
+    (["serve", "--fault-seed", "x"], 2, "--fault-seed")])
 def test_the_command_says_why_it_cannot_start(tmp_path, arguments, status, text):
     (tmp_path / "file").write_bytes(b"")
     with mock_obs(root=str(tmp_path / "root")) as mock:
