@@ -3,15 +3,20 @@ or other).
 
 | what       | variables, first found wins                                      | set by                     |
 |------------|------------------------------------------------------------------|----------------------------|
-| access key | OBS_ACCESS_KEY_ID + OBS_SECRET_ACCESS_KEY (+ OBS_SECURITY_TOKEN) | the user                   |
-|            | AWS_ACCESS_KEY_ID + AWS_SECRET_ACCESS_KEY (+ AWS_SESSION_TOKEN)  | ModelArts, in some images  |
 | agency     | OBS_CREDENTIALS=ecs: the instance is asked for a temporary key   | the user                   |
+| access key | OBS_ACCESS_KEY_ID + OBS_SECRET_ACCESS_KEY (+ OBS_SECURITY_TOKEN) | the user                   |
+|            | OBS_CREDENTIALS_FILE: a file with these, see credentials_file.py | the user, who rotates keys |
+|            | AWS_ACCESS_KEY_ID + AWS_SECRET_ACCESS_KEY (+ AWS_SESSION_TOKEN)  | ModelArts, in some images  |
 | server     | OBS_SERVER, else S3_ENDPOINT                                     | the user; ModelArts        |
 | HTTPS      | the server's scheme, else S3_USE_HTTPS (default 1)               | ModelArts                  |
 | verify TLS | OBS_SSL_VERIFY, else S3_VERIFY_SSL (default 1)                   | the user; ModelArts        |
+| proxy      | HTTPS_PROXY, HTTP_PROXY, NO_PROXY, see proxies.py                | the user; the image        |
 
 The agency is used only when it is asked for: on a laptop its address does not answer, and a test must never
 leave the machine. A private certificate authority is given as usual, in SSL_CERT_FILE.
+
+All of this may be read again: when the server refuses a key, `esdk_keys` looks whether there is another one. A
+process's own environment seldom changes, a file and an agency's key do.
 """
 from __future__ import annotations
 
@@ -19,12 +24,15 @@ from dataclasses import dataclass, field
 from typing import Mapping, Optional
 from urllib.parse import urlsplit
 
+from obs_sync.credentials_file import read_credentials_file
 from obs_sync.errors import CredentialsMissing, InvalidUrl
+from obs_sync.proxies import HttpProxy, read_proxy
 
 _KEY_VARIABLES = (
     ("OBS_ACCESS_KEY_ID", "OBS_SECRET_ACCESS_KEY", "OBS_SECURITY_TOKEN"),
     ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
 )
+_FILE_VARIABLE = "OBS_CREDENTIALS_FILE"
 _SERVER_VARIABLES = ("OBS_SERVER", "S3_ENDPOINT")
 _YES = ("1", "true", "yes", "on")
 _NO = ("0", "false", "no", "off")
@@ -38,7 +46,7 @@ class Credentials:
     secret_access_key: str = field(default="", repr=False)
     security_token: Optional[str] = field(default=None, repr=False)
     agency: bool = False
-    source: str = ""  # the variable they came from, for messages
+    source: str = ""  # where they came from, for messages
 
 
 @dataclass(frozen=True)
@@ -47,15 +55,16 @@ class Endpoint:
 
     url: str  # scheme://host[:port]
     verify_tls: bool = True
+    proxy: Optional[HttpProxy] = None
 
 
 def has_obs_credentials(environ: Mapping[str, str]) -> bool:
     """Whether the user set OBS_* credentials of their own (the platform sets none of these)."""
-    return bool(environ.get("OBS_ACCESS_KEY_ID") or environ.get("OBS_CREDENTIALS"))
+    return any(environ.get(name) for name in ("OBS_ACCESS_KEY_ID", "OBS_CREDENTIALS", _FILE_VARIABLE))
 
 
 def read_credentials(environ: Mapping[str, str]) -> Credentials:
-    """Raises CredentialsMissing naming every variable looked at."""
+    """Raises CredentialsMissing naming every variable looked at, or the file that holds no key."""
     choice = environ.get("OBS_CREDENTIALS", "").strip().lower()
     if choice == "ecs":
         return Credentials(agency=True, source="OBS_CREDENTIALS=ecs")
@@ -69,11 +78,14 @@ def read_credentials(environ: Mapping[str, str]) -> Credentials:
         if key_id or secret:
             present, absent = (id_name, secret_name) if key_id else (secret_name, id_name)
             raise CredentialsMissing(f"{present} is set but {absent} is not", None, "Set both, or neither")
+        path = environ.get(_FILE_VARIABLE, "").strip()
+        if path:
+            return Credentials(*read_credentials_file(path), source=f"{path} ({_FILE_VARIABLE})")
     looked_at = "; ".join(" + ".join(names[:2]) for names in _KEY_VARIABLES)
     raise CredentialsMissing(
         "there are no OBS credentials in the environment", None,
-        f"Looked at {looked_at}; OBS_CREDENTIALS. Export OBS_ACCESS_KEY_ID and OBS_SECRET_ACCESS_KEY (and "
-        "OBS_SECURITY_TOKEN with a temporary key), or OBS_CREDENTIALS=ecs on an instance with an agency")
+        f"Looked at {looked_at}; {_FILE_VARIABLE}; OBS_CREDENTIALS. Export OBS_ACCESS_KEY_ID and OBS_SECRET_ACCESS_KEY "
+        "(and OBS_SECURITY_TOKEN with a temporary key), or OBS_CREDENTIALS=ecs on an instance with an agency")
 
 
 def read_endpoint(environ: Mapping[str, str]) -> Endpoint:
@@ -81,7 +93,8 @@ def read_endpoint(environ: Mapping[str, str]) -> Endpoint:
     for name in _SERVER_VARIABLES:
         server = environ.get(name, "").strip()
         if server:
-            return Endpoint(_server_url(server, name, environ), _verify_tls(environ))
+            url = _server_url(server, name, environ)
+            return Endpoint(url, _verify_tls(environ), read_proxy(environ, url))
     raise CredentialsMissing(
         "the address of OBS is not in the environment", None,
         f"Looked at {', '.join(_SERVER_VARIABLES)}. Export for instance "

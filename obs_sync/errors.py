@@ -42,6 +42,8 @@ class CredentialsMissing(StoreError):
 class StoreUnavailable(StoreError, ConnectionError):
     """The network or the server failed, and went on failing through all retries."""
 
+    retry_after: Optional[float] = None  # seconds that the server asked us to wait
+
 
 class IntegrityError(StoreError, IOError):
     """Bytes are not those that were announced: length or digest differ."""
@@ -69,3 +71,11 @@ class InvalidUrl(StoreError, ValueError):
 
 class LocalStorageError(StoreError, OSError):
     """The local disk is full, or the directory cannot be written or read."""
+
+
+class LeaseHeld(StoreError):
+    """Another process, alive, holds the lease on this prefix."""
+
+
+class LeaseLost(StoreError):
+    """Our lease on this prefix has been taken over or removed; nothing more may be written there."""

@@ -1,27 +1,24 @@
-"""One request at a time through the OBS SDK: its client set up safely, and its results checked and
-translated.
+"""One request at a time through the OBS SDK, its results checked and translated.
 
-The SDK returns errors as results, raises bare `Exception` on network faults, verifies no TLS by default and
-no host name ever, and its own retries know neither jitter nor 429. Here every call either returns a result
-whose status and body are right or raises one of our errors; retries are ours.
+The SDK returns errors as results, raises bare `Exception` on network faults, and its own retries know neither
+jitter nor 429. Here every call either returns a result whose status and body are right or raises one of our errors;
+retries are ours.
 """
 from __future__ import annotations
 
 import contextlib
 import http.client
 import queue
+import re
 import ssl
 from typing import Any, Callable, Dict, Optional, Tuple
 
-from obs_sync.credentials import Credentials, Endpoint
 from obs_sync.errors import (
     CHECK_PATH, AccessDenied, BucketNotFound, IntegrityError, ObjectChanged, ObjectNotFound,
     StoreError, StoreUnavailable,
 )
+from obs_sync.esdk_reply import retry_after
 from obs_sync.retry import Retry
-
-_TIMEOUT = 30      # seconds, for a connection and for each read; then a stalled server is tried again
-_CHUNK = 1 << 18   # bytes that the SDK sends at once
 
 _CHECK_KEYS = "Check OBS_ACCESS_KEY_ID and OBS_SECRET_ACCESS_KEY"
 _MENDING: Dict[Optional[str], str] = {
@@ -35,24 +32,13 @@ _MENDING: Dict[Optional[str], str] = {
     "AllAccessDisabled": "Access to the bucket is switched off. See the console",
     None: "Grant this user, or the job's agency, read and write access to the bucket, or use another key",
 }
-_RETRIED_STATUS = (429, 500, 502, 503, 504)
+_RENEWABLE = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "InvalidSecurityToken",
+              None)  # None: a reply to HEAD that tells no reason
+_NOT_RETRIED_5XX = (501, 505)
 _RETRIED_CODES = ("RequestTimeout", "SlowDown", "InternalError", "ServiceUnavailable")
 _CORRUPTED = ("BadDigest", "InvalidDigest", "XObsContentSHA256Mismatch", "XAmzContentSHA256Mismatch")
-
-
-def connect(credentials: Credentials, endpoint: Endpoint) -> Any:
-    """An `obs.ObsClient`: TLS and host names verified, connections kept, nothing logged, no retries."""
-    from obs import ObsClient
-    client = ObsClient(
-        access_key_id=credentials.access_key_id, secret_access_key=credentials.secret_access_key,
-        security_token=credentials.security_token,
-        security_provider_policy="ECS" if credentials.agency else None,
-        server=endpoint.url, ssl_verify=endpoint.verify_tls, timeout=_TIMEOUT, chunk_size=_CHUNK,
-        max_retry_count=0, long_conn_mode=True)
-    if endpoint.verify_tls and client.is_secure:
-        # The SDK's own context has no root certificates and checks no names.
-        client.context = ssl.create_default_context()
-    return client
+_CHECK_NETWORK = "Check the network and OBS_SERVER"
+_PROXY_REFUSED = re.compile(r"(Tunnel connection failed: |the proxy answers .*)4\d\d")
 
 
 class Calls:
@@ -72,8 +58,26 @@ class Calls:
         return self.repeat(lambda: check(self.once(method, where, *arguments, **options)))
 
     def repeat(self, attempt: Callable[[], Any]) -> Any:
-        """attempt(), tried again after StoreUnavailable and after bytes that were damaged on the way."""
-        return self._retry.call(attempt, (StoreUnavailable, Damaged))
+        """attempt(), tried again after StoreUnavailable and after bytes that were damaged on the way.
+
+        Once also after the access key was refused, if where it came from there is another one by now.
+        """
+        return self._retry.call(lambda: self._with_a_good_key(attempt), (StoreUnavailable, Damaged))
+
+    def _with_a_good_key(self, attempt: Callable[[], Any]) -> Any:
+        keys = getattr(self.client, "keys", None)
+        used = None if keys is None else keys.current()
+        try:
+            return attempt()
+        except KeyRefused as error:
+            refused = error
+        if keys is not None and keys.renew(used):
+            try:
+                return attempt()
+            except KeyRefused as error:
+                refused = error
+        told = f"{refused.what}, with the access key of {keys.source}" if keys and keys.source else refused.what
+        raise AccessDenied(told, refused.where, refused.mend) from refused
 
     def once(self, method: str, where: str, *arguments: Any, **options: Any) -> Any:
         """One attempt. Returns the result of a status below 300, or raises."""
@@ -94,6 +98,7 @@ class Calls:
         self.client.close()
 
     def error(self, result: Any, where: str) -> StoreError:
+        """What a result above 299 means. May ask the server why, where it did not say."""
         status, code = result.status, result.errorCode
         if code is None and status in (403, 404):  # replies to HEAD have no body
             status, code = self._reason(status)
@@ -110,13 +115,16 @@ class Calls:
         if status == 404 and code in (None, "NoSuchKey"):
             return ObjectNotFound("there is no such object", where, CHECK_PATH)
         if status in (401, 403):
-            return AccessDenied(told, where, _MENDING.get(code, _MENDING[None]))
+            denied = KeyRefused if code in _RENEWABLE else AccessDenied
+            return denied(told, where, _MENDING.get(code, _MENDING[None]))
         if status == 412:
             return ObjectChanged("the object is another version by now", where, "Somebody else writes to it")
         if code in _CORRUPTED:
             return Damaged(f"{told}: the bytes were damaged on the way", where, None)
-        if status in _RETRIED_STATUS or code in _RETRIED_CODES:
-            return StoreUnavailable(told, where, "The server is overloaded or out of order; try again later")
+        if status == 429 or status >= 500 and status not in _NOT_RETRIED_5XX or code in _RETRIED_CODES:
+            unavailable = StoreUnavailable(told, where, "The server is overloaded or out of order; try again later")
+            unavailable.retry_after = retry_after(getattr(result, "header", None))
+            return unavailable
         if 300 <= status < 400:
             return StoreError(told, where, "OBS_SERVER seems not to be the endpoint of the bucket's region")
         return StoreError(told, where)
@@ -131,6 +139,10 @@ class Calls:
             if result.errorCode not in (None, "AccessDenied"):  # one may be allowed to read and not to list
                 return 403, result.errorCode
         return status, None
+
+
+class KeyRefused(AccessDenied):
+    """The access key itself may be at fault: rotated, expired or wrong."""
 
 
 class Damaged(IntegrityError):
@@ -155,11 +167,13 @@ def translated(where: str, on_fault: Callable[[], None]) -> Any:
             "verification set OBS_SSL_VERIFY=0") from error
     except (OSError, http.client.HTTPException) as error:
         on_fault()
+        if _PROXY_REFUSED.search(str(error)):
+            raise StoreError(f"the proxy refuses ({error})", where,
+                             "Check HTTPS_PROXY or HTTP_PROXY, its user and password, and NO_PROXY") from error
         raise StoreUnavailable(f"the connection failed ({type(error).__name__}: {error})", where,
-                               "Check the network and OBS_SERVER") from error
+                               _CHECK_NETWORK) from error
     except Exception as error:
         if type(error) is not Exception:  # the SDK raises that very class, for bodies cut short among others
             raise
         on_fault()
-        raise StoreUnavailable(f"the request failed ({error})", where,
-                               "Check the network and OBS_SERVER") from error
+        raise StoreUnavailable(f"the request failed ({error})", where, _CHECK_NETWORK) from error

@@ -8,7 +8,7 @@ import email.utils
 import functools
 import re
 import time
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Iterable, Optional, Tuple
 
 MD5_METADATA = "md5chksum"
 """User metadata with the base64 MD5 of the whole object, for objects that were stored in parts and whose ETag
@@ -92,3 +92,15 @@ def listed_time(text: Optional[str]) -> Optional[float]:
         if DateTime.UTCToLocal(time.strftime("%Y-%m-%dT%H:%M:%S.0Z", time.gmtime(instant))) == text:
             return instant
     return guess
+
+
+def retry_after(header: Optional[Iterable[Tuple[str, str]]]) -> Optional[float]:
+    """Seconds that a reply asks us to wait, from its headers: a number, or a date, which is by the server's clock."""
+    headers = {name.lower(): value for name, value in header or ()}
+    text = headers.get("retry-after", "").strip()
+    if text.isdecimal():
+        return float(text)
+    until = header_time(text)
+    if until is None:
+        return None
+    return max(0.0, until - (header_time(headers.get("date")) or time.time()))

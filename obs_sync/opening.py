@@ -35,10 +35,10 @@ def open_store(url: str, environ: Mapping[str, str] = os.environ, backend: str =
 
 def _open_esdk(location: Location, environ: Mapping[str, str]) -> Store:
     credentials, endpoint = read_credentials(environ), read_endpoint(environ)
-    from obs_sync.esdk_client import connect
+    from obs_sync.esdk_connect import connect
     from obs_sync.esdk_store import EsdkStore
     try:
-        client = connect(credentials, endpoint)
+        client = connect(credentials, endpoint, lambda: read_credentials(environ))
     except ImportError as error:
         raise StoreError(f"the OBS SDK cannot be imported ({error})", location.url,
                          "Install it with: pip install esdk-obs-python") from error

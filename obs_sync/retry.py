@@ -1,12 +1,12 @@
-"""Trying again: a bounded number of times, after delays that double and are drawn at random."""
+"""Trying again: a bounded number of times and for a bounded time, after delays that double and are drawn at random."""
 from __future__ import annotations
 
 import random
 import time
 from dataclasses import dataclass
-from typing import Callable, Tuple, Type, TypeVar
+from typing import Callable, Optional, Tuple, Type, TypeVar
 
-from obs_sync.errors import StoreUnavailable
+from obs_sync.errors import StoreError, StoreUnavailable
 
 T = TypeVar("T")
 
@@ -16,7 +16,9 @@ class Retry:
     """How often and how long to try again.
 
     The delay before attempt n + 1 is uniform in [d/2, d] with d = min(first_delay * 2**n, longest_delay):
-    many clients that were refused together must not come back together.
+    many clients that were refused together must not come back together. A wait that the server asks for
+    (Retry-After) goes before it. No attempt begins later than `deadline` after the first: what would have to wait
+    longer is given up at once. An attempt that has begun then takes the time it takes.
     """
 
     attempts: int = 6
@@ -24,19 +26,39 @@ class Retry:
     longest_delay: float = 8.0  # seconds
     sleep: Callable[[float], None] = time.sleep
     uniform: Callable[[float, float], float] = random.uniform
+    deadline: float = 300.0    # seconds
+    clock: Callable[[], float] = time.monotonic
 
-    def call(self, operation: Callable[[], T], retried: Tuple[Type[Exception], ...] = (StoreUnavailable,)) -> T:
-        """operation(), called again while it raises one of `retried`; the last exception propagates."""
-        for attempt in range(self.attempts - 1):
+    def call(self, operation: Callable[[], T], retried: Tuple[Type[StoreError], ...] = (StoreUnavailable,)) -> T:
+        """operation(), called again while it raises one of `retried`; the last exception says how often and long."""
+        started, attempt = self.clock(), 0
+        while True:
+            attempt += 1
             try:
                 return operation()
-            except retried:
-                delay = min(self.first_delay * 2 ** attempt, self.longest_delay)
-                self.sleep(self.uniform(delay / 2, delay))
-        try:
-            return operation()
-        except StoreUnavailable as error:
-            raise StoreUnavailable(f"{error.what} (tried {self.attempts} times)", error.where, error.mend) from error
+            except retried as error:
+                elapsed = self.clock() - started
+                asked = getattr(error, "retry_after", None)
+                if attempt >= self.attempts:
+                    raise _tired(error, attempt, elapsed) from error
+                delay = self._delay(attempt, asked)
+                if elapsed + delay > self.deadline:
+                    late = f"; the deadline is {self.deadline:g} s"
+                    late += "" if asked is None else f", and the server asks us to wait {asked:g} s"
+                    raise _tired(error, attempt, elapsed, late) from error
+            self.sleep(delay)
+
+    def _delay(self, attempt: int, asked: Optional[float]) -> float:
+        longest = min(self.first_delay * 2 ** (attempt - 1), self.longest_delay)
+        return (asked or 0.0) + self.uniform(longest / 2, longest)
+
+
+def _tired(error: StoreError, attempts: int, elapsed: float, late: str = "") -> StoreError:
+    """`error` with the trouble that was taken."""
+    tried = "once" if attempts == 1 else f"{attempts} times"
+    told = type(error)(f"{error.what} (tried {tried} in {elapsed:.1f} s{late})", error.where, error.mend)
+    vars(told).update((name, value) for name, value in vars(error).items() if name not in vars(told))
+    return told
 
 
 DEFAULT_RETRY = Retry()

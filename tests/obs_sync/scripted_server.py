@@ -17,7 +17,7 @@ from socketserver import ThreadingMixIn
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from obs_sync.credentials import Credentials, Endpoint
-from obs_sync.esdk_client import connect
+from obs_sync.esdk_connect import connect
 from obs_sync.esdk_store import EsdkStore
 from obs_sync.retry import Retry
 
@@ -141,8 +141,8 @@ def scripted_server(tls=None):
         server.server_close()
 
 
-def store_at(url, slept=None, attempts=4, verify_tls=True):
+def store_at(url, slept=None, attempts=4, verify_tls=True, read_again=None, source="", **retry):
     """An EsdkStore of bucket `bucket` at `url` that does not really sleep."""
     slept = [] if slept is None else slept
-    client = connect(Credentials("id", "hush"), Endpoint(url, verify_tls))
-    return EsdkStore(client, "bucket", "", Retry(attempts, sleep=slept.append))
+    client = connect(Credentials("id", "hush", source=source), Endpoint(url, verify_tls), read_again)
+    return EsdkStore(client, "bucket", "", Retry(attempts, sleep=slept.append, **retry))

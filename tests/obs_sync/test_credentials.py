@@ -33,6 +33,39 @@ def test_without_any_every_variable_is_named():
         assert name in str(caught.value)
 
 
+FILES = {
+    "lines": "# rotated\nexport OBS_ACCESS_KEY_ID=id\nOBS_SECRET_ACCESS_KEY = 'hu=sh'\nOBS_SECURITY_TOKEN=token\n",
+    "json": '{"OBS_ACCESS_KEY_ID": "id", "OBS_SECRET_ACCESS_KEY": "hu=sh", "OBS_SECURITY_TOKEN": "token"}',
+    "the answer of the instance": '{"credential": {"access": "id", "secret": "hu=sh", "securitytoken": "token", '
+                                  '"expires_at": "2030-01-01T00:00:00.000000Z"}}',
+}
+
+
+@pytest.mark.parametrize("text", list(FILES.values()), ids=list(FILES))
+def test_a_file_holds_the_key_that_is_rotated(tmp_path, text):
+    path = tmp_path / "key"
+    path.write_text(text)
+    credentials = read_credentials({"OBS_CREDENTIALS_FILE": str(path), **AWS})
+    assert (credentials.access_key_id, credentials.secret_access_key, credentials.security_token) == \
+        ("id", "hu=sh", "token")
+    assert str(path) in credentials.source and "OBS_CREDENTIALS_FILE" in credentials.source
+    path.write_text("OBS_ACCESS_KEY_ID=id\nOBS_SECRET_ACCESS_KEY=hush")
+    assert read_credentials({"OBS_CREDENTIALS_FILE": str(path)}).security_token is None
+    assert read_credentials({"OBS_CREDENTIALS_FILE": str(path), **OBS}).security_token == "token"
+
+
+@pytest.mark.parametrize("content", [b"", b"OBS_ACCESS_KEY_ID=id\n", b'{"OBS_ACCESS_KEY_ID": "id", "OBS_SEC',
+                                     b'{"credential": []}', b'{"OBS_ACCESS_KEY_ID": 1}', b"\xff\xfe",
+                                     b"OBS_SECRET_ACCESS_KEY=s3cr3t\n" + b"#" * 70000])
+def test_a_file_without_a_key_is_named_and_not_shown(tmp_path, content):
+    (tmp_path / "key").write_bytes(content)
+    with pytest.raises(CredentialsMissing, match="OBS_CREDENTIALS_FILE holds no access key") as caught:
+        read_credentials({"OBS_CREDENTIALS_FILE": str(tmp_path / "key"), **AWS})
+    assert str(tmp_path / "key") in str(caught.value) and "s3cr3t" not in str(caught.value)
+    with pytest.raises(CredentialsMissing, match="cannot be read"):
+        read_credentials({"OBS_CREDENTIALS_FILE": str(tmp_path / "nothing")})
+
+
 def test_half_a_key_is_not_passed_over():
     with pytest.raises(CredentialsMissing, match="OBS_SECRET_ACCESS_KEY is not"):
         read_credentials({"OBS_ACCESS_KEY_ID": "id", **AWS})
@@ -52,6 +85,7 @@ def test_secrets_are_not_in_the_repr():
 
 def test_has_obs_credentials_looks_at_the_users_variables_only():
     assert has_obs_credentials(OBS) and has_obs_credentials({"OBS_CREDENTIALS": "ecs"})
+    assert has_obs_credentials({"OBS_CREDENTIALS_FILE": "/run/key"})
     assert not has_obs_credentials(AWS)
 
 

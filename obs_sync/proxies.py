@@ -1,0 +1,93 @@
+"""The proxy between us and OBS, read from an environment.
+
+| variable                | what                                                                              |
+|-------------------------|-----------------------------------------------------------------------------------|
+| HTTPS_PROXY, HTTP_PROXY | `http://[user:password@]host[:port]`, for a server of that scheme                 |
+| NO_PROXY                | servers that are asked directly: `*`, or names (with all names below), addresses  |
+|                         | and networks such as 10.0.0.0/8, separated by commas; `name:port` for one port     |
+
+In lower case as well, which wins. A server on this machine (localhost, 127.0.0.0/8, ::1) is always asked directly. The
+proxy is asked for a tunnel (CONNECT), for http as for https, so it never sees a request or a key of an https server.
+"""
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+from typing import Mapping, Optional, Union
+from urllib.parse import unquote, urlsplit
+
+from obs_sync.errors import InvalidUrl
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_PROXY_PORT = 80
+
+
+@dataclass(frozen=True)
+class HttpProxy:
+    """An HTTP proxy. Its password stays out of the repr."""
+
+    host: str
+    port: int
+    username: Optional[str] = None
+    password: Optional[str] = field(default=None, repr=False)
+
+
+def read_proxy(environ: Mapping[str, str], server: str) -> Optional[HttpProxy]:
+    """The proxy for the URL `server`, or None. Raises InvalidUrl, which shows no password."""
+    parts = urlsplit(server)
+    host = parts.hostname or ""
+    for name in (f"{parts.scheme}_proxy", f"{parts.scheme.upper()}_PROXY"):
+        text = environ.get(name, "").strip()
+        if text:
+            excepted = environ.get("no_proxy", "").strip() or environ.get("NO_PROXY", "").strip()
+            if _asked_directly(host, parts.port or _DEFAULT_PORTS[parts.scheme], excepted):
+                return None
+            return _parsed(text, name)
+    return None
+
+
+def _parsed(text: str, name: str) -> HttpProxy:
+    parts = urlsplit(text if "://" in text else f"http://{text}")
+    try:
+        host, port = parts.hostname, parts.port or _PROXY_PORT
+    except ValueError:  # of a port that is not a number
+        host = None
+    if not host or parts.scheme != "http":
+        shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+        raise InvalidUrl(f"{name} is not the address of a proxy that we can use", shown,
+                         "Expected http://host:port or http://user:password@host:port; characters such as @ or / in a "
+                         "password are written %40, %2F")
+    username, password = (None if part is None else unquote(part) for part in (parts.username, parts.password))
+    return HttpProxy(host, port, username, password)
+
+
+def _asked_directly(host: str, port: int, excepted: str) -> bool:
+    address = _address(host)
+    if host == "localhost" or address is not None and address.is_loopback:
+        return True
+    return any(_covers(entry.strip().lower(), host, port, address) for entry in excepted.split(",") if entry.strip())
+
+
+def _covers(entry: str, host: str, port: int, address: object) -> bool:
+    if entry == "*":
+        return True
+    if address is not None and "/" in entry:
+        try:
+            return address in ipaddress.ip_network(entry, strict=False)
+        except ValueError:
+            return False
+    name, colon, digits = entry.rpartition(":")
+    if colon and digits.isdecimal() and ":" not in name:
+        if int(digits) != port:
+            return False
+        entry = name
+    entry = entry[1:] if entry.startswith("*.") else entry
+    entry = entry.lstrip(".")
+    return host == entry or address is None and host.endswith("." + entry)
+
+
+def _address(host: str) -> Union[ipaddress.IPv4Address, ipaddress.IPv6Address, None]:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
