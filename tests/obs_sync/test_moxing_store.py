@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import errno
 import inspect
+import os
 import types
 
 import pytest
 
 from obs_sync import (
     AccessDenied, BucketNotFound, IntegrityError, LocalStorageError, ObjectNotFound, StoreError,
-    StoreUnavailable,
+    StoreUnavailable, pull, push,
 )
 from obs_sync.moxing_store import MoxingStore
 from obs_sync.retry import Retry
-from tests.obs_sync.trees import read_tree, write_tree
+from tests.obs_sync.trees import leftovers, read_tree, write_tree
 
 
 def twisted(moxing_file, **functions):
@@ -142,3 +143,66 @@ def test_stat_of_nothing_raises_moxings_own(moxing_file):
     with pytest.raises(moxing_file.MoxFileRespException) as caught:
         moxing_file.read("obs://bucket/nothing")
     assert caught.value.resp.status == 404
+
+
+MANY = {f"class{number % 3}/{number}.jpg": bytes([number]) * (100 + number) for number in range(40)}
+
+
+def counted(moxing_file, calls, after=lambda: None):
+    """moxing.file, with the keys of every copy_parallel noted and something done after it."""
+    def copy_parallel(*args, **kwargs):
+        calls.append(kwargs["file_list"])
+        moxing_file.copy_parallel(*args, **kwargs)
+        after()
+    return twisted(moxing_file, copy_parallel=copy_parallel)
+
+
+def test_many_objects_are_brought_by_copy_parallel(moxing_file, tmp_path):
+    calls = []
+    store = counted(moxing_file, calls)
+    push(store, write_tree(tmp_path / "source", MANY))
+    report = pull(store, str(tmp_path / "out"))
+    assert (report.files, report.bytes) == (40, sum(map(len, MANY.values())))
+    assert read_tree(tmp_path / "out") == MANY and not leftovers(tmp_path / "out")
+    assert [sorted(keys) for keys in calls] == [sorted(MANY)]
+
+
+def test_what_copy_parallel_leaves_out_without_a_word_is_fetched_all_the_same(moxing_file, tmp_path, monkeypatch):
+    store = twisted(moxing_file)
+    push(store, write_tree(tmp_path / "source", MANY))
+    monkeypatch.setenv("FAKE_MOXING_DROP", "7")
+    assert pull(store, str(tmp_path / "out")).files == 40
+    assert read_tree(tmp_path / "out") == MANY
+
+
+def test_what_copy_parallel_cuts_short_is_fetched_again(moxing_file, tmp_path):
+    def cut(src, dst, **options):
+        moxing_file.copy_parallel(src, dst, **options)
+        for parent, _, names in os.walk(dst):
+            for name in names[:1]:
+                os.truncate(os.path.join(parent, name), 5)
+
+    store = twisted(moxing_file, copy_parallel=cut)
+    push(store, write_tree(tmp_path / "source", MANY))
+    pull(store, str(tmp_path / "out"))
+    assert read_tree(tmp_path / "out") == MANY
+
+
+def test_a_copy_parallel_that_fails_half_way_is_no_end(moxing_file, tmp_path):
+    def fail(src, dst, file_list, **options):
+        moxing_file.copy_parallel(src, dst, file_list=file_list[:10], **options)
+        raise Exception("some parts are failed")
+
+    store = twisted(moxing_file, copy_parallel=fail)
+    push(store, write_tree(tmp_path / "source", MANY))
+    pull(store, str(tmp_path / "out"))
+    assert read_tree(tmp_path / "out") == MANY
+
+
+def test_an_object_that_is_overwritten_beside_copy_parallel_comes_as_the_new_one(moxing_file, tmp_path):
+    newer = dict(MANY, **{"class0/0.jpg": b"the new one, of another length"})
+    quiet = twisted(moxing_file)
+    push(quiet, write_tree(tmp_path / "source", MANY))
+    store = counted(moxing_file, [], after=lambda: quiet.write("class0/0.jpg", newer["class0/0.jpg"]))
+    pull(store, str(tmp_path / "out"))
+    assert read_tree(tmp_path / "out") == newer
