@@ -8,17 +8,20 @@ from typing import Mapping
 from obs_sync.credentials import has_obs_credentials, read_credentials, read_endpoint
 from obs_sync.errors import StoreError
 from obs_sync.local_store import LocalStore
+from obs_sync.retry import DEFAULT_RETRY, Retry
 from obs_sync.store import Store
 from obs_sync.urls import Location, parse_url
 
 BACKENDS = ("auto", "esdk", "moxing")
 
 
-def open_store(url: str, environ: Mapping[str, str] = os.environ, backend: str = "auto") -> Store:
+def open_store(url: str, environ: Mapping[str, str] = os.environ, backend: str = "auto",
+               retry: Retry = DEFAULT_RETRY) -> Store:
     """The store at `url`: a directory, or a bucket through one of two backends.
 
     `auto` takes moxing where it is installed and the environment holds no OBS_* credentials, which is inside
-    a ModelArts job, where moxing is logged in already; else the OBS SDK. No request is made yet.
+    a ModelArts job, where moxing is logged in already; else the OBS SDK. No request is made yet. `retry` is how often
+    and how long a bucket is asked again.
 
     Raises InvalidUrl, CredentialsMissing, StoreError (a backend that is not installed).
     """
@@ -30,10 +33,10 @@ def open_store(url: str, environ: Mapping[str, str] = os.environ, backend: str =
     if backend == "auto":
         has_moxing = importlib.util.find_spec("moxing") is not None
         backend = "moxing" if has_moxing and not has_obs_credentials(environ) else "esdk"
-    return _open_moxing(location) if backend == "moxing" else _open_esdk(location, environ)
+    return _open_moxing(location, retry) if backend == "moxing" else _open_esdk(location, environ, retry)
 
 
-def _open_esdk(location: Location, environ: Mapping[str, str]) -> Store:
+def _open_esdk(location: Location, environ: Mapping[str, str], retry: Retry) -> Store:
     credentials, endpoint = read_credentials(environ), read_endpoint(environ)
     from obs_sync.esdk_connect import connect
     from obs_sync.esdk_store import EsdkStore
@@ -42,10 +45,10 @@ def _open_esdk(location: Location, environ: Mapping[str, str]) -> Store:
     except ImportError as error:
         raise StoreError(f"the OBS SDK cannot be imported ({error})", location.url,
                          "Install it with: pip install esdk-obs-python") from error
-    return EsdkStore(client, location.bucket, location.prefix)
+    return EsdkStore(client, location.bucket, location.prefix, retry)
 
 
-def _open_moxing(location: Location) -> Store:
+def _open_moxing(location: Location, retry: Retry) -> Store:
     from obs_sync.moxing_store import MoxingStore
     try:
         import moxing
@@ -53,4 +56,4 @@ def _open_moxing(location: Location) -> Store:
         raise StoreError(f"moxing cannot be imported ({error})", location.url,
                          "It exists inside ModelArts only. Set OBS_ACCESS_KEY_ID, OBS_SECRET_ACCESS_KEY and OBS_SERVER "
                          "to use the OBS SDK") from error
-    return MoxingStore(moxing.file, location.url)
+    return MoxingStore(moxing.file, location.url, retry)
