@@ -11,9 +11,11 @@ from obs_sync.checkpoints import (
     Orphan, delete_checkpoint, fetch_checkpoint, list_markers, orphans, publish_checkpoint, retain,
 )
 from obs_sync.errors import (
-    AccessDenied, AlreadyPublished, BucketNotFound, CredentialsMissing, IntegrityError, InvalidUrl, LocalStorageError,
-    ObjectChanged, ObjectNotFound, StoreError, StoreUnavailable, UnsafeKey,
+    AccessDenied, AlreadyPublished, BucketNotFound, CredentialsMissing, IntegrityError, InvalidUrl, LeaseHeld,
+    LeaseLost, LocalStorageError, ObjectChanged, ObjectNotFound, StoreError, StoreUnavailable, UnsafeKey,
 )
+from obs_sync.lease import Lease
+from obs_sync.lease_owner import this_process
 from obs_sync.local_store import LocalStore
 from obs_sync.markers import Marker, MarkerFile
 from obs_sync.opening import open_store
@@ -23,9 +25,10 @@ from obs_sync.transfer import TransferReport, pull, pull_file, push
 from obs_sync.urls import is_remote, parse_url, split_object_url
 
 __all__ = [
-    "AccessDenied", "AlreadyPublished", "BucketNotFound", "CredentialsMissing", "IntegrityError", "InvalidUrl",
-    "LocalStorageError", "LocalStore", "Marker", "MarkerFile", "ObjectChanged", "ObjectInfo", "ObjectNotFound",
-    "Orphan", "Store", "StoreError", "StoreUnavailable", "TransferReport", "UnsafeKey", "delete_checkpoint",
-    "fetch_checkpoint", "is_remote", "list_markers", "open_store", "orphans", "parse_url", "publish_checkpoint", "pull",
-    "pull_file", "push", "read_pointer", "retain", "split_object_url", "write_pointer",
+    "AccessDenied", "AlreadyPublished", "BucketNotFound", "CredentialsMissing", "IntegrityError", "InvalidUrl", "Lease",
+    "LeaseHeld", "LeaseLost", "LocalStorageError", "LocalStore", "Marker", "MarkerFile", "ObjectChanged", "ObjectInfo",
+    "ObjectNotFound", "Orphan", "Store", "StoreError", "StoreUnavailable", "TransferReport", "UnsafeKey",
+    "delete_checkpoint", "fetch_checkpoint", "is_remote", "list_markers", "open_store", "orphans", "parse_url",
+    "publish_checkpoint", "pull", "pull_file", "push", "read_pointer", "retain", "split_object_url", "this_process",
+    "write_pointer",
 ]

@@ -152,7 +152,10 @@ def files_below(directory: str) -> List[Tuple[str, os.stat_result]]:
     found, seen = [], set()
     with local_storage(directory):
         for parent, directories, names in os.walk(directory, onerror=_raise_unless_missing, followlinks=True):
-            stat = os.stat(parent)
+            try:
+                stat = os.stat(parent)
+            except FileNotFoundError:  # its last file was removed, and it with that
+                continue
             if (stat.st_dev, stat.st_ino) in seen:
                 directories[:] = []
                 continue
@@ -163,8 +166,9 @@ def files_below(directory: str) -> List[Tuple[str, os.stat_result]]:
                 directories[:] = [name for name in directories if name != PRIVATE_DIRECTORY]
             for name in names:
                 path = os.path.join(parent, name)
-                if os.path.isfile(path):
-                    found.append(("/".join(os.path.join(relative, name).split(os.sep)), os.stat(path)))
+                with contextlib.suppress(FileNotFoundError):  # removed since it was listed
+                    if os.path.isfile(path):
+                        found.append(("/".join(os.path.join(relative, name).split(os.sep)), os.stat(path)))
     return sorted(found, key=lambda item: os.fsencode(item[0]))
 
 

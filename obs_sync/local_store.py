@@ -7,7 +7,7 @@ import time
 import uuid
 from typing import Iterable, Iterator, Optional
 
-from obs_sync.errors import IntegrityError, ObjectChanged, ObjectNotFound
+from obs_sync.errors import IntegrityError, LocalStorageError, ObjectChanged, ObjectNotFound
 from obs_sync.keys import PRIVATE_DIRECTORY, path_below, writable_path_below
 from obs_sync.local_files import (
     CHUNK, check_unchanged, digest_of, files_below, local_storage, make_directory, put_in_place, remove_quietly,
@@ -43,8 +43,12 @@ class LocalStore(Store):
 
     def read(self, key: str) -> bytes:
         path = self._existing(key)
-        with local_storage(path), open(path, "rb") as stream:
-            return stream.read()
+        try:
+            with local_storage(path), open(path, "rb") as stream:
+                return stream.read()
+        except LocalStorageError:
+            self._existing(key)  # it may have been removed meanwhile
+            raise
 
     def write(self, key: str, data: bytes) -> ObjectInfo:
         path = writable_path_below(self._root, key, self.locate(key))
