@@ -141,7 +141,7 @@ class FileBlob(NamedTuple):
 
     def open(self) -> BinaryIO:
         """Raises FileNotFoundError, or ChangedOnDisk when it is not the file that was stored."""
-        file = open(self.path, "rb")
+        file = open(self.path, "rb", buffering=0)  # read once, in large pieces
         stat = os.fstat(file.fileno())
         if (stat.st_size, stat.st_mtime_ns) != (self.size, self.mtime_ns):
             file.close()
@@ -184,6 +184,8 @@ class Slice:
             yield piece
 
     def read(self) -> bytes:
+        if isinstance(self._opened, memoryview):
+            return bytes(self._opened[self.offset:self.offset + self.length])
         return b"".join(self.chunks())
 
     def send(self, connection) -> None:

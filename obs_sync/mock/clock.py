@@ -1,13 +1,19 @@
 """Moments (seconds since 1970, UTC) in the spellings of HTTP headers and XML documents."""
 from __future__ import annotations
 
+import functools
 import time
 from email.utils import formatdate, parsedate_to_datetime
 from typing import Optional
 
 
 def http_date(moment: float) -> str:
-    return formatdate(moment, usegmt=True)
+    return _http_date(int(moment // 1))
+
+
+@functools.lru_cache(maxsize=1024)  # objects are written many in a second and read again and again
+def _http_date(second: int) -> str:
+    return formatdate(second, usegmt=True)
 
 
 def xml_date(moment: float) -> str:

@@ -89,12 +89,13 @@ def head_of(response: Response, keep_alive: bool) -> bytes:
              "Connection: keep-alive" if keep_alive else "Connection: close"]
     if "Date" not in response.headers:
         lines.append(_date_line(int(time.time())))
-    lines.extend(f"{name}: {value}" for name, value in response.headers.items())
+    lines += [f"{name}: {value}" for name, value in response.headers.items()]
     if "Content-Length" not in response.headers and response.status not in (204, 304):
         lines.append(f"Content-Length: {response.length}")
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
 
 
+@functools.lru_cache(maxsize=600)
 def _reason(status: int) -> str:
     try:
         return HTTPStatus(status).phrase

@@ -210,6 +210,11 @@ class ObjectStore:
     def open(self, bucket_name: str, key: str) -> Tuple[StoredObject, Slice]:
         """An object and its content, which the caller closes."""
         bucket = self.bucket(bucket_name)
+        try:
+            stored = self.head(bucket_name, key)
+            return stored, Slice(stored.blob.open(), 0, stored.size)
+        except (FileNotFoundError, ChangedOnDisk):  # overwritten just now, or by hand: the lock tells
+            pass
         with bucket.lock:
             stored = self.head(bucket_name, key)
             try:

@@ -111,10 +111,10 @@ def _string_to_sign(request: Request) -> str:
     headers, prefix = request.headers, request.dialect.prefix
     date = "" if prefix + "date" in headers else headers.get("date", "")
     lines = [request.method, headers.get("content-md5", ""), headers.get("content-type", ""), date]
-    lines.extend(f"{name}:{headers[name]}" for name in sorted(headers) if name.startswith(prefix))
+    lines += [f"{name}:{headers[name]}" for name in sorted([name for name in headers if name.startswith(prefix)])]
     resource = "/" + request.bucket + request.path if request.virtual_host else request.path
     signed = {}
-    for item in map(unquote_plus, request.raw_query.split("&")):
+    for item in map(unquote_plus, request.raw_query.split("&") if request.raw_query else ()):
         name = item.partition("=")[0]
         if name.lower() in SUB_RESOURCES or name.lower().startswith(prefix):
             signed[name] = item
