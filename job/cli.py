@@ -27,6 +27,7 @@ COMMANDS = {
     "dry-run": Command("job.commands.dry_run", "do the whole job on this machine, against a mocked OBS"),
     "show": Command("job.commands.show", "show what a run has left behind"),
     "compare": Command("job.commands.compare", "put runs beside each other, interval by interval"),
+    "sync": Command("job.commands.sync", "move trees between OBS and this machine, list, verify, compare, clean up"),
     "parity": Command("job.commands.parity", "compare this machine's arithmetic with the reference's numbers"),
     "bench": Command("job.commands.bench", "time iterations, to be put beside the published figures"),
     "make-miniature": Command("job.commands.make_miniature", "draw a miniature PACS"),

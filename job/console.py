@@ -181,8 +181,10 @@ class Task:
             rate = "" if seconds < 0.05 else " ({}/s)".format(amount((done - self._start) / seconds, self._unit))
             self._write("{}: {} done in {:.1f} s{}".format(self._label, amount(done, self._unit), seconds, rate))
         elif silence >= LINE_SECONDS or (quarter > self._last_quarter and silence >= QUARTER_SECONDS):
-            self._write("{}: {} of {} ({:.0f} %), {:.0f} s".format(
-                self._label, amount(done, self._unit), amount(total, self._unit), 100.0 * done / total, seconds))
+            rate = max(0, done - self._start) / seconds if seconds > 0 else 0.0
+            self._write("{}: {} of {} ({:.0f} %), {:.0f} s{}".format(
+                self._label, amount(done, self._unit), amount(total, self._unit), 100.0 * done / total, seconds,
+                ", {}/s, {:,.0f} s left".format(amount(rate, self._unit), (total - done) / rate) if rate else ""))
             self._last_line, self._last_quarter = now, quarter
 
     @staticmethod

@@ -6,8 +6,11 @@ import os
 from typing import Callable, Mapping, NamedTuple, Optional, Tuple
 
 from obs_sync.errors import LocalStorageError
+from obs_sync.index import INDEX_NAME, Index
 from obs_sync.keys import PRIVATE_DIRECTORY, check_key, is_directory_marker
 from obs_sync.local_files import digest_of, files_below
+from obs_sync.pack_index import INDEX_NAME as PACK_INDEX
+from obs_sync.pack_store import unpacked
 from obs_sync.parallel import OnProgress, Progress, run_aside, run_parallel
 from obs_sync.plan import Fetched
 from obs_sync.removing import ExtraFile
@@ -33,17 +36,21 @@ class Comparison(NamedTuple):
 
 def compare(store: Store, directory: str, workers: int = 8, on_progress: Optional[OnProgress] = None,
             selects: Callable[[str], bool] = lambda key: True, full: bool = False,
-            known: Optional[Mapping[str, Fetched]] = None) -> Comparison:
+            trust_index: bool = False) -> Comparison:
     """Compare the objects of `store` with the files below `directory`, by size and then by digest.
 
+    Of a pack its members are compared, unless `directory` is a copy of the pack itself.
+
     With `full` every object of the right size is read from the store and compared by SHA-256, whatever the store
-    says of its digest. `known`, the index of a pull, spares files that were fetched and not touched since. `selects`
-    says which keys count. `on_progress(done, total)` counts bytes that are read, of files or, with `full`, objects.
+    says of its digest. `trust_index` spares files that a pull has fetched and nobody touched since. `selects` says
+    which keys count. `on_progress(done, total)` counts bytes that are read, of files or, with `full`, objects.
 
     Raises LocalStorageError if there is no such directory, UnsafeKey for a key that cannot be a file.
     """
     if not os.path.isdir(directory):
         raise LocalStorageError("there is no such directory to compare", directory, "Check the path")
+    if not os.path.exists(os.path.join(directory, PACK_INDEX)):
+        store = unpacked(store, "")
     survey = Progress(0, on_progress)
     stored = {info.key: info for info in run_aside(lambda: list(store.list()), survey)
               if not is_directory_marker(info.key, info.size) and _is_public(info.key) and selects(info.key)}
@@ -51,7 +58,7 @@ def compare(store: Store, directory: str, workers: int = 8, on_progress: Optiona
         check_key(key, store.locate(key))
     files = {key: status for key, status in files_below(directory) if selects(key)}
     both = [info for key, info in stored.items() if key in files]
-    trusted = known or {}
+    trusted = _index(directory, store) if trust_index else {}
     told = {info.key for info in both if info.etag is not None and trusted.get(info.key) == Fetched(
         info.size, info.etag, files[info.key].st_mtime_ns) and files[info.key].st_size == info.size}
     to_read = [info for info in both if files[info.key].st_size == info.size and info.key not in told]
@@ -103,6 +110,10 @@ def _whole_difference(store: Store, info: ObjectInfo, path: str, moving: Progres
 def _digests(algorithm: str, stored: str, local: str) -> str:
     name = {"md5": "MD5", "sha256": "SHA-256"}[algorithm]
     return _SAME if stored == local else f"{name} {stored} there, {local} here"
+
+
+def _index(directory: str, store: Store) -> Mapping[str, Fetched]:
+    return Index(os.path.join(os.path.realpath(directory), PRIVATE_DIRECTORY, INDEX_NAME), store.url).load()
 
 
 def _sizes(stored: int, local: int) -> str:

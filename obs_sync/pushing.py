@@ -7,9 +7,11 @@ from __future__ import annotations
 import os
 from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
-from obs_sync.errors import IntegrityError, LocalStorageError, UnsafeKey
+from obs_sync.errors import IntegrityError, LocalStorageError, StoreError, UnsafeKey
 from obs_sync.keys import PRIVATE_DIRECTORY, check_key, directories_of, is_directory_marker
 from obs_sync.local_files import digest_of, files_below
+from obs_sync.pack_index import INDEX_NAME as PACK_INDEX
+from obs_sync.pack_index import parse_index
 from obs_sync.parallel import OnProgress, Progress, run_aside, run_parallel
 from obs_sync.store import ObjectInfo, Store
 
@@ -44,6 +46,7 @@ class Push:
         survey = Progress(0, self._on_progress)
         stored = self._listing(survey)
         _check_beside(files, stored, self._store)
+        self._check_pack(files, stored)
         same_size = [key for key, size in files.items() if key in stored and stored[key].size == size]
 
         def is_unchanged(key: str) -> bool:
@@ -70,7 +73,7 @@ class Push:
         if sent:
             self._confirm(sent + list(plan.present), moving)
         if delete and plan.extra:
-            # A checkpoint is never seen without its files: its marker, which lies beside the folder, goes first.
+            # A checkpoint or a pack is never seen without its files: what says that it is whole goes first.
             names = sorted((info.key for info in plan.extra), key=lambda key: (not key.endswith(".json"), key))
             run_aside(lambda: self._store.delete(names), moving)
         return sent
@@ -87,6 +90,17 @@ class Push:
 
     def _listing(self, progress: Progress) -> Dict[str, ObjectInfo]:
         return {info.key: info for info in run_aside(lambda: list(self._store.list(self._prefix)), progress)}
+
+    def _check_pack(self, files: Dict[str, int], stored: Dict[str, ObjectInfo]) -> None:
+        """A pull of a pack could not tell a member from an object of the same key."""
+        key = self._prefix + PACK_INDEX
+        if key in stored and key not in files:
+            index = parse_index(self._store.read(key), self._store.locate(key))
+            both = [member.key for member in index.members if self._prefix + member.key in files]
+            if both:
+                raise StoreError(f"{len(both):,} of the files are in the pack that is here, such as {both[0]!r}, and "
+                                 "would be here twice", self._store.locate(self._prefix),
+                                 "Pack the folder again, or push it to another place")
 
     def _is_ours(self, info: ObjectInfo) -> bool:
         """Whether an object is a file that this push is about."""
@@ -111,10 +125,11 @@ def _fault(info: ObjectInfo, found: Optional[ObjectInfo]) -> Optional[str]:
 
 
 def _markers_last(keys: List[str], present: Iterable[ObjectInfo]) -> List[List[str]]:
-    """Those first that are no `x.json` beside files `x/...`, which may be what makes them a checkpoint."""
+    """Those last whose presence says that others are whole: `x.json` beside files `x/...`, and indexes of packs."""
     directories = {directory for key in keys for directory in directories_of(key)}
     directories.update(directory for info in present for directory in directories_of(info.key))
-    last = {key for key in keys if key.endswith(".json") and key[:-len(".json")] in directories}
+    last = {key for key in keys if key.endswith(".json") and key[:-len(".json")] in directories
+            or key.rpartition("/")[2] == PACK_INDEX}
     return [part for part in ([key for key in keys if key not in last], sorted(last)) if part]
 
 

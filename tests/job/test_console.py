@@ -91,9 +91,9 @@ def test_progress_is_a_line_at_the_start_each_quarter_and_at_the_end(shown):
         shown.clock.now += 0.125
     assert shown.lines == [
         "pull: 100.0 MB",
-        "pull: 25.0 MB of 100.0 MB (25 %), 3 s",
-        "pull: 50.0 MB of 100.0 MB (50 %), 6 s",
-        "pull: 75.0 MB of 100.0 MB (75 %), 9 s",
+        "pull: 25.0 MB of 100.0 MB (25 %), 3 s, 8.0 MB/s, 9 s left",
+        "pull: 50.0 MB of 100.0 MB (50 %), 6 s, 8.0 MB/s, 6 s left",
+        "pull: 75.0 MB of 100.0 MB (75 %), 9 s, 8.0 MB/s, 3 s left",
         "pull: 100.0 MB done in 12.5 s (8.0 MB/s)",
     ]
 
@@ -103,8 +103,9 @@ def test_slow_progress_is_a_line_every_ten_seconds(shown):
     for done in range(0, 6):
         task(done, 1000)
         shown.clock.now += 5.0
-    assert shown.lines == ["decode: 1,000 images", "decode: 2 images of 1,000 images (0 %), 10 s",
-                           "decode: 4 images of 1,000 images (0 %), 20 s"]
+    assert shown.lines == ["decode: 1,000 images",
+                           "decode: 2 images of 1,000 images (0 %), 10 s, 0.2 images/s, 4,990 s left",
+                           "decode: 4 images of 1,000 images (0 %), 20 s, 0.2 images/s, 4,980 s left"]
 
 
 def test_quick_progress_is_two_lines(shown):
@@ -151,7 +152,7 @@ def test_a_total_that_grows_is_followed(shown):
     task(0, 10)
     shown.clock.now += 20.0
     task(9, 20)
-    assert shown.lines[-1] == "pull: 9 B of 20 B (45 %), 20 s"
+    assert shown.lines[-1] == "pull: 9 B of 20 B (45 %), 20 s, 0 B/s, 24 s left"
 
 
 @pytest.mark.parametrize("count, unit, told", [

@@ -1,0 +1,62 @@
+"""Which of the two places on a command line is the store, and whether the local one will do."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple, Optional
+
+from job.errors import ConfigError
+
+
+class Places(NamedTuple):
+    """url: of the store. path: the absolute path of the local folder, None if there is none."""
+
+    url: str
+    path: Optional[str]
+
+
+def find_places(action, first, second=None, delete=False):
+    """Accept URL PATH and PATH URL; of two local folders, the source comes first in pull and push, else the store.
+
+    Raises:
+        ConfigError: two URLs; a file, or nothing, where a folder is needed; one folder in the other; ``delete`` in a
+            place that is far too large. obs_sync.InvalidUrl.
+    """
+    from obs_sync import is_remote, parse_url
+
+    if second is None:
+        return Places(_store(first, must_exist=True), None)
+    remote = [is_remote(place) for place in (first, second)]
+    if all(remote):
+        raise ConfigError("{} and {} are both in OBS, and from server to server nothing is copied: pull to a local "
+                          "folder, then push from there".format(first, second))
+    url, path = (second, first) if remote[1] or (action == "push" and not remote[0]) else (first, second)
+    path = parse_url(path).path
+    if os.path.exists(path) and not os.path.isdir(path):
+        raise ConfigError("{} is a file; {} needs a folder (one file of a folder: --include NAME)".format(path, action))
+    if action != "pull" and not os.path.isdir(path):
+        raise ConfigError("there is no folder {}; check the path".format(path))
+    if not any(remote):
+        _check_apart(_store(url, must_exist=action != "push"), path)
+    if delete and action == "pull" and os.path.realpath(path) in ("/", os.path.realpath(os.path.expanduser("~"))):
+        raise ConfigError("--delete: {} holds far more than one pull brings; choose a folder of its own".format(path))
+    return Places(url, path)
+
+
+def _store(url, must_exist):
+    from obs_sync import parse_url
+
+    location = parse_url(url)
+    if location.is_local and os.path.exists(location.path) and not os.path.isdir(location.path):
+        raise ConfigError("{} is a file; a folder or an obs:// URL is needed".format(location.path))
+    if location.is_local and must_exist and not os.path.isdir(location.path):
+        raise ConfigError("there is no folder {}; expected obs://bucket/folder/ or a local folder".format(
+            location.path))
+    return location.path if location.is_local else url
+
+
+def _check_apart(one, other):
+    one, other = os.path.realpath(one), os.path.realpath(other)
+    if os.path.commonpath([one, other]) in (one, other):
+        raise ConfigError("{} and {} are the same folder, or one is in the other; choose two that are apart".format(
+            one, other))
