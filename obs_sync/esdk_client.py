@@ -110,7 +110,7 @@ class Calls:
         if code == "NoSuchBucket":
             return BucketNotFound(f"there is no bucket {self.bucket!r}", where,
                                   "Check its name, and that OBS_SERVER is the endpoint of the bucket's region")
-        if code == "NoSuchUpload":
+        if code in ("NoSuchUpload", "InvalidPart"):
             return UploadGone(told, where)
         if status == 404 and code in (None, "NoSuchKey"):
             return ObjectNotFound("there is no such object", where, CHECK_PATH)
@@ -150,7 +150,7 @@ class Damaged(IntegrityError):
 
 
 class UploadGone(StoreError):
-    """There is no such upload in parts: it was completed or aborted."""
+    """There is no such upload in parts, or not with the parts that we know: it was completed, aborted or shared."""
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from obs_sync.esdk_client import Calls
 from obs_sync.esdk_get import Reader
 from obs_sync.esdk_reply import etag_of, header_time, listed_time, md5_of, plain_md5
 from obs_sync.esdk_unfinished import abort, clock_of, list_uploads
-from obs_sync.esdk_upload import put_bytes, put_file
+from obs_sync.esdk_upload import Stored, put_bytes, put_file
 from obs_sync.keys import check_key
 from obs_sync.local_files import NewFile
 from obs_sync.retry import DEFAULT_RETRY, Retry
@@ -67,8 +67,7 @@ class EsdkStore(Store):
 
     def write(self, key: str, data: bytes) -> ObjectInfo:
         where = self.locate(check_key(key, self.locate(key)))
-        md5 = put_bytes(self._calls, self._full(key), data, where)
-        return self._confirmed(key, len(data), md5)
+        return self._confirmed(key, put_bytes(self._calls, self._full(key), data, where))
 
     def download(self, info: ObjectInfo, path: str, on_bytes: Optional[OnBytes] = None) -> None:
         where, full_key = self.locate(info.key), self._full(info.key)
@@ -103,8 +102,7 @@ class EsdkStore(Store):
 
     def upload(self, path: str, key: str, on_bytes: Optional[OnBytes] = None, with_md5: bool = True) -> ObjectInfo:
         where = self.locate(check_key(key, self.locate(key)))
-        size, md5 = put_file(self._calls, self._full(key), path, where, on_bytes, with_md5)
-        return self._confirmed(key, size, md5)
+        return self._confirmed(key, put_file(self._calls, self._full(key), path, where, on_bytes, with_md5))
 
     def delete(self, keys: Iterable[str]) -> None:
         full_keys = [self._full(key) for key in keys]
@@ -130,12 +128,15 @@ class EsdkStore(Store):
             raise UnsafeKey("the key is empty", self.url, "Name an object below this URL")
         return self._prefix + key
 
-    def _confirmed(self, key: str, size: int, md5: Optional[str]) -> ObjectInfo:
-        """What is stored under `key` now, which must be what we have just stored. md5: None where it was not taken."""
+    def _confirmed(self, key: str, stored: Stored) -> ObjectInfo:
+        """What is there under `key` now, which must be what we have just stored."""
         info = self.head(key)
-        if info.size != size or md5 is not None and info.md5 not in (None, md5):
-            raise IntegrityError(f"stored {size} bytes with MD5 {md5}, found {info.size} with {info.md5}",
-                                 self.locate(key), "Does somebody else write to this key?")
+        size, md5, etag = stored
+        if info.size != size or md5 is not None and info.md5 not in (None, md5) or \
+                None not in (etag, info.etag) and info.etag != etag:
+            raise IntegrityError(f"stored {size} bytes with MD5 {md5} as version {etag}, found {info.size} with "
+                                 f"{info.md5} as {info.etag}", self.locate(key),
+                                 "Does somebody else write to this key?")
         return ObjectInfo(key, size, info.etag, md5, info.modified)
 
     def _delete_batch(self, full_keys: List[str]) -> None:

@@ -41,7 +41,9 @@ def md5(data):
 class ScriptedServer:
     def __init__(self):
         self.objects = {}
+        self.etags = {}  # of those that were stored in parts
         self.parts = {}
+        self.connections = 0
         self.requests = []
         self.twist = lambda request: None
         self.lock = threading.Lock()
@@ -59,8 +61,9 @@ class ScriptedServer:
             if key not in self.objects:
                 return error(404, "NoSuchKey")
             data = self.objects[key]
-            wanted = request.headers.get("If-Match", md5(data))
-            return reply(200, data, {"ETag": '"%s"' % md5(data)}) if wanted == md5(data) else error(412, "Precondition")
+            etag = self.etags.get(key, md5(data))
+            wanted = request.headers.get("If-Match", etag)
+            return reply(200, data, {"ETag": '"%s"' % etag}) if wanted == etag else error(412, "Precondition")
         if request.method == "PUT":
             if "partNumber" in query:
                 self.parts[int(query["partNumber"])] = request.body
@@ -71,7 +74,8 @@ class ScriptedServer:
             return reply(200, b"<R><UploadId>1</UploadId></R>")
         if request.method == "POST" and "uploadId" in query:
             self.objects[key] = b"".join(self.parts[number] for number in sorted(self.parts))
-            return reply(200, b'<R><ETag>"%s-%d"</ETag></R>' % (b"0" * 32, len(self.parts)))
+            self.etags[key] = "%s-%d" % ("0" * 32, len(self.parts))
+            return reply(200, b'<R><ETag>"%s"</ETag></R>' % self.etags[key].encode())
         if request.method == "POST" and "delete" in query:
             keys = re.findall(rb"<Key>(.*?)</Key>", request.body)
             for one in keys:
@@ -99,6 +103,11 @@ def scripted_server(tls=None):
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+
+        def setup(self):
+            super().setup()
+            with script.lock:
+                script.connections += 1
 
         def handle_any(self):
             parts = urlsplit(self.path)

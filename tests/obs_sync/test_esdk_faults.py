@@ -321,11 +321,15 @@ def test_a_part_that_fails_is_sent_again_and_counted_once(server, store, parts):
     assert server.objects["big"] == DATA and sum(counted) == len(DATA)
 
 
-def test_an_upload_that_fails_is_aborted(server, store, parts):
+def test_an_upload_that_will_not_mend_is_aborted_and_one_that_may_is_kept(server, store, parts):
+    server.twist = lambda request: error(403, "AccessDenied") if request.query.get("partNumber") == "2" else None
+    with pytest.raises(AccessDenied):
+        store.upload(parts, "big")
+    assert [request.query for request in requests_of(server, "DELETE")] == [{"uploadId": "1"}]
     server.twist = lambda request: error(503, "SlowDown") if request.query.get("partNumber") == "2" else None
     with pytest.raises(StoreUnavailable):
         store.upload(parts, "big")
-    assert [request.query for request in requests_of(server, "DELETE")] == [{"uploadId": "1"}]
+    assert len(requests_of(server, "DELETE")) == 1
     assert "big" not in server.objects
 
 

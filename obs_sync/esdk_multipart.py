@@ -1,0 +1,209 @@
+"""A file stored in parts through the SDK: several at once, each read once, and gone on with where a process died.
+
+An upload whose process was killed, or that the network failed, stays with the server. The next one of the same file
+under the same key finds it there: no state is kept beside the file. It is taken up if every part that the server has
+is one of the file as it is now, by size and MD5, and if nothing was stored under the key since it was begun: of two
+uploads the one that was begun later counts, so that an old one would be completed and yet lose. What somebody else may
+have begun just now, an upload without parts, is left alone. An upload that fails for good is aborted.
+"""
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import threading
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+
+from obs_sync.errors import IntegrityError, LocalStorageError, ObjectNotFound, StoreError, StoreUnavailable
+from obs_sync.esdk_body import MemoryBody
+from obs_sync.esdk_client import Calls, Damaged, UploadGone
+from obs_sync.esdk_reply import MD5_METADATA, encoded_md5, etag_of, header_time, md5_of
+from obs_sync.esdk_unfinished import list_parts, list_uploads
+from obs_sync.local_files import check_unchanged, local_storage
+from obs_sync.parallel import Progress, run_parallel
+from obs_sync.store import OnBytes, attempt_counted
+
+MOST_PARTS = 10000    # of one upload, by the OBS API
+_WORKERS = 4          # each holds one part in memory
+_MOST_LOOKED_AT = 3   # unfinished uploads of one key whose parts are compared
+
+
+class Part(NamedTuple):
+    number: int  # from 1
+    offset: int  # bytes
+    size: int    # bytes
+
+
+class Multipart:
+    """One file to be stored under one key."""
+
+    def __init__(self, calls: Calls, key: str, path: str, where: str, on_bytes: Optional[OnBytes],
+                 before: os.stat_result, part_size: int, md5: Optional[str]):
+        """`before` is the file as it was when its size was taken, `md5` that of the whole if it is to be kept."""
+        self._calls = calls
+        self._key = key
+        self._path = path
+        self._where = where
+        self._on_bytes = on_bytes
+        self._before = before
+        self._md5 = md5
+        self._parts = [Part(number, offset, min(part_size, before.st_size - offset))
+                       for number, offset in enumerate(range(0, before.st_size, part_size), start=1)]
+        self._buffers = threading.local()
+
+    def run(self) -> Optional[str]:
+        """Returns the ETag of the object, where it is told."""
+        found = self._unfinished()
+        if found is not None:
+            with contextlib.suppress(UploadGone):  # somebody completed or aborted it, or sent parts of his own
+                etag = self._send_all(*found)
+                if self._carries_our_md5():
+                    return etag
+        return self._send_all(self._begin(), {})
+
+    def _begin(self) -> str:
+        def upload_id(result: Any) -> str:
+            if result.body is None or not result.body.uploadId:
+                raise StoreUnavailable("the reply to the start of an upload cannot be read", self._where)
+            return result.body.uploadId
+
+        metadata = None if self._md5 is None else {MD5_METADATA: encoded_md5(self._md5)}
+        return self._calls("initiateMultipartUpload", self._where, self._key, metadata=metadata, check=upload_id)
+
+    # --- an upload that was begun before
+
+    def _unfinished(self) -> Optional[Tuple[str, Dict[int, str]]]:
+        """(upload id, number to MD5 of the parts that are there) of an upload to go on with."""
+        try:
+            uploads = [upload for upload in list_uploads(self._calls, self._key, self._where)
+                       if upload.key == self._key and upload.initiated is not None]
+            if not uploads:
+                return None
+            written = self._written()
+            uploads.sort(key=lambda upload: upload.initiated, reverse=True)
+            for upload in uploads[:_MOST_LOOKED_AT]:
+                if written is not None and written >= upload.initiated:
+                    return None
+                there = self._there(upload.upload_id)
+                if there:
+                    return upload.upload_id, there
+        except (LocalStorageError, IntegrityError):
+            raise
+        except StoreError:  # not every server and not every user can list uploads
+            pass
+        return None
+
+    def _written(self) -> Optional[float]:
+        """When what is stored under the key now was written."""
+        try:
+            found = self._calls("getObjectMetadata", self._where, self._key)
+        except ObjectNotFound:
+            return None
+        return header_time(found.body.lastModified) or float("inf")
+
+    def _there(self, upload_id: str) -> Dict[int, str]:
+        """Number to MD5 of the parts that the server has; none if any of them is not one of our file."""
+        stored = list_parts(self._calls, self._key, upload_id, self._where)
+        if not set(stored) <= {part.number for part in self._parts}:
+            return {}
+        parts = [part for part in self._parts if part.number in stored]
+        if any(part.size != stored[part.number].size for part in parts):
+            return {}
+        md5s = run_parallel(lambda part: self._read(part)[1], parts, _WORKERS, Progress(0, None))
+        if any(stored[part.number].etag != md5 for part, md5 in zip(parts, md5s)):
+            return {}
+        return {part.number: md5 for part, md5 in zip(parts, md5s)}
+
+    def _carries_our_md5(self) -> bool:
+        """Metadata were given when the upload was begun, for a file that may have become another since."""
+        if self._md5 is None:
+            return True
+        return md5_of(self._calls("getObjectMetadata", self._where, self._key)) in (None, self._md5)
+
+    # --- parts
+
+    def _send_all(self, upload_id: str, there: Dict[int, str]) -> Optional[str]:
+        inner = Progress(0, None)
+        try:
+            md5s_and_etags = run_parallel(lambda part: self._send(part, upload_id, there, inner), self._parts, _WORKERS,
+                                          inner)
+            check_unchanged(self._path, self._before)  # or the parts are of different files
+            return self._complete(upload_id, md5s_and_etags)
+        except StoreUnavailable:
+            raise  # the next call goes on with it
+        except Exception:
+            with contextlib.suppress(StoreError):
+                self._calls.once("abortMultipartUpload", self._where, self._key, upload_id)
+            raise
+
+    def _read(self, part: Part) -> Tuple[memoryview, str]:
+        """Its bytes, which are good until this thread reads the next part, and their MD5."""
+        buffer = getattr(self._buffers, "view", None)
+        if buffer is None:
+            buffer = self._buffers.view = memoryview(bytearray(self._parts[0].size))
+        filled = 0
+        with local_storage(self._path), open(self._path, "rb", buffering=0) as stream:
+            stream.seek(part.offset)
+            while filled < part.size:
+                read = stream.readinto(buffer[filled:part.size])
+                if not read:
+                    raise IntegrityError("the file became shorter while it was being read", self._path, "Try again")
+                filled += read
+        return buffer[:part.size], hashlib.md5(buffer[:part.size]).hexdigest()
+
+    def _send(self, part: Part, upload_id: str, there: Dict[int, str], inner: Progress) -> Tuple[str, str]:
+        """Returns its MD5 and its ETag."""
+        if part.number in there:
+            inner.check()
+            if self._on_bytes is not None:
+                self._on_bytes(part.size)
+            return there[part.number], there[part.number]
+        data, md5 = self._read(part)
+
+        def attempt() -> str:
+            with attempt_counted(self._on_bytes) as count:
+                def counted(amount: int) -> None:
+                    inner.check()
+                    count(amount)
+
+                result = self._calls.once("uploadPart", self._where, self._key, part.number, upload_id,
+                                          content=MemoryBody(data, counted), partSize=part.size, md5=encoded_md5(md5))
+                if md5_of(result) not in (None, md5):
+                    raise Damaged(f"the server stored part {part.number} with MD5 {md5_of(result)}, not {md5}",
+                                  self._where)
+                etag = etag_of(result.body.etag)
+                if etag is None:
+                    raise StoreUnavailable(f"the reply to part {part.number} has no ETag", self._where)
+                return etag
+
+        return md5, self._calls.repeat(attempt)
+
+    # --- the end
+
+    def _complete(self, upload_id: str, md5s_and_etags: List[Tuple[str, str]]) -> str:
+        """The reply may be lost, or be an error, although the object is there: then look at it."""
+        from obs import CompleteMultipartUploadRequest, CompletePart
+        request = CompleteMultipartUploadRequest(
+            [CompletePart(partNum=number, etag=etag) for number, (_, etag) in enumerate(md5s_and_etags, start=1)])
+
+        def completed(result: Any) -> str:
+            etag = None if result.body is None else etag_of(result.body.etag)
+            if etag is None:
+                raise StoreUnavailable("the upload was answered 200 but not completed", self._where, "Try again")
+            return etag
+
+        try:
+            return self._calls("completeMultipartUpload", self._where, self._key, upload_id, request, check=completed)
+        except StoreError:
+            with contextlib.suppress(StoreError):
+                found = self._calls("getObjectMetadata", self._where, self._key)
+                etag = etag_of(found.body.etag)
+                ours = etag_of_parts([md5 for md5, _ in md5s_and_etags])
+                if md5_of(found) == self._md5 if self._md5 is not None else etag == ours:
+                    return etag
+            raise
+
+
+def etag_of_parts(md5s: List[str]) -> str:
+    """The ETag that OBS gives to an object in parts with these MD5s, unless it is encrypted at rest."""
+    return f"{hashlib.md5(b''.join(bytes.fromhex(md5) for md5 in md5s)).hexdigest()}-{len(md5s)}"

@@ -1,0 +1,200 @@
+"""Uploads in parts against the mocked OBS: gone on with after a crash, and never in the place of something newer."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from obs_sync import AccessDenied, IntegrityError, StoreUnavailable, esdk_upload, open_store
+from obs_sync.mock import Call, Faults, Rule, Status
+from obs_sync.retry import Retry
+
+PART = 200000
+SIZE = 5 * PART + 1
+DATA = os.urandom(SIZE)
+SMALL_PARTS = dict(part_size=PART, largest_put=PART)
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch):
+    original = esdk_upload.put_file
+    monkeypatch.setattr("obs_sync.esdk_store.put_file",
+                        lambda *arguments, **options: original(*arguments, **options, **SMALL_PARTS))
+
+
+@pytest.fixture
+def store(obs):
+    with open_store("obs://bucket/", obs.environment(), retry=Retry(2, sleep=lambda seconds: None)) as store:
+        yield store
+
+
+@pytest.fixture
+def path(tmp_path):
+    (tmp_path / "big").write_bytes(DATA)
+    return str(tmp_path / "big")
+
+
+def broken_off(obs, store, path, key="big", after=3, with_md5=True):
+    """Upload all but one part, as when the network fails for good; returns the upload's id."""
+    obs.faults = Faults([Rule(Status(503), operation="UploadPart", since=after + 1),
+                         Rule(Status(503), operation="AbortMultipartUpload")])
+    with pytest.raises(StoreUnavailable):
+        store.upload(path, key, with_md5=with_md5)
+    obs.faults = Faults()
+    return [upload_id for found, upload_id in obs.uploads("bucket") if found == key][-1]
+
+
+def since(obs, before, operation):
+    return obs.counts[operation] - before.get(operation, 0)
+
+
+CHILD = """
+import sys
+from obs_sync import esdk_store, esdk_upload, open_store
+original = esdk_upload.put_file
+esdk_store.put_file = lambda *arguments: original(*arguments, part_size={part}, largest_put={part})
+open_store("obs://bucket/").upload(sys.argv[1], "big")
+"""
+
+
+def test_an_upload_whose_process_was_killed_goes_on_where_it_was(obs, store, path):
+    children = []
+    obs.faults = Faults([Rule(Call(lambda request: children[0].send_signal(signal.SIGKILL)), operation="UploadPart",
+                              nth=4)])
+    children.append(subprocess.Popen([sys.executable, "-c", CHILD.format(part=PART), path], env=obs.environment()))
+    assert children[0].wait(60) == -signal.SIGKILL
+    obs.faults = Faults()
+    (_, upload_id), = obs.uploads("bucket")
+    before, counted = dict(obs.counts), []
+    assert store.upload(path, "big", counted.append).md5 == hashlib.md5(DATA).hexdigest()
+    assert obs.get("bucket", "big") == DATA and obs.uploads("bucket") == []
+    assert since(obs, before, "InitiateMultipartUpload") == 0
+    assert since(obs, before, "UploadPart") < 6 and sum(counted) == SIZE
+
+
+@pytest.mark.parametrize("with_md5", [True, False])
+def test_only_what_is_missing_is_sent(obs, store, path, with_md5):
+    broken_off(obs, store, path, with_md5=with_md5)
+    before, counted = dict(obs.counts), []
+    stored = store.upload(path, "big", counted.append, with_md5)
+    assert obs.get("bucket", "big") == DATA and sum(counted) == SIZE and stored.etag == store.head("big").etag
+    assert since(obs, before, "UploadPart") == 3
+
+
+@pytest.mark.parametrize("changed", [0, SIZE - 1], ids=["in a part that is there", "in a part that was not sent"])
+@pytest.mark.parametrize("with_md5", [True, False])
+def test_a_file_that_has_changed_since_is_stored_as_it_is_now(obs, store, path, changed, with_md5):
+    begun = broken_off(obs, store, path, with_md5=with_md5)
+    other = bytearray(DATA)
+    other[changed] ^= 1
+    with open(path, "wb") as stream:
+        stream.write(other)
+    stored = store.upload(path, "big", with_md5=with_md5)
+    assert obs.get("bucket", "big") == other
+    assert store.head("big").md5 in (None, hashlib.md5(other).hexdigest())
+    assert store.read("big") == other and (stored.md5 is None) == (not with_md5)
+    assert changed or obs.uploads("bucket") == [("big", begun)]  # it may be somebody else's
+
+
+def test_a_file_of_another_length_is_begun_anew(obs, store, path):
+    broken_off(obs, store, path, after=6 - 1)
+    with open(path, "wb") as stream:
+        stream.write(DATA[:3 * PART])
+    store.upload(path, "big")
+    assert obs.get("bucket", "big") == DATA[:3 * PART]
+
+
+def test_an_upload_that_was_begun_before_the_object_was_written_is_not_gone_on_with(obs, store, path):
+    """It would be completed, and the object would stay what it is: the upload that was begun later counts."""
+    upload_id = broken_off(obs, store, path)
+    store.write("big", b"newer")
+    store.upload(path, "big")
+    assert obs.get("bucket", "big") == DATA
+    assert obs.uploads("bucket") == [("big", upload_id)]
+
+
+def test_uploads_without_parts_and_of_other_keys_are_left_alone(obs, store, path):
+    from obs import ObsClient
+    client = ObsClient(**obs.client_arguments())
+    begun = client.initiateMultipartUpload("bucket", "big").body.uploadId
+    client.close()
+    other = broken_off(obs, store, path, key="bigger")
+    store.upload(path, "big")
+    assert obs.get("bucket", "big") == DATA
+    assert obs.uploads("bucket") == [("big", begun), ("bigger", other)]
+
+
+@pytest.mark.parametrize("code", ["NoSuchUpload", "InvalidPart"])
+def test_an_upload_that_somebody_else_ended_is_begun_anew(obs, store, path, code):
+    broken_off(obs, store, path)
+    status = 404 if code == "NoSuchUpload" else 400
+    obs.faults = Faults([Rule(Status(status, code), operation="CompleteMultipartUpload", first=1)])
+    store.upload(path, "big")
+    assert obs.get("bucket", "big") == DATA
+
+
+@pytest.mark.parametrize("operation", ["ListMultipartUploads", "ListParts"])
+@pytest.mark.parametrize("status", [403, 501, 503])
+def test_whoever_may_not_list_uploads_can_upload_all_the_same(obs, store, path, operation, status):
+    broken_off(obs, store, path)
+    obs.faults = Faults([Rule(Status(status), operation=operation)])
+    store.upload(path, "big")
+    assert obs.get("bucket", "big") == DATA
+
+
+def test_an_upload_that_will_not_mend_is_aborted(obs, store, path):
+    obs.faults = Faults([Rule(Status(403, "AccessDenied"), operation="UploadPart", since=3)])
+    with pytest.raises(AccessDenied):
+        store.upload(path, "big")
+    assert obs.uploads("bucket") == []
+
+
+def test_a_file_that_is_rewritten_between_its_parts_is_not_stored(obs, store, path):
+    def rewrite(request):
+        with open(path, "r+b") as stream:
+            stream.write(b"other")
+
+    obs.faults = Faults([Rule(Call(rewrite), operation="UploadPart", nth=2)])
+    with pytest.raises(IntegrityError, match="changed while it was being stored"):
+        store.upload(path, "big", with_md5=False)
+    assert obs.keys("bucket") == [] and obs.uploads("bucket") == []
+
+
+def test_a_file_that_is_added_to_is_stored_up_to_the_length_that_it_had(obs, store, path):
+    def add(request):
+        with open(path, "ab") as stream:
+            stream.write(b"more")
+
+    obs.faults = Faults([Rule(Call(add), operation="UploadPart", nth=1)])
+    store.upload(path, "big")
+    assert obs.get("bucket", "big") == DATA
+
+
+def test_an_object_that_was_overwritten_right_after_is_noticed_even_without_an_md5(obs, store, path):
+    obs.faults = Faults([Rule(Call(lambda request: obs.put("bucket", "big", bytes(SIZE)), "after"),
+                              operation="CompleteMultipartUpload")])
+    with pytest.raises(IntegrityError, match="somebody else"):
+        store.upload(path, "big", with_md5=False)
+
+
+def test_the_md5_of_the_whole_goes_with_the_object_if_it_is_wanted(obs, store, path):
+    store.upload(path, "with")
+    store.upload(path, "without", with_md5=False)
+    assert obs.info("bucket", "with").properties.metadata == {
+        "md5chksum": base64.b64encode(hashlib.md5(DATA).digest()).decode()}
+    assert obs.info("bucket", "without").properties.metadata == {}
+
+
+def test_a_file_is_read_once_unless_the_md5_of_the_whole_is_wanted(obs, store, path, monkeypatch):
+    read, original = [], esdk_upload.Multipart._read
+    monkeypatch.setattr(esdk_upload, "_md5_of_start", lambda *arguments: pytest.fail("it is read a second time"))
+    monkeypatch.setattr(esdk_upload.Multipart, "_read",
+                        lambda self, part: read.append(part.number) or original(self, part))
+    store.upload(path, "big", with_md5=False)
+    assert sorted(read) == [1, 2, 3, 4, 5, 6]
