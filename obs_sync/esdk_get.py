@@ -10,7 +10,7 @@ import hashlib
 import html
 import re
 import time
-from typing import Any, Callable, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, List, NamedTuple, NoReturn, Optional, Tuple
 from urllib.parse import quote
 
 from obs_sync.errors import IntegrityError, StoreError, WrongDigest
@@ -56,11 +56,12 @@ class Reader:
         self._dialect: Optional[str] = None
 
     def receive(self, key: str, where: str, sink: Sink, info: Optional[ObjectInfo] = None,
-                span: Optional[Span] = None) -> None:
+                span: Optional[Span] = None, look: Callable[[Reply], Any] = lambda reply: None) -> None:
         """One attempt at the object `key` (in the bucket), in pieces to `sink`: the version `info`, or any.
 
-        A piece is good until `sink` returns. Checked are, of a span, that it is the one asked for; of the whole, its
-        length and digest. Raises as Calls.once does; Damaged, WrongDigest and IntegrityError for bytes.
+        A piece is good until `sink` returns; `look` sees the reply before. Checked are, of a span, that it is the one
+        asked for; of the whole, its length and digest. Raises as Calls.once does; Damaged, WrongDigest and
+        IntegrityError for bytes.
         """
         request = self._request(key, where, None if info is None else info.etag, span)
         with _Exchange(self._pool, request, where) as exchange:
@@ -68,7 +69,8 @@ class Reader:
             if reply.status >= 300:
                 raise self._calls.error(exchange.refusal(), where)
             if span is not None:
-                check_span(reply, span, info.size, where)
+                _check_span(reply, span, info.size, where)
+            look(reply)
             check = _Check(reply, info, span, where)
             for piece in exchange:
                 check.update(piece)
@@ -113,7 +115,7 @@ def signing_key(client: Any) -> Key:
     return Key(provider.access_key_id, provider.secret_access_key, provider.security_token)
 
 
-def check_span(reply: Reply, span: Span, size: int, where: str) -> None:
+def _check_span(reply: Reply, span: Span, size: int, where: str) -> None:
     """A server may ignore a Range, or answer another one, and a proxy may do so now and then."""
     stated = reply.headers.get("content-range")
     wanted = f"bytes {span[0]}-{span[0] + span[1] - 1}/{size}"
@@ -130,8 +132,10 @@ class _Exchange:
         self._request = request
 
     def __enter__(self) -> "_Exchange":
-        with translated(self._where, self._pool.drop_idle):
+        try:
             self.reply = self._pool.get(self._request)
+        except Exception as error:
+            self._translate(error)
         self._pieces = self.reply.body()
         return self
 
@@ -142,11 +146,17 @@ class _Exchange:
         return self
 
     def __next__(self) -> memoryview:
-        with translated(self._where, self._pool.drop_idle):
+        try:
             piece = next(self._pieces, None)
+        except Exception as error:
+            self._translate(error)
         if piece is None:
             raise StopIteration
         return piece
+
+    def _translate(self, error: Exception) -> NoReturn:
+        with translated(self._where, self._pool.drop_idle):  # no context is entered for what goes well
+            raise error
 
     def refusal(self) -> _Refusal:
         document: List[bytes] = []

@@ -1,20 +1,24 @@
 """A bucket through the OBS SDK (esdk-obs-python): OBS itself, the mocked OBS, and S3-compatible servers."""
 from __future__ import annotations
 
+import contextlib
+import threading
 from typing import Any, Iterable, Iterator, List, Optional
 
 from obs_sync.errors import AccessDenied, IntegrityError, StoreError, StoreUnavailable, UnsafeKey
-from obs_sync.esdk_client import Calls
+from obs_sync.esdk_client import Calls, Damaged
 from obs_sync.esdk_get import Reader
+from obs_sync.esdk_ranges import download_ranges
 from obs_sync.esdk_reply import etag_of, header_time, listed_time, md5_of, plain_md5
 from obs_sync.esdk_unfinished import abort, clock_of, list_uploads
 from obs_sync.esdk_upload import Stored, put_bytes, put_file
 from obs_sync.keys import check_key
 from obs_sync.local_files import NewFile
 from obs_sync.retry import DEFAULT_RETRY, Retry
-from obs_sync.store import ObjectInfo, OnBytes, Store, UnfinishedUpload, attempt_counted, check_range
+from obs_sync.store import LARGE, ObjectInfo, OnBytes, Store, UnfinishedUpload, attempt_counted, check_range
 
-_PAGE = 1000   # objects, the most that OBS lists or deletes in one request
+_PAGE = 1000      # objects, the most that OBS lists or deletes in one request
+_CONNECTIONS = 8  # that bring the pieces of one large object
 
 
 class EsdkStore(Store):
@@ -27,6 +31,8 @@ class EsdkStore(Store):
     def __init__(self, client: Any, bucket: str, prefix: str = "", retry: Retry = DEFAULT_RETRY):
         self._calls = Calls(client, bucket, retry)
         self._reader = Reader(self._calls)
+        self._lock = threading.Lock()
+        self._large = 0  # objects that are being downloaded in pieces
         self._prefix = prefix
         self.url = f"obs://{bucket}/{prefix}"
 
@@ -71,6 +77,13 @@ class EsdkStore(Store):
 
     def download(self, info: ObjectInfo, path: str, on_bytes: Optional[OnBytes] = None) -> None:
         where, full_key = self.locate(info.key), self._full(info.key)
+        if info.size >= LARGE and info.etag is not None:
+            try:
+                with self._connections() as connections:
+                    download_ranges(self._calls, self._reader, full_key, where, info, path, on_bytes, connections)
+                return
+            except Damaged:  # by somebody between us who cannot do ranges, perhaps: then in one
+                pass
 
         def attempt() -> None:
             with attempt_counted(on_bytes) as count, NewFile(path) as file:
@@ -127,6 +140,18 @@ class EsdkStore(Store):
         if not key:
             raise UnsafeKey("the key is empty", self.url, "Name an object below this URL")
         return self._prefix + key
+
+    @contextlib.contextmanager
+    def _connections(self) -> Iterator[int]:
+        """How many connections one large object gets, among those that are under way."""
+        with self._lock:
+            self._large += 1
+            share = max(1, _CONNECTIONS // self._large)
+        try:
+            yield share
+        finally:
+            with self._lock:
+                self._large -= 1
 
     def _confirmed(self, key: str, stored: Stored) -> ObjectInfo:
         """What is there under `key` now, which must be what we have just stored."""

@@ -48,7 +48,7 @@ class Pull:
             index = Index(workspace.path(self._index_name), self._store.url)
             known = index.load()
             plan, files = self._survey(run_aside(listing, survey), prefix, known, _folds_case(workspace), survey)
-            self._check_space(plan.fetch, files)
+            self._check_space(plan.fetch, files, workspace.keep_unfinished(plan.fetch))
             vanished = self._begin(index, plan, files, known, prefix)
             try:
                 fetched = self._fetch(plan.fetch, index, workspace, workers)
@@ -100,7 +100,7 @@ class Pull:
         progress = Progress(_bytes(infos), self._on_progress)
 
         def fetch(group: List[ObjectInfo]) -> List[ObjectInfo]:
-            temporaries = [workspace.temporary() for _ in group]
+            temporaries = [workspace.unfinished(info) for info in group]
             group = _download_current(self._store, group, temporaries, progress)
             times = _settle_times(temporaries, group)
             progress.check()
@@ -117,10 +117,11 @@ class Pull:
                 f"{error.what} while fetching {_bytes(infos):,} bytes, {free_bytes(root):,} are free now",
                 root, error.mend) from error
 
-    def _check_space(self, infos: Iterable[ObjectInfo], files: Dict[str, LocalFile]) -> None:
+    def _check_space(self, infos: Iterable[ObjectInfo], files: Dict[str, LocalFile], held: int) -> None:
+        """`held` bytes of what is needed are on the disk already."""
         needed = sum(_on_disk(info.size) for info in infos)
         replaced = sum(_on_disk(files[info.key].size) for info in infos if info.key in files)
-        check_free_space(self._destination.root, max(0, needed - replaced))
+        check_free_space(self._destination.root, max(0, needed - replaced - held))
 
     def _count_again(self, infos: Objects) -> None:
         """No silent success: every listed object is there now, with its size."""

@@ -9,6 +9,8 @@ from typing import Callable, Iterable, Iterator, List, NamedTuple, Optional, Seq
 
 from obs_sync.errors import ObjectNotFound, StoreError
 
+LARGE = 32 << 20  # bytes; downloads of this size and more are worth going on with after a crash
+
 OnBytes = Callable[[int], None]
 """Called from a transferring thread with the number of bytes moved since the last call. Negative when an attempt
 has failed, for the bytes that it moved: a call that raises a StoreError counts nothing in sum. An exception that
@@ -93,8 +95,9 @@ class Store(abc.ABC):
     def download(self, info: ObjectInfo, path: str, on_bytes: Optional[OnBytes] = None) -> None:
         """Write exactly the version `info` to the file `path`, length and digest checked.
 
-        Raises ObjectChanged if the object is another version by now, IntegrityError if its bytes are wrong;
-        what is at `path` after an exception is not to be used.
+        Raises ObjectChanged if the object is another version by now, WrongDigest if it has not the SHA-256 of `info`,
+        IntegrityError if its bytes are wrong in another way; what is at `path` after an exception is not to be used.
+        A store may leave a file `<path>.pieces` then, with which the next download to the same path goes on.
         """
 
     @abc.abstractmethod

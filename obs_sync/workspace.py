@@ -1,14 +1,18 @@
 """The private corner of a destination: the lock of the one pull at a time, and its unfinished files."""
 from __future__ import annotations
 
+import contextlib
 import fcntl
+import hashlib
+import json
 import os
 import time
 import uuid
-from typing import Callable, Optional
+from typing import Callable, Iterable, Optional
 
 from obs_sync.keys import PRIVATE_DIRECTORY
 from obs_sync.local_files import local_storage, make_directory, remove_quietly
+from obs_sync.store import LARGE, ObjectInfo
 
 _POLL = 0.2  # seconds
 
@@ -17,8 +21,8 @@ class Workspace:
     """`.obs_sync/` below `destination`, locked while the context is open.
 
     Temporary files are on the file system of the destination, so that a rename puts them in place; they are
-    gone when the context ends, and those of a pull that was killed when the next one begins. A second process
-    waits for the first: it then finds everything present.
+    gone when the context ends, and those of a pull that was killed when the next one begins. What has come of large
+    objects stays, to be gone on with. A second process waits for the first: it then finds everything present.
     """
 
     def __init__(self, destination: str, while_waiting: Callable[[], None] = lambda: None,
@@ -27,6 +31,7 @@ class Workspace:
         self.destination = destination
         self._directory = os.path.join(destination, PRIVATE_DIRECTORY)
         self._partial = os.path.join(self._directory, "partial")
+        self._resumed = os.path.join(self._directory, "resume")
         self._while_waiting = while_waiting
         self._sleep = sleep
         self._lock: Optional[int] = None
@@ -48,6 +53,7 @@ class Workspace:
 
     def __exit__(self, *exc_info: object) -> None:
         remove_quietly(self._partial)
+        self._sweep(lambda name: os.path.exists(os.path.join(self._resumed, f"{name}.pieces")))
         self._unlock()
 
     def path(self, name: str) -> str:
@@ -57,6 +63,32 @@ class Workspace:
     def temporary(self) -> str:
         """A fresh name for an unfinished file or directory."""
         return os.path.join(self._partial, uuid.uuid4().hex)
+
+    def unfinished(self, info: ObjectInfo) -> str:
+        """Where a file is written: for a version of a large object always the same name."""
+        if info.size < LARGE or info.etag is None:
+            return self.temporary()
+        make_directory(self._resumed)
+        version = json.dumps([info.key, info.etag, info.size])
+        return os.path.join(self._resumed, hashlib.sha256(version.encode("ascii")).hexdigest())
+
+    def keep_unfinished(self, infos: Iterable[ObjectInfo]) -> int:
+        """Remove what has come of other versions than these; returns the bytes that what is kept takes."""
+        kept = {os.path.basename(self.unfinished(info)) for info in infos if info.size >= LARGE}
+        self._sweep(lambda name: name in kept)
+        held = 0
+        for name in kept:
+            with contextlib.suppress(OSError):
+                held += 512 * os.stat(os.path.join(self._resumed, name)).st_blocks
+        return held
+
+    def _sweep(self, keeps: Callable[[str], bool]) -> None:
+        """Remove the unfinished large files that are not to be kept, with what belongs to them."""
+        with contextlib.suppress(OSError):  # nothing was ever left
+            for name in os.listdir(self._resumed):
+                if not keeps(name.partition(".")[0]):
+                    remove_quietly(os.path.join(self._resumed, name))
+            os.rmdir(self._resumed)  # unless something is left
 
     def _try_lock(self) -> bool:
         try:
