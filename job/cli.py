@@ -28,6 +28,7 @@ COMMANDS = {
     "show": Command("job.commands.show", "show what a run has left behind"),
     "compare": Command("job.commands.compare", "put runs beside each other, interval by interval"),
     "sync": Command("job.commands.sync", "move trees between OBS and this machine, list, verify, compare, clean up"),
+    "pack": Command("job.commands.pack", "pack a folder into a few large objects, which a job pulls much faster"),
     "parity": Command("job.commands.parity", "compare this machine's arithmetic with the reference's numbers"),
     "bench": Command("job.commands.bench", "time iterations, to be put beside the published figures"),
     "make-miniature": Command("job.commands.make_miniature", "draw a miniature PACS"),

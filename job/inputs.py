@@ -8,6 +8,7 @@ from typing import NamedTuple, Optional
 from masf_core.data import find_dataroot, find_filelist_root
 from masf_core.errors import DataError, WeightsError
 from obs_sync import is_remote, open_store, pull, pull_file, split_object_url
+from obs_sync.pack_index import INDEX_NAME
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ def fetch_inputs(config, workspace, console, environ):
     """Pull what is remote and locate everything.
 
     A v1 job names ``obs://`` or ``s3://`` URLs; a v2 job names local directories that the platform has filled, which
-    are used where they are.
+    are used where they are unless they hold a pack.
 
     Raises:
         obs_sync.StoreError: storage. DataError, WeightsError: something is not where the configuration says.
@@ -45,7 +46,8 @@ def _fetch_data(config, workspace, console, environ):
         if not os.path.isdir(url):
             raise DataError(
                 "data_url: there is no directory {}; expected a local directory or an obs:// URL".format(url))
-        return url
+        if not os.path.isfile(os.path.join(url, INDEX_NAME)):  # else it is a pack, to be unpacked as from a bucket
+            return url
     destination = workspace.inputs(url)
     with open_store(url, environ, backend=config.platform.storage) as store:
         # The directory is this URL's alone, so what the bucket no longer has goes from here too.

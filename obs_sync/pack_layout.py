@@ -7,11 +7,12 @@ first: a file that is added, removed or grows moves the cuts near it and leaves 
 from __future__ import annotations
 
 import hashlib
-import tarfile
 from typing import List, NamedTuple, Sequence
 
 BLOCK = 512         # bytes, of tar
 END = bytes(2 * BLOCK)
+_LONGEST_NAME = 100           # bytes, in ustar
+_LARGEST_SIZE = 8 ** 11 - 1   # bytes, in ustar
 
 
 class Entry(NamedTuple):
@@ -22,10 +23,19 @@ class Entry(NamedTuple):
 
 
 def header(entry: Entry) -> bytes:
-    """What stands in a shard before the data: whole blocks, with a pax record where the name needs one."""
-    about = tarfile.TarInfo(entry.key)
-    about.size = entry.size
-    return about.tobuf(tarfile.PAX_FORMAT, "utf-8", "strict")
+    """What stands in a shard before the data: whole blocks, with a pax record where ustar has no room for something.
+
+    Not by Python's tarfile, whose headers differ between versions of Python.
+    """
+    name = entry.key.encode("utf-8")
+    records = b""
+    if len(name) > _LONGEST_NAME or not all(byte < 128 for byte in name):
+        records += _pax_record("path", name)
+        name = bytes(byte for byte in name if byte < 128)[-_LONGEST_NAME:]
+    if entry.size > _LARGEST_SIZE:
+        records += _pax_record("size", b"%d" % entry.size)
+    extended = _block(b"././@PaxHeader", len(records), b"x") + records + padding(len(records)) if records else b""
+    return extended + _block(name, entry.size if entry.size <= _LARGEST_SIZE else 0, b"0")
 
 
 def padding(size: int) -> bytes:
@@ -69,3 +79,21 @@ def cut(entries: Sequence[Entry], most: int) -> List[List[Entry]]:
 def _draw(key: str) -> float:
     """A number in [0, 1) that belongs to the key."""
     return int.from_bytes(hashlib.sha256(key.encode("utf-8")).digest()[:6], "big") / 2.0 ** 48
+
+
+def _pax_record(keyword: str, value: bytes) -> bytes:
+    """Length, keyword and value; the length counts its own digits."""
+    rest = b" %s=%s\n" % (keyword.encode("ascii"), value)
+    length = len(rest) + 1
+    while len(b"%d" % length) + len(rest) != length:
+        length = len(b"%d" % length) + len(rest)
+    return b"%d%s" % (length, rest)
+
+
+def _block(name: bytes, size: int, kind: bytes) -> bytes:
+    """A ustar header of a file: mode 644; owner, group and time 0."""
+    zero = b"0000000\0"
+    start = name.ljust(100, b"\0") + b"0000644\0" + zero + zero + b"%011o\0" % size + b"%011o\0" % 0
+    end = kind + bytes(100) + b"ustar\0" + b"00" + bytes(64) + zero + zero + bytes(155 + 12)
+    checksum = b"%06o\0 " % sum(start + b" " * 8 + end)
+    return start + checksum + end

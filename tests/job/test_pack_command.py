@@ -1,0 +1,91 @@
+"""python -m job pack: a folder becomes a pack, and the job's inputs are the folder again."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+import pytest
+
+from job import cli
+from masf_core.data import miniature
+from obs_sync import open_store, pull
+from obs_sync.mock import mock_obs
+from tests.obs_sync.trees import read_tree, write_tree
+
+URL = "obs://bucket/packed/"
+
+
+@pytest.fixture
+def obs(monkeypatch):
+    """The mocked OBS, with a bucket, as the environment says."""
+    with mock_obs(buckets=["bucket"]) as server:
+        for name, value in server.environment().items():
+            monkeypatch.setenv(name, value)
+        yield server
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_tree(tmp_path / "folder", {"photo/dog/1.jpg": b"1" * 1000, "photo/cat/2.jpg": b"2" * 3000000})
+
+
+def test_the_miniature_pacs_is_the_same_after_packing_and_pulling(obs, tmp_path, capsys):
+    source = str(tmp_path / "pacs")
+    miniature.write_miniature(source, images_per_class=2)
+    assert cli.main(["pack", source, URL, "--shard-mb", "1"]) == 0
+    told = capsys.readouterr()
+    assert "obs://bucket/packed/: 68 files in" in told.out and "read: " in told.err and "store: " in told.err
+    with open_store(URL, os.environ) as store:
+        pull(store, str(tmp_path / "out"))
+    assert read_tree(tmp_path / "out") == read_tree(source)
+
+
+def test_packing_again_says_that_nothing_was_stored(obs, folder, capsys):
+    cli.main(["pack", folder, URL])
+    assert "shards: 1 stored (3.0 MB), 0 there already, 0 removed" in capsys.readouterr().out
+    assert cli.main(["pack", folder, URL]) == 0
+    told = capsys.readouterr().out
+    assert "shards: 0 stored (0 B), 1 there already, 0 removed" in told and "the pack is as it was" in told
+
+
+def test_a_dry_run_stores_nothing(obs, folder, capsys):
+    assert cli.main(["pack", folder, URL, "--dry-run"]) == 0
+    assert "1 to be stored (3.0 MB), 0 there already, 0 removed (dry run: nothing was)" in capsys.readouterr().out
+    assert obs.keys("bucket") == []
+
+
+def test_shards_out_of_use_are_removed_when_asked(obs, folder, capsys):
+    cli.main(["pack", folder, URL])
+    write_tree(folder, {"photo/dog/1.jpg": b"other"})
+    assert cli.main(["pack", folder, URL, "--prune"]) == 0
+    assert "1 stored (3.0 MB), 0 there already, 1 removed" in capsys.readouterr().out
+    assert len(obs.keys("bucket")) == 2
+
+
+def test_what_is_in_a_bucket_can_be_packed_into_another_folder(obs, folder, tmp_path, monkeypatch):
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    obs.put("bucket", "loose/a/1.jpg", b"one")
+    assert cli.main(["pack", "obs://bucket/loose/", URL]) == 0
+    assert os.listdir(str(tmp_path / "tmp")) == []
+    with open_store(URL, os.environ) as store:
+        pull(store, str(tmp_path / "out"))
+    assert read_tree(tmp_path / "out") == {"a/1.jpg": b"one"}
+
+
+@pytest.mark.parametrize("arguments, code, told", [
+    (["{folder}", "{folder}/packed"], 2, "lies in {folder}, and the pack would be packed too"),
+    (["{folder}", "{folder}"], 2, "lies in {folder}, and the pack would be packed too"),
+    (["{folder}", "elsewhere", "--shard-mb", "0"], 2, "--shard-mb=0: expected at least 1"),
+    (["{folder}", "ftp://bucket/x"], 2, "scheme 'ftp'"),
+    (["{folder}/none", "elsewhere"], 4, "there is no such directory to pack: {folder}/none"),
+    (["{folder}/empty", "elsewhere"], 4, "there are no files to pack: {folder}/empty"),
+    (["{folder}"], 2, "the following arguments are required: DEST"),
+])
+def test_a_mistake_is_one_message(folder, capsys, arguments, code, told):
+    os.mkdir(os.path.join(folder, "empty"))
+    assert cli.main(["pack"] + [argument.format(folder=folder) for argument in arguments]) == code
+    captured = capsys.readouterr()
+    assert told.format(folder=folder) in captured.err and "Traceback" not in captured.err
+    assert captured.out == ""
