@@ -9,14 +9,16 @@ publication leaves is an orphan: invisible to readers, and listed by `orphans`.
 """
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import logging
 import os
 import time
-from typing import Any, Callable, Collection, Dict, List, Mapping, NamedTuple, Optional
+from typing import Any, Callable, Collection, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from obs_sync.errors import (
     AlreadyPublished, IntegrityError, LocalStorageError, ObjectNotFound, StoreError, StoreUnavailable,
-    UnsafeKey,
+    UnsafeKey, WrongDigest,
 )
 from obs_sync.keys import check_key, check_together, writable_path_below
 from obs_sync.local_files import check_free_space, check_unchanged, digest_of, files_below, local_storage
@@ -28,6 +30,7 @@ from obs_sync.workspace import Workspace
 _log = logging.getLogger(__name__)
 
 _WORKERS = 8
+_DAMAGED = "This checkpoint is damaged; take an earlier one"
 
 
 class Orphan(NamedTuple):
@@ -117,40 +120,54 @@ def fetch_checkpoint(store: Store, marker: Marker, destination: str, prefix: str
     with Workspace(os.path.dirname(path), moving.report) as workspace:
         if _holds(path, marker, moving):
             return path
-        check_free_space(workspace.destination, marker.size)
         temporary = workspace.temporary()
 
-        def fetch(file: MarkerFile) -> None:
+        def look(file: MarkerFile) -> ObjectInfo:
             key = f"{prefix}{marker.name}/{file.name}"
-            target = writable_path_below(temporary, file.name, store.locate(key))
-            with local_storage(target):
-                os.makedirs(os.path.dirname(target), exist_ok=True)
+            moving.check()
             info = store.head(key)
             if info.size != file.size:
                 raise IntegrityError(f"the object has {info.size} bytes, the marker says {file.size}",
-                                     store.locate(key), "This checkpoint is damaged; take an earlier one")
-            # Nothing but the SHA-256 tells whether large files arrived as they are: a second time, should the bytes
-            # have been damaged on the way.
-            for tries_left in (1, 0):
-                linked = to_read_only and store.link(info, target)
-                if linked:
-                    moving.add(file.size)
-                else:
-                    store.download(info, target, moving.add)
-                sha256 = digest_of(target, "sha256", lambda _: moving.check())
-                if sha256 == file.sha256:
-                    return
-                if linked or not tries_left:
-                    raise IntegrityError(f"the object's SHA-256 is {sha256}, the marker says {file.sha256}",
-                                         store.locate(key), "This checkpoint is damaged; take an earlier one")
-                moving.add(-file.size)
+                                     store.locate(key), _DAMAGED)
+            return dataclasses.replace(info, sha256=file.sha256)
 
-        run_parallel(fetch, marker.files, _WORKERS, moving)
+        def fetch(item: Tuple[MarkerFile, ObjectInfo]) -> None:
+            file, info = item
+            target = writable_path_below(temporary, file.name, store.locate(info.key))
+            with local_storage(target):
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+            if to_read_only and store.link(info, target):
+                sha256 = digest_of(target, "sha256", moving.add)
+                if sha256 != file.sha256:
+                    raise IntegrityError(f"the object's SHA-256 is {sha256}, not {file.sha256} as the marker says",
+                                         store.locate(info.key), _DAMAGED)
+                return
+            unfinished = workspace.unfinished(info)
+            _download_twice(store, info, unfinished, moving)
+            with local_storage(target):
+                os.replace(unfinished, target)
+
+        infos = run_parallel(look, marker.files, _WORKERS, moving)
+        check_free_space(workspace.destination, max(0, marker.size - workspace.keep_unfinished(infos)))
+        run_parallel(fetch, list(zip(marker.files, infos)), _WORKERS, moving)
         with local_storage(path):
             if os.path.lexists(path):
                 os.rename(path, workspace.temporary())  # goes with the workspace
             os.rename(temporary, path)
     return path
+
+
+def _download_twice(store: Store, info: ObjectInfo, path: str, moving: Progress) -> None:
+    """Nothing but the SHA-256 tells whether large files arrived as they are: a second time, should the bytes have been
+    damaged on the way.
+    """
+    with contextlib.suppress(WrongDigest):
+        store.download(info, path, moving.add)
+        return
+    try:
+        store.download(info, path, moving.add)
+    except WrongDigest as error:
+        raise IntegrityError(f"{error.what} as the marker says", error.where, _DAMAGED) from error
 
 
 def delete_checkpoint(store: Store, name: str, prefix: str = "checkpoints/") -> None:

@@ -7,7 +7,7 @@ import time
 import uuid
 from typing import Iterable, Iterator, Optional
 
-from obs_sync.errors import IntegrityError, LocalStorageError, ObjectChanged, ObjectNotFound
+from obs_sync.errors import IntegrityError, LocalStorageError, ObjectChanged, ObjectNotFound, WrongDigest
 from obs_sync.keys import PRIVATE_DIRECTORY, path_below, writable_path_below
 from obs_sync.local_files import (
     CHUNK, check_unchanged, digest_of, files_below, local_storage, make_directory, put_in_place, remove_quietly,
@@ -62,12 +62,15 @@ class LocalStore(Store):
 
     def download(self, info: ObjectInfo, path: str, on_bytes: Optional[OnBytes] = None) -> None:
         source = self._existing(info.key)
+        algorithm = "sha256" if info.sha256 is not None else "md5" if info.md5 is not None else None
         with attempt_counted(on_bytes) as count:
             with local_storage(path):
-                md5 = _copy(source, path, info.size, count, durable=False, with_md5=info.md5 is not None)
+                found = _copy(source, path, info.size, count, durable=False, algorithm=algorithm)
             self._check_version(info, source)
-            if info.md5 not in (None, md5):
-                raise IntegrityError(f"the file's MD5 is {md5}, not {info.md5}", source, "The file is damaged")
+            if algorithm == "sha256" and found != info.sha256:
+                raise WrongDigest(f"the file's SHA-256 is {found}, not {info.sha256}", source)
+            if algorithm == "md5" and found != info.md5:
+                raise IntegrityError(f"the file's MD5 is {found}, not {info.md5}", source, "The file is damaged")
 
     def read_range(self, info: ObjectInfo, offset: int, size: int, on_bytes: Optional[OnBytes] = None) -> bytes:
         check_range(info, offset, size)
@@ -95,7 +98,7 @@ class LocalStore(Store):
         try:
             with attempt_counted(on_bytes) as count, local_storage(destination):
                 before = os.stat(path)
-                md5 = _copy(path, temporary, before.st_size, count, durable=True, with_md5=with_md5)
+                md5 = _copy(path, temporary, before.st_size, count, durable=True, algorithm="md5" if with_md5 else None)
                 check_unchanged(path, before)
                 put_in_place(temporary, destination)
         except BaseException:
@@ -152,9 +155,9 @@ def _info(key: str, stat: os.stat_result, md5: Optional[str] = None) -> ObjectIn
 
 
 def _copy(source: str, destination: str, size: int, count: OnBytes, durable: bool,
-          with_md5: bool = True) -> Optional[str]:
-    """Copy the first `size` bytes of a file, or fewer if it is shorter by now; returns their MD5 if asked to."""
-    digest, copied = hashlib.md5() if with_md5 else None, 0
+          algorithm: Optional[str]) -> Optional[str]:
+    """Copy the first `size` bytes of a file, or fewer if it is shorter by now; returns their digest if asked to."""
+    digest, copied = None if algorithm is None else hashlib.new(algorithm), 0
     with open(source, "rb") as reader, open(destination, "wb") as writer:
         while copied < size:
             chunk = reader.read(min(CHUNK, size - copied))

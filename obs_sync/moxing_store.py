@@ -16,10 +16,10 @@ from typing import Any, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from obs_sync.errors import (
     CHECK_PATH, AccessDenied, BucketNotFound, IntegrityError, LocalStorageError, ObjectChanged, ObjectNotFound,
-    StoreError, StoreUnavailable,
+    StoreError, StoreUnavailable, WrongDigest,
 )
 from obs_sync.keys import check_key
-from obs_sync.local_files import DISK_FAULTS, check_unchanged, local_storage, remove_quietly
+from obs_sync.local_files import DISK_FAULTS, check_unchanged, digest_of, local_storage, remove_quietly
 from obs_sync.retry import DEFAULT_RETRY, Retry
 from obs_sync.store import ObjectInfo, OnBytes, Store, attempt_counted, check_range
 
@@ -75,6 +75,10 @@ class MoxingStore(Store):
             found = os.path.getsize(path)
             if found != info.size:
                 raise StoreUnavailable(f"moxing copied {found} bytes of {info.size}", where, "Try again later")
+            if info.sha256 is not None:
+                sha256 = digest_of(path, "sha256")
+                if sha256 != info.sha256:
+                    raise WrongDigest(f"received bytes with SHA-256 {sha256}, not {info.sha256}", where)
 
         self._call(where, attempt)
         if on_bytes is not None:
@@ -201,9 +205,11 @@ class MoxingStore(Store):
 
 
 def _taken(folder: str, info: ObjectInfo, path: str, count: OnBytes) -> bool:
-    """Whether copy_parallel has brought an object of the right size to `folder`; then it is at `path` now."""
+    """Whether copy_parallel has brought the right bytes of an object to `folder`; then it is at `path` now."""
     copied = os.path.join(folder, *info.key.split("/"))
     if not os.path.isfile(copied) or os.path.getsize(copied) != info.size:
+        return False
+    if info.sha256 is not None and digest_of(copied, "sha256") != info.sha256:
         return False
     with local_storage(path):
         os.replace(copied, path)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import errno
 import hashlib
 import json
@@ -275,10 +276,9 @@ def test_where_links_cannot_be_made_it_is_copied(local_store, publish, tmp_path,
 def test_bytes_that_are_damaged_on_the_way_are_fetched_again(local_store, publish, tmp_path):
     class DamagingOnce(WrappedStore):
         def download(self, info, path, on_bytes=None):
+            if info.key not in self.calls_of("download"):
+                info = dataclasses.replace(info, sha256="0" * 64)  # of what has arrived
             super().download(info, path, on_bytes)
-            if self.calls_of("download").count(info.key) == 1:
-                with open(path, "r+b") as stream:
-                    stream.write(b"!")
 
     marker = publish(local_store, "one")
     counted = []

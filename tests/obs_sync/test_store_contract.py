@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from obs_sync import IntegrityError, LocalStorageError, ObjectChanged, ObjectInfo, ObjectNotFound, UnsafeKey
+from obs_sync.errors import WrongDigest
 
 AWKWARD_KEYS = ["plain.txt", "a/b/c.bin", "with space.txt", "plus+and&amp=1?.txt", "100%25.txt", "ümläut/犬.jpg",
                 "quote'\"<>.txt", "~tilde/#hash", "trailing."]
@@ -157,6 +159,17 @@ def test_a_wrong_size_is_noticed(store, tmp_path):
     listed = info_of(store, "a")
     with pytest.raises((IntegrityError, ConnectionError)):
         store.download(ObjectInfo("a", 4, listed.etag), str(tmp_path / "out"))
+
+
+def test_the_sha256_that_the_caller_knows_is_checked(store, tmp_path):
+    store.write("a", b"content")
+    info = dataclasses.replace(store.head("a"), sha256=hashlib.sha256(b"content").hexdigest())
+    store.download(info, str(tmp_path / "right"))
+    assert (tmp_path / "right").read_bytes() == b"content"
+    counted = []
+    with pytest.raises(WrongDigest, match="SHA-256"):
+        store.download(dataclasses.replace(info, sha256="0" * 64), str(tmp_path / "wrong"), counted.append)
+    assert sum(counted) == 0
 
 
 @pytest.mark.parametrize("offset, size", [(0, 300001), (0, 1), (100000, 65537), (300000, 1), (300001, 0), (5, 0)])
