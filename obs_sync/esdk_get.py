@@ -15,10 +15,11 @@ from urllib.parse import quote
 
 from obs_sync.errors import IntegrityError, StoreError, WrongDigest
 from obs_sync.esdk_client import Calls, Damaged, translated
+from obs_sync.esdk_keys import Key
 from obs_sync.esdk_reply import md5_of
 from obs_sync.http_pool import Pool, Proxy
 from obs_sync.http_reply import Reply
-from obs_sync.signing import DIALECTS, Key, quoted_key, signed_headers
+from obs_sync.signing import DIALECTS, quoted_key, signed_headers
 from obs_sync.store import ObjectInfo
 
 Sink = Callable[[memoryview], Any]

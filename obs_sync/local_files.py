@@ -6,7 +6,7 @@ import errno
 import hashlib
 import os
 import shutil
-from typing import Callable, Iterator, List, Optional, Tuple
+from typing import Callable, Iterator, List, NoReturn, Optional, Tuple
 
 from obs_sync.errors import IntegrityError, LocalStorageError, StoreError
 from obs_sync.keys import PRIVATE_DIRECTORY
@@ -49,19 +49,29 @@ class NewFile:
         self._path = path
 
     def __enter__(self) -> "NewFile":
-        with local_storage(self._path):
+        try:
             self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            self._refuse(error)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        with local_storage(self._path):
+        try:
             os.close(self._descriptor)
+        except OSError as error:
+            self._refuse(error)
 
     def write(self, data: memoryview) -> None:
-        with local_storage(self._path):
+        try:
             written = os.write(self._descriptor, data)
             while written < len(data):
                 written += os.write(self._descriptor, data[written:])
+        except OSError as error:
+            self._refuse(error)
+
+    def _refuse(self, error: OSError) -> NoReturn:
+        with local_storage(self._path):
+            raise error
 
 
 def make_directory(path: str) -> None:

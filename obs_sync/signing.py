@@ -11,17 +11,9 @@ import base64
 import functools
 import hmac
 from email.utils import formatdate
-from typing import NamedTuple, Optional
 from urllib.parse import quote
 
-
-class Key(NamedTuple):
-    """Who asks. Its repr would show secrets: never format it."""
-
-    access_key_id: str
-    secret_access_key: str
-    security_token: Optional[str]
-
+from obs_sync.esdk_keys import Key
 
 _SCHEMES = {"obs": ("OBS", "x-obs-security-token"), "v2": ("AWS", "x-amz-security-token")}
 DIALECTS = tuple(_SCHEMES)

@@ -13,8 +13,9 @@ from botocore.credentials import Credentials as BotoCredentials
 from obs import ObsClient
 
 from obs_sync import AccessDenied, ObjectInfo, open_store
+from obs_sync.esdk_keys import Key
 from obs_sync.mock import Credentials, mock_obs
-from obs_sync.signing import Key, quoted_key, signed_headers
+from obs_sync.signing import quoted_key, signed_headers
 
 NOW = 1700000000.9  # Tue, 14 Nov 2023 22:13:20 GMT
 KEYS = ["plain", "folder/with space.jpg", "Ölbild/ü.png", "a+b&c=d?e#f%g", "tilde~'(paren)*!,;:@$", "line\nbreak",
