@@ -25,7 +25,8 @@ import numpy as np
 
 from benchmarks import mocked
 from benchmarks.measuring import Figure, machine, parser, report, resident_mb
-from job.publication import Publisher, Snapshot
+from job.publication import Publisher
+from job.snapshots import Snapshot
 from masf_core import checkpoints, device, meta_step
 from masf_core.data.episodes import Episode
 from masf_core.memory import keep_freed_memory

@@ -195,6 +195,11 @@ class Platform:
     storage: str = setting(
         "auto", choice("auto", "esdk", "moxing"), "client for URLs; auto takes what has credentials")
     transfer_workers: int = setting(16, whole(1, 256), "downloads at the same time")
+    drain_seconds: float = setting(
+        1800.0, real(above=0.0),
+        "seconds that uploads may take after training; then the job fails and keeps the files")
+    lease_seconds: float = setting(
+        60.0, real(10.0), "seconds of silence after which another job may take over the run name")
     log_level: str = setting(
         "info", choice("debug", "info", "warning", "error"), "the least important lines that are logged")
 

@@ -20,7 +20,7 @@ from masf_core.errors import (
     TrainingDiverged,
     WeightsError,
 )
-from obs_sync.errors import InvalidUrl, StoreError
+from obs_sync.errors import InvalidUrl, LeaseHeld, StoreError
 
 DONE = 0
 UNEXPECTED = 1
@@ -34,7 +34,7 @@ INTERRUPTED = 128 + signal.SIGINT
 MEANING = {
     DONE: "done",
     UNEXPECTED: "unexpected error",
-    CONFIGURATION: "usage or configuration",
+    CONFIGURATION: "usage or configuration, or the run name is in use",
     DATA: "data or weights",
     STORAGE: "storage",
     DIVERGED: "training diverged, or parity not met",
@@ -44,7 +44,7 @@ MEANING = {
 
 # The first line that fits counts: the special before the general.
 CODES = (
-    ((ConfigError, InvalidUrl), CONFIGURATION),
+    ((ConfigError, InvalidUrl, LeaseHeld), CONFIGURATION),
     ((DataError, WeightsError), DATA),
     ((StoreError, CacheError, CheckpointError), STORAGE),
     ((TrainingDiverged, ParityError), DIVERGED),

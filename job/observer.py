@@ -4,7 +4,7 @@ from __future__ import annotations
 import logging
 import os
 
-from job.publication import Snapshot
+from job.snapshots import Snapshot
 from job.start_times import sentence
 from masf_core import records, selection
 from masf_core.trainer import Observer

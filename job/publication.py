@@ -4,46 +4,43 @@ One worker thread. At most two checkpoints wait for it, the newest and the best 
 dropped, and the log says so. Before anything is uploaded all that wait are written to the spool, where they stay until
 they have been delivered; the newest goes first. A failed delivery is tried again, with growing pauses, as long as
 training goes on: an outage of the storage costs nothing but the wait at the end, and what is still undelivered then is
-found in the spool by the next attempt.
+found in the spool by the next attempt. An upload of which no byte moves for ten minutes has failed. When the job has to
+leave soon, logs and run.json go first, and no checkpoint is begun that cannot arrive in time.
 """
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import shutil
-import sys
 import threading
 import time
-from typing import Any, Dict, NamedTuple, Optional
 
+from job.log_upload import upload_logs
+from job.priority import give_way
+from job.snapshots import without_superseded
+from job.time_limit import within
 from masf_core import checkpoints
 from masf_core.errors import CheckpointError
-from obs_sync import AccessDenied, StoreError, list_markers, publish_checkpoint, read_pointer, retain, write_pointer
+from obs_sync import (
+    AccessDenied,
+    LeaseLost,
+    StoreError,
+    list_markers,
+    publish_checkpoint,
+    read_pointer,
+    retain,
+    write_pointer,
+)
 
 log = logging.getLogger(__name__)
 
 BEST = "best"  # name of the pointer beside the markers
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds between attempts at a delivery that failed
 DRAIN_ATTEMPTS = 3  # failures in a row after which a drain gives up
-NICENESS = 10  # of the worker
-
-
-class Snapshot(NamedTuple):
-    """One checkpoint to be written and published."""
-
-    name: str
-    attempt: int  # of publishing it, from 1; a failed one may have left keys behind, and a key is never written twice
-    arrays: Optional[Dict[str, Any]]  # None once they are in the spool
-    progress: checkpoints.Progress
-    best: bool
-    metadata: Dict[str, Any]  # of the marker: iteration, lineage, scores
-    digests: Optional[Dict[str, str]] = None  # SHA-256 by file name, known once this process wrote it to the spool
-
-    @property
-    def published_name(self):
-        """The name it gets in the store."""
-        return self.name if self.attempt == 1 else "{}-{}".format(self.name, self.attempt)
+# Seconds in which some byte must move. Longer than a store tries again, and than moxing, which counts nothing before
+# the end, takes for one file.
+STALL = 600.0
+SMALL_OPERATION = 300.0  # seconds for logs, a pointer, or retention
 
 
 class NotDelivered(StoreError):
@@ -80,13 +77,26 @@ class Publisher:
         self._last_failure = None
         self._published = []
         self._transferred = (0, 0)
+        self._moved = 0.0  # when that changed last
+        self._rate = None  # bytes a second of the last delivery
+        self._budgeted = False
+        self._logs_first = False  # the worker begins nothing before they have gone
+        self._not_begun = {}  # name of a checkpoint that would not arrive in time → why
+        self._uploading_logs = threading.Lock()
+        self._lost = None  # the LeaseLost after which nothing more is delivered
         self._thread = threading.Thread(target=self._work, name="publisher", daemon=True)
         self._thread.start()
 
     def submit(self, snapshot):
-        """Queue a snapshot; waiting ones that it supersedes are dropped."""
+        """Queue a snapshot; waiting ones that it supersedes are dropped.
+
+        Raises:
+            LeaseLost: another process writes under the run's name by now.
+        """
         with self._changed:
-            self._pending = self._without_superseded(self._pending + [snapshot])
+            if self._lost is not None:
+                raise self._lost
+            self._pending = self._drop_superseded(self._pending + [snapshot])
             self._logs_due = True
             self._changed.notify_all()
 
@@ -112,6 +122,7 @@ class Publisher:
 
         Raises:
             NotDelivered: time was up, or ``DRAIN_ATTEMPTS`` attempts in a row failed; the spool keeps the files.
+            LeaseLost: see ``submit``.
         """
         with self._changed:
             self._draining = True
@@ -126,12 +137,38 @@ class Publisher:
                 self._changed.wait(0.1)
                 if on_progress and self._transferred[1]:
                     on_progress(*self._transferred)
-            undone = [snapshot.name for snapshot in self._pending] or (["the log files"] if self._logs_due else [])
-            reason = (self._last_failure or "the time was up").rstrip(".")
+            if self._lost is not None:
+                raise self._lost
+            undone = list(self._not_begun) + [snapshot.name for snapshot in self._pending]
+            undone = undone or (["the log files"] if self._logs_due or self._working else [])
+            reason = "; ".join(self._not_begun.values()) or (self._last_failure or "the time was up").rstrip(".")
         if undone:
             kept = self._spool_all()
             raise NotDelivered("not published: {} ({}). {} Logs are in {}. The same command delivers them.".format(
                 ", ".join(undone), reason, kept, self._logs))
+
+    def drain_within(self, seconds):
+        """Deliver what ``seconds`` allow, the smallest and most valuable first: logs and run.json, then checkpoints.
+
+        An upload that is under way goes on beside. A checkpoint is not begun if at the rate of the last one it would
+        not arrive in time.
+
+        Raises:
+            NotDelivered, LeaseLost: see ``drain``.
+        """
+        deadline = self._clock() + seconds
+        with self._changed:
+            self._deadline, self._budgeted, self._logs_first = deadline, True, True
+        try:
+            within(seconds, "the upload of the log files", self._upload_logs)
+            with self._changed:
+                self._logs_due = bool(self._pending)  # once more after them: run.json tells what has been delivered
+        except Exception as error:  # the worker tries again, as long as there is time
+            log.warning("the log files could not be published at once: %s", error)
+        self._spool_all()
+        with self._changed:
+            self._logs_first = False
+        self.drain(deadline - self._clock())
 
     def close(self):
         """End the worker; what has not been delivered stays in the spool."""
@@ -143,14 +180,19 @@ class Publisher:
     def _spool_all(self):
         """Write every waiting snapshot that is only in memory. Returns a sentence on what the spool holds."""
         with self._spooling:
-            with self._changed:
-                in_memory = [item for item in self._pending if item.arrays is not None]
             try:
-                for item in in_memory:
-                    digests = checkpoints.save(os.path.join(self._spool, item.name), item.arrays, item.progress)
+                while True:
+                    with self._changed:
+                        item = next((item for item in self._pending if item.arrays is not None), None)
+                    if item is None:
+                        break
+                    directory = os.path.join(self._spool, item.name)
+                    digests = checkpoints.save(directory, item.arrays, item.progress)
                     with self._changed:
                         self._pending = [other._replace(arrays=None, digests=digests) if other.name == item.name
                                          else other for other in self._pending]
+                        if all(other.name != item.name for other in self._pending):  # dropped meanwhile
+                            shutil.rmtree(directory, ignore_errors=True)
             except CheckpointError as error:
                 return "Not all could be kept either: {}".format(error)
         return "Checkpoints are kept in {}.".format(self._spool)
@@ -158,7 +200,7 @@ class Publisher:
     # The worker. Everything below runs in its thread.
 
     def _work(self):
-        _give_way()
+        give_way()
         while True:
             snapshot = self._next()
             if snapshot is _CLOSED:
@@ -166,7 +208,7 @@ class Publisher:
             try:
                 if snapshot is not None:
                     self._deliver(self._persisted(snapshot))
-                self._upload_logs()
+                within(SMALL_OPERATION, "the upload of the log files", self._upload_logs)
                 failure = None
             except Exception as error:  # whatever it was, training goes on; the end of the run reports it
                 failure = error
@@ -175,13 +217,15 @@ class Publisher:
     def _next(self):
         """Wait for work; returns a snapshot, None for the logs alone, or _CLOSED."""
         with self._changed:
-            while not (self._pending or self._logs_due or self._closing):
-                self._changed.wait()
+            self._changed.wait_for(
+                lambda: self._closing or not self._logs_first and (self._pending or self._logs_due))
             if self._closing:
                 return _CLOSED
+            if self._budgeted:
+                self._pending = [item for item in self._pending if self._arrives_in_time(item)]
             self._working = True
             self._logs_due = False
-            self._transferred = (0, 0)
+            self._transferred, self._moved = (0, 0), self._clock()
             newest = self._pending[-1] if self._pending else None
             self._under_way = newest and newest.name
             # Without its arrays: this thread would hold 1.2 GB of AlexNet's until the next snapshot comes.
@@ -194,11 +238,14 @@ class Publisher:
             if failure is None:
                 self._failures_in_a_row, self._last_failure = 0, None
             else:
-                self._failures_in_a_row += DRAIN_ATTEMPTS if isinstance(failure, AccessDenied) else 1
+                final = isinstance(failure, (AccessDenied, LeaseLost))
+                self._failures_in_a_row += DRAIN_ATTEMPTS if final else 1
                 self._last_failure = str(failure)
+                if isinstance(failure, LeaseLost):
+                    self._lost = failure
                 # One that was under way when better ones came has had its chance: delivered after them, it would take
                 # the pointer to the best away from its successor.
-                self._pending = self._without_superseded([
+                self._pending = self._drop_superseded([
                     item._replace(attempt=item.attempt + 1) if snapshot and item.name == snapshot.name else item
                     for item in self._pending])
                 self._logs_due = True
@@ -208,8 +255,8 @@ class Publisher:
             # Once for an outage: at every interval the observer says that it lasts.
             log.log(logging.WARNING if self._failures_in_a_row in (1, DRAIN_ATTEMPTS) else logging.DEBUG,
                     "%s could not be published: %s", snapshot.name if snapshot else "the log files", failure)
-            pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self._failures_in_a_row - 1, 10))
-            self._changed.wait_for(lambda: self._closing or self._draining, timeout=pause)
+            self._changed.wait_for(lambda: self._closing or self._draining,
+                                   timeout=pause_after(self._failures_in_a_row))
             if self._draining and not self._closing:
                 self._changed.wait_for(lambda: self._closing, timeout=FIRST_PAUSE)
 
@@ -217,24 +264,28 @@ class Publisher:
         """Write what waits to the spool, where it outlives this process; returns ``snapshot`` as it is then."""
         sentence = self._spool_all()
         with self._changed:
-            if any(item.arrays is not None for item in self._pending):
-                raise NotDelivered(sentence)
-            return next(item for item in self._pending if item.name == snapshot.name)
+            snapshot = next(item for item in self._pending if item.name == snapshot.name)
+        if snapshot.arrays is not None:
+            raise NotDelivered(sentence)
+        return snapshot
 
     def _deliver(self, snapshot):
         directory = os.path.join(self._spool, snapshot.name)
         started = self._clock()
         publish_checkpoint(self._store, directory, snapshot.published_name, snapshot.metadata, on_progress=self._watch,
                            digests=snapshot.digests)
+        seconds = max(self._clock() - started, 1e-3)
         if snapshot.best:
-            write_pointer(self._store, BEST, snapshot.published_name, metadata=snapshot.metadata)
+            within(SMALL_OPERATION, "the pointer to the best checkpoint",
+                   lambda: write_pointer(self._store, BEST, snapshot.published_name, metadata=snapshot.metadata))
         with self._changed:
+            self._rate = self._transferred[1] / seconds
             self._published.append(snapshot.published_name)
             self._pending = [item for item in self._pending if item.name != snapshot.name]
         log.info("published %s%s: %.1f MB in %.1f s", snapshot.name, " (best so far)" if snapshot.best else "",
-                 self._transferred[1] / 1e6, self._clock() - started)
+                 self._transferred[1] / 1e6, seconds)
         shutil.rmtree(directory, ignore_errors=True)
-        self._apply_retention(snapshot.metadata["lineage"])
+        within(SMALL_OPERATION, "retention", lambda: self._apply_retention(snapshot.metadata["lineage"]))
 
     def _apply_retention(self, lineage):
         """Keep the newest and the best of this lineage; other lineages are not ours to delete."""
@@ -244,50 +295,52 @@ class Publisher:
         best = read_pointer(self._store, BEST)
         retain(self._store, keep | ({best} if best else set()), lineage=lineage)
 
+    def _arrives_in_time(self, snapshot):
+        """Whether to begin with it under the budget; says why not."""
+        try:
+            size = _size(os.path.join(self._spool, snapshot.name))
+        except OSError:  # could not be written to the spool: its delivery will say so
+            return True
+        left = self._deadline - self._clock()
+        if self._rate is None or size / self._rate <= left:
+            return True
+        why = "{:.1f} MB take {:.0f} s at {:.1f} MB/s, and {:.0f} s are left".format(
+            size / 1e6, size / self._rate, self._rate / 1e6, max(0.0, left))
+        self._not_begun[snapshot.name] = why
+        log.warning("the upload of checkpoint %s is not begun: %s; it stays in %s", snapshot.name, why, self._spool)
+        return False
+
     def _upload_logs(self):
-        for name in sorted(os.listdir(self._logs)):
-            path = os.path.join(self._logs, name)
-            if not os.path.isfile(path) or name.endswith(".partial") or name.startswith("."):
-                continue
-            # A copy, because training may append to the original (TensorBoard's events) during the upload.
-            copy = os.path.join(self._spool, name + ".upload")
-            shutil.copyfile(path, copy)
-            try:
-                self._store.upload(copy, name)
-            finally:
-                os.remove(copy)
-        self._store.write("run.json", self._record().encode("utf-8"))
+        with self._uploading_logs:
+            upload_logs(self._store, self._logs, self._spool, self._record)
 
     def _watch(self, done, total):
-        self._transferred = (done, total)
-        if self._deadline is not None and self._clock() > self._deadline:
+        now = self._clock()
+        if self._transferred != (done, total):
+            self._transferred, self._moved = (done, total), now
+        if self._deadline is not None and now > self._deadline:
             raise _OutOfTime("the time was up after {} of {} bytes".format(done, total))
+        if now - self._moved > STALL:
+            raise NotDelivered("no byte moved for {:.0f} s, after {} of {}".format(now - self._moved, done, total))
 
-    def _without_superseded(self, pending):
-        """Keep the newest, the best, and the one that is under way."""
-        if not pending:
-            return []
-        newest, best = pending[-1], next((item for item in reversed(pending) if item.best), None)
-        kept = [item for item in pending if item is newest or item is best or item.name == self._under_way]
-        for item in pending:
-            if all(item is not other for other in kept):
-                log.warning("%s: checkpoint %s is dropped for %s",
-                            "the storage does not answer" if self._last_failure
-                            else "uploads are slower than intervals", item.name, newest.name)
-                shutil.rmtree(os.path.join(self._spool, item.name), ignore_errors=True)
+    def _drop_superseded(self, pending):
+        kept, dropped = without_superseded(pending, self._under_way)
+        for item in dropped:
+            log.warning("%s: checkpoint %s is dropped for %s",
+                        "the storage does not answer" if self._last_failure else "uploads are slower than intervals",
+                        item.name, pending[-1].name)
+            shutil.rmtree(os.path.join(self._spool, item.name), ignore_errors=True)
         return kept
 
 
-def _give_way():
-    """Let this thread, and those that it will start, have what processor time is left over: training comes first.
+def pause_after(failures):
+    """Seconds to the next attempt after so many failures in a row."""
+    return min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(failures - 1, 10))
 
-    Where training leaves nothing over they have a tenth of each core: enough for a checkpoint to arrive, which
-    with the least priority that there is could take longer than an interval. On Linux, where a thread has a niceness
-    of its own, and 0 means the calling thread.
-    """
-    if sys.platform.startswith("linux"):
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
+
+def _size(directory):
+    """Bytes of the files in ``directory``."""
+    return sum(entry.stat().st_size for entry in os.scandir(directory))
 
 
 _CLOSED = object()

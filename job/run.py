@@ -13,9 +13,11 @@ import contextlib
 import logging
 import os
 import platform
+import time
 from typing import NamedTuple
 
 from job import config_load
+from job.environment import read_environment
 from job.errors import ConfigError
 from job.exits import STOPPED, exit_code
 from job.inputs import fetch_inputs
@@ -27,17 +29,19 @@ from job.restore import candidates, clear_spool, refuse_changed
 from job.run_record import RunRecord, read_published
 from job.start_times import StartTimes
 from job.stopping import GRACE, Stopped
+from job.time_limit import within
 from job.workspace import prepare_workspace, sole_user
 from masf_core import records
 from masf_core.data import Augmentation, EpisodeSampler, SourceDomain
 from masf_core.tf1 import IMPORT_SECONDS, VERSION
 from masf_core.trainer import EvaluationSet, Schedule, Trainer
-from obs_sync import StoreError, open_store
+from obs_sync import Lease, LeaseLost, StoreError, open_store, this_process
 
 log = logging.getLogger(__name__)
 
 # Seconds that a stopped run needs after its last upload: to write run.json, close the session and leave.
 TIME_TO_EXIT = 3.0
+LAST_WRITE = 60.0  # seconds that the last run.json may take
 
 
 class Run(NamedTuple):
@@ -67,7 +71,9 @@ def run_job(config, work_dir, run_name, console, environ=None):
     times.mark("imports", tensorflow=IMPORT_SECONDS)
     workspace = prepare_workspace(work_dir, run_name, config.platform.logdir)
     url = run_url(config, workspace, run_name)
-    with sole_user(workspace, run_name), open_store(url, environ, backend=config.platform.storage) as store:
+    with sole_user(workspace, run_name), open_store(url, environ, backend=config.platform.storage) as unguarded, \
+            lease_on(unguarded, config, console, environ) as lease:
+        store = lease.guarded()
         previous = read_published(store)
         if finished(previous, config):
             log.info("run %s is done: %d iterations. Nothing is left to do (more with --train_iterations=…, afresh "
@@ -88,6 +94,16 @@ def run_url(config, workspace, run_name):
     """Where the run's results go; below the working directory when there is no train_url."""
     parent = config.platform.train_url or os.path.join(workspace.root, "output")
     return parent.rstrip("/") + "/" + run_name
+
+
+def lease_on(store, config, console, environ):
+    """The right to write under the run's name, which no other job has meanwhile."""
+    def sleep(seconds):
+        time.sleep(seconds)
+        console.check_stop()
+
+    return Lease(store, this_process(read_environment(environ).job_name), config.platform.lease_seconds,
+                 elsewhere="another --run_name", sleep=sleep)
 
 
 def finished(previous, config):
@@ -118,9 +134,16 @@ def open_run(config, workspace, console, store, previous, run_name, times):
     if not fresh:
         record.update(data=previous.get("data"))
     record.update(versions={"tensorflow": VERSION, "python": platform.python_version()})
-    record.write(workspace.log("run.json"))
-    store.write("run.json", record.text().encode("utf-8"))
-    return Run(config, workspace, console, store, record, times)
+    run = Run(config, workspace, console, store, record, times)
+    publish_record(run)
+    return run
+
+
+def publish_record(run):
+    """Write run.json, locally and in the store."""
+    run.record.write(run.workspace.log("run.json"))
+    within(LAST_WRITE, "the upload of run.json",
+           lambda: run.store.write("run.json", run.record.text().encode("utf-8")))
 
 
 @contextlib.contextmanager
@@ -128,9 +151,8 @@ def recorded(run):
     """Whatever ends the run, run.json says so; a failure to say so does not hide what went wrong."""
     def say(state, code, **fields):
         run.record.end(state, code, **fields)
-        run.record.write(run.workspace.log("run.json"))
         with contextlib.suppress(StoreError):
-            run.store.write("run.json", run.record.text().encode("utf-8"))
+            publish_record(run)
 
     if run.console.stop is not None:
         # Said by the watchdog if the running iteration outlasts the platform's patience.
@@ -181,12 +203,12 @@ def leave(run, progress, observer, publisher, start):
     run.console.stop_noted()
     run.record.update_attempt(to_iteration=progress.iteration)
     observer.write_files(progress.history)
-    if progress.iteration > start.progress.iteration:
-        publisher.submit(observer.snapshot(progress))
     try:
-        publisher.drain(seconds=run.console.stop.seconds_left(GRACE) - TIME_TO_EXIT)
+        if progress.iteration > start.progress.iteration:
+            publisher.submit(observer.snapshot(progress))
+        publisher.drain_within(run.console.stop.seconds_left(GRACE) - TIME_TO_EXIT)
         log.info("stopped at iteration %d; everything is published", progress.iteration)
-    except NotDelivered as error:
+    except (NotDelivered, LeaseLost) as error:
         run.record.update_attempt(left_undone=str(error))
         log.warning("stopped at iteration %d: %s", progress.iteration, error)
 
@@ -195,15 +217,14 @@ def finish(run, progress, index, observer, publisher):
     """Report, drain, mark done.
 
     Raises:
-        NotDelivered: the store did not take everything.
+        NotDelivered: the store did not take everything, or not within ``drain_seconds``.
     """
     run.record.update_attempt(to_iteration=progress.iteration)
     write_report(run.workspace.log("report.html"), run.record.content, progress.history, index.classes)
     observer.write_files(progress.history)
     publisher.publish_logs()
-    publisher.drain(on_progress=run.console.task("publish", "B"))
+    publisher.drain(run.config.platform.drain_seconds, on_progress=run.console.task("publish", "B"))
     run.record.end("done", 0)
     run.record.update(upload=publisher.state())
-    run.record.write(run.workspace.log("run.json"))
-    run.store.write("run.json", run.record.text().encode("utf-8"))
+    publish_record(run)
     clear_spool(run.workspace)

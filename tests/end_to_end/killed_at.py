@@ -14,25 +14,31 @@ import sys
 import threading
 
 
-def arm(place, call):
-    """Replace the function at ``place`` by one that kills the process when it is called for the ``call``-th time."""
+def replace(place, make):
+    """Put ``make(function)`` in the place of the function at ``place``."""
     module_name, path = place.split(":")
     holder = importlib.import_module(module_name)
     *outer, name = path.split(".")
     for part in outer:
         holder = getattr(holder, part)
-    original = getattr(holder, name)
+    setattr(holder, name, make(getattr(holder, name)))
+
+
+def arm(place, call):
+    """Replace the function at ``place`` by one that kills the process when it is called for the ``call``-th time."""
     lock, count = threading.Lock(), [0]
 
-    @functools.wraps(original)
-    def deadly(*args, **kwargs):
-        with lock:
-            count[0] += 1
-            if count[0] == call:
-                os.kill(os.getpid(), signal.SIGKILL)
-        return original(*args, **kwargs)
+    def armed(original):
+        @functools.wraps(original)
+        def deadly(*args, **kwargs):
+            with lock:
+                count[0] += 1
+                if count[0] == call:
+                    os.kill(os.getpid(), signal.SIGKILL)
+            return original(*args, **kwargs)
+        return deadly
 
-    setattr(holder, name, deadly)
+    replace(place, armed)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import io
+from types import SimpleNamespace
 
 import pytest
 
@@ -47,3 +48,30 @@ def test_scalars_are_written_at_their_interval(every, expected):
 @pytest.mark.parametrize("every, expected", [(0, []), (2, [2, 4, 6])])
 def test_histograms_are_written_only_when_asked_for(every, expected):
     assert observed(histogram_interval=every).histograms == [(i, {"fc8/biases": "array"}) for i in expected]
+
+
+def test_while_the_storage_is_away_each_interval_says_so(tmp_path, caplog):
+    """Training goes on meanwhile; nothing else of an interval is looked at here."""
+    states = iter([None, "the storage is away", "the storage is away", None])
+
+    class Publisher:
+        def state(self):
+            return {"published": None, "waiting": [], "last_failure": next(states)}
+
+        def submit(self, snapshot):
+            pass
+
+    observer = JobObserver(Config(), Console(stream=io.StringIO()), workspace=None, model=Model(), record=None,
+                           publisher=Publisher(), scalars=SimpleNamespace(write_interval=lambda record: None),
+                           times=StartTimes())
+    observer.write_files = lambda history: None
+    observer.snapshot = lambda progress: None
+    observer._line = lambda record, history: "an interval"
+    warned = []
+    for iteration in range(4):
+        caplog.clear()
+        observer.interval(SimpleNamespace(history=[{"iteration": iteration, "validation_accuracy": 50.0}]))
+        warned.append([record.getMessage() for record in caplog.records if record.levelname == "WARNING"])
+    assert warned[0] == warned[3] == []
+    assert warned[1] == warned[2] == [
+        "the storage has not taken the last upload (the storage is away); training goes on, and tries again"]

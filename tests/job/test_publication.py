@@ -10,8 +10,9 @@ import weakref
 import numpy as np
 import pytest
 
-from job import publication
-from job.publication import NotDelivered, Publisher, Snapshot
+from job import priority, publication
+from job.publication import NotDelivered, Publisher
+from job.snapshots import Snapshot
 from masf_core import checkpoints
 from obs_sync import AccessDenied, list_markers, publish_checkpoint, read_pointer
 from tests.job.faulty_store import FaultyStore, outage
@@ -340,5 +341,5 @@ def test_publication_leaves_the_processor_to_training(parts):
     publisher = make()
     publisher.submit(snapshot(10))
     publisher.drain(seconds=20)
-    assert set(seen) == {publication.NICENESS}
+    assert set(seen) == {priority.NICENESS}
     assert os.getpriority(os.PRIO_PROCESS, 0) == before

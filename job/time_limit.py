@@ -1,0 +1,34 @@
+"""Wait for something no longer than so long: no client of a store promises that its calls end."""
+from __future__ import annotations
+
+import queue
+import threading
+
+from obs_sync import StoreUnavailable
+
+
+def within(seconds, what, work):
+    """work(), in a thread of its own, which is left behind when the time is up; returns or raises what it does.
+
+    Args:
+        seconds: to wait. what: is done, for the message.
+
+    Raises:
+        StoreUnavailable: the time was up.
+    """
+    outcomes = queue.Queue()
+
+    def run():
+        try:
+            outcomes.put((work(), None))
+        except BaseException as error:  # the waiting thread's to handle, all of it
+            outcomes.put((None, error))
+
+    threading.Thread(target=run, name=what, daemon=True).start()
+    try:
+        result, error = outcomes.get(timeout=max(0.0, seconds))
+    except queue.Empty:
+        raise StoreUnavailable("{} did not end within {:.0f} s".format(what, seconds)) from None
+    if error is not None:
+        raise error
+    return result
