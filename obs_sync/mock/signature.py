@@ -115,9 +115,9 @@ def _string_to_sign(request: Request) -> str:
     resource = "/" + request.bucket + request.path if request.virtual_host else request.path
     signed = {}
     for item in map(unquote_plus, request.raw_query.split("&") if request.raw_query else ()):
-        name = item.partition("=")[0]
+        name, _, value = item.partition("=")
         if name.lower() in SUB_RESOURCES or name.lower().startswith(prefix):
-            signed[name] = item
+            signed[name] = item if value else name  # "?uploads" and "?uploads=" are one thing
     if signed:
         resource += "?" + "&".join(signed[name] for name in sorted(signed))
     return "\n".join(lines + [resource])
