@@ -83,7 +83,7 @@ def write_shard(path: str, shard: Shard, sources: Dict[str, str], on_bytes: OnBy
                     digest.update(chunk)
                     left -= len(chunk)
                     on_bytes(len(chunk))
-                if left or reader.read(1) or digest.hexdigest() != member.sha256:
+                if reader.read(1) or digest.hexdigest() != member.sha256:
                     raise _changed(source)
             stream.write(padding(member.size))
         stream.write(END)

@@ -10,7 +10,7 @@ import os
 import threading
 from typing import Callable, Iterable, Iterator, List, NoReturn, Optional, Sequence, Tuple, TypeVar
 
-from obs_sync.errors import IntegrityError, ObjectChanged, ObjectNotFound, StoreError
+from obs_sync.errors import ObjectChanged, ObjectNotFound, StoreError, WrongDigest
 from obs_sync.local_files import local_storage
 from obs_sync.pack_contents import Contents, Place, load_contents
 from obs_sync.pack_index import INDEX_NAME
@@ -196,10 +196,10 @@ class PackedStore(Store):
                 raise self._wrong(key, place, found)
             count(-place.size)
 
-    def _wrong(self, key: str, place: Place, found: str) -> IntegrityError:
-        return IntegrityError(f"{key!r} in this shard has the SHA-256 {found}, and the index says {place.sha256}",
-                              self._store.locate(place.shard.key),
-                              "The shard is damaged: remove it, and pack the source again")
+    def _wrong(self, key: str, place: Place, found: str) -> WrongDigest:
+        return WrongDigest(f"{key!r} in this shard has the SHA-256 {found}, and the index says {place.sha256}",
+                           self._store.locate(place.shard.key),
+                           "The shard is damaged: remove it, and pack the source again")
 
 
 def unpacked(store: Store, prefix: str) -> Store:

@@ -152,7 +152,8 @@ def test_a_folder_without_a_pack_is_pulled_as_ever(source, out, tmp_path):
 
 # -- what can go wrong on the way
 
-def test_bytes_that_are_damaged_on_the_way_are_asked_for_again(packed, out):
+@pytest.mark.parametrize("span", [4 << 20, SPAN])
+def test_bytes_that_are_damaged_on_the_way_are_asked_for_again(packed, out, monkeypatch, span):
     class Noisy(WrappedStore):
         noisy = True
 
@@ -162,8 +163,11 @@ def test_bytes_that_are_damaged_on_the_way_are_asked_for_again(packed, out):
                 self.noisy, data = False, data[:1500] + bytes([data[1500] ^ 1]) + data[1501:]
             return data
 
+    monkeypatch.setattr("obs_sync.pack_store.SPAN", span)
+    moved = []
+    monkeypatch.setattr("obs_sync.parallel.Progress.add", lambda progress, amount: moved.append(amount))
     pull(Noisy(packed), out, workers=1)
-    assert read_tree(out) == TREE
+    assert read_tree(out) == TREE and sum(moved) == TOTAL
 
 
 @pytest.mark.parametrize("key, span", [("sketch/05.png", 4 << 20), ("art/cat/3.png", SPAN)])
@@ -213,6 +217,14 @@ def test_a_shard_that_is_lost_under_way_is_told(packed, out):
     shard = shard_of(packed, "sketch/05.png").key
     with pytest.raises(IntegrityError, match="names {}, which is not there.*Pack the source again".format(shard)):
         pull(once(packed, "read_range", lambda: packed.inner.delete([shard])), out, workers=1)
+
+
+def test_a_shard_that_was_cut_short_is_told_before_anything_is_fetched(packed, out):
+    shard = shard_of(packed, "sketch/05.png")
+    packed.write(shard.key, packed.read(shard.key)[:-1])
+    with pytest.raises(IntegrityError, match="with {} bytes, and it has {}".format(shard.size, shard.size - 1)):
+        pull(packed, out)
+    assert packed.calls_of("read_range") == []
 
 
 def test_a_member_that_is_gone_from_the_new_pack_is_told(packed, source, out):
@@ -297,6 +309,15 @@ def test_the_names_in_the_tar_are_not_believed(packed, out, tmp_path):
     overwrite(packed, shard, position, b"../../../evil")
     pull(packed, out)
     assert read_tree(out) == TREE and not os.path.exists(str(tmp_path / "evil"))
+
+
+@pytest.mark.parametrize("folder", ["sketch", "photo/dog"])
+def test_a_link_that_is_there_is_told_before_anything_is_fetched(packed, out, tmp_path, folder):
+    os.makedirs(os.path.dirname(os.path.join(out, folder)), exist_ok=True)
+    os.symlink(str(tmp_path), os.path.join(out, folder))
+    with pytest.raises(UnsafeKey, match="symbolic link"):
+        pull(packed, out)
+    assert packed.calls_of("read_range") == []
 
 
 @pytest.mark.parametrize("folder", ["sketch", "photo/dog"])
