@@ -57,15 +57,16 @@ class Reader:
         self._dialect: Optional[str] = None
 
     def receive(self, key: str, where: str, sink: Sink, info: Optional[ObjectInfo] = None,
-                span: Optional[Span] = None, look: Callable[[Reply], Any] = lambda reply: None) -> None:
+                span: Optional[Span] = None, look: Callable[[Reply], Any] = lambda reply: None,
+                asked: Optional["Exchange"] = None) -> None:
         """One attempt at the object `key` (in the bucket), in pieces to `sink`: the version `info`, or any.
 
-        A piece is good until `sink` returns; `look` sees the reply before. Checked are, of a span, that it is the one
+        A piece is good until `sink` returns; `look` sees the reply before. `asked` is what `ask` returned for the same.
+        Checked are, of a span, that it is the one
         asked for; of the whole, its length and digest. Raises as Calls.once does; Damaged, WrongDigest and
         IntegrityError for bytes.
         """
-        request = self._request(key, where, None if info is None else info.etag, span)
-        with _Exchange(self._pool, request, where) as exchange:
+        with asked or self.ask(key, where, info, span) as exchange:
             reply = exchange.reply
             if reply.status >= 300:
                 raise self._calls.error(exchange.refusal(), where)
@@ -77,6 +78,10 @@ class Reader:
                 check.update(piece)
                 sink(piece)
         check.finish()
+
+    def ask(self, key: str, where: str, info: Optional[ObjectInfo] = None, span: Optional[Span] = None) -> "Exchange":
+        """Send the request for an object already; `receive` takes what comes, once, or `abandon` gives it up."""
+        return Exchange(self._pool, self._request(key, where, None if info is None else info.etag, span), where)
 
     def close(self) -> None:
         self._pool.drop_idle()
@@ -124,17 +129,23 @@ def _check_span(reply: Reply, span: Span, size: int, where: str) -> None:
         raise Damaged(f"asked for {wanted}, the server answered {reply.status} with {stated or 'the whole'}", where)
 
 
-class _Exchange:
+class Exchange:
     """One request and its reply, the network's faults translated and those of who reads left alone."""
 
     def __init__(self, pool: Pool, request: bytes, where: str):
         self._pool = pool
         self._where = where
-        self._request = request
-
-    def __enter__(self) -> "_Exchange":
         try:
-            self.reply = self._pool.get(self._request)
+            self._asked = pool.ask(request)
+        except Exception as error:
+            self._translate(error)
+
+    def abandon(self) -> None:
+        self._asked.connection.close()
+
+    def __enter__(self) -> "Exchange":
+        try:
+            self.reply = self._pool.reply(self._asked)
         except Exception as error:
             self._translate(error)
         self._pieces = self.reply.body()
@@ -143,7 +154,7 @@ class _Exchange:
     def __exit__(self, *exc_info: object) -> None:
         self._pool.put_back(self.reply)
 
-    def __iter__(self) -> "_Exchange":
+    def __iter__(self) -> "Exchange":
         return self
 
     def __next__(self) -> memoryview:

@@ -3,11 +3,11 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from typing import Any, Iterable, Iterator, List, Optional
+from typing import Any, Iterable, Iterator, List, Optional, Sequence
 
 from obs_sync.errors import AccessDenied, IntegrityError, StoreError, StoreUnavailable, UnsafeKey
 from obs_sync.esdk_client import Calls, Damaged
-from obs_sync.esdk_get import Reader
+from obs_sync.esdk_get import Exchange, Reader
 from obs_sync.esdk_ranges import download_ranges
 from obs_sync.esdk_reply import etag_of, header_time, listed_time, md5_of, plain_md5
 from obs_sync.esdk_unfinished import abort, clock_of, list_uploads
@@ -19,6 +19,8 @@ from obs_sync.store import LARGE, ObjectInfo, OnBytes, Store, UnfinishedUpload, 
 
 _PAGE = 1000      # objects, the most that OBS lists or deletes in one request
 _CONNECTIONS = 8  # that bring the pieces of one large object
+_SMALL = 1 << 18  # bytes; objects up to this size are asked for before the one in front of them has come
+_AHEAD = 8        # so many at once, so that a distant server is not waited for each time
 
 
 class EsdkStore(Store):
@@ -85,15 +87,51 @@ class EsdkStore(Store):
             except Damaged:  # by somebody between us who cannot do ranges, perhaps: then in one
                 pass
 
+        self._download_whole(info, path, on_bytes)
+
+    def together(self, infos: Iterable[ObjectInfo]) -> List[List[ObjectInfo]]:
+        infos = list(infos)
+        small = [info for info in infos if info.size <= _SMALL]
+        return ([[info] for info in infos if info.size > _SMALL]
+                + [small[start:start + _AHEAD] for start in range(0, len(small), _AHEAD)])
+
+    def download_all(self, infos: Sequence[ObjectInfo], paths: Sequence[str],
+                     on_bytes: Optional[OnBytes] = None) -> None:
+        if len(infos) == 1:
+            self.download(infos[0], paths[0], on_bytes)
+            return
+        asked: List[Exchange] = []
+        with attempt_counted(on_bytes) as count:
+            try:
+                with contextlib.suppress(StoreUnavailable):  # those that were not asked for are asked for in their turn
+                    for info in infos:
+                        asked.append(self._reader.ask(self._full(info.key), self.locate(info.key), info))
+                asked.reverse()
+                for info, path in zip(infos, paths):
+                    self._download_whole(info, path, count, asked.pop() if asked else None)
+            finally:
+                for exchange in asked:
+                    exchange.abandon()
+
+    def _download_whole(self, info: ObjectInfo, path: str, on_bytes: Optional[OnBytes],
+                        asked: Optional[Exchange] = None) -> None:
+        """By one request. `asked`: the one that was sent already; should it fail there will be others."""
+        where, full_key = self.locate(info.key), self._full(info.key)
+        ahead = [asked]
+
         def attempt() -> None:
             with attempt_counted(on_bytes) as count, NewFile(path) as file:
                 def sink(piece: memoryview) -> None:
                     file.write(piece)
                     count(len(piece))
 
-                self._reader.receive(full_key, where, sink, info)
+                self._reader.receive(full_key, where, sink, info, asked=ahead.pop() if ahead else None)
 
-        self._calls.repeat(attempt)
+        try:
+            self._calls.repeat(attempt)
+        finally:
+            if ahead and asked is not None:  # the file could not be made
+                asked.abandon()
 
     def read_range(self, info: ObjectInfo, offset: int, size: int, on_bytes: Optional[OnBytes] = None) -> bytes:
         check_range(info, offset, size)

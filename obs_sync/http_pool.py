@@ -5,7 +5,7 @@ import base64
 import contextlib
 import ssl
 import socket
-from typing import List, NamedTuple, Optional
+from typing import Any, List, NamedTuple, Optional
 
 from obs_sync.http_reply import Connection, Reply, Stale
 
@@ -32,18 +32,32 @@ class Pool:
         self._proxy = proxy
         self._idle: List[Connection] = []
 
-    def get(self, request: bytes) -> Reply:
-        """The reply to a GET, to be put back afterwards."""
+    def ask(self, request: bytes) -> "Asked":
+        """Send a GET; its reply may be taken later. Raises OSError."""
         try:
             connection = self._idle.pop()
         except IndexError:
-            connection = None
-        if connection is not None:
-            try:
-                return self._exchange(connection, request)
-            except Stale:  # servers and switches forget all idle connections at once
-                self.drop_idle()
-        return self._exchange(Connection(self._connect(), self._timeout), request)
+            return self._ask_anew(request)
+        try:
+            with _closed_on_fault(connection):
+                connection.send(request)
+        except Stale:
+            self.drop_idle()
+            return self._ask_anew(request)
+        return Asked(request, connection, True)
+
+    def reply(self, asked: "Asked") -> Reply:
+        """The reply, to be put back afterwards. Raises OSError, HTTPException."""
+        try:
+            with _closed_on_fault(asked.connection):
+                return asked.connection.reply()
+        except Stale:  # servers and switches forget all idle connections at once
+            if not asked.reused:
+                raise
+        self.drop_idle()
+        asked = self._ask_anew(asked.request)
+        with _closed_on_fault(asked.connection):
+            return asked.connection.reply()
 
     def put_back(self, reply: Reply) -> None:
         """Keep the connection for another request, or give it up unless the body was read to its end."""
@@ -57,13 +71,11 @@ class Pool:
             while True:
                 self._idle.pop().close()
 
-    @staticmethod
-    def _exchange(connection: Connection, request: bytes) -> Reply:
-        try:
-            return connection.exchange(request)
-        except BaseException:
-            connection.close()
-            raise
+    def _ask_anew(self, request: bytes) -> "Asked":
+        connection = Connection(self._connect(), self._timeout)
+        with _closed_on_fault(connection):
+            connection.send(request)
+        return Asked(request, connection, False)
 
     def _connect(self) -> socket.socket:
         host, port = (self._host, self._port) if self._proxy is None else self._proxy[:2]
@@ -95,3 +107,25 @@ class Pool:
         status = head.split(b" ", 2)[1:2]
         if status != [b"200"]:
             raise ConnectionError(f"the proxy answers {head.splitlines()[0][:80].decode('latin-1')!r}")
+
+
+class Asked(NamedTuple):
+    """A request that is under way."""
+
+    request: bytes
+    connection: Connection
+    reused: bool  # the server may have closed it meanwhile
+
+
+class _closed_on_fault:  # noqa: N801
+    """Of no cost where nothing goes wrong, as contextlib's would be."""
+
+    def __init__(self, connection: Connection):
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, error_class: Any, *more: Any) -> None:
+        if error_class is not None:
+            self._connection.close()

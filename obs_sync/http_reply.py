@@ -10,8 +10,9 @@ import socket
 import struct
 from typing import Any, Dict, Iterator, Optional, Tuple
 
-_BUFFER = 1 << 18       # bytes; a reply up to this size is handed over in one piece
-_MOST_HEAD = 1 << 16    # bytes
+_FIRST_BUFFER = 1 << 16  # bytes; small replies need no more, and there may be many connections
+_BUFFER = 1 << 18        # bytes; a body up to this size is handed over in one piece
+_MOST_HEAD = 1 << 15     # bytes
 _META = ("x-obs-meta-", "x-amz-meta-")
 _VENDOR = ("x-obs-", "x-amz-")
 
@@ -35,20 +36,25 @@ class Connection:
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, spent)
         else:
             connected.settimeout(timeout)
-        self._buffer = bytearray(_BUFFER)
-        self._view = memoryview(self._buffer)
+        self._set_buffer(min(_FIRST_BUFFER, _BUFFER))
         self._start = self._end = 0  # what of the buffer has been received and not been read
 
-    def exchange(self, request: bytes) -> "Reply":
-        """Send a GET and read the head of its reply. Raises Stale."""
+    def send(self, request: bytes) -> None:
+        """Send a GET, whose reply is to be taken next. Raises Stale."""
         self._start = self._end = 0
         try:
             self._socket.sendall(request)
-            self._receive(1)
         except (BrokenPipeError, ConnectionResetError) as error:
             raise Stale(*error.args) from error
         except BlockingIOError as error:
             raise _timed_out() from error
+
+    def reply(self) -> "Reply":
+        """The reply to the request that was sent, its head read. Raises Stale."""
+        try:
+            self._receive(1)
+        except ConnectionResetError as error:
+            raise Stale(*error.args) from error
         except http.client.IncompleteRead as error:
             raise Stale(errno.ECONNRESET, "closed without a reply") from error
         while True:
@@ -83,23 +89,28 @@ class Connection:
                 return line.rstrip(b"\r")
             if self._end - self._start > 1024:
                 raise http.client.LineTooLong("chunk")
-            if self._end == _BUFFER:
+            if self._end == self._size:
                 self._compact()
             self._receive(1)
 
     def pieces(self, length: int) -> Iterator[memoryview]:
         """The next `length` bytes; each piece is good until the next one is asked for."""
-        if length > _BUFFER - self._start and length <= _BUFFER:
+        if self._start + length > self._size < _BUFFER:
+            received = bytes(self._view[self._start:self._end])
+            self._set_buffer(_BUFFER)
+            self._view[:len(received)] = received
+            self._start, self._end = 0, len(received)
+        if length <= self._size < self._start + length:
             self._compact()
-        if self._start + length > _BUFFER and self._end > self._start:  # what came with the head, first
+        if self._start + length > self._size and self._end > self._start:  # what came with the head, first
             size = min(length, self._end - self._start)
             self._start += size
             length -= size
             yield self._view[self._start - size:self._start]
         while length:
-            if self._start + min(length, _BUFFER) > _BUFFER:
+            if self._start + min(length, self._size) > self._size:
                 self._compact()
-            size = min(length, _BUFFER)
+            size = min(length, self._size)
             missing = self._start + size - self._end
             if missing > 0:
                 self._receive(missing, missing)
@@ -119,6 +130,11 @@ class Connection:
             except http.client.IncompleteRead:
                 return
 
+    def _set_buffer(self, size: int) -> None:
+        self._size = size
+        self._buffer = bytearray(size)
+        self._view = memoryview(self._buffer)
+
     def _compact(self) -> None:
         left = self._end - self._start
         self._view[:left] = bytes(self._view[self._start:self._end])
@@ -127,7 +143,7 @@ class Connection:
     def _receive(self, least: int, most: Optional[int] = None) -> None:
         """Receive at least `least` bytes, and what fits or `most`."""
         end = self._end + least
-        limit = _BUFFER if most is None else self._end + most
+        limit = self._size if most is None else self._end + most
         while self._end < end:
             try:
                 if self._plain and most is not None:  # sleep until all is there

@@ -433,3 +433,28 @@ def test_a_head_without_reason_asks_for_it(server, store):
     server.twist = lambda request: reply(404) if request.method == "HEAD" else error(403, "AccessDenied")
     with pytest.raises(ObjectNotFound):
         store.head("a")
+
+
+def test_a_group_is_asked_for_at_once_and_each_failure_is_tried_again_by_itself(server, store, tmp_path):
+    server.objects = {"%02d" % number: b"content of %d" % number for number in range(12)}
+    infos = [ObjectInfo(key, len(data), md5(data), md5(data)) for key, data in sorted(server.objects.items())]
+    assert [len(group) for group in store.together(infos)] == [8, 4]
+    refused = {"00": error(503, "SlowDown"), "03": reply(0, close=True), "05": reply(200, b"content of X", close=True)}
+    server.twist = lambda request: refused.pop(request.key, None)
+    paths = [str(tmp_path / info.key) for info in infos[:8]]
+    counted = []
+    store.download_all(infos[:8], paths, counted.append)
+    assert [open(path, "rb").read() for path in paths] == [server.objects[info.key] for info in infos[:8]]
+    assert sum(counted) == sum(info.size for info in infos[:8]) and refused == {}
+    assert len(server.requests) == 8 + 3
+
+
+def test_a_group_with_an_object_that_has_changed_counts_nothing_and_leaves_no_answer_behind(server, store, tmp_path):
+    server.objects = {key: key.encode() * 5 for key in "abcde"}
+    infos = [ObjectInfo(key, 5, md5(data)) for key, data in sorted(server.objects.items())]
+    server.objects["c"] = b"other"
+    counted = []
+    with pytest.raises(ObjectChanged):
+        store.download_all(infos, [str(tmp_path / info.key) for info in infos], counted.append)
+    assert sum(counted) == 0
+    assert [store.read(key) for key in "edcba"] == [server.objects[key] for key in "edcba"]
