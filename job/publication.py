@@ -147,11 +147,11 @@ class Publisher:
             raise NotDelivered("not published: {} ({}). {} Logs are in {}. The same command delivers them.".format(
                 ", ".join(undone), reason, kept, self._logs))
 
-    def drain_within(self, seconds):
+    def drain_within(self, seconds, snapshot=None):
         """Deliver what ``seconds`` allow, the smallest and most valuable first: logs and run.json, then checkpoints.
 
         An upload that is under way goes on beside. A checkpoint is not begun if at the rate of the last one it would
-        not arrive in time.
+        not arrive in time. snapshot: one more to queue; not by ``submit``, which would begin with it.
 
         Raises:
             NotDelivered, LeaseLost: see ``drain``.
@@ -159,6 +159,8 @@ class Publisher:
         deadline = self._clock() + seconds
         with self._changed:
             self._deadline, self._budgeted, self._logs_first = deadline, True, True
+            if snapshot is not None:
+                self.submit(snapshot)
         try:
             within(seconds, "the upload of the log files", self._upload_logs)
             with self._changed:

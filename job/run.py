@@ -204,9 +204,9 @@ def leave(run, progress, observer, publisher, start):
     run.record.update_attempt(to_iteration=progress.iteration)
     observer.write_files(progress.history)
     try:
-        if progress.iteration > start.progress.iteration:
-            publisher.submit(observer.snapshot(progress))
-        publisher.drain_within(run.console.stop.seconds_left(GRACE) - TIME_TO_EXIT)
+        advanced = progress.iteration > start.progress.iteration
+        snapshot = observer.snapshot(progress) if advanced else None
+        publisher.drain_within(run.console.stop.seconds_left(GRACE) - TIME_TO_EXIT, snapshot)
         log.info("stopped at iteration %d; everything is published", progress.iteration)
     except (NotDelivered, LeaseLost) as error:
         run.record.update_attempt(left_undone=str(error))

@@ -126,10 +126,7 @@ def test_when_time_is_short_the_logs_go_first(slow):
     publisher.submit(large(10))
     publisher.drain()
     del store.changes[:]
-    with publisher._changed:  # both at once, as the worker would see them in a job
-        publisher.submit(large(20))
-        publisher._logs_first = True
-    publisher.drain_within(9.0)
+    publisher.drain_within(9.0, large(20))
     keys = [key for operation, key in store.changes if operation != "delete"]
     assert keys[:2] == ["eva.txt", "run.json"]
     assert [key for key in keys if key.endswith("20-aaaa.json")]
@@ -141,11 +138,8 @@ def test_a_checkpoint_that_cannot_arrive_in_time_is_not_begun_and_lies_in_the_sp
     publisher.submit(large(10))
     publisher.drain()
     begun = store.now
-    with publisher._changed:
-        publisher.submit(large(20))
-        publisher._logs_first = True
     with pytest.raises(NotDelivered, match="not published: ckpt-000020-aaaa .*take 4 s at 1.0 MB/s, and 3 s are left"):
-        publisher.drain_within(3.0)
+        publisher.drain_within(3.0, large(20))
     assert names(store) == ["ckpt-000010-aaaa"]
     assert not [key for _, key in store.changes if "000020" in str(key)]
     assert store.now - begun < 1.0
@@ -160,10 +154,9 @@ def test_as_many_as_fit_are_delivered_the_newest_first(slow):
     publisher.drain()
     with publisher._changed:
         publisher.submit(large(20)._replace(best=True))
-        publisher.submit(large(30))
-        publisher._logs_first = True
+        publisher._logs_first = True  # lest the worker is faster than the test
     with pytest.raises(NotDelivered, match="not published: ckpt-000020-aaaa"):
-        publisher.drain_within(6.0)
+        publisher.drain_within(6.0, large(30))
     assert names(store)[-1] == "ckpt-000030-aaaa" and len(names(store)) == 2
 
 
@@ -172,10 +165,9 @@ def test_without_a_rate_to_go_by_it_is_tried_and_the_deadline_ends_it(parts):  #
     blocked = threading.Event()
     store.fail = lambda operation, key: str(key).startswith("checkpoints/") and blocked.wait(60)
     publisher = make()
-    publisher.submit(snapshot(20))
     started = time.monotonic()
     with pytest.raises(NotDelivered, match="ckpt-000020-aaaa"):
-        publisher.drain_within(0.5)
+        publisher.drain_within(0.5, snapshot(20))
     assert time.monotonic() - started < 10.0
     assert store.read("run.json") and checkpoints.load_progress(str(spool / "ckpt-000020-aaaa")).iteration == 20
     blocked.set()
@@ -192,9 +184,8 @@ def test_over_a_slow_link_the_logs_arrive_and_what_cannot_is_left(tmp_path):
         publisher.drain(seconds=60)
         (tmp_path / "logs" / "eva.txt").write_text("second\n")
         started = time.monotonic()
-        publisher.submit(large(20, megabytes=24.0))  # 12 s and more
         with pytest.raises(NotDelivered, match="ckpt-000020-aaaa"):
-            publisher.drain_within(5.0)
+            publisher.drain_within(5.0, large(20, megabytes=24.0))  # 12 s and more
         assert time.monotonic() - started < 12.0
         assert store.read("eva.txt") == b"second\n"
         assert [marker.name for marker in list_markers(store)] == ["ckpt-000010-aaaa"]
