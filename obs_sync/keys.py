@@ -15,6 +15,7 @@ PRIVATE_DIRECTORY = ".obs_sync"
 files. No key may begin with it and no listing shows it.
 """
 
+_NO_SEGMENTS = frozenset(["", ".", ".."])
 _RENAME = "Rename the object, or leave it out of the prefix"
 
 
@@ -33,7 +34,7 @@ def check_key(key: str, where: str) -> str:
     segments = key.split("/")
     if key.startswith("/"):
         raise UnsafeKey("the key begins with '/' and so would be an absolute path", where, _RENAME)
-    if any(segment in ("", ".", "..") for segment in segments):
+    if not _NO_SEGMENTS.isdisjoint(segments):
         raise UnsafeKey("the key has an empty, '.' or '..' segment and could leave its directory", where, _RENAME)
     if segments[0] == PRIVATE_DIRECTORY:
         raise UnsafeKey(f"keys below {PRIVATE_DIRECTORY}/ are reserved for bookkeeping", where, _RENAME)
