@@ -55,13 +55,13 @@ def open_session(args):
 
 def _refuse_object(url, storage):
     """Below an object there is nothing, which is no helpful thing to say. Raises ConfigError if ``url`` names one."""
-    from obs_sync import InvalidUrl, is_remote, open_store, split_object_url
+    from obs_sync import InvalidUrl, StoreError, is_remote, open_store, split_object_url
 
     try:
         folder, name = split_object_url(url.rstrip("/"))
     except InvalidUrl:  # a bucket
         return
     if is_remote(url):
-        with open_store(folder, os.environ, storage) as store:
+        with contextlib.suppress(StoreError), open_store(folder, os.environ, storage) as store:
             if store.exists(name):
                 raise ConfigError("{} is an object and no folder: give {} --include {}".format(url, folder, name))

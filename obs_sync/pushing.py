@@ -73,8 +73,8 @@ class Push:
         if sent:
             self._confirm(sent + list(plan.present), moving)
         if delete and plan.extra:
-            # A checkpoint or a pack is never seen without its files: what says that it is whole goes first.
-            names = sorted((info.key for info in plan.extra), key=lambda key: (not key.endswith(".json"), key))
+            # `x.json` sorts before `x/...`: a checkpoint is never seen without its files.
+            names = sorted(info.key for info in plan.extra)
             run_aside(lambda: self._store.delete(names), moving)
         return sent
 

@@ -9,6 +9,7 @@ import pytest
 
 from obs_sync import IntegrityError, LocalStore, push
 from obs_sync.pack_publishing import pack
+from obs_sync.removing import extra_files
 from tests.job.sync.bucket import TOTAL, TREE, URL, content
 from tests.obs_sync.trees import leftovers, read_tree, write_tree
 from tests.obs_sync.wrapped_store import WrappedStore
@@ -109,6 +110,13 @@ def test_pull_deletes_only_what_lies_below_the_folder_and_is_chosen(sync, filled
     kept = {key for key in TREE if not key.endswith(".tmp")} | {"mine.tmp", "far"}
     assert set(read_tree(out)) == kept and (out / "linked").is_symlink()
     assert not (out / "old").exists() and (out / ".obs_sync" / "index.jsonl").exists()
+
+
+def test_a_listed_file_under_another_spelling_is_kept(tmp_path):
+    """As on a file system where case does not count: there one file answers to both names."""
+    out = write_tree(tmp_path / "out", {"Notes.txt": b"x", "other": b"y"})
+    os.link(os.path.join(out, "Notes.txt"), os.path.join(out, "notes.txt"))
+    assert [extra.key for extra in extra_files(out, {"notes.txt"}, lambda key: True)] == ["other"]
 
 
 def test_push_deletes_only_what_lies_below_the_prefix_and_is_chosen(sync, store, obs, source):
