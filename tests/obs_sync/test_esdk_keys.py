@@ -8,10 +8,13 @@ import types
 
 import pytest
 
-from obs_sync import AccessDenied, CredentialsMissing, open_store
+from obs_sync import AccessDenied, CredentialsMissing, open_store, pull, push
 from obs_sync.credentials import Credentials
 from obs_sync.esdk_keys import Keys
+from obs_sync.mock import Call, ExpiredToken, Faults, Rule, mock_obs
+from obs_sync.mock import Credentials as MockedCredentials
 from tests.obs_sync.scripted_server import error, reply, scripted_server, store_at
+from tests.obs_sync.trees import read_tree, write_tree
 
 CODES = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "InvalidSecurityToken")
 
@@ -151,20 +154,32 @@ def test_a_source_is_asked_again_after_a_while():
     assert "hush" not in repr(used)
 
 
-def test_a_file_that_is_rewritten_serves_a_run_whose_token_expires(obs, tmp_path):
-    """Against the mocked OBS, which checks signatures."""
-    good = obs.environment()
+def test_a_token_that_expires_in_mid_run_is_followed_by_that_of_the_file(tmp_path):
+    """Against the mocked OBS, which checks signatures and tokens."""
+    text = "OBS_ACCESS_KEY_ID={}\nOBS_SECRET_ACCESS_KEY={}\nOBS_SECURITY_TOKEN={}\n"
+    path, tree = tmp_path / "key", {"%d.jpg" % number: b"x" * number for number in range(30)}
+    with mock_obs(buckets=["bucket"], credentials=MockedCredentials("first", "hush", "token-1")) as obs:
+        def rotate(request):
+            obs.credentials = MockedCredentials("second", "hushed", "token-2")
+            path.write_text(text.format("second", "hushed", "token-2"))
+
+        obs.faults = Faults([Rule(Call(rotate), nth=40), Rule(ExpiredToken(), since=40)])
+        path.write_text(text.format("first", "hush", "token-1"))
+        with open_store("obs://bucket/", {"OBS_SERVER": obs.endpoint, "OBS_CREDENTIALS_FILE": str(path)}) as store:
+            push(store, write_tree(tmp_path / "source", tree))
+            pull(store, str(tmp_path / "back"))
+        assert obs.injected["expired-token"] >= 1
+    assert read_tree(tmp_path / "back") == tree
+
+
+def test_a_token_that_expires_without_another_is_told_with_the_file(tmp_path):
     path = tmp_path / "key"
-    text = "OBS_ACCESS_KEY_ID={}\nOBS_SECRET_ACCESS_KEY={}\n"
-    path.write_text(text.format(good["OBS_ACCESS_KEY_ID"], "of-yesterday"))
-    environ = {"OBS_SERVER": good["OBS_SERVER"], "OBS_CREDENTIALS_FILE": str(path)}
-    with open_store("obs://bucket/", environ) as store:
-        with pytest.raises(AccessDenied, match="SignatureDoesNotMatch.*" + str(path)):
-            store.write("a", b"content")
-        path.write_text(text.format(good["OBS_ACCESS_KEY_ID"], good["OBS_SECRET_ACCESS_KEY"]))
-        store._calls.client.keys._nothing_new = None  # as after some seconds
-        store.write("a", b"content")
-        assert store.read("a") == b"content"
+    path.write_text("OBS_ACCESS_KEY_ID=first\nOBS_SECRET_ACCESS_KEY=hush\nOBS_SECURITY_TOKEN=token-1\n")
+    with mock_obs(buckets=["bucket"], credentials=MockedCredentials("first", "hush", "token-1")) as obs:
+        obs.faults = Faults([Rule(ExpiredToken(), "*Object")])
+        with open_store("obs://bucket/", {"OBS_SERVER": obs.endpoint, "OBS_CREDENTIALS_FILE": str(path)}) as store:
+            with pytest.raises(AccessDenied, match="ExpiredToken.*access key of .*key .OBS_CREDENTIALS_FILE.*expired"):
+                store.write("a", b"content")
 
 
 def test_the_agency_is_asked_for_another_key(monkeypatch):

@@ -66,7 +66,8 @@ def test_no_secret_is_in_any_log_or_exception(obs, proxy, tmp_path, caplog, capf
     if trouble == "wrong token":
         environ["OBS_SECURITY_TOKEN"] = WRONG
     signatures, told = set(), []
-    rules = {"denied": [Rule(Status(403, "AccessDenied"))], "down": [Rule(Status(503, retry_after=1), "*Object*,*Upload*")],
+    rules = {"denied": [Rule(Status(403, "AccessDenied"))],
+             "down": [Rule(Status(503, retry_after=1), "*Object*,*Upload*")],
              "storm": [Rule(Status(503), every=3)]}.get(trouble, [])
     note = Call(lambda request: signatures.add(request.headers.get("authorization", "none:none").split(":")[1]))
     obs.faults = Faults([Rule(note)] + rules)

@@ -8,8 +8,10 @@ import subprocess
 
 import pytest
 
-from obs_sync import StoreError
-from tests.obs_sync.scripted_server import scripted_server, store_at
+from obs_sync import StoreError, open_store
+from obs_sync.retry import Retry
+from tests.obs_sync.scripted_server import reply, scripted_server, store_at
+from tests.obs_sync.tunnel_proxy import TunnelProxy
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
 
@@ -56,8 +58,39 @@ def test_a_certificate_for_another_host_is_refused(make_server, monkeypatch):
         assert script.requests == []
 
 
-def test_verification_can_be_switched_off(make_server):
+def test_verification_can_be_switched_off_and_the_log_warns_of_it(make_server, caplog):
     server, _ = make_server("DNS:obs.example.com")
     with server as (script, url), store_at(url, verify_tls=False) as store:
         store.write("a", b"content")
         assert store.read("a") == b"content"
+        warning, = caplog.records
+        assert warning.levelname == "WARNING" and url in caplog.text and "OBS_SSL_VERIFY" in caplog.text
+
+
+def test_nothing_is_warned_of_while_tls_is_verified_or_there_is_none(make_server, caplog):
+    server, _ = make_server("IP:127.0.0.1")
+    with server as (script, url), store_at(url), store_at("http://127.0.0.1:1", verify_tls=False):
+        assert caplog.records == []
+
+
+def test_through_a_proxy_the_certificate_is_still_the_servers(make_server, monkeypatch):
+    """With the name that the proxy is asked for, and nothing of it to be read on the way."""
+    from obs_sync.mock import resolver
+    server, certificate = make_server("DNS:bucket.obs.tunnel.test")
+    monkeypatch.setenv("SSL_CERT_FILE", certificate)
+    resolver.resolve("obs.tunnel.test")
+    proxy = TunnelProxy()
+    try:
+        with server as (script, url):
+            script.twist = lambda request: reply() if request.method == "HEAD" else None
+            environ = {"OBS_SERVER": url.replace("127.0.0.1", "obs.tunnel.test"), "OBS_ACCESS_KEY_ID": "id",
+                       "OBS_SECRET_ACCESS_KEY": "hush", "HTTPS_PROXY": "http://127.0.0.1:%d" % proxy.port}
+            with open_store("obs://bucket/", environ, retry=Retry(1)) as store:
+                assert list(store.list()) == []
+            with open_store("obs://another/", environ, retry=Retry(1)) as store:
+                with pytest.raises(StoreError, match="certificate could not be verified"):
+                    list(store.list())
+        assert {place.split(".")[0] for place in proxy.connects} == {"bucket", "another"}
+    finally:
+        proxy.close()
+        resolver.forget("obs.tunnel.test")
