@@ -14,7 +14,7 @@ RESOLVER_PATH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "resolv
 
 # What a client in another process needs, and what must not be left over from elsewhere.
 NAMES = ("OBS_ACCESS_KEY_ID", "OBS_SECRET_ACCESS_KEY", "OBS_SECURITY_TOKEN", "OBS_SERVER", resolver.VARIABLE,
-         "PYTHONPATH")
+         "PYTHONPATH", "NO_PROXY")
 
 _lock = threading.Lock()
 _running: List["MockObs"] = []
@@ -25,12 +25,14 @@ def variables_of(mock: "MockObs", environ: Mapping[str, str]) -> Dict[str, str]:
     path = [RESOLVER_PATH]
     path += [item for item in environ.get("PYTHONPATH", "").split(os.pathsep)
              if item not in ("", RESOLVER_PATH)]
+    direct = [item for item in environ.get("NO_PROXY", "").split(",") if item not in ("", mock.host_name)]
     variables = {
         "OBS_ACCESS_KEY_ID": mock.credentials.access_key,
         "OBS_SECRET_ACCESS_KEY": mock.credentials.secret_key,
         "OBS_SERVER": mock.endpoint,
         resolver.VARIABLE: f"{mock.host_name}=127.0.0.1",
         "PYTHONPATH": os.pathsep.join(path),
+        "NO_PROXY": ",".join(direct + [mock.host_name]),  # no proxy could find this name
     }
     if mock.credentials.security_token is not None:
         variables["OBS_SECURITY_TOKEN"] = mock.credentials.security_token

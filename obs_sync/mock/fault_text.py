@@ -48,7 +48,7 @@ _CONDITIONS: Dict[str, Callable[[str], Any]] = {
     "probability": float, "limit": int}
 
 PRESETS: Dict[str, Tuple[str, ...]] = {
-    # A bit of everything that a client with sound retries and digests gets over: about one request in ten.
+    # A bit of everything that a client with sound retries and digests gets over: about one request in seven.
     "storm": (
         "probability=0.01 stall=0.3",
         "probability=0.02 status=503 code=SlowDown",

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -39,8 +40,11 @@ def test_the_whole_job_runs_on_real_images_leaves_its_bucket_and_can_be_run_agai
     assert {"imports", "tensorflow", "opening", "inputs", "index", "cache", "graph", "session", "weights", "variables",
             "first_iteration", "total"} == set(split)
     assert sum(split.values()) == pytest.approx(2 * split["total"], abs=0.02)
-    code, output = dry_run(tmp_path, *arguments)
+    code, output = dry_run(tmp_path, "--faults", "GetObject,ListObjects every=2 status=503", *arguments)
     assert code == 0 and "Nothing is left to do" in output, output
+    told = re.search(r"faults injected: (\d+) \(status=503 (\d+)\) in the job's (\d+) requests", output)
+    assert told and 0 < int(told.group(1)) == int(told.group(2)) < int(told.group(3)), output
+    assert "--faults 'GetObject,ListObjects every=2 status=503'" in output  # what to try next repeats it
     assert "The job had nothing to do" in output and "rm -r " in output and "seed=1" in output
 
 
@@ -58,6 +62,7 @@ def test_a_failing_job_hands_on_its_exit_code(tmp_path, source):
 def test_mistakes_on_the_command_line_are_named(tmp_path):
     for arguments, text in ((["--set", "width"], "name=value"), (["--pacs_root", "/no/such/place"], "PACS_ROOT"),
                             (["--config", "no-such.yaml"], "no-such.yaml"), (["--set", "widht=1"], "width"),
+                            (["--faults", "hurricane"], "storm, slow, flaky"),
                             (["--root", os.path.join(os.path.abspath(__file__), "below")], "with --root")):
         code, output = dry_run(tmp_path, *arguments)
         assert code in (2, 4) and text in output and "Traceback" not in output, output

@@ -95,6 +95,14 @@ def test_a_reset_is_a_reset_and_no_end_of_file(memory):
             connection.recv(1)
 
 
+def test_a_reset_before_a_request_does_not_wait_for_its_body(memory):
+    memory.faults = Faults(["reset=before"])
+    with socket.create_connection(("127.0.0.1", memory.port), timeout=10) as connection:
+        connection.sendall(b"PUT /bucket/key HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\n")
+        with pytest.raises(ConnectionResetError):
+            connection.recv(1)
+
+
 @pytest.mark.parametrize("at", [None, 0, 0.5, 1.0])
 def test_a_reply_stalls(mock, at):
     mock.put(BUCKET, "key", SMALL)

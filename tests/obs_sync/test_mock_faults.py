@@ -5,10 +5,12 @@ import threading
 
 import pytest
 
+from obs_sync import open_store
 from obs_sync.mock import (
     PRESETS, Call, Cut, Effect, ErrorBody, ETag, ExpiredToken, FaultError, FaultPlan, Faults, Flip, IgnoredRange,
     Latency, PartialDelete, Reset, Rule, Skew, Stall, StaleListing, Status, describe_injected, mock_obs,
 )
+from obs_sync.retry import Retry
 from tests.obs_sync.mock_support import BUCKET, request
 
 REFUSED, SERVED = 503, 404  # no key exists: what is not refused is not found
@@ -99,7 +101,8 @@ def test_a_rule_serves_several_plans(mock):
 def test_effects_add_up_until_one_answers(mock):
     called = []
     mock.faults = Faults([Rule(Call(lambda item: called.append(item.key))), Rule(Status(429)),
-                          Rule(Call(lambda item: called.append("too late"))), Rule(Status(503))])
+                          Rule(Call(lambda item: called.append("too late"))), Rule(Status(503)),
+                          Rule(Call(lambda item: called.append("too late"), "after"))])
     assert statuses(mock, 1) == [429]
     assert (called, mock.requests[0].faults) == (["key"], ("call", "status=429"))
 
@@ -195,3 +198,18 @@ def test_a_rule_that_makes_no_sense_is_refused(make):
 def test_a_preset_is_its_rules(name):
     assert Faults([name]).rules == Faults(PRESETS[name]).rules
     assert len(Faults([name, "cut=0.5"]).rules) == len(PRESETS[name]) + 1
+
+
+@pytest.mark.parametrize("name, size, kinds", [("storm", 60, 8), ("slow", 5, 1), ("flaky", 20, 3)])
+def test_a_client_with_sound_retries_gets_over_a_preset(mock, name, size, kinds):
+    contents = {f"k{number:02d}": bytes([number]) * 5000 for number in range(size)}
+    mock.faults = Faults([name], seed=1)
+    with open_store(f"obs://{BUCKET}/", mock.environment(), "esdk",
+                    Retry(attempts=8, sleep=lambda seconds: None)) as store:
+        for key, content in contents.items():
+            store.write(key, content)
+        assert [info.key for info in store.list()] == sorted(contents)
+        assert {key: store.read(key) for key in contents} == contents
+        store.delete(sorted(contents)[:3])
+    assert mock.keys(BUCKET) == sorted(contents)[3:]
+    assert len(mock.injected) >= kinds
