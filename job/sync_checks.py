@@ -101,9 +101,10 @@ def _verify_checkpoints(args, console):
         else:
             for folder in folders:
                 _print_folder(folder)
-            print("{} of {} checkpoints whole: {} read through".format(
-                len(verdicts) - len(damaged), len(verdicts),
-                files(sum(verdict.files for verdict in verdicts), sum(verdict.bytes for verdict in verdicts))))
+            whole = [verdict for verdict in verdicts if not verdict.faults]
+            print("{} of {} checkpoints whole: {} read through and right".format(
+                len(whole), len(verdicts),
+                files(sum(verdict.files for verdict in whole), sum(verdict.bytes for verdict in whole))))
         return DIFFERENT if damaged else DONE
 
 

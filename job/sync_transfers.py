@@ -15,11 +15,12 @@ def pull(args, console):
 
     with open_session(args) as session:
         if args.dry_run:
-            preview = preview_pull(session.store, session.path, on_progress=console.task("compare", BYTES),
-                                   selects=session.filters.selects)
+            preview = preview_pull(session.store, session.path, selects=session.filters.selects,
+                                   on_compare=console.task("compare", BYTES))
             return _tell_plan(args, session, preview.plan.fetch, preview.plan.present, preview.extra)
         report = run(session.store, session.path, workers=session.workers, selects=session.filters.selects,
-                     delete=args.delete, on_progress=console.task("pull", BYTES))
+                     delete=args.delete, on_progress=console.task("pull", BYTES),
+                     on_compare=console.task("compare", BYTES))
         return _tell_report(args, session, report, console)
 
 
@@ -32,10 +33,11 @@ def push(args, console):
     with open_session(args) as session:
         if args.dry_run:
             plan = preview_push(session.store, session.path, workers=session.workers,
-                                on_progress=console.task("compare", BYTES), selects=session.filters.selects)
+                                selects=session.filters.selects, on_compare=console.task("compare", BYTES))
             return _tell_plan(args, session, [ExtraFile(*item) for item in plan.send], plan.present, plan.extra)
         report = run(session.store, session.path, workers=session.workers, selects=session.filters.selects,
-                     delete=args.delete, on_progress=console.task("push", BYTES))
+                     delete=args.delete, on_progress=console.task("push", BYTES),
+                     on_compare=console.task("compare", BYTES))
         return _tell_report(args, session, report, console)
 
 

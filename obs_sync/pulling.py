@@ -28,13 +28,15 @@ class Pull:
     """One pull into one destination; `place` says which relative path a key has, `selects` which keys it is about."""
 
     def __init__(self, store: Store, destination: str, place: Callable[[str], str], index_name: str,
-                 on_progress: Optional[OnProgress], selects: Callable[[str], bool] = lambda key: True):
+                 on_progress: Optional[OnProgress], selects: Callable[[str], bool] = lambda key: True,
+                 on_compare: Optional[OnProgress] = None):
         self._store = store
         self._place = place
         self._destination = Destination(destination, place, store.locate)
         self._index_name = index_name
         self._on_progress = on_progress
         self._selects = selects
+        self._on_compare = on_compare
 
     def run(self, listing: Callable[[], List[ObjectInfo]], prefix: str, workers: int,
             mirror: bool) -> Tuple[Objects, Objects]:
@@ -84,14 +86,15 @@ class Pull:
 
     def _settled(self, plan: Plan, survey: Progress) -> Plan:
         """The plan without anything left to compare."""
+        reading = Progress(_bytes(plan.compare), self._on_compare) if self._on_compare else survey
+
         def is_same(info: ObjectInfo) -> bool:
-            survey.check()
             path = self._destination.path(info.key)
             if info.sha256 is not None:
-                return digest_of(path, "sha256") == info.sha256
-            return digest_of(path) == info.md5
+                return digest_of(path, "sha256", reading.add) == info.sha256
+            return digest_of(path, "md5", reading.add) == info.md5
 
-        answers = run_parallel(is_same, plan.compare, _HASHING_WORKERS, survey)
+        answers = run_parallel(is_same, plan.compare, _HASHING_WORKERS, reading)
         same = tuple(info for info, answer in zip(plan.compare, answers) if answer)
         other = tuple(info for info, answer in zip(plan.compare, answers) if not answer)
         return Plan(plan.present + same, (), plan.fetch + other)

@@ -28,13 +28,14 @@ class Push:
     """One push of one tree; `selects` says which keys, relative to `prefix`, it is about."""
 
     def __init__(self, store: Store, source: str, prefix: str, workers: int, on_progress: Optional[OnProgress],
-                 selects: Callable[[str], bool]):
+                 selects: Callable[[str], bool], on_compare: Optional[OnProgress] = None):
         self._store = store
         self._source = source
         self._prefix = prefix
         self._workers = workers
         self._on_progress = on_progress
         self._selects = selects
+        self._on_compare = on_compare
 
     def plan(self) -> PushPlan:
         """Compare the tree with the store. Raises before anything is stored if a name cannot be a key."""
@@ -49,12 +50,14 @@ class Push:
         self._check_pack(files, stored)
         same_size = [key for key, size in files.items() if key in stored and stored[key].size == size]
 
-        def is_unchanged(key: str) -> bool:
-            survey.check()
-            md5 = stored[key].md5 or self._store.head(key).md5
-            return md5 is not None and md5 == digest_of(self._path(key))
+        reading = Progress(sum(files[key] for key in same_size), self._on_compare) if self._on_compare else survey
 
-        answers = run_parallel(is_unchanged, same_size, self._workers, survey)
+        def is_unchanged(key: str) -> bool:
+            reading.check()
+            md5 = stored[key].md5 or self._store.head(key).md5
+            return md5 is not None and md5 == digest_of(self._path(key), "md5", reading.add)
+
+        answers = run_parallel(is_unchanged, same_size, self._workers, reading)
         unchanged = {key for key, answer in zip(same_size, answers) if answer}
         return PushPlan(tuple((key, size) for key, size in files.items() if key not in unchanged),
                         tuple(stored[key] for key in files if key in unchanged),

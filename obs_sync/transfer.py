@@ -43,13 +43,16 @@ class PullPreview(NamedTuple):
 
 def pull(store: Store, destination: str, prefix: str = "", workers: int = 16,
          on_progress: Optional[OnProgress] = None, mirror: bool = False, selects: Selects = everything,
-         delete: bool = False) -> TransferReport:
+         delete: bool = False, on_compare: Optional[OnProgress] = None) -> TransferReport:
     """Bring every object whose key starts with `prefix` to `destination`/key; of a pack there, its members.
 
     `on_progress(done, total)` counts bytes to be fetched; while the listing is under way it is called with
-    (0, 0). With `mirror`, files that an earlier pull brought and that the source no longer has are removed;
-    other files of the destination are never touched. With `delete` every file with `prefix` goes that the source
-    does not have (see `removing.extra_files`). Keys that are not selected are left alone on both sides.
+    (0, 0). `on_compare(done, total)` counts bytes of files that are read because nothing but their digest tells whether
+    they are the listed version; without it `on_progress` is called with (0, 0) then, too.
+
+    With `mirror`, files that an earlier pull brought and that the source no longer has are removed; other files of the
+    destination are never touched. With `delete` every file with `prefix` goes that the source does not have (see
+    `removing.extra_files`). Keys that are not selected are left alone on both sides.
 
     Raises ObjectNotFound if there is nothing to fetch, UnsafeKey before anything is fetched if a key
     cannot be a file below the destination, LocalStorageError, and the store's own errors.
@@ -57,7 +60,7 @@ def pull(store: Store, destination: str, prefix: str = "", workers: int = 16,
     started = time.monotonic()
     store = unpacked(store, prefix)
     listing = _Listing(store, prefix, selects)
-    one = Pull(store, destination, lambda key: key, INDEX_NAME, on_progress, selects)
+    one = Pull(store, destination, lambda key: key, INDEX_NAME, on_progress, selects, on_compare)
     fetched, present = one.run(listing, prefix, workers, mirror)
     extra: Tuple[ExtraFile, ...] = ()
     if delete:
@@ -67,12 +70,12 @@ def pull(store: Store, destination: str, prefix: str = "", workers: int = 16,
     return _report(started, fetched, present, extra)
 
 
-def preview_pull(store: Store, destination: str, prefix: str = "", on_progress: Optional[OnProgress] = None,
-                 selects: Selects = everything) -> PullPreview:
+def preview_pull(store: Store, destination: str, prefix: str = "", selects: Selects = everything,
+                 on_compare: Optional[OnProgress] = None) -> PullPreview:
     """What `pull` would do now. Writes nothing; raises as `pull` does."""
     store = unpacked(store, prefix)
     listing = _Listing(store, prefix, selects)
-    plan = Pull(store, destination, lambda key: key, INDEX_NAME, on_progress, selects).preview(listing, prefix)
+    plan = Pull(store, destination, lambda key: key, INDEX_NAME, None, selects, on_compare).preview(listing, prefix)
     return PullPreview(plan, _extra(destination, listing.keys, prefix, selects))
 
 
@@ -85,28 +88,30 @@ def pull_file(store: Store, key: str, path: str, on_progress: Optional[OnProgres
 
 
 def push(store: Store, source: str, prefix: str = "", workers: int = 8, on_progress: Optional[OnProgress] = None,
-         selects: Selects = everything, delete: bool = False) -> TransferReport:
+         selects: Selects = everything, delete: bool = False,
+         on_compare: Optional[OnProgress] = None) -> TransferReport:
     """Store every file below the directory `source` under `prefix` + its relative path.
 
-    An object of the same size and MD5 is left as it is. `on_progress(done, total)` counts bytes to be stored. With
-    `delete`, objects below the prefix that are not in the tree are removed, once everything is stored. `selects` is
-    asked about relative paths; what is not selected is left alone on both sides.
+    An object of the same size and MD5 is left as it is. `on_progress(done, total)` counts bytes to be stored,
+    `on_compare(done, total)` those that are read for that MD5. With `delete`, objects below the prefix that are not in
+    the tree are removed, once everything is stored. `selects` is asked about relative paths; what is not selected is
+    left alone on both sides.
 
     A file whose name cannot be a key, or is a directory in the store, raises UnsafeKey before anything is stored.
     Afterwards the prefix is listed again: IntegrityError unless everything is in it as it was stored. With `delete`
     an empty tree raises LocalStorageError.
     """
     started = time.monotonic()
-    one = Push(store, source, prefix, workers, on_progress, selects)
+    one = Push(store, source, prefix, workers, on_progress, selects, on_compare)
     plan = one.plan()
     sent = one.run(plan, delete)
     return _report(started, sent, plan.present, plan.extra if delete else ())
 
 
-def preview_push(store: Store, source: str, prefix: str = "", workers: int = 8,
-                 on_progress: Optional[OnProgress] = None, selects: Selects = everything) -> PushPlan:
+def preview_push(store: Store, source: str, prefix: str = "", workers: int = 8, selects: Selects = everything,
+                 on_compare: Optional[OnProgress] = None) -> PushPlan:
     """What `push` would do now. Writes nothing; raises as `push` does."""
-    return Push(store, source, prefix, workers, on_progress, selects).plan()
+    return Push(store, source, prefix, workers, None, selects, on_compare).plan()
 
 
 class _Listing:

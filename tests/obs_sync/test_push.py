@@ -112,3 +112,12 @@ def test_a_failure_is_not_passed_over(local_store, source):
 def test_a_tree_may_be_moved_from_store_to_store(local_store, source):
     push(local_store, source)
     assert read_tree(local_store.url) == TREE
+
+
+def test_reading_for_the_digest_is_progress_of_its_own(local_store, source):
+    push(local_store, source)
+    compared, sent = [], []
+    push(local_store, source, on_progress=lambda *seen: sent.append(seen),
+         on_compare=lambda *seen: compared.append(seen))
+    assert compared[0] == (0, TOTAL) and compared[-1] == (TOTAL, TOTAL)
+    assert set(sent) == {(0, 0)}
