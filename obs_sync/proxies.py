@@ -4,10 +4,11 @@
 |-------------------------|-----------------------------------------------------------------------------------|
 | HTTPS_PROXY, HTTP_PROXY | `http://[user:password@]host[:port]`, for a server of that scheme                 |
 | NO_PROXY                | servers that are asked directly: `*`, or names (with all names below), addresses  |
-|                         | and networks such as 10.0.0.0/8, separated by commas; `name:port` for one port     |
+|                         | and networks such as 10.0.0.0/8, separated by commas; `name:port` for one port    |
 
-In lower case as well, which wins. A server on this machine (localhost, 127.0.0.0/8, ::1) is always asked directly. The
-proxy is asked for a tunnel (CONNECT), for http as for https, so it never sees a request or a key of an https server.
+In lower case as well: of two proxies that one is taken, of exceptions both are. A server on this machine (localhost,
+127.0.0.0/8, ::1) is always asked directly. The proxy is asked for a tunnel (CONNECT), for http as for https, so it
+never sees a request or a key of an https server.
 """
 from __future__ import annotations
 
@@ -39,7 +40,7 @@ def read_proxy(environ: Mapping[str, str], server: str) -> Optional[HttpProxy]:
     for name in (f"{parts.scheme}_proxy", f"{parts.scheme.upper()}_PROXY"):
         text = environ.get(name, "").strip()
         if text:
-            excepted = environ.get("no_proxy", "").strip() or environ.get("NO_PROXY", "").strip()
+            excepted = f"{environ.get('no_proxy', '')},{environ.get('NO_PROXY', '')}"
             if _asked_directly(host, parts.port or _DEFAULT_PORTS[parts.scheme], excepted):
                 return None
             return _parsed(text, name)

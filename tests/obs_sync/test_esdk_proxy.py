@@ -19,7 +19,8 @@ def proxy():
 
 
 def open_through(obs, proxy, login="", **variables):
-    environ = {**obs.environment(), "HTTP_PROXY": "http://%s127.0.0.1:%d" % (login, proxy.port), **variables}
+    environ = {**obs.environment(), "HTTP_PROXY": "http://%s127.0.0.1:%d" % (login, proxy.port), "NO_PROXY": "",
+               **variables}
     return open_store("obs://bucket/", environ)
 
 
@@ -43,6 +44,15 @@ def test_a_server_that_is_excepted_is_asked_directly(obs, proxy):
     with open_through(obs, proxy, NO_PROXY=".fake-obs.test") as store:
         store.write("a", b"content")
     assert proxy.connects == []
+
+
+def test_the_mocked_obs_is_never_looked_for_behind_a_proxy(obs, proxy, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:%d" % proxy.port)
+    for environ in (os.environ, obs.environment({"HTTP_PROXY": os.environ["HTTP_PROXY"], "NO_PROXY": "a.org,.b.org"})):
+        with open_store("obs://bucket/", environ) as store:
+            store.write("a", b"content")
+        assert environ["NO_PROXY"].split(",")[-1] == obs.host_name
+    assert proxy.connects == [] and environ["NO_PROXY"].startswith("a.org,.b.org,")
 
 
 def test_a_proxy_may_ask_for_a_password_which_nobody_else_sees(obs):

@@ -60,7 +60,8 @@ def test_no_secret_is_in_any_log_or_exception(obs, proxy, tmp_path, caplog, capf
                         lambda *arguments: original(*arguments, part_size=200000, largest_put=300000))
     caplog.set_level(logging.DEBUG)
     (tmp_path / "big").write_bytes(os.urandom(500000))
-    environ = {**obs.environment(), "HTTP_PROXY": "http://me:{}@127.0.0.1:{}".format(PASSWORD, proxy.port)}
+    environ = {**obs.environment(), "HTTP_PROXY": "http://me:{}@127.0.0.1:{}".format(PASSWORD, proxy.port),
+               "NO_PROXY": ""}
     if trouble == "wrong secret":
         environ["OBS_SECRET_ACCESS_KEY"] = WRONG
     if trouble == "wrong token":

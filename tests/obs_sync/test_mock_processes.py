@@ -60,7 +60,7 @@ def test_the_environment_of_a_child_is_whole():
                  "OBS_SECURITY_TOKEN": "of another identity"}
         assert mock.environment(given) == {
             "PATH": "/bin", "OBS_ACCESS_KEY_ID": "a", "OBS_SECRET_ACCESS_KEY": "b", "OBS_SERVER": mock.endpoint,
-            "MOCK_OBS_RESOLVE": DEFAULT_HOST_NAME + "=127.0.0.1",
+            "MOCK_OBS_RESOLVE": DEFAULT_HOST_NAME + "=127.0.0.1", "NO_PROXY": DEFAULT_HOST_NAME,
             "PYTHONPATH": os.pathsep.join([RESOLVER_PATH, "one", "two"])}
         assert mock.environment(mock.environment(given)) == mock.environment(given)
 
