@@ -55,6 +55,8 @@ def publish_pack(store: Store, plan: PackPlan, prefix: str = "", on_progress: Op
 
     Raises StoreError if a file of the pack is an object of its own below `prefix` too, and as `pack` does.
     """
+    if prefix and not prefix.endswith("/"):
+        raise ValueError(f"prefix is {prefix!r}; expected '' or a folder, ending in '/'")
     survey = Progress(0, on_progress)
     index_key, content = prefix + INDEX_NAME, plan.index.to_json()
     stored = _listing(store, prefix, survey)

@@ -76,7 +76,8 @@ class PackedStore(Store):
         infos, places = list(infos), self._current().places
         beside = [info for info in infos if info.key not in places]
         members = [(info, "", places[info.key]) for info in infos if info.key in places]
-        return [[info for info, _, _ in run] for run in _runs(members)] + self._store.together(beside)
+        runs = sorted(_runs(members), key=lambda run: run[0][2].size > SPAN, reverse=True)  # the longest begin first
+        return [[info for info, _, _ in run] for run in runs] + self._store.together(beside)
 
     def download_all(self, infos: Sequence[ObjectInfo], paths: Sequence[str],
                      on_bytes: Optional[OnBytes] = None) -> None:

@@ -304,3 +304,8 @@ def test_a_pack_goes_into_every_store_below_a_prefix(store, source, tmp_path):
     pull(store, str(tmp_path / "out"), "packs/pacs/")
     assert read_tree(tmp_path / "out" / "packs" / "pacs") == TREE
     assert pack(store, source, "packs/pacs/", SHARD).new_shards == 0
+
+
+def test_a_pack_lies_in_a_folder(target, source):
+    with pytest.raises(ValueError, match="'packs'; expected '' or a folder"):
+        pack(target, source, "packs")

@@ -100,6 +100,13 @@ def test_no_request_brings_more_than_a_worker_may_hold(tmp_path, source, out, sm
     assert max(store.sizes) == SPAN and sum(store.sizes) < TOTAL * 1.3
 
 
+def test_what_takes_longest_begins_first(packed, small_spans):
+    view = PackedStore(packed)
+    groups = view.together(view.list())
+    assert [info.key for info in groups[0]] == ["art/cat/3.png"]
+    assert sorted(info.key for group in groups for info in group) == sorted(TREE)
+
+
 def test_no_more_space_is_needed_than_the_files_take(packed, out, monkeypatch):
     class Usage:
         free = sum(-(-len(data) // 4096) * 4096 for data in TREE.values())
