@@ -5,7 +5,7 @@ import logging
 from typing import List, NamedTuple, Tuple
 
 from job.errors import ConfigError
-from job.restore import clear_spool, refuse_changed, restore_newest, undelivered
+from job.restore import clear_spool, refuse_changed, undelivered
 from masf_core import device, meta_step
 from masf_core.checkpoints import Progress
 from masf_core.data import build_index, decode
@@ -90,9 +90,9 @@ def build_model(run, index):
                  on_stage=run.times.mark)
 
 
-def restore_or_begin(run, model, inputs, index):
+def restore_or_begin(run, model, inputs, index, restoring):
     """Load the newest checkpoint, or the pretrained weights where there is none. Returns ``Start``."""
-    restored = restore_newest(run.store, run.workspace, run.record.lineage, model.shapes(), run.console)
+    restored = restoring.newest(model.shapes(), run.console.task("restore", "B"))
     waiting = undelivered(run.store, run.workspace, run.record.lineage,
                           restored.progress.iteration) if restored is not None else []
     clear_spool(run.workspace, keep=[name for name, _ in waiting])

@@ -1,9 +1,11 @@
 """Find the checkpoint to go on from: the newest whole one of this run, published or still in the local spool."""
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import shutil
+import threading
 from typing import Any, Dict, NamedTuple, Optional
 
 from job.errors import ConfigError
@@ -31,34 +33,93 @@ class Restored(NamedTuple):
     name: str
 
 
-def restore_newest(store, workspace, lineage, shapes, console):
-    """Load the newest checkpoint whose sizes and digests hold.
+class Restoring:
+    """The newest checkpoint, fetched and read in the background while the data and the graph are made ready.
+
+    Use it as a context manager: its end gives up what is still under way.
 
     Args:
         store: the run's store. workspace: ``Workspace``. lineage: only checkpoints of this lineage count.
-        shapes: name → shape of what the model needs.
-
-    Returns:
-        ``Restored``, or None when there is no checkpoint.
-
-    Raises:
-        StoreError: the store cannot be read. (A damaged checkpoint is no error: the one before it is taken.)
     """
+
+    def __init__(self, store, workspace, lineage):
+        self._whole = _whole(store, workspace, lineage, self._note)
+        self._transferred = (0, 0)
+        self._given_up = False
+        self._first = self._failure = None
+        self._thread = threading.Thread(target=self._work, name="restoring", daemon=True)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._given_up = True
+        self._thread.join(timeout=10)
+
+    def newest(self, shapes, on_progress):
+        """Wait for it.
+
+        Args:
+            shapes: name → shape of what the model needs. on_progress: called with (bytes fetched, bytes) meanwhile;
+                what it raises ends the wait.
+
+        Returns:
+            ``Restored``, the newest whose sizes, digests and shapes hold, or None when there is no checkpoint.
+
+        Raises:
+            StoreError: the store cannot be read. (A damaged checkpoint is no error: the one before it is taken.)
+        """
+        while self._thread.is_alive():
+            self._thread.join(timeout=0.1)
+            on_progress(*self._transferred)
+        if self._failure is not None:
+            raise self._failure
+        first, self._first = self._first, None
+        for restored in itertools.chain([first] if first is not None else [], self._whole):
+            try:
+                checkpoints.check_shapes(restored.name, restored.arrays, shapes)
+                return restored
+            except CheckpointError as error:
+                _pass_over(restored.name, error)
+        return None
+
+    def _work(self):
+        try:
+            self._first = next(self._whole, None)
+        except BaseException as error:  # raised where it is waited for
+            self._failure = error
+
+    def _note(self, done, total):
+        self._transferred = (done, total)
+        if self._given_up:
+            raise _GivenUp
+
+
+class _GivenUp(Exception):
+    """Nobody waits for the checkpoint any more."""
+
+
+def _whole(store, workspace, lineage, on_progress):
+    """Yield ``Restored`` of every checkpoint whose sizes and digests hold, newest first."""
     for candidate in candidates(store, workspace, lineage):
-        directory = os.path.join(workspace.spool, candidate.name)
+        directory, digests = os.path.join(workspace.spool, candidate.name), None
         try:
             if candidate.marker is not None:
-                directory = fetch_checkpoint(
-                    store, candidate.marker, workspace.spool, on_progress=console.task("restore", "B"),
-                    to_read_only=True)
-            arrays, progress = checkpoints.load(directory, shapes)
+                directory = fetch_checkpoint(store, candidate.marker, workspace.spool, on_progress=on_progress,
+                                             to_read_only=True)
+                digests = {file.name: file.sha256 for file in candidate.marker.files}
+            restored = Restored(*checkpoints.load(directory, digests), name=candidate.name)
         except (IntegrityError, ObjectNotFound, CheckpointError) as error:
-            log.warning("checkpoint %s cannot be used (%s); trying the one before it", candidate.name, error)
+            _pass_over(candidate.name, error)
             continue
         if candidate.marker is not None:
             shutil.rmtree(directory, ignore_errors=True)
-        return Restored(arrays, progress, candidate.name)
-    return None
+        yield restored
+
+
+def _pass_over(name, error):
+    log.warning("checkpoint %s cannot be used (%s); trying the one before it", name, error)
 
 
 def candidates(store, workspace, lineage):

@@ -3,7 +3,7 @@
     open the run      where its results go, what was there before, may it go on
     pull              data and weights to the local cache
     prepare           index and check the data, decode each image once
-    restore           the newest published checkpoint, if there is one
+    restore           the newest published checkpoint, if there is one; fetched meanwhile
     train             interval by interval; checkpoints and logs are published in the background
     finish            report, drain the uploads, mark the run done
 """
@@ -25,7 +25,7 @@ from job.observer import JobObserver
 from job.preparation import build_model, prepare_data, restore_or_begin
 from job.publication import NotDelivered, Publisher
 from job.report import write_report
-from job.restore import candidates, clear_spool, refuse_changed
+from job.restore import Restoring, candidates, clear_spool, refuse_changed
 from job.run_record import RunRecord, read_published
 from job.start_times import StartTimes
 from job.stopping import GRACE, Stopped
@@ -81,12 +81,12 @@ def run_job(config, work_dir, run_name, console, environ=None):
             return
         run = open_run(config, workspace, console, store, previous, run_name, times)
         times.mark("opening")
-        with recorded(run):
+        with recorded(run), Restoring(store, workspace, run.record.lineage) as restoring:
             inputs = fetch_inputs(config, workspace, console, environ)
             times.mark("inputs")
             index, images = prepare_data(run, inputs)
             with build_model(run, index) as model:
-                train(run, model, index, images, restore_or_begin(run, model, inputs, index))
+                train(run, model, index, images, restore_or_begin(run, model, inputs, index, restoring))
         log.info("done: %s", store.url)
 
 

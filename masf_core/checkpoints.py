@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -24,6 +25,7 @@ from masf_core.files import sync
 from masf_core.npz import Hashing, read_npz, write_npz
 
 PROGRESS_FILE = "progress.json"
+ARRAYS_ENDING = ".npz"
 FORMAT = 1
 READERS = 4  # files read at once
 
@@ -78,7 +80,7 @@ def save(directory, arrays, progress):
             raise OSError(errno.ENOSPC, "No space left: {:.1f} MB are needed, {:.1f} MB are free".format(
                 needed / 1e6, free / 1e6))
         for group, members in grouped(arrays).items():
-            write(group + ".npz", lambda stream, members=members: write_npz(stream, members))
+            write(group + ARRAYS_ENDING, lambda stream, members=members: write_npz(stream, members))
         text = json.dumps(dict(progress._asdict(), format=FORMAT), allow_nan=True)
         write(PROGRESS_FILE, lambda stream: stream.write(text.encode("utf-8")))
         os.replace(partial, directory)
@@ -89,45 +91,59 @@ def save(directory, arrays, progress):
     return digests
 
 
-def load(directory, expected, digests=None):
+def load(directory, digests=None):
     """Read a checkpoint back.
 
     Args:
-        expected: name → shape of every array the graph needs. digests: file name → SHA-256 that the files must have;
-            without, or for a file that is not in it, the archives' own checksums must hold.
+        digests: file name → SHA-256 that the files must have; without, or for a file that is not in it, the archives'
+            own checksums must hold.
 
     Returns:
         (dict name → array, ``Progress``).
 
     Raises:
-        CheckpointError: unreadable, or made for another network; names what differs.
+        CheckpointError: unreadable, or not what it was.
     """
-    progress = load_progress(directory)
-    groups = sorted({name.split("/", 1)[0] for name in map(group_key, expected)})
-    arrays = {}
+    digests, arrays = digests or {}, {}
+    progress = load_progress(directory, digests.get(PROGRESS_FILE))
     try:
+        names = sorted(name for name in os.listdir(directory) if name.endswith(ARRAYS_ENDING))
         with concurrent.futures.ThreadPoolExecutor(READERS) as pool:
-            read = pool.map(lambda group: read_npz(
-                os.path.join(directory, group + ".npz"), (digests or {}).get(group + ".npz")), groups)
-            for group, members in zip(groups, read):
+            read = pool.map(lambda name: read_npz(os.path.join(directory, name), digests.get(name)), names)
+            for name, members in zip(names, read):
+                group = name[:-len(ARRAYS_ENDING)]
                 arrays.update((restored_name(group, key), array) for key, array in members.items())
     except (OSError, ValueError, zipfile.BadZipFile, KeyError) as error:
         raise CheckpointError("cannot read checkpoint {}: {}".format(directory, error)) from error
-    differing = sorted(set(arrays) ^ set(expected)) + [
-        "{} {} instead of {}".format(name, arrays[name].shape, tuple(expected[name]))
-        for name in expected if name in arrays and arrays[name].shape != tuple(expected[name])]
-    if differing:
-        raise CheckpointError("checkpoint {} was made for another network: {}".format(
-            directory, ", ".join(differing[:5]) + (" …" if len(differing) > 5 else "")))
     return arrays, progress
 
 
-def load_progress(directory):
-    """Only the ``Progress`` of a checkpoint. Raises: CheckpointError."""
+def check_shapes(name, arrays, expected):
+    """Raise if ``arrays`` of the checkpoint ``name`` are not those that the graph needs.
+
+    Args:
+        expected: name → shape.
+
+    Raises:
+        CheckpointError: names what differs.
+    """
+    differing = sorted(set(arrays) ^ set(expected)) + [
+        "{} {} instead of {}".format(key, arrays[key].shape, tuple(expected[key]))
+        for key in expected if key in arrays and arrays[key].shape != tuple(expected[key])]
+    if differing:
+        raise CheckpointError("checkpoint {} was made for another network: {}".format(
+            name, ", ".join(differing[:5]) + (" …" if len(differing) > 5 else "")))
+
+
+def load_progress(directory, sha256=None):
+    """Only the ``Progress`` of a checkpoint. Raises: CheckpointError, also if its file has another SHA-256."""
     path = os.path.join(directory, PROGRESS_FILE)
     try:
-        with open(path) as stream:
-            content = json.load(stream)
+        with open(path, "rb") as stream:
+            data = stream.read()
+        if sha256 not in (None, hashlib.sha256(data).hexdigest()):
+            raise ValueError("its SHA-256 is not {}".format(sha256))
+        content = json.loads(data.decode("utf-8"))
         if content.pop("format") != FORMAT:
             raise CheckpointError("{} is of another format than {}".format(path, FORMAT))
         return Progress(**content)

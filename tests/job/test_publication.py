@@ -127,7 +127,7 @@ def test_what_cannot_be_delivered_is_kept_and_named(parts):
     publisher.submit(snapshot(20))
     with pytest.raises(NotDelivered, match="ckpt-000020-aaaa .*the storage is away.*" + str(spool)):
         publisher.drain()
-    arrays, progress = checkpoints.load(str(spool / "ckpt-000020-aaaa"), {"a/weights": (5,)})
+    arrays, progress = checkpoints.load(str(spool / "ckpt-000020-aaaa"))
     assert progress.iteration == 20 and arrays["a/weights"][0] == 20.0
     assert names(store) == []
 

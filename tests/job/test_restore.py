@@ -2,17 +2,18 @@
 from __future__ import annotations
 
 import os
+import threading
 
 import numpy as np
 import pytest
 
 from job.errors import ConfigError
-from job.console import Console
-from job.restore import clear_spool, refuse_changed, restore_newest, undelivered
+from job.restore import Restoring, clear_spool, refuse_changed, undelivered
 from job.workspace import prepare_workspace, sole_user
 from masf_core import checkpoints
 from masf_core.checkpoints import Progress
-from obs_sync import LocalStorageError, LocalStore, publish_checkpoint
+from obs_sync import LocalStorageError, LocalStore, StoreUnavailable, publish_checkpoint
+from tests.obs_sync.wrapped_store import WrappedStore
 
 SHAPES = {"a/weights": (3,)}
 
@@ -32,6 +33,11 @@ def save(directory, iteration, lineage="line", size=3):
                      Progress(iteration, [], [], {"lineage": lineage}))
 
 
+def newest(store, workspace):
+    with Restoring(store, workspace, "line") as restoring:
+        return restoring.newest(SHAPES, lambda done, total: None)
+
+
 def publish(store, tmp_path, iteration, lineage="line", name=None, size=3):
     name = name or "ckpt-{:06d}-aa".format(iteration)
     save(str(tmp_path / name), iteration, lineage, size)
@@ -39,13 +45,13 @@ def publish(store, tmp_path, iteration, lineage="line", name=None, size=3):
 
 
 def test_nothing_published_is_nothing_to_restore(store, workspace):
-    assert restore_newest(store, workspace, "line", SHAPES, Console()) is None
+    assert newest(store, workspace) is None
 
 
 def test_the_newest_by_iteration_wins_not_by_name(store, workspace, tmp_path):
     publish(store, tmp_path, 100, name="ckpt-000100-zz")
     publish(store, tmp_path, 1000000, name="ckpt-1000000-aa")
-    restored = restore_newest(store, workspace, "line", SHAPES, Console())
+    restored = newest(store, workspace)
     assert restored.progress.iteration == 1000000
     np.testing.assert_array_equal(restored.arrays["a/weights"], np.full(3, 1000000, np.float32))
 
@@ -53,14 +59,14 @@ def test_the_newest_by_iteration_wins_not_by_name(store, workspace, tmp_path):
 def test_another_lineage_is_not_ours(store, workspace, tmp_path):
     publish(store, tmp_path, 10)
     publish(store, tmp_path, 20, lineage="older")
-    assert restore_newest(store, workspace, "line", SHAPES, Console()).progress.iteration == 10
+    assert newest(store, workspace).progress.iteration == 10
 
 
 def test_a_checkpoint_left_in_the_spool_counts_when_it_is_newer(store, workspace, tmp_path):
     publish(store, tmp_path, 10)
     save(workspace.spool + "/ckpt-000020-aa", 20)
     save(workspace.spool + "/ckpt-000030-aa", 30, lineage="older")
-    restored = restore_newest(store, workspace, "line", SHAPES, Console())
+    restored = newest(store, workspace)
     assert restored.progress.iteration == 20
     assert [name for name, _ in undelivered(store, workspace, "line", 20)] == ["ckpt-000020-aa"]
 
@@ -82,7 +88,7 @@ def test_half_a_checkpoint_in_the_spool_is_passed_over_and_cleared(store, worksp
     save(workspace.spool + "/ckpt-000020-aa.partial", 20)
     (tmp_path / "work" / "runs" / "run" / "spool" / "ckpt-000020-aa.partial" / "progress.json").unlink()
     (tmp_path / "work" / "runs" / "run" / "spool" / "eva.txt.upload").write_text("x")
-    assert restore_newest(store, workspace, "line", SHAPES, Console()).progress.iteration == 10
+    assert newest(store, workspace).progress.iteration == 10
     clear_spool(workspace)
     assert list((tmp_path / "work" / "runs" / "run" / "spool").iterdir()) == []
 
@@ -90,7 +96,57 @@ def test_half_a_checkpoint_in_the_spool_is_passed_over_and_cleared(store, worksp
 def test_one_that_does_not_fit_the_network_gives_way_to_an_older_one(store, workspace, tmp_path):
     publish(store, tmp_path, 10)
     publish(store, tmp_path, 20, size=4)
-    assert restore_newest(store, workspace, "line", SHAPES, Console()).progress.iteration == 10
+    assert newest(store, workspace).progress.iteration == 10
+
+
+def test_a_damaged_file_gives_way_to_the_checkpoint_before(store, workspace, tmp_path):
+    """Where files are linked instead of copied, reading them is what finds it out."""
+    publish(store, tmp_path, 10)
+    publish(store, tmp_path, 20)
+    path = tmp_path / "store" / "checkpoints" / "ckpt-000020-aa" / "network.npz"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+    assert newest(store, workspace).progress.iteration == 10
+
+
+def test_a_store_that_fails_is_an_error_and_not_an_empty_one(workspace, tmp_path):
+    with pytest.raises(StoreUnavailable):
+        newest(Down(LocalStore(str(tmp_path / "store"))), workspace)
+
+
+def test_whoever_waits_is_told_of_the_progress_and_may_end_the_wait(store, workspace, tmp_path):
+    class Enough(Exception):
+        pass
+
+    def enough(done, total):
+        raise Enough
+
+    publish(store, tmp_path, 10)
+    gate = threading.Event()
+    with pytest.raises(Enough):
+        with Restoring(Gated(store, gate), workspace, "line") as restoring:
+            try:
+                restoring.newest(SHAPES, enough)
+            finally:
+                gate.set()
+    assert not [thread for thread in threading.enumerate() if thread.name == "restoring"]
+
+
+class Down(WrappedStore):
+    def before(self, operation, key):
+        raise StoreUnavailable("the server answered 503", self.url)
+
+
+class Gated(WrappedStore):
+    """Answers once the gate is open."""
+
+    def __init__(self, inner, gate):
+        super().__init__(inner)
+        self._gate = gate
+
+    def before(self, operation, key):
+        self._gate.wait(30)
 
 
 def test_a_changed_configuration_names_every_key():

@@ -22,7 +22,8 @@ def test_a_saved_model_comes_back_bit_for_bit(tmp_path):
             model.step(toy.sampler().draw(step))
         arrays, shapes = model.snapshot(), model.shapes()
     checkpoints.save(str(tmp_path / "ckpt"), arrays, PROGRESS)
-    loaded, progress = checkpoints.load(str(tmp_path / "ckpt"), shapes)
+    loaded, progress = checkpoints.load(str(tmp_path / "ckpt"))
+    checkpoints.check_shapes("ckpt", loaded, shapes)
     assert progress == PROGRESS
     assert set(loaded) == set(arrays)
     for name in arrays:
@@ -66,11 +67,12 @@ def test_leftovers_of_a_killed_write_do_not_disturb(tmp_path):
 
 
 def test_another_network_is_named_by_what_differs(tmp_path):
-    checkpoints.save(str(tmp_path / "ckpt"), {"a/weights": np.ones((2, 3))}, PROGRESS)
-    with pytest.raises(CheckpointError, match=r"a/weights \(2, 3\) instead of \(2, 4\)"):
-        checkpoints.load(str(tmp_path / "ckpt"), {"a/weights": (2, 4)})
+    arrays = {"a/weights": np.ones((2, 3))}
+    checkpoints.check_shapes("ckpt", arrays, {"a/weights": (2, 3)})
+    with pytest.raises(CheckpointError, match=r"ckpt .* a/weights \(2, 3\) instead of \(2, 4\)"):
+        checkpoints.check_shapes("ckpt", arrays, {"a/weights": (2, 4)})
     with pytest.raises(CheckpointError, match="b/weights"):
-        checkpoints.load(str(tmp_path / "ckpt"), {"a/weights": (2, 3), "b/weights": (1,)})
+        checkpoints.check_shapes("ckpt", arrays, {"a/weights": (2, 3), "b/weights": (1,)})
 
 
 @pytest.mark.parametrize("name", ["network.npz", "progress.json"])
@@ -78,4 +80,15 @@ def test_damage_is_one_clear_error(tmp_path, name):
     checkpoints.save(str(tmp_path / "ckpt"), {"a/weights": np.ones((2, 3))}, PROGRESS)
     (tmp_path / "ckpt" / name).write_bytes(b"PK\x03\x04 nonsense")
     with pytest.raises(CheckpointError, match="cannot read"):
-        checkpoints.load(str(tmp_path / "ckpt"), {"a/weights": (2, 3)})
+        checkpoints.load(str(tmp_path / "ckpt"))
+
+
+@pytest.mark.parametrize("name", ["network.npz", "progress.json"])
+def test_whole_files_of_another_checkpoint_are_refused_by_their_digests(tmp_path, name):
+    digests = checkpoints.save(str(tmp_path / "ckpt"), {"a/weights": np.ones((2, 3))}, PROGRESS)
+    checkpoints.save(str(tmp_path / "other"), {"a/weights": np.zeros((2, 3))}, PROGRESS._replace(iteration=4))
+    assert checkpoints.load(str(tmp_path / "ckpt"), digests)[1] == PROGRESS
+    os.replace(str(tmp_path / "other" / name), str(tmp_path / "ckpt" / name))
+    checkpoints.load(str(tmp_path / "ckpt"))  # in itself it is whole
+    with pytest.raises(CheckpointError, match="SHA-256"):
+        checkpoints.load(str(tmp_path / "ckpt"), digests)

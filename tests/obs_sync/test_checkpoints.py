@@ -16,6 +16,7 @@ from obs_sync import (
     UnsafeKey, delete_checkpoint, fetch_checkpoint, list_markers, orphans, publish_checkpoint, read_pointer, retain,
     write_pointer,
 )
+from obs_sync.local_files import digest_of
 from obs_sync.markers import Marker, MarkerFile
 from tests.obs_sync.trees import leftovers, read_tree, write_tree
 from tests.obs_sync.wrapped_store import Killed, KilledAt, WrappedStore
@@ -256,12 +257,16 @@ def test_what_is_only_read_need_not_be_copied(local_store, publish, tmp_path):
     assert read_tree(fetch_checkpoint(local_store, marker, str(tmp_path / "restored"))) == FILES
 
 
-def test_a_damaged_file_that_is_not_copied_is_named_and_left_as_it_is(local_store, publish, tmp_path):
+def test_what_is_not_copied_is_left_to_its_reader_to_compare_but_for_its_size(local_store, publish, tmp_path):
     marker = publish(local_store, "one")
-    local_store.write("checkpoints/one/slots/adam.npz", b"X" * 1000)
+    right = {file.name: file for file in marker.files}["slots/adam.npz"]
+    local_store.write("checkpoints/one/slots/adam.npz", b"X" * right.size)
+    path = fetch_checkpoint(local_store, marker, str(tmp_path / "restored"), to_read_only=True)
+    assert digest_of(os.path.join(path, "slots", "adam.npz"), "sha256") != right.sha256
+    local_store.write("checkpoints/one/slots/adam.npz", b"X" * (right.size + 1))
     with pytest.raises(IntegrityError, match="adam.npz"):
-        fetch_checkpoint(local_store, marker, str(tmp_path / "restored"), to_read_only=True)
-    assert local_store.read("checkpoints/one/slots/adam.npz") == b"X" * 1000
+        fetch_checkpoint(local_store, marker, str(tmp_path / "again"), to_read_only=True)
+    assert local_store.read("checkpoints/one/slots/adam.npz") == b"X" * (right.size + 1)
 
 
 def test_where_links_cannot_be_made_it_is_copied(local_store, publish, tmp_path, monkeypatch):
