@@ -58,8 +58,8 @@ class Keys:
             elif self._read is not None:
                 with contextlib.suppress(StoreError):  # half written, or gone: the refusal is what is to be told
                     found = self._read()
-                    self.source = found.source
                     if not found.agency:
+                        self.source = found.source
                         self._client.refresh(found.access_key_id, found.secret_access_key, found.security_token)
             if self.current() != refused:
                 return True

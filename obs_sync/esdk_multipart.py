@@ -12,7 +12,8 @@ import contextlib
 import hashlib
 import os
 import threading
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+import weakref
+from typing import Any, Dict, Iterator, List, MutableMapping, NamedTuple, Optional, Tuple
 
 from obs_sync.errors import IntegrityError, LocalStorageError, ObjectNotFound, StoreError, StoreUnavailable
 from obs_sync.esdk_body import MemoryBody
@@ -24,8 +25,12 @@ from obs_sync.parallel import Progress, run_parallel
 from obs_sync.store import OnBytes, attempt_counted
 
 MOST_PARTS = 10000    # of one upload, by the OBS API
-_WORKERS = 4          # each holds one part in memory
+_WORKERS = 4          # of one upload, and parts that all uploads of one store together hold in memory
 _MOST_LOOKED_AT = 3   # unfinished uploads of one key whose parts are compared
+_TICK = 0.2           # seconds; between two of them a worker that waits for memory can be told to end
+
+_in_memory: MutableMapping[Calls, threading.BoundedSemaphore] = weakref.WeakKeyDictionary()
+_lock = threading.Lock()
 
 
 class Part(NamedTuple):
@@ -49,7 +54,8 @@ class Multipart:
         self._md5 = md5
         self._parts = [Part(number, offset, min(part_size, before.st_size - offset))
                        for number, offset in enumerate(range(0, before.st_size, part_size), start=1)]
-        self._buffers = threading.local()
+        with _lock:
+            self._in_memory = _in_memory.setdefault(calls, threading.BoundedSemaphore(_WORKERS))
 
     def run(self) -> Optional[str]:
         """Returns the ETag of the object, where it is told."""
@@ -109,7 +115,13 @@ class Multipart:
         parts = [part for part in self._parts if part.number in stored]
         if any(part.size != stored[part.number].size for part in parts):
             return {}
-        md5s = run_parallel(lambda part: self._read(part)[1], parts, _WORKERS, Progress(0, None))
+        inner = Progress(0, None)
+
+        def md5_of_part(part: Part) -> str:
+            with self._read(part, inner) as (_, md5):
+                return md5
+
+        md5s = run_parallel(md5_of_part, parts, _WORKERS, inner)
         if any(stored[part.number].etag != md5 for part, md5 in zip(parts, md5s)):
             return {}
         return {part.number: md5 for part, md5 in zip(parts, md5s)}
@@ -136,20 +148,23 @@ class Multipart:
                 self._calls.once("abortMultipartUpload", self._where, self._key, upload_id)
             raise
 
-    def _read(self, part: Part) -> Tuple[memoryview, str]:
-        """Its bytes, which are good until this thread reads the next part, and their MD5."""
-        buffer = getattr(self._buffers, "view", None)
-        if buffer is None:
-            buffer = self._buffers.view = memoryview(bytearray(self._parts[0].size))
-        filled = 0
-        with local_storage(self._path), open(self._path, "rb", buffering=0) as stream:
-            stream.seek(part.offset)
-            while filled < part.size:
-                read = stream.readinto(buffer[filled:part.size])
-                if not read:
-                    raise IntegrityError("the file became shorter while it was being read", self._path, "Try again")
-                filled += read
-        return buffer[:part.size], hashlib.md5(buffer[:part.size]).hexdigest()
+    @contextlib.contextmanager
+    def _read(self, part: Part, inner: Progress) -> Iterator[Tuple[memoryview, str]]:
+        """Its bytes and their MD5, once there is memory for them."""
+        while not self._in_memory.acquire(timeout=_TICK):
+            inner.check()
+        try:
+            data, filled = memoryview(bytearray(part.size)), 0
+            with local_storage(self._path), open(self._path, "rb", buffering=0) as stream:
+                stream.seek(part.offset)
+                while filled < part.size:
+                    read = stream.readinto(data[filled:])
+                    if not read:
+                        raise IntegrityError("the file became shorter while it was being read", self._path, "Try again")
+                    filled += read
+            yield data, hashlib.md5(data).hexdigest()
+        finally:
+            self._in_memory.release()
 
     def _send(self, part: Part, upload_id: str, there: Dict[int, str], inner: Progress) -> Tuple[str, str]:
         """Returns its MD5 and its ETag."""
@@ -158,25 +173,23 @@ class Multipart:
             if self._on_bytes is not None:
                 self._on_bytes(part.size)
             return there[part.number], there[part.number]
-        data, md5 = self._read(part)
+        with self._read(part, inner) as (data, md5):
+            return md5, self._calls.repeat(lambda: self._attempt(part, upload_id, data, md5, inner))
 
-        def attempt() -> str:
-            with attempt_counted(self._on_bytes) as count:
-                def counted(amount: int) -> None:
-                    inner.check()
-                    count(amount)
+    def _attempt(self, part: Part, upload_id: str, data: memoryview, md5: str, inner: Progress) -> str:
+        with attempt_counted(self._on_bytes) as count:
+            def counted(amount: int) -> None:
+                inner.check()
+                count(amount)
 
-                result = self._calls.once("uploadPart", self._where, self._key, part.number, upload_id,
-                                          content=MemoryBody(data, counted), partSize=part.size, md5=encoded_md5(md5))
-                if md5_of(result) not in (None, md5):
-                    raise Damaged(f"the server stored part {part.number} with MD5 {md5_of(result)}, not {md5}",
-                                  self._where)
-                etag = etag_of(result.body.etag)
-                if etag is None:
-                    raise StoreUnavailable(f"the reply to part {part.number} has no ETag", self._where)
-                return etag
-
-        return md5, self._calls.repeat(attempt)
+            result = self._calls.once("uploadPart", self._where, self._key, part.number, upload_id,
+                                      content=MemoryBody(data, counted), partSize=part.size, md5=encoded_md5(md5))
+            if md5_of(result) not in (None, md5):
+                raise Damaged(f"the server stored part {part.number} with MD5 {md5_of(result)}, not {md5}", self._where)
+            etag = etag_of(result.body.etag)
+            if etag is None:
+                raise StoreUnavailable(f"the reply to part {part.number} has no ETag", self._where)
+            return etag
 
     # --- the end
 

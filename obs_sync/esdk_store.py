@@ -168,7 +168,7 @@ class EsdkStore(Store):
         abort(self._calls, self._full(key), upload_id, self.locate(key))
 
     def server_time(self) -> float:
-        return clock_of(self._calls, self.url)
+        return clock_of(self._calls, self._prefix, self.url)
 
     def close(self) -> None:
         self._reader.close()

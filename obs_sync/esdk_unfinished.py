@@ -63,15 +63,15 @@ def abort(calls: Calls, key: str, upload_id: str, where: str) -> None:
         pass
 
 
-def clock_of(calls: Calls, where: str) -> float:
-    """The server's time, from the Date of a reply."""
+def clock_of(calls: Calls, prefix: str, where: str) -> float:
+    """The server's time, from the Date of its reply to the shortest listing: everybody who uses a store may list it."""
     def date(result: Any) -> float:
         seconds = header_time(headers_of(result).get("date"))
         if seconds is None:
             raise StoreUnavailable("the server's reply has no date", where, "Try again later")
         return seconds
 
-    return calls("headBucket", where, check=date)
+    return calls("listObjects", where, prefix=prefix, max_keys=1, check=date)
 
 
 def _readable(where: str) -> Any:

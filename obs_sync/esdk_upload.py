@@ -18,7 +18,7 @@ from obs_sync.esdk_reply import encoded_md5, etag_of, headers_of, md5_of
 from obs_sync.local_files import CHUNK, check_unchanged, local_storage
 from obs_sync.store import OnBytes, attempt_counted
 
-PART_SIZE = 16 << 20    # bytes; OBS takes parts of 100 KB to 5 GB. An upload in parts holds four in memory
+PART_SIZE = 16 << 20    # bytes; OBS takes parts of 100 KB to 5 GB. Four are in memory, of all uploads together
 LARGEST_PUT = 64 << 20  # bytes; larger files go in parts, so that a fault costs one part
 
 

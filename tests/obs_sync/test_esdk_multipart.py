@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import os
 import signal
 import subprocess
 import sys
+import threading
+from unittest import mock
 
 import pytest
 
-from obs_sync import AccessDenied, IntegrityError, StoreUnavailable, esdk_upload, open_store
-from obs_sync.mock import Call, Faults, Rule, Status
+from obs_sync import AccessDenied, IntegrityError, StoreUnavailable, esdk_multipart, esdk_upload, open_store
+from obs_sync.mock import Call, Faults, Latency, Rule, Status
+from obs_sync.parallel import Progress, run_parallel
 from obs_sync.retry import Retry
 
 PART = 200000
@@ -41,10 +45,10 @@ def path(tmp_path):
 
 
 def broken_off(obs, store, path, key="big", after=3, with_md5=True):
-    """Upload all but one part, as when the network fails for good; returns the upload's id."""
+    """Upload the first parts one by one, then the network fails for good; returns the upload's id."""
     obs.faults = Faults([Rule(Status(503), operation="UploadPart", since=after + 1),
                          Rule(Status(503), operation="AbortMultipartUpload")])
-    with pytest.raises(StoreUnavailable):
+    with mock.patch.object(esdk_multipart, "_WORKERS", 1), pytest.raises(StoreUnavailable):
         store.upload(path, key, with_md5=with_md5)
     obs.faults = Faults()
     return [upload_id for found, upload_id in obs.uploads("bucket") if found == key][-1]
@@ -66,7 +70,7 @@ open_store("obs://bucket/").upload(sys.argv[1], "big")
 def test_an_upload_whose_process_was_killed_goes_on_where_it_was(obs, store, path):
     children = []
     obs.faults = Faults([Rule(Call(lambda request: children[0].send_signal(signal.SIGKILL)), operation="UploadPart",
-                              nth=4)])
+                              nth=6)])  # four are under way at once: two are there
     children.append(subprocess.Popen([sys.executable, "-c", CHILD.format(part=PART), path], env=obs.environment()))
     assert children[0].wait(60) == -signal.SIGKILL
     obs.faults = Faults()
@@ -195,6 +199,28 @@ def test_a_file_is_read_once_unless_the_md5_of_the_whole_is_wanted(obs, store, p
     read, original = [], esdk_upload.Multipart._read
     monkeypatch.setattr(esdk_upload, "_md5_of_start", lambda *arguments: pytest.fail("it is read a second time"))
     monkeypatch.setattr(esdk_upload.Multipart, "_read",
-                        lambda self, part: read.append(part.number) or original(self, part))
+                        lambda self, part, inner: read.append(part.number) or original(self, part, inner))
     store.upload(path, "big", with_md5=False)
     assert sorted(read) == [1, 2, 3, 4, 5, 6]
+
+
+def test_many_uploads_at_once_hold_no_more_than_one_in_memory(obs, store, path, monkeypatch):
+    original, lock, held, most = esdk_upload.Multipart._read, threading.Lock(), [0], [0]
+
+    @contextlib.contextmanager
+    def read(self, part, inner):
+        with original(self, part, inner) as data:
+            with lock:
+                held[0] += 1
+                most[0] = max(most[0], held[0])
+            try:
+                yield data
+            finally:
+                with lock:
+                    held[0] -= 1
+
+    monkeypatch.setattr(esdk_upload.Multipart, "_read", read)
+    obs.faults = Faults([Rule(Latency(0.02), "UploadPart")])
+    run_parallel(lambda number: store.upload(path, "big%d" % number), range(5), 5, Progress(0, None))
+    assert all(obs.get("bucket", "big%d" % number) == DATA for number in range(5))
+    assert 1 < most[0] <= 4
