@@ -101,21 +101,23 @@ class _GivenUp(Exception):
 
 
 def _whole(store, workspace, lineage, on_progress):
-    """Yield ``Restored`` of every checkpoint whose sizes and digests hold, newest first."""
-    for candidate in candidates(store, workspace, lineage):
-        directory, digests = os.path.join(workspace.spool, candidate.name), None
+    """Yield ``Restored`` of every checkpoint whose sizes and digests hold, newest first. Holds on to none of them."""
+    def read(candidate):
+        directory = os.path.join(workspace.spool, candidate.name)
         try:
-            if candidate.marker is not None:
-                directory = fetch_checkpoint(store, candidate.marker, workspace.spool, on_progress=on_progress,
-                                             to_read_only=True)
-                digests = {file.name: file.sha256 for file in candidate.marker.files}
+            if candidate.marker is None:
+                return Restored(*checkpoints.load(directory), name=candidate.name)
+            directory = fetch_checkpoint(store, candidate.marker, workspace.spool, on_progress=on_progress,
+                                         to_read_only=True)
+            digests = {file.name: file.sha256 for file in candidate.marker.files}
             restored = Restored(*checkpoints.load(directory, digests), name=candidate.name)
         except (IntegrityError, ObjectNotFound, CheckpointError) as error:
             _pass_over(candidate.name, error)
-            continue
-        if candidate.marker is not None:
-            shutil.rmtree(directory, ignore_errors=True)
-        yield restored
+            return None
+        shutil.rmtree(directory, ignore_errors=True)
+        return restored
+
+    yield from filter(None, map(read, candidates(store, workspace, lineage)))
 
 
 def _pass_over(name, error):

@@ -1,8 +1,10 @@
 """Which checkpoint a run goes on from."""
 from __future__ import annotations
 
+import gc
 import os
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -108,6 +110,15 @@ def test_a_damaged_file_gives_way_to_the_checkpoint_before(store, workspace, tmp
     data[len(data) // 2] ^= 1
     path.write_bytes(bytes(data))
     assert newest(store, workspace).progress.iteration == 10
+
+
+def test_what_was_restored_is_held_by_nobody_else(store, workspace, tmp_path):
+    publish(store, tmp_path, 10)
+    with Restoring(store, workspace, "line") as restoring:
+        arrays = restoring.newest(SHAPES, lambda done, total: None).arrays
+        array = weakref.ref(arrays.pop("a/weights"))
+        gc.collect()
+        assert array() is None
 
 
 def test_a_store_that_fails_is_an_error_and_not_an_empty_one(workspace, tmp_path):
