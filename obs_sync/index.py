@@ -12,11 +12,11 @@ from __future__ import annotations
 import json
 import os
 import threading
-import zlib
 from typing import Dict, Mapping, Optional
 
 from obs_sync.local_files import local_storage
 from obs_sync.plan import Fetched
+from obs_sync.records import line_of, text_of
 
 INDEX_NAME = "index.jsonl"  # of a whole tree, as `pull` brings it
 
@@ -36,7 +36,7 @@ class Index:
         """Everything believable, by key. Empty if there is no index."""
         try:
             with open(self._path, "rb") as stream:
-                lines = [_checked(line) for line in stream.read().split(b"\n")]
+                lines = [text_of(line) for line in stream.read().split(b"\n")]
         except FileNotFoundError:
             return {}
         except OSError:  # an index that cannot be read is no index
@@ -52,7 +52,7 @@ class Index:
         with local_storage(self._path):
             # Renamed and not synced: after a crash of the machine no line of it is believed.
             with open(self._path + ".new", "wb") as stream:
-                stream.write(b"".join(map(_line, lines)))
+                stream.write(b"".join(map(line_of, lines)))
             os.replace(self._path + ".new", self._path)
             self._stream = open(self._path, "ab", buffering=0)
 
@@ -62,7 +62,7 @@ class Index:
 
     def add_all(self, records: Mapping[str, Fetched]) -> None:
         """From any thread, in one write."""
-        lines = b"".join(_line(_record(key, fetched)) for key, fetched in records.items())
+        lines = b"".join(line_of(_record(key, fetched)) for key, fetched in records.items())
         with self._lock, local_storage(self._path):
             self._stream.write(lines)
 
@@ -74,17 +74,6 @@ class Index:
 
 def _record(key: str, fetched: Fetched) -> str:
     return json.dumps([key, fetched.size, fetched.etag, fetched.mtime_ns])
-
-
-def _line(text: str) -> bytes:
-    data = text.encode("ascii")
-    return b"%08x %s\n" % (zlib.crc32(data), data)
-
-
-def _checked(line: bytes) -> Optional[str]:
-    """The text of a line, or None if it is not whole."""
-    checksum, _, data = line.partition(b" ")
-    return data.decode("ascii") if data and checksum == b"%08x" % zlib.crc32(data) else None
 
 
 def _boot_id() -> str:

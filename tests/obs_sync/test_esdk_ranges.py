@@ -237,15 +237,13 @@ def test_a_server_that_goes_down_leaves_what_came_and_counts_nothing(server, sto
 
 def test_a_pull_goes_on_with_the_large_file_of_one_that_was_stopped(server, store, tmp_path):
     out = str(tmp_path / "tree")
-    server.objects["old"] = DATA[::-1]
     server.twist = ranged(server, lambda request, span: error(403, "AccessDenied") if span[0] == 9 * PIECE else None)
     with pytest.raises(AccessDenied):
         pull(store, out, workers=1)
     resumed = os.path.join(out, ".obs_sync", "resume")
     assert len(os.listdir(resumed)) == 2
-    del server.objects["old"]
-    with open(os.path.join(resumed, "0" * 64), "w") as stream:
-        stream.write("of another version")
+    for of_another_version in ("0" * 64, "0" * 64 + ".pieces"):
+        open(os.path.join(resumed, of_another_version), "w").close()
     server.twist = ranged(server)
     del server.requests[:]
     report = pull(store, out)
