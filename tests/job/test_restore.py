@@ -115,8 +115,7 @@ def test_a_damaged_file_gives_way_to_the_checkpoint_before(store, workspace, tmp
 def test_what_was_restored_is_held_by_nobody_else(store, workspace, tmp_path):
     publish(store, tmp_path, 10)
     with Restoring(store, workspace, "line") as restoring:
-        arrays = restoring.newest(SHAPES, lambda done, total: None).arrays
-        array = weakref.ref(arrays.pop("a/weights"))
+        array = weakref.ref(restoring.newest(SHAPES, lambda done, total: None).arrays["a/weights"])
         gc.collect()
         assert array() is None
 
