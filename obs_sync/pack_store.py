@@ -28,7 +28,7 @@ class PackedStore(Store):
     """The objects of `store`, to be read only; of a pack at `prefix` ("" or ending in '/') its members instead.
 
     Without a pack there, it is as `store` is. Objects beside a pack are seen too. The ETag of a member is its SHA-256.
-    A transfer holds about `SPAN` bytes of memory a worker.
+    A transfer holds `SPAN` bytes of memory a worker, and as much again while a store puts a reply together.
     """
 
     def __init__(self, store: Store, prefix: str = ""):
@@ -190,6 +190,7 @@ class PackedStore(Store):
                     piece = self._read(place.shard, place.offset + done, min(SPAN, place.size - done), count)
                     digest.update(piece)
                     stream.write(piece)
+                    del piece  # before the next is there
             found = digest.hexdigest()
             if found == place.sha256:
                 return

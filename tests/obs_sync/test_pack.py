@@ -213,7 +213,7 @@ def test_a_stop_request_ends_the_packing_and_leaves_no_temporary_file(source, ta
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
     with pytest.raises(Stop):
         pack(target, source, shard_bytes=SHARD, on_progress=on_progress)
-    assert not target.exists(INDEX_NAME)
+    assert not target.exists(INDEX_NAME) and os.listdir(str(tmp_path / "tmp")) == []
 
 
 def test_one_shard_at_a_time_takes_temporary_space(tmp_path, target, monkeypatch):
