@@ -176,9 +176,15 @@ def test_without_credentials_the_variables_are_named(sync, source):
 # -- stopped
 
 CHILD = """
-import os, signal, sys, threading
+import os, signal, sys, threading, time
 from job.cli import main
-threading.Timer(1.0, lambda: os.kill(os.getpid(), getattr(signal, sys.argv[1]))).start()
+
+def signal_once_something_has_arrived():
+    while not os.path.exists(sys.argv[3]) or not set(os.listdir(sys.argv[3])) - {".obs_sync"}:
+        time.sleep(0.01)
+    os.kill(os.getpid(), getattr(signal, sys.argv[1]))
+
+threading.Thread(target=signal_once_something_has_arrived, daemon=True).start()
 sys.exit(main(["sync", "pull", sys.argv[2], sys.argv[3], "--bandwidth", "0.1"]))
 """
 
