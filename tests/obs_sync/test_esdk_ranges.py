@@ -5,6 +5,8 @@ import functools
 import hashlib
 import json
 import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -13,6 +15,7 @@ from obs_sync import AccessDenied, IntegrityError, ObjectChanged, ObjectInfo, St
 from obs_sync.errors import WrongDigest
 from obs_sync.esdk_ranges import download_ranges
 from tests.obs_sync.scripted_server import error, md5, reply, scripted_server, store_at
+from tests.obs_sync.trees import read_tree
 
 PIECE = 100000
 DATA = os.urandom(10 * PIECE + 17)
@@ -257,3 +260,39 @@ def test_a_short_answer_with_the_right_range_is_no_success(server, store, path):
         body=DATA[span[0]:span[1] - 1], announced=span[1] - span[0] - 1))
     with pytest.raises(IntegrityError):
         store.download(INFO, path)
+
+
+CHILD = """
+import functools, os, signal, sys
+import obs_sync.esdk_store, obs_sync.workspace
+from obs_sync import pull
+from obs_sync.esdk_ranges import download_ranges
+from tests.obs_sync.scripted_server import store_at
+from tests.obs_sync.wrapped_store import WrappedStore
+
+url, out, piece = sys.argv[1], sys.argv[2], int(sys.argv[3])
+obs_sync.esdk_store.LARGE = obs_sync.workspace.LARGE = 5 * piece
+obs_sync.esdk_store.download_ranges = functools.partial(download_ranges, length=piece)
+
+class Suicidal(WrappedStore):
+    moved = 0
+
+    def download(self, info, path, on_bytes=None):
+        def count(amount):
+            self.moved += amount
+            if self.moved > 7 * piece:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return self.inner.download(info, path, count)
+
+pull(Suicidal(store_at(url)), out)
+"""
+
+
+def test_after_sigkill_the_next_pull_asks_for_the_rest_only(server, store, tmp_path):
+    out = str(tmp_path / "tree")
+    child = subprocess.run([sys.executable, "-c", CHILD, server.url, out, str(PIECE)],
+                           cwd=os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+    assert child.returncode == -9 and read_tree(out) == {}
+    del server.requests[:]
+    pull(store, out)
+    assert read_tree(out) == {"a": DATA} and 1 <= len(spans(server)) < 11
