@@ -60,6 +60,8 @@ _SPECIAL_HEADERS = frozenset((
     "copy-source-if-modified-since copy-source-if-unmodified-since "
     "acl").split())  # an ACL is accepted and has no effect: there is one identity
 
+_SAID_OVER = frozenset(["x-id"])  # newer clients of S3 say with it which operation they ask for, once more
+
 
 def find_operation(request: Request) -> Optional[Operation]:
     """The operation that a request asks for, or None."""
@@ -75,7 +77,7 @@ def check_known(request: Request, operation: Optional[Operation]) -> None:
     if operation is None:
         raise ObsError("NotImplemented", f"The mocked OBS does not know {request.method} {request.resource} "
                                          f"with the parameters {sorted(request.query)}.")
-    unknown = sorted(set(request.query) - operation.parameters)
+    unknown = sorted(set(request.query) - operation.parameters - _SAID_OVER)
     prefix = request.dialect.prefix
     for name in request.headers:
         if name.startswith(prefix) and name[len(prefix):] not in _SPECIAL_HEADERS \
