@@ -13,9 +13,10 @@ import collections
 from typing import NamedTuple
 
 from masf_core import losses, updates
+from masf_core.gradients import Gradients
 from masf_core.network import layers, metric_net
 from masf_core.tf1 import tf
-from masf_core.variables import gradients_of, make_variables, merged
+from masf_core.variables import make_variables, merged
 
 METHODS = ("masf", "deepall")
 GROUP_PASSES = ("shared", "separate")
@@ -71,7 +72,7 @@ class _Pass(NamedTuple):
     logits: list  # one [B, C] a domain
 
 
-def build(backbone, settings):
+def build(backbone, settings, taking=None):
     """The training graph, in the default graph.
 
     With CE_k the cross-entropies of meta-train domain k at θ and clip(g) = g · min(1, c / ‖g‖) per variable:
@@ -84,7 +85,7 @@ def build(backbone, settings):
     and the updates as ``updates`` describes them.
 
     Args:
-        backbone: a ``Backbone``. settings: ``StepSettings``.
+        backbone: a ``Backbone``. settings: ``StepSettings``. taking: ``Gradients``; by default unscaled, of one rank.
 
     Returns:
         ``TrainingGraph``. Its scalars: source_loss, source_accuracy (per cent, over the images of the task loss),
@@ -94,6 +95,7 @@ def build(backbone, settings):
         ValueError: fewer than two source domains, a batch too small for a group, or an unknown choice.
     """
     _check(settings)
+    taking = taking or Gradients()
     side = backbone.image_size
     images = tf.placeholder(
         tf.uint8, [settings.source_domains, settings.meta_batch_size, side, side, 3], name="images")
@@ -115,7 +117,7 @@ def build(backbone, settings):
     with tf.name_scope("task"):
         task_pass = forward(theta, 0, inputs[:task_domains * settings.meta_batch_size], task_domains)
         source_loss, source_accuracy = _task(task_pass, labels[:task_domains])
-        gradients = {"task": gradients_of(source_loss, theta)}
+        gradients = {"task": taking.of(source_loss, theta)}
 
     global_loss = metric_loss = tf.constant(0.0)
     if settings.method == "masf":
@@ -128,18 +130,18 @@ def build(backbone, settings):
                 lambda rows: forward(theta_prime, 2, rows, settings.source_domains).features, inputs,
                 backbone.kernels)
             if settings.beta1 > 0.0 or settings.beta2 > 0.0 or settings.meta_task > 0.0:
-                gradients["meta"] = gradients_of(global_loss + metric_loss + extra, merged(theta_prime, phi))
+                gradients["meta"] = taking.of(global_loss + metric_loss + extra, merged(theta_prime, phi))
             if has_local:
                 # Nothing but the local loss sees φ, so φ's part of the meta gradient is the metric gradient.
                 gradients["metric"] = collections.OrderedDict((name, gradients["meta"][name]) for name in phi)
 
     stages = updates.joint_stages if settings.update == "joint" else updates.reference_stages
-    train, moments = updates.apply_stages(stages(theta, phi, gradients, settings))
+    train, moments = taking.apply(stages(theta, phi, gradients, settings))
     return TrainingGraph(
         images=images, labels=labels, dropout_seed=dropout_seed, train=train,
         scalars=collections.OrderedDict([
             ("source_loss", source_loss), ("source_accuracy", source_accuracy),
-            ("global_loss", global_loss), ("metric_loss", metric_loss)]),
+            ("global_loss", global_loss), ("metric_loss", metric_loss)] + list(taking.scale.scalars.items())),
         gradients=gradients, network=theta, metric=phi, state=merged(theta, phi, moments))
 
 

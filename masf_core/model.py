@@ -19,17 +19,18 @@ class Model:
     Args:
         backbone: a ``Backbone``. settings: ``meta_step.StepSettings``. evaluation_batch: images.
         session_config: ``tf.ConfigProto`` (see ``device``). seed: of dropout and of fresh initial values.
-        on_stage: called with "graph" and "session" once they are there.
+        on_stage: called with "graph" and "session" once they are there. taking: ``Gradients`` of the device, or None.
     """
 
-    def __init__(self, backbone, settings, evaluation_batch, session_config, seed, on_stage=lambda name: None):
+    def __init__(self, backbone, settings, evaluation_batch, session_config, seed, on_stage=lambda name: None,
+                 taking=None):
         self.backbone = backbone
         self.settings = settings
         self.seed = seed
         self._dropout_seed = derive_seed(seed, "dropout")
         graph = tf.Graph()
         with graph.as_default():
-            self.training = meta_step.build(backbone, settings)
+            self.training = meta_step.build(backbone, settings, taking)
             self.evaluation = evaluation.build(backbone, self.training.network, evaluation_batch)
             self._loaders = {name: _loader(variable) for name, variable in self.training.state.items()}
             # A variable is not filled as built only to be loaded: those 1.2 GB take as long as the loading.
