@@ -195,8 +195,11 @@ class EsdkStore(Store):
         """What is there under `key` now, which must be what we have just stored."""
         info = self.head(key)
         size, md5, etag = stored
-        if info.size != size or md5 is not None and info.md5 not in (None, md5) or \
-                None not in (etag, info.etag) and info.etag != etag:
+        if md5 is not None and info.md5 is not None:
+            same = info.md5 == md5
+        else:
+            same = None in (etag, info.etag) or info.etag == etag
+        if info.size != size or not same:
             raise IntegrityError(f"stored {size} bytes with MD5 {md5} as version {etag}, found {info.size} with "
                                  f"{info.md5} as {info.etag}", self.locate(key),
                                  "Does somebody else write to this key?")

@@ -8,8 +8,6 @@ from obs_sync.esdk_client import Calls, UploadGone
 from obs_sync.esdk_reply import etag_of, header_time, headers_of, listed_time
 from obs_sync.store import UnfinishedUpload
 
-_PAGE = 1000  # the most that OBS lists in one request
-
 
 class StoredPart(NamedTuple):
     size: Optional[int]  # bytes
@@ -22,8 +20,7 @@ def list_uploads(calls: Calls, prefix: str, where: str) -> List[UnfinishedUpload
     found: List[UnfinishedUpload] = []
     key_marker, id_marker, seen = None, None, set()
     while True:
-        request = ListMultipartUploadsRequest(prefix=prefix, max_uploads=_PAGE, key_marker=key_marker,
-                                              upload_id_marker=id_marker)
+        request = ListMultipartUploadsRequest(prefix=prefix, key_marker=key_marker, upload_id_marker=id_marker)
         page = calls("listMultipartUploads", where, multipart=request, encoding_type="url", check=_readable(where))
         for upload in page.upload or ():
             if upload.key is None or not upload.uploadId or not upload.key.startswith(prefix):
@@ -45,8 +42,7 @@ def list_parts(calls: Calls, key: str, upload_id: str, where: str) -> Dict[int, 
     found: Dict[int, StoredPart] = {}
     marker = None
     while True:
-        page = calls("listParts", where, key, upload_id, maxParts=_PAGE, partNumberMarker=marker,
-                     check=_readable(where))
+        page = calls("listParts", where, key, upload_id, partNumberMarker=marker, check=_readable(where))
         numbers = [part.partNumber for part in page.parts or ()]
         found.update((part.partNumber, StoredPart(part.size, etag_of(part.etag))) for part in page.parts or ())
         if not page.isTruncated:
