@@ -1,0 +1,186 @@
+"""A bucket that costs next to nothing to serve: nginx, a directory, and a listing written beforehand.
+
+What is compared are clients, so the server must be no bottleneck. nginx answers some 20,000 requests a second from one
+core, twenty times what the mocked OBS does. It checks no signatures and knows no writing. ETags are the objects' MD5,
+which nginx does not know of files by itself: it is its own proxy, and names them from a map on the way.
+"""
+from __future__ import annotations
+
+import contextlib
+import glob
+import hashlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+from typing import NamedTuple
+
+BUCKET = "benchmark"
+_ECHO = ("/usr/lib/nginx/modules/ngx_http_echo_module.so", "/usr/share/nginx/modules/ngx_http_echo_module.so")
+
+_CONFIGURATION = """\
+{user}
+{load}
+daemon off;
+worker_processes 1;
+pid {work}/pid;
+error_log {work}/error.log;
+events {{ worker_connections 2048; }}
+http {{
+    log_format line "$request";
+    access_log {work}/access.log line buffer=64k flush=1s;
+    sendfile on;
+    tcp_nopush on;
+    keepalive_requests 10000000;
+    keepalive_timeout 600s;
+    client_body_temp_path {work}/body;
+    proxy_temp_path {work}/proxy;
+    fastcgi_temp_path {work}/fastcgi;
+    uwsgi_temp_path {work}/uwsgi;
+    scgi_temp_path {work}/scgi;
+    default_type application/octet-stream;
+    map_hash_bucket_size 512;
+    map_hash_max_size 262144;
+    variables_hash_max_size 4096;
+    map $uri $md5 {{ include {work}/md5.map; }}
+    upstream files {{ server unix:{work}/files.sock; keepalive 256; keepalive_requests 10000000; }}
+    server {{
+        listen unix:{work}/files.sock;
+        access_log off;
+        root {root};
+        etag off;
+        location / {{ }}
+    }}
+    server {{
+        listen 127.0.0.1:{port} backlog=1024;
+        location = /{bucket} {{ {delay_listing} }}
+        location = /{bucket}/ {{ {delay_listing} }}
+        location @listing {{ default_type application/xml; root {work}; try_files /listing.xml =404; }}
+        location /{bucket}/ {{ {delay_object} }}
+        {named_object}
+    }}
+}}
+"""
+_OBJECT = """
+            proxy_pass http://files;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_set_header If-Match "";
+            proxy_buffers 16 64k;
+            proxy_buffer_size 64k;
+            proxy_busy_buffers_size 512k;
+            proxy_max_temp_file_size 0;
+            add_header ETag '"$md5"';
+"""
+
+
+class Canned(NamedTuple):
+    """A running server."""
+
+    url: str
+    process: subprocess.Popen
+    log: str  # path; a line for each request
+
+    def requests(self):
+        """How many there have been."""
+        time.sleep(1.2)  # until the server has written them down
+        with open(self.log) as stream:
+            return sum(1 for _ in stream)
+
+    def cpu_seconds(self):
+        """Processor time that the server has taken so far."""
+        ticks = 0
+        for pid in [self.process.pid] + _children(self.process.pid):
+            with open("/proc/{}/stat".format(pid)) as stream:
+                fields = stream.read().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def missing():
+    """What is not installed that this server needs, in words; None if all is there."""
+    if shutil.which("nginx", path=_path()) is None:
+        return "nginx (apt: nginx-light)"
+    return None
+
+
+def can_wait():
+    """Whether the server can answer later than it could."""
+    return any(map(os.path.exists, _ECHO))
+
+
+@contextlib.contextmanager
+def serving(root, work, delay=0.0, parts=False):
+    """A ``Canned`` with the objects ``root``/BUCKET/KEY, each answer ``delay`` s late; ``work`` is for its own files.
+
+    With ``parts`` the ETags are those of objects stored in parts, which are no digests.
+    """
+    objects = os.path.join(root, BUCKET)
+    paths = sorted(path for path in glob.glob(os.path.join(objects, "**"), recursive=True) if os.path.isfile(path))
+    keys = [os.path.relpath(path, objects) for path in paths]
+    _write_listing(work, paths, keys, "-16" if parts else "")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    named = "location @object {{ {} }}".format(_OBJECT)
+    wait = "echo_sleep {:.3f}; ".format(delay)
+    configuration = _CONFIGURATION.format(
+        user="user root;" if os.getuid() == 0 else "",  # else its worker would be somebody who may not look here
+        load="load_module {};".format(next(filter(os.path.exists, _ECHO))) if delay else "", work=work, root=root,
+        port=port, bucket=BUCKET, named_object=named if delay else "",
+        delay_listing=wait + "echo_exec @listing;" if delay else "try_files /none @listing;",
+        delay_object=wait + "echo_exec @object;" if delay else _OBJECT)
+    with open(os.path.join(work, "nginx.conf"), "w") as stream:
+        stream.write(configuration)
+    program = shutil.which("nginx", path=_path())
+    process = subprocess.Popen([program, "-c", os.path.join(work, "nginx.conf"), "-p", work])
+    try:
+        _await(process, port)
+        yield Canned("http://127.0.0.1:{}".format(port), process, os.path.join(work, "access.log"))
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _write_listing(work, paths, keys, suffix):
+    """One page: none of the clients minds that it holds more than they asked for."""
+    contents = []
+    with open(os.path.join(work, "md5.map"), "w") as stream:
+        for path, key in zip(paths, keys):
+            with open(path, "rb") as content:
+                md5 = hashlib.md5()
+                for chunk in iter(lambda: content.read(1 << 20), b""):
+                    md5.update(chunk)
+            etag = md5.hexdigest() + suffix
+            stream.write('"/{}/{}" {};\n'.format(BUCKET, key, etag))
+            contents.append(
+                "<Contents><Key>{}</Key><LastModified>2024-01-01T00:00:00.000Z</LastModified>"
+                "<ETag>&quot;{}&quot;</ETag><Size>{}</Size><StorageClass>STANDARD</StorageClass></Contents>".format(
+                    key, etag, os.path.getsize(path)))
+    with open(os.path.join(work, "listing.xml"), "w") as stream:
+        stream.write(
+            '<?xml version="1.0" encoding="UTF-8"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
+            "<Name>{}</Name><Prefix></Prefix><Marker></Marker><KeyCount>{}</KeyCount><MaxKeys>{}</MaxKeys>"
+            "<IsTruncated>false</IsTruncated>{}</ListBucketResult>".format(
+                BUCKET, len(keys), len(keys), "".join(contents)))
+
+
+def _await(process, port):
+    for _ in range(100):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        if process.poll() is not None:
+            break
+        time.sleep(0.05)
+    raise RuntimeError("nginx did not start; see its error.log")
+
+
+def _children(pid):
+    with open("/proc/{0}/task/{0}/children".format(pid)) as stream:
+        return [int(child) for child in stream.read().split()]
+
+
+def _path():
+    return os.environ.get("PATH", "") + ":/usr/sbin"

