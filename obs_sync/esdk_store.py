@@ -1,4 +1,6 @@
-"""A bucket through the OBS SDK (esdk-obs-python): OBS itself, the mocked OBS, and S3-compatible servers."""
+"""A bucket of OBS itself, of the mocked OBS, or of an S3-compatible server: listed, written to and deleted from through
+the OBS SDK (esdk-obs-python), read by signed requests of our own.
+"""
 from __future__ import annotations
 
 import contextlib

@@ -3,8 +3,9 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import ssl
+import os
 import socket
+import ssl
 from typing import Any, List, NamedTuple, Optional
 
 from obs_sync.http_reply import Connection, Reply, Stale
@@ -31,9 +32,12 @@ class Pool:
         self._timeout = timeout
         self._proxy = proxy
         self._idle: List[Connection] = []
+        self._process = os.getpid()
 
     def ask(self, request: bytes) -> "Asked":
         """Send a GET; its reply may be taken later. Raises OSError."""
+        if self._process != os.getpid():  # after a fork the other process goes on with the same connections
+            self._idle, self._process = [], os.getpid()
         try:
             connection = self._idle.pop()
         except IndexError:

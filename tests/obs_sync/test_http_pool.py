@@ -132,6 +132,16 @@ def test_a_connection_that_was_closed_while_idle_costs_nothing():
     assert [len(heads) for heads in script.heads] == [1, 1]
 
 
+def test_a_forked_process_leaves_the_connections_to_the_other(monkeypatch):
+    with raw_server([SMALL, SMALL], [SMALL]) as (script, port):
+        pool = pool_at(port)
+        read(pool)
+        monkeypatch.setattr(os, "getpid", lambda: -1)
+        pool._idle[0].close()  # by the other process, for which the server, who serves one at a time, waits
+        assert read(pool)[2] == b"content"
+    assert script.heads == [[REQUEST.decode(), ""], [REQUEST.decode()]]
+
+
 def test_a_new_connection_that_is_closed_unheard_is_a_fault():
     with raw_server([None], [SMALL]) as (script, port):
         with pytest.raises(ConnectionError):
