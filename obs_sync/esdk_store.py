@@ -19,10 +19,12 @@ from obs_sync.local_files import NewFile
 from obs_sync.retry import DEFAULT_RETRY, Retry
 from obs_sync.store import LARGE, ObjectInfo, OnBytes, Store, UnfinishedUpload, attempt_counted, check_range
 
-_PAGE = 1000      # objects, the most that OBS lists or deletes in one request
-_CONNECTIONS = 8  # that bring the pieces of one large object
-_SMALL = 1 << 18  # bytes; objects up to this size are asked for before the one in front of them has come
-_AHEAD = 8        # so many at once, so that a distant server is not waited for each time
+_PAGE = 1000             # objects, the most that OBS lists or deletes in one request
+_CONNECTIONS = 8         # that bring the pieces of one large object
+_SMALL = 1 << 18         # bytes; objects up to this size are asked for before the ones in front of them have come
+_AHEAD = 64              # so many at once, so that a distant server is not waited for each time
+_AHEAD_BYTES = 4 << 20  # or fewer: a slow line must not let a server wait for long
+_GROUPS = 2              # of these, at a time: more threads would only take turns at the interpreter
 
 
 class EsdkStore(Store):
@@ -37,6 +39,7 @@ class EsdkStore(Store):
         self._reader = Reader(self._calls)
         self._lock = threading.Lock()
         self._large = 0  # objects that are being downloaded in pieces
+        self._groups = threading.Semaphore(_GROUPS)
         self._prefix = prefix
         self.url = f"obs://{bucket}/{prefix}"
 
@@ -92,10 +95,19 @@ class EsdkStore(Store):
         self._download_whole(info, path, on_bytes)
 
     def together(self, infos: Iterable[ObjectInfo]) -> List[List[ObjectInfo]]:
-        infos = list(infos)
-        small = [info for info in infos if info.size <= _SMALL]
-        return ([[info] for info in infos if info.size > _SMALL]
-                + [small[start:start + _AHEAD] for start in range(0, len(small), _AHEAD)])
+        groups: List[List[ObjectInfo]] = []
+        group: List[ObjectInfo] = []
+        size = 0
+        for info in infos:
+            if info.size > _SMALL:
+                groups.append([info])
+                continue
+            if len(group) == _AHEAD or size + info.size > _AHEAD_BYTES:
+                groups.append(group)
+                group, size = [], 0
+            group.append(info)
+            size += info.size
+        return groups + [group] if group else groups
 
     def download_all(self, infos: Sequence[ObjectInfo], paths: Sequence[str],
                      on_bytes: Optional[OnBytes] = None) -> None:
@@ -103,7 +115,7 @@ class EsdkStore(Store):
             self.download(infos[0], paths[0], on_bytes)
             return
         asked: List[Exchange] = []
-        with attempt_counted(on_bytes) as count:
+        with self._groups, attempt_counted(on_bytes) as count:
             try:
                 with contextlib.suppress(StoreUnavailable):  # those that were not asked for are asked for in their turn
                     for info in infos:

@@ -438,7 +438,10 @@ def test_a_head_without_reason_asks_for_it(server, store):
 def test_a_group_is_asked_for_at_once_and_each_failure_is_tried_again_by_itself(server, store, tmp_path):
     server.objects = {"%02d" % number: b"content of %d" % number for number in range(12)}
     infos = [ObjectInfo(key, len(data), md5(data), md5(data)) for key, data in sorted(server.objects.items())]
-    assert [len(group) for group in store.together(infos)] == [8, 4]
+    large = [ObjectInfo("large", 1 << 30)]
+    assert store.together(large + infos) == [large, infos] and store.together([]) == []
+    assert [len(group) for group in store.together(infos[:1] * 150)] == [64, 64, 22]
+    assert [len(group) for group in store.together([ObjectInfo("a", 1 << 18)] * 20)] == [16, 4]
     refused = {"00": error(503, "SlowDown"), "03": reply(0, close=True), "05": reply(200, b"content of X", close=True)}
     server.twist = lambda request: refused.pop(request.key, None)
     paths = [str(tmp_path / info.key) for info in infos[:8]]
