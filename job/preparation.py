@@ -70,24 +70,30 @@ def prepare_data(run, inputs):
 
 def build_model(run, index):
     """The network and its session."""
-    config, training = run.config, run.config.training
+    config = run.config
     kind = device.choose_device(config.platform.device)
     network = config.network
     backbone = make_backbone(network.backbone, len(index.classes), network.width, kernels_for(kind))
-    settings = meta_step.StepSettings(
-        meta_batch_size=training.meta_batch_size, source_domains=len(index.domains) - 1, inner_lr=training.inner_lr,
+    settings = step_settings(config, len(index.domains) - 1)
+    session_config = device.session_config(
+        kind, config.platform.precision, config.platform.intra_op_threads, config.platform.inter_op_threads,
+        config.platform.precision_mode)
+    log.info("TensorFlow %s on %s: %s", VERSION, kind, backbone.describe())
+    return Model(backbone, settings, config.interval.evaluation_batch, session_config, config.training.seed,
+                 on_stage=run.times.mark)
+
+
+def step_settings(config, source_domains):
+    """The ``StepSettings`` that a configuration means."""
+    training, network = config.training, config.network
+    return meta_step.StepSettings(
+        meta_batch_size=training.meta_batch_size, source_domains=source_domains, inner_lr=training.inner_lr,
         outer_lr=training.outer_lr, metric_lr=training.metric_lr, margin=training.margin,
         gradients_clip_value=training.gradients_clip_value, temperature=training.temperature, beta1=training.beta1,
         beta2=training.beta2, meta_task=training.meta_task, keep_probability=network.keep_probability,
         method=training.method, episodic=training.episodic, update=training.update, group_pass=training.group_pass,
         metric_hidden=network.metric_hidden, metric_embedding=network.metric_embedding,
         metric_normalise=network.metric_normalise)
-    session_config = device.session_config(
-        kind, config.platform.precision, config.platform.intra_op_threads, config.platform.inter_op_threads,
-        config.platform.precision_mode)
-    log.info("TensorFlow %s on %s: %s", VERSION, kind, backbone.describe())
-    return Model(backbone, settings, config.interval.evaluation_batch, session_config, training.seed,
-                 on_stage=run.times.mark)
 
 
 def restore_or_begin(run, model, inputs, index, restoring):
