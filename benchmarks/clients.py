@@ -2,8 +2,9 @@
 
     python -m benchmarks.clients obs_sync down FOLDER BUCKET    # what two of them run, with OBS_* in the environment
 
-All get the same number of transfers at once, and the bucket in the path. With a digest in the ETag obs_sync and rclone
-compare it; s5cmd, aws and the SDK check nothing.
+All get the same number of transfers at once, but rclone and s5cmd more of them from a distant server, as obs_sync asks
+ahead; and the bucket in the path. With a digest in the ETag obs_sync and rclone compare it; s5cmd, aws and the SDK check
+nothing.
 """
 from __future__ import annotations
 
@@ -45,9 +46,12 @@ def environment(url, key="a", secret="b"):
                 AWS_REQUEST_CHECKSUM_CALCULATION="when_required", AWS_RESPONSE_CHECKSUM_VALIDATION="when_required")
 
 
-def run(name, url, bucket, direction, path, environ):
-    """The ``Cost`` of bringing the bucket to the folder ``path`` ("down") or storing the file ``path`` in it ("up")."""
-    command = _command(name, url, bucket, direction, path)
+def run(name, url, bucket, direction, path, environ, at_once=TRANSFERS):
+    """The ``Cost`` of bringing the bucket to the folder ``path`` ("down") or storing the file ``path`` in it ("up").
+
+    ``at_once``: transfers of rclone and s5cmd.
+    """
+    command = _command(name, url, bucket, direction, path, str(at_once))
     started = time.perf_counter()
     process = subprocess.Popen(command, env=environ, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     said = process.stdout.read().decode("utf-8", "replace")
@@ -61,8 +65,7 @@ def run(name, url, bucket, direction, path, environ):
     return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6, call, grown)
 
 
-def _command(name, url, bucket, direction, path):
-    at_once = str(TRANSFERS)
+def _command(name, url, bucket, direction, path, at_once):
     if name in (OURS, SDK):
         return [sys.executable, "-m", "benchmarks.clients", name, direction, path, bucket]
     program, remote = _program(name), "s3://{}/".format(bucket)

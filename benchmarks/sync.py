@@ -24,6 +24,7 @@ from obs_sync.pack_publishing import pack
 SMALL, SMALL_SIZE = 2000, 18000
 LARGE, LARGEST = 256 << 20, 1 << 30  # bytes
 DISTANCE = 0.02                      # s, of each answer
+AHEAD = 128                          # requests that obs_sync has under way, and so the others' transfers from afar
 SLOW = ("aws", clients.SDK)          # taken in every third round
 PARTS = ("small", "images", "distant", "packed", "repeat", "large", "up")
 
@@ -47,8 +48,8 @@ def main():
             figures += _PARTS[part](os.path.join(directory, part), names, arguments.rounds)
     if figures:
         report("sync", "Sync: obs_sync beside other clients", figures, arguments.out, notes + [
-            "{} transfers at once; all but aws and the SDK in every round. Whole processes, start included, unless it "
-            "says \"the call\"".format(clients.TRANSFERS)])
+            "{} transfers at once, from afar {} of rclone and s5cmd; all but aws and the SDK in every round. Whole "
+            "processes, start included, unless it says \"the call\"".format(clients.TRANSFERS, AHEAD)])
     else:
         print("\n".join(notes))
 
@@ -180,7 +181,8 @@ class _Source:
         if not keep:
             shutil.rmtree(out, ignore_errors=True)
         os.makedirs(out, exist_ok=True)
-        cost = clients.run(name, url, canned.BUCKET, "down", out, clients.environment(url))
+        cost = clients.run(name, url, canned.BUCKET, "down", out, clients.environment(url),
+                           AHEAD if self._delay else clients.TRANSFERS)
         _compare(self._expected, out, name)
         if not keep:
             shutil.rmtree(out)
