@@ -3,8 +3,8 @@
     python -m benchmarks.clients obs_sync down FOLDER BUCKET    # what two of them run, with OBS_* in the environment
 
 All get the same number of transfers at once, but rclone and s5cmd more of them from a distant server, as obs_sync asks
-ahead; and the bucket in the path. With a digest in the ETag obs_sync and rclone compare it; s5cmd, aws and the SDK check
-nothing.
+ahead; and the bucket in the path. With a digest in the ETag obs_sync and rclone compare it; s5cmd, aws and the SDK
+check nothing.
 """
 from __future__ import annotations
 
