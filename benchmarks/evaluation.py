@@ -42,18 +42,18 @@ def speed(source, classes, rounds):
     """Images/s of batches and of single images."""
     from masf_core import device, evaluation
     from masf_core.network.backbone import make_backbone
-    from masf_core.network.kernels import kernels_for
+    from masf_core.network.kernels import processor_kernels
     from masf_core.tf1 import tf
     from masf_core.variables import make_variables
 
-    backbone = make_backbone("alexnet", classes, kernels=kernels_for("cpu"))
+    backbone = make_backbone("alexnet", classes, kernels=processor_kernels())
     graph = tf.Graph()
     with graph.as_default():
         network = make_variables(backbone.shapes())
         batched, single = evaluation.build(backbone, network, BATCH), evaluation.build(backbone, network, 1)
         # The weights' values are of no consequence to the time, but zeros might be: they are not what is read.
         fill = [tf.assign(variable, tf.random.normal(variable.shape, stddev=0.01)).op for variable in network.values()]
-    with tf.Session(graph=graph, config=device.session_config("cpu")) as session:
+    with tf.Session(graph=graph, config=device.make_device("cpu").session_config()) as session:
         for one in fill:
             session.run(one)
 
@@ -87,8 +87,8 @@ def growth(source, classes):
 
     settings = StepSettings(meta_batch_size=images.SOURCES, source_domains=images.SOURCES)
     rows = np.arange(SMALL_SET, dtype=np.int64)
-    with Model(make_backbone("squeezenet", classes, width=WIDTH), settings, SMALL_BATCH, device.session_config("cpu"),
-               images.SEED) as model:
+    with Model(make_backbone("squeezenet", classes, width=WIDTH), settings, SMALL_BATCH,
+               device.make_device("cpu").session_config(), images.SEED) as model:
         model.initialise()
         anonymous, operations = [], None
         for number in range(WARM_UP + EVALUATIONS):

@@ -81,7 +81,7 @@ def small_model(classes, **settings):
 
     step = StepSettings(meta_batch_size=images.BATCH, source_domains=images.SOURCES, metric_hidden=8,
                         metric_embedding=8, **settings)
-    model = Model(Glance(classes), step, images.BATCH, device.session_config("cpu"), images.SEED)
+    model = Model(Glance(classes), step, images.BATCH, device.make_device("cpu").session_config(), images.SEED)
     model.initialise()
     return model
 

@@ -117,14 +117,15 @@ def prefetched(sources, classes, rounds):
     from masf_core.meta_step import StepSettings
     from masf_core.model import Model
     from masf_core.network.backbone import make_backbone
-    from masf_core.network.kernels import kernels_for
+    from masf_core.network.kernels import processor_kernels
 
     sampler = images.sampler(sources, SMALL_BATCH)
     fixed = sampler.draw(0)
     waits = []
     settings = StepSettings(meta_batch_size=SMALL_BATCH, source_domains=images.SOURCES)
-    with Model(make_backbone("alexnet", classes, WIDTH, kernels_for("cpu")), settings, 1, device.session_config("cpu"),
-               images.SEED) as model, Prefetcher(sampler, 1, 2 * rounds + 10) as episodes:
+    with Model(make_backbone("alexnet", classes, WIDTH, processor_kernels()), settings, 1,
+               device.make_device("cpu").session_config(), images.SEED) as model, \
+            Prefetcher(sampler, 1, 2 * rounds + 10) as episodes:
         model.initialise()
 
         def step_prefetched():

@@ -32,7 +32,7 @@ from masf_core.data.episodes import Episode
 from masf_core.memory import keep_freed_memory
 from masf_core.model import Model
 from masf_core.network.backbone import make_backbone
-from masf_core.network.kernels import kernels_for
+from masf_core.network.kernels import processor_kernels
 from obs_sync import open_store
 
 INTERVAL = 60.0  # seconds: the shortest that the target speaks of
@@ -71,8 +71,8 @@ def main():
 
 def _model():
     settings = meta_step.StepSettings(meta_batch_size=BATCH, source_domains=3)
-    model = Model(make_backbone("alexnet", 7, kernels=kernels_for("cpu")), settings, 32, device.session_config("cpu"),
-                  seed=0)
+    model = Model(make_backbone("alexnet", 7, kernels=processor_kernels()), settings, 32,
+                  device.make_device("cpu").session_config(), seed=0)
     model.initialise()
     return model
 

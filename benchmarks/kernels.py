@@ -44,7 +44,7 @@ class Way:
             self._wanted = [result.op] + [gradient.op for gradient in tf.gradients(
                 result, floats, tf.ones_like(result)) if gradient is not None]
             initialise = tf.global_variables_initializer()
-        self._session = tf.Session(graph=graph, config=device.session_config("cpu"))
+        self._session = tf.Session(graph=graph, config=device.make_device("cpu").session_config())
         self._session.run(initialise)
 
     def run(self):
@@ -64,7 +64,7 @@ def noise(*shape):
 
 
 def normalisation(rounds):
-    from masf_core.network.kernels import CpuKernels, EigenKernels, Kernels, kernels_for
+    from masf_core.network.kernels import CpuKernels, EigenKernels, Kernels, processor_kernels
 
     title, other = (("band matrix without XLA", CpuKernels()) if lane() == "tf1" else
                     ("band matrix with XLA, as in tf1", EigenKernels()))
@@ -72,13 +72,13 @@ def normalisation(rounds):
     for layer, shape in (("conv1", (57, 57, 96)), ("conv2", (28, 28, 256))):
         figures += compared("normalisation after {}".format(layer), {
             "TensorFlow's own": Kernels().local_response_normalisation, title: other.local_response_normalisation,
-        }, kernels_for("cpu").local_response_normalisation, rounds, 100.0 * noise(IMAGES, *shape))
+        }, processor_kernels().local_response_normalisation, rounds, 100.0 * noise(IMAGES, *shape))
     return figures
 
 
 def convolutions(rounds):
     from masf_core.network import layers
-    from masf_core.network.kernels import Kernels, kernels_for
+    from masf_core.network.kernels import Kernels, processor_kernels
     from masf_core.tf1 import tf
 
     def whole(kernels):
@@ -96,7 +96,7 @@ def convolutions(rounds):
         zeros = tf.zeros_like(one)
         return one_operation(x, tf.concat([tf.concat([one, zeros], 3), tf.concat([zeros, two], 3)], 2), biases)
 
-    own, plain = kernels_for("cpu"), Kernels()
+    own, plain = processor_kernels(), Kernels()
     others = {"zeros between the groups": block_diagonal}
     if lane() == "tf1":
         others["TensorFlow's own gradients"] = halves(plain)
@@ -111,11 +111,11 @@ def convolutions(rounds):
 
 
 def dense(rounds):
-    from masf_core.network.kernels import Kernels, EigenKernels, kernels_for
+    from masf_core.network.kernels import Kernels, EigenKernels, processor_kernels
 
     other = Kernels() if lane() == "tf1" else EigenKernels()
     title = "TensorFlow's own gradients" if lane() == "tf1" else "gradient by plain products, as in tf1"
-    return compared("fc6", {title: other.product}, kernels_for("cpu").product, rounds, noise(IMAGES, 9216),
+    return compared("fc6", {title: other.product}, processor_kernels().product, rounds, noise(IMAGES, 9216),
                     noise(9216, 4096))
 
 
@@ -152,7 +152,7 @@ def updates(rounds):
             gradients = [tf.Variable(tf.ones(shape), use_resource=False) for shape in shapes]
             train = tf.train.AdamOptimizer(1e-5).apply_gradients(list(zip(gradients, variables)))
             initialise = tf.global_variables_initializer()
-        session = tf.Session(graph=graph, config=device.session_config("cpu"))
+        session = tf.Session(graph=graph, config=device.make_device("cpu").session_config())
         session.run(initialise)
         return lambda: session.run(train)
 

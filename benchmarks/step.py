@@ -101,11 +101,11 @@ class Step:
         from masf_core import device, meta_step
         from masf_core.model import Model
         from masf_core.network.alexnet import AlexNet
-        from masf_core.network.kernels import kernels_for
+        from masf_core.network.kernels import processor_kernels
 
-        self._model = Model(AlexNet(7, kernels=kernels or kernels_for("cpu")),
+        self._model = Model(AlexNet(7, kernels=kernels or processor_kernels()),
                             meta_step.StepSettings(meta_batch_size=batch, source_domains=3), 1,
-                            device.session_config("cpu", precision), seed=0)
+                            device.make_device("cpu", precision).session_config(), seed=0)
         self._model.initialise()
         random = np.random.RandomState(0)
         graph = self._model.training
@@ -140,7 +140,7 @@ class Product:
             factor = tf.Variable(noise, use_resource=True).read_value()
             self._product = tf.matmul(factor, factor).op
             initialise = tf.global_variables_initializer()
-        self._session = tf.Session(graph=graph, config=device.session_config("cpu"))
+        self._session = tf.Session(graph=graph, config=device.make_device("cpu").session_config())
         self._session.run(initialise)
 
     def run(self):
@@ -156,14 +156,14 @@ class Product:
 
 def forward_operations():
     """F: floating-point operations of one image's forward pass, from the shapes of its products."""
-    from masf_core.network import layers
+    from masf_core.network.dropout import no_dropout
     from masf_core.network.alexnet import AlexNet
     from masf_core.tf1 import tf
 
     backbone = AlexNet(7)
     with tf.Graph().as_default() as graph:
         weights = {name: tf.placeholder(tf.float32, shape) for name, shape in backbone.shapes().items()}
-        backbone.forward(tf.placeholder(tf.float32, [1, 227, 227, 3]), weights, layers.no_dropout)
+        backbone.forward(tf.placeholder(tf.float32, [1, 227, 227, 3]), weights, no_dropout)
         total = 0
         for op in graph.get_operations():
             if op.type in ("Conv2D", "MatMul"):

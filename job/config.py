@@ -13,6 +13,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from job.config_kinds import (
     Kind,
+    assignments,
     boolean,
     boolean_or,
     choice,
@@ -24,10 +25,8 @@ from job.config_kinds import (
     text,
     whole,
 )
+from masf_core.ascend_options import FLOAT32_MODES, PRECISION_MODES, read_options
 from masf_core.network.registry import BACKBONES
-
-PRECISION_MODES = ("force_fp32", "allow_fp32_to_fp16", "force_fp16", "must_keep_origin_dtype", "allow_mix_precision")
-FLOAT32_MODES = ("force_fp32", "must_keep_origin_dtype")
 
 
 class Setting(NamedTuple):
@@ -205,6 +204,24 @@ class Platform:
 
 
 @dataclass(frozen=True)
+class Ascend:
+    """What the Ascend adapter is told besides its precision; no other device has a use for it."""
+
+    profile_dir: Optional[str] = setting(
+        None, optional(text()), "local folder for a profile of every operation's time; none is taken by default")
+    overflow_dump_dir: Optional[str] = setting(
+        None, optional(text()), "local folder for a dump of operations that overflow; none is made by default")
+    compile_cache_dir: Optional[str] = setting(
+        None, optional(text()), "local folder where compiled operations are kept for the next start; none by default")
+    mix_list: Optional[str] = setting(
+        None, optional(text()),
+        "JSON file that says which operations mixed precision takes in 16 bits; the adapter's own choice by default",
+        result=True)
+    ascend_options: Tuple[str, ...] = setting(
+        (), assignments(), "further options of the adapter, each checked for its name and type")
+
+
+@dataclass(frozen=True)
 class Config:
     """The whole configuration; every value is of its setting's kind."""
 
@@ -213,6 +230,7 @@ class Config:
     training: Training = field(default_factory=Training)
     interval: Interval = field(default_factory=Interval)
     platform: Platform = field(default_factory=Platform)
+    ascend: Ascend = field(default_factory=Ascend)
 
     @property
     def run_name(self) -> str:
@@ -222,7 +240,8 @@ class Config:
 
 
 GROUPS: Mapping[str, type] = {
-    "data": Data, "network": Network, "training": Training, "interval": Interval, "platform": Platform}
+    "data": Data, "network": Network, "training": Training, "interval": Interval, "platform": Platform,
+    "ascend": Ascend}
 
 
 @functools.lru_cache(maxsize=None)
@@ -266,4 +285,8 @@ def contradictions(config: Config) -> List[str]:
             mode, device))
     if mode is not None and precision != "auto" and (mode in FLOAT32_MODES) != (precision == "float32"):
         found.append("precision_mode={} contradicts precision={}; give only one of them".format(mode, precision))
+    try:
+        read_options(config.ascend.ascend_options)
+    except ValueError as error:
+        found += str(error).splitlines()
     return found

@@ -71,6 +71,21 @@ def folder_names() -> Kind:
     return Kind("folder names separated by commas, each once", convert)
 
 
+def assignments() -> Kind:
+    """Several ``name=value``, separated by blanks, or a list (where a value may have blanks); a tuple of texts."""
+
+    def convert(value: Any) -> Tuple[str, ...]:
+        parts = value.split() if isinstance(value, str) else value
+        if not isinstance(parts, (list, tuple)):
+            raise ValueError
+        texts = tuple(text().convert(part) for part in parts)
+        if not all(re.match(r"[A-Za-z0-9_]+=", part) for part in texts):
+            raise ValueError
+        return texts
+
+    return Kind("name=value, several separated by blanks or as a list", convert)
+
+
 def whole(minimum: int, maximum: Optional[int] = None) -> Kind:
     """A whole number, bounds included."""
 

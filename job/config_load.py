@@ -163,6 +163,8 @@ def _as_given(value: Any) -> str:
     """How a flag gives ``value``."""
     if value is None:
         return ""
+    if isinstance(value, tuple):
+        return " ".join(value)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

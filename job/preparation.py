@@ -1,17 +1,19 @@
 """From inputs to a model that is ready to train: the data checked and decoded, the network built, its values loaded."""
 from __future__ import annotations
 
+import dataclasses
 import logging
 from typing import List, NamedTuple, Tuple
 
+from job.config import settings
 from job.errors import ConfigError
 from job.restore import clear_spool, refuse_changed, undelivered
 from masf_core import device, meta_step
+from masf_core.ascend_options import AscendSettings
 from masf_core.checkpoints import Progress
 from masf_core.data import build_index, decode
 from masf_core.model import Model
 from masf_core.network.backbone import make_backbone
-from masf_core.network.kernels import kernels_for
 from masf_core.network.pretrained import read_pretrained
 from masf_core.tf1 import VERSION
 
@@ -71,16 +73,13 @@ def prepare_data(run, inputs):
 def build_model(run, index):
     """The network and its session."""
     config = run.config
-    kind = device.choose_device(config.platform.device)
+    here = device_of(config)
     network = config.network
-    backbone = make_backbone(network.backbone, len(index.classes), network.width, kernels_for(kind))
-    settings = step_settings(config, len(index.domains) - 1)
-    session_config = device.session_config(
-        kind, config.platform.precision, config.platform.intra_op_threads, config.platform.inter_op_threads,
-        config.platform.precision_mode)
-    log.info("TensorFlow %s on %s: %s", VERSION, kind, backbone.describe())
-    return Model(backbone, settings, config.interval.evaluation_batch, session_config, config.training.seed,
-                 on_stage=run.times.mark)
+    backbone = make_backbone(network.backbone, len(index.classes), network.width, here.kernels())
+    step = step_settings(config, len(index.domains) - 1)
+    log.info("TensorFlow %s on %s: %s", VERSION, here.describe(), backbone.describe())
+    return Model(backbone, step, config.interval.evaluation_batch, here.session_config(), config.training.seed,
+                 on_stage=run.times.mark, taking=here.gradients())
 
 
 def step_settings(config, source_domains):
@@ -94,6 +93,23 @@ def step_settings(config, source_domains):
         method=training.method, episodic=training.episodic, update=training.update, group_pass=training.group_pass,
         metric_hidden=network.metric_hidden, metric_embedding=network.metric_embedding,
         metric_normalise=network.metric_normalise)
+
+
+def device_of(config):
+    """The device that a configuration means, told everything that was set for it.
+
+    Raises:
+        DeviceError: it is not there, or does not know what was asked of it.
+    """
+    platform, ascend = config.platform, config.ascend
+    found = device.make_device(
+        platform.device, platform.precision, platform.precision_mode, platform.intra_op_threads,
+        platform.inter_op_threads, AscendSettings(**dataclasses.asdict(ascend)))
+    unused = [name for name, each in settings().items()
+              if each.group == "ascend" and getattr(ascend, name) != each.default]
+    if unused and found.name != "ascend":
+        log.info("%s: for Ascend alone, not used on %s", ", ".join(unused), found.name)
+    return found
 
 
 def restore_or_begin(run, model, inputs, index, restoring):

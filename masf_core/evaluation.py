@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from masf_core import losses
-from masf_core.network import layers
+from masf_core.network.dropout import no_dropout
 from masf_core.tf1 import tf
 
 
@@ -43,7 +43,7 @@ def build(backbone, network, batch):
     with tf.name_scope("evaluation"):
         images = tf.placeholder(tf.uint8, [batch, side, side, 3], name="images")
         labels = tf.placeholder(tf.int32, [batch], name="labels")
-        _, logits = backbone.forward(backbone.preprocess(images), network, layers.no_dropout)
+        _, logits = backbone.forward(backbone.preprocess(images), network, no_dropout)
         return EvaluationGraph(
             images=images, labels=labels, logits=logits, losses=losses.task_losses(logits, labels),
             predictions=tf.argmax(logits, axis=1, output_type=tf.int32))

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from masf_core import losses, updates
 from masf_core.gradients import Gradients
-from masf_core.network import layers, metric_net
+from masf_core.network import metric_net
 from masf_core.tf1 import tf
 from masf_core.variables import make_variables, merged
 
@@ -108,7 +108,7 @@ def build(backbone, settings, taking=None):
         backbone.feature_width, settings.metric_hidden, settings.metric_embedding)) if has_local else {}
 
     def forward(weights, stream, rows, parts):
-        dropout = layers.stateless_dropout(settings.keep_probability, dropout_seed, stream)
+        dropout = backbone.kernels.dropout(settings.keep_probability, dropout_seed, stream)
         features, logits = backbone.forward(rows, weights, dropout)
         return _Pass(features, tf.split(logits, parts))
 

@@ -8,7 +8,6 @@ import numpy as np
 from masf_core import meta_step
 from masf_core.model import Model
 from masf_core.network.alexnet import AlexNet
-from masf_core.network.kernels import kernels_for
 from masf_core.parity_case import CLASSES, DOMAINS, episodes, initial_values
 
 # Two CPU kernel libraries running the same graph differ by so much in the 1st, 2nd and 3rd iteration (largest relative
@@ -57,13 +56,12 @@ class Difference(NamedTuple):
         return not self.value <= self.tolerance
 
 
-def run_case(case, session_config, on_progress=None, scale=1.0, device="cpu"):
+def run_case(case, device, on_progress=None, scale=1.0):
     """Run every iteration of a case and compare.
 
     Args:
-        case: from ``parity_case.load_case``. session_config: ``tf.ConfigProto``. on_progress: (iterations done, all).
+        case: from ``parity_case.load_case``. device: ``Device``. on_progress: (iterations done, all).
         scale: multiplies the tolerances, for arithmetic that is coarser than float32.
-        device: ``cpu``, ``gpu`` or ``ascend``, which decides the kernels.
 
     Returns:
         list of ``Difference``, in the order of iterations.
@@ -76,7 +74,8 @@ def run_case(case, session_config, on_progress=None, scale=1.0, device="cpu"):
         keep_probability=1.0)
     initial = initial_values(settings)
     differences = []
-    with Model(AlexNet(CLASSES, kernels=kernels_for(device)), step_settings, batch, session_config, seed=0) as model:
+    with Model(AlexNet(CLASSES, kernels=device.kernels()), step_settings, batch, device.session_config(), seed=0,
+               taking=device.gradients()) as model:
         model.load(initial)
         for number, (record, (images, labels)) in enumerate(zip(case["steps"], episodes(settings))):
             if on_progress:

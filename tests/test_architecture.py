@@ -28,7 +28,7 @@ ADAPTERS = {
     "moxing": {"obs_sync/moxing_*.py", "obs_sync/opening.py"},
     "tqdm": {"job/console.py"},
     "yaml": {"job/config_*.py"},
-    "npu_bridge": {"masf_core/device.py"},
+    "npu_bridge": {"masf_core/ascend_*.py"},
     "huaweicloudsdkcore": set(),
     "huaweicloudsdkmodelarts": set(),
 }

@@ -34,14 +34,13 @@ def main(args, console):
     from masf_core import device, parity, parity_case
 
     cases = [(path, parity_case.load_case(path)) for path in args.cases]  # all read before the first one runs
-    kind = device.choose_device(args.device)
-    config = device.session_config(kind, args.precision, args.intra_op_threads, precision_mode=args.precision_mode)
+    here = device.make_device(args.device, args.precision, args.precision_mode, args.intra_op_threads)
     failed = []
     for path, case in cases:
         started = time.monotonic()
         differences = parity.run_case(
-            case, config, console.task("parity", "iterations", log_lines=False), args.scale_tolerance, kind)
-        print("{} on {} in {}:".format(path, kind, args.precision))
+            case, here, console.task("parity", "iterations", log_lines=False), args.scale_tolerance)
+        print("{} on {} in {}:".format(path, here.name, args.precision))
         print("\n".join("  " + line for line in parity.table(differences)))
         exceeded = [item for item in differences if item.exceeded]
         print("  {} of {} quantities within tolerance, {:.0f} s\n".format(

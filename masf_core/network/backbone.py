@@ -50,7 +50,7 @@ class Backbone(abc.ABC):
         Args:
             inputs: what ``preprocess`` returned.
             weights: mapping as ``shapes`` names it, of tensors or variables.
-            dropout: a ``layers.Dropout``.
+            dropout: a ``dropout.Dropout``.
         """
 
     def initial_values(self, seed, but=()):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from masf_core.network.dropout import stateless_dropout
 from masf_core.tf1 import IS_INTELS_115, IS_TF2, tf
 
 # The reference's normalisation: radius 2, α 1e-5, β 0.75, bias 1.
@@ -38,6 +39,10 @@ class Kernels:
         """AlexNet's normalisation over channels: y_c = x_c / n_c^β with n_c = 1 + α Σ_{|j−c| ≤ 2} x_j²."""
         return tf.nn.local_response_normalization(
             x, depth_radius=LRN_RADIUS, alpha=LRN_ALPHA, beta=LRN_BETA, bias=1.0)
+
+    def dropout(self, keep_probability, seed, stream):
+        """The ``Dropout`` of one forward pass; arguments as of ``stateless_dropout``."""
+        return stateless_dropout(keep_probability, seed, stream)
 
 
 class CpuKernels(Kernels):
@@ -125,10 +130,10 @@ class EigenKernels(CpuKernels):
             return super().product(x, weights)
 
 
-def kernels_for(device):
-    """The ``Kernels`` of a device: ``cpu``, ``gpu`` or ``ascend``."""
+def processor_kernels():
+    """The ``Kernels`` that are fastest on a processor."""
     # Intel's 1.15 keeps tensors in a layout of oneDNN's from one operation to the next, its normalisation included.
-    if device != "cpu" or IS_INTELS_115:
+    if IS_INTELS_115:
         return Kernels()
     return CpuKernels() if IS_TF2 else EigenKernels()
 

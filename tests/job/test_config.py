@@ -47,9 +47,9 @@ def test_every_setting_has_help_and_says_what_it_expects():
 
 def test_what_only_moves_or_speeds_up_a_run_does_not_make_it_another():
     harmless = {"data_url", "train_url", "work_dir", "logdir", "resume", "train_iterations", "print_interval",
-                "keep_checkpoints", "transfer_workers", "log_level", "storage", "device"}
+                "keep_checkpoints", "transfer_workers", "log_level", "storage", "device", "profile_dir"}
     changing = {"target_domain", "domains", "seed", "inner_lr", "outer_lr", "metric_lr", "margin", "meta_batch_size",
-                "width", "keep_probability", "weights_path", "selection", "precision", "label_base"}
+                "width", "keep_probability", "weights_path", "selection", "precision", "label_base", "mix_list"}
     affecting = {name for name, each in settings().items() if each.affects_result}
     assert not harmless & affecting
     assert changing <= affecting
@@ -145,6 +145,7 @@ def test_a_negative_value_can_stand_behind_its_flag():
     ("--resume=always", "resume", "always"),
     ("--device=CPU", "device", "cpu"),
     ("--label_base=1", "label_base", "1"),
+    ("--ascend_options=op_debug_level=1 dump_path=/d", "ascend_options", ("op_debug_level=1", "dump_path=/d")),
     ("--data_url=obs://b/ä b/", "data_url", "obs://b/ä b/"),
 ])
 def test_values_are_read(flag, name, value):
@@ -164,7 +165,8 @@ def test_values_are_read(flag, name, value):
     ("--seed=2147483648", "a whole number, from 0 to 2147483647"),
     ("--selection=best", "one of source_val, oracle, last"),
     ("--precision_mode=mixed_float16", "one of force_fp32, allow_fp32_to_fp16, force_fp16, must_keep_origin_dtype, "
-                                       "allow_mix_precision, or nothing"),
+                                       "allow_mix_precision, cube_fp16in_fp32out, "),
+    ("--ascend_options=op_debug_level", "name=value, several separated by blanks or as a list"),
     ("--target_domain=../secrets", "the name of one folder, without slashes"),
     ("--target_domain=..", "the name of one folder, without slashes"),
     ("--run_name=../other", "up to 64 letters, digits"),
@@ -195,6 +197,8 @@ def test_all_problems_are_told_at_once():
      "precision_mode=force_fp16 is the Ascend adapter's, but device=cpu; use precision there"),
     (["--precision_mode=force_fp16", "--precision=float32"],
      "precision_mode=force_fp16 contradicts precision=float32; give only one of them"),
+    (["--ascend_options=hccl_timeout=long"],
+     "ascend_options: 'hccl_timeout=long': expected a whole number, at least 0"),
 ])
 def test_values_that_contradict_each_other_are_an_error(arguments, problem):
     assert problem_of(*arguments) == problem
@@ -274,5 +278,5 @@ def test_a_derived_run_name_is_always_a_valid_one():
 def test_help_lists_every_setting_with_its_default():
     told = config_load.settings_help()
     for name, each in settings().items():
-        default = "" if each.default is None else str(each.default)
+        default = "" if each.default in (None, ()) else str(each.default)
         assert "--{}={}\n".format(name, default.lower()) in told

@@ -8,6 +8,8 @@ import pytest
 
 from job import preparation
 from job.config import config_of, settings
+from masf_core.ascend_options import AscendSettings
+from masf_core.device import Gpu
 from masf_core.meta_step import StepSettings
 from masf_core.network.kernels import Kernels
 from masf_core.network.registry import BACKBONES
@@ -52,9 +54,12 @@ def built(monkeypatch):
     def model(*arguments, **keywords):
         asked["model"] = arguments
 
+    def make_device(*arguments):
+        asked["device"] = arguments
+        return Gpu()
+
     monkeypatch.setattr(preparation, "Model", model)
-    monkeypatch.setattr(preparation.device, "choose_device", lambda kind: {"auto": "cpu"}.get(kind, kind))
-    monkeypatch.setattr(preparation.device, "session_config", lambda *arguments: asked.update(session=arguments))
+    monkeypatch.setattr(preparation.device, "make_device", make_device)
     return asked
 
 
@@ -75,13 +80,20 @@ def test_defaults_of_the_settings_are_those_of_the_iteration(built, tmp_path):
 def test_the_network_and_its_session_are_those_asked_for(built, tmp_path):
     preparation.build_model(
         run_of(tmp_path, backbone="squeezenet", width=0.25, evaluation_batch=17, seed=23, device="gpu",
-               precision="mixed", intra_op_threads=3, inter_op_threads=2, precision_mode="mode"),
+               precision="mixed", intra_op_threads=3, inter_op_threads=2, precision_mode="mode", profile_dir="/p",
+               overflow_dump_dir="/o", compile_cache_dir="/c", mix_list="/m", ascend_options=("a=1",)),
         SimpleNamespace(classes="abcde", domains=[1, 2, 3]))
     backbone, _, evaluation_batch, _, seed = built["model"]
     assert type(backbone) is SqueezeNet and (backbone.width, backbone.num_classes) == (0.25, 5)
     assert type(backbone.kernels) is Kernels  # a processor's are others
     assert (evaluation_batch, seed) == (17, 23)
-    assert built["session"] == ("gpu", "mixed", 3, 2, "mode")
+    assert built["device"] == ("gpu", "mixed", "mode", 3, 2, AscendSettings("/p", "/o", "/c", "/m", ("a=1",)))
+
+
+def test_options_of_ascend_are_named_where_they_are_not_used(built, tmp_path, caplog):
+    caplog.set_level("INFO")
+    preparation.device_of(config_of({"profile_dir": "/p", "ascend_options": ("op_debug_level=1",)}))
+    assert "profile_dir, ascend_options: for Ascend alone, not used on gpu" in caplog.text
 
 
 def test_images_are_decoded_to_the_side_that_the_network_takes(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ from masf_core.errors import WeightsError
 from masf_core.network import metric_net
 from masf_core.network.alexnet import MEAN_RGB, AlexNet
 from masf_core.network.backbone import make_backbone
-from masf_core.network.layers import no_dropout
+from masf_core.network.dropout import no_dropout
 from masf_core.tf1 import tf
 
 

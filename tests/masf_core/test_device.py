@@ -1,6 +1,7 @@
 """Which device a run takes, and what its session is told."""
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 import types
@@ -8,76 +9,184 @@ import types
 import pytest
 
 from masf_core import device
-from masf_core.device import DeviceError
+from masf_core.ascend_options import AscendSettings
+from masf_core.device import Cpu, DeviceError, Gpu, choose_device, make_device
+from masf_core.loss_scale import NoScale
+from masf_core.network.kernels import Kernels, processor_kernels
+from masf_core.ranks import OneRank
 from masf_core.tf1 import IS_TF2
+
+# What npu_init exports besides what every release does.
+EXPORTS = {"r1.1": (), "r1.5": ("npu_config_proto",), "r1.9": ("npu_config_proto", "MemoryConfig"),
+           "master": ("npu_config_proto", "MemoryConfig", "npu_plugin")}
 
 
 @pytest.fixture
 def npu_bridge(monkeypatch):
-    """The adapter is installed: just enough of it to be found and imported."""
-    package, init = types.ModuleType("npu_bridge"), types.ModuleType("npu_bridge.npu_init")
-    package.__spec__ = types.SimpleNamespace(name="npu_bridge", loader=None)
-    package.__path__ = []
-    monkeypatch.setitem(sys.modules, "npu_bridge", package)
-    monkeypatch.setitem(sys.modules, "npu_bridge.npu_init", init)
+    """Installs an adapter of some release: just enough of it to be found, imported and dated."""
+    def install(release="r1.9"):
+        package, init = types.ModuleType("npu_bridge"), types.ModuleType("npu_bridge.npu_init")
+        package.__spec__ = types.SimpleNamespace(name="npu_bridge", loader=None)
+        package.__path__ = []
+        vars(init).update(dict.fromkeys(EXPORTS[release]))
+        monkeypatch.setitem(sys.modules, "npu_bridge", package)
+        monkeypatch.setitem(sys.modules, "npu_bridge.npu_init", init)
+
+    install()
+    return install
+
+
+def told(here, ranks=None):
+    """(rewrite options, {option: (field, value)}) of what the adapter is told."""
+    rewrite = here.session_config(ranks).graph_options.rewrite_options
+    (optimizer,) = rewrite.custom_optimizers
+    assert optimizer.name == "NpuOptimizer"
+    fields = {name: value.WhichOneof("value") for name, value in optimizer.parameter_map.items()}
+    return rewrite, {name: (field, getattr(optimizer.parameter_map[name], field)) for name, field in fields.items()}
 
 
 def test_auto_takes_the_adapter_where_it_is_installed(npu_bridge):
-    assert device.choose_device("auto") == "ascend"
-    assert device.choose_device("cpu") == "cpu"
+    assert choose_device("auto") == "ascend"
+    assert choose_device("cpu") == "cpu"
 
 
+@pytest.mark.skipif(importlib.util.find_spec("npu_bridge") is not None, reason="there is an adapter")
 def test_a_device_that_is_not_there_is_refused_by_name():
-    assert device.choose_device("auto") == "cpu"
+    assert choose_device("auto") == "cpu"
     for name in ("ascend", "gpu"):
         with pytest.raises(DeviceError, match=name):
-            device.choose_device(name)
+            make_device(name)
     with pytest.raises(DeviceError, match="cpu, gpu, ascend"):
-        device.choose_device("tpu")
+        make_device("tpu")
 
 
 def test_the_drivers_complaint_is_shown_only_to_who_asked_for_a_gpu(monkeypatch, capfd):
     monkeypatch.setattr(device.tf.config.experimental, "list_physical_devices",
                         lambda kind: os.write(2, b"no driver") and [])
-    assert device.choose_device("auto") == "cpu"
+    assert choose_device("auto") == "cpu"
     assert "no driver" not in capfd.readouterr().err
     with pytest.raises(DeviceError):
-        device.choose_device("gpu")
+        choose_device("gpu")
     assert "no driver" in capfd.readouterr().err
 
 
-def test_ascend_options_have_the_names_and_types_that_the_adapter_knows(npu_bridge):
-    config = device.session_config("ascend", "auto")
-    rewrite = config.graph_options.rewrite_options
-    (optimizer,) = rewrite.custom_optimizers
-    assert optimizer.name == "NpuOptimizer"
-    assert {name: value.WhichOneof("value") for name, value in optimizer.parameter_map.items()} == {
-        "use_off_line": "b", "graph_run_mode": "i", "precision_mode": "s"}
-    assert optimizer.parameter_map["precision_mode"].s == b"must_keep_origin_dtype"
+# -- a processor and a GPU
+
+def test_a_processor():
+    here = make_device("cpu", intra_op_threads=3, inter_op_threads=2)
+    config = here.session_config()
+    assert (config.intra_op_parallelism_threads, config.inter_op_parallelism_threads) == (3, 2)
+    assert config.device_count["GPU"] == 0 and not config.graph_options.rewrite_options.custom_optimizers
+    assert type(here.kernels()) is type(processor_kernels())
+    taking = here.gradients()
+    assert type(taking.scale) is NoScale and type(taking.ranks) is OneRank
+
+
+def test_mixed_precision_on_a_processor_is_tensorflow_2s():
+    if IS_TF2:
+        here = Cpu("mixed")
+        rewrite = here.session_config().graph_options.rewrite_options
+        assert rewrite.auto_mixed_precision_onednn_bfloat16 == rewrite.ON
+        assert type(here.loss_scale()) is NoScale
+    else:
+        with pytest.raises(DeviceError, match="TensorFlow 2"):
+            Cpu("mixed")
+    assert not Cpu("auto").mixed
+
+
+def test_a_gpu():
+    config = Gpu().session_config()
+    assert config.gpu_options.allow_growth and "GPU" not in config.device_count
+    assert not config.graph_options.rewrite_options.auto_mixed_precision
+    assert type(Gpu().kernels()) is Kernels
+    rewrite = Gpu("mixed").session_config().graph_options.rewrite_options
+    assert rewrite.auto_mixed_precision == rewrite.ON
+
+
+def test_an_unknown_precision_and_the_adapters_mode_elsewhere_are_refused():
+    with pytest.raises(DeviceError, match="auto, float32, mixed"):
+        make_device("cpu", "half")
+    with pytest.raises(DeviceError, match="precision_mode=force_fp16 is the Ascend adapter's, and this run is on cpu"):
+        make_device("cpu", precision_mode="force_fp16")
+
+
+# -- Ascend
+
+def test_ascend_is_told_every_option_by_its_name_and_type(npu_bridge):
+    rewrite, options = told(make_device("ascend", "float32"))
+    assert options == {"use_off_line": ("b", True), "graph_run_mode": ("i", 1),
+                       "precision_mode": ("s", b"must_keep_origin_dtype")}
     assert (rewrite.remapping, rewrite.memory_optimization) == (rewrite.OFF, rewrite.OFF)
-    chosen = device.session_config("ascend", "auto", precision_mode="allow_mix_precision")
-    assert chosen.graph_options.rewrite_options.custom_optimizers[0].parameter_map["precision_mode"].s == (
-        b"allow_mix_precision")
+
+
+def test_each_precision_has_its_mode_and_a_mode_by_name_goes_before_it(npu_bridge):
+    for precision, mode, expected, mixed in [
+            ("float32", None, b"must_keep_origin_dtype", False), ("mixed", None, b"allow_mix_precision", True),
+            ("auto", "force_fp32", b"force_fp32", False), ("auto", "force_fp16", b"force_fp16", True)]:
+        here = make_device("ascend", precision, mode)
+        assert told(here)[1]["precision_mode"] == ("s", expected)
+        assert here.mixed == mixed
+
+
+def test_several_ranks_average_beside_the_computation(npu_bridge):
+    _, options = told(make_device("ascend", "float32"), types.SimpleNamespace(size=8))
+    assert options["hcom_parallel"] == ("b", True)
+
+
+def test_what_is_set_for_ascend_reaches_the_adapter(npu_bridge):
+    _, options = told(make_device("ascend", precision_mode="allow_mix_precision", ascend=AscendSettings(
+        profile_dir="/p", overflow_dump_dir="/o", compile_cache_dir="/c", mix_list="/m.json",
+        ascend_options=("mix_compile_mode=true", "hccl_timeout=1800", "op_select_implmode=high_precision"))))
+    assert options.pop("profiling_options")[1].startswith(b'{"output": "/p", "training_trace": "on"')
+    assert options == {
+        "use_off_line": ("b", True), "graph_run_mode": ("i", 1), "precision_mode": ("s", b"allow_mix_precision"),
+        "profiling_mode": ("b", True), "enable_dump_debug": ("b", True), "dump_path": ("s", b"/o"),
+        "dump_debug_mode": ("s", b"all"), "op_compiler_cache_mode": ("s", b"enable"),
+        "op_compiler_cache_dir": ("s", b"/c"), "modify_mixlist": ("s", b"/m.json"),
+        "mix_compile_mode": ("b", True), "hccl_timeout": ("i", 1800), "op_select_implmode": ("s", b"high_precision")}
+
+
+def test_a_mix_list_needs_mixed_precision(npu_bridge):
+    with pytest.raises(DeviceError, match="mix_list=/m.json.*precision_mode is must_keep_origin_dtype"):
+        make_device("ascend", "float32", ascend=AscendSettings(mix_list="/m.json"))
+
+
+def test_a_wrong_option_is_refused_before_anything_is_built(npu_bridge):
+    with pytest.raises(DeviceError, match="did you mean 'op_debug_level'"):
+        make_device("ascend", "float32", ascend=AscendSettings(ascend_options=("op_debug_levle=1",)))
+
+
+def test_what_the_adapter_here_surely_does_not_know_is_refused(npu_bridge):
+    newer = AscendSettings(ascend_options=("deterministic=1",))
+    for release in ("r1.5", "r1.9"):
+        npu_bridge(release)
+        with pytest.raises(DeviceError, match="option deterministic came later than the adapter"):
+            make_device("ascend", "float32", ascend=newer)
+        with pytest.raises(DeviceError, match="precision_mode=cube_fp16in_fp32out is not known.*must_keep_origin_d"):
+            make_device("ascend", precision_mode="cube_fp16in_fp32out")
+    npu_bridge("master")
+    assert told(make_device("ascend", "float32", ascend=newer))[1]["deterministic"] == ("i", 1)
+    told(make_device("ascend", precision_mode="cube_fp16in_fp32out"))
+
+
+def test_what_the_adapter_here_may_not_know_is_passed_with_a_warning(npu_bridge, caplog):
+    settings = AscendSettings(ascend_options=("hccl_timeout=600",))
+    for release, doubted in [("r1.1", True), ("r1.5", True), ("r1.9", False)]:
+        npu_bridge(release)
+        caplog.clear()
+        assert told(make_device("ascend", "float32", ascend=settings))[1]["hccl_timeout"] == ("i", 600)
+        assert ("option hccl_timeout came with r1.9" in caplog.text) == doubted
+
+
+def test_an_adapter_that_does_not_load_is_no_stack_trace(npu_bridge, monkeypatch):
+    monkeypatch.setitem(sys.modules, "npu_bridge.npu_init", None)
+    with pytest.raises(DeviceError, match="does not load.*LD_LIBRARY_PATH"):
+        make_device("ascend")
 
 
 def test_mixed_precision_without_its_loss_scaling_is_refused(npu_bridge):
-    for name in ("ascend", "gpu"):
+    for here in (make_device("ascend", "mixed"), Gpu("mixed")):
         with pytest.raises(DeviceError, match="loss scaling"):
-            device.session_config(name, "mixed")
-
-
-def test_mixed_precision_on_a_cpu_is_tensorflow_2s():
-    if IS_TF2:
-        config = device.session_config("cpu", "mixed")
-        rewrite = config.graph_options.rewrite_options
-        assert rewrite.auto_mixed_precision_onednn_bfloat16 == rewrite.ON
-    else:
-        with pytest.raises(DeviceError, match="TensorFlow 2"):
-            device.session_config("cpu", "mixed")
-
-
-def test_threads_and_the_adapters_mode_elsewhere():
-    config = device.session_config("cpu", intra_op_threads=3, inter_op_threads=2)
-    assert (config.intra_op_parallelism_threads, config.inter_op_parallelism_threads) == (3, 2)
-    with pytest.raises(DeviceError, match="precision_mode"):
-        device.session_config("cpu", precision_mode="force_fp16")
+            here.gradients()
+    # Whoever names the adapter's mode is taken at his word.
+    assert type(make_device("ascend", precision_mode="allow_mix_precision").gradients().scale) is NoScale

@@ -4,8 +4,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from masf_core.device import Cpu, Gpu
 from masf_core.network import kernels
-from masf_core.network.kernels import CpuKernels, Kernels, EigenKernels, kernels_for
+from masf_core.network.kernels import CpuKernels, Kernels, EigenKernels, processor_kernels
 from masf_core.tf1 import IS_TF2, tf
 
 
@@ -79,6 +80,6 @@ def test_second_users_of_an_operation_keep_tensorflows_gradient():
         assert gradient.op.type == "MatMul"  # the kernels' own ends in a transposition
 
 
-def test_accelerators_get_tensorflows_own_operations():
-    assert type(kernels_for("ascend")) is Kernels and type(kernels_for("gpu")) is Kernels
-    assert type(kernels_for("cpu")) is (CpuKernels if IS_TF2 else EigenKernels)
+def test_a_gpu_gets_tensorflows_own_operations():
+    assert type(Gpu().kernels()) is Kernels and type(Cpu().kernels()) is type(processor_kernels())
+    assert type(processor_kernels()) is (CpuKernels if IS_TF2 else EigenKernels)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from masf_core import meta_step
-from masf_core.network import layers
+from masf_core.network import kernels
 from masf_core.tf1 import tf
 from tests.masf_core import toy
 from tests.masf_core.numpy_reference import adam, clip
@@ -191,8 +191,8 @@ def test_a_separate_group_pass_has_dropout_of_its_own(monkeypatch):
 
 
 def test_every_pass_draws_its_masks_from_a_stream_of_its_own(monkeypatch):
-    streams, real = [], layers.stateless_dropout
-    monkeypatch.setattr(layers, "stateless_dropout",
+    streams, real = [], kernels.stateless_dropout
+    monkeypatch.setattr(kernels, "stateless_dropout",
                         lambda keep, seed, stream: streams.append(stream) or real(keep, seed, stream))
     for kind, passes in (("shared", 2), ("separate", 3)):
         del streams[:]

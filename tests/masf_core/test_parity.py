@@ -48,7 +48,7 @@ def test_a_wrong_divisor_in_the_global_loss_is_noticed(monkeypatch):
     right = losses.global_loss
     monkeypatch.setattr(losses, "global_loss", lambda *arguments: right(*arguments) * 7.0 / 6.0)
     differences = parity.run_case(first_step_of(os.path.join(GOLDEN, "missing_classes.json")),
-                                  device.session_config("cpu"))
+                                  device.make_device("cpu"))
     assert {"global_loss", "grad_meta norm"} <= {item.quantity for item in exceeded(differences)}
     assert not {"source_loss", "grad_task norm", "metric_loss"} & {item.quantity for item in exceeded(differences)}
 
@@ -57,7 +57,7 @@ def test_a_wrong_divisor_in_the_global_loss_is_noticed(monkeypatch):
 def test_a_step_in_the_wrong_direction_is_noticed():
     case = first_step_of(os.path.join(GOLDEN, "strong_inner.json"))
     case["case"]["outer_lr"] *= -1.0
-    found = {item.quantity for item in exceeded(parity.run_case(case, device.session_config("cpu")))}
+    found = {item.quantity for item in exceeded(parity.run_case(case, device.make_device("cpu")))}
     assert "weights entries" in found and found <= {"weights entries", "weights norm", "delta_norm"}
 
 

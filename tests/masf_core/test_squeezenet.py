@@ -10,7 +10,7 @@ from masf_core.errors import WeightsError
 from masf_core.model import Model
 from masf_core.network import backbone
 from masf_core.network.alexnet import AlexNet
-from masf_core.network.layers import no_dropout
+from masf_core.network.dropout import no_dropout
 from masf_core.network.pretrained import read_pretrained
 from masf_core.network.squeezenet import SqueezeNet
 from masf_core.tf1 import tf
@@ -187,7 +187,7 @@ def test_an_iteration_of_the_method_changes_every_variable():
     classes, sources, batch = 3, 3, 4
     settings = meta_step.StepSettings(
         meta_batch_size=batch, source_domains=sources, inner_lr=1e-3, outer_lr=1e-3, metric_lr=1e-3)
-    session = device.session_config("cpu", intra_op_threads=1, inter_op_threads=1)
+    session = device.make_device("cpu", intra_op_threads=1, inter_op_threads=1).session_config()
     random = np.random.RandomState(0)
     episode = Episode(
         images=images(sources * batch).reshape(sources, batch, 227, 227, 3),

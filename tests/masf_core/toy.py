@@ -46,7 +46,7 @@ def settings(**changes):
 
 def model(seed=5, evaluation_batch=8, **changes):
     result = Model(TinyBackbone(CLASSES), settings(**changes), evaluation_batch,
-                   device.session_config("cpu", intra_op_threads=1, inter_op_threads=1), seed)
+                   device.make_device("cpu", intra_op_threads=1, inter_op_threads=1).session_config(), seed)
     result.initialise()
     return result
 

@@ -1,0 +1,22 @@
+"""The kernels of an Ascend 910: TensorFlow's own operations, which the adapter compiles, and the adapter's dropout."""
+from __future__ import annotations
+
+from masf_core import ascend_adapter
+from masf_core.network.dropout import no_dropout
+from masf_core.network.kernels import Kernels
+
+
+class AscendKernels(Kernels):
+    """As ``Kernels``, but for dropout."""
+
+    def dropout(self, keep_probability, seed, stream):
+        """The adapter's own operation, made for the card.
+
+        Its seed is an attribute of the graph, not a tensor: masks cannot be a function of the iteration. They are
+        drawn by the card, so that a run that is resumed, or started again, draws others: on Ascend with
+        ``keep_probability`` below 1, resuming goes on from the same state but is not the run that would have been.
+        """
+        if keep_probability >= 1.0:
+            return no_dropout
+        operation = ascend_adapter.dropout_operation()
+        return lambda x, index: operation(x, keep_probability)

@@ -1,0 +1,200 @@
+"""The options of the Ascend adapter: their names, types and values, by its releases.
+
+The adapter passes over an option of unknown name, and takes one in the wrong field of its ``parameter_map`` for the
+default, both without a word. So every option is checked here. Importing this costs nothing.
+"""
+from __future__ import annotations
+
+import collections
+import difflib
+import json
+import re
+from typing import NamedTuple, Optional, Tuple
+
+RELEASES = ("r1.5", "r1.9", "master")  # of the adapter, in which options were added
+BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+
+
+class Option(NamedTuple):
+    """kind: field of ``parameter_map``, b, i or s. since: the first of ``RELEASES`` that knows it. values: those that
+    it takes, all of the kind's where there are none."""
+
+    kind: str
+    since: str = "r1.5"
+    values: Tuple[str, ...] = ()
+
+
+# What Ascend's precision is called, and since when. Other values pass unchecked through the adapters up to r1.10.
+PRECISION_MODES = collections.OrderedDict(
+    [(mode, "r1.5") for mode in (
+        "force_fp32", "allow_fp32_to_fp16", "force_fp16", "must_keep_origin_dtype", "allow_mix_precision")]
+    + [(mode, "master") for mode in (
+        "cube_fp16in_fp32out", "allow_mix_precision_fp16", "allow_mix_precision_bf16", "allow_fp32_to_bf16")])
+FLOAT32_MODES = ("force_fp32", "must_keep_origin_dtype")
+
+# Options of which another value cannot work here, with what to do instead.
+HELD = {
+    "use_off_line": "the whole graph is compiled",
+    "graph_run_mode": "this trains, in mode 1",
+    "iterations_per_loop": "each iteration is fed by the host",
+    "enable_data_pre_proc": "each iteration is fed by the host",
+    "hcom_parallel": "it follows from the number of ranks",
+    "precision_mode": "use the setting precision_mode",
+    "precision_mode_v2": "use the setting precision_mode",
+    "modify_mixlist": "use the setting mix_list",
+    "profiling_mode": "use the setting profile_dir",
+    "profiling_options": "use the setting profile_dir",
+    "enable_dump_debug": "use the setting overflow_dump_dir",
+    "dump_debug_mode": "use the setting overflow_dump_dir",
+    "op_compiler_cache_mode": "use the setting compile_cache_dir",
+    "op_compiler_cache_dir": "use the setting compile_cache_dir",
+    "session_device_id": "the platform names the card in ASCEND_DEVICE_ID",
+    "dynamic_input": "every shape is fixed", "dynamic_graph_execute_mode": "every shape is fixed",
+    "dynamic_inputs_shape_range": "every shape is fixed", "input_shape": "every shape is fixed",
+    "dynamic_dims": "every shape is fixed", "dynamic_node_type": "every shape is fixed",
+    "job": "ranks are the platform's", "task_index": "ranks are the platform's",
+    "local_rank_id": "ranks are the platform's", "local_device_list": "ranks are the platform's",
+}
+
+
+def _table():
+    names = {
+        ("b", "r1.5"): "use_off_line enable_data_pre_proc mix_compile_mode hcom_parallel lower_functional_ops "
+                       "dynamic_input enable_dump enable_dump_debug profiling_mode is_tailing_optimization "
+                       "in_out_pair_flag variable_format_optimize enable_compress_weight hcom_multi_mode",
+        ("i", "r1.5"): "graph_run_mode iterations_per_loop op_debug_level enable_exception_dump session_device_id "
+                       "local_rank_id task_index dynamic_node_type enable_small_channel",
+        ("s", "r1.5"): "precision_mode modify_mixlist op_select_implmode optypelist_for_implmode dump_path dump_step "
+                       "dump_mode dump_debug_mode profiling_options graph_memory_max_size variable_memory_max_size "
+                       "fusion_switch_file enable_scope_fusion_passes auto_tune_mode aoe_mode work_path "
+                       "distribute_config job local_device_list input_shape dynamic_dims dynamic_graph_execute_mode "
+                       "dynamic_inputs_shape_range op_compiler_cache_mode op_compiler_cache_dir debug_dir "
+                       "buffer_optimize compress_weight_conf soc_config stream_max_parallel_num in_out_pair",
+        ("i", "r1.9"): "hccl_timeout op_wait_timeout op_execute_timeout",
+        ("s", "r1.9"): "op_precision_mode device_type",
+        ("b", "master"): "frozen_variable external_weight enable_graph_parallel",
+        ("i", "master"): "deterministic graph_exec_timeout static_memory_policy atomic_clean_policy topo_sorting_mode "
+                         "stream_sync_timeout event_sync_timeout",
+        ("s", "master"): "precision_mode_v2 customize_dtypes HCCL_algorithm op_debug_config variable_placement "
+                         "jit_compile graph_compiler_cache_dir dump_data dump_layer aoe_config_file insert_op_file "
+                         "resource_config_path graph_parallel_option_path",
+    }
+    values = {
+        "dump_mode": ("input", "output", "all"), "dump_debug_mode": ("aicore_overflow", "atomic_overflow", "all"),
+        "op_select_implmode": ("high_performance", "high_precision"),
+        "buffer_optimize": ("l2_optimize", "off_optimize"), "op_compiler_cache_mode": ("enable", "disable", "force"),
+        "jit_compile": ("true", "false", "auto"), "enable_exception_dump": ("0", "1", "2"),
+        "graph_run_mode": ("0", "1"), "dynamic_graph_execute_mode": ("lazy_recompile", "dynamic_execute"),
+        "precision_mode": tuple(PRECISION_MODES),
+    }
+    return collections.OrderedDict(
+        (name, Option(kind, since, values.get(name, ())))
+        for (kind, since), listed in names.items() for name in listed.split())
+
+
+OPTIONS = _table()
+
+
+class AscendSettings(NamedTuple):
+    """What a user can ask of the adapter, besides its precision. Directories and files are local."""
+
+    profile_dir: Optional[str] = None
+    overflow_dump_dir: Optional[str] = None
+    compile_cache_dir: Optional[str] = None
+    mix_list: Optional[str] = None
+    ascend_options: Tuple[str, ...] = ()  # ``name=value`` each
+
+
+def read_options(texts):
+    """``name=value`` texts as options and their values: mapping name → bool, int or text.
+
+    Raises:
+        ValueError: the problems, one sentence a line.
+    """
+    found, problems = collections.OrderedDict(), []
+    for text in texts:
+        name, equals, value = text.partition("=")
+        try:
+            if not equals:
+                raise ValueError("expected name=value")
+            if name in found:
+                raise ValueError("given twice")
+            if name in HELD:
+                raise ValueError("it is not yours to set: {}".format(HELD[name]))
+            found[name] = converted(name, value)
+        except ValueError as error:
+            problems.append("ascend_options: {!r}: {}".format(text, error))
+    if found.get("enable_dump") and "dump_path" not in found:
+        problems.append("ascend_options: enable_dump needs dump_path as well: the adapter ends the process without it")
+    if "optypelist_for_implmode" in found and "op_select_implmode" not in found:
+        problems.append("ascend_options: optypelist_for_implmode needs op_select_implmode as well")
+    if problems:
+        raise ValueError("\n".join(problems))
+    return found
+
+
+def converted(name, text):
+    """An option's text as a value of its type. Raises ValueError: an unknown option, or a value it does not take."""
+    if name not in OPTIONS:
+        near = difflib.get_close_matches(name, OPTIONS, n=1)
+        raise ValueError("the adapter knows no such option{}".format(
+            "; did you mean {!r}?".format(near[0]) if near else ", and would pass over it without a word"))
+    option = OPTIONS[name]
+    if option.values and text not in option.values:
+        raise ValueError("expected one of {}".format(", ".join(option.values)))
+    if option.kind == "b":
+        if text.lower() not in BOOLEANS:
+            raise ValueError("expected true or false")
+        return BOOLEANS[text.lower()]
+    if option.kind == "i":
+        if not re.match(r"[0-9]+\Z", text):
+            raise ValueError("expected a whole number, at least 0")
+        return int(text)
+    if not text:
+        raise ValueError("expected a value behind the equals sign")
+    return text
+
+
+def parameters_of(settings, precision_mode, ranks):
+    """Everything that the adapter is told: mapping name → bool, int or text.
+
+    Args:
+        settings: ``AscendSettings``. precision_mode: one of ``PRECISION_MODES``. ranks: their number.
+
+    Raises:
+        ValueError: an option is wrong, or does not go with the precision.
+    """
+    found = collections.OrderedDict([
+        ("use_off_line", True), ("graph_run_mode", 1), ("precision_mode", precision_mode)])
+    if ranks > 1:
+        found["hcom_parallel"] = True  # averaging overlaps with what is computed behind it
+    if settings.profile_dir:
+        found["profiling_mode"] = True
+        found["profiling_options"] = json.dumps({
+            "output": settings.profile_dir, "training_trace": "on", "task_trace": "on", "aicpu": "on",
+            "fp_point": "", "bp_point": ""})
+    if settings.overflow_dump_dir:
+        found.update([("enable_dump_debug", True), ("dump_path", settings.overflow_dump_dir),
+                      ("dump_debug_mode", "all")])
+    if settings.compile_cache_dir:
+        found.update([("op_compiler_cache_mode", "enable"), ("op_compiler_cache_dir", settings.compile_cache_dir)])
+    if settings.mix_list:
+        if precision_mode != "allow_mix_precision":
+            raise ValueError("mix_list={} changes which operations allow_mix_precision takes in 16 bits, but "
+                             "precision_mode is {}; use --precision=mixed with it".format(
+                                 settings.mix_list, precision_mode))
+        found["modify_mixlist"] = settings.mix_list
+    given = read_options(settings.ascend_options)
+    twice = [name for name in given if name in found]
+    if twice:
+        raise ValueError("ascend_options: {} is set by overflow_dump_dir already; give only one of them".format(
+            ", ".join(twice)))
+    found.update(given)
+    return found
+
+
+def write_parameters(parameter_map, parameters):
+    """Write checked parameters into the ``parameter_map`` of a custom optimiser, each in its field."""
+    for name, value in parameters.items():
+        field = OPTIONS[name].kind
+        setattr(parameter_map[name], field, value.encode("utf-8") if field == "s" else value)
