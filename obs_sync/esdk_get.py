@@ -16,7 +16,7 @@ from urllib.parse import quote
 from obs_sync.errors import IntegrityError, StoreError, WrongDigest
 from obs_sync.esdk_client import Calls, Damaged, translated
 from obs_sync.esdk_keys import Key
-from obs_sync.esdk_reply import md5_of
+from obs_sync.esdk_reply import PartedMd5, md5_of, parted_of
 from obs_sync.http_pool import Pool, Proxy
 from obs_sync.http_reply import Reply
 from obs_sync.signing import DIALECTS, quoted_key, signed_headers
@@ -222,7 +222,11 @@ def wanted_digest(reply: Reply, info: Optional[ObjectInfo]) -> Tuple[Optional[st
     md5 = md5_of(reply)
     if info is not None and "etag" not in reply.headers:
         md5 = info.md5
-    return (None, None) if md5 is None else (md5, hashlib.md5())
+    if md5 is not None:
+        return md5, hashlib.md5()
+    length = reply.headers.get("content-length", "0")
+    parted = parted_of(reply, info.size if info is not None else int(length) if length.isdecimal() else 0)
+    return (None, None) if parted is None else (parted[0], PartedMd5(parted[1]))
 
 
 def compare_digests(digest: Any, wanted: str, where: str) -> None:

@@ -18,7 +18,7 @@ from typing import Any, Dict, Iterator, List, MutableMapping, NamedTuple, Option
 from obs_sync.errors import IntegrityError, LocalStorageError, ObjectNotFound, StoreError, StoreUnavailable
 from obs_sync.esdk_body import MemoryBody
 from obs_sync.esdk_client import Calls, Damaged, UploadGone
-from obs_sync.esdk_reply import MD5_METADATA, encoded_md5, etag_of, header_time, md5_of
+from obs_sync.esdk_reply import MD5_METADATA, PART_SIZE_METADATA, encoded_md5, etag_of, header_time, md5_of
 from obs_sync.esdk_unfinished import list_parts, list_uploads
 from obs_sync.local_files import check_unchanged, local_storage
 from obs_sync.parallel import Progress, run_parallel
@@ -73,7 +73,9 @@ class Multipart:
                 raise StoreUnavailable("the reply to the start of an upload cannot be read", self._where)
             return result.body.uploadId
 
-        metadata = None if self._md5 is None else {MD5_METADATA: encoded_md5(self._md5)}
+        metadata = {PART_SIZE_METADATA: str(self._parts[0].size)}
+        if self._md5 is not None:
+            metadata[MD5_METADATA] = encoded_md5(self._md5)
         return self._calls("initiateMultipartUpload", self._where, self._key, metadata=metadata, check=upload_id)
 
     # --- an upload that was begun before

@@ -6,15 +6,22 @@ import binascii
 import calendar
 import email.utils
 import functools
+import hashlib
 import re
 import time
-from typing import Any, Dict, Iterable, Optional, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 MD5_METADATA = "md5chksum"
 """User metadata with the base64 MD5 of the whole object, for objects that were stored in parts and whose ETag
 therefore is no MD5. rclone reads and writes the same.
 """
 
+PART_SIZE_METADATA = "part-size"
+"""User metadata with the bytes of each part but the last, for objects that we stored in parts: with it their ETag is a
+digest that can be computed from the content.
+"""
+
+_PARTED_MD5 = re.compile(r"[0-9a-f]{32}-([1-9][0-9]{0,4})\Z")
 _PLAIN_MD5 = re.compile(r"[0-9a-f]{32}\Z")
 _ENCRYPTION = "server-side-encryption"
 
@@ -48,6 +55,43 @@ def md5_of(result: Any) -> Optional[str]:
     if any(name.startswith(_ENCRYPTION) for name in headers):
         return None
     return plain_md5(etag_of(headers.get("etag")))
+
+
+def parted_of(result: Any, size: int) -> Optional[Tuple[str, int]]:
+    """(ETag, part size in bytes) of an object of `size` bytes, if its ETag is that of parts of a known size."""
+    headers = headers_of(result)
+    etag, part_size = etag_of(headers.get("etag")) or "", headers.get(PART_SIZE_METADATA, "")
+    found = _PARTED_MD5.match(etag)
+    if found is None or not part_size.isdecimal() or any(name.startswith(_ENCRYPTION) for name in headers):
+        return None
+    length = int(part_size)
+    return (etag, length) if length and -(-size // length) == int(found.group(1)) else None
+
+
+class PartedMd5:
+    """Computes the ETag of an object in parts, like a hash of hashlib: the MD5 of the parts' MD5s, and their number."""
+
+    name = "md5"
+
+    def __init__(self, part_size: int):
+        self._part_size = part_size
+        self._digests: List[bytes] = []
+        self._part, self._left = hashlib.md5(), part_size
+
+    def update(self, data: Any) -> None:
+        data = memoryview(data)
+        while data:
+            piece = data[:self._left]
+            self._part.update(piece)
+            self._left -= len(piece)
+            data = data[len(piece):]
+            if not self._left:
+                self._digests.append(self._part.digest())
+                self._part, self._left = hashlib.md5(), self._part_size
+
+    def hexdigest(self) -> str:
+        last = [self._part.digest()] if self._left < self._part_size else []
+        return f"{hashlib.md5(b''.join(self._digests + last)).hexdigest()}-{len(self._digests + last)}"
 
 
 def encoded_md5(hex_digest: str) -> str:

@@ -36,12 +36,14 @@ def put_bytes(calls: Calls, key: str, data: bytes, where: str) -> Stored:
 
 
 def put_file(calls: Calls, key: str, path: str, where: str, on_bytes: Optional[OnBytes], with_md5: bool = True,
-             part_size: int = PART_SIZE, largest_put: int = LARGEST_PUT) -> Stored:
-    """Store the file `path`.
+             part_size: Optional[int] = None, largest_put: Optional[int] = None) -> Stored:
+    """Store the file `path`; `part_size` and `largest_put` in bytes, by default PART_SIZE and LARGEST_PUT.
 
-    In parts it is read once, and its MD5 is unknown without `with_md5`. With it, the file is read twice: the MD5 goes
-    with the request that begins the upload, and follows from no MD5s of parts.
+    In parts it is read once, and its MD5 is unknown without `with_md5`; those of its parts, which make the ETag, serve
+    readers as well. With it, the file is read twice: the MD5 goes with the request that begins the upload, and follows
+    from no MD5s of parts.
     """
+    part_size, largest_put = part_size or PART_SIZE, largest_put or LARGEST_PUT
     with local_storage(path):
         before = os.stat(path)
     size = before.st_size

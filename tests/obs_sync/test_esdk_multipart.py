@@ -10,12 +10,14 @@ import signal
 import subprocess
 import sys
 import threading
+import types
 from unittest import mock
 
 import pytest
 
 from obs_sync import AccessDenied, IntegrityError, StoreUnavailable, esdk_multipart, esdk_upload, open_store
-from obs_sync.mock import Call, Faults, Latency, Rule, Status
+from obs_sync.esdk_reply import PartedMd5, parted_of
+from obs_sync.mock import Call, Faults, Flip, Latency, Rule, Status
 from obs_sync.parallel import Progress, run_parallel
 from obs_sync.retry import Retry
 
@@ -191,8 +193,50 @@ def test_the_md5_of_the_whole_goes_with_the_object_if_it_is_wanted(obs, store, p
     store.upload(path, "with")
     store.upload(path, "without", with_md5=False)
     assert obs.info("bucket", "with").properties.metadata == {
-        "md5chksum": base64.b64encode(hashlib.md5(DATA).digest()).decode()}
-    assert obs.info("bucket", "without").properties.metadata == {}
+        "md5chksum": base64.b64encode(hashlib.md5(DATA).digest()).decode(), "part-size": str(PART)}
+    assert obs.info("bucket", "without").properties.metadata == {"part-size": str(PART)}
+
+
+@pytest.mark.parametrize("in_ranges", [False, True])
+def test_without_it_the_parts_md5s_are_compared_on_the_way_down(obs, store, path, tmp_path, monkeypatch, in_ranges):
+    if in_ranges:
+        monkeypatch.setattr("obs_sync.esdk_store.LARGE", 1)
+    store.upload(path, "big", with_md5=False)
+    info = store.head("big")
+    for at in (0, PART - 1, PART, SIZE - 1):
+        obs.faults = Faults([Rule(Flip(at), operation="GetObject", first=1)])
+        store.download(info, str(tmp_path / "out"))
+        assert (tmp_path / "out").read_bytes() == DATA and obs.injected["flip=reply"]
+        obs.faults = Faults([Rule(Flip(at), operation="GetObject")])
+        with pytest.raises(IntegrityError, match="MD5"):
+            store.download(info, str(tmp_path / "out"))
+    obs.faults = Faults()
+    assert store.read("big") == DATA
+
+
+@pytest.mark.parametrize("size", [0, 1, 99, 100, 101, 200, 250])
+@pytest.mark.parametrize("step", [1, 7, 100, 1000])
+def test_the_md5_of_parts_does_not_hang_on_how_they_arrive(size, step):
+    data = os.urandom(size)
+    parts = [hashlib.md5(data[start:start + 100]).digest() for start in range(0, size, 100)]
+    digest = PartedMd5(100)
+    for start in range(0, size, step):
+        digest.update(data[start:start + step])
+    assert digest.hexdigest() == "{}-{}".format(hashlib.md5(b"".join(parts)).hexdigest(), len(parts))
+
+
+@pytest.mark.parametrize("headers", [
+    {"etag": '"{}-2"'.format("0" * 32)}, {"part-size": "100"}, {"etag": '"{}"'.format("0" * 32), "part-size": "100"},
+    {"etag": '"{}-2"'.format("0" * 32), "part-size": "200"}, {"etag": '"{}-2"'.format("0" * 32), "part-size": "0"},
+    {"etag": '"{}-2"'.format("0" * 32), "part-size": "-100"},
+    {"etag": '"{}-2"'.format("0" * 32), "part-size": "100", "server-side-encryption": "kms"}])
+def test_an_etag_that_need_not_be_of_such_parts_is_no_digest(headers):
+    assert parted_of(types.SimpleNamespace(header=list(headers.items())), 150) is None
+
+
+def test_an_etag_of_parts_of_a_known_size_is_a_digest():
+    header = [("etag", '"{}-2"'.format("0" * 32)), ("part-size", "100")]
+    assert parted_of(types.SimpleNamespace(header=header), 150) == ("0" * 32 + "-2", 100)
 
 
 def test_a_file_is_read_once_unless_the_md5_of_the_whole_is_wanted(obs, store, path, monkeypatch):
