@@ -25,6 +25,7 @@ COMMANDS = {
     "run": Command("job.commands.run", "train; what boot_modelarts.py does"),
     "config": Command("job.commands.config", "print the configuration that a command line resolves to"),
     "dry-run": Command("job.commands.dry_run", "do the whole job on this machine, against a mocked OBS"),
+    "check-graph": Command("job.commands.check_graph", "look for what an Ascend 910 refuses, and predict its speed"),
     "show": Command("job.commands.show", "show what a run has left behind"),
     "compare": Command("job.commands.compare", "put runs beside each other, interval by interval"),
     "sync": Command("job.commands.sync", "move trees between OBS and this machine, list, verify, compare, clean up"),

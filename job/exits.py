@@ -28,6 +28,7 @@ CONFIGURATION = 2
 DATA = 3
 STORAGE = 4
 DIVERGED = 5
+FOUND = 6
 STOPPED = 128 + signal.SIGTERM
 INTERRUPTED = 128 + signal.SIGINT
 
@@ -38,6 +39,7 @@ MEANING = {
     DATA: "data or weights",
     STORAGE: "storage",
     DIVERGED: "training diverged, or parity not met",
+    FOUND: "check-graph or doctor found something to mend",
     STOPPED: "stopped by SIGTERM",
     INTERRUPTED: "stopped from the keyboard",
 }

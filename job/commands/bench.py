@@ -53,11 +53,11 @@ def main(args, console):
         replace_text(args.json, json.dumps(dict(found._asdict(), total=found.total, mean=found.mean), indent=1) + "\n")
 
 
-def refuse_misspelt(words):
-    """Flags next to one of this command's own would be taken for the platform's. Raises ConfigError."""
+def refuse_misspelt(words, own=OWN_FLAGS):
+    """Flags next to one of the command's ``own`` would be taken for the platform's. Raises ConfigError."""
     for word in words:
         name = word[2:].partition("=")[0]
-        meant = near_miss(name, OWN_FLAGS) if word.startswith("--") else None
+        meant = near_miss(name, own) if word.startswith("--") else None
         if meant:
             raise ConfigError("unknown flag --{}; did you mean --{}?".format(name, meant))
 

@@ -1,0 +1,43 @@
+"""Look through the graphs of a configuration for what an Ascend 910 refuses, and say what an iteration costs there.
+
+Builds training and evaluation as on a card, without weights, data or the adapter, and lists their operations with
+static shapes and types, their arithmetic and memory traffic, and a predicted time. Classes and domains are those of
+PACS unless num_classes and domains say otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+from job.commands.bench import refuse_misspelt
+from job.config_load import load_config
+from job.environment import read_environment
+from job.exits import DONE, FOUND
+
+TAKES_SETTINGS = True
+OWN_FLAGS = ("ops", "json")
+EXAMPLES = """
+  python -m job check-graph --config=configs/pacs_cartoon.yaml
+  python -m job check-graph --config=configs/pacs_cartoon.yaml --ops | grep Conv2D
+  python -m job check-graph --backbone=squeezenet --num_classes=65 --domains=art,clipart,product,real --json
+Exit code 0: no problem found; 6: there are problems, each with what, why and how to mend it; 2: configuration.
+"""
+
+
+def add_arguments(parser):
+    parser.add_argument("--ops", action="store_true", help="list every single operation")
+    parser.add_argument("--json", action="store_true", help="print one JSON document, with every operation")
+
+
+def main(args, console):
+    """Print to standard output."""
+    refuse_misspelt(args.settings, OWN_FLAGS)
+    config, _ = load_config(args.settings, fallback=read_environment(os.environ).urls)
+    console.set_log_level(config.platform.log_level)
+    from job.graph_report import check, document, text  # bring TensorFlow, which takes seconds
+
+    checked = check(config)
+    console.close()
+    print(json.dumps(document(checked), indent=1) if args.json else "\n".join(text(checked, args.ops)))
+    return FOUND if checked.problems else DONE

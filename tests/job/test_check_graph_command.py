@@ -1,0 +1,88 @@
+"""``python -m job check-graph``: every experiment passes, and what does not is told with a code of its own."""
+from __future__ import annotations
+
+import glob
+import json
+import os
+
+import pytest
+
+from job import cli, graph_report
+from masf_core import meta_step
+from masf_core.tf1 import tf
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+CONFIGS = sorted(glob.glob(os.path.join(ROOT, "configs", "**", "*.yaml"), recursive=True))
+SMALL = ["--width=0.1", "--meta_batch_size=6"]
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=[os.path.relpath(path, ROOT) for path in CONFIGS])
+def test_every_experiment_fits_the_device(path, capsys):
+    assert cli.main(["check-graph", "--config=" + path]) == 0
+    assert "no problem found" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("settings", [
+    ["--update=joint"], ["--group_pass=separate"], ["--meta_task=1", "--episodic=false"], ["--keep_probability=1"],
+    ["--backbone=squeezenet", "--metric_normalise=true"], ["--num_classes=65", "--domains=art,cartoon,product"]])
+def test_other_settings_fit_it_too(settings, capsys):
+    assert cli.main(["check-graph"] + SMALL + settings) == 0
+
+
+def test_what_does_not_fit_is_told_and_has_its_exit_code(monkeypatch, capsys):
+    def build(*arguments):
+        made = build_training(*arguments)
+        made.scalars["noise"] = tf.reduce_sum(tf.random.normal([3]))
+        return made
+
+    build_training = meta_step.build
+    monkeypatch.setattr(meta_step, "build", build)
+    assert cli.main(["check-graph"] + SMALL) == 6
+    out = capsys.readouterr().out
+    assert "PROBLEM random_normal/RandomStandardNormal (RandomStandardNormal): random numbers with a state" in out
+    assert "1 problem: an Ascend 910 does not take this graph" in out
+    assert cli.main(["check-graph", "--json"] + SMALL) == 6
+    (problem,) = json.loads(capsys.readouterr().out)["problems"]
+    assert set(problem) == {"op", "type", "what", "why", "mend"} and "stateless" in problem["mend"]
+
+
+def test_the_table_has_costs_and_a_prediction_that_says_what_it_is(capsys):
+    assert cli.main(["check-graph", "--config=" + os.path.join(ROOT, "configs", "pacs_cartoon.yaml")]) == 0
+    out = capsys.readouterr().out
+    for told in ("training: ", "evaluation: ", "convolutions", "normalisation", "FLOP/B", "not measured", "at peak",
+                 "by scope: ", "inner_step", "npu_ops.dropout"):
+        assert told in out
+
+
+def test_every_operation_is_listed_with_type_and_shape(capsys):
+    assert cli.main(["check-graph", "--ops"] + SMALL) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if " evaluation/images " in line]
+    assert line.split() == ["Placeholder", "evaluation/images", "uint8", "[128,", "227,", "227,", "3]"]
+
+
+def test_the_document_has_everything(capsys):
+    assert cli.main(["check-graph", "--json"] + SMALL) == 0
+    document = json.loads(capsys.readouterr().out)
+    training = document["steps"]["training"]
+    assert document["problems"] == [] and set(document["steps"]) == {"training", "evaluation"}
+    assert sum(training["types"].values()) == sum(training["scopes"].values()) == len(training["operations"])
+    assert training["total"]["flops"] == sum(cost["flops"] for cost in training["costs"].values()) > 0
+    times = document["predicted_iteration_seconds"]
+    assert 0.0 < times["at_peak"] <= times["at_good_use"]
+    assert {"name": "images", "type": "Placeholder", "outputs": ["uint8 [3, 6, 227, 227, 3]"]} in training["operations"]
+
+
+@pytest.mark.parametrize("arguments, told", [
+    (["--op"], "unknown flag --op; did you mean --ops?"), (["--widht=1"], "did you mean --width"),
+    (["--method=other"], "method cannot be 'other'")])
+def test_a_mistake_is_told(arguments, told, capsys):
+    assert cli.main(["check-graph"] + arguments) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_types_are_listed_with_the_most_frequent_first():
+    with tf.Graph().as_default() as graph:
+        tf.add(tf.ones([2]), tf.reduce_sum(tf.square(tf.ones([5]))))
+    listed = graph_report.by_type(graph.get_operations())
+    assert [count for _, count, _ in listed] == sorted((count for _, count, _ in listed), reverse=True)
+    assert ("Square", 1, "float32 [5]") in listed
