@@ -225,7 +225,8 @@ def wanted_digest(reply: Reply, info: Optional[ObjectInfo]) -> Tuple[Optional[st
     if md5 is not None:
         return md5, hashlib.md5()
     length = reply.headers.get("content-length", "0")
-    parted = parted_of(reply, info.size if info is not None else int(length) if length.isdecimal() else 0)
+    parted = parted_of(reply, int(length) if length.isdecimal() else 0) if info is None else \
+        parted_of(reply, info.size, info.etag)
     return (None, None) if parted is None else (parted[0], PartedMd5(parted[1]))
 
 

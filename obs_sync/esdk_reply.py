@@ -57,10 +57,13 @@ def md5_of(result: Any) -> Optional[str]:
     return plain_md5(etag_of(headers.get("etag")))
 
 
-def parted_of(result: Any, size: int) -> Optional[Tuple[str, int]]:
-    """(ETag, part size in bytes) of an object of `size` bytes, if its ETag is that of parts of a known size."""
+def parted_of(result: Any, size: int, etag: Optional[str] = None) -> Optional[Tuple[str, int]]:
+    """(ETag, part size in bytes) of an object of `size` bytes, if its ETag is that of parts of a known size.
+
+    `etag` is what is known of it otherwise, should the reply tell none.
+    """
     headers = headers_of(result)
-    etag, part_size = etag_of(headers.get("etag")) or "", headers.get(PART_SIZE_METADATA, "")
+    etag, part_size = etag_of(headers.get("etag")) or etag or "", headers.get(PART_SIZE_METADATA, "")
     found = _PARTED_MD5.match(etag)
     if found is None or not part_size.isdecimal() or any(name.startswith(_ENCRYPTION) for name in headers):
         return None

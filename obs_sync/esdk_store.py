@@ -4,6 +4,7 @@ the OBS SDK (esdk-obs-python), read by signed requests of our own.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import threading
 from typing import Any, Iterable, Iterator, List, Optional, Sequence
 
@@ -73,8 +74,15 @@ class EsdkStore(Store):
 
         def attempt() -> bytes:
             pieces: List[bytes] = []
-            self._reader.receive(full_key, where, lambda piece: pieces.append(bytes(piece)))
-            return b"".join(pieces)
+            told: List[bool] = []
+            self._reader.receive(full_key, where, lambda piece: pieces.append(bytes(piece)),
+                                 look=lambda reply: told.append("etag" in reply.headers))
+            data = b"".join(pieces)
+            if not told[0]:  # nothing to check it by came with it
+                info = self.head(key)
+                if info.size != len(data) or info.md5 not in (None, hashlib.md5(data).hexdigest()):
+                    raise Damaged(f"received {len(data)} bytes that are not those of version {info.etag}", where)
+            return data
 
         return self._calls.repeat(attempt)
 

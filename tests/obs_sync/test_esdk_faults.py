@@ -157,6 +157,16 @@ def test_a_reply_without_etag_is_checked_against_the_listing(server, store, tmp_
         store.download(ObjectInfo("a", 5, md5(b"right"), md5(b"right")), str(tmp_path / "out"))
 
 
+def test_a_reply_without_etag_to_a_read_is_checked_against_what_is_there(server, store):
+    store.write("a", DATA)
+    wrong = reply(200, b"X" + DATA[1:])
+    server.twist = first(1, wrong, "GET")
+    assert store.read("a") == DATA
+    server.twist = first(99, wrong, "GET")
+    with pytest.raises(IntegrityError, match="not those of version"):
+        store.read("a")
+
+
 def test_the_etag_of_an_encrypted_object_is_no_digest(server, store, tmp_path):
     headers = {"ETag": "0" * 32, "x-amz-server-side-encryption": "aws:kms"}
     server.twist = lambda request: reply(200, b"right", headers)
