@@ -1,0 +1,5 @@
+"""Groups of options; without the estimator nothing reads them."""
+
+
+class MemoryConfig:
+    """Its presence tells releases apart."""

@@ -1,0 +1,60 @@
+"""Collectives; ``npu_bridge.fake.collectives`` has what carries them out."""
+import tensorflow.compat.v1 as tf
+
+from npu_bridge.fake.collectives import engine
+from npu_bridge.fake.releases import at_least
+
+REDUCTIONS = ("sum", "max", "min", "prod")
+TYPES = (tf.int8, tf.int32, tf.float16, tf.float32)
+
+
+def allreduce(tensor, reduction, fusion=1, fusion_id=-1, group="hccl_world_group"):
+    one = tensor[0] if isinstance(tensor, list) else tensor
+    _check(one, reduction)
+    return engine().all_reduce(one, reduction)
+
+
+def broadcast(tensor, root_rank, fusion=2, fusion_id=0, group="hccl_world_group"):
+    if not isinstance(tensor, list):
+        raise TypeError("Expected list for 'input' argument to 'HcomBroadcast' Op, not {}.".format(tensor))
+    return [engine().broadcast(tf.convert_to_tensor(each), root_rank) for each in tensor]
+
+
+def reduce(tensor, reduction, root_rank, fusion=0, fusion_id=-1, group="hccl_world_group"):
+    _check(tensor, reduction)
+    # Only the root's result means anything.
+    reduced = engine().all_reduce(tensor, reduction)
+    return reduced if engine().rank == root_rank else tf.zeros_like(reduced)
+
+
+def _allgather(tensor, rank_size):
+    if rank_size != engine().size:
+        raise ValueError("allgather: rank_size {}, but there are {} ranks".format(rank_size, engine().size))
+    return engine().all_gather(tensor)
+
+
+def _reduce_scatter(tensor, reduction, rank_size):
+    _check(tensor, reduction)
+    part = tensor.shape.as_list()[0] // rank_size
+    return engine().all_reduce(tensor, reduction)[engine().rank * part:(engine().rank + 1) * part]
+
+
+if at_least("master"):
+    def allgather(tensor, rank_size, fusion=0, fusion_id=-1, group="hccl_world_group"):
+        return _allgather(tensor, rank_size)
+
+    def reduce_scatter(tensor, reduction, rank_size, fusion=0, fusion_id=-1, group="hccl_world_group"):
+        return _reduce_scatter(tensor, reduction, rank_size)
+else:
+    def allgather(tensor, rank_size, group="hccl_world_group"):
+        return _allgather(tensor, rank_size)
+
+    def reduce_scatter(tensor, reduction, rank_size, group="hccl_world_group"):
+        return _reduce_scatter(tensor, reduction, rank_size)
+
+
+def _check(tensor, reduction):
+    if reduction not in REDUCTIONS:
+        raise ValueError("reduction {!r}: expected one of {}".format(reduction, ", ".join(REDUCTIONS)))
+    if tensor.dtype.base_dtype not in TYPES:
+        raise TypeError("HcomAllReduce takes int8, int32, float16 and float32, not {}".format(tensor.dtype.name))
