@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import threading
-from typing import Any, Iterable, Iterator, List, Optional, Sequence
+from typing import Any, Iterable, Iterator, List, Optional, Sequence, Union
 
 from obs_sync.errors import AccessDenied, IntegrityError, StoreError, StoreUnavailable, UnsafeKey
 from obs_sync.esdk_client import Calls, Damaged
@@ -155,21 +155,28 @@ class EsdkStore(Store):
             if ahead and asked is not None:  # the file could not be made
                 asked.abandon()
 
-    def read_range(self, info: ObjectInfo, offset: int, size: int, on_bytes: Optional[OnBytes] = None) -> bytes:
+    def read_range(self, info: ObjectInfo, offset: int, size: int,
+                   on_bytes: Optional[OnBytes] = None) -> Union[bytes, bytearray]:
         check_range(info, offset, size)
         if size == 0:  # HTTP has no empty range
             return b""
         where, full_key = self.locate(info.key), self._full(info.key)
 
-        def attempt() -> bytes:
-            pieces: List[bytes] = []
+        data = bytearray(size)  # filled as it arrives: megabytes are copied once
+
+        def attempt() -> bytearray:
+            filled = 0
             with attempt_counted(on_bytes) as count:
                 def sink(piece: memoryview) -> None:
-                    pieces.append(bytes(piece))
+                    nonlocal filled
+                    if filled + len(piece) > size:
+                        raise Damaged("received more bytes than the range that was asked for", where)
+                    data[filled:filled + len(piece)] = piece
+                    filled += len(piece)
                     count(len(piece))
 
                 self._reader.receive(full_key, where, sink, info, (offset, size))
-            return b"".join(pieces)
+            return data
 
         return self._calls.repeat(attempt)
 

@@ -5,7 +5,7 @@ import abc
 import contextlib
 import time
 from dataclasses import dataclass
-from typing import Callable, Iterable, Iterator, List, NamedTuple, Optional, Sequence
+from typing import Callable, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Union
 
 from obs_sync.errors import ObjectNotFound, StoreError
 
@@ -101,7 +101,8 @@ class Store(abc.ABC):
         """
 
     @abc.abstractmethod
-    def read_range(self, info: ObjectInfo, offset: int, size: int, on_bytes: Optional[OnBytes] = None) -> bytes:
+    def read_range(self, info: ObjectInfo, offset: int, size: int,
+                   on_bytes: Optional[OnBytes] = None) -> Union[bytes, bytearray]:
         """`size` bytes of exactly the version `info`, from `offset` on (0 <= offset, offset + size <= info.size).
 
         Their number is checked; a digest of a part there is none, so whoever puts parts together checks the whole.
