@@ -31,7 +31,7 @@ def fetch_inputs(config, workspace, console, environ):
         obs_sync.StoreError: storage. DataError, WeightsError: something is not where the configuration says.
     """
     root = _fetch_data(config, workspace, console, environ)
-    dataroot, filelist_root = _locate(config.data, root)
+    dataroot, filelist_root = locate_data(config.data, root)
     return Inputs(dataroot, filelist_root, _fetch_weights(config, root, workspace, console, environ))
 
 
@@ -58,7 +58,7 @@ def _fetch_data(config, workspace, console, environ):
     return destination
 
 
-def _locate(data, root):
+def locate_data(data, root):
     """Directories of images and lists: as configured, or found by what they hold."""
     dataroot = find_dataroot(root) if data.dataroot == "auto" else _named_directory(root, data.dataroot, "dataroot")
     if data.filelist_root == "none":

@@ -35,27 +35,10 @@ def prepare_data(run, inputs):
     """
     data = run.config.data
     offenders = run.workspace.log("offenders.txt")
-    index = build_index(
-        inputs.dataroot, inputs.filelist_root, domains=data.domains or None, num_classes=data.num_classes,
-        label_base=data.label_base, bad_data=data.bad_data, validation_fraction=data.validation_fraction,
-        seed=run.config.training.seed, offenders_path=offenders, on_progress=run.console.task("index", "files"))
+    index = index_data(
+        run.config, inputs.dataroot, inputs.filelist_root, offenders, run.console.task("index", "files"))
     run.times.mark("index")
-    names = [domain.name for domain in index.domains]
-    target = data.target_domain
-    if target not in names:
-        raise ConfigError("target_domain {!r} is not among the domains found: {}".format(
-            target, ", ".join(names)))
-    if len(names) < 3:
-        raise ConfigError("MASF needs a target and at least 2 source domains, found only {}".format(
-            ", ".join(names)))
-    batch = run.config.training.meta_batch_size
-    for domain in index.domains:
-        if domain.name != target and len(domain.train) < batch:
-            raise ConfigError("meta_batch_size={} is more than domain {} has to train on: {} images".format(
-                batch, domain.name, len(domain.train)))
-    log.info("data: %s; %d classes: %s", ", ".join("{} {}{}".format(
-        domain.name, len(domain.paths), " (target)" if domain.name == target else "") for domain in index.domains),
-        len(index.classes), ", ".join(index.classes))
+    log.info("data: %s", summary(index, data.target_domain))
     network = run.config.network
     side = make_backbone(network.backbone, len(index.classes), network.width).image_size
     index, images = decode(
@@ -93,6 +76,38 @@ def step_settings(config, source_domains):
         method=training.method, episodic=training.episodic, update=training.update, group_pass=training.group_pass,
         metric_hidden=network.metric_hidden, metric_embedding=network.metric_embedding,
         metric_normalise=network.metric_normalise)
+
+
+def index_data(config, dataroot, filelist_root, offenders_path=None, on_progress=None):
+    """The ``DatasetIndex`` of the data, which is one that this configuration can be trained on.
+
+    Raises:
+        DataError, ConfigError: the data are not usable, or not for this.
+    """
+    data, batch = config.data, config.training.meta_batch_size
+    index = build_index(
+        dataroot, filelist_root, domains=data.domains or None, num_classes=data.num_classes,
+        label_base=data.label_base, bad_data=data.bad_data, validation_fraction=data.validation_fraction,
+        seed=config.training.seed, offenders_path=offenders_path, on_progress=on_progress)
+    names = [domain.name for domain in index.domains]
+    if data.target_domain not in names:
+        raise ConfigError("target_domain {!r} is not among the domains found: {}".format(
+            data.target_domain, ", ".join(names)))
+    if len(names) < 3:
+        raise ConfigError("MASF needs a target and at least 2 source domains, found only {}".format(
+            ", ".join(names)))
+    for domain in index.domains:
+        if domain.name != data.target_domain and len(domain.train) < batch:
+            raise ConfigError("meta_batch_size={} is more than domain {} has to train on: {} images".format(
+                batch, domain.name, len(domain.train)))
+    return index
+
+
+def summary(index, target):
+    """A line about an index: images of each domain, the classes."""
+    return "{}; {} classes: {}".format(", ".join("{} {}{}".format(
+        domain.name, len(domain.paths), " (target)" if domain.name == target else "") for domain in index.domains),
+        len(index.classes), ", ".join(index.classes))
 
 
 def device_of(config):
