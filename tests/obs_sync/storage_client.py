@@ -1,8 +1,11 @@
 """One operation of obs_sync as a process, to be killed in the middle of it.
 
-    python -m tests.obs_sync.storage_client publish DIRECTORY NAME
-    python -m tests.obs_sync.storage_client pull DESTINATION
-    python -m tests.obs_sync.storage_client push DIRECTORY
+    publish DIRECTORY NAME
+    pull DESTINATION
+    push DIRECTORY
+
+A parent reads such lines, as JSON, and forks a process for each, which has imported everything already: it writes the
+process's id when it begins and its exit code, or minus its signal, when it has ended.
 
 The store is obs://bucket/base/, wherever the environment says that is. Parts and groups are small, so that small
 files have some.
@@ -10,7 +13,10 @@ files have some.
 
 from __future__ import annotations
 
+import json
+import os
 import sys
+import traceback
 
 from obs_sync import AlreadyPublished, esdk_store, esdk_upload, open_store, publish_checkpoint, pull, push
 
@@ -43,5 +49,29 @@ def main(operation, *arguments):
             push(store, arguments[0], prefix="data/", workers=2)
 
 
+def fork(arguments):
+    """The exit code of a process that does `main(*arguments)`, or minus the signal that killed it."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            main(*arguments)
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    say(child)
+    _, status = os.waitpid(child, 0)
+    return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+def say(number):
+    sys.stdout.write(f"{number}\n")
+    sys.stdout.flush()
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    import obs  # noqa: F401  (what takes longest)
+    for line in sys.stdin:
+        say(fork(json.loads(line)))

@@ -6,10 +6,12 @@ one each time: what must hold must hold wherever it hits.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import Future
 
 import pytest
 
@@ -34,22 +36,29 @@ class Bench:
         self.destination = str(tmp_path / "destination")
         self.scratch = str(tmp_path / "fetched")
         self._fetched = 0
+        self._clients = subprocess.Popen(
+            [sys.executable, "-m", "tests.obs_sync.storage_client"], env=self.obs.environment(), cwd=REPOSITORY,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, universal_newlines=True)
         with self.store() as store:
             publish_checkpoint(store, write_tree(tmp_path / "first", {"network.npz": b"first"}), "first", {})
+
+    def close(self):
+        self._clients.communicate()
 
     def store(self):
         return open_store(URL, self.obs.environment())
 
     def run(self, operation, *arguments, faults=()):
         """The exit code of the client; negative for a signal."""
-        process = []
-        self.obs.faults = Faults([rule(lambda _: process[0].kill()) if callable(rule) else rule for rule in faults])
-        process.append(subprocess.Popen([sys.executable, "-m", "tests.obs_sync.storage_client", operation, *arguments],
-                                        env=self.obs.environment(), cwd=REPOSITORY))
+        process = Future()
+        self.obs.faults = Faults([rule(lambda _: os.kill(process.result(30), signal.SIGKILL)) if callable(rule) else rule
+                                  for rule in faults])
+        self._clients.stdin.write(json.dumps([operation] + list(arguments)) + "\n")
+        self._clients.stdin.flush()
+        process.set_result(int(self._clients.stdout.readline()))
         try:
-            return process[0].wait(timeout=60)
+            return int(self._clients.stdout.readline())
         finally:
-            process[0].kill()
             self.obs.faults = Faults()
 
     def requests(self, operation, *arguments):
@@ -77,7 +86,9 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path):
     with mock_obs(buckets=["bucket"]) as obs:
-        yield Bench(obs, tmp_path)
+        bench = Bench(obs, tmp_path)
+        yield bench
+        bench.close()
 
 
 def killed_before(number):
