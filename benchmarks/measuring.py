@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import statistics
 import sys
 import time
@@ -73,6 +74,8 @@ def ratios(above: Sequence[float], below: Sequence[float]) -> List[float]:
 
 def parser(module: str, doc: str, rounds: int) -> argparse.ArgumentParser:
     """The arguments that every benchmark has: ``--rounds`` and ``--out``."""
+    # Asked to end, it cleans up: servers, and gigabytes in memory that no process holds.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     result = argparse.ArgumentParser(
         "python -m " + module, description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     result.add_argument("--rounds", type=int, default=rounds, help="counted rounds (default %(default)s)")

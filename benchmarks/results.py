@@ -12,7 +12,7 @@ from benchmarks.measuring import number, parser
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ORDER = ("step", "kernels", "wheels", "input", "decoding", "evaluation", "interval", "start", "published", "host",
-         "sync")
+         "sync", "soak")
 
 
 def main():
