@@ -4,6 +4,7 @@ Its wheel calls itself 1.15.0, after TensorFlow, in every release.
 """
 from __future__ import annotations
 
+import contextlib
 import importlib
 from typing import NamedTuple
 
@@ -44,6 +45,17 @@ def load_adapter():
         if mark in exported:
             return adapter
     return Adapter("r1.5", "master")
+
+
+def exports():
+    """The module that exports the adapter's optimisers and operations."""
+    return importlib.import_module("npu_bridge.npu_init")
+
+
+def keep_dtype_scope():
+    """The context manager in which operations keep their data type in mixed precision; releases without it have none.
+    """
+    return getattr(getattr(exports(), "npu_scope", None), "keep_dtype_scope", contextlib.nullcontext)()
 
 
 def unknown_to(adapter, parameters):

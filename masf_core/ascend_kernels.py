@@ -7,7 +7,13 @@ from masf_core.network.kernels import Kernels
 
 
 class AscendKernels(Kernels):
-    """As ``Kernels``, but for dropout."""
+    """As ``Kernels``, but for dropout, and for what it takes to stay in float32."""
+
+    def fence(self, x):
+        return x  # against grappler, which does not see this graph
+
+    def keeping_float32(self):
+        return ascend_adapter.keep_dtype_scope() if self.narrow else super().keeping_float32()
 
     def dropout(self, keep_probability, seed, stream):
         """The adapter's own operation, made for the card.

@@ -22,13 +22,13 @@ def task_losses(logits, labels):
     return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=tf.cast(logits, tf.float32))
 
 
-def class_distributions(logits, labels, temperature):
+def class_distributions(logits, labels, temperature, product=tf.matmul):
     """The soft label distribution of every class: softmax of the class's mean logits over ``temperature``.
 
         s_c = softmax( (1/τ) · mean{ z_i : y_i = c } ), clipped to [1e-8, 1]          (Dou et al. 2019, eq. 4)
 
     Args:
-        logits: [B, C]. labels: int32 [B].
+        logits: [B, C]. labels: int32 [B]. product: ``Kernels.exact_product``.
 
     Returns:
         (float32 [C, C], row c is s_c; float32 [C], 1 where the class is present). The row of an absent class is the
@@ -38,12 +38,12 @@ def class_distributions(logits, labels, temperature):
     classes = logits.shape.as_list()[1]
     membership = tf.one_hot(labels, classes, dtype=tf.float32)
     counts = tf.reduce_sum(membership, axis=0)
-    means = tf.matmul(membership, logits, transpose_a=True) / tf.maximum(counts, 1.0)[:, tf.newaxis]
+    means = product(membership, logits, transpose_a=True) / tf.maximum(counts, 1.0)[:, tf.newaxis]
     probabilities = tf.clip_by_value(tf.nn.softmax(means / temperature), SMALLEST_PROBABILITY, 1.0)
     return probabilities, tf.cast(counts > 0.0, tf.float32)
 
 
-def global_loss(train_logits, train_labels, test_logits, test_labels, temperature=2.0):
+def global_loss(train_logits, train_labels, test_logits, test_labels, temperature=2.0, product=tf.matmul):
     """Alignment of class relationships between the meta-test domain b and each meta-train domain a.
 
         L_global = mean_a (1/C) Σ_{c in both} ½ [ KL(s_c^a ‖ s_c^b) + KL(s_c^b ‖ s_c^a) ]      (eq. 5)
@@ -52,32 +52,32 @@ def global_loss(train_logits, train_labels, test_logits, test_labels, temperatur
 
     Args:
         train_logits: list of [B, C], one a meta-train domain; train_labels: list of int32 [B].
-        test_logits: [B, C]; test_labels: int32 [B].
+        test_logits: [B, C]; test_labels: int32 [B]. product: ``Kernels.exact_product``.
 
     Returns:
         float32 scalar.
     """
-    q, q_present = class_distributions(test_logits, test_labels, temperature)
+    q, q_present = class_distributions(test_logits, test_labels, temperature, product)
     classes = q.shape.as_list()[0]
     pairs = []
     for logits, labels in zip(train_logits, train_labels):
-        p, p_present = class_distributions(logits, labels, temperature)
+        p, p_present = class_distributions(logits, labels, temperature, product)
         # ½[Σ p log(p/q) + Σ q log(q/p)] = ½ Σ (p − q)(log p − log q)
         divergence = 0.5 * tf.reduce_sum((p - q) * (tf.log(p) - tf.log(q)), axis=1)
         pairs.append(tf.reduce_sum(divergence * p_present * q_present) / classes)
     return tf.add_n(pairs) / len(pairs)
 
 
-def squared_distances(embeddings):
+def squared_distances(embeddings, product=tf.matmul):
     """Squared Euclidean distances float32 [G, G] of embeddings [G, E]; exactly 0 on the diagonal, never negative."""
     embeddings = tf.cast(embeddings, tf.float32)
     squares = tf.reduce_sum(tf.square(embeddings), axis=1)
-    products = tf.matmul(embeddings, embeddings, transpose_b=True)
+    products = product(embeddings, embeddings, transpose_b=True)
     distances = tf.maximum(squares[:, tf.newaxis] + squares[tf.newaxis, :] - 2.0 * products, 0.0)
     return distances * (1.0 - tf.eye(embeddings.shape.as_list()[0], dtype=tf.float32))
 
 
-def local_loss(embeddings, labels, margin):
+def local_loss(embeddings, labels, margin, product=tf.matmul):
     """Semi-hard triplet loss on squared distances d of un-normalised embeddings (FaceNet; the reference's contrib op).
 
         L = Σ_{a≠p, y_a=y_p} max(0, margin + d(a,p) − d(a,n*)) / max(1, number of pairs (a,p))
@@ -87,12 +87,12 @@ def local_loss(embeddings, labels, margin):
     Where a has no image of another class at all, d(a,n*) is 0, as the reference's masked maximum gives it.
 
     Args:
-        embeddings: [G, E]. labels: int32 [G]. margin: float, in units of squared distance.
+        embeddings: [G, E]. labels: int32 [G]. margin: float, in units of squared distance. product: ``Kernels.exact_product``.
 
     Returns:
         float32 scalar.
     """
-    distances = squared_distances(embeddings)
+    distances = squared_distances(embeddings, product)
     size = distances.shape.as_list()[0]
     same = tf.equal(labels[:, tf.newaxis], labels[tf.newaxis, :])
     other = tf.logical_not(same)

@@ -9,6 +9,8 @@ float32.
 """
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 
 from masf_core.network.dropout import stateless_dropout
@@ -25,7 +27,29 @@ XLA_ELEMENTS = 16 * 1000 * 1000
 
 
 class Kernels:
-    """TensorFlow's own operations."""
+    """TensorFlow's own operations.
+
+    Args:
+        narrow: products, and what lies between two of them, are going to be computed in 16 bits.
+    """
+
+    def __init__(self, narrow=False):
+        self.narrow = narrow
+
+    def fence(self, x):
+        """x, float32: what is computed from it stays float32 up to the next product, and so do the gradients."""
+        return _fenced(x) if self.narrow else x
+
+    def keeping_float32(self):
+        """A context manager: the operations made in it stay float32."""
+        return contextlib.nullcontext()
+
+    def exact_product(self, a, b, transpose_a=False, transpose_b=False):
+        """``tf.matmul`` in float32, and so its gradients; for small matrices, where it takes M · K · N of memory."""
+        if not self.narrow:
+            return tf.matmul(a, b, transpose_a, transpose_b)
+        a, b = tf.transpose(a) if transpose_a else a, tf.transpose(b) if transpose_b else b
+        return tf.reduce_sum(a[:, :, tf.newaxis] * b[tf.newaxis, :, :], axis=1)
 
     def convolution(self, x, filters, stride, padding):
         """float32 [N, H, W, C] and [k, k, C, out] → [N, H', W', out]. padding: ``SAME`` or ``VALID``."""
@@ -130,12 +154,21 @@ class EigenKernels(CpuKernels):
             return super().product(x, weights)
 
 
-def processor_kernels():
-    """The ``Kernels`` that are fastest on a processor."""
+def processor_kernels(narrow=False):
+    """The ``Kernels`` that are fastest on a processor. narrow: as of ``Kernels``."""
     # Intel's 1.15 keeps tensors in a layout of oneDNN's from one operation to the next, its normalisation included.
     if IS_INTELS_115:
-        return Kernels()
-    return CpuKernels() if IS_TF2 else EigenKernels()
+        return Kernels(narrow)
+    return (CpuKernels if IS_TF2 else EigenKernels)(narrow)
+
+
+@tf.custom_gradient
+def _fenced(x):
+    """x, without a copy, by an operation that grappler's auto_mixed_precision has on none of its lists.
+
+    It narrows whatever it knows between two products: a weight's small step, say, from a gradient to a forward pass.
+    """
+    return tf.bitcast(x, tf.float32), lambda dy: tf.bitcast(dy, tf.float32)
 
 
 def _power(n):
