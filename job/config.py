@@ -189,6 +189,15 @@ class Platform:
     precision_mode: Optional[str] = setting(
         None, optional(choice(*PRECISION_MODES)),
         "the Ascend adapter's own mode, instead of the one that precision implies", result=True, published=True)
+    loss_scale: Optional[float] = setting(
+        None, optional(real(1.0, 2.0 ** 32), "dynamic"),
+        "in mixed precision of float16's range, what losses are multiplied by; dynamic follows overflows", result=True)
+    loss_scale_initial: float = setting(2.0 ** 15, real(1.0, 2.0 ** 32), "the dynamic scale to begin with", result=True)
+    loss_scale_growth_steps: int = setting(
+        1000, whole(1), "iterations without an overflow after which the dynamic scale grows", result=True)
+    loss_scale_factor: float = setting(2.0, real(above=1.0), "by which it grows", result=True)
+    loss_scale_backoff: float = setting(
+        0.5, real(above=0.0, maximum=0.99), "by which an overflow, whose iteration is skipped, lowers it", result=True)
     intra_op_threads: int = setting(0, whole(0), "threads inside one operation; 0 takes every core")
     inter_op_threads: int = setting(0, whole(0), "operations at the same time; 0 takes every core")
     storage: str = setting(

@@ -42,9 +42,11 @@ class JobObserver(Observer):
             self._bar(iteration - 1, self._total)
         interval = self._config.interval
         if iteration % interval.print_interval == 0:
-            log.info("iteration %d/%d: source loss %.4f, accuracy %.1f %%, global loss %.5f, metric loss %.5f, %.3f s",
-                     iteration, self._total, scalars["source_loss"], scalars["source_accuracy"],
-                     scalars["global_loss"], scalars["metric_loss"], seconds)
+            log.info("iteration %d/%d: source loss %.4f, accuracy %.1f %%, global loss %.5f, metric loss %.5f, "
+                     "%.3f s%s", iteration, self._total, scalars["source_loss"],
+                     scalars["source_accuracy"], scalars["global_loss"], scalars["metric_loss"], seconds,
+                     "; skipped: gradients overflowed with a loss scale of {:g}".format(scalars["loss_scale"])
+                     if scalars.get("skipped") else "")
         if iteration % interval.summary_interval == 0:
             self._scalars.write(iteration, {"train/" + name: value for name, value in scalars.items()})
         if interval.histogram_interval and iteration % interval.histogram_interval == 0:
@@ -114,10 +116,12 @@ class JobObserver(Observer):
         seconds_left = left * per_iteration + intervals_left * record["evaluation_seconds"]
         return (
             "interval {iteration}/{total}: source loss {source_loss:.4f} (accuracy {source_accuracy:.1f} %), "
-            "global {global_loss:.5f}, metric {metric_loss:.5f} | {target_domain} {target_accuracy:.2f} %, "
+            "global {global_loss:.5f}, metric {metric_loss:.5f}{skipped} | {target_domain} {target_accuracy:.2f} %, "
             "validation {validation_accuracy:.2f} % (best by {policy}: iteration {best}) | "
             "{per_iteration:.3f} s/iteration, {images:.0f} images/s | {left} left".format(
                 total=self._total, policy=self._config.interval.selection, best=best["iteration"],
+                skipped=", {} skipped (loss scale {:g})".format(record["skipped"], record["loss_scale"])
+                if record.get("skipped") else "",
                 per_iteration=per_iteration, images=record["images_per_second"] or 0.0, left=duration(seconds_left),
                 **{key: value if value is not None else float("nan") for key, value in record.items()
                    if key in ("iteration", "source_loss", "source_accuracy", "global_loss", "metric_loss",

@@ -12,6 +12,7 @@ from masf_core import device, meta_step
 from masf_core.ascend_options import AscendSettings
 from masf_core.checkpoints import Progress
 from masf_core.data import build_index, decode
+from masf_core.loss_scale import ScaleSettings
 from masf_core.model import Model
 from masf_core.network.backbone import make_backbone
 from masf_core.network.pretrained import read_pretrained
@@ -119,7 +120,9 @@ def device_of(config):
     platform, ascend = config.platform, config.ascend
     found = device.make_device(
         platform.device, platform.precision, platform.precision_mode, platform.intra_op_threads,
-        platform.inter_op_threads, AscendSettings(**dataclasses.asdict(ascend)))
+        platform.inter_op_threads, AscendSettings(**dataclasses.asdict(ascend)),
+        ScaleSettings(platform.loss_scale, platform.loss_scale_initial, platform.loss_scale_growth_steps,
+                      platform.loss_scale_factor, platform.loss_scale_backoff))
     unused = [name for name, each in settings().items()
               if each.group == "ascend" and getattr(ascend, name) != each.default]
     if unused and found.name != "ascend":

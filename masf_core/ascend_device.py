@@ -6,6 +6,7 @@ import logging
 from masf_core import ascend_adapter, ascend_options
 from masf_core.ascend_kernels import AscendKernels
 from masf_core.device import Device, DeviceError
+from masf_core.loss_scale import AdapterScale, NoScale
 
 log = logging.getLogger(__name__)
 
@@ -24,10 +25,10 @@ class Ascend(Device):
     """
 
     name = "ascend"
+    automatic_precision = "mixed"
 
     def __init__(self, precision="auto", intra_op_threads=0, inter_op_threads=0, precision_mode=None, settings=None):
         super().__init__(precision, intra_op_threads, inter_op_threads)
-        self._chosen_by_name = precision_mode is not None
         self.precision_mode = precision_mode or ("allow_mix_precision" if self.mixed else "must_keep_origin_dtype")
         if self.precision_mode not in ascend_options.PRECISION_MODES:
             raise DeviceError("precision_mode={} is not one of {}".format(
@@ -66,13 +67,12 @@ class Ascend(Device):
         return parameters, doubts
 
     def kernels(self):
-        return AscendKernels()
+        return AscendKernels(self.mixed)
 
-    def loss_scale(self):
-        if self.mixed and not self._chosen_by_name:
-            raise DeviceError("precision=mixed on Ascend needs loss scaling, which this version does not have. Use "
-                              "--precision=float32, or --precision_mode=allow_mix_precision to take it without")
-        return super().loss_scale()
+    def loss_scale(self, ranks):
+        if not self.mixed:
+            return NoScale()
+        return AdapterScale(ascend_adapter.exports(), self.scaling, distributed=ranks.size > 1)
 
     def describe(self):
         return "{}, {}, adapter of about {}".format(self.name, self.precision_mode, self._adapter.certain)

@@ -4,6 +4,7 @@ A checkpoint is a directory:
 
     network.npz, metric.npz                       θ and φ
     task_adam.npz, meta_adam.npz, metric_adam.npz  the optimisers' moments and powers
+    loss_scale.npz                                the loss scale and its counters, where losses are scaled
     progress.json                                 iteration, history, pending losses, best score, configuration
 
 The arrays are plain NumPy files: ``np.load("network.npz")["fc8/weights"]`` needs neither TensorFlow nor this package.
@@ -26,6 +27,7 @@ from masf_core.npz import Hashing, read_npz, write_npz
 
 PROGRESS_FILE = "progress.json"
 ARRAYS_ENDING = ".npz"
+SCALE = "loss_scale"
 FORMAT = 1
 READERS = 4  # files read at once
 
@@ -121,13 +123,15 @@ def load(directory, digests=None):
 def check_shapes(name, arrays, expected):
     """Raise if ``arrays`` of the checkpoint ``name`` are not those that the graph needs.
 
+    A loss scale may be missing, or be there and not be needed: the run went on in another precision.
+
     Args:
         expected: name → shape.
 
     Raises:
         CheckpointError: names what differs.
     """
-    differing = sorted(set(arrays) ^ set(expected)) + [
+    differing = sorted(key for key in set(arrays) ^ set(expected) if not is_scale(key)) + [
         "{} {} instead of {}".format(key, arrays[key].shape, tuple(expected[key]))
         for key in expected if key in arrays and arrays[key].shape != tuple(expected[key])]
     if differing:
@@ -154,14 +158,19 @@ def load_progress(directory, sha256=None):
 def group_key(name):
     """``conv1/weights`` → ``network/conv1/weights``: every array's name, with the file it belongs to in front."""
     head = name.split("/", 1)[0]
-    if head.endswith("_adam"):
+    if head.endswith("_adam") or is_scale(name):
         return name
     return ("metric/" if head.startswith("metric") else "network/") + name
 
 
 def restored_name(group, key):
     """The inverse of ``group_key`` after the file's name has been cut off."""
-    return "{}/{}".format(group, key) if group.endswith("_adam") else key
+    return "{}/{}".format(group, key) if group.endswith("_adam") or group == SCALE else key
+
+
+def is_scale(name):
+    """Whether an array of that name belongs to the loss scale."""
+    return name.startswith(SCALE + "/")
 
 
 def grouped(arrays):

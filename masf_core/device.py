@@ -16,7 +16,7 @@ import importlib.util
 
 from masf_core.errors import MasfError
 from masf_core.gradients import Gradients
-from masf_core.loss_scale import NoScale
+from masf_core.loss_scale import DYNAMIC, LossScale, NoScale
 from masf_core.network.kernels import Kernels, processor_kernels
 from masf_core.ranks import OneRank
 from masf_core.tf1 import IS_TF2, VERSION, native_stderr_held_back, tf
@@ -36,7 +36,7 @@ class Device:
         precision: one of ``PRECISIONS``. intra_op_threads, inter_op_threads: 0 lets TensorFlow take all cores.
 
     Attributes:
-        name: ``cpu``, ``gpu`` or ``ascend``. mixed: matrix products are in 16 bits.
+        name: ``cpu``, ``gpu`` or ``ascend``. mixed: matrix products are in 16 bits. scaling: ``ScaleSettings``.
 
     Raises:
         DeviceError: mixed precision where it cannot be done.
@@ -49,6 +49,7 @@ class Device:
         if precision not in PRECISIONS:
             raise DeviceError("precision {!r} is not one of {}".format(precision, ", ".join(PRECISIONS)))
         self.mixed = (self.automatic_precision if precision == "auto" else precision) == "mixed"
+        self.scaling = DYNAMIC
         self._threads = intra_op_threads, inter_op_threads
 
     def session_config(self, ranks=None):
@@ -60,10 +61,10 @@ class Device:
 
     def kernels(self):
         """How the arithmetic of a layer is asked for: ``Kernels``."""
-        return Kernels()
+        return Kernels(self.mixed)
 
-    def loss_scale(self):
-        """How losses are scaled for this precision; see ``loss_scale``."""
+    def loss_scale(self, ranks):
+        """How losses are scaled for this precision; see ``loss_scale``. ranks: those of the run."""
         return NoScale()
 
     def ranks(self):
@@ -72,7 +73,8 @@ class Device:
 
     def gradients(self, ranks=None):
         """How gradients are taken and applied here. ranks: those of the run, if they are made already."""
-        return Gradients(self.loss_scale(), ranks or self.ranks())
+        ranks = ranks or self.ranks()
+        return Gradients(self.loss_scale(ranks), ranks)
 
     def describe(self):
         """A word or two for the log."""
@@ -99,7 +101,7 @@ class Cpu(Device):
         return config
 
     def kernels(self):
-        return processor_kernels()
+        return processor_kernels(self.mixed)
 
 
 class Gpu(Device):
@@ -115,11 +117,8 @@ class Gpu(Device):
             rewrite.auto_mixed_precision = rewrite.ON
         return config
 
-    def loss_scale(self):
-        if self.mixed:
-            raise DeviceError("mixed precision on a GPU needs loss scaling, which this version does not have; "
-                              "use --precision=float32")
-        return super().loss_scale()
+    def loss_scale(self, ranks):
+        return LossScale(self.scaling) if self.mixed else NoScale()
 
 
 def choose_device(name):
@@ -147,12 +146,13 @@ def choose_device(name):
 
 
 def make_device(name="auto", precision="auto", precision_mode=None, intra_op_threads=0, inter_op_threads=0,
-                ascend=None):
+                ascend=None, scaling=None):
     """The ``Device`` of that name.
 
     Args:
         name: one of ``DEVICES``. precision_mode: the Ascend adapter's own, overrides precision there.
         ascend: ``ascend_options.AscendSettings``, which other devices have no use for.
+        scaling: ``loss_scale.ScaleSettings``, for mixed precision of float16's range.
 
     Raises:
         DeviceError: not present, a precision that cannot be had there, or an option that the adapter does not know.
@@ -161,8 +161,11 @@ def make_device(name="auto", precision="auto", precision_mode=None, intra_op_thr
     if kind == "ascend":
         from masf_core.ascend_device import Ascend
 
-        return Ascend(precision, intra_op_threads, inter_op_threads, precision_mode, ascend)
-    if precision_mode is not None:
+        made = Ascend(precision, intra_op_threads, inter_op_threads, precision_mode, ascend)
+    elif precision_mode is not None:
         raise DeviceError("precision_mode={} is the Ascend adapter's, and this run is on {}; use --precision".format(
             precision_mode, kind))
-    return {"cpu": Cpu, "gpu": Gpu}[kind](precision, intra_op_threads, inter_op_threads)
+    else:
+        made = {"cpu": Cpu, "gpu": Gpu}[kind](precision, intra_op_threads, inter_op_threads)
+    made.scaling = scaling or made.scaling
+    return made

@@ -1,4 +1,4 @@
-"""How gradients are taken and applied: of scaled losses where the precision needs it, averaged where there are ranks."""
+"""How gradients are taken and applied: of scaled losses where the precision needs it, averaged over the ranks."""
 from __future__ import annotations
 
 from masf_core.loss_scale import NoScale
@@ -16,6 +16,10 @@ class Gradients:
     def __init__(self, scale=None, ranks=None):
         self.scale = scale or NoScale()
         self.ranks = ranks or OneRank()
+
+    def prepare(self):
+        """Make what they need in the default graph; before anything else is asked of them."""
+        self.scale.prepare()
 
     def of(self, loss, sources):
         """∂loss/∂source for every entry: mapping name → float32 tensor."""

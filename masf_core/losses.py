@@ -87,7 +87,8 @@ def local_loss(embeddings, labels, margin, product=tf.matmul):
     Where a has no image of another class at all, d(a,n*) is 0, as the reference's masked maximum gives it.
 
     Args:
-        embeddings: [G, E]. labels: int32 [G]. margin: float, in units of squared distance. product: ``Kernels.exact_product``.
+        embeddings: [G, E]. labels: int32 [G]. margin: float, in units of squared distance.
+        product: ``Kernels.exact_product``.
 
     Returns:
         float32 scalar.

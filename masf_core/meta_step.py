@@ -89,13 +89,14 @@ def build(backbone, settings, taking=None):
 
     Returns:
         ``TrainingGraph``. Its scalars: source_loss, source_accuracy (per cent, over the images of the task loss),
-        global_loss (× β₁), metric_loss (× β₂); 0 where a method has no such loss.
+        global_loss (× β₁), metric_loss (× β₂); 0 where a method has no such loss; then those of the loss scale.
 
     Raises:
         ValueError: fewer than two source domains, a batch too small for a group, or an unknown choice.
     """
     _check(settings)
     taking = taking or Gradients()
+    taking.prepare()
     side = backbone.image_size
     images = tf.placeholder(
         tf.uint8, [settings.source_domains, settings.meta_batch_size, side, side, 3], name="images")
@@ -110,7 +111,7 @@ def build(backbone, settings, taking=None):
     def forward(weights, stream, rows, parts):
         dropout = backbone.kernels.dropout(settings.keep_probability, dropout_seed, stream)
         features, logits = backbone.forward(rows, weights, dropout)
-        return _Pass(features, tf.split(logits, parts))
+        return _Pass(features, tf.split(backbone.kernels.fence(logits), parts))
 
     episodic = settings.method == "masf" and settings.episodic
     task_domains = settings.source_domains - 1 if episodic else settings.source_domains
@@ -121,8 +122,10 @@ def build(backbone, settings, taking=None):
 
     global_loss = metric_loss = tf.constant(0.0)
     if settings.method == "masf":
-        with tf.name_scope("inner_step"):
-            theta_prime = inner_step(theta, gradients["task"], settings) if episodic else theta
+        with tf.name_scope("inner_step"), backbone.kernels.keeping_float32():
+            fenced = collections.OrderedDict(
+                (name, backbone.kernels.fence(value)) for name, value in gradients["task"].items())
+            theta_prime = inner_step(theta, fenced, settings) if episodic else theta
         with tf.name_scope("meta"):
             meta_pass = forward(theta_prime, 1, inputs, settings.source_domains) if episodic else task_pass
             global_loss, metric_loss, extra = _meta_losses(
@@ -172,7 +175,8 @@ def _meta_losses(forward_pass, labels, phi, settings, features_of, inputs, kerne
     global_loss = metric_loss = extra = tf.constant(0.0)
     if settings.beta1 > 0.0:
         global_loss = settings.beta1 * losses.global_loss(
-            forward_pass.logits[:-1], label_rows[:-1], forward_pass.logits[-1], label_rows[-1], settings.temperature)
+            forward_pass.logits[:-1], label_rows[:-1], forward_pass.logits[-1], label_rows[-1], settings.temperature,
+            kernels.exact_product)
     if settings.beta2 > 0.0:
         group = settings.meta_batch_size // settings.source_domains
 
@@ -182,8 +186,8 @@ def _meta_losses(forward_pass, labels, phi, settings, features_of, inputs, kerne
         separate = settings.group_pass == "separate"
         features = features_of(of_group(inputs)) if separate else of_group(forward_pass.features)
         metric_loss = settings.beta2 * losses.local_loss(
-            metric_net.forward(features, phi, settings.metric_normalise, kernels),
-            tf.reshape(labels[:, :group], [-1]), settings.margin)
+            kernels.fence(metric_net.forward(features, phi, settings.metric_normalise, kernels)),
+            tf.reshape(labels[:, :group], [-1]), settings.margin, kernels.exact_product)
     if settings.meta_task > 0.0:
         extra = settings.meta_task * tf.reduce_mean(losses.task_losses(forward_pass.logits[-1], label_rows[-1]))
     return global_loss, metric_loss, extra

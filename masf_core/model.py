@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from masf_core import evaluation, meta_step
+from masf_core.checkpoints import is_scale
 from masf_core.device import DeviceError
 from masf_core.network import metric_net
 from masf_core.randomness import derive_seed
@@ -68,8 +69,10 @@ class Model:
         """Set variables, all in one run: TensorFlow prepares a program for every set of operations it is asked for,
         which for a hundred variables takes ten times as long as copying their 1.2 GB.
 
-        The first time, those that ``values`` lacks become as built: moments of zero.
+        The first time, those that ``values`` lacks become as built: moments of zero. A loss scale that this precision
+        has not is left out.
         """
+        values = {name: value for name, value in values.items() if name in self._loaders or not is_scale(name)}
         loaders = {name: self._loaders[name] for name in values}
         fill = [operation for name, operation in self._as_built.items() if name not in values]
         self.session.run(fill + [loader.assign for loader in loaders.values()],

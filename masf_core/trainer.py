@@ -45,6 +45,39 @@ class Observer:
         """An interval is complete; its record is ``progress.history[-1]``."""
 
 
+LOSSES = ("source_loss", "source_accuracy", "global_loss", "metric_loss")
+
+# So many skipped iterations in a row at one and the same loss scale: then the scale has nothing left to give.
+SKIPPED_IN_A_ROW = 10
+IF_SKIPPED = ("Lower outer_lr or inner_lr, or a loss_scale that is fixed; --precision=float32 tells whether it is the "
+              "precision")
+
+
+class SkippedRow:
+    """Iterations skipped one after the other while the loss scale stayed what it was.
+
+    With a dynamic scale that happens at 1 alone, which it reaches in as many iterations as it has halvings. A resumed
+    run counts from 0.
+    """
+
+    def __init__(self):
+        self._scale, self._count = None, 0
+
+    def note(self, iteration, scalars):
+        """Whether the iteration with these ``scalars`` was skipped. Raises: TrainingDiverged, at the end of the row."""
+        if not scalars.get("skipped"):
+            self._count = 0
+            return False
+        self._count = self._count + 1 if scalars["loss_scale"] == self._scale else 1
+        self._scale = scalars["loss_scale"]
+        if self._count < SKIPPED_IN_A_ROW:
+            return True
+        raise TrainingDiverged("iteration {}: gradients overflowed {} times in a row with a loss scale of {:g}, and "
+                               "{}. The checkpoint of the last interval is good. {}".format(
+                                   iteration, self._count, self._scale, ", ".join(
+                                       "{}={:g}".format(name, scalars[name]) for name in LOSSES), IF_SKIPPED))
+
+
 class Trainer:
     """Runs a model through its schedule from wherever ``progress`` says it is.
 
@@ -65,12 +98,13 @@ class Trainer:
         self.schedule = schedule
         self.progress = progress
         self.observer = observer
+        self._skips = SkippedRow()
 
     def run(self):
         """Train to the end of the schedule.
 
         Raises:
-            TrainingDiverged: a loss is not finite; the last checkpoint is still good.
+            TrainingDiverged: a loss is not finite, or iterations are skipped without end; the last checkpoint is good.
         """
         # A run stopped between an iteration and its evaluation owes the evaluation first.
         self._close_interval_if_due()
@@ -89,7 +123,8 @@ class Trainer:
 
     def _advance(self, scalars, seconds):
         iteration = self.progress.iteration + 1
-        if not all(math.isfinite(value) for value in scalars.values()):
+        skipped = self._skips.note(iteration, scalars)  # then nothing was applied, and losses may be what they like
+        if not skipped and not all(math.isfinite(value) for value in scalars.values()):
             raise TrainingDiverged(
                 "iteration {}: {} is not finite. The checkpoint of the last interval is good; lower outer_lr or "
                 "inner_lr, or look at the images with --print_interval=1.".format(
@@ -97,6 +132,15 @@ class Trainer:
                                          if not math.isfinite(value))))
         self.progress = self.progress._replace(
             iteration=iteration, pending=self.progress.pending + [dict(scalars, seconds=seconds)])
+        if iteration == self.schedule.train_iterations and skipped:
+            self._refuse_if_nothing_was_applied()
+
+    def _refuse_if_nothing_was_applied(self):
+        skipped = (sum(record.get("skipped") or 0 for record in self.progress.history)
+                   + sum(entry["skipped"] for entry in self.progress.pending))
+        if skipped == self.progress.iteration:
+            raise TrainingDiverged("all {} iterations were skipped, because gradients overflowed: nothing was trained. "
+                                   "{}".format(skipped, IF_SKIPPED))
 
     def _close_interval_if_due(self):
         progress, schedule = self.progress, self.schedule
@@ -110,11 +154,15 @@ class Trainer:
     def _record(self):
         """What is known at the end of an interval, as plain JSON values; see ``records`` for the files made of it."""
         pending = self.progress.pending
+        applied = [entry for entry in pending if not entry.get("skipped")]
         seconds = float(np.mean([entry["seconds"] for entry in pending])) if pending else None
         images = self.model.settings.source_domains * self.model.settings.meta_batch_size
         record = {"iteration": self.progress.iteration}
-        for name in ("source_loss", "source_accuracy", "global_loss", "metric_loss"):
-            record[name] = float(np.mean([entry[name] for entry in pending])) if pending else None
+        for name in LOSSES:
+            record[name] = float(np.mean([entry[name] for entry in applied])) if applied else None
+        if pending and "loss_scale" in pending[-1]:
+            record["loss_scale"] = pending[-1]["loss_scale"]
+            record["skipped"] = int(sum(entry["skipped"] for entry in pending))
         record["seconds_per_iteration"] = seconds
         record["images_per_second"] = images / seconds if seconds else None
 

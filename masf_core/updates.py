@@ -71,6 +71,32 @@ def apply_stages(stages):
     return apply, moments
 
 
+class Together(tf.train.Optimizer):
+    """All stages as one optimiser, for a wrapper that decides once whether they are applied.
+
+    ``pairs`` are the (gradient, variable) of every stage, in order: a variable comes once for each stage that moves it.
+    ``moments`` is as ``apply_stages`` returns it, once ``apply_gradients`` has been called.
+    """
+
+    def __init__(self, stages):
+        super().__init__(use_locking=False, name="together")
+        self._stages = stages
+        self.pairs = [(tensors[key], variable) for _, _, variables, tensors in stages
+                      for key, variable in variables.items()]
+        self.moments = None
+
+    def apply_gradients(self, grads_and_vars, global_step=None, name=None):
+        """Apply every stage to its part of ``grads_and_vars``, which are ``pairs`` or follow them in their order."""
+        gradients = iter([gradient for gradient, _ in grads_and_vars])
+        operation, self.moments = apply_stages([
+            (title, rate, variables, collections.OrderedDict((key, next(gradients)) for key in variables))
+            for title, rate, variables, _ in self._stages])
+        if global_step is None:
+            return operation
+        with tf.control_dependencies([operation]):
+            return tf.assign_add(global_step, 1).op
+
+
 def adam_state(adam, name, variables):
     """The optimiser's own variables under stable names (TensorFlow's differ between the lanes)."""
     state = collections.OrderedDict()

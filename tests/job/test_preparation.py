@@ -10,6 +10,7 @@ from job import preparation
 from job.config import config_of, settings
 from masf_core.ascend_options import AscendSettings
 from masf_core.device import Gpu
+from masf_core.loss_scale import ScaleSettings
 from masf_core.meta_step import StepSettings
 from masf_core.network.kernels import Kernels
 from masf_core.network.registry import BACKBONES
@@ -81,13 +82,15 @@ def test_the_network_and_its_session_are_those_asked_for(built, tmp_path):
     preparation.build_model(
         run_of(tmp_path, backbone="squeezenet", width=0.25, evaluation_batch=17, seed=23, device="gpu",
                precision="mixed", intra_op_threads=3, inter_op_threads=2, precision_mode="mode", profile_dir="/p",
-               overflow_dump_dir="/o", compile_cache_dir="/c", mix_list="/m", ascend_options=("a=1",)),
+               overflow_dump_dir="/o", compile_cache_dir="/c", mix_list="/m", ascend_options=("a=1",), loss_scale=8.0,
+               loss_scale_initial=16.0, loss_scale_growth_steps=5, loss_scale_factor=4.0, loss_scale_backoff=0.25),
         SimpleNamespace(classes="abcde", domains=[1, 2, 3]))
     backbone, _, evaluation_batch, _, seed = built["model"]
     assert type(backbone) is SqueezeNet and (backbone.width, backbone.num_classes) == (0.25, 5)
     assert type(backbone.kernels) is Kernels  # a processor's are others
     assert (evaluation_batch, seed) == (17, 23)
-    assert built["device"] == ("gpu", "mixed", "mode", 3, 2, AscendSettings("/p", "/o", "/c", "/m", ("a=1",)))
+    assert built["device"] == ("gpu", "mixed", "mode", 3, 2, AscendSettings("/p", "/o", "/c", "/m", ("a=1",)),
+                               ScaleSettings(8.0, 16.0, 5, 4.0, 0.25))
 
 
 def test_options_of_ascend_are_named_where_they_are_not_used(built, tmp_path, caplog):

@@ -11,7 +11,7 @@ import pytest
 from masf_core import device
 from masf_core.ascend_options import AscendSettings
 from masf_core.device import Cpu, DeviceError, Gpu, choose_device, make_device
-from masf_core.loss_scale import NoScale
+from masf_core.loss_scale import AdapterScale, LossScale, NoScale, ScaleSettings
 from masf_core.network.kernels import Kernels, processor_kernels
 from masf_core.ranks import OneRank
 from masf_core.tf1 import IS_TF2
@@ -87,7 +87,7 @@ def test_mixed_precision_on_a_processor_is_tensorflow_2s():
         here = Cpu("mixed")
         rewrite = here.session_config().graph_options.rewrite_options
         assert rewrite.auto_mixed_precision_onednn_bfloat16 == rewrite.ON
-        assert type(here.loss_scale()) is NoScale
+        assert type(here.gradients().scale) is NoScale and here.kernels().narrow
     else:
         with pytest.raises(DeviceError, match="TensorFlow 2"):
             Cpu("mixed")
@@ -184,9 +184,19 @@ def test_an_adapter_that_does_not_load_is_no_stack_trace(npu_bridge, monkeypatch
         make_device("ascend")
 
 
-def test_mixed_precision_without_its_loss_scaling_is_refused(npu_bridge):
-    for here in (make_device("ascend", "mixed"), Gpu("mixed")):
-        with pytest.raises(DeviceError, match="loss scaling"):
-            here.gradients()
-    # Whoever names the adapter's mode is taken at his word.
-    assert type(make_device("ascend", precision_mode="allow_mix_precision").gradients().scale) is NoScale
+def test_losses_are_scaled_where_products_have_the_range_of_float16(npu_bridge):
+    for arguments in (dict(precision="mixed"), {}, dict(precision_mode="allow_mix_precision"),
+                      dict(precision_mode="force_fp16")):
+        here = make_device("ascend", **arguments)
+        assert type(here.gradients().scale) is AdapterScale and here.kernels().narrow
+    for arguments in (dict(precision="float32"), dict(precision_mode="force_fp32")):
+        here = make_device("ascend", **arguments)
+        assert type(here.gradients().scale) is NoScale and not here.kernels().narrow
+    assert type(Gpu("mixed").gradients().scale) is LossScale and Gpu("mixed").kernels().narrow
+    assert type(Gpu("float32").gradients().scale) is NoScale and not Gpu().kernels().narrow
+
+
+def test_a_device_scales_losses_as_it_was_told(npu_bridge):
+    settings = ScaleSettings(fixed=64.0)
+    assert make_device("ascend", "mixed", scaling=settings).gradients().scale.settings == settings
+    assert make_device("ascend", "mixed").gradients().scale.settings == ScaleSettings()

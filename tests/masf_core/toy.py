@@ -44,9 +44,10 @@ def settings(**changes):
     return meta_step.StepSettings(**values)
 
 
-def model(seed=5, evaluation_batch=8, **changes):
-    result = Model(TinyBackbone(CLASSES), settings(**changes), evaluation_batch,
-                   device.make_device("cpu", intra_op_threads=1, inter_op_threads=1).session_config(), seed)
+def model(seed=5, evaluation_batch=8, backbone=None, taking=None, **changes):
+    result = Model(backbone or TinyBackbone(CLASSES), settings(**changes), evaluation_batch,
+                   device.make_device("cpu", intra_op_threads=1, inter_op_threads=1).session_config(), seed,
+                   taking=taking)
     result.initialise()
     return result
 
