@@ -1,7 +1,9 @@
 """An Ascend 910 through its adapter npu_bridge, which compiles the graph of a session for the card."""
 from __future__ import annotations
 
+import json
 import logging
+import os
 
 from masf_core import ascend_adapter, ascend_options
 from masf_core.ascend_kernels import AscendKernels
@@ -21,7 +23,8 @@ class Ascend(Device):
         precision_mode: what the adapter is told.
 
     Raises:
-        DeviceError: a precision or an option that the adapter does not know, or the adapter does not load.
+        DeviceError: a precision or an option that the adapter does not know, a path that is not there, or the adapter
+            does not load.
     """
 
     name = "ascend"
@@ -40,7 +43,9 @@ class Ascend(Device):
         except ImportError as error:
             raise DeviceError("the adapter npu_bridge is installed, but does not load: {}. Its TensorFlow is 1.15, and "
                               "its CANN libraries are found through LD_LIBRARY_PATH".format(error)) from error
-        self._parameters(ranks=1)  # what is wrong shall be said before anything expensive begins
+        # What is wrong shall be said before anything expensive begins.
+        parameters, _ = self._parameters(ranks=1)
+        _look_for_paths(parameters, self._settings.profile_dir)
 
     def session_config(self, ranks=None):
         config = super().session_config(ranks)
@@ -76,3 +81,29 @@ class Ascend(Device):
 
     def describe(self):
         return "{}, {}, adapter of about {}".format(self.name, self.precision_mode, self._adapter.certain)
+
+
+def _look_for_paths(parameters, profile_dir):
+    """Make the folders that are written to, and see that the files that are read are there.
+
+    Raises:
+        DeviceError: names the option and the path.
+    """
+    folders = [("profile_dir", profile_dir)] if profile_dir else []
+    for name, path in folders + [(name, parameters[name]) for name in ascend_options.FOLDERS if name in parameters]:
+        try:
+            os.makedirs(path, exist_ok=True)
+        except OSError as error:
+            raise DeviceError("{}={}: cannot make this folder: {}".format(name, path, error.strerror)) from error
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise DeviceError("{}={}: this folder cannot be written; choose another".format(name, path))
+    for name in ascend_options.FILES:
+        if name in parameters and not os.path.isfile(parameters[name]):
+            raise DeviceError("{}={}: there is no such file (looked for from {})".format(
+                name, parameters[name], os.getcwd()))
+    if "modify_mixlist" in parameters:
+        try:
+            with open(parameters["modify_mixlist"], encoding="utf-8") as stream:
+                json.load(stream)
+        except (OSError, ValueError) as error:
+            raise DeviceError("mix_list={}: this is no JSON: {}".format(parameters["modify_mixlist"], error)) from error

@@ -56,6 +56,11 @@ HELD = {
     "local_rank_id": "ranks are the platform's", "local_device_list": "ranks are the platform's",
 }
 
+# Options that name a folder, which the adapter wants to find there, and those that name a file.
+FOLDERS = ("dump_path", "work_path", "debug_dir", "op_compiler_cache_dir", "graph_compiler_cache_dir")
+FILES = ("modify_mixlist", "fusion_switch_file", "op_precision_mode", "customize_dtypes", "op_debug_config",
+         "compress_weight_conf", "aoe_config_file", "insert_op_file")
+
 
 def _table():
     names = {

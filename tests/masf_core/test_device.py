@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import sys
 import types
@@ -133,22 +134,40 @@ def test_several_ranks_average_beside_the_computation(npu_bridge):
     assert options["hcom_parallel"] == ("b", True)
 
 
-def test_what_is_set_for_ascend_reaches_the_adapter(npu_bridge):
+def test_what_is_set_for_ascend_reaches_the_adapter_and_its_folders_are_made(npu_bridge, tmp_path):
+    profile, overflows, cache, mix = (str(tmp_path / name) for name in ("new/p", "o", "c", "m.json"))
+    (tmp_path / "m.json").write_text("{}")
     _, options = told(make_device("ascend", precision_mode="allow_mix_precision", ascend=AscendSettings(
-        profile_dir="/p", overflow_dump_dir="/o", compile_cache_dir="/c", mix_list="/m.json",
+        profile_dir=profile, overflow_dump_dir=overflows, compile_cache_dir=cache, mix_list=mix,
         ascend_options=("mix_compile_mode=true", "hccl_timeout=1800", "op_select_implmode=high_precision"))))
-    assert options.pop("profiling_options")[1].startswith(b'{"output": "/p", "training_trace": "on"')
+    profiled = json.loads(options.pop("profiling_options")[1].decode("utf-8"))
+    assert profiled["output"] == profile and profiled["task_trace"] == "on"
+    assert all(os.path.isdir(path) for path in (profile, overflows, cache))
     assert options == {
         "use_off_line": ("b", True), "graph_run_mode": ("i", 1), "precision_mode": ("s", b"allow_mix_precision"),
-        "profiling_mode": ("b", True), "enable_dump_debug": ("b", True), "dump_path": ("s", b"/o"),
+        "profiling_mode": ("b", True), "enable_dump_debug": ("b", True), "dump_path": ("s", overflows.encode()),
         "dump_debug_mode": ("s", b"all"), "op_compiler_cache_mode": ("s", b"enable"),
-        "op_compiler_cache_dir": ("s", b"/c"), "modify_mixlist": ("s", b"/m.json"),
+        "op_compiler_cache_dir": ("s", cache.encode()), "modify_mixlist": ("s", mix.encode()),
         "mix_compile_mode": ("b", True), "hccl_timeout": ("i", 1800), "op_select_implmode": ("s", b"high_precision")}
 
 
 def test_a_mix_list_needs_mixed_precision(npu_bridge):
     with pytest.raises(DeviceError, match="mix_list=/m.json.*precision_mode is must_keep_origin_dtype"):
         make_device("ascend", "float32", ascend=AscendSettings(mix_list="/m.json"))
+
+
+def test_a_path_that_cannot_be_used_is_named(npu_bridge, tmp_path):
+    (tmp_path / "file").write_text("no JSON")
+    path = str(tmp_path / "file")
+    for settings, problem in [
+            (dict(profile_dir=path), "profile_dir={}: cannot make this folder".format(path)),
+            (dict(overflow_dump_dir=path + "/below"), "dump_path={}/below: cannot make".format(path)),
+            (dict(mix_list=path + ".json"), "modify_mixlist={}.json: there is no such file".format(path)),
+            (dict(mix_list=path), "mix_list={}: this is no JSON".format(path)),
+            (dict(ascend_options=("fusion_switch_file=none",)), "fusion_switch_file=none: there is no such file")]:
+        with pytest.raises(DeviceError) as caught:
+            make_device("ascend", precision_mode="allow_mix_precision", ascend=AscendSettings(**settings))
+        assert str(caught.value).startswith(problem)
 
 
 def test_a_wrong_option_is_refused_before_anything_is_built(npu_bridge):

@@ -121,6 +121,7 @@ def test_options_are_recorded_and_kept_from_tensorflow(fake):
     (dict(precision_mode=("s", b"mixed")), "precision_mode mixed is none of force_fp32"),
     (dict(modify_mixlist=("s", b"/m")), "modify_mixlist is assigned"),
     (dict(enable_dump=("b", True)), "dump_path must be set"),
+    (dict(dump_path=("s", b"/no/such/folder")), "the path /no/such/folder is not directory"),
     (dict(graph_run_mode=("i", 2)), "graph_run_mode value must be 0 or 1"),
 ])
 def test_an_option_that_the_adapter_would_pass_over_raises(fake, options, problem):

@@ -1,4 +1,6 @@
 """NpuOptimizer's parameter_map as the releases read it. The real one passes over what it does not know: this raises."""
+import os
+
 from npu_bridge.fake.releases import RELEASES, release
 
 # Release → field of parameter_map → the options that came with it.
@@ -53,6 +55,9 @@ def read(parameter_map):
     if "modify_mixlist" in options and options.get("precision_mode") != "allow_mix_precision":
         raise ValueError("modify_mixlist is assigned, please ensure that precision_mode is assigned to "
                          "'allow_mix_precision'.")
+    for name in ("dump_path", "work_path"):
+        if name in options and not os.path.isdir(options[name]):
+            raise ValueError("the path {} is not directory.".format(options[name]))
     for switch, needed in (("enable_dump", "dump_path"), ("enable_dump_debug", "dump_path"),
                            ("profiling_mode", "profiling_options")):
         if options.get(switch) and not options.get(needed):
