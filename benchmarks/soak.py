@@ -33,6 +33,7 @@ from obs_sync.retry import Retry
 
 BUCKET = "soak"
 WORKERS = 6
+PART = 150_000  # bytes
 SIZES = (0, 1, 1000, 18_000, 150_000, 1_500_000)  # bytes
 MORE = (
     "probability=0.004 status=503 code=SlowDown",
@@ -83,11 +84,10 @@ def main():
 
 
 @contextlib.contextmanager
-def small_parts():
-    """Let 300 kB count as large, so that much goes in parts, comes in ranges and is gone on with."""
-    smaller = [(esdk_upload, "PART_SIZE", 200_000), (esdk_upload, "LARGEST_PUT", 300_000),
-               (esdk_store, "LARGE", 300_000),
-               (esdk_store, "download_ranges", functools.partial(esdk_store.download_ranges, length=200_000))]
+def small_parts(size):
+    """Let files and objects of a few times ``size`` bytes count as large, which go in parts and come in ranges."""
+    smaller = [(esdk_upload, "PART_SIZE", size), (esdk_upload, "LARGEST_PUT", size), (esdk_store, "LARGE", 2 * size),
+               (esdk_store, "download_ranges", functools.partial(esdk_store.download_ranges, length=size))]
     before = [(module, name, getattr(module, name)) for module, name, _ in smaller]
     for module, name, value in smaller:
         setattr(module, name, value)
@@ -106,7 +106,7 @@ def soak(seconds: float, seed: int, workers: int = WORKERS, say: Callable[[str],
     directory = tempfile.mkdtemp(prefix="masf-soak-")
     started = time.monotonic()
     try:
-        with mock_obs(buckets=[BUCKET]) as obs, small_parts():
+        with mock_obs(buckets=[BUCKET]) as obs, small_parts(PART):
             obs.faults = Faults(["storm"] + list(MORE), seed)
             store = open_store("obs://{}/base/".format(BUCKET), obs.environment(), retry=retry)
             crew = [_Worker(number, seed, store, os.path.join(directory, str(number))) for number in range(workers)]

@@ -10,14 +10,13 @@ is compared with what may be there; a cell that ends in wrong bytes is an Assert
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import sys
 import tempfile
 
+from benchmarks.soak import small_parts
 from obs_sync import (
-    IntegrityError, StoreError, esdk_store, esdk_upload, fetch_checkpoint, list_markers, open_store, publish_checkpoint,
-    pull,
+    IntegrityError, StoreError, fetch_checkpoint, list_markers, open_store, publish_checkpoint, pull,
 )
 from obs_sync.mock import Credentials, Faults, mock_obs
 from obs_sync.retry import Retry
@@ -198,21 +197,6 @@ def outcome(fault, operation, once):
     return seen if injected else "–"
 
 
-@contextlib.contextmanager
-def small_parts():
-    """Let small files and objects count as large ones, which go in parts and come in ranges."""
-    smaller = [(esdk_upload, "PART_SIZE", PART), (esdk_upload, "LARGEST_PUT", PART), (esdk_store, "LARGE", 2 * PART),
-               (esdk_store, "download_ranges", functools.partial(esdk_store.download_ranges, length=PART))]
-    before = [(module, name, getattr(module, name)) for module, name, _ in smaller]
-    for module, name, value in smaller:
-        setattr(module, name, value)
-    try:
-        yield
-    finally:
-        for module, name, value in before:
-            setattr(module, name, value)
-
-
 def row(fault):
     """The cells of a fault: `once` alone where that is what always comes of it, else `once / always`."""
     cells = []
@@ -228,7 +212,7 @@ def line(title, fault):
 
 def table():
     lines = ["| | " + " | ".join(OPERATIONS) + " |", "|-|" + "-|" * len(OPERATIONS)]
-    with small_parts():
+    with small_parts(PART):
         return lines + [line(title, fault) for title, fault in FAULTS]
 
 

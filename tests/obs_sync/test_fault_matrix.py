@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from benchmarks.soak import small_parts
 from tests.obs_sync import fault_matrix
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -24,7 +25,7 @@ def documented():
 
 @pytest.mark.parametrize("title, fault", fault_matrix.FAULTS, ids=[title for title, _ in fault_matrix.FAULTS])
 def test_what_is_seen_of_a_fault_is_what_the_table_says(title, fault):
-    with fault_matrix.small_parts():
+    with small_parts(fault_matrix.PART):
         assert fault_matrix.line(title, fault) == documented()[title]
 
 
