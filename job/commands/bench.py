@@ -18,7 +18,7 @@ TAKES_SETTINGS = True
 OWN_FLAGS = ("iterations", "json")
 EXAMPLES = """
   python -m job bench --iterations 99
-  python -m job bench --iterations 99 --device=ascend --precision_mode=allow_mix_precision --json bench.json
+  python -m job bench --iterations 99 --device=ascend --precision=mixed --json bench.json
   python -m job bench --iterations 5 --meta_batch_size=42 --width=0.5
 """
 

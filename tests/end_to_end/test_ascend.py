@@ -93,6 +93,17 @@ def test_without_dropout_the_numbers_are_those_of_a_processor_and_a_resumed_run_
         assert ours["source_loss"] == pytest.approx(theirs["source_loss"], rel=1e-3)
 
 
+def test_mixed_precision_is_what_ascend_takes_by_itself_and_an_overflow_costs_one_iteration(on_ascend):
+    on_ascend.environ["FAKE_NPU_OVERFLOW"] = "2"
+    code, output = on_ascend.run(device="ascend", keep_probability=1)
+    assert code == 0, output
+    (session,) = on_ascend.recorded("session")
+    assert session["options"]["precision_mode"] == "allow_mix_precision"
+    records = on_ascend.result()["records"]
+    assert [record["skipped"] for record in records[1:]] == [1, 0]
+    assert records[2]["loss_scale"] == records[0]["loss_scale"] / 2.0
+
+
 @pytest.mark.parametrize("changes, problem", [
     (dict(ascend_options="op_debug_levle=1"), "did you mean 'op_debug_level'?"),
     (dict(ascend_options="deterministic=1"), "option deterministic came later than the adapter npu_bridge here"),
