@@ -4,9 +4,8 @@ the OBS SDK (esdk-obs-python), read by signed requests of our own.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import threading
-from typing import Any, Iterable, Iterator, List, Optional, Sequence, Union
+from typing import Any, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
 
 from obs_sync.errors import AccessDenied, IntegrityError, StoreError, StoreUnavailable, UnsafeKey
 from obs_sync.esdk_client import Calls, Damaged
@@ -72,19 +71,17 @@ class EsdkStore(Store):
     def read(self, key: str) -> bytes:
         where, full_key = self.locate(key), self._full(key)
 
-        def attempt() -> bytes:
+        def attempt(info: Optional[ObjectInfo]) -> Tuple[bytes, bool]:
             pieces: List[bytes] = []
             told: List[bool] = []
-            self._reader.receive(full_key, where, lambda piece: pieces.append(bytes(piece)),
+            self._reader.receive(full_key, where, lambda piece: pieces.append(bytes(piece)), info,
                                  look=lambda reply: told.append("etag" in reply.headers))
-            data = b"".join(pieces)
-            if not told[0]:  # nothing to check it by came with it
-                info = self.head(key)
-                if info.size != len(data) or info.md5 not in (None, hashlib.md5(data).hexdigest()):
-                    raise Damaged(f"received {len(data)} bytes that are not those of version {info.etag}", where)
-            return data
+            return b"".join(pieces), told[0]
 
-        return self._calls.repeat(attempt)
+        data, checked = self._calls.repeat(lambda: attempt(None))
+        if not checked:  # nothing to check it by came with it: once more, by what is known otherwise
+            data, _ = self._calls.repeat(lambda: attempt(self.head(key)))
+        return data
 
     def write(self, key: str, data: bytes) -> ObjectInfo:
         where = self.locate(check_key(key, self.locate(key)))

@@ -17,7 +17,7 @@ import pytest
 
 from obs_sync import AccessDenied, IntegrityError, StoreUnavailable, esdk_multipart, esdk_upload, open_store
 from obs_sync.esdk_reply import PartedMd5, parted_of
-from obs_sync.mock import Call, Faults, Flip, Latency, Rule, Status
+from obs_sync.mock import Call, ETag, Faults, Flip, Latency, Rule, Status
 from obs_sync.parallel import Progress, run_parallel
 from obs_sync.retry import Retry
 
@@ -268,3 +268,12 @@ def test_many_uploads_at_once_hold_no_more_than_one_in_memory(obs, store, path, 
     run_parallel(lambda number: store.upload(path, "big%d" % number), range(5), 5, Progress(0, None))
     assert all(obs.get("bucket", "big%d" % number) == DATA for number in range(5))
     assert 1 < most[0] <= 4
+
+
+def test_a_read_that_brings_no_etag_is_compared_with_the_parts_md5s_all_the_same(obs, store, path):
+    store.upload(path, "big", with_md5=False)
+    obs.faults = Faults([Rule(ETag("missing"), operation="GetObject"), Rule(Flip(5), operation="GetObject", first=2)])
+    assert store.read("big") == DATA
+    obs.faults = Faults([Rule(ETag("missing"), operation="GetObject"), Rule(Flip(5), operation="GetObject")])
+    with pytest.raises(IntegrityError, match="MD5"):
+        store.read("big")
