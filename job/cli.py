@@ -25,6 +25,7 @@ COMMANDS = {
     "run": Command("job.commands.run", "train; what boot_modelarts.py does"),
     "config": Command("job.commands.config", "print the configuration that a command line resolves to"),
     "dry-run": Command("job.commands.dry_run", "do the whole job on this machine, against a mocked OBS"),
+    "doctor": Command("job.commands.doctor", "look whether a run can work here, before anything expensive"),
     "check-graph": Command("job.commands.check_graph", "look for what an Ascend 910 refuses, and predict its speed"),
     "show": Command("job.commands.show", "show what a run has left behind"),
     "compare": Command("job.commands.compare", "put runs beside each other, interval by interval"),

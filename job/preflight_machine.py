@@ -1,0 +1,197 @@
+"""Preflight of the machine: versions, packages, devices, and the process's place in the job. Nothing is requested."""
+from __future__ import annotations
+
+import glob
+import importlib
+import importlib.util
+import json
+import os
+import platform
+import re
+import sys
+
+from job.preflight import BAD, GOOD, NONE, Row
+
+# Name of the distribution → (module, oldest version that will do, is it needed).
+PACKAGES = (
+    ("numpy", "numpy", (), True), ("Pillow", "PIL", (8,), True), ("PyYAML", "yaml", (5, 1), True),
+    ("esdk-obs-python", "obs", (3, 22), True), ("moxing-framework", "moxing", (), False),
+    ("tqdm", "tqdm", (4, 30), False))
+# Where CANN says its version, newest habit first; below the folders that its set_env.sh exports, and its usual ones.
+CANN_HOMES = ("ASCEND_HOME_PATH", "ASCEND_TOOLKIT_HOME", "ASCEND_HOME")
+CANN_PLACES = ("usr/local/Ascend/ascend-toolkit/latest", "usr/local/Ascend/nnae/latest", "usr/local/Ascend/cann",
+               "usr/local/Ascend/latest", "usr/local/Ascend")
+CANN_FILES = ("*-linux/ascend_toolkit_install.info", "ascend_toolkit_install.info", "*-linux/ascend_nnae_install.info",
+              "ascend_nnae_install.info", "version.info", "*/version.info")
+DRIVER = "usr/local/Ascend/driver/version.info"
+RANK_TABLE = "jobstart_hccl.json"  # in the directory that RANK_TABLE_FILE names at first
+
+
+def python_row():
+    version = sys.version_info[:2]
+    fits = version == (3, 7) or (3, 9) <= version <= (3, 12)
+    return Row("Python", GOOD if fits else BAD, "{} on {} {}".format(
+        platform.python_version(), platform.system(), platform.machine()),
+        None if fits else "Use Python 3.7 with TensorFlow 1.15, or 3.9 to 3.12 with 2.x")
+
+
+def tensorflow_row(load):
+    """load: imports TensorFlow and returns its version."""
+    try:
+        version = load()
+    except ImportError as error:
+        return Row("TensorFlow", BAD, "cannot be imported ({})".format(error),
+                   "pip install tensorflow==1.15.5 with Python 3.7, or any 2.16 to 2.21 with 3.9 to 3.12")
+    fits = version.startswith("1.15") or version.startswith("2.")
+    return Row("TensorFlow", GOOD if fits else BAD, version, None if fits else "Expected 1.15, or 2.x")
+
+
+def adapter_row(device, load_adapter):
+    """load_adapter: imports npu_bridge and returns what ``masf_core.ascend_adapter`` knows of it."""
+    if importlib.util.find_spec("npu_bridge") is None:
+        if device == "ascend":
+            return Row("npu_bridge", BAD, "not installed, and device=ascend",
+                       "Choose an image with the Ascend engine, or --device=auto")
+        return Row("npu_bridge", NONE, "not installed: no Ascend is used")
+    if device in ("cpu", "gpu"):
+        return Row("npu_bridge", NONE, "installed, and not used with device={}".format(device))
+    try:
+        adapter = load_adapter()
+    except Exception as error:  # whatever its native code makes of a machine without a driver
+        return Row("npu_bridge", BAD, "does not load ({}: {})".format(type(error).__name__, error),
+                   "Is CANN's set_env.sh sourced, and does the adapter fit TensorFlow and CANN?")
+    exactly = adapter.certain == adapter.possible
+    return Row("npu_bridge", GOOD, "{} by what it exports".format(
+        adapter.certain if exactly else "{} to {}".format(adapter.certain, adapter.possible)))
+
+
+def cann_row(environ, root="/"):
+    """root: of the file system."""
+    homes = [environ[name] for name in CANN_HOMES if environ.get(name)]
+    if environ.get("ASCEND_OPP_PATH"):
+        homes.append(os.path.dirname(environ["ASCEND_OPP_PATH"].rstrip("/")))
+    homes += [os.path.join(root, place) for place in CANN_PLACES]
+    driver = version_in(os.path.join(root, DRIVER))
+    aside = ", driver {}".format(driver) if driver else ""
+    for home in homes:
+        for pattern in CANN_FILES:
+            for path in sorted(glob.glob(os.path.join(glob.escape(home), pattern))):
+                version = version_in(path)
+                if version and not path.endswith(DRIVER):
+                    return Row("CANN", GOOD, "{} ({}){}".format(version, path, aside))
+    if any(map(os.path.isdir, homes)):
+        return Row("CANN", NONE, "of unknown version: there is an installation, and no version in it{}".format(aside))
+    return Row("CANN", NONE, "not installed")
+
+
+def version_in(path):
+    """What a file of lines ``version=…`` says, or None."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            found = re.search(r"^\s*[vV]ersion\s*[=:]\s*\[?([\w.+-]+)", stream.read(1 << 16), re.MULTILINE)
+    except OSError:
+        return None
+    return found.group(1) if found else None
+
+
+def packages_row():
+    there, problems = [], []
+    for name, module, oldest, needed in PACKAGES:
+        present, version = importlib.util.find_spec(module) is not None, version_of(name)
+        if present:
+            there.append("{} {}".format(name, version or "(version unknown)"))
+        if needed and not present:
+            problems.append(name)
+        elif present and version and oldest and numbers(version) < oldest:
+            problems.append("{}>={}".format(name, ".".join(map(str, oldest))))
+    return Row("packages", BAD if problems else GOOD, ", ".join(there) or "none",
+               "pip install " + " ".join(map("'{}'".format, problems)) if problems else None)
+
+
+def version_of(distribution):
+    """Installed version, or None."""
+    try:
+        return importlib.import_module("importlib.metadata").version(distribution)
+    except ImportError:  # Python 3.7, or (PackageNotFoundError is one) it is not there
+        pass
+    try:
+        return importlib.import_module("pkg_resources").get_distribution(distribution).version
+    except Exception:  # it is not there, or says nothing that can be understood
+        return None
+
+
+def numbers(version):
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+
+
+def devices_row(device, environ, root="/"):
+    """device: the setting."""
+    cards = [os.path.basename(path) for path in sorted(glob.glob(os.path.join(root, "dev/davinci[0-9]*")))]
+    gpus = [os.path.basename(path) for path in sorted(glob.glob(os.path.join(root, "dev/nvidia[0-9]*")))]
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    told = "{} processor thread{}".format(threads, "" if threads == 1 else "s")
+    for what, found in (("Ascend", cards), ("GPU", gpus)):
+        told += ", {} {}".format(what, " ".join(found)) if found else ""
+    if environ.get("ASCEND_DEVICE_ID"):
+        told += ", ASCEND_DEVICE_ID={}".format(environ["ASCEND_DEVICE_ID"])
+    if device == "ascend" and not cards:
+        return Row("devices", BAD, told + "; no /dev/davinci*, and device=ascend",
+                   "Choose a flavour with an Ascend 910, or --device=auto")
+    if device == "gpu" and not gpus:
+        return Row("devices", BAD, told + "; no /dev/nvidia*, and device=gpu",
+                   "Choose a flavour with a GPU, or --device=auto")
+    return Row("devices", GOOD, told)
+
+
+def platform_row(environ, read):
+    """read: reads ``Environment`` and may raise ConfigError."""
+    found = read()
+    kinds = [kind for kind, prefixes in (("v1", ("DLS_",)), ("v2", ("MA_JOB_DIR", "MA_VJ_NAME", "MA_TASK_NAME")))
+             if any(name.startswith(prefixes) and environ[name] for name in environ)]
+    place = "rank {} of {}, host {} of {}".format(found.rank_id, found.rank_size, found.host_index, found.host_count)
+    kind = "ModelArts {} job".format(" and ".join(kinds)) if kinds else "no ModelArts job (a notebook, or elsewhere)"
+    return Row("platform", GOOD, "{}; {}".format(kind, place))
+
+
+def rank_table_row(found):
+    """found: ``Environment``."""
+    path = found.rank_table
+    if path is None:
+        if found.rank_size > 1:
+            return Row("rank table", BAD, "RANK_SIZE={}, but RANK_TABLE_FILE is not set".format(found.rank_size),
+                       "Let the platform start the boot file once a card, or name the table")
+        return Row("rank table", NONE, "none: a single process")
+    if os.path.isdir(path):
+        path = os.path.join(path, RANK_TABLE)
+    mend = "Expected HCCL's table, version 1.0, complete; the platform writes it"
+    try:
+        with open(path, encoding="utf-8") as stream:
+            table = json.load(stream)
+        status = table["status"]
+        devices = [device for server in table["server_list"] for device in server["device"]]
+        ranks = {device["rank_id"]: device["device_id"] for device in devices}
+    except OSError as error:
+        return Row("rank table", BAD, "{} cannot be read ({})".format(path, error.strerror), mend)
+    except (ValueError, KeyError, TypeError) as error:
+        old = " (an older form, which the platform's launcher converts)" if _is_old_form(path) else ""
+        return Row("rank table", BAD, "{} is no table of version 1.0{}: {}: {}".format(
+            path, old, type(error).__name__, error), mend)
+    own = str(found.rank_id)
+    problem = (
+        "its status is {!r}, not completed".format(status) if status != "completed"
+        else "a rank is in it twice" if len(ranks) != len(devices)
+        else "it has {} ranks, RANK_SIZE is {}".format(len(ranks), found.rank_size) if len(ranks) != found.rank_size
+        else "own rank {} is not in it".format(own) if own not in ranks
+        else "rank {} has device {} there, ASCEND_DEVICE_ID is {}".format(own, ranks[own], found.device_id)
+        if found.device_id is not None and ranks[own] != str(found.device_id) else None)
+    fine = "{} ranks on {} servers, own rank {} found".format(len(ranks), len(table["server_list"]), own)
+    state = BAD if problem else GOOD
+    return Row("rank table", state, "{}: {}".format(path, problem or fine), mend if problem else None)
+
+
+def _is_old_form(path):
+    try:
+        with open(path, encoding="utf-8") as stream:
+            return "group_list" in stream.read(1 << 20)
+    except OSError:
+        return False

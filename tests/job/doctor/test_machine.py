@@ -1,0 +1,138 @@
+"""What the preflight says of the machine, from files and variables that a test makes."""
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from job import preflight_machine as machine
+from job.environment import read_environment
+from job.errors import ConfigError
+
+INFO = "package_name=Ascend-cann-toolkit\nversion=5.1.RC2\ninnerversion=V100R001C83\narch=aarch64\n"
+
+
+def write(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+    return path
+
+
+@pytest.mark.parametrize("place, content, version", [
+    ("usr/local/Ascend/ascend-toolkit/latest/aarch64-linux/ascend_toolkit_install.info", INFO, "5.1.RC2"),
+    ("usr/local/Ascend/nnae/latest/ascend_nnae_install.info", INFO, "5.1.RC2"),
+    ("usr/local/Ascend/ascend-toolkit/latest/opp/version.info", "Version=1.82.22.2.220\n", "1.82.22.2.220"),
+    ("usr/local/Ascend/cann/x86_64-linux/ascend_toolkit_install.info", "version=8.5.0\n", "8.5.0"),
+])
+def test_the_version_of_cann_is_found_where_its_releases_write_it(tmp_path, place, content, version):
+    path = write(tmp_path / place, content)
+    write(tmp_path / machine.DRIVER, "Version=22.0.3\n")
+    row = machine.cann_row({}, str(tmp_path))
+    assert row.state == "good" and row.told == "{} ({}), driver 22.0.3".format(version, path)
+
+
+def test_the_variables_of_cann_go_before_its_usual_places(tmp_path):
+    write(tmp_path / "usr/local/Ascend/nnae/latest/version.info", "version=1\n")
+    write(tmp_path / "other/version.info", "Version=2\n")
+    for environ in ({"ASCEND_HOME_PATH": str(tmp_path / "other")}, {"ASCEND_OPP_PATH": str(tmp_path / "other/opp/")}):
+        assert machine.cann_row(environ, str(tmp_path)).told.startswith("2 ")
+
+
+def test_what_cann_does_not_say_is_said_to_be_unknown(tmp_path):
+    assert machine.cann_row({}, str(tmp_path)).told == "not installed"
+    write(tmp_path / machine.DRIVER, "Version=22.0.3\n")
+    row = machine.cann_row({}, str(tmp_path))
+    assert (row.state, row.mend) == ("none", None) and "unknown version" in row.told and "22.0.3" in row.told
+
+
+@pytest.mark.parametrize("device, made, state, told", [
+    ("auto", [], "good", "processor thread"), ("auto", ["davinci0", "davinci_manager"], "good", "Ascend davinci0"),
+    ("ascend", [], "bad", "no /dev/davinci*"), ("ascend", ["davinci3"], "good", "Ascend davinci3"),
+    ("gpu", [], "bad", "no /dev/nvidia*"), ("gpu", ["nvidia0", "nvidiactl"], "good", "GPU nvidia0")])
+def test_devices_are_those_of_the_node(tmp_path, device, made, state, told):
+    for name in made:
+        write(tmp_path / "dev" / name, "")
+    row = machine.devices_row(device, {"ASCEND_DEVICE_ID": "2"}, str(tmp_path))
+    assert row.state == state and told in row.told and "ASCEND_DEVICE_ID=2" in row.told
+    assert bool(row.mend) == (state == "bad") and "manager" not in row.told and "ctl" not in row.told
+
+
+def raising(error):
+    def function():
+        raise error
+    return function
+
+
+def test_tensorflow_that_is_missing_or_old_is_told():
+    assert machine.tensorflow_row(lambda: "1.15.0").state == machine.tensorflow_row(lambda: "2.17.0").state == "good"
+    assert machine.tensorflow_row(lambda: "1.12.0").state == "bad"
+    row = machine.tensorflow_row(raising(ImportError("no module")))
+    assert row.state == "bad" and "pip install tensorflow" in row.mend
+
+
+def test_the_adapter_is_asked_for_where_it_would_be_used(monkeypatch):
+    def load():
+        return SimpleNamespace(certain="r1.5", possible="r1.9")
+
+    monkeypatch.setattr(machine.importlib.util, "find_spec", lambda name: None)
+    assert machine.adapter_row("auto", load).state == "none"
+    assert machine.adapter_row("ascend", load).state == "bad"
+    monkeypatch.setattr(machine.importlib.util, "find_spec", lambda name: object())
+    assert machine.adapter_row("auto", load).told == "r1.5 to r1.9 by what it exports"
+    assert machine.adapter_row("cpu", raising(AssertionError())).state == "none"
+    row = machine.adapter_row("auto", raising(OSError("libge_runner.so")))
+    assert row.state == "bad" and "libge_runner.so" in row.told
+
+
+def test_packages_that_lack_or_are_too_old_are_named(monkeypatch):
+    assert machine.packages_row().state == "good" and "numpy " in machine.packages_row().told
+    monkeypatch.setattr(machine, "version_of", {"Pillow": "7.2.0"}.get)
+    monkeypatch.setattr(machine.importlib.util, "find_spec", lambda name: None if name == "obs" else object())
+    row = machine.packages_row()
+    assert row.mend == "pip install 'Pillow>=8' 'esdk-obs-python'" and "numpy (version unknown)" in row.told
+
+
+@pytest.mark.parametrize("environ, kind", [
+    ({}, "no ModelArts job"), ({"DLS_TASK_NUMBER": "1"}, "ModelArts v1 job"),
+    ({"MA_JOB_DIR": "/job", "MA_NUM_HOSTS": "2", "VC_TASK_INDEX": "1"}, "ModelArts v2 job; rank 0 of 1, host 1 of 2")])
+def test_the_platform_is_told_by_its_variables(environ, kind):
+    assert machine.platform_row(environ, lambda: read_environment(environ)).told.startswith(kind)
+
+
+def test_variables_that_cannot_be_are_told():
+    with pytest.raises(ConfigError, match="RANK_ID=x"):
+        machine.platform_row({}, lambda: read_environment({"RANK_ID": "x"}))
+
+
+def table(ranks, status="completed"):
+    return {"version": "1.0", "status": status, "server_count": "1", "server_list": [
+        {"server_id": "a", "device": [{"device_id": device, "device_ip": "1", "rank_id": rank}
+                                      for rank, device in ranks]}]}
+
+
+PAIR = [("0", "0"), ("1", "1")]
+
+
+@pytest.mark.parametrize("content, state, told", [
+    (table(PAIR), "good", "2 ranks on 1 servers, own rank 1 found"),
+    (table(PAIR, "initializing"), "bad", "not completed"),
+    (table(PAIR[:1]), "bad", "it has 1 ranks, RANK_SIZE is 2"),
+    (table([("0", "0"), ("2", "1")]), "bad", "own rank 1 is not in it"),
+    (table([("1", "0"), ("1", "1")]), "bad", "a rank is in it twice"),
+    (table([("0", "1"), ("1", "0")]), "bad", "rank 1 has device 0 there, ASCEND_DEVICE_ID is 1"),
+    ({"status": "completed", "group_list": []}, "bad", "an older form"),
+    ([], "bad", "no table of version 1.0")])
+def test_the_rank_table_has_to_hold_this_process(tmp_path, content, state, told):
+    path = write(tmp_path / "jobstart_hccl.json", json.dumps(content))
+    for name in (path, tmp_path):
+        row = machine.rank_table_row(read_environment(
+            {"RANK_TABLE_FILE": str(name), "RANK_ID": "1", "RANK_SIZE": "2", "ASCEND_DEVICE_ID": "1"}))
+        assert row.state == state and told in row.told and str(path) in row.told
+
+
+def test_a_rank_table_is_needed_by_several_processes_alone(tmp_path):
+    assert machine.rank_table_row(read_environment({})).state == "none"
+    assert machine.rank_table_row(read_environment({"RANK_SIZE": "2"})).state == "bad"
+    row = machine.rank_table_row(read_environment({"RANK_TABLE_FILE": str(tmp_path / "absent")}))
+    assert row.state == "bad" and "cannot be read" in row.told
