@@ -10,6 +10,7 @@ import numpy as np
 
 from masf_core import losses
 from masf_core.network.dropout import no_dropout
+from masf_core.ranks import ONE_RANK
 from masf_core.tf1 import tf
 
 
@@ -49,7 +50,7 @@ def build(backbone, network, batch):
             predictions=tf.argmax(logits, axis=1, output_type=tf.int32))
 
 
-def evaluate(session, graph, images, labels, rows, num_classes, on_progress=None):
+def evaluate(session, graph, images, labels, rows, num_classes, on_progress=None, ranks=ONE_RANK):
     """Loss, accuracy and confusion matrix on ``images[rows]``.
 
     The last batch is padded with copies of its first image, whose results are dropped: the graph only ever sees one
@@ -57,7 +58,8 @@ def evaluate(session, graph, images, labels, rows, num_classes, on_progress=None
 
     Args:
         images: uint8 [n, S, S, 3], usually memory-mapped. labels: int32 [n]. rows: int64 [N] into both, N ≥ 1.
-        on_progress: called with (images done, N); what it raises ends the evaluation.
+        on_progress: called with (images done, this rank's images); what it raises ends the evaluation.
+        ranks: see ``ranks``; each evaluates its share of the rows, and the results are those of all.
 
     Returns:
         ``Evaluation``.
@@ -66,7 +68,8 @@ def evaluate(session, graph, images, labels, rows, num_classes, on_progress=None
     buffer = np.empty((batch, side, side, 3), np.uint8)
     truth = np.zeros(batch, np.int32)
     confusion = np.zeros((num_classes, num_classes), np.int64)
-    total = 0.0
+    total, count = 0.0, len(rows)
+    rows = rows[ranks.rank::ranks.size]
     for start in range(0, len(rows), batch):
         if on_progress:
             on_progress(start, len(rows))
@@ -81,5 +84,8 @@ def evaluate(session, graph, images, labels, rows, num_classes, on_progress=None
         np.add.at(confusion, (truth[:valid], predictions[:valid]), 1)
     if on_progress:
         on_progress(len(rows), len(rows))
-    return Evaluation(
-        loss=total / len(rows), accuracy=100.0 * float(np.trace(confusion)) / len(rows), confusion=confusion)
+    parts = ranks.gather([total, confusion.tolist(), bool(ranks.stop.wanted())])
+    ranks.stop.note(any(wanted for _, _, wanted in parts))
+    total = sum(part for part, _, _ in parts)
+    confusion = np.sum([part for _, part, _ in parts], axis=0, dtype=np.int64)
+    return Evaluation(loss=total / count, accuracy=100.0 * float(np.trace(confusion)) / count, confusion=confusion)

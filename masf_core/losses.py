@@ -22,13 +22,18 @@ def task_losses(logits, labels):
     return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=tf.cast(logits, tf.float32))
 
 
-def class_distributions(logits, labels, temperature, product=tf.matmul):
+def own_alone(*tensors):
+    """The sums over all ranks, where there is one."""
+    return tensors
+
+
+def class_distributions(logits, labels, temperature, total=own_alone, product=tf.matmul):
     """The soft label distribution of every class: softmax of the class's mean logits over ``temperature``.
 
         s_c = softmax( (1/τ) · mean{ z_i : y_i = c } ), clipped to [1e-8, 1]          (Dou et al. 2019, eq. 4)
 
     Args:
-        logits: [B, C]. labels: int32 [B]. product: ``Kernels.exact_product``.
+        logits: [B, C]. labels: int32 [B]. total: see ``ranks.OneRank.total``. product: ``Kernels.exact_product``.
 
     Returns:
         (float32 [C, C], row c is s_c; float32 [C], 1 where the class is present). The row of an absent class is the
@@ -37,13 +42,14 @@ def class_distributions(logits, labels, temperature, product=tf.matmul):
     logits = tf.cast(logits, tf.float32)
     classes = logits.shape.as_list()[1]
     membership = tf.one_hot(labels, classes, dtype=tf.float32)
-    counts = tf.reduce_sum(membership, axis=0)
-    means = product(membership, logits, transpose_a=True) / tf.maximum(counts, 1.0)[:, tf.newaxis]
+    sums, counts = total(product(membership, logits, transpose_a=True), tf.reduce_sum(membership, axis=0))
+    means = sums / tf.maximum(counts, 1.0)[:, tf.newaxis]
     probabilities = tf.clip_by_value(tf.nn.softmax(means / temperature), SMALLEST_PROBABILITY, 1.0)
     return probabilities, tf.cast(counts > 0.0, tf.float32)
 
 
-def global_loss(train_logits, train_labels, test_logits, test_labels, temperature=2.0, product=tf.matmul):
+def global_loss(train_logits, train_labels, test_logits, test_labels, temperature=2.0, total=own_alone,
+                product=tf.matmul):
     """Alignment of class relationships between the meta-test domain b and each meta-train domain a.
 
         L_global = mean_a (1/C) Σ_{c in both} ½ [ KL(s_c^a ‖ s_c^b) + KL(s_c^b ‖ s_c^a) ]      (eq. 5)
@@ -52,16 +58,17 @@ def global_loss(train_logits, train_labels, test_logits, test_labels, temperatur
 
     Args:
         train_logits: list of [B, C], one a meta-train domain; train_labels: list of int32 [B].
-        test_logits: [B, C]; test_labels: int32 [B]. product: ``Kernels.exact_product``.
+        test_logits: [B, C]; test_labels: int32 [B]. total: see ``ranks.OneRank.total``.
+        product: ``Kernels.exact_product``.
 
     Returns:
         float32 scalar.
     """
-    q, q_present = class_distributions(test_logits, test_labels, temperature, product)
+    q, q_present = class_distributions(test_logits, test_labels, temperature, total, product)
     classes = q.shape.as_list()[0]
     pairs = []
     for logits, labels in zip(train_logits, train_labels):
-        p, p_present = class_distributions(logits, labels, temperature, product)
+        p, p_present = class_distributions(logits, labels, temperature, total, product)
         # ½[Σ p log(p/q) + Σ q log(q/p)] = ½ Σ (p − q)(log p − log q)
         divergence = 0.5 * tf.reduce_sum((p - q) * (tf.log(p) - tf.log(q)), axis=1)
         pairs.append(tf.reduce_sum(divergence * p_present * q_present) / classes)

@@ -1,7 +1,8 @@
 """One iteration of the method as a graph: inner step, losses at θ', updates.
 
 Dimensions: K meta-train domains, B images of each domain, S image side, C classes, G = (K+1)·⌊B/(K+1)⌋ images of the
-group. All shapes are static: older Ascend adapters refuse a graph that is fed a second shape.
+group, R ranks, of which each has B/R of a domain's images in its graph. All shapes are static: older Ascend adapters
+refuse a graph that is fed a second shape.
 
 The work is 2K+1 forward and 2K+1 backward passes of B images (5 and 5 for PACS): the inner gradient is B times the
 task gradient, so one backward pass serves both; the meta-train domains run as one batch; and the group of the local
@@ -30,7 +31,7 @@ class StepSettings(NamedTuple):
     training alone is both weights 0 and ``meta_task`` 1.
     """
 
-    meta_batch_size: int  # B, images of each domain
+    meta_batch_size: int  # B, images of each domain, over all ranks
     source_domains: int  # K + 1
     inner_lr: float = 1e-5
     outer_lr: float = 1e-5
@@ -54,8 +55,8 @@ class StepSettings(NamedTuple):
 class TrainingGraph(NamedTuple):
     """What a session needs to run iterations; nothing else is ever fetched by name."""
 
-    images: "tf.Tensor"  # placeholder uint8 [K+1, B, S, S, 3] RGB, meta-train domains first, meta-test last
-    labels: "tf.Tensor"  # placeholder int32 [K+1, B], 0-based
+    images: "tf.Tensor"  # placeholder uint8 [K+1, B/R, S, S, 3] RGB, meta-train domains first, meta-test last
+    labels: "tf.Tensor"  # placeholder int32 [K+1, B/R], 0-based
     dropout_seed: "tf.Tensor"  # placeholder int32 [2]
     train: "tf.Operation"  # runs one whole iteration
     scalars: dict  # name → float32 scalar, see build
@@ -68,8 +69,8 @@ class TrainingGraph(NamedTuple):
 class _Pass(NamedTuple):
     """What a forward pass of several domains gave."""
 
-    features: "tf.Tensor"  # [domains · B, F]
-    logits: list  # one [B, C] a domain
+    features: "tf.Tensor"  # [domains · B/R, F]
+    logits: list  # one [B/R, C] a domain
 
 
 def build(backbone, settings, taking=None):
@@ -94,13 +95,13 @@ def build(backbone, settings, taking=None):
     Raises:
         ValueError: fewer than two source domains, a batch too small for a group, or an unknown choice.
     """
-    _check(settings)
     taking = taking or Gradients()
+    _check(settings, taking.ranks.size)
+    batch = settings.meta_batch_size // taking.ranks.size
     taking.prepare()
     side = backbone.image_size
-    images = tf.placeholder(
-        tf.uint8, [settings.source_domains, settings.meta_batch_size, side, side, 3], name="images")
-    labels = tf.placeholder(tf.int32, [settings.source_domains, settings.meta_batch_size], name="labels")
+    images = tf.placeholder(tf.uint8, [settings.source_domains, batch, side, side, 3], name="images")
+    labels = tf.placeholder(tf.int32, [settings.source_domains, batch], name="labels")
     dropout_seed = tf.placeholder(tf.int32, [2], name="dropout_seed")
     inputs = backbone.preprocess(tf.reshape(images, [-1, side, side, 3]))
     theta = make_variables(backbone.shapes())
@@ -116,7 +117,7 @@ def build(backbone, settings, taking=None):
     episodic = settings.method == "masf" and settings.episodic
     task_domains = settings.source_domains - 1 if episodic else settings.source_domains
     with tf.name_scope("task"):
-        task_pass = forward(theta, 0, inputs[:task_domains * settings.meta_batch_size], task_domains)
+        task_pass = forward(theta, 0, inputs[:task_domains * batch], task_domains)
         source_loss, source_accuracy = _task(task_pass, labels[:task_domains])
         gradients = {"task": taking.of(source_loss, theta)}
 
@@ -131,7 +132,7 @@ def build(backbone, settings, taking=None):
             global_loss, metric_loss, extra = _meta_losses(
                 meta_pass, labels, phi, settings,
                 lambda rows: forward(theta_prime, 2, rows, settings.source_domains).features, inputs,
-                backbone.kernels)
+                backbone.kernels, taking.ranks)
             if settings.beta1 > 0.0 or settings.beta2 > 0.0 or settings.meta_task > 0.0:
                 gradients["meta"] = taking.of(global_loss + metric_loss + extra, merged(theta_prime, phi))
             if has_local:
@@ -169,37 +170,47 @@ def _task(forward_pass, labels):
     return (tf.reduce_mean(losses.task_losses(logits, labels)), 100.0 * tf.reduce_mean(tf.cast(hits, tf.float32)))
 
 
-def _meta_losses(forward_pass, labels, phi, settings, features_of, inputs, kernels):
+def _meta_losses(forward_pass, labels, phi, settings, features_of, inputs, kernels, ranks):
     """(β₁ · L_global, β₂ · L_local, meta_task · task loss of the meta-test domain), each a scalar."""
     label_rows = tf.unstack(labels)
     global_loss = metric_loss = extra = tf.constant(0.0)
     if settings.beta1 > 0.0:
         global_loss = settings.beta1 * losses.global_loss(
             forward_pass.logits[:-1], label_rows[:-1], forward_pass.logits[-1], label_rows[-1], settings.temperature,
-            kernels.exact_product)
+            ranks.total, kernels.exact_product)
     if settings.beta2 > 0.0:
-        group = settings.meta_batch_size // settings.source_domains
+        group = settings.meta_batch_size // settings.source_domains  # the first of a domain's images
+        own = ranks.share(group)
 
         def of_group(rows):
-            return tf.concat([part[:group] for part in tf.split(rows, settings.source_domains)], axis=0)
+            return tf.concat([part[:own] for part in tf.split(rows, settings.source_domains)], axis=0)
 
         separate = settings.group_pass == "separate"
         features = features_of(of_group(inputs)) if separate else of_group(forward_pass.features)
+        embeddings = kernels.fence(metric_net.forward(features, phi, settings.metric_normalise, kernels))
         metric_loss = settings.beta2 * losses.local_loss(
-            kernels.fence(metric_net.forward(features, phi, settings.metric_normalise, kernels)),
-            tf.reshape(labels[:, :group], [-1]), settings.margin, kernels.exact_product)
+            *ranks.union(embeddings, tf.reshape(labels[:, :own], [-1]), settings.source_domains, group),
+            margin=settings.margin, product=kernels.exact_product)
     if settings.meta_task > 0.0:
         extra = settings.meta_task * tf.reduce_mean(losses.task_losses(forward_pass.logits[-1], label_rows[-1]))
     return global_loss, metric_loss, extra
 
 
-def _check(settings):
+def _check(settings, ranks):
     if settings.source_domains < 2:
         raise ValueError("MASF needs at least 2 source domains, got {}".format(settings.source_domains))
     if settings.meta_batch_size < settings.source_domains:
         raise ValueError("meta_batch_size must be at least the number of source domains ({}), got {}".format(
             settings.source_domains, settings.meta_batch_size))
+    check_batch(settings, ranks)
     for name, choices in (("method", METHODS), ("update", updates.RULES), ("group_pass", GROUP_PASSES)):
         if getattr(settings, name) not in choices:
             raise ValueError("{} is {!r}; expected one of {}".format(
                 name, getattr(settings, name), ", ".join(choices)))
+
+
+def check_batch(settings, ranks):
+    """Raises ValueError where so many ranks cannot share a batch: each needs a part of the group, too."""
+    if settings.meta_batch_size % ranks or settings.meta_batch_size < ranks * settings.source_domains:
+        raise ValueError("meta_batch_size must be a multiple of the number of processes ({}), with at least {} images "
+                         "for each, got {}".format(ranks, settings.source_domains, settings.meta_batch_size))

@@ -9,9 +9,13 @@ from typing import NamedTuple
 from masf_core import evaluation, meta_step
 from masf_core.checkpoints import is_scale
 from masf_core.device import DeviceError
+from masf_core.gradients import Gradients
 from masf_core.network import metric_net
 from masf_core.randomness import derive_seed
 from masf_core.tf1 import tf
+
+
+STOP = "wants_to_stop"  # beside the scalars: the part of the ranks that were asked to stop
 
 
 class Model:
@@ -28,17 +32,26 @@ class Model:
         self.backbone = backbone
         self.settings = settings
         self.seed = seed
-        self._dropout_seed = derive_seed(seed, "dropout")
+        taking = taking or Gradients()
+        self.ranks = ranks = taking.ranks
+        # Each rank drops other units of its own images.
+        self._dropout_seed = derive_seed(seed, "dropout", *([ranks.rank] if ranks.rank else []))
         graph = tf.Graph()
-        with graph.as_default():
+        with graph.as_default(), ranks.placement():
             self.training = meta_step.build(backbone, settings, taking)
+            self._scalars, self._wants_to_stop = self.training.scalars, None
+            if ranks.size > 1:
+                self._wants_to_stop = tf.placeholder(tf.float32, [], name=STOP)
+                self._scalars = ranks.mean(dict(self._scalars, **{STOP: self._wants_to_stop}))
             self.evaluation = evaluation.build(backbone, self.training.network, evaluation_batch)
             self._loaders = {name: _loader(variable) for name, variable in self.training.state.items()}
             # A variable is not filled as built only to be loaded: those 1.2 GB take as long as the loading.
             self._as_built = {name: variable.initializer for name, variable in self.training.state.items()}
+            self._broadcast = ranks.broadcast(list(self.training.state.values()))
         graph.finalize()
         on_stage("graph")
-        self.session = tf.Session(graph=graph, config=session_config)
+        ranks.configure(session_config)
+        self.session = tf.Session(ranks.target, graph=graph, config=session_config)
         on_stage("session")
 
     def close(self):
@@ -79,6 +92,11 @@ class Model:
                          {loader.value: values[name] for name, loader in loaders.items()})
         self._as_built = {}
 
+    def share(self):
+        """Give every rank rank 0's variables, all of them; every rank must have loaded something, and call this."""
+        if self._broadcast is not None:
+            self.session.run(self._broadcast)
+
     def snapshot(self):
         """Copies of every variable: dict name → float32 array. Training may go on while they are written."""
         return self.session.run(self.training.state)
@@ -94,27 +112,35 @@ class Model:
             episode: ``data.episodes.Episode``.
 
         Returns:
-            dict scalar name → float, of the losses before the update.
+            dict scalar name → float, of the losses before the update, over the images of all ranks.
 
         Raises:
             DeviceError: out of memory.
         """
         graph = self.training
+        feed = {
+            graph.images: episode.images,
+            graph.labels: episode.labels,
+            graph.dropout_seed: [self._dropout_seed, episode.step],
+        }
+        if self._wants_to_stop is not None:
+            feed[self._wants_to_stop] = float(self.ranks.stop.wanted())
         try:
-            scalars, _ = self.session.run([graph.scalars, graph.train], {
-                graph.images: episode.images,
-                graph.labels: episode.labels,
-                graph.dropout_seed: [self._dropout_seed, episode.step],
-            })
+            scalars, _ = self.session.run([self._scalars, graph.train], feed)
         except tf.errors.ResourceExhaustedError as error:
             raise DeviceError("the device has too little memory for {} images of each domain at once; lower "
                               "meta_batch_size".format(self.settings.meta_batch_size)) from error
+        except tf.errors.OpError:
+            self.ranks.blame()
+            raise
+        if self._wants_to_stop is not None:
+            self.ranks.stop.note(scalars.pop(STOP) > 0.0)
         return {name: float(value) for name, value in scalars.items()}
 
     def evaluate(self, images, labels, rows, on_progress=None):
         """``evaluation.evaluate`` with the current weights."""
         return evaluation.evaluate(self.session, self.evaluation, images, labels, rows,
-                                   self.backbone.num_classes, on_progress)
+                                   self.backbone.num_classes, on_progress, self.ranks)
 
 
 class _Loader(NamedTuple):

@@ -56,18 +56,20 @@ REFERENCE = Augmentation()
 
 
 def augment(
-    images: np.ndarray, augmentation: Augmentation, seed: int, domain: str, step: int, workers: Optional[int] = None
+    images: np.ndarray, augmentation: Augmentation, seed: int, domain: str, step: int, workers: Optional[int] = None,
+    rank: int = 0, ranks: int = 1,
 ) -> None:
     """Change a batch in place.
 
     images: uint8 [B, S, S, 3] RGB. domain, step: whose batch it is, and of which step.
     workers: threads for everything but mirroring, which is too quick to share; None takes the cores, at most
     MAX_WORKERS. Their number does not change the result.
+    rank, ranks: the images are every ranks-th of a batch, from the rank-th on; they get what they would get in it.
     """
     batch, side = images.shape[:2]
 
     def draws(purpose: str, *each: int) -> np.ndarray:
-        return generator(seed, purpose, domain, step).random_sample((batch,) + each)
+        return generator(seed, purpose, domain, step).random_sample((ranks * batch,) + each)[rank::ranks]
 
     changes: List[List[Change]] = [[] for _ in range(batch)]
     if augmentation.crop_scale_min < 1.0:

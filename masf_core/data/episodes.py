@@ -50,25 +50,30 @@ class EpisodeSampler:
     larger than the domain or does not divide it. The order of the domains depends on (seed, step), and the random
     changes of the images on (seed, domain, step).
 
-    augmentation: what is changed at random; by default the reference's mirroring alone.
+    Of several processes each draws every ranks-th image of a batch, from its rank-th on: together, what one would draw.
+
+    batch_size: images of a domain, over all processes. augmentation: what is changed at random; by default the
+    reference's mirroring alone. rank, ranks: this process among how many.
     Raises ValueError for domains that do not fit together. Not for use by several threads at once.
     """
 
     def __init__(
-        self, domains: Sequence[SourceDomain], batch_size: int, seed: int, augmentation: Augmentation = REFERENCE
+        self, domains: Sequence[SourceDomain], batch_size: int, seed: int, augmentation: Augmentation = REFERENCE,
+        rank: int = 0, ranks: int = 1,
     ) -> None:
-        _check(domains, batch_size)
+        _check(domains, batch_size, ranks)
         # Without the memmap class an indexed row costs a tenth.
         self._domains = [domain._replace(images=np.asarray(domain.images), rows=np.asarray(domain.rows, np.int64))
                          for domain in domains]
         self._batch_size = batch_size
         self._seed = seed
         self._augmentation = augmentation
+        self._rank, self._ranks = rank, ranks
         self._permutations: List[Dict[int, np.ndarray]] = [{} for _ in domains]
 
     def buffers(self) -> Buffers:
         """Fresh memory for one episode."""
-        leading = (len(self._domains), self._batch_size)
+        leading = (len(self._domains), self._batch_size // self._ranks)
         return Buffers(aligned_empty(leading + self._domains[0].images.shape[1:], np.uint8),
                        aligned_empty(leading, np.int32))
 
@@ -84,14 +89,14 @@ class EpisodeSampler:
 
     def _fill(self, which: int, step: int, images: np.ndarray, labels: np.ndarray) -> None:
         domain = self._domains[which]
-        rows = self._rows(which, step)
+        rows = self._rows(which, step)[self._rank::self._ranks]
         # mode="clip" because the default fills a second array first; the rows have been checked.
         np.take(domain.images, rows, axis=0, out=images, mode="clip")
         labels[:] = domain.labels[rows]
-        augment(images, self._augmentation, self._seed, domain.name, step)
+        augment(images, self._augmentation, self._seed, domain.name, step, rank=self._rank, ranks=self._ranks)
 
     def _rows(self, which: int, step: int) -> np.ndarray:
-        """int64 [B], rows of the domain's images at this step."""
+        """int64 [B], rows of the domain's images at this step, over all processes."""
         count = len(self._domains[which].rows)
         position, wanted, parts = step * self._batch_size, self._batch_size, []
         while wanted:
@@ -111,12 +116,14 @@ class EpisodeSampler:
         return cache[epoch]
 
 
-def _check(domains: Sequence[SourceDomain], batch_size: int) -> None:
+def _check(domains: Sequence[SourceDomain], batch_size: int, ranks: int) -> None:
     names = [domain.name for domain in domains]
     if len(names) < 2 or len(set(names)) != len(names):
         raise ValueError("two or more domains of different names are needed, got {}".format(names))
     if batch_size < 1:
         raise ValueError("batch_size must be 1 or more, got {}".format(batch_size))
+    if batch_size % ranks:
+        raise ValueError("batch_size must be a multiple of the {} processes, got {}".format(ranks, batch_size))
     shape = domains[0].images.shape[1:]
     for domain in domains:
         images, rows = domain.images, np.asarray(domain.rows)

@@ -62,12 +62,12 @@ def domain_images(seed, count=23):
     return images, labels
 
 
-def sampler(batch=7, seed=5, domains=3):
+def sampler(batch=7, seed=5, domains=3, rank=0, ranks=1):
     parts = []
     for number in range(domains):
         images, labels = domain_images(number)
         parts.append(SourceDomain("domain{}".format(number), images, labels, np.arange(len(labels))))
-    return EpisodeSampler(parts, batch, seed, Augmentation(flip_probability=0.25))
+    return EpisodeSampler(parts, batch, seed, Augmentation(flip_probability=0.25), rank, ranks)
 
 
 def evaluation_set(seed=9, count=21):
