@@ -137,7 +137,7 @@ class Trainer:
 
     def _refuse_if_nothing_was_applied(self):
         skipped = (sum(record.get("skipped") or 0 for record in self.progress.history)
-                   + sum(entry["skipped"] for entry in self.progress.pending))
+                   + sum(int(entry["skipped"]) for entry in self.progress.pending))
         if skipped == self.progress.iteration:
             raise TrainingDiverged("all {} iterations were skipped, because gradients overflowed: nothing was trained. "
                                    "{}".format(skipped, IF_SKIPPED))

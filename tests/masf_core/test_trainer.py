@@ -9,8 +9,11 @@ import pytest
 from masf_core import selection
 from masf_core.checkpoints import Progress
 from masf_core.errors import TrainingDiverged
+from masf_core.gradients import Gradients
+from masf_core.loss_scale import LossScale, ScaleSettings
 from masf_core.trainer import Observer, Schedule, Trainer
 from tests.masf_core import toy
+from tests.masf_core.half_precision import HalfBackbone
 
 BEGINNING = Progress(0, [], [], {})
 CLASSES = ("a", "b", "c", "d")
@@ -136,3 +139,37 @@ def test_selection_policies():
     assert selection.best("last", []) is None
     with pytest.raises(ValueError, match="source_val, oracle, last"):
         selection.score("target", history[0])
+
+
+def scaled_trainer(settings, depth, iterations, observer, interval=3):
+    """A trainer in whose network gradients pass through float16."""
+    model = toy.model(backbone=HalfBackbone(depth), taking=Gradients(LossScale(settings)))
+    return trainer(model, observer=observer, iterations=iterations, interval=interval)
+
+
+def test_skipped_iterations_are_counted_and_take_no_part_in_the_means():
+    recorder = Recorder()
+    scaled_trainer(ScaleSettings(initial=2.0 ** 20), 0, 9, recorder).run()
+    skipped = [scalars["skipped"] for _, scalars in recorder.losses]
+    assert 0 < sum(skipped) < 9
+    for record, part in zip(recorder.intervals, (slice(0, 3), slice(3, 6), slice(6, 9))):
+        assert record["skipped"] == sum(skipped[part])
+        applied = [scalars for _, scalars in recorder.losses[part] if not scalars["skipped"]]
+        assert record["source_loss"] == (
+            pytest.approx(np.mean([each["source_loss"] for each in applied])) if applied else None)
+    assert recorder.intervals[-1]["loss_scale"] == recorder.losses[-1][1]["loss_scale"]
+
+
+@pytest.mark.parametrize("settings, said", [
+    (ScaleSettings(fixed=2.0 ** 40), "iteration 10: gradients overflowed 10 times in a row with a loss scale of "),
+    (ScaleSettings(initial=4.0), "iteration 12: gradients overflowed 10 times in a row with a loss scale of 1,")])
+def test_a_run_that_overflows_whatever_the_scale_ends(settings, said):
+    recorder = Recorder()
+    with pytest.raises(TrainingDiverged, match=said):
+        scaled_trainer(settings, -60, 40, recorder).run()
+    assert len(recorder.losses) < 12 and all(scalars["skipped"] for _, scalars in recorder.losses)
+
+
+def test_a_run_that_was_too_short_for_its_scale_to_come_down_ends_in_an_error():
+    with pytest.raises(TrainingDiverged, match="all 4 iterations were skipped"):
+        scaled_trainer(ScaleSettings(initial=2.0 ** 60), 0, 4, Recorder()).run()
