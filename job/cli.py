@@ -23,6 +23,7 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "run": Command("job.commands.run", "train; what boot_modelarts.py does"),
+    "launch": Command("job.commands.launch", "start one process for each card of this machine"),
     "config": Command("job.commands.config", "print the configuration that a command line resolves to"),
     "dry-run": Command("job.commands.dry_run", "do the whole job on this machine, against a mocked OBS"),
     "doctor": Command("job.commands.doctor", "look whether a run can work here, before anything expensive"),

@@ -1,8 +1,8 @@
 """What the platform says in environment variables, read in this one place.
 
 ModelArts tells a v1 job ``DLS_…`` and a v2 job ``MA_…`` and ``VC_…``; on Ascend it starts the boot file once for each
-card, with its rank already in ``RANK_ID``. Elsewhere none of them is set and this is a single process. Credentials are
-not read here, so that nothing of this can give one away.
+card, with its rank already in ``RANK_ID``; ``python -m job launch`` does the same elsewhere. Without a rank this is a
+single process. Credentials are not read here, so that nothing of this can give one away.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from job.errors import ConfigError
 
 CACHE = "/cache"  # the fast local disk of a ModelArts node
 PLATFORM_MARKS = ("MA_JOB_DIR", "MA_VJ_NAME", "MA_TASK_NAME", "DLS_TASK_NUMBER", "DLS_APP_URL")
+CONTROL_PORT = 29777  # of rank 0, where nothing else is said
 URL_SETTINGS = ("data_url", "train_url")
 
 
@@ -23,6 +24,7 @@ class Environment:
     """The process's place in the job, and what it may use.
 
     rank_id, rank_size: this process among all processes of the job. rank_table: path of HCCL's table of cards, or None.
+    control: (host, port) where rank 0 listens to the others, or None. job_id: what HCCL knows the job by, or None.
     device_id: the card on this node, or None. host_index, host_count: this node among the nodes of the job.
     job_name, task_name, instance_name: how the platform calls them, or None. work_dir: where large files may go.
     urls: data_url and train_url where the platform passes them as variables, as (value, variable).
@@ -32,6 +34,8 @@ class Environment:
     rank_id: int
     rank_size: int
     rank_table: Optional[str]
+    control: Optional[Tuple[str, int]]
+    job_id: Optional[str]
     device_id: Optional[int]
     host_index: int
     host_count: int
@@ -40,16 +44,6 @@ class Environment:
     instance_name: Optional[str]
     work_dir: str
     urls: Dict[str, Tuple[str, str]]
-
-    @property
-    def publishes(self) -> bool:
-        """Exactly one process of a job writes to train_url."""
-        return self.rank_id == 0
-
-    @property
-    def pulls(self) -> bool:
-        """Exactly one process of a node fetches what its neighbours use as well."""
-        return self.device_id is None or self.device_id == 0
 
 
 def read_environment(environ: Mapping[str, str], cache: str = CACHE) -> Environment:
@@ -84,10 +78,12 @@ def read_environment(environ: Mapping[str, str], cache: str = CACHE) -> Environm
     host_count = count(("MA_NUM_HOSTS", "DLS_TASK_NUMBER"), 1, least=1)
     if not problems and rank_id >= rank_size:
         problems.append("environment variable RANK_ID={}: expected less than RANK_SIZE={}".format(rank_id, rank_size))
+    control = _control(environ, host_count, problems)
     if problems:
         raise ConfigError(problems)
     return Environment(
-        on_modelarts, rank_id, rank_size, environ.get("RANK_TABLE_FILE") or None, device_id, host_index, host_count,
+        on_modelarts, rank_id, rank_size, environ.get("RANK_TABLE_FILE") or None, control,
+        environ.get("JOB_ID") or None, device_id, host_index, host_count,
         job_name=environ.get("MA_VJ_NAME"), task_name=environ.get("MA_TASK_NAME"),
         instance_name=environ.get("MA_CURRENT_INSTANCE_NAME"), work_dir=_work_dir(cache),
         urls=_urls(environ) if on_modelarts else {})
@@ -97,6 +93,19 @@ def _work_dir(cache: str) -> str:
     if os.path.isdir(cache) and os.access(cache, os.W_OK | os.X_OK):
         return os.path.join(cache, "masf")
     return os.path.join(os.curdir, "masf-work")
+
+
+def _control(environ: Mapping[str, str], host_count: int, problems: List[str]) -> Optional[Tuple[str, int]]:
+    """RANK_CONTROL, or the first of the job's hosts as ModelArts names them."""
+    given = environ.get("RANK_CONTROL")
+    if given:
+        host, _, port = given.rpartition(":")
+        if host and port.isdigit() and 0 < int(port) < 65536:
+            return host, int(port)
+        problems.append("environment variable RANK_CONTROL={}: expected host:port of rank 0".format(given))
+        return None
+    hosts = [host.strip() for host in environ.get("VC_WORKER_HOSTS", "").split(",") if host.strip()]
+    return (hosts[0].rpartition(":")[0] or hosts[0], CONTROL_PORT) if hosts and host_count > 1 else None
 
 
 def _urls(environ: Mapping[str, str]) -> Dict[str, Tuple[str, str]]:

@@ -22,3 +22,14 @@ class ConfigError(JobError, ValueError):
         else:
             lines = ["{} problems in the configuration:".format(len(self.problems))]
             super().__init__("\n".join(lines + ["  - " + problem for problem in self.problems]))
+
+
+class PeerFailed(JobError):
+    """Another process of the job has failed, so this one cannot go on.
+
+    code: the exit code of that process, with which this one ends too, so that whichever is looked at tells the reason.
+    """
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code

@@ -9,7 +9,7 @@ import errno
 import signal
 from typing import NamedTuple
 
-from job.errors import ConfigError
+from job.errors import ConfigError, PeerFailed
 from job.stopping import Stopped
 from masf_core.errors import (
     CacheError,
@@ -29,6 +29,7 @@ DATA = 3
 STORAGE = 4
 DIVERGED = 5
 FOUND = 6
+RANK_LOST = 7
 STOPPED = 128 + signal.SIGTERM
 INTERRUPTED = 128 + signal.SIGINT
 
@@ -40,6 +41,7 @@ MEANING = {
     STORAGE: "storage",
     DIVERGED: "training diverged, or parity not met",
     FOUND: "check-graph or doctor found something to mend",
+    RANK_LOST: "another process of the job was lost",
     STOPPED: "stopped by SIGTERM",
     INTERRUPTED: "stopped from the keyboard",
 }
@@ -72,6 +74,8 @@ def ending(error: BaseException) -> Ending:
     """What an exception that reached the top means."""
     if isinstance(error, Stopped):
         return Ending(128 + error.signum, str(error), True)
+    if isinstance(error, PeerFailed):
+        return Ending(error.code, str(error), True)
     if isinstance(error, KeyboardInterrupt):
         return Ending(INTERRUPTED, "interrupted", True)
     for classes, code in CODES:

@@ -21,21 +21,24 @@ class Inputs(NamedTuple):
     weights: Optional[str]  # weights file, None: train from scratch
 
 
-def fetch_inputs(config, workspace, console, environ):
+def fetch_inputs(config, workspace, console, environ, present=False):
     """Pull what is remote and locate everything.
 
     A v1 job names ``obs://`` or ``s3://`` URLs; a v2 job names local directories that the platform has filled, which
     are used where they are unless they hold a pack.
 
+    Args:
+        present: another process has pulled everything to this machine already.
+
     Raises:
         obs_sync.StoreError: storage. DataError, WeightsError: something is not where the configuration says.
     """
-    root = _fetch_data(config, workspace, console, environ)
+    root = _fetch_data(config, workspace, console, environ, present)
     dataroot, filelist_root = locate_data(config.data, root)
-    return Inputs(dataroot, filelist_root, _fetch_weights(config, root, workspace, console, environ))
+    return Inputs(dataroot, filelist_root, _fetch_weights(config, root, workspace, console, environ, present))
 
 
-def _fetch_data(config, workspace, console, environ):
+def _fetch_data(config, workspace, console, environ, present):
     url = config.data.data_url
     if url is None:
         if not os.path.isabs(config.data.dataroot):
@@ -49,6 +52,8 @@ def _fetch_data(config, workspace, console, environ):
         if not os.path.isfile(os.path.join(url, INDEX_NAME)):  # else it is a pack, to be unpacked as from a bucket
             return url
     destination = workspace.inputs(url)
+    if present:
+        return destination
     with open_store(url, environ, backend=config.platform.storage) as store:
         # The directory is this URL's alone, so what the bucket no longer has goes from here too.
         report = pull(store, destination, workers=config.platform.transfer_workers, mirror=True,
@@ -76,7 +81,7 @@ def _named_directory(root, path, setting):
     return directory
 
 
-def _fetch_weights(config, root, workspace, console, environ):
+def _fetch_weights(config, root, workspace, console, environ, present):
     path = config.data.weights_path
     if path is None:
         raise WeightsError("no weights: give --weights_path (a path below data_url, an obs:// URL or a local file), "
@@ -85,6 +90,8 @@ def _fetch_weights(config, root, workspace, console, environ):
         return None
     if is_remote(path):
         local = workspace.weights(path)
+        if present:
+            return local
         folder, name = split_object_url(path)
         with open_store(folder, environ, backend=config.platform.storage) as store:
             pull_file(store, name, local, on_progress=console.task("weights", "B"))

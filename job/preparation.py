@@ -7,16 +7,18 @@ from typing import List, NamedTuple, Tuple
 
 from job.config import settings
 from job.errors import ConfigError
+from job.rank_group import ALONE
 from job.restore import clear_spool, refuse_changed, undelivered
 from masf_core import device, meta_step
 from masf_core.ascend_options import AscendSettings
 from masf_core.checkpoints import Progress
-from masf_core.data import build_index, decode
+from masf_core.data import Augmentation, EpisodeSampler, SourceDomain, build_index, decode
 from masf_core.loss_scale import ScaleSettings
 from masf_core.model import Model
 from masf_core.network.backbone import make_backbone
 from masf_core.network.pretrained import read_pretrained
 from masf_core.tf1 import VERSION
+from masf_core.trainer import EvaluationSet, Schedule, Trainer
 
 log = logging.getLogger(__name__)
 
@@ -46,24 +48,50 @@ def prepare_data(run, inputs):
         index, run.workspace.decoded, image_size=side, max_pixels=data.max_pixels, bad_data=data.bad_data,
         offenders_path=offenders, on_progress=run.console.task("decode", "images"))
     run.times.mark("cache")
+    return index, images
+
+
+def note_data(run, index):
+    """Say in run.json what the data are. Raises ConfigError where they are not those that the run began with."""
     before = (run.record.content.get("data") or {}).get("fingerprint", index.fingerprint)
     if before != index.fingerprint:
         refuse_changed("run " + run.record.content["run_name"], [("data", before[:12], index.fingerprint[:12])])
     run.record.update(data={"fingerprint": index.fingerprint, "classes": list(index.classes),
                             "images": {domain.name: len(domain.paths) for domain in index.domains}})
-    return index, images
 
 
-def build_model(run, index):
-    """The network and its session."""
+def build_model(run, index, group=ALONE):
+    """The network and its session, which is one with those of the other processes of ``group``."""
     config = run.config
     here = device_of(config)
     network = config.network
     backbone = make_backbone(network.backbone, len(index.classes), network.width, here.kernels())
     step = step_settings(config, len(index.domains) - 1)
     log.info("TensorFlow %s on %s: %s", VERSION, here.describe(), backbone.describe())
-    return Model(backbone, step, config.interval.evaluation_batch, here.session_config(), config.training.seed,
-                 on_stage=run.times.mark, taking=here.gradients())
+    try:
+        meta_step.check_batch(step, group.size)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    ranks = group.ranks(here.name)
+    return Model(backbone, step, config.interval.evaluation_batch, here.session_config(ranks), config.training.seed,
+                 on_stage=run.times.mark, taking=here.gradients(ranks))
+
+
+def make_trainer(run, model, index, images, progress, observer):
+    """The loop over this process's part of every batch and of every set to evaluate on."""
+    config, training, ranks = run.config, run.config.training, model.ranks
+    target = index.domain(config.data.target_domain)
+    sources = [domain for domain in index.domains if domain is not target]
+    augmentation = Augmentation(training.flip_probability, training.crop_scale_min,
+                                training.colour_jitter, training.grey_probability)
+    sampler = EpisodeSampler(
+        [SourceDomain(domain.name, images[domain.name], domain.labels, domain.train) for domain in sources],
+        training.meta_batch_size, training.seed, augmentation, ranks.rank, ranks.size)
+    evaluations = [EvaluationSet(domain.name, images[domain.name], domain.labels, domain.validation)
+                   for domain in sources]
+    whole = EvaluationSet(target.name, images[target.name], target.labels, target.whole)
+    schedule = Schedule(training.train_iterations, config.interval.test_print_interval)
+    return Trainer(model, sampler, whole, evaluations, index.classes, schedule, progress, observer)
 
 
 def step_settings(config, source_domains):

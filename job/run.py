@@ -22,7 +22,8 @@ from job.errors import ConfigError
 from job.exits import STOPPED, exit_code
 from job.inputs import fetch_inputs
 from job.observer import JobObserver
-from job.preparation import build_model, prepare_data, restore_or_begin
+from job.preparation import build_model, make_trainer, note_data, prepare_data, restore_or_begin
+from job.rank_group import ALONE, WAIT_FOR_INPUTS
 from job.publication import NotDelivered, Publisher
 from job.report import write_report
 from job.restore import Restoring, candidates, clear_spool, refuse_changed
@@ -32,9 +33,7 @@ from job.stopping import GRACE, Stopped
 from job.time_limit import within
 from job.workspace import prepare_workspace, sole_user
 from masf_core import records
-from masf_core.data import Augmentation, EpisodeSampler, SourceDomain
 from masf_core.tf1 import IMPORT_SECONDS, VERSION
-from masf_core.trainer import EvaluationSet, Schedule, Trainer
 from obs_sync import Lease, LeaseLost, StoreError, open_store, this_process
 
 log = logging.getLogger(__name__)
@@ -53,15 +52,17 @@ class Run(NamedTuple):
     store: object
     record: RunRecord
     times: StartTimes
+    group: object  # ``rank_group.Alone`` or ``Group``, whose rank 0 this is
 
 
-def run_job(config, work_dir, run_name, console, environ=None):
+def run_job(config, work_dir, run_name, console, environ=None, group=ALONE):
     """Do the whole job.
 
     Args:
         config: ``Config``, resolved. work_dir: local working directory. run_name: name below train_url.
         console: ``Console``; its tasks raise ``Stopped`` once the platform has asked to stop.
-        environ: environment variables (credentials, endpoint).
+        environ: environment variables (credentials, endpoint). group: the processes of the job, of which this is
+            rank 0; the others do ``rank_follower.follow`` meanwhile.
 
     Raises:
         ConfigError, DataError, WeightsError, StoreError, TrainingDiverged, Stopped: see ``exits`` for their codes.
@@ -75,18 +76,26 @@ def run_job(config, work_dir, run_name, console, environ=None):
             lease_on(unguarded, config, console, environ) as lease:
         store = lease.guarded()
         previous = read_published(store)
-        if finished(previous, config):
+        done = finished(previous, config)
+        group.gather(done, "the opening of the run")
+        if done:
             log.info("run %s is done: %d iterations. Nothing is left to do (more with --train_iterations=…, afresh "
                      "with --resume=never).", run_name, previous["iteration"])
             return
-        run = open_run(config, workspace, console, store, previous, run_name, times)
+        run = open_run(config, workspace, console, store, previous, run_name, times, group)
         times.mark("opening")
         with recorded(run), Restoring(store, workspace, run.record.lineage) as restoring:
             inputs = fetch_inputs(config, workspace, console, environ)
             times.mark("inputs")
             index, images = prepare_data(run, inputs)
-            with build_model(run, index) as model:
-                train(run, model, index, images, restore_or_begin(run, model, inputs, index, restoring))
+            note_data(run, index)
+            group.gather(None, "the end of pulling and decoding", WAIT_FOR_INPUTS)
+            group.check_same_data(index.fingerprint)
+            with build_model(run, index, group) as model:
+                start = restore_or_begin(run, model, inputs, index, restoring)
+                group.gather(start.progress[:3], "the start of training", WAIT_FOR_INPUTS)
+                model.share()
+                train(run, model, index, images, start)
         log.info("done: %s", store.url)
 
 
@@ -113,7 +122,7 @@ def finished(previous, config):
             and not config_load.differences(config_load.from_dict(previous["config"]), config))
 
 
-def open_run(config, workspace, console, store, previous, run_name, times):
+def open_run(config, workspace, console, store, previous, run_name, times, group=ALONE):
     """Decide whether to go on or to begin, and say so in run.json before anything expensive starts.
 
     Raises:
@@ -134,7 +143,7 @@ def open_run(config, workspace, console, store, previous, run_name, times):
     if not fresh:
         record.update(data=previous.get("data"))
     record.update(versions={"tensorflow": VERSION, "python": platform.python_version()})
-    run = Run(config, workspace, console, store, record, times)
+    run = Run(config, workspace, console, store, record, times, group)
     publish_record(run)
     return run
 
@@ -158,6 +167,7 @@ def recorded(run):
         # Said by the watchdog if the running iteration outlasts the platform's patience.
         run.console.stop.last_words = lambda: say(
             "stopped", STOPPED, left_undone="everything since the last published checkpoint")
+    run.group.on_loss(lambda error: say("failed", error.code, reason=str(error)))
     try:
         yield
     except BaseException as error:
@@ -168,30 +178,22 @@ def recorded(run):
 
 def train(run, model, index, images, start):
     """Train from ``start`` to the end of the schedule, publishing on the way, and finish the run."""
-    config, workspace, training = run.config, run.workspace, run.config.training
-    target = index.domain(config.data.target_domain)
-    sources = [domain for domain in index.domains if domain is not target]
-    augmentation = Augmentation(training.flip_probability, training.crop_scale_min,
-                                training.colour_jitter, training.grey_probability)
-    sampler = EpisodeSampler(
-        [SourceDomain(domain.name, images[domain.name], domain.labels, domain.train) for domain in sources],
-        training.meta_batch_size, training.seed, augmentation)
-    evaluations = [EvaluationSet(domain.name, images[domain.name], domain.labels, domain.validation)
-                   for domain in sources]
-    whole = EvaluationSet(target.name, images[target.name], target.labels, target.whole)
-    schedule = Schedule(training.train_iterations, config.interval.test_print_interval)
+    config, workspace, group = run.config, run.workspace, run.group
     publisher = Publisher(run.store, workspace.spool, workspace.logs, config.interval.keep_checkpoints, run.record.text)
     scalars = records.ScalarWriter(workspace.logs)
     observer = JobObserver(config, run.console, workspace, model, run.record, publisher, scalars, run.times)
-    trainer = Trainer(model, sampler, whole, evaluations, index.classes, schedule, start.progress, observer)
+    trainer = make_trainer(run, model, index, images, start.progress, observer)
     try:
         for name, progress in start.undelivered:
             publisher.submit(observer.leftover(name, progress, start.progress.history))
+        group.hold_stop()
         try:
             trainer.run()
         except Stopped:
+            group.disband()
             leave(run, trainer.progress, observer, publisher, start)
             raise
+        group.disband()
         finish(run, trainer.progress, index, observer, publisher)
     finally:
         scalars.close()

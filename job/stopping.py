@@ -62,10 +62,18 @@ class StopRequest:
         self._clock = clock
         self._exit = exit
         self._signum: Optional[int] = None
+        self._held = False
         self._since = 0.0
         self._ended = threading.Event()
         self._handlers: Dict[int, Any] = {}
         self._watchdog: Optional[threading.Thread] = None
+
+    def hold(self) -> None:
+        """From here on ``check`` lets everything pass until ``release``: several processes have to stop together."""
+        self._held = True
+
+    def release(self) -> None:
+        self._held = False
 
     @property
     def requested(self) -> bool:
@@ -73,7 +81,7 @@ class StopRequest:
 
     def check(self) -> None:
         """Raise ``Stopped`` if the job was asked to stop."""
-        if self._signum is not None:
+        if self._signum is not None and not self._held:
             raise Stopped(self._signum)
 
     def seconds_left(self, grace: float = 15.0) -> float:

@@ -70,7 +70,7 @@ def prepare_workspace(work_dir, run_name, logdir=None):
     spool = os.path.join(work_dir, "runs", run_name, "spool")
     workspace = Workspace(root=work_dir, decoded=os.path.join(work_dir, "decoded"), logs=logs, spool=spool)
     for directory, setting in ((workspace.decoded, "--work_dir"), (spool, "--work_dir"), (logs, "--logdir")):
-        probe = os.path.join(directory, ".writable")
+        probe = os.path.join(directory, ".writable-{}".format(os.getpid()))
         try:
             os.makedirs(directory, exist_ok=True)
             with open(probe, "w"):

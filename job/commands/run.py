@@ -7,13 +7,16 @@ import os
 
 from job.config_load import load_config, to_yaml
 from job.environment import read_environment
-from job.errors import ConfigError
+from job.launch import job_command, launch, number_of_processes
+from job.rank_group import join
 from job.stopping import StopRequest
 
 TAKES_SETTINGS = True
 EXAMPLES = """
   python -m job run --config=configs/pacs_cartoon.yaml --data_url=obs://bucket/pacs/ --train_url=obs://bucket/output/
   python -m job run --data_url=/data/pacs --weights_path=none --width=0.125 --train_iterations=20
+  python -m job run --processes=8 --config=configs/pacs_cartoon.yaml --data_url=obs://bucket/pacs/ …
+With --processes this machine's processes are started, one a card, where the platform has not done so.
 Not even SIGKILL loses work that was published: run the same command again, and it goes on.
 """
 
@@ -21,23 +24,37 @@ log = logging.getLogger(__name__)
 
 
 def add_arguments(parser):
-    """None of its own; see ``job.config``."""
+    parser.add_argument("--processes", metavar="N", default="1",
+                        help="train on N cards of this machine (default %(default)s, or what the platform started)")
 
 
 def main(args, console):
     """Resolve the configuration, then run the job with it."""
     environment = read_environment(os.environ)
-    if environment.rank_size > 1:
-        raise ConfigError("RANK_SIZE={}: this version trains on one card; choose a flavour with one, or unset "
-                          "RANK_SIZE".format(environment.rank_size))
+    processes = number_of_processes(args.processes)
+    if processes > 1 and "RANK_ID" not in os.environ:
+        load_config(args.settings, fallback=environment.urls)  # what is wrong shall be said once
+        return launch(processes, job_command(["run"] + args.settings), os.environ)
     config, provenance = load_config(args.settings, fallback=environment.urls)
     console.set_log_level(config.platform.log_level)
+    if environment.rank_id:
+        console.set_log_level(quieter(config.platform.log_level))
     log.info("configuration of run %s:\n%s", config.run_name, to_yaml(config, provenance).rstrip())
     with StopRequest() as stop:
         console.stop = stop
+        from job.rank_follower import follow
         from job.run import run_job  # brings TensorFlow, which takes seconds
         from masf_core.memory import keep_freed_memory
 
         keep_freed_memory()
         console.check_stop()
-        run_job(config, config.platform.work_dir or environment.work_dir, config.run_name, console, os.environ)
+        work_dir = config.platform.work_dir or environment.work_dir
+        with join(environment, console, work_dir) as group:
+            group.check_same_config(config)
+            do = run_job if group.rank == 0 else follow
+            do(config, work_dir, config.run_name, console, os.environ, group)
+
+
+def quieter(level):
+    """What the processes beside rank 0 say: they would only repeat it."""
+    return "warning" if level == "info" else level

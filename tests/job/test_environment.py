@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from job.environment import read_environment
+from job.environment import CONTROL_PORT, read_environment
 from job.errors import ConfigError
 
 V2 = {
@@ -25,7 +25,7 @@ def test_without_a_platform_it_is_one_process():
     assert not found.on_modelarts
     assert (found.rank_id, found.rank_size, found.host_index, found.host_count) == (0, 1, 0, 1)
     assert found.rank_table is None and found.device_id is None
-    assert found.publishes and found.pulls
+    assert found.control is None and found.job_id is None
 
 
 def test_a_v2_job_on_ascend_is_read():
@@ -43,10 +43,12 @@ def test_a_v1_job_is_read():
     assert (found.host_index, found.host_count) == (1, 2)
 
 
-def test_only_rank_0_publishes_and_only_card_0_of_a_node_pulls():
-    assert (read(V2).publishes, read(V2).pulls) == (False, False)
-    first_of_second_node = read(dict(V2, RANK_ID="8", ASCEND_DEVICE_ID="0"))
-    assert (first_of_second_node.publishes, first_of_second_node.pulls) == (False, True)
+def test_rank_0_is_where_the_launcher_says_or_on_the_first_of_the_platform_s_hosts():
+    assert read(dict(V2, RANK_CONTROL="10.0.0.7:7000")).control == ("10.0.0.7", 7000)
+    hosts = "job-1-worker-0.job-1, job-1-worker-1.job-1"
+    assert read(dict(V2, VC_WORKER_HOSTS=hosts)).control == ("job-1-worker-0.job-1", CONTROL_PORT)
+    assert read(dict(V2, VC_WORKER_HOSTS="10.0.0.7:6666,10.0.0.8:6666")).control == ("10.0.0.7", CONTROL_PORT)
+    assert read({"VC_WORKER_HOSTS": "localhost"}).control is None
 
 
 @pytest.mark.parametrize("environ, name", [
@@ -56,6 +58,8 @@ def test_only_rank_0_publishes_and_only_card_0_of_a_node_pulls():
     ({"RANK_ID": "2", "RANK_SIZE": "2"}, "RANK_ID=2: expected less than RANK_SIZE=2"),
     ({"ASCEND_DEVICE_ID": "npu0"}, "ASCEND_DEVICE_ID=npu0"),
     ({"VC_TASK_INDEX": "x"}, "VC_TASK_INDEX=x"),
+    ({"RANK_CONTROL": "7000"}, "RANK_CONTROL=7000: expected host:port"),
+    ({"RANK_CONTROL": "here:99999"}, "RANK_CONTROL=here:99999"),
 ])
 def test_a_variable_that_cannot_be_meant_is_an_error_that_names_it(environ, name):
     with pytest.raises(ConfigError, match="environment variable " + name):

@@ -1,0 +1,282 @@
+"""How the processes of a job keep in touch: who is there, who has failed, what all have to say.
+
+Every process holds one TCP connection to rank 0, over which go lines of JSON. Three things rest on it:
+
+- ``gather``: every process gives a value and gets those of all. It is also where they wait for one another.
+- A process that ends says goodbye with its exit code, and all others end with the same one. One that was killed cannot
+  say so, but its connection is closed by the system, and a machine that vanished is silent for ``SILENCE`` seconds.
+- A process that hears of it may be inside a collective that will never end and cannot be interrupted from Python. It
+  has ``PATIENCE`` seconds to leave by itself; then the last words are said and the process is ended.
+"""
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import threading
+import time
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+from job.errors import ConfigError, PeerFailed
+from job.exits import RANK_LOST, ending
+
+log = logging.getLogger(__name__)
+
+JOIN = 600.0  # seconds until all processes must be there: a node may have to fetch its image first
+BEAT = 5.0  # seconds from one sign of life to the next
+SILENCE = 30.0  # seconds without one after which a process is given up
+PATIENCE = 8.0  # seconds to leave by oneself once another has failed
+LAST_WORDS = 5.0  # seconds that the last words may take
+LONGEST = 64 * 2 ** 20  # characters of a line
+
+
+class Channel:
+    """One process's end; a context manager that says goodbye.
+
+    Args:
+        rank, size: this process among how many. address: (host, port) where rank 0 listens.
+        job: told to rank 0, so that processes of two jobs do not meet. on_wait: called about five times a second while
+            waiting; what it raises ends it. exit: ends the process with a code, without any clean-up.
+
+    Attributes:
+        host: this machine's address as the others reach it. last_words: called with the ``PeerFailed`` before the
+            process is ended; may be set later.
+
+    Raises:
+        ConfigError: not all processes have come within ``JOIN`` seconds, or what came does not belong together.
+    """
+
+    def __init__(self, rank: int, size: int, address: Tuple[str, int], job: str = "",
+                 on_wait: Callable[[], None] = lambda: None, exit: Callable[[int], Any] = os._exit):
+        self.rank, self.size, self.host = rank, size, address[0]
+        self.last_words: Callable[[PeerFailed], None] = lambda error: None
+        self._address, self._job, self._on_wait, self._exit = address, job, on_wait, exit
+        self._peers: Dict[int, "_Peer"] = {}
+        self._changed = threading.Condition()
+        self._values: Dict[int, List[Any]] = {}  # rank 0: of each rank, those that were not gathered yet
+        self._replies: List[List[Any]] = []
+        self._failure: Optional[PeerFailed] = None
+        self._left = threading.Event()
+
+    def __enter__(self) -> "Channel":
+        self._meet()
+        self._values = {rank: [] for rank in self._peers}
+        for rank, peer in self._peers.items():
+            threading.Thread(target=self._listen, args=(rank, peer), name="rank {}".format(rank), daemon=True).start()
+        threading.Thread(target=self._beat, name="signs of life", daemon=True).start()
+        return self
+
+    def __exit__(self, kind: Any, error: Optional[BaseException], trace: Any) -> None:
+        end = ending(error) if error is not None else None
+        self.leave(*(end.code, end.message) if end else (0, ""))
+
+    def gather(self, value: Any, what: str = "this point", seconds: float = 600.0) -> List[Any]:
+        """The JSON values of all ranks, in their order, once each of them has called this as often as this one.
+
+        Raises:
+            PeerFailed: another process has failed, or did not come within so many seconds.
+        """
+        limit = time.monotonic() + seconds
+        if self.rank:
+            self._send({"value": value})
+            self._wait(lambda: bool(self._replies), what, limit)
+            return self._replies.pop(0)
+        self._wait(lambda: all(self._values.values()), what, limit)
+        values = [value] + [self._values[rank].pop(0) for rank in sorted(self._values)]
+        self._send({"values": values})
+        return values
+
+    def blame(self, seconds: float = 3.0) -> None:
+        """Raises PeerFailed if another process is known to have failed, or is so within a few seconds."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._failure is not None, seconds)
+            if self._failure is not None:
+                raise self._failure
+
+    def disband(self) -> None:
+        """From here on the others are not needed: whatever becomes of them."""
+        self._left.set()
+
+    def leave(self, code: int, message: str) -> None:
+        """Say goodbye, and why if the code is not 0."""
+        self.disband()
+        self._send({"bye": code, "message": message, "rank": self.rank})
+        for peer in self._peers.values():
+            peer.close()
+
+    def _meet(self) -> None:
+        limit = time.monotonic() + JOIN
+        if self.rank == 0:
+            self._welcome(limit)
+            return
+        while True:
+            self._on_wait()
+            try:
+                connection = socket.create_connection(self._address, timeout=SILENCE)
+                peer = _Peer(connection)
+                peer.send({"hello": self.rank, "size": self.size, "job": self._job})
+                answer = peer.receive()
+                if answer is not None:
+                    break
+            except (OSError, ValueError):
+                pass
+            if time.monotonic() > limit:
+                raise ConfigError("rank {} has not reached rank 0 at {}:{} within {:.0f} s; is it running, and may "
+                                  "this machine connect to it?".format(self.rank, *self._address, JOIN))
+            time.sleep(0.2)
+        if "refused" in answer:
+            raise ConfigError(answer["refused"])
+        self.host = connection.getsockname()[0]
+        self._peers[0] = peer
+
+    def _welcome(self, limit: float) -> None:
+        loopback = self._address[0] in ("127.0.0.1", "localhost")
+        with socket.socket() as door:
+            door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                door.bind(("127.0.0.1" if loopback else "", self._address[1]))
+            except OSError as error:
+                raise ConfigError("rank 0 cannot listen at port {}: {}; give another one with RANK_CONTROL=host:port"
+                                  .format(self._address[1], error.strerror)) from error
+            door.listen(self.size)
+            door.settimeout(0.2)
+            while len(self._peers) < self.size - 1:
+                self._on_wait()
+                if time.monotonic() > limit:
+                    raise ConfigError("RANK_SIZE={}, but rank {} did not come within {:.0f} s".format(
+                        self.size, ", ".join(str(rank) for rank in range(1, self.size) if rank not in self._peers),
+                        JOIN))
+                try:
+                    connection, _ = door.accept()
+                except socket.timeout:
+                    continue
+                self._admit(_Peer(connection))
+        for peer in self._peers.values():
+            peer.send({"welcome": self.size})
+
+    def _admit(self, peer: "_Peer") -> None:
+        try:
+            hello = peer.receive(5.0) or {}
+            rank = hello.get("hello")
+        except (OSError, ValueError):
+            rank = None
+        if not isinstance(rank, int) or hello.get("job") != self._job:
+            peer.close()  # nobody of ours
+            return
+        problem = ""
+        if hello.get("size") != self.size:
+            problem = "rank {} has RANK_SIZE={}, but rank 0 has {}".format(rank, hello.get("size"), self.size)
+        elif rank in self._peers or not 0 < rank < self.size:
+            problem = "RANK_ID={} comes twice".format(rank)
+        if problem:
+            peer.send({"refused": problem})
+            raise ConfigError(problem)
+        self._peers[rank] = peer
+
+    def _wait(self, ready: Callable[[], bool], what: str, limit: float) -> None:
+        while True:
+            with self._changed:
+                if ready():
+                    return
+                if self._failure is not None:
+                    raise self._failure
+                self._changed.wait(0.2)
+            self._on_wait()
+            if time.monotonic() > limit:
+                missing = [rank for rank, values in self._values.items() if not values] if self.rank == 0 else [0]
+                raise PeerFailed("rank {} did not get to {} in time".format(
+                    ", ".join(map(str, missing)), what), RANK_LOST)
+
+    def _listen(self, rank: int, peer: "_Peer") -> None:
+        """The thread: take what a peer says until it says no more."""
+        try:
+            while True:
+                said = peer.receive(SILENCE)
+                if said is None:
+                    raise PeerFailed("rank {} was lost: it ended without a word".format(rank), RANK_LOST)
+                if "bye" in said:
+                    if said["bye"]:
+                        raise PeerFailed("rank {} has ended: {}".format(said["rank"], said["message"]), said["bye"])
+                    if not self.rank:
+                        return  # it has done all it had to do
+                    raise PeerFailed("rank {} has left too early".format(said["rank"]), RANK_LOST)
+                with self._changed:
+                    if "value" in said:
+                        self._values[rank].append(said["value"])
+                    elif "values" in said:
+                        self._replies.append(said["values"])
+                    self._changed.notify_all()
+        except PeerFailed as error:
+            self._fail(error)
+        except (OSError, ValueError) as error:
+            self._fail(PeerFailed("rank {} was lost: {}".format(rank, "no sign of life for {:.0f} s".format(SILENCE)
+                                                                if isinstance(error, socket.timeout) else error),
+                                  RANK_LOST))
+
+    def _fail(self, error: PeerFailed) -> None:
+        """Tell everybody, and see to it that this process ends."""
+        with self._changed:
+            if self._left.is_set() or self._failure is not None:
+                return
+            self._failure = error
+            self._changed.notify_all()
+        if self.rank == 0:
+            self._send({"bye": error.code, "message": str(error), "rank": 0})
+        if self._left.wait(PATIENCE):
+            return
+        log.error("%s; this process was waiting for it and is ended", error)
+        words = threading.Thread(target=self.last_words, args=(error,), name="last words", daemon=True)
+        words.start()
+        words.join(LAST_WORDS)
+        self._exit(error.code)
+
+    def _beat(self) -> None:
+        while not self._left.wait(BEAT):
+            self._send({"beat": 1})
+
+    def _send(self, said: Dict[str, Any]) -> None:
+        for peer in self._peers.values():
+            try:
+                peer.send(said)
+            except OSError:
+                pass  # whoever listens to it finds out
+
+
+class _Peer:
+    """A connection that carries one JSON object a line."""
+
+    def __init__(self, connection: socket.socket):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._connection = connection
+        self._sending = threading.Lock()
+        self._unread = b""
+
+    def send(self, said: Dict[str, Any]) -> None:
+        data = json.dumps(said).encode("ascii") + b"\n"
+        with self._sending:
+            self._connection.sendall(data)
+
+    def receive(self, seconds: Optional[float] = JOIN) -> Optional[Dict[str, Any]]:
+        """The next object; None once the other end is closed. Raises socket.timeout after so many seconds of silence,
+        ValueError for what is no object."""
+        while b"\n" not in self._unread:
+            self._connection.settimeout(seconds)
+            data = self._connection.recv(1 << 16)
+            if not data:
+                return None
+            self._unread += data
+            if len(self._unread) > LONGEST:
+                raise ValueError("a line of more than {} bytes".format(LONGEST))
+        line, _, self._unread = self._unread.partition(b"\n")
+        said = json.loads(line.decode("utf-8"))
+        if not isinstance(said, dict):
+            raise ValueError("no JSON object")
+        return said
+
+    def close(self) -> None:
+        try:
+            self._connection.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self._connection.close()

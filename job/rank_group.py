@@ -1,0 +1,152 @@
+"""This process among those of its job: alone, or one of several that train together.
+
+A process of several is started with RANK_ID and RANK_SIZE, by the platform or by ``launch``; rank 0's address is in
+RANK_CONTROL=host:port, or follows from the rank table or from the list of hosts that ModelArts gives.
+"""
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+
+from job.config import values_of
+from job.environment import CONTROL_PORT
+from job.errors import ConfigError
+from job.rank_channel import Channel
+from job.rank_stop import AgreedStop
+from job.rank_table import check_place, read_rank_table
+from masf_core.ranks import NeverStop, OneRank
+
+OF_A_PROCESS = ("work_dir", "logdir", "log_level")  # settings that may differ from one process to another
+WAIT_FOR_INPUTS = 7200.0  # seconds that a node's first process may take to pull and decode
+
+
+class Alone:
+    """The only process of its job."""
+
+    rank, size = 0, 1
+    leads_node = True
+
+    def gather(self, value, what="", seconds=0.0):
+        return [value]
+
+    def disband(self):
+        """The others are not needed any more."""
+
+    def on_loss(self, last_words):
+        """last_words: called with the error before the process is ended because another was lost."""
+
+    def check_same_config(self, config):
+        """All processes have been started with the same configuration. Raises ConfigError, in every one of them."""
+
+    def check_same_data(self, fingerprint):
+        """All processes see the same data. Raises ConfigError, in every one of them."""
+
+    def hold_stop(self):
+        """Requests to stop count only once all processes know of them."""
+
+    def ranks(self, device):
+        """What the graph knows of the others; see ``masf_core.ranks``. device: ``cpu``, ``gpu`` or ``ascend``."""
+        return OneRank()
+
+
+ALONE = Alone()
+
+
+class Group(Alone):
+    """One of several.
+
+    Args:
+        channel: ``Channel`` that all have joined. console: its stop request is held while they train.
+    """
+
+    def __init__(self, channel, console, work_dir):
+        self._channel, self._console = channel, console
+        self.rank, self.size, self.host = channel.rank, channel.size, channel.host
+        self.stop = AgreedStop(console.stop) if console.stop is not None else NeverStop()
+        here = [node_name(), os.path.realpath(work_dir)]
+        self.leads_node = self.gather(here, "the start").index(here) == self.rank
+
+    def gather(self, value, what="the next step", seconds=600.0):
+        return self._channel.gather(value, what, seconds)
+
+    def disband(self):
+        self._channel.disband()
+        if self._console.stop is not None:
+            self._console.stop.release()
+
+    def on_loss(self, last_words):
+        self._channel.last_words = last_words
+
+    def hold_stop(self):
+        if self._console.stop is not None:
+            self._console.stop.hold()
+
+    def ranks(self, device):
+        from masf_core.collectives import make_collectives  # brings TensorFlow
+
+        return make_collectives(device, self)
+
+    def blame(self):
+        self._channel.blame()
+
+    def check_same_config(self, config):
+        batch = config.training.meta_batch_size
+        if batch % self.size:
+            raise ConfigError("meta_batch_size={} cannot be shared by {} processes: it counts the images of a domain "
+                              "over all of them, so give a multiple of {}".format(batch, self.size, self.size))
+        own = {name: value for name, value in values_of(config).items() if name not in OF_A_PROCESS}
+        everybody = self.gather(own, "the comparison of configurations")
+        own = json.loads(json.dumps(own))
+        for rank, theirs in enumerate(everybody):
+            differing = [name for name in own if theirs.get(name) != everybody[0].get(name)]
+            if differing:
+                raise ConfigError("rank {} was started with another configuration than rank 0: {}".format(
+                    rank, ", ".join("{} is {!r} and not {!r}".format(name, theirs.get(name), everybody[0].get(name))
+                                    for name in differing)))
+
+    def check_same_data(self, fingerprint):
+        fingerprints = self.gather(fingerprint, "the comparison of data")
+        other = [rank for rank, each in enumerate(fingerprints) if each != fingerprints[0]]
+        if other:
+            raise ConfigError("rank {} sees other data than rank 0 ({} and not {}): give all processes the same "
+                              "data_url, or a local directory with the same content".format(
+                                  other[0], fingerprints[other[0]][:12], fingerprints[0][:12]))
+
+
+@contextlib.contextmanager
+def join(environment, console, work_dir):
+    """The group of this process, ``Alone`` or ``Group``, as a context manager.
+
+    Raises:
+        ConfigError: the others do not come, or do not fit.
+    """
+    if environment.rank_size == 1:
+        yield ALONE
+        return
+    with Channel(environment.rank_id, environment.rank_size, control_address(environment), environment.job_id or "",
+                 on_wait=console.check_stop) as channel:
+        yield Group(channel, console, work_dir)
+
+
+def control_address(environment):
+    """(host, port) where rank 0 listens. Raises ConfigError where that cannot be known, or the rank table is unfit."""
+    size, table = environment.rank_size, environment.rank_table
+    if table is not None:
+        cards = read_rank_table(table)
+        check_place(table, cards, environment.rank_id, size)
+        if environment.job_id is None:
+            raise ConfigError("RANK_SIZE={}, but JOB_ID is not set, without which HCCL averages nothing: set it to any "
+                              "number, the same in all processes".format(size))
+        alone = len({card.server for card in cards}) == 1
+        return environment.control or ("127.0.0.1" if alone else cards[0].server, CONTROL_PORT)
+    if environment.control is None:
+        raise ConfigError("RANK_SIZE={}: say where rank 0 is with RANK_CONTROL=host:port, or start all processes of "
+                          "this machine with python -m job launch --processes {} -- run …".format(size, size))
+    return environment.control
+
+
+def node_name():
+    """What tells this machine from others, and containers on it from one another."""
+    return socket.gethostname()

@@ -1,0 +1,100 @@
+"""HCCL's table of cards: which card of which server has which rank.
+
+    {"version": "1.0", "status": "completed", "server_count": "1",
+     "server_list": [{"server_id": "192.168.0.1", "device": [{"device_id": "0", "device_ip": "…", "rank_id": "0"}, …]}]}
+
+The platform writes it, and sets its status last. All values are strings.
+"""
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, Dict, List, NamedTuple
+
+from job.errors import ConfigError
+
+MEND = "The platform writes this file; give RANK_TABLE_FILE a table of version 1.0, or unset it to train on one card"
+
+
+class Card(NamedTuple):
+    """server: address of its machine. device_id: its number there. rank: among all cards."""
+
+    server: str
+    device_id: int
+    rank: int
+
+
+def read_rank_table(path: str) -> List[Card]:
+    """All cards, by rank.
+
+    Raises:
+        ConfigError: it is not such a table, or not complete; says where.
+    """
+    try:
+        with open(path, encoding="utf-8") as stream:
+            table = json.load(stream)
+    except OSError as error:
+        raise ConfigError("RANK_TABLE_FILE={}: {}. {}".format(path, error.strerror, MEND)) from error
+    except ValueError as error:
+        raise ConfigError("RANK_TABLE_FILE={}: it is no JSON ({}). {}".format(path, error, MEND)) from error
+    try:
+        return _cards(table)
+    except _Unfit as error:
+        raise ConfigError("RANK_TABLE_FILE={}: {}. {}".format(path, error, MEND)) from error
+
+
+def on_server(cards: List[Card], environ: Dict[str, str]) -> List[Card]:
+    """The cards of this machine. Raises ConfigError where it is not among several."""
+    servers = sorted({card.server for card in cards})
+    if len(servers) == 1:
+        return cards
+    ours = [environ.get(name) for name in ("MA_CURRENT_HOST_IP", "MA_CURRENT_IP", "MA_CURRENT_INSTANCE_NAME")]
+    found = [card for card in cards if card.server in ours]
+    if not found:
+        raise ConfigError("the rank table names the servers {}, and MA_CURRENT_HOST_IP, MA_CURRENT_IP none of them: "
+                          "set MA_CURRENT_HOST_IP to this machine's".format(", ".join(servers)))
+    return found
+
+
+class _Unfit(Exception):
+    """What the table lacks."""
+
+
+def _cards(table: Any) -> List[Card]:
+    if not isinstance(table, dict) or table.get("version") != "1.0":
+        raise _Unfit("expected version \"1.0\", found {!r}".format(
+            table.get("version") if isinstance(table, dict) else type(table).__name__))
+    if table.get("status") != "completed":
+        raise _Unfit("its status is {!r}, expected \"completed\"".format(table.get("status")))
+    servers = table.get("server_list")
+    if not isinstance(servers, list) or not servers:
+        raise _Unfit("server_list names no server")
+    if str(table.get("server_count", len(servers))) != str(len(servers)):
+        raise _Unfit("server_count is {}, but server_list has {}".format(table["server_count"], len(servers)))
+    cards = []
+    for number, server in enumerate(servers):
+        where = "server_list[{}]".format(number)
+        try:
+            for card in server["device"]:
+                cards.append(Card(str(server["server_id"]), int(card["device_id"]), int(card["rank_id"])))
+                if not card["device_ip"]:
+                    raise _Unfit("{}: rank {} has no device_ip".format(where, card["rank_id"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise _Unfit("{}: expected server_id and device, a list of device_id, device_ip and rank_id ({})".format(
+                where, error if isinstance(error, ValueError) else "missing: {}".format(error))) from error
+    ranks = sorted(card.rank for card in cards)
+    if ranks != list(range(len(cards))):
+        raise _Unfit("expected the ranks 0 to {}, each once, found {}".format(
+            len(cards) - 1, ", ".join(map(str, ranks))))
+    if len({card[:2] for card in cards}) < len(cards):
+        raise _Unfit("a card of a server comes twice")
+    return sorted(cards, key=lambda card: card.rank)
+
+
+def check_place(path: str, cards: List[Card], rank_id: int, rank_size: int) -> None:
+    """Raises ConfigError where the process's variables and the table do not agree."""
+    if len(cards) != rank_size:
+        raise ConfigError("RANK_SIZE={}, but {} has {} cards: both must say the same".format(
+            rank_size, os.path.basename(path), len(cards)))
+    if rank_id >= len(cards):
+        raise ConfigError("RANK_ID={} is not in {}".format(rank_id, path))

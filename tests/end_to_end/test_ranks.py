@@ -1,0 +1,114 @@
+"""The whole job on two processes: equal to one process, killed, resumed with another number."""
+from __future__ import annotations
+
+import io
+import json
+import signal
+import time
+
+import numpy as np
+import pytest
+
+from job.exits import RANK_LOST
+from job.launch import free_port
+from obs_sync.mock import mock_obs
+from tests.end_to_end.conftest import Job, wait_for_line
+
+WITHOUT_DROPOUT = {"keep_probability": 1.0}
+NUMBERS = ("source_loss", "source_accuracy", "global_loss", "metric_loss", "target_loss", "target_accuracy",
+           "validation_accuracy")
+
+
+def weights(result):
+    with np.load(io.BytesIO(result["weights"])) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def check_equal(found, expected):
+    """Two results of the same run are the same but for rounding."""
+    assert found["state"] == expected["state"] == "done"
+    for here, there in zip(found["records"], expected["records"]):
+        assert here["iteration"] == there["iteration"] and here["target_confusion"] == there["target_confusion"]
+        assert [here[name] for name in NUMBERS] == pytest.approx([there[name] for name in NUMBERS], rel=1e-3)
+    here, there = weights(found), weights(expected)
+    for name in there:
+        np.testing.assert_allclose(here[name], there[name], rtol=1e-3, atol=2e-5, err_msg=name)
+
+
+def start_ranks(job, *ranks, **changes):
+    """Processes as the platform starts them, each with its rank; a rank is given as the program it runs, or None."""
+    environ = dict(job.environ, RANK_SIZE=str(len(ranks)), RANK_CONTROL="127.0.0.1:{}".format(free_port()))
+    started = []
+    for rank, program in enumerate(ranks):
+        job.environ = dict(environ, RANK_ID=str(rank))
+        started.append(job.start(*(program or ()), **changes))
+    job.environ = {name: value for name, value in environ.items() if not name.startswith("RANK_")}
+    return started
+
+
+def ended(process, seconds):
+    """(exit code, output)."""
+    try:
+        output, _ = process.communicate(timeout=seconds)
+    finally:
+        process.kill()
+    return process.returncode, output
+
+
+def run_record(job, run):
+    with job.store("output/{}/".format(run)) as store:
+        return json.loads(store.read("run.json").decode())
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory, source):
+    """The result of one process."""
+    with mock_obs(buckets=["bucket"]) as mock:
+        job = Job(mock, tmp_path_factory.mktemp("cache"), source).fill()
+        code, output = job.run(**WITHOUT_DROPOUT)
+        assert code == 0, output
+        return job.result()
+
+
+@pytest.mark.slow
+def test_two_processes_compute_what_one_does_and_rank_0_alone_publishes(job, one):
+    code, output = job.run(processes=2, **WITHOUT_DROPOUT)
+    assert code == 0, output
+    check_equal(job.result(), one)
+    assert output.count("iteration 6/6") == 1
+    assert len(run_record(job, "run")["attempts"]) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_killed_process_ends_the_other_and_a_restart_with_one_process_goes_on(job, one, lost):
+    deadly = ("-m", "tests.end_to_end.killed_at", "masf_core.model:Model.step", "4")
+    ranks = start_ranks(job, *[deadly if rank == lost else None for rank in range(2)], **WITHOUT_DROPOUT)
+    code, output = ended(ranks[lost], 120)
+    assert code == -signal.SIGKILL, output
+    begun = time.monotonic()
+    code, output = ended(ranks[1 - lost], 60)
+    assert code == RANK_LOST, output
+    assert "rank {} was lost".format(lost) in output
+    assert time.monotonic() - begun < 40.0
+    if lost == 1:
+        attempt = run_record(job, "run")["attempts"][-1]
+        assert attempt["exit_code"] == RANK_LOST and "rank 1 was lost" in attempt["reason"]
+    code, output = job.run(**WITHOUT_DROPOUT)
+    assert code == 0, output
+    assert "at iteration 2" in output
+    check_equal(job.result(), one)
+
+
+@pytest.mark.slow
+def test_sigterm_stops_all_after_the_same_iteration_and_the_next_start_goes_on_from_there(job, one):
+    process = job.start(processes=2, **WITHOUT_DROPOUT)
+    wait_for_line(process, "iteration 3/6")
+    process.send_signal(signal.SIGTERM)
+    code, output = ended(process, 60)
+    assert code == 143, output
+    assert "everything is published" in output
+    assert run_record(job, "run")["state"] == "stopped"
+    code, output = job.run(processes=2, **WITHOUT_DROPOUT)
+    assert code == 0, output
+    check_equal(job.result(), one)
