@@ -12,9 +12,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import functools
-import hashlib
 import os
-import random
 import shutil
 import sys
 import tempfile
@@ -23,10 +21,8 @@ import time
 from typing import Callable, Dict, List, NamedTuple
 
 from benchmarks.measuring import Figure, parser, report
-from obs_sync import (
-    AlreadyPublished, StoreError, delete_checkpoint, fetch_checkpoint, list_markers, open_store, pack,
-    publish_checkpoint, pull, push,
-)
+from benchmarks.soak_worker import SoakWorker
+from obs_sync import open_store
 from obs_sync import esdk_store, esdk_upload
 from obs_sync.mock import Faults, mock_obs
 from obs_sync.retry import Retry
@@ -34,7 +30,6 @@ from obs_sync.retry import Retry
 BUCKET = "soak"
 WORKERS = 6
 PART = 150_000  # bytes
-SIZES = (0, 1, 1000, 18_000, 150_000, 1_500_000)  # bytes
 MORE = (
     "probability=0.004 status=503 code=SlowDown",
     "probability=0.003 reset=after",
@@ -109,7 +104,7 @@ def soak(seconds: float, seed: int, workers: int = WORKERS, say: Callable[[str],
         with mock_obs(buckets=[BUCKET]) as obs, small_parts(PART):
             obs.faults = Faults(["storm"] + list(MORE), seed)
             store = open_store("obs://{}/base/".format(BUCKET), obs.environment(), retry=retry)
-            crew = [_Worker(number, seed, store, os.path.join(directory, str(number))) for number in range(workers)]
+            crew = [SoakWorker(number, seed, store, os.path.join(directory, str(number))) for number in range(workers)]
             threads = [threading.Thread(target=worker.run, args=(started + seconds,), daemon=True) for worker in crew]
             for thread in threads:
                 thread.start()
@@ -129,231 +124,6 @@ def soak(seconds: float, seed: int, workers: int = WORKERS, say: Callable[[str],
         time.monotonic() - started, dict(sum((worker.operations for worker in crew), collections.Counter())),
         dict(sum((worker.refused for worker in crew), collections.Counter())), injected, retries["made"],
         sum(worker.verified for worker in crew), [text for worker in crew for text in worker.wrong])
-
-
-class _Worker:
-    """One user of the store, with a part of it for itself."""
-
-    def __init__(self, number, seed, store, directory):
-        self._random = random.Random("{}/{}".format(seed, number))
-        self._store, self._directory = store, directory
-        self._prefix = "worker{}/".format(number)
-        self._objects: Dict[str, bytes] = {}
-        self._checkpoints: Dict[str, Dict[str, bytes]] = {}
-        self._counter = 0
-        self.operations, self.refused = collections.Counter(), collections.Counter()
-        self.verified, self.wrong = 0, []
-        os.makedirs(directory)
-
-    def run(self, end):
-        doings = [self._write] * 4 + [self._upload] * 3 + [self._read] * 6 + [self._download] * 4 + [
-            self._range] * 3 + [self._list, self._delete, self._publish, self._fetch, self._trees]
-        while time.monotonic() < end:
-            doing = self._random.choice(doings)
-            name = doing.__name__.lstrip("_")
-            try:
-                doing()
-                self.operations[name] += 1
-            except StoreError as error:
-                self.refused[type(error).__name__] += 1
-            except Exception as error:
-                self.wrong.append("{}: {!r} is no StoreError".format(name, error))
-
-    def compare_all(self):
-        """In the end, with the faults off: everything is there."""
-        self._operate_list()
-        for key in list(self._objects):
-            self._compare("at the end, " + key, self._store.read(key), self._objects[key])
-        self._fetch_all()
-
-    # Operations. An object whose change failed is looked at again: it must be the old one or the new one.
-
-    def _write(self):
-        key, data = self._key(), self._data()
-        self._change(key, data, lambda: self._store.write(key, data))
-
-    def _upload(self):
-        key, data = self._key(), self._data()
-        path = self._file(data)
-        self._change(key, data, lambda: self._store.upload(path, key, with_md5=self._random.random() < 0.5))
-
-    def _delete(self):
-        keys = self._random.sample(sorted(self._objects), min(3, len(self._objects)))
-        befores = {key: self._objects[key] for key in keys}
-        try:
-            self._store.delete(keys)
-            for key in keys:
-                self._objects.pop(key)
-        except StoreError:
-            for key in keys:
-                self._settle(key, befores[key], None)
-            raise
-
-    def _read(self):
-        key = self._known()
-        if key:
-            self._compare("read " + key, self._store.read(key), self._objects[key])
-
-    def _download(self):
-        key = self._known()
-        if key:
-            info, path = self._store.head(key), os.path.join(self._directory, "download")
-            self._store.download(info, path)
-            with open(path, "rb") as stream:
-                self._compare("download " + key, stream.read(), self._objects[key])
-
-    def _range(self):
-        """In three ranges; a range has no digest, so who puts them together compares that of the whole."""
-        key = self._known()
-        if key:
-            info, data = self._store.head(key), self._objects[key]
-            cuts = sorted([0, self._random.randint(0, info.size), self._random.randint(0, info.size), info.size])
-            for _ in range(10):
-                found = b"".join(self._store.read_range(info, begin, end - begin) for begin, end in zip(cuts, cuts[1:]))
-                if info.md5 in (None, hashlib.md5(found).hexdigest()):
-                    break
-            if info.md5 is not None:
-                self._compare("ranges of " + key, found, data)
-
-    def _list(self):
-        self._operate_list()
-
-    def _operate_list(self):
-        listed = {info.key: info.size for info in self._store.list(self._prefix + "objects/")}
-        expected = {key: len(data) for key, data in self._objects.items()}
-        if listed != expected:
-            self.wrong.append("listing of {}: {} instead of {} objects".format(
-                self._prefix, len(listed), len(expected)))
-
-    def _publish(self):
-        self._counter += 1
-        name = "c{}".format(self._counter)
-        files = {"network.npz": self._data(), "progress.json": self._data()}
-        directory = self._tree(files)
-        try:
-            publish_checkpoint(self._store, directory, name, {}, self._prefix + "checkpoints/")
-            self._checkpoints[name] = files
-        except AlreadyPublished:
-            self.wrong.append("checkpoint {} was there before it was published".format(name))
-        except StoreError:
-            self._settle_checkpoint(name, files)
-            raise
-        if len(self._checkpoints) > 3:
-            oldest = min(self._checkpoints, key=lambda other: int(other[1:]))
-            gone = self._checkpoints.pop(oldest)
-            try:
-                delete_checkpoint(self._store, oldest, self._prefix + "checkpoints/")
-            except StoreError:
-                self._settle_checkpoint(oldest, gone)
-                raise
-
-    def _fetch(self):
-        self._fetch_all()
-
-    def _fetch_all(self):
-        markers = {marker.name: marker for marker in list_markers(
-            self._store, self._prefix + "checkpoints/", on_corrupt=lambda key, reason: self.wrong.append(
-                "marker {}: {}".format(key, reason)))}
-        if set(markers) != set(self._checkpoints):
-            self.wrong.append("checkpoints {} instead of {}".format(sorted(markers), sorted(self._checkpoints)))
-        for name, marker in markers.items():
-            path = fetch_checkpoint(self._store, marker, self._new("fetched"), self._prefix + "checkpoints/")
-            self._compare_tree("checkpoint " + name, path, self._checkpoints.get(name, {}))
-            shutil.rmtree(os.path.dirname(path))
-
-    def _trees(self):
-        """Push or pack a tree and pull it again."""
-        self._counter += 1
-        files = {"a/{}".format(number): self._data(SIZES[:4]) for number in range(12)}
-        prefix = "{}tree{}/".format(self._prefix, self._counter)
-        store = self._random.choice((push, pack))
-        store(self._store, self._tree(files), prefix)
-        destination = self._new("pulled")
-        pull(self._store, destination, prefix, workers=4)
-        self._compare_tree("tree " + prefix, os.path.join(destination, *prefix.split("/")), files)
-        shutil.rmtree(destination)
-
-    # What they are made of.
-
-    def _change(self, key, data, change):
-        before = self._objects.get(key)
-        try:
-            info = change()
-            self._objects[key] = data
-            if info.size != len(data):
-                self.wrong.append("{}: stored {} bytes, told {}".format(key, len(data), info.size))
-        except StoreError:
-            self._settle(key, before, data)
-            raise
-
-    def _settle(self, key, before, after):
-        """After a change that failed: which of the two is there? Asked until the answer comes."""
-        found = self._insist(lambda: self._store.read(key) if self._store.exists(key) else None)
-        if found is None:
-            self._objects.pop(key, None)
-        else:
-            self._objects[key] = found
-        if found not in (before, after):
-            self.wrong.append("{}: neither the old content nor the new one after a change that failed".format(key))
-
-    def _settle_checkpoint(self, name, files):
-        key = "{}checkpoints/{}.json".format(self._prefix, name)
-        if self._insist(lambda: self._store.exists(key)):
-            self._checkpoints[name] = files
-        else:
-            self._checkpoints.pop(name, None)
-
-    def _insist(self, question):
-        for _ in range(100):
-            try:
-                return question()
-            except StoreError:
-                continue
-        raise RuntimeError("no answer in a hundred attempts")
-
-    def _compare(self, what, found, expected):
-        self.verified += len(expected)
-        if found != expected:
-            self.wrong.append("{}: {} bytes found, {} expected, and they differ".format(
-                what, len(found), len(expected)))
-
-    def _compare_tree(self, what, directory, files):
-        for name, data in files.items():
-            with open(os.path.join(directory, *name.split("/")), "rb") as stream:
-                self._compare("{} {}".format(what, name), stream.read(), data)
-        there = sum(len(names) for parent, _, names in os.walk(directory) if ".obs_sync" not in parent)
-        if there != len(files):
-            self.wrong.append("{}: {} files instead of {}".format(what, there, len(files)))
-
-    def _key(self):
-        return "{}objects/{}".format(self._prefix, self._random.randint(0, 15))
-
-    def _known(self):
-        return self._random.choice(sorted(self._objects)) if self._objects else None
-
-    def _data(self, sizes=SIZES):
-        size = self._random.choice(sizes)
-        return self._random.getrandbits(8 * size).to_bytes(size, "little") if size else b""
-
-    def _file(self, data):
-        path = os.path.join(self._directory, "upload")
-        with open(path, "wb") as stream:
-            stream.write(data)
-        return path
-
-    def _tree(self, files):
-        directory = self._new("tree")
-        for name, data in files.items():
-            path = os.path.join(directory, *name.split("/"))
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            with open(path, "wb") as stream:
-                stream.write(data)
-        return directory
-
-    def _new(self, kind):
-        path = os.path.join(self._directory, kind)
-        shutil.rmtree(path, ignore_errors=True)
-        return path
 
 
 def _listed(counts):
