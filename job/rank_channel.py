@@ -83,7 +83,7 @@ class Channel:
             self._wait(lambda: bool(self._replies), what, limit)
             return self._replies.pop(0)
         self._wait(lambda: all(self._values.values()), what, limit)
-        values = [value] + [self._values[rank].pop(0) for rank in sorted(self._values)]
+        values = [json.loads(json.dumps(value))] + [self._values[rank].pop(0) for rank in sorted(self._values)]
         self._send({"values": values})
         return values
 

@@ -6,7 +6,6 @@ RANK_CONTROL=host:port, or follows from the rank table or from the list of hosts
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import socket
 
@@ -98,7 +97,6 @@ class Group(Alone):
                               "over all of them, so give a multiple of {}".format(batch, self.size, self.size))
         own = {name: value for name, value in values_of(config).items() if name not in OF_A_PROCESS}
         everybody = self.gather(own, "the comparison of configurations")
-        own = json.loads(json.dumps(own))
         for rank, theirs in enumerate(everybody):
             differing = [name for name in own if theirs.get(name) != everybody[0].get(name)]
             if differing:

@@ -13,6 +13,7 @@ from job.exits import RANK_LOST
 from job.launch import free_port
 from obs_sync.mock import mock_obs
 from tests.end_to_end.conftest import Job, wait_for_line
+from tests.end_to_end.test_ascend import on_ascend  # noqa: F401
 
 WITHOUT_DROPOUT = {"keep_probability": 1.0}
 NUMBERS = ("source_loss", "source_accuracy", "global_loss", "metric_loss", "target_loss", "target_accuracy",
@@ -112,3 +113,21 @@ def test_sigterm_stops_all_after_the_same_iteration_and_the_next_start_goes_on_f
     code, output = job.run(processes=2, **WITHOUT_DROPOUT)
     assert code == 0, output
     check_equal(job.result(), one)
+
+
+@pytest.mark.slow
+def test_two_cards_through_hccl_compute_what_one_does(on_ascend, tmp_path):  # noqa: F811
+    code, output = on_ascend.run(run_name="one", device="ascend", precision="float32", **WITHOUT_DROPOUT)
+    assert code == 0, output
+    table = tmp_path / "jobstart_hccl.json"
+    table.write_text(json.dumps({
+        "version": "1.0", "status": "completed", "server_count": "1", "server_list": [{
+            "server_id": "10.0.0.1", "device": [
+                {"device_id": str(rank), "device_ip": "192.168.1.{}".format(rank), "rank_id": str(rank)}
+                for rank in range(2)]}]}))
+    del on_ascend.environ["ASCEND_DEVICE_ID"]
+    on_ascend.environ.update(RANK_TABLE_FILE=str(table), FAKE_HCCL_PORT=str(free_port()),
+                             FAKE_NPU_ENGINE="tests.end_to_end.hccl_engine:engine")
+    code, output = on_ascend.run(run_name="two", device="ascend", precision="float32", processes=2, **WITHOUT_DROPOUT)
+    assert code == 0, output
+    check_equal(on_ascend.result("two"), on_ascend.result("one"))
