@@ -7,8 +7,11 @@ from typing import NamedTuple
 from job.console import amount
 from job.preparation import step_settings
 from masf_core import evaluation, meta_step
+from masf_core.ascend_options import FLOAT32_MODES
+from masf_core.gradients import Gradients
 from masf_core.graph_check import needed, problems, remarks, shown
 from masf_core.graph_check_cost import CALL, DRAWING, GOOD, PEAK, costs, predict, seconds_of, total
+from masf_core.loss_scale import LossScale
 from masf_core.network.backbone import make_backbone
 from masf_core.network.kernels import Kernels
 from masf_core.tf1 import VERSION, tf
@@ -19,11 +22,15 @@ MOST_GROUPS = 12  # lines of types and of scopes, unless every operation is aske
 
 
 class Checked(NamedTuple):
-    """What was built and found. steps: name → what is fetched in it. images: of a training iteration."""
+    """What was built and found.
+
+    steps: name → what is fetched in it. images: of a training iteration. mixed: whether losses are scaled.
+    """
 
     graph: tf.Graph
     steps: dict
     images: int
+    mixed: bool
     problems: list
     remarks: list
     made_of: str
@@ -32,25 +39,27 @@ class Checked(NamedTuple):
 def check(config):
     """Build training and evaluation as on an Ascend, from the configuration alone, and look for problems.
 
-    TensorFlow's own operations take the place of the adapter's, which is not needed for this.
+    TensorFlow's own operations take the place of the adapter's, which is not needed for this: dropout, and the test for
+    gradients that overflowed.
     """
     domains = len(config.data.domains or ()) or DOMAINS
     settings = step_settings(config, domains - 1)
-    network = config.network
+    network, mode = config.network, config.platform.precision_mode
+    mixed = config.platform.precision != "float32" and mode not in FLOAT32_MODES  # as precision=auto means it there
     backbone = make_backbone(network.backbone, config.data.num_classes or CLASSES, network.width, Kernels())
     graph = tf.Graph()
     with graph.as_default():
-        training = meta_step.build(backbone, settings)
+        training = meta_step.build(backbone, settings, Gradients(LossScale() if mixed else None))
         evaluated = evaluation.build(backbone, training.network, config.interval.evaluation_batch)
     steps = collections.OrderedDict([
         ("training", list(training.scalars.values()) + [training.train]),
         ("evaluation", [evaluated.losses, evaluated.predictions])])
     everything = [fetch for fetches in steps.values() for fetch in fetches]
     images = settings.source_domains * settings.meta_batch_size
-    return Checked(graph, steps, images, problems(graph, everything), remarks(graph),
-                   "{}, {} classes, {} source domains of {} images, evaluated {} at once; TensorFlow {}".format(
+    return Checked(graph, steps, images, mixed, problems(graph, everything), remarks(graph),
+                   "{}, {} classes, {} source domains of {} images, evaluated {} at once, {}; TensorFlow {}".format(
                        backbone.describe(), backbone.num_classes, settings.source_domains, settings.meta_batch_size,
-                       config.interval.evaluation_batch, VERSION))
+                       config.interval.evaluation_batch, "losses scaled" if mixed else "float32", VERSION))
 
 
 def by_type(operations):
@@ -141,8 +150,9 @@ def _bound(group, cost):
 def _prediction_lines(checked):
     found = costs(checked.graph, checked.steps["training"])
     times = [predict(found, device, checked.images) for device in (PEAK, GOOD)]
-    yield "predicted for an Ascend 910 in mixed precision, not measured: {:.0f} ms an iteration at peak rates, {:.0f}" \
-          " at good use".format(*(1e3 * seconds for seconds in times))
+    yield "predicted for an Ascend 910 in mixed precision{}, not measured: {:.0f} ms an iteration at peak rates, " \
+          "{:.0f} at good use".format("" if checked.mixed else " (what float32 reaches is not published)",
+                                *(1e3 * seconds for seconds in times))
     yield "  ({:.0f} and {:.0f} images/s). Peak: {:.0f} TFLOP/s of products, {:.1f} TB/s; good use: {:.0%} and {:.0%}" \
           " of these.".format(*(checked.images / seconds for seconds in times), PEAK.products / 1e12,
                               PEAK.memory / 1e12, GOOD.products / PEAK.products,

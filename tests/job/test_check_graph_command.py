@@ -72,6 +72,14 @@ def test_the_document_has_everything(capsys):
     assert {"name": "images", "type": "Placeholder", "outputs": ["uint8 [3, 6, 227, 227, 3]"]} in training["operations"]
 
 
+@pytest.mark.parametrize("settings, scaled", [
+    ([], True), (["--precision=mixed"], True), (["--precision=float32"], False),
+    (["--precision_mode=must_keep_origin_dtype"], False), (["--precision_mode=allow_mix_precision"], True)])
+def test_losses_are_scaled_as_the_precision_on_an_ascend_needs_it(settings, scaled, capsys):
+    assert cli.main(["check-graph", "--json"] + SMALL + settings) == 0
+    assert ("loss_scale" in json.loads(capsys.readouterr().out)["steps"]["training"]["scopes"]) == scaled
+
+
 @pytest.mark.parametrize("arguments, told", [
     (["--op"], "unknown flag --op; did you mean --ops?"), (["--widht=1"], "did you mean --width"),
     (["--method=other"], "method cannot be 'other'")])
