@@ -4,13 +4,13 @@ from __future__ import annotations
 import glob
 import importlib
 import importlib.util
-import json
 import os
 import platform
 import re
 import sys
 
 from job.preflight import BAD, GOOD, NONE, Row
+from job.rank_table import read_rank_table
 
 # Name of the distribution → (module, oldest version that will do, is it needed).
 PACKAGES = (
@@ -24,7 +24,6 @@ CANN_PLACES = ("usr/local/Ascend/ascend-toolkit/latest", "usr/local/Ascend/nnae/
 CANN_FILES = ("*-linux/ascend_toolkit_install.info", "ascend_toolkit_install.info", "*-linux/ascend_nnae_install.info",
               "ascend_nnae_install.info", "version.info", "*/version.info")
 DRIVER = "usr/local/Ascend/driver/version.info"
-RANK_TABLE = "jobstart_hccl.json"  # in the directory that RANK_TABLE_FILE names at first
 
 
 def python_row():
@@ -154,44 +153,19 @@ def platform_row(environ, read):
 
 
 def rank_table_row(found):
-    """found: ``Environment``."""
-    path = found.rank_table
-    if path is None:
-        if found.rank_size > 1:
-            return Row("rank table", BAD, "RANK_SIZE={}, but RANK_TABLE_FILE is not set".format(found.rank_size),
-                       "Let the platform start the boot file once a card, or name the table")
-        return Row("rank table", NONE, "none: a single process")
-    if os.path.isdir(path):
-        path = os.path.join(path, RANK_TABLE)
-    mend = "Expected HCCL's table, version 1.0, complete; the platform writes it"
-    try:
-        with open(path, encoding="utf-8") as stream:
-            table = json.load(stream)
-        status = table["status"]
-        devices = [device for server in table["server_list"] for device in server["device"]]
-        ranks = {device["rank_id"]: device["device_id"] for device in devices}
-    except OSError as error:
-        return Row("rank table", BAD, "{} cannot be read ({})".format(path, error.strerror), mend)
-    except (ValueError, KeyError, TypeError) as error:
-        old = " (an older form, which the platform's launcher converts)" if _is_old_form(path) else ""
-        return Row("rank table", BAD, "{} is no table of version 1.0{}: {}: {}".format(
-            path, old, type(error).__name__, error), mend)
-    own = str(found.rank_id)
-    problem = (
-        "its status is {!r}, not completed".format(status) if status != "completed"
-        else "a rank is in it twice" if len(ranks) != len(devices)
-        else "it has {} ranks, RANK_SIZE is {}".format(len(ranks), found.rank_size) if len(ranks) != found.rank_size
-        else "own rank {} is not in it".format(own) if own not in ranks
-        else "rank {} has device {} there, ASCEND_DEVICE_ID is {}".format(own, ranks[own], found.device_id)
-        if found.device_id is not None and ranks[own] != str(found.device_id) else None)
-    fine = "{} ranks on {} servers, own rank {} found".format(len(ranks), len(table["server_list"]), own)
-    state = BAD if problem else GOOD
-    return Row("rank table", state, "{}: {}".format(path, problem or fine), mend if problem else None)
+    """found: ``Environment``. Raises ConfigError for what a run of several processes would refuse."""
+    if found.rank_size == 1:
+        return Row("rank table", NONE, "not needed: a single process")
+    from job.rank_group import control_address
 
-
-def _is_old_form(path):
-    try:
-        with open(path, encoding="utf-8") as stream:
-            return "group_list" in stream.read(1 << 20)
-    except OSError:
-        return False
+    place = "rank 0 is at {}:{}".format(*control_address(found))
+    if found.rank_table is None:
+        return Row("rank table", NONE, "none, which Ascend needs; {}".format(place))
+    cards = read_rank_table(found.rank_table)
+    own = cards[found.rank_id]
+    if found.device_id not in (None, own.device_id):
+        return Row("rank table", BAD, "{}: rank {} has device {} there, ASCEND_DEVICE_ID is {}".format(
+            found.rank_table, own.rank, own.device_id, found.device_id),
+            "Let the platform start the boot file, once a card")
+    return Row("rank table", GOOD, "{} ranks on {} servers, own rank {} is device {}; {}".format(
+        len(cards), len({card.server for card in cards}), own.rank, own.device_id, place))

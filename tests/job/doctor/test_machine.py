@@ -9,6 +9,7 @@ import pytest
 from job import preflight_machine as machine
 from job.environment import read_environment
 from job.errors import ConfigError
+from job.preflight import outcome_of
 
 INFO = "package_name=Ascend-cann-toolkit\nversion=5.1.RC2\ninnerversion=V100R001C83\narch=aarch64\n"
 
@@ -112,27 +113,32 @@ def table(ranks, status="completed"):
 
 
 PAIR = [("0", "0"), ("1", "1")]
+PLACE = {"RANK_ID": "1", "RANK_SIZE": "2", "ASCEND_DEVICE_ID": "1", "JOB_ID": "1"}
 
 
-@pytest.mark.parametrize("content, state, told", [
-    (table(PAIR), "good", "2 ranks on 1 servers, own rank 1 found"),
-    (table(PAIR, "initializing"), "bad", "not completed"),
-    (table(PAIR[:1]), "bad", "it has 1 ranks, RANK_SIZE is 2"),
-    (table([("0", "0"), ("2", "1")]), "bad", "own rank 1 is not in it"),
-    (table([("1", "0"), ("1", "1")]), "bad", "a rank is in it twice"),
-    (table([("0", "1"), ("1", "0")]), "bad", "rank 1 has device 0 there, ASCEND_DEVICE_ID is 1"),
-    ({"status": "completed", "group_list": []}, "bad", "an older form"),
-    ([], "bad", "no table of version 1.0")])
-def test_the_rank_table_has_to_hold_this_process(tmp_path, content, state, told):
-    path = write(tmp_path / "jobstart_hccl.json", json.dumps(content))
-    for name in (path, tmp_path):
-        row = machine.rank_table_row(read_environment(
-            {"RANK_TABLE_FILE": str(name), "RANK_ID": "1", "RANK_SIZE": "2", "ASCEND_DEVICE_ID": "1"}))
-        assert row.state == state and told in row.told and str(path) in row.told
+@pytest.mark.parametrize("content, told", [
+    (table(PAIR, "initializing"), "its status is 'initializing'"),
+    (table(PAIR[:1]), "RANK_SIZE=2, but jobstart_hccl.json has 1 cards"),
+    (table([("1", "0"), ("1", "1")]), "expected the ranks 0 to 1, each once"),
+    (table([("0", "1"), ("1", "0")]), "rank 1 has device 0 there, ASCEND_DEVICE_ID is 1"),
+    ({"status": "completed", "group_list": []}, "expected version"), (None, "No such file")])
+def test_a_rank_table_that_does_not_hold_this_process_is_told(tmp_path, content, told):
+    if content is not None:
+        write(tmp_path / "jobstart_hccl.json", json.dumps(content))
+    found = read_environment(dict(PLACE, RANK_TABLE_FILE=str(tmp_path / "jobstart_hccl.json")))
+    (row,) = outcome_of("rank table", lambda: machine.rank_table_row(found))
+    assert row.state == "bad" and told in row.told
 
 
-def test_a_rank_table_is_needed_by_several_processes_alone(tmp_path):
-    assert machine.rank_table_row(read_environment({})).state == "none"
-    assert machine.rank_table_row(read_environment({"RANK_SIZE": "2"})).state == "bad"
-    row = machine.rank_table_row(read_environment({"RANK_TABLE_FILE": str(tmp_path / "absent")}))
-    assert row.state == "bad" and "cannot be read" in row.told
+def test_the_rank_table_names_this_process(tmp_path):
+    path = write(tmp_path / "jobstart_hccl.json", json.dumps(table(PAIR)))
+    row = machine.rank_table_row(read_environment(dict(PLACE, RANK_TABLE_FILE=str(path))))
+    assert row.state == "good" and row.told.startswith("2 ranks on 1 servers, own rank 1 is device 1; rank 0 is at ")
+
+
+def test_without_a_rank_table_it_is_said_where_the_others_are():
+    assert machine.rank_table_row(read_environment({})).told == "not needed: a single process"
+    row = machine.rank_table_row(read_environment(dict(PLACE, RANK_CONTROL="127.0.0.1:5000")))
+    assert (row.state, row.told) == ("none", "none, which Ascend needs; rank 0 is at 127.0.0.1:5000")
+    (row,) = outcome_of("rank table", lambda: machine.rank_table_row(read_environment(PLACE)))
+    assert row.state == "bad" and "RANK_CONTROL" in row.told
