@@ -8,6 +8,7 @@ import pytest
 
 from job.cli import main
 from job.exits import DATA, DIVERGED, DONE
+from masf_core.tf1 import IS_TF2
 
 GOLDEN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "golden", "missing_classes.json")
 
@@ -46,6 +47,17 @@ def test_a_case_that_is_not_met_names_the_quantity(first_iteration, capsys):
     assert "EXCEEDED" in streams.out
     assert "metric_loss in iteration 1" in streams.err and "Traceback" not in streams.err
     assert "computes something else" in streams.err
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not IS_TF2, reason="a processor's mixed precision is TensorFlow 2's")
+def test_mixed_precision_meets_the_reference_within_tolerances_of_its_own(first_iteration, capsys):
+    arguments = [first_iteration(), "--device=cpu", "--precision=mixed", "--intra_op_threads=2"]
+    assert main(["parity"] + arguments) == DONE
+    assert "14 of 14 quantities within tolerance" in capsys.readouterr().out
+    # It does run in 16 bits: float32's own tolerances are far below what is found.
+    assert main(["parity", "--scale_tolerance=0.01"] + arguments) == DIVERGED
+    assert "in 16 bits a triplet may" in capsys.readouterr().err
 
 
 def test_a_file_that_is_no_case_is_one_clear_error(tmp_path, capsys):
