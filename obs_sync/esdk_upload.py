@@ -43,7 +43,8 @@ def put_file(calls: Calls, key: str, path: str, where: str, on_bytes: Optional[O
     readers as well. With it, the file is read twice: the MD5 goes with the request that begins the upload, and follows
     from no MD5s of parts.
     """
-    part_size, largest_put = part_size or PART_SIZE, largest_put or LARGEST_PUT
+    part_size = PART_SIZE if part_size is None else part_size
+    largest_put = LARGEST_PUT if largest_put is None else largest_put
     with local_storage(path):
         before = os.stat(path)
     size = before.st_size
