@@ -200,8 +200,8 @@ def verdict(differences, mixed=False):
     named += " and {} more".format(len(exceeded) - 4) if len(exceeded) > 4 else ""
     if mixed:
         return named + ": in 16 bits a triplet may take another negative from the first iteration on, for which " \
-                       "another number of threads is enough. Run it again with --intra_op_threads=2, and with 1: " \
-                       "it was that if either stays within tolerance; if neither does, see whether --precision=float32 does"
+                       "another number of threads is enough. Run it again with --intra_op_threads=2, and with 1: it " \
+                       "was that if either stays within tolerance; if neither does, try it with --precision=float32"
     if any(item.step == 1 for item in exceeded):
         return named + ": this computes something else than the reference (nothing but rounding can differ in the " \
                        "first iteration)"
