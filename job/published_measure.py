@@ -9,6 +9,7 @@ from typing import List, NamedTuple
 import numpy as np
 
 from job.preparation import build_model
+from job.rank_group import ALONE
 from job.start_times import StartTimes
 from masf_core.data import Augmentation, EpisodeSampler, SourceDomain
 from masf_core.data.prefetch import Prefetcher
@@ -41,7 +42,7 @@ class Measure(NamedTuple):
         return self.total / len(self.seconds)
 
 
-def measure(config, iterations, on_progress):
+def measure(config, iterations, on_progress, group=ALONE):
     """Train for one iteration and then ``iterations`` more, on made-up images, without evaluation or saving.
 
     The whole of an iteration is there: drawing, mirroring and handing over of batches, feeding, the step, the losses.
@@ -49,7 +50,8 @@ def measure(config, iterations, on_progress):
     no arithmetic.
 
     Args:
-        config: ``Config``; network, training and platform settings are heeded. on_progress: (done, all).
+        config: ``Config``; network, training and platform settings are heeded. on_progress: (done, all). group: the
+            processes that do this together, each its part of every batch.
 
     Raises:
         TrainingDiverged: a loss is not finite. DeviceError: the device is not there, or has too little memory.
@@ -57,12 +59,13 @@ def measure(config, iterations, on_progress):
     training = config.training
     classes = [str(number) for number in range(config.data.num_classes or len(CLASSES))]
     index = SimpleNamespace(classes=classes, domains=SOURCES + ("target",))
-    with build_model(SimpleNamespace(config=config, times=StartTimes()), index) as model:
+    with build_model(SimpleNamespace(config=config, times=StartTimes()), index, group) as model:
         model.initialise()
         augmentation = Augmentation(training.flip_probability, training.crop_scale_min,
                                     training.colour_jitter, training.grey_probability)
-        sampler = EpisodeSampler([made_up(name, model.backbone.image_size, len(classes), training)
-                                  for name in SOURCES], training.meta_batch_size, training.seed, augmentation)
+        sampler = EpisodeSampler(
+            [made_up(name, model.backbone.image_size, len(classes), training) for name in SOURCES],
+            training.meta_batch_size, training.seed, augmentation, group.rank, group.size)
         ends = [time.perf_counter()]
         with Prefetcher(sampler, 0, iterations + 1) as episodes:
             for episode in episodes:
@@ -73,7 +76,11 @@ def measure(config, iterations, on_progress):
                         len(ends) - 1, ", ".join("{}={}".format(*item) for item in scalars.items())))
                 on_progress(len(ends) - 1, iterations + 1)
     seconds = [float(value) for value in np.diff(ends)]
-    return Measure(choose_device(config.platform.device), training.meta_batch_size, seconds[0], seconds[1:])
+    group.disband()
+    device = choose_device(config.platform.device)
+    if group.size > 1:
+        device += ", {} processes".format(group.size)
+    return Measure(device, training.meta_batch_size, seconds[0], seconds[1:])
 
 
 def made_up(name, side, classes, training):

@@ -13,12 +13,14 @@ from job.config_load import load_config
 from job.environment import read_environment
 from job.errors import ConfigError
 from job.near_miss import near_miss
+from job.rank_group import join
 
 TAKES_SETTINGS = True
 OWN_FLAGS = ("iterations", "json")
 EXAMPLES = """
   python -m job bench --iterations 99
   python -m job bench --iterations 99 --device=ascend --precision=mixed --json bench.json
+  python -m job launch --processes 8 -- bench --iterations 99 --meta_batch_size=128
   python -m job bench --iterations 5 --meta_batch_size=42 --width=0.5
 """
 
@@ -35,9 +37,6 @@ def main(args, console):
         raise ConfigError("--json {}: there is no directory {}; make it, or give another file".format(
             args.json, os.path.dirname(os.path.abspath(args.json))))
     environment = read_environment(os.environ)
-    if environment.rank_size > 1:
-        raise ConfigError("RANK_SIZE={}: this version trains on one card; unset RANK_SIZE".format(
-            environment.rank_size))
     refuse_misspelt(args.settings)
     config, _ = load_config(args.settings, fallback=environment.urls)
     console.set_log_level(config.platform.log_level)
@@ -46,8 +45,12 @@ def main(args, console):
     from masf_core.memory import keep_freed_memory
 
     keep_freed_memory()
-    found = measure(config, iterations, console.task("bench", "iterations", log_lines=False))
+    with join(environment, console, config.platform.work_dir or environment.work_dir) as group:
+        group.check_same_config(config)
+        found = measure(config, iterations, console.task("bench", "iterations", log_lines=False), group)
     console.close()
+    if group.rank:
+        return
     print("\n".join(table(found)))
     if args.json:
         replace_text(args.json, json.dumps(dict(found._asdict(), total=found.total, mean=found.mean), indent=1) + "\n")

@@ -1,0 +1,103 @@
+"""What averaging over processes costs: bytes and seconds an iteration, of AlexNet's gradients and of the small sums.
+
+Processes of this machine average tensors of the shapes that an iteration averages, and nothing else: the task gradient,
+the meta gradient, then what the global and the local loss need. They share the machine's cores and memory, so this
+bounds TensorFlow's runtime from above; between machines the link takes its place. HCCL cannot be measured here.
+"""
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+from benchmarks.measuring import Figure, parser, report
+
+BATCH, DOMAINS, CLASSES, EMBEDDING = 128, 3, 7, 256
+MEMBER = "MEMBER_OF_BENCHMARK"
+
+
+def main():
+    arguments = parser("benchmarks.ranks", __doc__, rounds=5)
+    arguments.add_argument("--processes", type=int, default=2, help="how many (default %(default)s)")
+    arguments.add_argument("--width", type=float, default=1.0, help="of AlexNet (default %(default)s)")
+    arguments = arguments.parse_args()
+    if os.environ.get(MEMBER):
+        print(json.dumps(measured(arguments.rounds, arguments.width)))
+        return
+    found = members(arguments)
+    size = arguments.processes
+    figures = [
+        Figure("bytes averaged an iteration", [found["bytes"] / 1e6], "MB", limit="two sets of gradients, float32"),
+        Figure("bytes that each of {} processes sends".format(size), [found["bytes"] * 2e-6 * (size - 1) / size], "MB",
+               limit="a ring"),
+        Figure("the sums of the global and local loss", [1000.0 * each for each in found["small"]], "ms",
+               limit="latency"),
+        Figure("averaging both sets of gradients and these sums", found["gradients"], "s",
+               limit="memory and cores shared by all")]
+    report("ranks", "Averaging over {} processes of one machine".format(size), figures, arguments.out)
+
+
+def members(arguments):
+    """What rank 0 of a group of processes has measured."""
+    from job.launch import free_port
+
+    environ = dict(os.environ, RANK_SIZE=str(arguments.processes), RANK_CONTROL="127.0.0.1:{}".format(free_port()))
+    environ[MEMBER] = "1"
+    command = [sys.executable, "-m", "benchmarks.ranks", "--rounds", str(arguments.rounds),
+               "--width", str(arguments.width)]
+    started = [subprocess.Popen(command, env=dict(environ, RANK_ID=str(rank)), stdout=subprocess.PIPE)
+               for rank in range(arguments.processes)]
+    outputs = [process.communicate()[0] for process in started]
+    if any(process.returncode for process in started):
+        sys.exit("a process failed: {}".format([process.returncode for process in started]))
+    return json.loads(outputs[0].decode().splitlines()[-1])
+
+
+def measured(rounds, width):
+    """Dict of seconds, as one of the processes sees them."""
+    from job.console import Console
+    from job.environment import read_environment
+    from job.rank_group import join
+    from masf_core.network import metric_net
+    from masf_core.network.backbone import make_backbone
+    from masf_core.tf1 import tf
+
+    with join(read_environment(os.environ), Console(), os.curdir) as group:
+        ranks = group.ranks("cpu")
+        backbone = make_backbone("alexnet", CLASSES, width)
+        theta = list(backbone.shapes().items())
+        phi = list(metric_net.shapes(backbone.feature_width, metric_net.HIDDEN, metric_net.EMBEDDING).items())
+        config = tf.ConfigProto(device_count={"GPU": 0})
+        ranks.configure(config)
+        with tf.Graph().as_default() as graph, ranks.placement():
+            task, meta = ({name: tf.fill(shape, float(ranks.rank)) for name, shape in shapes}
+                          for shapes in (theta, theta + phi))
+            size = 4 * sum(tensor.shape.num_elements() for each in (task, meta) for tensor in each.values())
+            rows = ranks.share(BATCH // DOMAINS)
+            small = [ranks.total(tf.ones([CLASSES, CLASSES]), tf.ones([CLASSES]))[0].op for _ in range(DOMAINS)]
+            small.append(ranks.union(tf.ones([DOMAINS * rows, EMBEDDING]), tf.ones([DOMAINS * rows], tf.int32),
+                                     DOMAINS, BATCH // DOMAINS)[0].op)
+            # A collective waits for the one before, so what is built last runs all of them.
+            means = [tensor.op for each in (task, meta) for tensor in ranks.mean(each).values()]
+            gradients, small = tf.group(*means), tf.group(*small)
+        with tf.Session(ranks.target, graph=graph, config=config) as session:
+            found = {"bytes": size, "gradients": timed(session, gradients, rounds),
+                     "small": timed(session, small, 4 * rounds)}
+        group.disband()
+    return found
+
+
+def timed(session, operation, rounds):
+    """Seconds of each run, the first two left out."""
+    seconds = []
+    for _ in range(rounds + 2):
+        started = time.perf_counter()
+        session.run(operation)
+        seconds.append(time.perf_counter() - started)
+    return seconds[2:]
+
+
+if __name__ == "__main__":
+    main()

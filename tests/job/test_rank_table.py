@@ -1,0 +1,69 @@
+"""HCCL's table of cards is read, and what is wrong with one is named."""
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+
+from job.errors import ConfigError
+from job.rank_table import check_place, on_server, read_rank_table
+
+TABLE = {"version": "1.0", "status": "completed", "server_count": "2", "server_list": [
+    {"server_id": "10.0.0.{}".format(server), "device": [
+        {"device_id": str(card), "device_ip": "192.168.{}.{}".format(server, card), "rank_id": str(2 * server + card)}
+        for card in range(2)]} for server in range(2)]}
+
+
+def written(tmp_path, table):
+    path = tmp_path / "jobstart_hccl.json"
+    path.write_text(table if isinstance(table, str) else json.dumps(table))
+    return str(path)
+
+
+def test_cards_come_by_rank(tmp_path):
+    cards = read_rank_table(written(tmp_path, TABLE))
+    assert [(card.rank, card.server, card.device_id) for card in cards] == [
+        (0, "10.0.0.0", 0), (1, "10.0.0.0", 1), (2, "10.0.0.1", 0), (3, "10.0.0.1", 1)]
+    assert [card.rank for card in on_server(cards, {"MA_CURRENT_HOST_IP": "10.0.0.1"})] == [2, 3]
+    with pytest.raises(ConfigError, match="the servers 10.0.0.0, 10.0.0.1"):
+        on_server(cards, {})
+
+
+def changed(change):
+    table = copy.deepcopy(TABLE)
+    change(table)
+    return table
+
+
+@pytest.mark.parametrize("table, said", [
+    ("{", "it is no JSON"),
+    ([], "expected version \"1.0\", found 'list'"),
+    (changed(lambda table: table.update(version="0.1")), "found '0.1'"),
+    (changed(lambda table: table.update(status="initializing")), "its status is 'initializing'"),
+    (changed(lambda table: table.update(server_count="3")), "server_count is 3, but server_list has 2"),
+    (changed(lambda table: table.update(server_list=[])), "names no server"),
+    (changed(lambda table: table["server_list"][1].pop("device")), r"server_list\[1\]: expected server_id and device"),
+    (changed(lambda table: table["server_list"][0]["device"][1].update(rank_id="3")),
+     "expected the ranks 0 to 3, each once, found 0, 2, 3, 3"),
+    (changed(lambda table: table["server_list"][0]["device"][1].update(device_id="0")), "comes twice"),
+    (changed(lambda table: table["server_list"][0]["device"][1].update(device_ip="")), "rank 1 has no device_ip"),
+    (changed(lambda table: table["server_list"][0]["device"][1].update(rank_id="one")), "invalid literal"),
+])
+def test_what_is_wrong_is_named(tmp_path, table, said):
+    path = written(tmp_path, table)
+    with pytest.raises(ConfigError, match=said) as raised:
+        read_rank_table(path)
+    assert path in str(raised.value)
+
+
+def test_a_table_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(ConfigError, match="none.json: No such file"):
+        read_rank_table(str(tmp_path / "none.json"))
+
+
+def test_it_must_agree_with_the_process_s_variables(tmp_path):
+    cards = read_rank_table(written(tmp_path, TABLE))
+    check_place("table", cards, 3, 4)
+    with pytest.raises(ConfigError, match="RANK_SIZE=8, but table has 4 cards"):
+        check_place("table", cards, 3, 8)
