@@ -11,8 +11,8 @@ import os
 from benchmarks.measuring import number, parser
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-ORDER = ("step", "kernels", "wheels", "input", "decoding", "evaluation", "interval", "start", "published", "host", "ranks",
-         "sync", "soak")
+ORDER = ("step", "kernels", "wheels", "input", "decoding", "evaluation", "interval", "start", "published", "host",
+         "ranks", "sync", "soak")
 
 
 def main():
