@@ -36,13 +36,17 @@ def check_equal(found, expected):
         np.testing.assert_allclose(here[name], there[name], rtol=1e-3, atol=2e-5, err_msg=name)
 
 
-def start_ranks(job, *ranks, **changes):
-    """Processes as the platform starts them, each with its rank; a rank is given as the program it runs, or None."""
+def start_ranks(job, *ranks, last=None, **changes):
+    """Processes as the platform starts them, each with its rank; a rank is given as the program it runs, or None.
+
+    last: settings of the last rank that differ.
+    """
     environ = dict(job.environ, RANK_SIZE=str(len(ranks)), RANK_CONTROL="127.0.0.1:{}".format(free_port()))
     started = []
     for rank, program in enumerate(ranks):
         job.environ = dict(environ, RANK_ID=str(rank))
-        started.append(job.start(*(program or ()), **changes))
+        own = dict(changes, **(last or {})) if rank == len(ranks) - 1 else changes
+        started.append(job.start(*(program or ()), **own))
     job.environ = {name: value for name, value in environ.items() if not name.startswith("RANK_")}
     return started
 
@@ -131,3 +135,27 @@ def test_two_cards_through_hccl_compute_what_one_does(on_ascend, tmp_path):  # n
     code, output = on_ascend.run(run_name="two", device="ascend", precision="float32", processes=2, **WITHOUT_DROPOUT)
     assert code == 0, output
     check_equal(on_ascend.result("two"), on_ascend.result("one"))
+
+
+@pytest.mark.slow
+def test_on_each_machine_one_process_pulls(job, one, tmp_path):
+    # Another working directory is another machine, as far as the processes can tell.
+    elsewhere = tmp_path / "elsewhere"
+    ranks = start_ranks(job, None, None, last={"work_dir": str(elsewhere)}, **WITHOUT_DROPOUT)
+    for process in ranks:
+        code, output = ended(process, 120)
+        assert code == 0, output
+    check_equal(job.result(), one)
+    for work_dir in (job.work_dir, elsewhere):
+        assert len(list((work_dir / "inputs").iterdir())) == 1
+
+
+@pytest.mark.parametrize("changes, last, said", [
+    ({}, {"outer_lr": 1e-3}, "rank 1 was started with another configuration than rank 0: outer_lr is 0.001 and not"),
+    ({"meta_batch_size": 7}, {}, "meta_batch_size=7 cannot be shared by 2 processes"),
+])
+def test_what_cannot_train_together_is_refused_by_all(job, changes, last, said):
+    for process in start_ranks(job, None, None, last=last, **changes):
+        code, output = ended(process, 60)
+        assert code == 2, output
+        assert said in output
