@@ -9,7 +9,9 @@ import functools
 import hashlib
 import re
 import time
-from typing import Any, Dict, Iterable, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
+
+from obs_sync.errors import StoreUnavailable
 
 MD5_METADATA = "md5chksum"
 """User metadata with the base64 MD5 of the whole object, for objects that were stored in parts and whose ETag
@@ -36,6 +38,22 @@ def etag_of(text: Optional[str]) -> Optional[str]:
 def plain_md5(etag: Optional[str]) -> Optional[str]:
     """The MD5 that an ETag is, if it can be one: those of objects in parts end in '-<parts>'."""
     return etag if etag and _PLAIN_MD5.match(etag) else None
+
+
+def readable_body(where: str, *telling: str) -> Callable[[Any], Any]:
+    """A check that returns the parsed body, of which one of the attributes `telling` must be told.
+
+    The SDK swallows what it cannot parse and says 200. Of a document that is not the one asked for, such as an error,
+    it finds nothing: an empty listing.
+    """
+    def check(result: Any) -> Any:
+        if result.body is None:
+            raise StoreUnavailable("the server's reply cannot be read", where, "Try again later")
+        if telling and all(getattr(result.body, name) is None for name in telling):
+            raise StoreUnavailable("the server's reply is not what was asked for", where,
+                                   "Check that OBS_SERVER is an OBS, and try again later")
+        return result.body
+    return check
 
 
 def headers_of(result: Any) -> Dict[str, str]:

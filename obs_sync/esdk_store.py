@@ -11,7 +11,7 @@ from obs_sync.errors import AccessDenied, IntegrityError, StoreError, StoreUnava
 from obs_sync.esdk_client import Calls, Damaged
 from obs_sync.esdk_get import Exchange, Reader
 from obs_sync.esdk_ranges import download_ranges
-from obs_sync.esdk_reply import etag_of, header_time, listed_time, md5_of, plain_md5
+from obs_sync.esdk_reply import etag_of, header_time, listed_time, md5_of, plain_md5, readable_body
 from obs_sync.esdk_unfinished import abort, clock_of, list_uploads
 from obs_sync.esdk_upload import Stored, put_bytes, put_file
 from obs_sync.keys import check_key
@@ -49,7 +49,7 @@ class EsdkStore(Store):
         while True:
             # Keys may hold characters that XML cannot: hence the encoding. Some servers ignore it.
             page = self._calls("listObjects", where, prefix=full_prefix, marker=marker, max_keys=_PAGE,
-                               encoding_type="url", check=_readable_body(where))
+                               encoding_type="url", check=readable_body(where, "name", "max_keys"))
             for content in page.contents:
                 if content.key is None or content.size is None or not content.key.startswith(full_prefix):
                     raise StoreError(f"the listing holds {content.key!r}, which was not asked for", where)
@@ -239,7 +239,7 @@ class EsdkStore(Store):
                                        encoding_type=None if plain else "url")  # XML has no control characters
 
         def check(result: Any) -> None:
-            body = _readable_body(where)(result)
+            body = readable_body(where)(result)
             failed = {error.key: error.code for error in body.error if error.code != "NoSuchKey"}
             gone = {item.key for item in body.deleted} | {item.key for item in body.error} - set(failed)
             remaining = [key for key in full_keys if key not in gone]
@@ -260,12 +260,3 @@ def _info(key: str, result: Any, where: str) -> ObjectInfo:
     if body is None or body.contentLength is None:
         raise StoreUnavailable("the server's reply tells no length", where, "Try again later")
     return ObjectInfo(key, body.contentLength, etag_of(body.etag), md5_of(result), header_time(body.lastModified))
-
-
-def _readable_body(where: str) -> Any:
-    """A check that returns the parsed body: the SDK swallows what it cannot parse and says 200."""
-    def check(result: Any) -> Any:
-        if result.body is None:
-            raise StoreUnavailable("the server's reply cannot be read", where, "Try again later")
-        return result.body
-    return check

@@ -5,7 +5,7 @@ from typing import Any, Dict, List, NamedTuple, Optional
 
 from obs_sync.errors import StoreError, StoreUnavailable
 from obs_sync.esdk_client import Calls, UploadGone
-from obs_sync.esdk_reply import etag_of, header_time, headers_of, listed_time
+from obs_sync.esdk_reply import etag_of, header_time, headers_of, listed_time, readable_body
 from obs_sync.store import UnfinishedUpload
 
 
@@ -21,7 +21,8 @@ def list_uploads(calls: Calls, prefix: str, where: str) -> List[UnfinishedUpload
     key_marker, id_marker, seen = None, None, set()
     while True:
         request = ListMultipartUploadsRequest(prefix=prefix, key_marker=key_marker, upload_id_marker=id_marker)
-        page = calls("listMultipartUploads", where, multipart=request, encoding_type="url", check=_readable(where))
+        page = calls("listMultipartUploads", where, multipart=request, encoding_type="url",
+                     check=readable_body(where, "bucket", "maxUploads"))
         for upload in page.upload or ():
             if upload.key is None or not upload.uploadId or not upload.key.startswith(prefix):
                 raise StoreError(f"the list of uploads holds {upload.key!r}, which was not asked for", where)
@@ -42,7 +43,8 @@ def list_parts(calls: Calls, key: str, upload_id: str, where: str) -> Dict[int, 
     found: Dict[int, StoredPart] = {}
     marker = None
     while True:
-        page = calls("listParts", where, key, upload_id, partNumberMarker=marker, check=_readable(where))
+        page = calls("listParts", where, key, upload_id, partNumberMarker=marker,
+                     check=readable_body(where, "bucketName"))
         numbers = [part.partNumber for part in page.parts or ()]
         found.update((part.partNumber, StoredPart(part.size, etag_of(part.etag))) for part in page.parts or ())
         if not page.isTruncated:
@@ -68,11 +70,3 @@ def clock_of(calls: Calls, prefix: str, where: str) -> float:
         return seconds
 
     return calls("listObjects", where, prefix=prefix, max_keys=1, check=date)
-
-
-def _readable(where: str) -> Any:
-    def check(result: Any) -> Any:
-        if result.body is None:
-            raise StoreUnavailable("the server's reply cannot be read", where, "Try again later")
-        return result.body
-    return check

@@ -92,7 +92,7 @@ class ScriptedServer:
         contents = "".join('<Contents><Key>%s</Key><Size>%d</Size><ETag>"%s"</ETag></Contents>'
                            % (key, len(self.objects[key]), md5(self.objects[key])) for key in keys)
         marker = "<NextMarker>%s</NextMarker>" % next_marker if next_marker else ""
-        return reply(200, ("<R><IsTruncated>%s</IsTruncated>%s%s</R>" %
+        return reply(200, ("<R><Name>bucket</Name><IsTruncated>%s</IsTruncated>%s%s</R>" %
                            (str(truncated).lower(), marker, contents)).encode())
 
 

@@ -73,7 +73,8 @@ def test_a_directory_has_no_unfinished_uploads(local_store):
 
 def page(*entries, truncated=False):
     uploads = "".join("<Upload><Key>%s</Key><UploadId>%s</UploadId></Upload>" % entry for entry in entries)
-    return reply(200, ("<R><IsTruncated>%s</IsTruncated>%s</R>" % (str(truncated).lower(), uploads)).encode())
+    return reply(200, ("<R><Bucket>bucket</Bucket><IsTruncated>%s</IsTruncated>%s</R>"
+                       % (str(truncated).lower(), uploads)).encode())
 
 
 def test_a_list_of_uploads_is_read_to_its_end_or_refused():
