@@ -7,7 +7,7 @@ from typing import Callable, Mapping, NamedTuple, Optional, Tuple
 
 from obs_sync.errors import LocalStorageError
 from obs_sync.index import INDEX_NAME, Index
-from obs_sync.keys import PRIVATE_DIRECTORY, check_key, is_directory_marker
+from obs_sync.keys import PRIVATE_DIRECTORY, check_key, is_directory_marker, is_private
 from obs_sync.local_files import digest_of, files_below
 from obs_sync.pack_index import INDEX_NAME as PACK_INDEX
 from obs_sync.pack_store import unpacked
@@ -45,7 +45,8 @@ def compare(store: Store, directory: str, workers: int = 8, on_progress: Optiona
     says of its digest. `trust_index` spares files that a pull has fetched and nobody touched since. `selects` says
     which keys count. `on_progress(done, total)` counts bytes that are read, of files or, with `full`, objects.
 
-    Raises LocalStorageError if there is no such directory, UnsafeKey for a key that cannot be a file.
+    Raises LocalStorageError if there is no such directory, or something in it that is
+    no file, UnsafeKey for a key that cannot be a file.
     """
     if not os.path.isdir(directory):
         raise LocalStorageError("there is no such directory to compare", directory, "Check the path")
@@ -53,10 +54,10 @@ def compare(store: Store, directory: str, workers: int = 8, on_progress: Optiona
         store = unpacked(store, "")
     survey = Progress(0, on_progress)
     stored = {info.key: info for info in run_aside(lambda: list(store.list()), survey)
-              if not is_directory_marker(info.key, info.size) and _is_public(info.key) and selects(info.key)}
+              if not is_directory_marker(info.key, info.size) and not is_private(info.key) and selects(info.key)}
     for key in stored:
         check_key(key, store.locate(key))
-    files = {key: status for key, status in files_below(directory) if selects(key)}
+    files = {key: status for key, status in files_below(directory, selects) if selects(key)}
     both = [info for key, info in stored.items() if key in files]
     trusted = _index(directory, store) if trust_index else {}
     told = {info.key for info in both if info.etag is not None and trusted.get(info.key) == Fetched(
@@ -118,8 +119,4 @@ def _index(directory: str, store: Store) -> Mapping[str, Fetched]:
 
 def _sizes(stored: int, local: int) -> str:
     return f"{stored:,} bytes there, {local:,} here"
-
-
-def _is_public(key: str) -> bool:
-    return key.split("/")[0] != PRIVATE_DIRECTORY
 

@@ -12,7 +12,7 @@ from obs_sync.errors import UnsafeKey
 
 PRIVATE_DIRECTORY = ".obs_sync"
 """Our own directory below a destination or a local store: the index of what was fetched, and unfinished
-files. No key may begin with it and no listing shows it.
+files. No key may have it as a segment, and no listing of a directory shows it.
 """
 
 _NO_SEGMENTS = frozenset(["", ".", ".."])
@@ -22,6 +22,11 @@ _RENAME = "Rename the object, or leave it out of the prefix"
 def is_directory_marker(key: str, size: int) -> bool:
     """Whether an object only stands for a directory, as consoles make them: a key in '/', no content."""
     return size == 0 and key.endswith("/")
+
+
+def is_private(key: str) -> bool:
+    """Whether a key is of our own bookkeeping, in the directory itself or in one below it that is a destination too."""
+    return PRIVATE_DIRECTORY in key.split("/")
 
 
 def check_key(key: str, where: str) -> str:
@@ -36,7 +41,7 @@ def check_key(key: str, where: str) -> str:
         raise UnsafeKey("the key begins with '/' and so would be an absolute path", where, _RENAME)
     if not _NO_SEGMENTS.isdisjoint(segments):
         raise UnsafeKey("the key has an empty, '.' or '..' segment and could leave its directory", where, _RENAME)
-    if segments[0] == PRIVATE_DIRECTORY:
+    if PRIVATE_DIRECTORY in segments:
         raise UnsafeKey(f"keys below {PRIVATE_DIRECTORY}/ are reserved for bookkeeping", where, _RENAME)
     try:
         key.encode("utf-8")

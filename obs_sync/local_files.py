@@ -6,7 +6,8 @@ import errno
 import hashlib
 import os
 import shutil
-from typing import Callable, Iterator, List, NoReturn, Optional, Tuple
+import stat as modes
+from typing import Callable, FrozenSet, Iterator, List, NoReturn, Optional, Tuple
 
 from obs_sync.errors import IntegrityError, LocalStorageError, StoreError
 from obs_sync.keys import PRIVATE_DIRECTORY
@@ -40,6 +41,20 @@ def local_storage(path: str) -> Iterator[None]:
         culprit = error.filename if isinstance(error.filename, str) else path
         raise LocalStorageError(f"cannot use local storage ({error.strerror or error})", culprit,
                                 _MENDING.get(error.errno or 0)) from error
+
+
+@contextlib.contextmanager
+def local_reading(path: str) -> Iterator[None]:
+    """As `local_storage`, for a block that writes nothing."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except OSError as error:
+        culprit = error.filename if isinstance(error.filename, str) else path
+        mend = ("Let this user read it; of a directory that takes the permissions r and x"
+                if error.errno in (errno.EACCES, errno.EPERM) else _MENDING.get(error.errno or 0))
+        raise LocalStorageError(f"cannot be read ({error.strerror or error})", culprit, mend) from error
 
 
 class NewFile:
@@ -95,7 +110,7 @@ def check_free_space(directory: str, needed: int) -> None:
 def digest_of(path: str, algorithm: str = "md5", on_bytes: Optional[Callable[[int], None]] = None) -> str:
     """The hex digest of a file's content."""
     digest = hashlib.new(algorithm)
-    with local_storage(path), open(path, "rb") as stream:
+    with local_reading(path), open(path, "rb") as stream:
         for chunk in iter(lambda: stream.read(CHUNK), b""):
             digest.update(chunk)
             if on_bytes is not None:
@@ -153,35 +168,50 @@ def remove_quietly(path: str) -> None:
             os.remove(path)
 
 
-def files_below(directory: str) -> List[Tuple[str, os.stat_result]]:
+def files_below(directory: str,
+                refuses: Callable[[str], bool] = lambda key: False) -> List[Tuple[str, os.stat_result]]:
     """(key, stat) of every regular file below `directory`, keys in ascending order of their bytes.
 
-    Symbolic links are followed, each directory once, so that a loop ends; our own bookkeeping is left out. A
-    directory that does not exist has no files.
+    Symbolic links are followed, each of them, but not into a directory that the link itself lies in: so a loop ends.
+    Our own bookkeeping is left out, at any depth. A directory that does not exist has no files.
+
+    Raises LocalStorageError for what cannot be read, rather than leaving it out; and, where `refuses(key)`, for a link
+    that leads nowhere and for what is neither file nor directory.
     """
-    found, seen = [], set()
-    with local_storage(directory):
-        for parent, directories, names in os.walk(directory, onerror=_raise_unless_missing, followlinks=True):
+    found: List[Tuple[str, os.stat_result]] = []
+    waiting: List[Tuple[str, str, FrozenSet[Tuple[int, int]]]] = [(directory, "", frozenset())]
+    with local_reading(directory):
+        while waiting:
+            parent, prefix, above = waiting.pop()
             try:
-                stat = os.stat(parent)
-            except FileNotFoundError:  # its last file was removed, and it with that
+                status = os.stat(parent)
+                identity = (status.st_dev, status.st_ino)
+                names = [] if identity in above else os.listdir(parent)
+            except FileNotFoundError:  # never made, or removed since it was listed
                 continue
-            if (stat.st_dev, stat.st_ino) in seen:
-                directories[:] = []
-                continue
-            seen.add((stat.st_dev, stat.st_ino))
-            relative = os.path.relpath(parent, directory)
-            if relative == os.curdir:
-                relative = ""
-                directories[:] = [name for name in directories if name != PRIVATE_DIRECTORY]
             for name in names:
-                path = os.path.join(parent, name)
-                with contextlib.suppress(FileNotFoundError):  # removed since it was listed
-                    if os.path.isfile(path):
-                        found.append(("/".join(os.path.join(relative, name).split(os.sep)), os.stat(path)))
+                path, key = os.path.join(parent, name), prefix + name
+                status = _status(path, refuses(key)) if name != PRIVATE_DIRECTORY else None
+                if status is None:
+                    continue
+                if modes.S_ISDIR(status.st_mode):
+                    waiting.append((path, f"{key}/", above | {identity}))
+                elif modes.S_ISREG(status.st_mode):
+                    found.append((key, status))
+                elif refuses(key):
+                    raise LocalStorageError("this is no file, directory or link, and cannot be stored", path,
+                                            "Remove it, or leave it out")
     return sorted(found, key=lambda item: os.fsencode(item[0]))
 
 
-def _raise_unless_missing(error: OSError) -> None:
-    if not isinstance(error, FileNotFoundError):
-        raise error
+def _status(path: str, refused: bool) -> Optional[os.stat_result]:
+    """Of what is there, links followed; None if it has vanished, or is a link that leads nowhere and is not refused."""
+    try:
+        return os.stat(path)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            raise
+        if refused and os.path.islink(path):
+            raise LocalStorageError("a symbolic link leads nowhere", path,
+                                    "Remove or mend it, or leave it out") from None
+        return None

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import time
 import uuid
 from typing import Iterable, Iterator, Optional
@@ -10,8 +11,8 @@ from typing import Iterable, Iterator, Optional
 from obs_sync.errors import IntegrityError, LocalStorageError, ObjectChanged, ObjectNotFound, WrongDigest
 from obs_sync.keys import PRIVATE_DIRECTORY, path_below, writable_path_below
 from obs_sync.local_files import (
-    CHUNK, check_unchanged, digest_of, files_below, local_storage, make_directory, put_in_place, remove_quietly,
-    write_whole,
+    CHUNK, check_unchanged, digest_of, files_below, local_reading, local_storage, make_directory, put_in_place,
+    remove_quietly, write_whole,
 )
 from obs_sync.store import ObjectInfo, OnBytes, Store, attempt_counted, check_range
 
@@ -32,9 +33,9 @@ class LocalStore(Store):
         self.url = self._root
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        for key, stat in files_below(self._root):
+        for key, status in files_below(self._root):
             if key.startswith(prefix):
-                yield _info(key, stat)
+                yield _info(key, status)
 
     def head(self, key: str) -> ObjectInfo:
         path = self._existing(key)
@@ -118,7 +119,12 @@ class LocalStore(Store):
 
     def _existing(self, key: str) -> str:
         path = path_below(self._root, key, self.locate(key))
-        if not os.path.isfile(path):
+        with local_reading(path):
+            try:
+                mode = os.stat(path).st_mode
+            except (FileNotFoundError, NotADirectoryError):
+                mode = 0
+        if not stat.S_ISREG(mode):
             raise ObjectNotFound("there is no such file", path)
         return path
 
@@ -149,9 +155,9 @@ class LocalStore(Store):
             directory = os.path.dirname(directory)
 
 
-def _info(key: str, stat: os.stat_result, md5: Optional[str] = None) -> ObjectInfo:
-    version = f"{stat.st_ino:x}-{stat.st_size:x}-{stat.st_mtime_ns:x}"
-    return ObjectInfo(key, stat.st_size, etag=version, md5=md5, modified=stat.st_mtime)
+def _info(key: str, status: os.stat_result, md5: Optional[str] = None) -> ObjectInfo:
+    version = f"{status.st_ino:x}-{status.st_size:x}-{status.st_mtime_ns:x}"
+    return ObjectInfo(key, status.st_size, etag=version, md5=md5, modified=status.st_mtime)
 
 
 def _copy(source: str, destination: str, size: int, count: OnBytes, durable: bool,

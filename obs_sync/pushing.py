@@ -8,7 +8,7 @@ import os
 from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from obs_sync.errors import IntegrityError, LocalStorageError, StoreError, UnsafeKey
-from obs_sync.keys import PRIVATE_DIRECTORY, check_key, directories_of, is_directory_marker
+from obs_sync.keys import check_key, directories_of, is_directory_marker, is_private
 from obs_sync.local_files import digest_of, files_below
 from obs_sync.pack_index import INDEX_NAME as PACK_INDEX
 from obs_sync.pack_index import parse_index
@@ -38,10 +38,14 @@ class Push:
         self._on_compare = on_compare
 
     def plan(self) -> PushPlan:
-        """Compare the tree with the store. Raises before anything is stored if a name cannot be a key."""
+        """Compare the tree with the store.
+
+        Raises before anything is stored if a name cannot be a key, or if something in the tree would be left out.
+        """
         if not os.path.isdir(self._source):
             raise LocalStorageError("there is no such directory to store", self._source)
-        files = {self._prefix + name: stat.st_size for name, stat in files_below(self._source) if self._selects(name)}
+        files = {self._prefix + name: stat.st_size for name, stat in files_below(self._source, self._selects)
+                 if self._selects(name)}
         for key in files:
             check_key(key, self._store.locate(key))
         survey = Progress(0, self._on_progress)
@@ -108,8 +112,7 @@ class Push:
     def _is_ours(self, info: ObjectInfo) -> bool:
         """Whether an object is a file that this push is about."""
         name = info.key[len(self._prefix):]
-        private = name.split("/")[0] == PRIVATE_DIRECTORY
-        return not private and not is_directory_marker(info.key, info.size) and self._selects(name)
+        return not is_private(name) and not is_directory_marker(info.key, info.size) and self._selects(name)
 
     def _path(self, key: str) -> str:
         return os.path.join(self._source, *key[len(self._prefix):].split("/"))

@@ -28,12 +28,14 @@ def extra_files(destination: str, listed: Collection[str], selects: Callable[[st
     found: List[Tuple[ExtraFile, Tuple[int, int]]] = []
     with local_storage(destination):
         for parent, directories, names in os.walk(destination, onerror=_raise_unless_missing):
-            if parent == destination:
-                directories[:] = [name for name in directories if name != PRIVATE_DIRECTORY]
+            directories[:] = [name for name in directories if name != PRIVATE_DIRECTORY]
             for name in names:
                 path = os.path.join(parent, name)
                 key = "/".join(os.path.relpath(path, destination).split(os.sep))
-                status = os.lstat(path)
+                try:
+                    status = os.lstat(path)
+                except FileNotFoundError:  # removed since it was listed
+                    continue
                 if key not in listed and stat.S_ISREG(status.st_mode) and _can_be_key(key) and selects(key):
                     found.append((ExtraFile(key, status.st_size), (status.st_dev, status.st_ino)))
     if not found:

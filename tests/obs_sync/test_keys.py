@@ -8,14 +8,14 @@ from obs_sync import UnsafeKey
 from obs_sync.keys import check_key, check_together, is_directory_marker, path_below, writable_path_below
 
 
-@pytest.mark.parametrize("key", ["a", "a/b/c.jpg", "with space", "ümläut/犬", ".hidden", "a..b", "...", "a/.obs_sync"])
+@pytest.mark.parametrize("key", ["a", "a/b/c.jpg", "with space", "ümläut/犬", ".hidden", "a..b", "...", "a/.obs_sync2"])
 def test_plain_keys_are_paths(key):
     assert check_key(key, "url") == key
     assert path_below("/dest", key, "url") == "/dest/" + key
 
 
 @pytest.mark.parametrize("key", ["", "/a", "..", "../a", "a/..", "a/../b", ".", "./a", "a//b", "a/", "a\\b", "..\\a",
-                                 "a\0", "\udcff", ".obs_sync/x"])
+                                 "a\0", "\udcff", ".obs_sync/x", "a/.obs_sync/x"])
 def test_keys_that_could_leave_their_directory_are_refused_with_the_url(key):
     with pytest.raises(UnsafeKey, match="obs://bucket/"):
         check_key(key, "obs://bucket/" + key)
