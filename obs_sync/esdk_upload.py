@@ -10,7 +10,7 @@ import hashlib
 import os
 from typing import Callable, NamedTuple, Optional
 
-from obs_sync.errors import IntegrityError, StoreError, StoreUnavailable
+from obs_sync.errors import IntegrityError, ObjectNotFound, StoreError, StoreUnavailable
 from obs_sync.esdk_body import StreamBody, bytes_body, file_body
 from obs_sync.esdk_client import Calls, Damaged
 from obs_sync.esdk_multipart import MOST_PARTS, Multipart
@@ -83,11 +83,12 @@ def _put(calls: Calls, key: str, make_body: Callable[[OnBytes], StreamBody], md5
     def attempt() -> Optional[str]:
         with attempt_counted(on_bytes) as count:
             body = make_body(count)
-            headers = PutObjectHeader(md5=encoded_md5(md5), contentLength=body.left)
+            size = body.left
+            headers = PutObjectHeader(md5=encoded_md5(md5), contentLength=size)
             result = calls.once("putContent", where, key, content=body, headers=headers)
             if md5_of(result) not in (None, md5):
                 raise Damaged(f"the server stored bytes with MD5 {md5_of(result)}, not {md5}", where)
-            return etag_of(headers_of(result).get("etag"))
+            return etag_of(headers_of(result).get("etag")) or _etag_of_stored(calls, key, size, md5, where)
 
     try:
         return calls.repeat(attempt)
@@ -97,3 +98,12 @@ def _put(calls: Calls, key: str, make_body: Callable[[OnBytes], StreamBody], md5
             if md5_of(found) == md5:
                 return etag_of(found.body.etag)
         raise
+
+
+def _etag_of_stored(calls: Calls, key: str, size: int, md5: str, where: str) -> Optional[str]:
+    """After a reply that told no ETag: it may be a document that holds an error. Raises StoreUnavailable."""
+    with contextlib.suppress(ObjectNotFound):
+        found = calls.once("getObjectMetadata", where, key)
+        if found.body is not None and found.body.contentLength == size and md5_of(found) in (None, md5):
+            return etag_of(found.body.etag)
+    raise StoreUnavailable("the server answered 200 and yet stored nothing", where, "Try again later")

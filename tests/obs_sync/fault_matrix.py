@@ -49,8 +49,8 @@ FAULTS = [
     ("a wrong ETag", "etag=wrong"),
     ("no ETag", "etag=missing"),
     ("Range ignored", "ignored-range"),
-    ("200 with an error in it, nothing done", "CompleteMultipartUpload error-body=InternalError"),
-    ("200 with an error in it, and yet done", "CompleteMultipartUpload error-body=InternalError applied=yes"),
+    ("200 with an error in it, nothing done", "error-body=InternalError"),
+    ("200 with an error in it, and yet done", "error-body=InternalError applied=yes"),
     ("some of a batch not deleted", "partial-delete=0.5"),
 ]
 

@@ -51,3 +51,20 @@ def test_no_file_is_removed_for_an_error_in_place_of_a_listing(obs, store, tmp_p
     with pytest.raises(StoreUnavailable):
         pull(store, str(tmp_path / "here"), delete=True)
     assert read_tree(str(tmp_path / "here")) == {"a": b"content"}
+
+
+@pytest.mark.parametrize("before", [None, b"another", b"content"])
+@pytest.mark.parametrize("applied", [False, True])
+def test_an_error_in_place_of_what_was_stored_is_looked_into(obs, store, before, applied):
+    if before is not None:
+        obs.put("bucket", "new", before)
+    obs.faults = Faults([Rule(ErrorBody("InternalError", applied), operation="PutObject", first=2)])
+    assert store.write("new", b"content").size == len(b"content")
+    assert obs.get("bucket", "new") == b"content"
+
+
+def test_a_put_that_is_answered_with_errors_only_is_unavailable(obs, store):
+    obs.faults = Faults([Rule(ErrorBody("InternalError"), operation="PutObject")])
+    with pytest.raises(StoreUnavailable, match="stored nothing.*tried 3 times"):
+        store.write("new", b"content")
+    assert obs.counts["PutObject"] == 3
