@@ -9,6 +9,7 @@ from job.config import settings
 from job.errors import ConfigError
 from job.rank_group import ALONE
 from job.restore import clear_spool, refuse_changed, undelivered
+from job.retention import name_best
 from masf_core import device, meta_step
 from masf_core.ascend_options import AscendSettings
 from masf_core.checkpoints import Progress
@@ -165,6 +166,7 @@ def restore_or_begin(run, model, inputs, index, restoring):
                           restored.progress.iteration) if restored is not None else []
     clear_spool(run.workspace, keep=[name for name, _ in waiting])
     if restored is not None:
+        name_best(run.store, run.record.lineage, run.config.interval.selection, restored.progress.history)
         run.times.mark("restore")
         model.load(restored.arrays)
         log.info("going on from %s at iteration %d", restored.name, restored.progress.iteration)

@@ -17,24 +17,15 @@ import time
 
 from job.log_upload import upload_logs
 from job.priority import give_way
+from job.retention import BEST, apply_retention
 from job.snapshots import without_superseded
 from job.time_limit import within
 from masf_core import checkpoints
 from masf_core.errors import CheckpointError
-from obs_sync import (
-    AccessDenied,
-    LeaseLost,
-    StoreError,
-    list_markers,
-    publish_checkpoint,
-    read_pointer,
-    retain,
-    write_pointer,
-)
+from obs_sync import AccessDenied, LeaseLost, StoreError, publish_checkpoint, write_pointer
 
 log = logging.getLogger(__name__)
 
-BEST = "best"  # name of the pointer beside the markers
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds between attempts at a delivery that failed
 DRAIN_ATTEMPTS = 3  # failures in a row after which a drain gives up
 # Seconds in which some byte must move. Longer than a store tries again, and than moxing, which counts nothing before
@@ -274,12 +265,13 @@ class Publisher:
     def _deliver(self, snapshot):
         directory = os.path.join(self._spool, snapshot.name)
         started = self._clock()
-        publish_checkpoint(self._store, directory, snapshot.published_name, snapshot.metadata, on_progress=self._watch,
+        metadata = dict(snapshot.metadata, best=snapshot.best)  # outlives a death before the pointer is written
+        publish_checkpoint(self._store, directory, snapshot.published_name, metadata, on_progress=self._watch,
                            digests=snapshot.digests)
         seconds = max(self._clock() - started, 1e-3)
         if snapshot.best:
             within(SMALL_OPERATION, "the pointer to the best checkpoint",
-                   lambda: write_pointer(self._store, BEST, snapshot.published_name, metadata=snapshot.metadata))
+                   lambda: write_pointer(self._store, BEST, snapshot.published_name, metadata=metadata))
         with self._changed:
             self._rate = self._transferred[1] / seconds
             self._published.append(snapshot.published_name)
@@ -287,15 +279,8 @@ class Publisher:
         log.info("published %s%s: %.1f MB in %.1f s", snapshot.name, " (best so far)" if snapshot.best else "",
                  self._transferred[1] / 1e6, seconds)
         shutil.rmtree(directory, ignore_errors=True)
-        within(SMALL_OPERATION, "retention", lambda: self._apply_retention(snapshot.metadata["lineage"]))
-
-    def _apply_retention(self, lineage):
-        """Keep the newest and the best of this lineage; other lineages are not ours to delete."""
-        markers = [marker for marker in list_markers(self._store) if marker.metadata.get("lineage") == lineage]
-        markers.sort(key=lambda marker: (marker.metadata["iteration"], marker.created))
-        keep = {marker.name for marker in markers[-self._keep:]}
-        best = read_pointer(self._store, BEST)
-        retain(self._store, keep | ({best} if best else set()), lineage=lineage)
+        within(SMALL_OPERATION, "retention",
+               lambda: apply_retention(self._store, snapshot.metadata["lineage"], self._keep))
 
     def _arrives_in_time(self, snapshot):
         """Whether to begin with it under the budget; says why not."""

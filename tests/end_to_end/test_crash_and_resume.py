@@ -23,7 +23,7 @@ KILLS = {
     "before the first marker": ("obs_sync.checkpoints:_write_marker", 1),
     "before the last marker": ("obs_sync.checkpoints:_write_marker", 3),
     "before the pointer to the best": ("job.publication:write_pointer", 1),
-    "retention": ("job.publication:retain", 2),
+    "retention": ("job.retention:retain", 2),
     "the last words": ("job.run:clear_spool", 1),
 }
 
