@@ -94,6 +94,14 @@ def make_directory(path: str) -> None:
         os.makedirs(path, exist_ok=True)
 
 
+def refuse_links(*paths: str) -> None:
+    """Raise LocalStorageError if one of our own files or directories is a symbolic link."""
+    for path in paths:
+        if os.path.islink(path):
+            raise LocalStorageError("this is a symbolic link, and what is behind it is not ours to write or remove",
+                                    path, "Remove the link")
+
+
 def free_bytes(directory: str) -> int:
     with local_storage(directory):
         return shutil.disk_usage(directory).free

@@ -12,7 +12,7 @@ from obs_sync.errors import IntegrityError, LocalStorageError, ObjectChanged, Ob
 from obs_sync.keys import PRIVATE_DIRECTORY, path_below, writable_path_below
 from obs_sync.local_files import (
     CHUNK, check_unchanged, digest_of, files_below, local_reading, local_storage, make_directory, put_in_place,
-    remove_quietly, write_whole,
+    refuse_links, remove_quietly, write_whole,
 )
 from obs_sync.store import ObjectInfo, OnBytes, Store, attempt_counted, check_range
 
@@ -137,6 +137,7 @@ class LocalStore(Store):
             raise ObjectChanged("the file was written since it was listed", path, "Try again")
 
     def _temporary(self) -> str:
+        refuse_links(os.path.dirname(self._incoming), self._incoming)
         make_directory(self._incoming)
         if not self._swept:
             self._swept = True

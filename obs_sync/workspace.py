@@ -11,7 +11,7 @@ import uuid
 from typing import Callable, Iterable, Optional
 
 from obs_sync.keys import PRIVATE_DIRECTORY
-from obs_sync.local_files import local_storage, make_directory, remove_quietly
+from obs_sync.local_files import local_storage, make_directory, refuse_links, remove_quietly
 from obs_sync.store import LARGE, ObjectInfo
 
 _POLL = 0.2  # seconds
@@ -22,7 +22,8 @@ class Workspace:
 
     Temporary files are on the file system of the destination, so that a rename puts them in place; they are
     gone when the context ends, and those of a pull that was killed when the next one begins. What has come of large
-    objects stays, to be gone on with. A second process waits for the first: it then finds everything present.
+    objects stays, to be gone on with. None of it may be a symbolic link.
+    A second process waits for the first: it then finds everything present.
     """
 
     def __init__(self, destination: str, while_waiting: Callable[[], None] = lambda: None,
@@ -37,6 +38,7 @@ class Workspace:
         self._lock: Optional[int] = None
 
     def __enter__(self) -> "Workspace":
+        self._refuse_links()
         make_directory(self._directory)
         with local_storage(self._directory):
             self._lock = os.open(os.path.join(self._directory, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -81,6 +83,17 @@ class Workspace:
             with contextlib.suppress(OSError):
                 held += 512 * os.stat(os.path.join(self._resumed, name)).st_blocks
         return held
+
+    def _refuse_links(self) -> None:
+        """Through a link, something outside the destination would be written, or removed as left over."""
+        refuse_links(self._directory)
+        for directory in (self._directory, self._resumed):
+            with local_storage(directory):
+                try:
+                    names = os.listdir(directory)
+                except FileNotFoundError:  # never made, or removed by the pull before
+                    continue
+            refuse_links(*(os.path.join(directory, name) for name in names))
 
     def _sweep(self, keeps: Callable[[str], bool]) -> None:
         """Remove the unfinished large files that are not to be kept, with what belongs to them."""
