@@ -21,7 +21,7 @@ process's own environment seldom changes, a file and an agency's key do.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Mapping, Optional
+from typing import Mapping, Optional, Sequence
 from urllib.parse import urlsplit
 
 from obs_sync.credentials_file import read_credentials_file
@@ -74,18 +74,30 @@ def read_credentials(environ: Mapping[str, str]) -> Credentials:
     for id_name, secret_name, token_name in _KEY_VARIABLES:
         key_id, secret = environ.get(id_name, "").strip(), environ.get(secret_name, "").strip()
         if key_id and secret:
-            return Credentials(key_id, secret, environ.get(token_name, "").strip() or None, source=id_name)
+            token = environ.get(token_name, "").strip() or None
+            _check_characters((id_name, secret_name, token_name), (key_id, secret, token))
+            return Credentials(key_id, secret, token, source=id_name)
         if key_id or secret:
             present, absent = (id_name, secret_name) if key_id else (secret_name, id_name)
             raise CredentialsMissing(f"{present} is set but {absent} is not", None, "Set both, or neither")
         path = environ.get(_FILE_VARIABLE, "").strip()
         if path:
-            return Credentials(*read_credentials_file(path), source=f"{path} ({_FILE_VARIABLE})")
+            key = read_credentials_file(path)
+            _check_characters(_KEY_VARIABLES[0], key, path)
+            return Credentials(*key, source=f"{path} ({_FILE_VARIABLE})")
     looked_at = "; ".join(" + ".join(names[:2]) for names in _KEY_VARIABLES)
     raise CredentialsMissing(
         "there are no OBS credentials in the environment", None,
         f"Looked at {looked_at}; {_FILE_VARIABLE}; OBS_CREDENTIALS. Export OBS_ACCESS_KEY_ID and OBS_SECRET_ACCESS_KEY "
         "(and OBS_SECURITY_TOKEN with a temporary key), or OBS_CREDENTIALS=ecs on an instance with an agency")
+
+
+def _check_characters(names: Sequence[str], values: Sequence[Optional[str]], where: Optional[str] = None) -> None:
+    """Refuse what no header can hold; else whoever builds the request fails, and may show it."""
+    for name, value in zip(names, values):
+        if not all(character.isprintable() and character <= "\xff" for character in value or ""):
+            raise CredentialsMissing(f"{name} holds a character that no key has, such as a line break", where,
+                                     "Copy it again, in one line and without quotes or ornaments")
 
 
 def read_endpoint(environ: Mapping[str, str]) -> Endpoint:
@@ -104,10 +116,10 @@ def read_endpoint(environ: Mapping[str, str]) -> Endpoint:
 def _server_url(server: str, name: str, environ: Mapping[str, str]) -> str:
     if "://" not in server:
         server = ("https://" if _flag(environ, "S3_USE_HTTPS", True) else "http://") + server
-    parts = urlsplit(server)
     try:
+        parts = urlsplit(server)
         valid = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
-    except ValueError:  # of a port that is not a number
+    except ValueError:  # of a port that is not a number, or half an IPv6 address
         valid = False
     if not valid or parts.path not in ("", "/") or parts.query or "@" in parts.netloc:
         raise InvalidUrl(f"{name} is not the address of a server", server.split("@")[-1],

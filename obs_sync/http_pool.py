@@ -12,12 +12,15 @@ from obs_sync.http_reply import Connection, Reply, Stale
 
 
 class Proxy(NamedTuple):
-    """An HTTP proxy, asked for a tunnel to the server as the SDK asks."""
+    """An HTTP proxy, asked for a tunnel to the server as the SDK asks. Its repr shows no password."""
 
     host: str
     port: int
     user: Optional[str] = None
     password: Optional[str] = None
+
+    def __repr__(self) -> str:
+        return f"Proxy({self.host!r}, {self.port})"
 
 
 class Pool:
@@ -114,11 +117,14 @@ class Pool:
 
 
 class Asked(NamedTuple):
-    """A request that is under way."""
+    """A request that is under way. Its repr shows no signature or token."""
 
     request: bytes
     connection: Connection
     reused: bool  # the server may have closed it meanwhile
+
+    def __repr__(self) -> str:
+        return f"Asked({self.request.split(b' ', 2)[:2]!r})"
 
 
 class _closed_on_fault:  # noqa: N801

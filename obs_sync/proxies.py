@@ -48,16 +48,19 @@ def read_proxy(environ: Mapping[str, str], server: str) -> Optional[HttpProxy]:
 
 
 def _parsed(text: str, name: str) -> HttpProxy:
-    parts = urlsplit(text if "://" in text else f"http://{text}")
+    text = text if "://" in text else f"http://{text}"
     try:
+        parts = urlsplit(text)
         host, port = parts.hostname, parts.port or _PROXY_PORT
-    except ValueError:  # of a port that is not a number
-        host = None
-    if not host or parts.scheme != "http":
-        shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+        cut = "@" in parts.path + parts.query + parts.fragment  # by a / ? or # of the password
+    except ValueError:  # of a port that is not a number, or half an IPv6 address
+        host, cut = None, False
+    scheme, _, rest = text.partition("://")
+    if not host or cut or scheme.lower() != "http":
+        shown = f"{scheme if scheme.isalnum() else '…'}://{rest.rpartition('@')[2]}"
         raise InvalidUrl(f"{name} is not the address of a proxy that we can use", shown,
-                         "Expected http://host:port or http://user:password@host:port; characters such as @ or / in a "
-                         "password are written %40, %2F")
+                         "Expected http://host:port or http://user:password@host:port; characters such as @, /, ? or # "
+                         "in a password are written %40, %2F, %3F, %23")
     username, password = (None if part is None else unquote(part) for part in (parts.username, parts.password))
     return HttpProxy(host, port, username, password)
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from obs_sync import CredentialsMissing, InvalidUrl
@@ -83,6 +85,19 @@ def test_secrets_are_not_in_the_repr():
     assert "s3cr3t" not in text and "t0k3n" not in text and "id" in text
 
 
+@pytest.mark.parametrize("name", ["OBS_ACCESS_KEY_ID", "OBS_SECRET_ACCESS_KEY", "OBS_SECURITY_TOKEN"])
+@pytest.mark.parametrize("character", ["\n", "\r\n", "\0", "\x7f", "\u2605"])
+@pytest.mark.parametrize("in_file", [False, True])
+def test_a_key_that_cannot_be_sent_is_named_and_not_shown(tmp_path, name, character, in_file):
+    key = {**OBS, "OBS_SECURITY_TOKEN": "t0k3n", name: "s3c" + character + "r3t"}
+    if in_file:
+        (tmp_path / "key").write_text(json.dumps(key), encoding="utf-8")
+    with pytest.raises(CredentialsMissing, match=name) as caught:
+        read_credentials({"OBS_CREDENTIALS_FILE": str(tmp_path / "key")} if in_file else key)
+    assert "s3c" not in str(caught.value) and "r3t" not in str(caught.value)
+    assert not in_file or str(tmp_path / "key") in str(caught.value)
+
+
 def test_has_obs_credentials_looks_at_the_users_variables_only():
     assert has_obs_credentials(OBS) and has_obs_credentials({"OBS_CREDENTIALS": "ecs"})
     assert has_obs_credentials({"OBS_CREDENTIALS_FILE": "/run/key"})
@@ -110,7 +125,8 @@ def test_tls_is_verified_unless_switched_off(environ, verify):
 
 
 @pytest.mark.parametrize("server", ["ftp://obs.example.com", "https://", "https://obs.example.com/bucket",
-                                    "https://obs.example.com:port", "https://user:hush@obs.example.com"])
+                                    "https://obs.example.com:port", "https://user:hush@obs.example.com",
+                                    "https://user:hush@[::1", "https://[::1"])
 def test_what_is_no_server_is_refused_without_telling_a_password(server):
     with pytest.raises(InvalidUrl, match="OBS_SERVER") as caught:
         read_endpoint({"OBS_SERVER": server})

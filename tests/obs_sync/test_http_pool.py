@@ -7,12 +7,17 @@ import socket
 
 import pytest
 
-from obs_sync.http_pool import Pool, Proxy
+from obs_sync.http_pool import Asked, Pool, Proxy
 from tests.obs_sync.raw_server import raw_server
 
 REQUEST = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
 BIG = os.urandom(700001)  # more than two buffers
 SMALL = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\ncontent"
+
+
+def test_no_secret_is_in_a_repr():
+    assert "s3cr3t" not in repr(Proxy("proxy", 1, "me", "s3cr3t")) and "proxy" in repr(Proxy("proxy", 1))
+    assert "s3cr3t" not in repr(Asked(b"GET /a HTTP/1.1\r\nx-obs-security-token: s3cr3t\r\n\r\n", None, False))
 
 
 def pool_at(port, timeout=5.0, **options):
