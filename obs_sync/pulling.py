@@ -39,10 +39,11 @@ class Pull:
         self._on_compare = on_compare
 
     def run(self, listing: Callable[[], List[ObjectInfo]], prefix: str, workers: int,
-            mirror: bool) -> Tuple[Objects, Objects]:
+            mirror: bool, finish: Optional[Callable[[], None]] = None) -> Tuple[Objects, Objects]:
         """Bring what `listing()` returns; returns (what was fetched, what was present).
 
-        With `mirror`, remove what was brought earlier, has a key with `prefix` and is not listed any more.
+        With `mirror`, remove what was brought earlier, has a key with `prefix` and is not listed any more. `finish` is
+        called in the end, while no other pull may begin: what the listing lacks then, no other has brought since.
         """
         make_directory(self._destination.root)
         survey = Progress(0, self._on_progress)
@@ -59,6 +60,8 @@ class Pull:
             self._count_again(plan.present + fetched)
             if mirror:
                 self._remove(vanished)
+            if finish is not None:
+                run_aside(finish, Progress(0, self._on_progress))
         return fetched, plan.present
 
     def preview(self, listing: Callable[[], List[ObjectInfo]], prefix: str) -> Plan:

@@ -10,7 +10,6 @@ from obs_sync.destination import Destination
 from obs_sync.errors import UnsafeKey
 from obs_sync.keys import PRIVATE_DIRECTORY, check_key
 from obs_sync.local_files import local_storage
-from obs_sync.workspace import Workspace
 
 
 class ExtraFile(NamedTuple):
@@ -49,15 +48,14 @@ def extra_files(destination: str, listed: Collection[str], selects: Callable[[st
 
 
 def remove_files(destination: str, extra: Collection[ExtraFile]) -> None:
-    """Remove them, and the directories that this leaves empty; waits for a pull into `destination` that is under way.
+    """Remove them, and the directories that this leaves empty. The caller has the Workspace of `destination`.
 
     Raises UnsafeKey if a directory on the way has become a link, LocalStorageError.
     """
     where = Destination(destination, lambda key: key, lambda key: os.path.join(destination, key))
-    with Workspace(where.root):
-        where.remove(key for key, _ in extra)
-        for folder in {os.path.dirname(where.path(key)) for key, _ in extra}:
-            _remove_empty(folder, where.root)
+    where.remove(key for key, _ in extra)
+    for folder in {os.path.dirname(where.path(key)) for key, _ in extra}:
+        _remove_empty(folder, where.root)
 
 
 def _remove_empty(directory: str, top: str) -> None:

@@ -10,7 +10,7 @@ from obs_sync.errors import CHECK_PATH, ObjectNotFound
 from obs_sync.index import INDEX_NAME
 from obs_sync.keys import is_directory_marker
 from obs_sync.pack_store import unpacked
-from obs_sync.parallel import OnProgress, Progress, run_aside
+from obs_sync.parallel import OnProgress
 from obs_sync.plan import Plan
 from obs_sync.pulling import Pull
 from obs_sync.pushing import Push, PushPlan
@@ -61,12 +61,13 @@ def pull(store: Store, destination: str, prefix: str = "", workers: int = 16,
     store = unpacked(store, prefix)
     listing = _Listing(store, prefix, selects)
     one = Pull(store, destination, lambda key: key, INDEX_NAME, on_progress, selects, on_compare)
-    fetched, present = one.run(listing, prefix, workers, mirror)
-    extra: Tuple[ExtraFile, ...] = ()
-    if delete:
-        survey = Progress(0, on_progress)
-        extra = run_aside(lambda: _extra(destination, listing.keys, prefix, selects), survey)
-        run_aside(lambda: remove_files(destination, extra), survey)
+    extra: List[ExtraFile] = []
+
+    def remove_extra() -> None:
+        extra.extend(_extra(destination, listing.keys, prefix, selects))
+        remove_files(destination, extra)
+
+    fetched, present = one.run(listing, prefix, workers, mirror, remove_extra if delete else None)
     return _report(started, fetched, present, extra)
 
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import os
+import threading
 
 import pytest
 
 from obs_sync import LocalStorageError, LocalStore, pull
 from tests.obs_sync.trees import read_tree, set_mtime, write_tree
+from tests.obs_sync.wrapped_store import WrappedStore
 
 
 @pytest.fixture
@@ -34,3 +36,21 @@ def test_links_in_the_bookkeeping_are_refused(name, local_store, victim, tmp_pat
     os.remove(link)
     pull(local_store, out)
     assert read_tree(out) == {"file": b"x"}
+
+
+def test_what_another_pull_brings_meanwhile_is_not_extra(local_store, tmp_path):
+    """The other one begins as soon as everything is fetched here, before what is extra has been removed."""
+    local_store.write("file", b"x")
+    out = write_tree(tmp_path / "out", {"extra": b"x"})
+    store = WrappedStore(local_store)
+    other = threading.Thread(target=lambda: pull(local_store, out))
+
+    def on_progress(done, total):
+        if total == 0 and store.calls_of("download") and other.ident is None:
+            local_store.write("new", b"new")
+            other.start()
+            other.join(0.5)
+
+    assert pull(store, out, delete=True, on_progress=on_progress).removed_files == 1
+    other.join()
+    assert read_tree(out) == {"file": b"x", "new": b"new"}
