@@ -120,8 +120,13 @@ def test_sigterm_stops_all_after_the_same_iteration_and_the_next_start_goes_on_f
 
 
 @pytest.mark.slow
-def test_two_cards_through_hccl_compute_what_one_does(on_ascend, tmp_path):  # noqa: F811
-    code, output = on_ascend.run(run_name="one", device="ascend", precision="float32", **WITHOUT_DROPOUT)
+@pytest.mark.parametrize("precision", [
+    dict(precision="float32"),
+    # Of a size that overflows nowhere: each card's own loss has larger gradients than one that has all images, so that
+    # a scale at the limit finds it at different iterations.
+    dict(precision="mixed", loss_scale="1024")], ids=["float32", "mixed"])
+def test_two_cards_through_hccl_compute_what_one_does(on_ascend, tmp_path, precision):  # noqa: F811
+    code, output = on_ascend.run(run_name="one", device="ascend", **precision, **WITHOUT_DROPOUT)
     assert code == 0, output
     table = tmp_path / "jobstart_hccl.json"
     table.write_text(json.dumps({
@@ -132,7 +137,7 @@ def test_two_cards_through_hccl_compute_what_one_does(on_ascend, tmp_path):  # n
     del on_ascend.environ["ASCEND_DEVICE_ID"]
     on_ascend.environ.update(RANK_TABLE_FILE=str(table), FAKE_HCCL_PORT=str(free_port()),
                              FAKE_NPU_ENGINE="tests.end_to_end.hccl_engine:engine")
-    code, output = on_ascend.run(run_name="two", device="ascend", precision="float32", processes=2, **WITHOUT_DROPOUT)
+    code, output = on_ascend.run(run_name="two", device="ascend", processes=2, **precision, **WITHOUT_DROPOUT)
     assert code == 0, output
     check_equal(on_ascend.result("two"), on_ascend.result("one"))
 
