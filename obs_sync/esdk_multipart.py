@@ -4,7 +4,8 @@ An upload whose process was killed, or that the network failed, stays with the s
 under the same key finds it there: no state is kept beside the file. It is taken up if every part that the server has
 is one of the file as it is now, by size and MD5, and if nothing was stored under the key since it was begun: of two
 uploads the one that was begun later counts, so that an old one would be completed and yet lose. What somebody else may
-have begun just now, an upload without parts, is left alone. An upload that fails for good is aborted.
+have begun just now, an upload without parts, is left alone. An upload that fails for good is aborted, one that is
+stopped is not.
 """
 from __future__ import annotations
 
@@ -145,7 +146,7 @@ class Multipart:
             return self._complete(upload_id, md5s_and_etags)
         except StoreUnavailable:
             raise  # the next call goes on with it
-        except Exception:
+        except StoreError:  # not for a stop: what is there is gone on with
             with contextlib.suppress(StoreError):
                 self._calls.once("abortMultipartUpload", self._where, self._key, upload_id)
             raise

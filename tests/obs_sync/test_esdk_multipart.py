@@ -18,7 +18,7 @@ import pytest
 from obs_sync import AccessDenied, IntegrityError, StoreUnavailable, esdk_multipart, esdk_upload, open_store
 from obs_sync.esdk_reply import PartedMd5, parted_of
 from obs_sync.mock import Call, ETag, Faults, Flip, Latency, Rule, Status
-from obs_sync.parallel import Progress, run_parallel
+from obs_sync.parallel import Progress, run_aside, run_parallel
 from obs_sync.retry import Retry
 
 PART = 200000
@@ -277,3 +277,21 @@ def test_a_read_that_brings_no_etag_is_compared_with_the_parts_md5s_all_the_same
     obs.faults = Faults([Rule(ETag("missing"), operation="GetObject"), Rule(Flip(5), operation="GetObject")])
     with pytest.raises(IntegrityError, match="MD5"):
         store.read("big")
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, RuntimeError])
+def test_an_upload_that_is_stopped_keeps_its_parts_and_is_gone_on_with(obs, store, path, kind):
+    def stop(done, total):
+        if done > 3 * PART:
+            raise kind
+
+    progress = Progress(SIZE, stop)
+    obs.faults = Faults([Rule(Latency(0.3), operation="UploadPart", since=4)])
+    with mock.patch.object(esdk_multipart, "_WORKERS", 1), pytest.raises(kind):
+        run_aside(lambda: store.upload(path, "big", progress.add), progress)
+    obs.faults = Faults()
+    assert [key for key, _ in obs.uploads("bucket")] == ["big"]
+    before = dict(obs.counts)
+    store.upload(path, "big")
+    assert obs.get("bucket", "big") == DATA and obs.uploads("bucket") == []
+    assert since(obs, before, "InitiateMultipartUpload") == 0 and since(obs, before, "UploadPart") <= 3
