@@ -20,7 +20,7 @@ def find_places(action, first, second=None, delete=False):
 
     Raises:
         ConfigError: two URLs; a file, or nothing, where a folder is needed; one folder in the other; ``delete`` in a
-            place that is far too large. obs_sync.InvalidUrl.
+            local folder that is not for that alone. obs_sync.InvalidUrl.
     """
     from obs_sync import is_remote, parse_url
 
@@ -36,10 +36,10 @@ def find_places(action, first, second=None, delete=False):
         raise ConfigError("{} is a file; {} needs a folder (one file of a folder: --include NAME)".format(path, action))
     if action != "pull" and not os.path.isdir(path):
         raise ConfigError("there is no folder {}; check the path".format(path))
+    if delete:
+        _check_own(path if action == "pull" else _store(url, must_exist=False))
     if not any(remote):
         _check_apart(_store(url, must_exist=action != "push"), path)
-    if delete and action == "pull" and os.path.realpath(path) in ("/", os.path.realpath(os.path.expanduser("~"))):
-        raise ConfigError("--delete: {} holds far more than one pull brings; choose a folder of its own".format(path))
     return Places(url, path)
 
 
@@ -53,6 +53,23 @@ def _store(url, must_exist):
         raise ConfigError("there is no folder {}; expected obs://bucket/folder/ or a local folder".format(
             location.path))
     return location.path if location.is_local else url
+
+
+def _check_own(folder):
+    """What ``delete`` is about must be there for that alone: all else in it would go. A URL in OBS passes."""
+    from obs_sync import is_remote
+
+    if is_remote(folder):
+        return
+    real = os.path.realpath(folder)
+    used = [name for name, path in (("your home", os.path.expanduser("~")), ("the current directory", os.getcwd()))
+            if os.path.commonpath([real, os.path.realpath(path)]) == real]
+    reason = ("the root of the file system, or directly below it" if os.path.dirname(real) in ("/", real)
+              else "{} is there, or below it".format(used[0]) if used
+              else "it is a checkout, with .git" if os.path.exists(os.path.join(real, ".git")) else None)
+    if reason is not None:
+        raise ConfigError("--delete: {} holds far more than one transfer brings ({}); choose a folder of its own"
+                          .format(folder, reason))
 
 
 def _check_apart(one, other):

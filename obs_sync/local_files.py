@@ -7,7 +7,7 @@ import hashlib
 import os
 import shutil
 import stat as modes
-from typing import Callable, FrozenSet, Iterator, List, NoReturn, Optional, Tuple
+from typing import Callable, FrozenSet, Iterator, List, NamedTuple, NoReturn, Optional, Tuple
 
 from obs_sync.errors import IntegrityError, LocalStorageError, StoreError
 from obs_sync.keys import PRIVATE_DIRECTORY
@@ -176,6 +176,12 @@ def remove_quietly(path: str) -> None:
             os.remove(path)
 
 
+class FileBelow(NamedTuple):
+    key: str
+    status: os.stat_result
+    linked: bool  # a symbolic link, or behind one
+
+
 def files_below(directory: str,
                 refuses: Callable[[str], bool] = lambda key: False) -> List[Tuple[str, os.stat_result]]:
     """(key, stat) of every regular file below `directory`, keys in ascending order of their bytes.
@@ -186,30 +192,41 @@ def files_below(directory: str,
     Raises LocalStorageError for what cannot be read, rather than leaving it out; and, where `refuses(key)`, for a link
     that leads nowhere and for what is neither file nor directory.
     """
-    found: List[Tuple[str, os.stat_result]] = []
-    waiting: List[Tuple[str, str, FrozenSet[Tuple[int, int]]]] = [(directory, "", frozenset())]
+    return [(key, status) for key, status, _ in look_below(directory, refuses)]
+
+
+def look_below(directory: str, refuses: Callable[[str], bool] = lambda key: False) -> List[FileBelow]:
+    """`files_below`, with what is behind links told."""
+    found: List[FileBelow] = []
+    waiting: List[Tuple[str, str, bool, FrozenSet[Tuple[int, int]]]] = [(directory, "", False, frozenset())]
     with local_reading(directory):
         while waiting:
-            parent, prefix, above = waiting.pop()
+            parent, prefix, behind_link, above = waiting.pop()
             try:
                 status = os.stat(parent)
                 identity = (status.st_dev, status.st_ino)
-                names = [] if identity in above else os.listdir(parent)
+                entries = [] if identity in above else _entries(parent)
             except FileNotFoundError:  # never made, or removed since it was listed
                 continue
-            for name in names:
-                path, key = os.path.join(parent, name), prefix + name
+            for name, is_link in entries:
+                path, key, linked = os.path.join(parent, name), prefix + name, behind_link or is_link
                 status = _status(path, refuses(key)) if name != PRIVATE_DIRECTORY else None
                 if status is None:
                     continue
                 if modes.S_ISDIR(status.st_mode):
-                    waiting.append((path, f"{key}/", above | {identity}))
+                    waiting.append((path, f"{key}/", linked, above | {identity}))
                 elif modes.S_ISREG(status.st_mode):
-                    found.append((key, status))
+                    found.append(FileBelow(key, status, linked))
                 elif refuses(key):
                     raise LocalStorageError("this is no file, directory or link, and cannot be stored", path,
                                             "Remove it, or leave it out")
-    return sorted(found, key=lambda item: os.fsencode(item[0]))
+    return sorted(found, key=lambda file: os.fsencode(file.key))
+
+
+def _entries(directory: str) -> List[Tuple[str, bool]]:
+    """The names in it, and whether they are symbolic links."""
+    with os.scandir(directory) as entries:
+        return [(entry.name, entry.is_symlink()) for entry in entries]
 
 
 def _status(path: str, refused: bool) -> Optional[os.stat_result]:

@@ -11,7 +11,7 @@ from typing import Iterable, Iterator, Optional
 from obs_sync.errors import IntegrityError, LocalStorageError, ObjectChanged, ObjectNotFound, WrongDigest
 from obs_sync.keys import PRIVATE_DIRECTORY, path_below, writable_path_below
 from obs_sync.local_files import (
-    CHUNK, check_unchanged, digest_of, files_below, local_reading, local_storage, make_directory, put_in_place,
+    CHUNK, check_unchanged, digest_of, local_reading, local_storage, look_below, make_directory, put_in_place,
     refuse_links, remove_quietly, write_whole,
 )
 from obs_sync.store import ObjectInfo, OnBytes, Store, attempt_counted, check_range
@@ -33,9 +33,9 @@ class LocalStore(Store):
         self.url = self._root
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        for key, status in files_below(self._root):
+        for key, status, linked in look_below(self._root):
             if key.startswith(prefix):
-                yield _info(key, status)
+                yield _info(key, status, linked=linked)
 
     def head(self, key: str) -> ObjectInfo:
         path = self._existing(key)
@@ -156,9 +156,9 @@ class LocalStore(Store):
             directory = os.path.dirname(directory)
 
 
-def _info(key: str, status: os.stat_result, md5: Optional[str] = None) -> ObjectInfo:
+def _info(key: str, status: os.stat_result, md5: Optional[str] = None, linked: bool = False) -> ObjectInfo:
     version = f"{status.st_ino:x}-{status.st_size:x}-{status.st_mtime_ns:x}"
-    return ObjectInfo(key, status.st_size, etag=version, md5=md5, modified=status.st_mtime)
+    return ObjectInfo(key, status.st_size, etag=version, md5=md5, modified=status.st_mtime, linked=linked)
 
 
 def _copy(source: str, destination: str, size: int, count: OnBytes, durable: bool,

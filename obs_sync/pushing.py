@@ -21,7 +21,7 @@ _NAMED = 3  # keys that a message names
 class PushPlan(NamedTuple):
     send: Tuple[Tuple[str, int], ...]   # (key, bytes) of the files to be stored
     present: Tuple[ObjectInfo, ...]     # stored already, as they are here
-    extra: Tuple[ObjectInfo, ...]       # stored, and not in the tree
+    extra: Tuple[ObjectInfo, ...]       # stored, and not in the tree; of a local folder, not through a link
 
 
 class Push:
@@ -112,7 +112,7 @@ class Push:
     def _is_ours(self, info: ObjectInfo) -> bool:
         """Whether an object is a file that this push is about."""
         name = info.key[len(self._prefix):]
-        return not is_private(name) and not is_directory_marker(info.key, info.size) and self._selects(name)
+        return not (is_private(name) or is_directory_marker(info.key, info.size) or info.linked) and self._selects(name)
 
     def _path(self, key: str) -> str:
         return os.path.join(self._source, *key[len(self._prefix):].split("/"))

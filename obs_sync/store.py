@@ -4,7 +4,7 @@ from __future__ import annotations
 import abc
 import contextlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Callable, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Union
 
 from obs_sync.errors import ObjectNotFound, StoreError
@@ -28,6 +28,7 @@ class ObjectInfo:
     md5: Optional[str] = None         # 32 lower-case hex digits, where it is known
     modified: Optional[float] = None  # seconds since the epoch
     sha256: Optional[str] = None      # 64 lower-case hex digits, where it is known
+    linked: bool = field(default=False, compare=False)  # a file that is listed through a symbolic link
 
 
 class UnfinishedUpload(NamedTuple):

@@ -95,8 +95,8 @@ def push(store: Store, source: str, prefix: str = "", workers: int = 8, on_progr
 
     An object of the same size and MD5 is left as it is. `on_progress(done, total)` counts bytes to be stored,
     `on_compare(done, total)` those that are read for that MD5. With `delete`, objects below the prefix that are not in
-    the tree are removed, once everything is stored. `selects` is asked about relative paths; what is not selected is
-    left alone on both sides.
+    the tree are removed, once everything is stored; in a local folder, no links and nothing behind them. `selects` is
+    asked about relative paths; what is not selected is left alone on both sides.
 
     A file whose name cannot be a key, or is a directory in the store, raises UnsafeKey before anything is stored.
     Afterwards the prefix is listed again: IntegrityError unless everything is in it as it was stored. With `delete`

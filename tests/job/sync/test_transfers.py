@@ -151,10 +151,30 @@ def test_an_empty_source_deletes_nothing(sync, filled, obs, out, tmp_path):
     assert content(filled) == TREE
 
 
-def test_a_place_that_is_far_too_large_is_not_cleaned_up(sync, filled, tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    for place in ("/", tmp_path, "~"):
-        assert "far more than one pull brings" in sync.error("pull", URL, place, "--delete", "--dry-run", code=2)
+def test_a_place_that_is_far_too_large_is_not_cleaned_up(sync, filled, source, tmp_path, monkeypatch):
+    for path in ("home/user", "work/here", "checkout/.git"):
+        os.makedirs(str(tmp_path / path))
+    monkeypatch.setenv("HOME", str(tmp_path / "home" / "user"))
+    monkeypatch.chdir(tmp_path / "work" / "here")
+    os.symlink("/usr", str(tmp_path / "link"))
+    for place in ("/", "/etc", "/nowhere", tmp_path / "link", "~", tmp_path / "home", ".", tmp_path / "work",
+                  tmp_path / "checkout"):
+        for places in ((URL, place), (source, place)):
+            action = "pull" if places[0] == URL else "push"
+            told = sync.error(action, *places, "--delete", "--dry-run", code=2)
+            assert "far more than one transfer brings (" in told
+    assert sync("pull", URL, tmp_path / "work" / "here" / "own", "--delete") == 0
+
+
+def test_push_to_a_folder_removes_no_link_and_nothing_behind_one(sync, source, out, tmp_path):
+    write_tree(tmp_path / "elsewhere", {"far": b"far"})
+    write_tree(out, {"old": b"old"})
+    os.symlink(str(tmp_path / "elsewhere"), str(out / "folder"))
+    os.symlink(str(tmp_path / "elsewhere" / "far"), str(out / "file"))
+    for arguments in (("--dry-run",), ()):
+        assert sync.document("push", source, out, "--delete", *arguments)["removed_files"] == 1
+    assert (out / "folder").is_symlink() and (out / "file").is_symlink() and not (out / "old").exists()
+    assert read_tree(tmp_path / "elsewhere") == {"far": b"far"}
 
 
 # -- what cannot be
