@@ -7,6 +7,7 @@ retries are ours.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import http.client
 import queue
 import re
@@ -72,12 +73,17 @@ class Calls:
         except KeyRefused as error:
             refused = error
         if keys is not None and keys.renew(used):
+            self._retry.before_attempt()
             try:
                 return attempt()
             except KeyRefused as error:
                 refused = error
         told = f"{refused.what}, with the access key of {keys.source}" if keys and keys.source else refused.what
         raise AccessDenied(told, refused.where, refused.mend) from refused
+
+    def checking(self, check: Callable[[], None]) -> "Calls":
+        """The same calls, with `check()` before each attempt."""
+        return Calls(self.client, self.bucket, dataclasses.replace(self._retry, before_attempt=check))
 
     def once(self, method: str, where: str, *arguments: Any, **options: Any) -> Any:
         """One attempt. Returns the result of a status below 300, or raises."""

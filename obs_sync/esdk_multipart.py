@@ -16,7 +16,9 @@ import threading
 import weakref
 from typing import Any, Dict, Iterator, List, MutableMapping, NamedTuple, Optional, Tuple
 
-from obs_sync.errors import IntegrityError, LocalStorageError, ObjectNotFound, StoreError, StoreUnavailable
+from obs_sync.errors import (
+    IntegrityError, LeaseLost, LocalStorageError, ObjectNotFound, StoreError, StoreUnavailable,
+)
 from obs_sync.esdk_body import MemoryBody
 from obs_sync.esdk_client import Calls, Damaged, UploadGone
 from obs_sync.esdk_reply import MD5_METADATA, PART_SIZE_METADATA, encoded_md5, etag_of, header_time, md5_of
@@ -144,8 +146,8 @@ class Multipart:
                                           inner)
             check_unchanged(self._path, self._before)  # or the parts are of different files
             return self._complete(upload_id, md5s_and_etags)
-        except StoreUnavailable:
-            raise  # the next call goes on with it
+        except (StoreUnavailable, LeaseLost):
+            raise  # the next call goes on with it, or whoever has the lease now
         except StoreError:  # not for a stop: what is there is gone on with
             with contextlib.suppress(StoreError):
                 self._calls.once("abortMultipartUpload", self._where, self._key, upload_id)

@@ -4,8 +4,9 @@ the OBS SDK (esdk-obs-python), read by signed requests of our own.
 from __future__ import annotations
 
 import contextlib
+import copy
 import threading
-from typing import Any, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
 
 from obs_sync.errors import AccessDenied, IntegrityError, StoreError, StoreUnavailable, UnsafeKey
 from obs_sync.esdk_client import Calls, Damaged
@@ -195,6 +196,11 @@ class EsdkStore(Store):
 
     def server_time(self) -> float:
         return clock_of(self._calls, self._prefix, self.url)
+
+    def checking(self, check: Callable[[], None]) -> "EsdkStore":
+        store = copy.copy(self)
+        store._calls = self._calls.checking(check)
+        return store
 
     def close(self) -> None:
         self._reader.close()

@@ -11,8 +11,10 @@ held and renews it every third of `seconds`.
 A claim that was not renewed for `seconds` is dead. Times are the store's: a claim's Last-Modified, and that of our own
 claim as we have just written it, never clocks of two machines. A dead claim is closed with an .over object; if a later
 listing shows it as dead as before, its owner can renew it only to find itself closed, which it looks for after each
-renewal. So a straggler that wakes up writes nothing: unless a renewal was confirmed within `seconds` it may not write,
-and its next renewal tells it that the lease is lost.
+renewal. So a straggler that wakes up begins no write, and no further attempt at one: unless a renewal was confirmed
+within `seconds` it may not, and its next renewal tells it that the lease is lost. The one attempt that is on its way by
+then can still arrive, within the time for which a store waits for a reply: what must not be overwritten gets a key that
+is used once, as the files of checkpoints do.
 
 The claim of a process of this machine that has ended, and of an earlier start of the same job, does not wait to die.
 """
@@ -122,7 +124,7 @@ class Lease:
                                    self._store.locate(self._own_key()), "Nothing is written before it is")
 
     def guarded(self) -> GuardedStore:
-        """The store, to be written to: `check` comes before each change."""
+        """The store, to be written to: `check` comes before each attempt at a change."""
         return GuardedStore(self._store, self.check)
 
     def release(self, seconds: float = 5.0) -> None:

@@ -8,11 +8,13 @@ exceptions of their own or hand through those of the OBS SDK inside it; all are 
 from __future__ import annotations
 
 import contextlib
+import copy
+import dataclasses
 import logging
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Iterable, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from obs_sync.errors import (
     CHECK_PATH, AccessDenied, BucketNotFound, IntegrityError, LocalStorageError, ObjectChanged, ObjectNotFound,
@@ -153,6 +155,11 @@ class MoxingStore(Store):
                 self._call(where, self._api.remove, where)
             if self._stat(key) is not None:  # moxing's remove keeps silent about what it does not remove
                 raise StoreError("the object is still there after its removal", where)
+
+    def checking(self, check: Callable[[], None]) -> "MoxingStore":
+        store = copy.copy(self)
+        store._retry = dataclasses.replace(self._retry, before_attempt=check)
+        return store
 
     def _names(self, directory: str) -> Tuple[str, ...]:
         """Names below a directory, of files and directories, relative to it."""

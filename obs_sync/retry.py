@@ -18,7 +18,8 @@ class Retry:
     The delay before attempt n + 1 is uniform in [d/2, d] with d = min(first_delay * 2**n, longest_delay):
     many clients that were refused together must not come back together. A wait that the server asks for
     (Retry-After) goes before it. No attempt begins later than `deadline` after the first: what would have to wait
-    longer is given up at once. An attempt that has begun then takes the time it takes.
+    longer is given up at once. An attempt that has begun then takes the time it takes. Before each attempt
+    `before_attempt()` is called; what it raises ends the trying.
     """
 
     attempts: int = 6
@@ -28,12 +29,14 @@ class Retry:
     uniform: Callable[[float, float], float] = random.uniform
     deadline: float = 300.0    # seconds
     clock: Callable[[], float] = time.monotonic
+    before_attempt: Callable[[], None] = lambda: None
 
     def call(self, operation: Callable[[], T], retried: Tuple[Type[StoreError], ...] = (StoreUnavailable,)) -> T:
         """operation(), called again while it raises one of `retried`; the last exception says how often and long."""
         started, attempt = self.clock(), 0
         while True:
             attempt += 1
+            self.before_attempt()
             try:
                 return operation()
             except retried as error:

@@ -160,6 +160,13 @@ class Store(abc.ABC):
         """The time by the storage's own clock, in seconds since the epoch: what ages are counted by."""
         return time.time()
 
+    def checking(self, check: Callable[[], None]) -> "Store":
+        """This store, with `check()` called before each attempt at a request; what it raises, the operation raises.
+
+        It is open as long as this one, which is the one to close. A store that tries nothing again is its own.
+        """
+        return self
+
     def exists(self, key: str) -> bool:
         try:
             self.head(key)
