@@ -7,6 +7,7 @@ from obs_sync.checkpoints import delete_checkpoint, orphans
 from obs_sync.errors import IntegrityError, ObjectNotFound
 from obs_sync.pack_index import INDEX_NAME, is_shard_name, parse_index
 from obs_sync.store import ObjectInfo, Store
+from obs_sync.unfinished import last_sign
 from obs_sync.verifying import checkpoint_folders
 
 CHECKPOINT, UPLOAD, SHARD = "checkpoint", "upload", "shard"
@@ -38,15 +39,18 @@ def find_waste(store: Store, is_checkpoint: Callable[[str], bool]) -> List[Waste
     found = [Waste(CHECKPOINT, f"{prefix}{orphan.name}/", orphan.files, orphan.bytes, age(orphan.modified))
              for prefix in checkpoint_folders(store, infos.values()) for orphan in orphans(store, prefix)
              if is_checkpoint(orphan.name)]
-    found += [Waste(UPLOAD, upload.key, 0, 0, age(upload.initiated), upload.upload_id)
+    found += [Waste(UPLOAD, upload.key, 0, 0, age(last_sign(store, upload)), upload.upload_id)
               for upload in store.unfinished_uploads()]
     found += [Waste(SHARD, info.key, 1, info.size, age(since)) for info, since in _unnamed(store, infos).items()]
     return sorted(found, key=lambda waste: (-(waste.age or 0.0), waste.kind, waste.key))
 
 
 def remove_waste(store: Store, waste: Waste) -> bool:
-    """Remove it; False if it turns out to have been finished meanwhile, and is left alone."""
+    """Remove it; False if it turns out to have been finished or gone on with meanwhile, and is left alone."""
     if waste.kind == UPLOAD:
+        newest = store.newest_part(waste.key, waste.upload_id)
+        if newest is not None and store.server_time() - newest < (waste.age or 0.0):
+            return False
         store.abort_upload(waste.key, waste.upload_id)
         return True
     folder, _, name = waste.key.rstrip("/").rpartition("/")

@@ -13,7 +13,7 @@ from obs_sync.esdk_client import Calls, Damaged
 from obs_sync.esdk_get import Exchange, Reader
 from obs_sync.esdk_ranges import download_ranges
 from obs_sync.esdk_reply import etag_of, header_time, listed_time, md5_of, plain_md5, readable_body
-from obs_sync.esdk_unfinished import abort, clock_of, list_uploads
+from obs_sync.esdk_unfinished import abort, clock_of, list_uploads, newest_part
 from obs_sync.esdk_upload import Stored, put_bytes, put_file
 from obs_sync.keys import check_key
 from obs_sync.local_files import NewFile
@@ -190,6 +190,9 @@ class EsdkStore(Store):
     def unfinished_uploads(self, prefix: str = "") -> List[UnfinishedUpload]:
         return [upload._replace(key=upload.key[len(self._prefix):])
                 for upload in list_uploads(self._calls, self._prefix + prefix, self.locate(prefix))]
+
+    def newest_part(self, key: str, upload_id: str) -> Optional[float]:
+        return newest_part(self._calls, self._full(key), upload_id, self.locate(key))
 
     def abort_upload(self, key: str, upload_id: str) -> None:
         abort(self._calls, self._full(key), upload_id, self.locate(key))

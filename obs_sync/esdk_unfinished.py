@@ -12,6 +12,7 @@ from obs_sync.store import UnfinishedUpload
 class StoredPart(NamedTuple):
     size: Optional[int]  # bytes
     etag: Optional[str]  # without quotes: the MD5 of the part, unless it is encrypted at rest
+    modified: Optional[float]  # seconds since the epoch, by the server's clock
 
 
 def list_uploads(calls: Calls, prefix: str, where: str) -> List[UnfinishedUpload]:
@@ -46,12 +47,22 @@ def list_parts(calls: Calls, key: str, upload_id: str, where: str) -> Dict[int, 
         page = calls("listParts", where, key, upload_id, partNumberMarker=marker,
                      check=readable_body(where, "bucketName"))
         numbers = [part.partNumber for part in page.parts or ()]
-        found.update((part.partNumber, StoredPart(part.size, etag_of(part.etag))) for part in page.parts or ())
+        found.update((part.partNumber, StoredPart(part.size, etag_of(part.etag), listed_time(part.lastModified)))
+                     for part in page.parts or ())
         if not page.isTruncated:
             return found
         if not numbers or marker is not None and max(numbers) <= marker:
             raise StoreError("the list of parts is cut short and does not go on", where)
         marker = max(numbers)
+
+
+def newest_part(calls: Calls, key: str, upload_id: str, where: str) -> Optional[float]:
+    """When the last part of an upload came; None if it has none, or is gone."""
+    try:
+        parts = list_parts(calls, key, upload_id, where)
+    except UploadGone:
+        return None
+    return max((part.modified for part in parts.values() if part.modified is not None), default=None)
 
 
 def abort(calls: Calls, key: str, upload_id: str, where: str) -> None:

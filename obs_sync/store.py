@@ -152,6 +152,10 @@ class Store(abc.ABC):
         """
         return []
 
+    def newest_part(self, key: str, upload_id: str) -> Optional[float]:
+        """When the newest part of an unfinished upload was stored, by the storage's clock; None if none is told of."""
+        return None
+
     def abort_upload(self, key: str, upload_id: str) -> None:
         """Drop an unfinished upload and its parts; one that is no longer there is no error."""
         raise ValueError(f"{self.url} has no uploads in parts")

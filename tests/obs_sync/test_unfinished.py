@@ -67,6 +67,45 @@ def test_age_is_by_the_clock_of_the_storage():
     assert aborted == [("old", "1")]
 
 
+def test_an_upload_that_is_gone_on_with_is_as_old_as_its_newest_part():
+    from obs_sync.collecting import find_waste, remove_waste
+    newest = {"idle": 1100.0, "busy": 1950.0, "waking": 1100.0}
+    aborted = []
+
+    class Shelf(LocalStore):
+        def list(self, prefix=""):
+            return iter(())
+
+        def unfinished_uploads(self, prefix=""):
+            return [UnfinishedUpload(key, "id", 1000.0) for key in newest]
+
+        def newest_part(self, key, upload_id):
+            return newest[key]
+
+        def abort_upload(self, key, upload_id):
+            aborted.append(key)
+
+        def server_time(self):
+            return 2000.0
+
+    store = Shelf("/nowhere")
+    waste = find_waste(store, bool)
+    assert {item.key: item.age for item in waste} == {"idle": 900.0, "waking": 900.0, "busy": 50.0}
+    newest["waking"] = 1999.0
+    assert [item.key for item in waste if item.age > 100 and remove_waste(store, item)] == ["idle"] == aborted
+    assert [upload.key for upload in abort_uploads(store, older_than=100)] == ["idle"]
+
+
+def test_the_newest_part_is_told_by_the_storage(obs, store):
+    from obs import ObsClient
+    upload_id, = begin(obs, "runs/a")
+    assert store.newest_part("a", upload_id) is None and store.newest_part("gone", "1") is None
+    client = ObsClient(**obs.client_arguments())
+    assert client.uploadPart("bucket", "runs/a", 1, upload_id, content="part").status == 200
+    client.close()
+    assert abs(store.newest_part("a", upload_id) - store.server_time()) < 60
+
+
 def test_a_directory_has_no_unfinished_uploads(local_store):
     assert local_store.unfinished_uploads() == [] and abort_uploads(local_store, 0) == []
 
