@@ -154,6 +154,10 @@ class KeyRefused(AccessDenied):
 class Damaged(IntegrityError):
     """Bytes were damaged on the way; worth another attempt."""
 
+    def __init__(self, what: str, where: Optional[str] = None, mend: Optional[str] = None):
+        super().__init__(what, where, mend or "Try again; if it goes on, suspect a proxy, the network or this "
+                                              "machine's memory")
+
 
 class UploadGone(StoreError):
     """There is no such upload in parts, or not with the parts that we know: it was completed, aborted or shared."""

@@ -1,11 +1,11 @@
-"""Replies with status 200 whose document is not the one that was asked for: no listing, and nothing stored."""
+"""Replies with status 200 that are not what was asked for: no listing, nothing stored, other bytes."""
 
 from __future__ import annotations
 
 import pytest
 
-from obs_sync import StoreUnavailable, open_store, pull
-from obs_sync.mock import ErrorBody, Faults, Rule
+from obs_sync import IntegrityError, StoreUnavailable, open_store, pull
+from obs_sync.mock import ErrorBody, Faults, Flip, Rule
 from obs_sync.retry import Retry
 from tests.obs_sync.scripted_server import reply, scripted_server, store_at
 from tests.obs_sync.trees import read_tree
@@ -68,3 +68,9 @@ def test_a_put_that_is_answered_with_errors_only_is_unavailable(obs, store):
     with pytest.raises(StoreUnavailable, match="stored nothing.*tried 3 times"):
         store.write("new", b"content")
     assert obs.counts["PutObject"] == 3
+
+
+def test_bytes_that_are_damaged_each_time_come_with_advice(obs, store):
+    obs.faults = Faults([Rule(Flip(0.5), operation="GetObject")])
+    with pytest.raises(IntegrityError, match="tried 3 times.*memory"):
+        store.read("a")
