@@ -12,6 +12,7 @@ from job.errors import ConfigError
 from masf_core import checkpoints
 from masf_core.errors import CheckpointError
 from obs_sync import IntegrityError, ObjectNotFound, fetch_checkpoint, list_markers
+from obs_sync.errors import UnsafeKey
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +112,7 @@ def _whole(store, workspace, lineage, on_progress):
                                          to_read_only=True)
             digests = {file.name: file.sha256 for file in candidate.marker.files}
             restored = Restored(*checkpoints.load(directory, digests), name=candidate.name)
-        except (IntegrityError, ObjectNotFound, CheckpointError) as error:
+        except (IntegrityError, ObjectNotFound, UnsafeKey, CheckpointError) as error:
             _pass_over(candidate.name, error)
             return None
         shutil.rmtree(directory, ignore_errors=True)
@@ -128,9 +129,16 @@ def candidates(store, workspace, lineage):
     """All checkpoints of ``lineage``, newest first."""
     found = [
         Candidate(marker.metadata["iteration"], marker.created, marker.name, marker)
-        for marker in list_markers(store) if marker.metadata.get("lineage") == lineage]
+        for marker in list_markers(store) if marker.metadata.get("lineage") == lineage and _tells_iteration(marker)]
     found += [Candidate(progress.iteration, "", name, None) for name, progress in spooled(workspace, lineage)]
     return sorted(found, key=lambda item: (item.iteration, item.created), reverse=True)
+
+
+def _tells_iteration(marker):
+    told = isinstance(marker.metadata.get("iteration"), int)
+    if not told:
+        _pass_over(marker.name, "its marker tells no iteration")
+    return told
 
 
 def spooled(workspace, lineage):

@@ -15,6 +15,7 @@ import uuid
 
 from masf_core.files import replace_text
 from obs_sync import IntegrityError, ObjectNotFound
+from obs_sync.json_document import parse_json
 
 NAME = "run.json"
 FORMAT = 1
@@ -37,7 +38,7 @@ def read_published(store):
     except ObjectNotFound:
         return None
     try:
-        content = json.loads(data.decode("utf-8"))
+        content = parse_json(data)
     except ValueError:
         content = None
     if not isinstance(content, dict) or content.get("format") != FORMAT:

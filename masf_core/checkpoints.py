@@ -151,7 +151,7 @@ def load_progress(directory, sha256=None):
         if content.pop("format") != FORMAT:
             raise CheckpointError("{} is of another format than {}".format(path, FORMAT))
         return Progress(**content)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
         raise CheckpointError("cannot read {}: {}".format(path, error)) from error
 
 

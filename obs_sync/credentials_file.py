@@ -1,10 +1,10 @@
 """A file with an access key, which whoever rotates keys rewrites while the job runs."""
 from __future__ import annotations
 
-import json
 from typing import Any, Dict, Mapping, Optional, Tuple
 
 from obs_sync.errors import CredentialsMissing
+from obs_sync.json_document import parse_json
 
 _LARGEST = 65536  # bytes
 _NAMES = ("OBS_ACCESS_KEY_ID", "OBS_SECRET_ACCESS_KEY", "OBS_SECURITY_TOKEN")
@@ -36,7 +36,7 @@ def read_credentials_file(path: str) -> Tuple[str, str, Optional[str]]:
 
 def _from_json(text: str) -> Dict[str, str]:
     try:
-        document = json.loads(text)
+        document = parse_json(text.encode("utf-8"))
     except ValueError:  # half written, perhaps
         return {}
     inner = document.get("credential")

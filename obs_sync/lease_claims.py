@@ -11,6 +11,7 @@ import time
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from obs_sync.errors import ObjectNotFound, StoreError, StoreUnavailable
+from obs_sync.json_document import parse_json
 from obs_sync.lease_owner import Owner, parse_owner
 from obs_sync.store import ObjectInfo, Store
 
@@ -125,7 +126,7 @@ class Claims:
     def _read(self, key: str) -> Tuple[bool, Optional[Owner], str]:
         """(held, owner, since). A claim that cannot be read counts as held: its writer knows more than we do."""
         try:
-            content = json.loads(self._store.read(key).decode("utf-8"))
+            content = parse_json(self._store.read(key))
             return bool(content["held"]), parse_owner(content["owner"]), str(content["since"])
         except (ValueError, KeyError, TypeError) as error:
             if isinstance(error, StoreError):

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Dict, Mapping, Tuple
 
 from obs_sync.errors import UnsafeKey
+from obs_sync.json_document import parse_json
 from obs_sync.keys import check_key
 
 FORMAT = "masf-checkpoint/1"
@@ -54,7 +55,7 @@ def parse_marker(data: bytes, name: str) -> Marker:
     """Read the marker of the checkpoint `name`. Raises NotAMarker; believes nothing that could lead astray.
     """
     try:
-        content = json.loads(data.decode("utf-8"))
+        content = parse_json(data)
     except ValueError as error:
         raise NotAMarker(f"not JSON: {error}") from None
     if not isinstance(content, dict):

@@ -10,6 +10,7 @@ from typing import Any, Mapping, Optional
 
 from obs_sync.checkpoints import checkpoint_name
 from obs_sync.errors import IntegrityError, ObjectNotFound
+from obs_sync.json_document import parse_json
 from obs_sync.store import Store
 
 FORMAT = "masf-pointer/1"
@@ -31,7 +32,7 @@ def read_pointer(store: Store, pointer: str, prefix: str = "checkpoints/") -> Op
     except ObjectNotFound:
         return None
     try:
-        content = json.loads(data.decode("utf-8"))
+        content = parse_json(data)
     except ValueError:
         content = None
     if not isinstance(content, dict) or content.get("format") != FORMAT or not isinstance(content.get("name"), str):
