@@ -5,7 +5,7 @@ from __future__ import annotations
 from job.console import BYTES
 from job.errors import ConfigError
 from job.exits import DONE
-from job.sync_output import files, listed, print_json, print_key, shown, total
+from job.sync_output import files, listed, print_json, print_key, shown, telling, total
 from job.sync_session import open_session
 
 DIFFERENT = 1
@@ -21,18 +21,21 @@ def verify(args, console):
     with open_session(args) as session:
         found = _compared(args, session, console, full=args.full)
         different = len(found.differ) + len(found.only_stored) + len(found.only_local)
-        if args.json:
-            print_json(_document(args, session, found))
-        else:
-            _print_differences(found)
-            agree = len(found.same) + len(found.size_only)
-            how = "by SHA-256 of what was read" if args.full else "by digest"
-            print("{}: {} the same {}{}{}".format(
-                "DIFFERENT" if different else "identical", files(len(found.same), total(found.same)), how,
-                "; {} by size only, the store knows no digest (--full reads them)".format(files(len(found.size_only)))
-                if found.size_only else "",
-                "; {} of {} differ or are on one side only".format(different, different + agree) if different else ""))
-        return DIFFERENT if different else DONE
+        code = DIFFERENT if different else DONE
+        with telling(code):
+            if args.json:
+                print_json(_document(args, session, found))
+            else:
+                _print_differences(found)
+                agree = len(found.same) + len(found.size_only)
+                how = "by SHA-256 of what was read" if args.full else "by digest"
+                print("{}: {} the same {}{}{}".format(
+                    "DIFFERENT" if different else "identical", files(len(found.same), total(found.same)), how,
+                    "; {} by size only, the store knows no digest (--full reads them)".format(
+                        files(len(found.size_only))) if found.size_only else "",
+                    "; {} of {} differ or are on one side only".format(different, different + agree)
+                    if different else ""))
+        return code
 
 
 def diff(args, console):
@@ -40,15 +43,18 @@ def diff(args, console):
     with open_session(args) as session:
         found = _compared(args, session, console, trust_index=True)
         changed = [item.info for item in found.differ]
-        if args.json:
-            print_json(_document(args, session, found))
-        else:
-            _print_differences(found)
-            print("pull would fetch {}; push would store {}{}".format(
-                files(len(changed) + len(found.only_stored), total(changed) + total(found.only_stored)),
-                files(len(changed) + len(found.only_local)), "; {} of equal size cannot be told apart without a digest"
-                .format(files(len(found.size_only))) if found.size_only else ""))
-        return DIFFERENT if changed or found.only_stored or found.only_local else DONE
+        code = DIFFERENT if changed or found.only_stored or found.only_local else DONE
+        with telling(code):
+            if args.json:
+                print_json(_document(args, session, found))
+            else:
+                _print_differences(found)
+                print("pull would fetch {}; push would store {}{}".format(
+                    files(len(changed) + len(found.only_stored), total(changed) + total(found.only_stored)),
+                    files(len(changed) + len(found.only_local)),
+                    "; {} of equal size cannot be told apart without a digest"
+                    .format(files(len(found.size_only))) if found.size_only else ""))
+        return code
 
 
 def _compared(args, session, console, **options):
@@ -95,17 +101,19 @@ def _verify_checkpoints(args, console):
             raise ObjectNotFound("there is no published checkpoint below", session.store.url,
                                  "Name the folder of a run, or give a local folder as well to compare with")
         damaged = [verdict for verdict in verdicts if verdict.faults]
-        if args.json:
-            print_json({"action": "verify", "url": session.store.url, "path": None,
-                        "identical": not damaged, "folders": [_folder(folder) for folder in folders]})
-        else:
-            for folder in folders:
-                _print_folder(folder)
-            whole = [verdict for verdict in verdicts if not verdict.faults]
-            print("{} of {} checkpoints whole: {} read through and right".format(
-                len(whole), len(verdicts),
-                files(sum(verdict.files for verdict in whole), sum(verdict.bytes for verdict in whole))))
-        return DIFFERENT if damaged else DONE
+        code = DIFFERENT if damaged else DONE
+        with telling(code):
+            if args.json:
+                print_json({"action": "verify", "url": session.store.url, "path": None,
+                            "identical": not damaged, "folders": [_folder(folder) for folder in folders]})
+            else:
+                for folder in folders:
+                    _print_folder(folder)
+                whole = [verdict for verdict in verdicts if not verdict.faults]
+                print("{} of {} checkpoints whole: {} read through and right".format(
+                    len(whole), len(verdicts),
+                    files(sum(verdict.files for verdict in whole), sum(verdict.bytes for verdict in whole))))
+        return code
 
 
 def _print_folder(folder):

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
 
 from job.console import amount
+
+
+class OutputClosed(Exception):
+    """Whoever read the output has had enough of it. code: the exit code that the work has had all the same."""
+
+    def __init__(self, code):
+        super().__init__("the output was closed")
+        self.code = code
+
+
+@contextlib.contextmanager
+def telling(code):
+    """Around what prints a result that `code` is the exit code of. Raises OutputClosed."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise OutputClosed(code) from None
 
 
 def print_json(document):

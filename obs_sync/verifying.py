@@ -35,14 +35,14 @@ class Folder(NamedTuple):
 
 
 def checkpoint_folders(store: Store, infos: Iterable[ObjectInfo]) -> List[str]:
-    """The prefixes of all folders called `checkpoints` that hold one of the objects; "" if the store is one itself."""
-    if store.url.rstrip("/").rpartition("/")[2] == FOLDER:
-        return [""]
-    found = set()
+    """The prefixes of all folders called `checkpoints` that hold one of the objects, in each other too; "" is the
+    store itself, if it is called that.
+    """
+    found = {""} if store.url.rstrip("/").rpartition("/")[2] == FOLDER else set()
     for info in infos:
         segments = info.key.split("/")
-        if FOLDER in segments[:-1]:
-            found.add("/".join(segments[:segments.index(FOLDER) + 1]) + "/")
+        found.update("/".join(segments[:number + 1]) + "/" for number, segment in enumerate(segments[:-1])
+                     if segment == FOLDER)
     return sorted(found)
 
 
@@ -74,7 +74,9 @@ def verify_checkpoints(store: Store, workers: int = 8, on_progress: Optional[OnP
                              for key, reason in damaged[prefix].items()]
     return [Folder(prefix, tuple(sorted(verdicts[prefix], key=lambda verdict: verdict.name)),
                    _pointers(store, infos, prefix, verdicts[prefix]),
-                   tuple(orphans(store, prefix))) for prefix in folders]
+                   tuple(orphan for orphan in orphans(store, prefix)
+                         if not any(each.startswith(f"{prefix}{orphan.name}/") for each in folders)))
+            for prefix in folders]
 
 
 def _fault(store: Store, infos: Mapping[str, ObjectInfo], prefix: str, marker: Marker, file: MarkerFile,

@@ -183,7 +183,7 @@ def _rate(text):
 
 def _age(text):
     """Seconds."""
-    found = re.match(r"(\d+)([mhd])\Z", text)
+    found = re.match(r"(\d{1,6})([mhd])\Z", text)
     seconds = int(found.group(1)) * {"m": 60, "h": 3600, "d": 86400}[found.group(2)] if found else 0
     if seconds < 3600:
         raise argparse.ArgumentTypeError("{!r}: expected an age such as 90m, 24h or 7d, at least 1h; what is younger "
@@ -194,6 +194,7 @@ def _age(text):
 def main(args, console):
     """Do it, and print what was found or done; returns the exit code."""
     from job import sync_checks, sync_store, sync_transfers
+    from job.sync_output import OutputClosed
 
     run = {"pull": sync_transfers.pull, "push": sync_transfers.push, "verify": sync_checks.verify,
            "diff": sync_checks.diff, "ls": sync_store.ls, "gc": sync_store.gc}[args.action]
@@ -202,9 +203,9 @@ def main(args, console):
             code = run(args, console)
             sys.stdout.flush()
         return code
-    except BrokenPipeError:  # whoever read the output has had enough of it
+    except (BrokenPipeError, OutputClosed) as closed:  # whoever read the output has had enough of it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
+        return getattr(closed, "code", DONE)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import hashlib
 import os
 
@@ -9,6 +11,8 @@ import pytest
 
 from obs_sync import publish_checkpoint, write_pointer
 from obs_sync.comparing import compare
+from obs_sync import LocalStore
+from obs_sync.verifying import checkpoint_folders
 from tests.job.sync.bucket import URL
 from tests.obs_sync.trees import set_mtime, write_tree
 from tests.obs_sync.wrapped_store import WrappedStore
@@ -154,3 +158,26 @@ def test_what_is_unfinished_and_what_is_gone_is_noted(sync, run, store):
 def test_where_nothing_is_published_verify_fails(sync, filled):
     assert "no published checkpoint below: obs://bucket/base/" in sync.error("verify", URL, code=4)
     assert "need a PATH" in sync.error("verify", URL, "--full", code=2)
+
+
+def test_a_reader_that_has_had_enough_changes_no_exit_code(filled, source):
+    write_tree(source, {"notes.txt": b"other"})
+    for action in ("verify", "diff"):
+        reader, writer = os.pipe()
+        os.close(reader)
+        with os.fdopen(writer, "wb") as closed:
+            done = subprocess.run([sys.executable, "-m", "job", "sync", action, URL, source], stdout=closed,
+                                  stderr=subprocess.PIPE)
+        assert done.returncode == 1 and b"Traceback" not in done.stderr
+
+
+def test_folders_of_checkpoints_are_found_in_each_other(tmp_path):
+    store = LocalStore(str(tmp_path))
+    for key in ("checkpoints/run/checkpoints/a.json", "run/checkpoints/b.json"):
+        store.write(key, b"{}")
+    assert checkpoint_folders(store, store.list()) == [
+        "checkpoints/", "checkpoints/run/checkpoints/", "run/checkpoints/"]
+
+
+def test_an_age_beyond_all_bounds_is_a_mistake(sync):
+    assert "expected an age" in sync.error("gc", URL, "--older-than", "9" * 400 + "d", code=2)
