@@ -13,6 +13,7 @@ publishes what fits, and exits with 143. Two things make that harder than a sign
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -187,3 +188,16 @@ def _forget_in_children(request: StopRequest) -> None:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask.earlier)
 
     os.register_at_fork(before=before, after_in_child=in_child, after_in_parent=in_parent)
+
+
+@contextlib.contextmanager
+def ended_by_sigterm():
+    """Let SIGTERM end a command in order, as Ctrl-C does: no unfinished file stays, at its place or anywhere."""
+    def stop(signum, frame):
+        raise Stopped(signum)
+
+    earlier = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, earlier)

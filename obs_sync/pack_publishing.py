@@ -62,7 +62,8 @@ def publish_pack(store: Store, plan: PackPlan, prefix: str = "", on_progress: Op
     stored = _listing(store, prefix, survey)
     _check_beside(store, plan.index, stored, prefix)
     missing = [shard for shard in plan.index.shards if not _is_stored(shard, stored, prefix)]
-    before = run_aside(lambda: _index_before(store, stored.get(index_key)), survey)
+    replaced = stored.get(index_key)
+    before = run_aside(lambda: _index_before(store, replaced), survey)
     changed = before != content
     if not dry_run:
         _send(store, plan, missing, prefix, on_progress)
@@ -73,7 +74,7 @@ def publish_pack(store: Store, plan: PackPlan, prefix: str = "", on_progress: Op
         if lost:
             raise IntegrityError("a shard of the new pack was removed or overwritten meanwhile",
                                  store.locate(prefix + lost[0]), "Let one at a time write to a pack; pack it again")
-    unused = _unused(store, plan.index, _shards_of(before, store.locate(index_key)), stored, prefix, prune)
+    unused = _unused(store, plan.index, _shards_of(before, store.locate(index_key)), replaced, stored, prefix, prune)
     if not dry_run:
         run_aside(lambda: store.delete(unused), survey)
     return PackReport(len(plan.paths), plan.index.bytes, len(plan.index.shards), len(missing),
@@ -134,14 +135,20 @@ def _is_stored(shard: Shard, stored: Dict[str, ObjectInfo], prefix: str) -> bool
     return info is not None and info.size == shard.size
 
 
-def _unused(store: Store, index: PackIndex, before: List[str], stored: Dict[str, ObjectInfo], prefix: str,
-            prune: bool) -> List[str]:
+def _unused(store: Store, index: PackIndex, before: List[str], replaced: Optional[ObjectInfo],
+            stored: Dict[str, ObjectInfo], prefix: str, prune: bool) -> List[str]:
+    """Keys of shards to remove. `before` is what the index named that this one has replaced."""
     named, now = {shard.name for shard in index.shards}, store.server_time()
+
+    def is_old(info: Optional[ObjectInfo]) -> bool:
+        return info is not None and info.modified is not None and info.modified < now - _UNUSED_FOR
+
+    # What the index before this one did not name is out of use since that was written, at least.
+    retired = replaced is None or is_old(replaced)
 
     def is_unused(name: str, info: ObjectInfo) -> bool:
         if not is_shard_name(name) or name in named:
             return False
-        old = info.modified is not None and info.modified < now - _UNUSED_FOR
-        return prune or (old and name not in before)
+        return prune or (retired and is_old(info) and name not in before)
 
     return [key for key, info in stored.items() if is_unused(key[len(prefix):], info)]

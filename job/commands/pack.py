@@ -12,6 +12,7 @@ import tempfile
 
 from job.console import amount
 from job.errors import ConfigError
+from job.stopping import ended_by_sigterm
 
 EXAMPLES = """
   python -m job pack /data/pacs obs://bucket/pacs-packed/
@@ -38,15 +39,16 @@ def main(args, console):
 
     if args.shard_mb < 1:
         raise ConfigError("--shard-mb={}: expected at least 1".format(args.shard_mb))
-    if not is_remote(args.source):
-        if not is_remote(args.url):
-            _check_apart(args.source, args.url)
-        _pack(args, args.source, console)
-        return
-    with tempfile.TemporaryDirectory(prefix="pack-source-") as folder:
-        with open_store(args.source) as store:
-            pull(store, folder, on_progress=console.task("pull", "B"))
-        _pack(args, folder, console)
+    with ended_by_sigterm():
+        if not is_remote(args.source):
+            if not is_remote(args.url):
+                _check_apart(args.source, args.url)
+            _pack(args, args.source, console)
+            return
+        with tempfile.TemporaryDirectory(prefix="pack-source-") as folder:
+            with open_store(args.source) as store:
+                pull(store, folder, on_progress=console.task("pull", "B"))
+            _pack(args, folder, console)
 
 
 def _pack(args, folder, console):
@@ -62,7 +64,7 @@ def _pack(args, folder, console):
         report.new_shards, "to be stored" if args.dry_run else "stored", amount(report.new_bytes, "B"),
         report.shards - report.new_shards, report.removed_shards, " (dry run: nothing was)" if args.dry_run else ""))
     if not report.changed:
-        print("the pack is as it was")
+        print("the pack is as it was (should a pull call a shard damaged: remove that object, and pack again)")
 
 
 def _check_apart(source, folder):

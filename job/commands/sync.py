@@ -7,15 +7,13 @@ place. `python -m job sync ACTION --help` explains each and gives examples.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import re
-import signal
 import sys
 from typing import NamedTuple
 
 from job.exits import DONE
-from job.stopping import Stopped
+from job.stopping import ended_by_sigterm
 
 EXAMPLES = """
   python -m job sync pull obs://bucket/pacs/ /data/pacs
@@ -199,25 +197,10 @@ def main(args, console):
     run = {"pull": sync_transfers.pull, "push": sync_transfers.push, "verify": sync_checks.verify,
            "diff": sync_checks.diff, "ls": sync_store.ls, "gc": sync_store.gc}[args.action]
     try:
-        with _ended_by_sigterm():
+        with ended_by_sigterm():
             code = run(args, console)
             sys.stdout.flush()
         return code
     except (BrokenPipeError, OutputClosed) as closed:  # whoever read the output has had enough of it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return getattr(closed, "code", DONE)
-
-
-@contextlib.contextmanager
-def _ended_by_sigterm():
-    """Let SIGTERM end the transfers in order, as Ctrl-C does: no unfinished file stays at its final place."""
-    def stop(signum, frame):
-        raise Stopped(signum)
-
-    earlier = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, earlier)
-
-

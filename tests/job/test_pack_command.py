@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 import tempfile
+import threading
 
 import pytest
 
 from job import cli
 from masf_core.data import miniature
 from obs_sync import open_store, pull
-from obs_sync.mock import mock_obs
+from obs_sync.mock import Call, Faults, Latency, Rule, mock_obs
 from tests.obs_sync.trees import read_tree, write_tree
 
 URL = "obs://bucket/packed/"
 
 
 @pytest.fixture
-def obs(monkeypatch):
-    """The mocked OBS, with a bucket, as the environment says."""
+def obs():
+    """The mocked OBS, with a bucket; the environment says where."""
     with mock_obs(buckets=["bucket"]) as server:
-        for name, value in server.environment().items():
-            monkeypatch.setenv(name, value)
         yield server
 
 
@@ -89,3 +91,17 @@ def test_a_mistake_is_one_message(folder, capsys, arguments, code, told):
     captured = capsys.readouterr()
     assert told.format(folder=folder) in captured.err and "Traceback" not in captured.err
     assert captured.out == ""
+
+
+def test_sigterm_ends_it_and_leaves_nothing_in_the_temporary_folder(obs, folder, tmp_path):
+    (tmp_path / "tmp").mkdir()
+    arrived = threading.Event()
+    obs.faults = Faults([Rule(Call(lambda request: arrived.set()), operation="PutObject,InitiateMultipartUpload"),
+                         Rule(Latency(5.0), operation="PutObject,InitiateMultipartUpload")])
+    process = subprocess.Popen([sys.executable, "-m", "job", "pack", folder, URL], stderr=subprocess.PIPE,
+                               env=dict(obs.environment(), TMPDIR=str(tmp_path / "tmp")), universal_newlines=True)
+    assert arrived.wait(60)
+    process.send_signal(signal.SIGTERM)
+    told = process.communicate(timeout=60)[1]
+    assert process.returncode == 143 and "Traceback" not in told, told
+    assert os.listdir(str(tmp_path / "tmp")) == []
