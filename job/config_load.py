@@ -68,7 +68,9 @@ def load_config(arguments: Sequence[str], fallback: Optional[Mapping[str, Tuple[
 
 def shown_path(path: str) -> str:
     """The shortest of a file's names that --config takes: absolute, from here, or from the folder of the code."""
-    names = [os.path.normpath(path), os.path.relpath(path)]
+    names = [os.path.normpath(path)]
+    if not os.path.relpath(path).startswith(os.pardir):
+        names.append(os.path.relpath(path))
     in_code = os.path.relpath(path, CODE_FOLDER)
     if not in_code.startswith(os.pardir) and not os.path.exists(in_code):  # not to be taken for one that is here
         names.append(in_code)

@@ -13,7 +13,7 @@ from tests.end_to_end.conftest import Job, wait_for_line
 
 # What runs there, and the how-many-th call of it is the last thing the first attempt does.
 KILLS = {
-    "pull": ("obs_sync.esdk_store:EsdkStore.download", 30),
+    "pull": ("obs_sync.esdk_store:EsdkStore._download_whole", 30),
     "decode": ("masf_core.data.decode_cache:decode_image", 40),
     "first iteration": ("masf_core.model:Model.step", 1),
     "training after a checkpoint": ("masf_core.model:Model.step", 4),

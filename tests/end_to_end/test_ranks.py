@@ -101,7 +101,7 @@ def test_a_killed_process_ends_the_other_and_a_restart_with_one_process_goes_on(
         assert attempt["exit_code"] == RANK_LOST and "rank 1 was lost" in attempt["reason"]
     code, output = job.run(**WITHOUT_DROPOUT)
     assert code == 0, output
-    assert "at iteration 2" in output
+    assert lost == 0 or "at iteration 2" in output  # rank 0 publishes, and may die before it has
     check_equal(job.result(), one)
 
 

@@ -91,7 +91,7 @@ def test_a_body_without_length_ends_with_the_connection():
     assert len(script.heads) == 2
 
 
-@pytest.mark.parametrize("whole", [reply(BIG), chunked(BIG, [700001])])
+@pytest.mark.parametrize("whole", [reply(BIG), chunked(BIG, [700001])], ids=["with its length", "chunked"])
 def test_a_body_cut_short_is_a_fault(whole):
     for length in (100, 300000, len(whole) - 1):
         with raw_server([whole[:length]]) as (_, port):

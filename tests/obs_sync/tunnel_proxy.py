@@ -13,7 +13,7 @@ class TunnelProxy:
         self.connects = []      # "host:port", one for each tunnel
         self.heads = []         # the requests for tunnels
         self._authorization = authorization
-        self._listener = socket.create_server(("127.0.0.1", 0)) if hasattr(socket, "create_server") else _listening()
+        self._listener = _listening()
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
