@@ -16,16 +16,19 @@ def npu_bridge(monkeypatch, release="r1.9", **environ):
     monkeypatch.syspath_prepend(FAKES)
     for name, value in dict(environ, FAKE_NPU_VERSION=release).items():
         monkeypatch.setenv(name, value)
-    _forget()
-    fake = importlib.import_module("npu_bridge.fake")
+    forget()
     try:
-        yield fake
+        yield importlib.import_module("npu_bridge.fake")
     finally:
-        fake.uninstall()
-        _forget()
+        forget()
 
 
-def _forget():
+def forget():
+    """Leave sessions and modules as they were, also after a test that had the stand-in by being on its path: from r1.9
+    on the import alone takes every session of the process, and a second import would find the first one's sessions.
+    """
+    if "npu_bridge.fake" in sys.modules:
+        sys.modules["npu_bridge.fake"].uninstall()
     for name in list(sys.modules):
         if name.split(".")[0] in PACKAGES:
             del sys.modules[name]

@@ -5,18 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from masf_core.tf1 import IS_TF2
-
 from masf_core.ascend_kernels import AscendKernels
 from masf_core.device import make_device
 from masf_core.model import Model
 from masf_core.network.dropout import no_dropout
 from masf_core.tf1 import tf
 from tests.masf_core import stand_in, toy
-
-# Beside others in one process of TensorFlow 1.15 the stand-in's records stay empty; end_to_end/test_ascend.py has
-# the same in processes of their own.
-pytestmark = pytest.mark.skipif(not IS_TF2, reason="in one process with other tests in TensorFlow 2.x alone")
 
 METHODS = {
     "reference": {}, "joint": dict(update="joint"), "deepall": dict(method="deepall"),

@@ -18,6 +18,7 @@ from obs_sync.collecting import find_waste, remove_waste
 from obs_sync.mock import Faults
 from obs_sync.probing import Probe
 from tests.job.doctor.conftest import DATA, OUT, RUN, SMALL, bad, left
+from tests.masf_core import stand_in
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
@@ -213,5 +214,6 @@ def test_moxing_is_tried_out_through_its_own_interface(doctor, pacs, tmp_path, m
         with open_store(OUT, {}) as store:
             assert [info.key for info in store.list() if not info.key.endswith("/")] == []
     finally:
+        stand_in.forget()  # it lies beside moxing's
         for name in ("moxing", "moxing.file"):
             sys.modules.pop(name, None)
