@@ -13,7 +13,7 @@ from job.publication import NotDelivered, Publisher, pause_after
 from masf_core import checkpoints
 from obs_sync import LeaseLost, list_markers, open_store
 from obs_sync.mock import mock_obs
-from tests.job.faulty_store import FaultyStore
+from tests.job.faulty_store import FaultyStore, Gate
 from tests.job.test_publication import names, parts, snapshot  # noqa: F401  (parts is a fixture)
 
 
@@ -34,7 +34,9 @@ class SlowStore(FaultyStore):
         return self.now
 
     def upload(self, path, key, on_bytes=None, with_md5=True):
-        self.now += os.path.getsize(path) / self.rate
+        seconds = os.path.getsize(path) / self.rate
+        with self._lock:  # a checkpoint's files are stored by several threads
+            self.now += seconds
         return super().upload(path, key, on_bytes, with_md5)
 
 
@@ -56,21 +58,20 @@ def test_pauses_between_attempts_grow_to_a_minute():
 
 def test_before_anything_is_uploaded_all_that_wait_are_in_the_spool(parts):  # noqa: F811
     make, store, spool, _ = parts
-    blocked, seen, spooled = threading.Event(), threading.Event(), []
+    gate, spooled = Gate(), []
 
-    def wait(operation, key):
+    def look(operation, key):
         if operation == "upload" and key.startswith("checkpoints/ckpt-000030"):
             spooled.append(sorted(os.listdir(str(spool))))
-        seen.set()
-        assert blocked.wait(20)
+        gate(operation, key)
 
-    store.fail = wait
+    store.fail = look
     publisher = make(keep=9)
     publisher.submit(snapshot(10))
-    assert seen.wait(20)
+    gate.wait()
     publisher.submit(snapshot(20, best=True))
     publisher.submit(snapshot(30))
-    blocked.set()
+    gate.open()
     publisher.drain(seconds=20)
     assert spooled[0] == ["ckpt-000020-aaaa", "ckpt-000030-aaaa"]
 
