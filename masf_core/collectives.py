@@ -5,6 +5,7 @@ Gradients are laid end to end into few collectives, those that the backward pass
 """
 from __future__ import annotations
 
+import abc
 import collections
 
 from masf_core.ranks import OneRank
@@ -13,7 +14,7 @@ from masf_core.tf1 import tf
 BUCKET = 8 * 2 ** 20  # values that are laid end to end at most: 32 MB; a larger tensor goes alone
 
 
-class Collectives(OneRank):
+class Collectives(OneRank, abc.ABC):
     """``ranks.OneRank`` for several; ``_sum`` and ``_from_first`` are left to the engines.
 
     Args:
@@ -26,13 +27,13 @@ class Collectives(OneRank):
         self.gather, self.blame = peers.gather, peers.blame
         self._last = []  # the collective that the next one waits for
 
+    @abc.abstractmethod
     def _sum(self, flat):
         """The sum over the ranks of a float32 [n]."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _from_first(self, variable):
         """An operation that assigns rank 0's value of a variable."""
-        raise NotImplementedError
 
     def mean(self, tensors):
         means = {}

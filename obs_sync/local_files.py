@@ -7,7 +7,7 @@ import hashlib
 import os
 import shutil
 import stat as modes
-from typing import Callable, FrozenSet, Iterator, List, NamedTuple, NoReturn, Optional, Tuple
+from typing import Callable, ContextManager, FrozenSet, Iterator, List, Mapping, NamedTuple, NoReturn, Optional, Tuple
 
 from obs_sync.errors import IntegrityError, LocalStorageError, StoreError
 from obs_sync.keys import PRIVATE_DIRECTORY
@@ -30,8 +30,13 @@ _MENDING = {
 }
 
 
+_MENDING_READING = dict.fromkeys(
+    (errno.EACCES, errno.EPERM), "Let this user read it; of a directory that takes the permissions r and x")
+
+
 @contextlib.contextmanager
-def local_storage(path: str) -> Iterator[None]:
+def local_storage(path: str, told: str = "cannot use local storage",
+                  mending: Mapping[int, str] = _MENDING) -> Iterator[None]:
     """Turn OSErrors of the block into a LocalStorageError about their path, or `path`. StoreErrors pass."""
     try:
         yield
@@ -39,22 +44,13 @@ def local_storage(path: str) -> Iterator[None]:
         raise
     except OSError as error:
         culprit = error.filename if isinstance(error.filename, str) else path
-        raise LocalStorageError(f"cannot use local storage ({error.strerror or error})", culprit,
-                                _MENDING.get(error.errno or 0)) from error
+        raise LocalStorageError(f"{told} ({error.strerror or error})", culprit,
+                                mending.get(error.errno or 0)) from error
 
 
-@contextlib.contextmanager
-def local_reading(path: str) -> Iterator[None]:
+def local_reading(path: str) -> ContextManager[None]:
     """As `local_storage`, for a block that writes nothing."""
-    try:
-        yield
-    except StoreError:
-        raise
-    except OSError as error:
-        culprit = error.filename if isinstance(error.filename, str) else path
-        mend = ("Let this user read it; of a directory that takes the permissions r and x"
-                if error.errno in (errno.EACCES, errno.EPERM) else _MENDING.get(error.errno or 0))
-        raise LocalStorageError(f"cannot be read ({error.strerror or error})", culprit, mend) from error
+    return local_storage(path, "cannot be read", {**_MENDING, **_MENDING_READING})
 
 
 class NewFile:

@@ -34,5 +34,23 @@ class FaultyStore(LocalStore):
         return super().delete(keys)
 
 
+class Gate:
+    """A ``fail`` that holds whoever changes the store until it is opened."""
+
+    def __init__(self):
+        self._met, self._opened = threading.Event(), threading.Event()
+
+    def __call__(self, operation, key):
+        self._met.set()
+        assert self._opened.wait(20)
+
+    def wait(self):
+        """Until somebody is held."""
+        assert self._met.wait(20)
+
+    def open(self):
+        self._opened.set()
+
+
 def outage(operation, key):
     raise StoreUnavailable("the storage is away", key)

@@ -15,7 +15,7 @@ from job.publication import NotDelivered, Publisher
 from job.snapshots import Snapshot
 from masf_core import checkpoints
 from obs_sync import AccessDenied, list_markers, publish_checkpoint, read_pointer
-from tests.job.faulty_store import FaultyStore, outage
+from tests.job.faulty_store import FaultyStore, Gate, outage
 
 
 def snapshot(iteration, best=False, lineage="line"):
@@ -82,20 +82,14 @@ def test_retention_keeps_the_newest_the_best_and_other_lineages(parts):
 
 def test_a_slow_storage_makes_waiting_checkpoints_give_way_to_the_newest_and_the_best(parts):
     make, store, _, _ = parts
-    blocked, seen = threading.Event(), threading.Event()
-
-    def wait(operation, key):
-        seen.set()
-        assert blocked.wait(20)
-
-    store.fail = wait
+    store.fail = gate = Gate()
     publisher = make(keep=9)
     publisher.submit(snapshot(10))
-    assert seen.wait(20)
+    gate.wait()
     for item in (snapshot(20, best=True), snapshot(30), snapshot(40), snapshot(50)):
         publisher.submit(item)
     assert publisher.state()["waiting"] == ["ckpt-000010-aaaa", "ckpt-000020-aaaa", "ckpt-000050-aaaa"]
-    blocked.set()
+    gate.open()
     publisher.drain(seconds=20)
     assert names(store) == ["ckpt-000010-aaaa", "ckpt-000020-aaaa", "ckpt-000050-aaaa"]
     assert read_pointer(store, "best") == "ckpt-000020-aaaa"
@@ -150,19 +144,13 @@ def test_after_an_outage_the_spool_holds_the_newest_and_the_best_and_nothing_els
 
 def test_the_newest_is_delivered_first(parts):
     make, store, _, _ = parts
-    blocked, seen = threading.Event(), threading.Event()
-
-    def wait(operation, key):
-        seen.set()
-        assert blocked.wait(20)
-
-    store.fail = wait
+    store.fail = gate = Gate()
     publisher = make(keep=9)
     publisher.submit(snapshot(10))
-    assert seen.wait(20)
+    gate.wait()
     publisher.submit(snapshot(20, best=True))
     publisher.submit(snapshot(30))
-    blocked.set()
+    gate.open()
     publisher.drain(seconds=20)
     markers = [key for operation, key in store.changes
                if operation == "write" and key.startswith("checkpoints/ckpt") and key.endswith(".json")]
@@ -171,21 +159,20 @@ def test_the_newest_is_delivered_first(parts):
 
 def test_an_older_best_that_failed_does_not_take_the_pointer_back(parts):
     make, store, _, _ = parts
-    blocked, seen, failed = threading.Event(), threading.Event(), []
+    gate, failed = Gate(), []
 
     def fail_once(operation, key):
         if not failed:
             failed.append(key)
-            seen.set()
-            assert blocked.wait(20)
+            gate(operation, key)
             outage(operation, key)
 
     store.fail = fail_once
     publisher = make(keep=9)
     publisher.submit(snapshot(10, best=True))
-    assert seen.wait(20)
+    gate.wait()
     publisher.submit(snapshot(20, best=True))
-    blocked.set()
+    gate.open()
     publisher.drain(seconds=20)
     assert read_pointer(store, "best") == "ckpt-000020-aaaa"
     assert names(store) == ["ckpt-000020-aaaa"]
@@ -207,13 +194,12 @@ def test_a_refusal_is_not_asked_again(parts):
 
 def test_a_drain_with_a_deadline_ends(parts):
     make, store, _, _ = parts
-    blocked = threading.Event()
-    store.fail = lambda operation, key: blocked.wait(20)
+    store.fail = gate = Gate()
     publisher = make()
     publisher.submit(snapshot(20))
     with pytest.raises(NotDelivered, match="the time was up"):
         publisher.drain(seconds=0.2)
-    blocked.set()
+    gate.open()
 
 
 def test_a_failing_local_disk_does_not_stop_training_and_is_reported(parts):
@@ -260,36 +246,24 @@ def test_nothing_grows_from_interval_to_interval(parts):
 
 def test_arrays_are_let_go_once_they_are_in_the_spool(parts):
     make, store, spool, _ = parts
-    blocked, seen = threading.Event(), threading.Event()
-
-    def wait(operation, key):
-        seen.set()
-        assert blocked.wait(20)
-
-    store.fail = wait
+    store.fail = gate = Gate()
     publisher = make()
     item = snapshot(10)
     reference = weakref.ref(item.arrays["a/weights"])
     publisher.submit(item)
     del item
-    assert seen.wait(20)  # the upload has begun, and takes its time
+    gate.wait()  # the upload has begun, and takes its time
     assert reference() is None
-    blocked.set()
+    gate.open()
     publisher.drain(seconds=20)
 
 
 def test_what_is_dropped_goes_from_memory_and_spool_and_the_log_says_why(parts, caplog):
     make, store, spool, _ = parts
-    blocked, seen = threading.Event(), threading.Event()
-
-    def wait(operation, key):
-        seen.set()
-        assert blocked.wait(20)
-
-    store.fail = wait
+    store.fail = gate = Gate()
     publisher = make(keep=9)
     publisher.submit(snapshot(10, best=True))
-    assert seen.wait(20)
+    gate.wait()
     dropped = []
     for iteration in range(20, 100, 10):
         item = snapshot(iteration)
@@ -303,7 +277,7 @@ def test_what_is_dropped_goes_from_memory_and_spool_and_the_log_says_why(parts, 
     assert [record.getMessage() for record in caplog.records][:1] == [
         "uploads are slower than intervals: checkpoint ckpt-000020-aaaa is dropped for ckpt-000030-aaaa"]
     assert len(caplog.records) == 8
-    blocked.set()
+    gate.open()
     publisher.drain(seconds=20)
     assert names(store) == ["ckpt-000010-aaaa", "ckpt-000100-aaaa"]
     assert read_pointer(store, "best") == "ckpt-000010-aaaa"
