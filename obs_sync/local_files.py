@@ -172,6 +172,16 @@ def remove_quietly(path: str) -> None:
             os.remove(path)
 
 
+def remove_empty_directories(directory: str, top: str) -> None:
+    """Remove `directory` and those above it, as far as they are empty, below `top`."""
+    while directory != top:
+        try:
+            os.rmdir(directory)
+        except OSError:  # not empty, or gone already
+            return
+        directory = os.path.dirname(directory)
+
+
 class FileBelow(NamedTuple):
     key: str
     status: os.stat_result

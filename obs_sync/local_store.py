@@ -12,7 +12,7 @@ from obs_sync.errors import IntegrityError, LocalStorageError, ObjectChanged, Ob
 from obs_sync.keys import PRIVATE_DIRECTORY, path_below, writable_path_below
 from obs_sync.local_files import (
     CHUNK, check_unchanged, digest_of, local_reading, local_storage, look_below, make_directory, put_in_place,
-    refuse_links, remove_quietly, write_whole,
+    refuse_links, remove_empty_directories, remove_quietly, write_whole,
 )
 from obs_sync.store import ObjectInfo, OnBytes, Store, attempt_counted, check_range
 
@@ -115,7 +115,7 @@ class LocalStore(Store):
                     os.remove(path)
                 except (FileNotFoundError, NotADirectoryError):
                     continue
-            self._remove_empty_directories(os.path.dirname(path))
+            remove_empty_directories(os.path.dirname(path), self._root)  # stores have no directories
 
     def _existing(self, key: str) -> str:
         path = path_below(self._root, key, self.locate(key))
@@ -145,15 +145,6 @@ class LocalStore(Store):
                 if entry.stat(follow_symlinks=False).st_mtime < time.time() - _ABANDONED_AFTER:
                     remove_quietly(entry.path)
         return os.path.join(self._incoming, uuid.uuid4().hex)
-
-    def _remove_empty_directories(self, directory: str) -> None:
-        """Stores have no directories, so those that a delete leaves empty go as well."""
-        while directory != self._root:
-            try:
-                os.rmdir(directory)
-            except OSError:  # not empty, or gone already
-                return
-            directory = os.path.dirname(directory)
 
 
 def _info(key: str, status: os.stat_result, md5: Optional[str] = None, linked: bool = False) -> ObjectInfo:

@@ -9,7 +9,7 @@ from typing import Callable, Collection, List, NamedTuple, Tuple
 from obs_sync.destination import Destination
 from obs_sync.errors import UnsafeKey
 from obs_sync.keys import PRIVATE_DIRECTORY, check_key
-from obs_sync.local_files import local_storage
+from obs_sync.local_files import local_storage, remove_empty_directories
 
 
 class ExtraFile(NamedTuple):
@@ -55,16 +55,7 @@ def remove_files(destination: str, extra: Collection[ExtraFile]) -> None:
     where = Destination(destination, lambda key: key, lambda key: os.path.join(destination, key))
     where.remove(key for key, _ in extra)
     for folder in {os.path.dirname(where.path(key)) for key, _ in extra}:
-        _remove_empty(folder, where.root)
-
-
-def _remove_empty(directory: str, top: str) -> None:
-    while directory != top:
-        try:
-            os.rmdir(directory)
-        except OSError:  # not empty, or gone already
-            return
-        directory = os.path.dirname(directory)
+        remove_empty_directories(folder, where.root)
 
 
 def _can_be_key(name: str) -> bool:
