@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import os
 import threading
 import types
 
@@ -159,11 +160,15 @@ def test_a_token_that_expires_in_mid_run_is_followed_by_that_of_the_file(tmp_pat
     text = "OBS_ACCESS_KEY_ID={}\nOBS_SECRET_ACCESS_KEY={}\nOBS_SECURITY_TOKEN={}\n"
     path, tree = tmp_path / "key", {"%d.jpg" % number: b"x" * number for number in range(30)}
     with mock_obs(buckets=["bucket"], credentials=MockedCredentials("first", "hush", "token-1")) as obs:
-        def rotate(request):
-            obs.credentials = MockedCredentials("second", "hushed", "token-2")
-            path.write_text(text.format("second", "hushed", "token-2"))
+        rotating = threading.Lock()
 
-        obs.faults = Faults([Rule(Call(rotate), nth=40), Rule(ExpiredToken(), since=40)])
+        def rotate(request):  # by whoever comes first; none is refused before the file says what is to be had
+            with rotating:
+                (tmp_path / "new").write_text(text.format("second", "hushed", "token-2"))
+                os.replace(str(tmp_path / "new"), str(path))
+                obs.credentials = MockedCredentials("second", "hushed", "token-2")
+
+        obs.faults = Faults([Rule(Call(rotate), since=40), Rule(ExpiredToken(), since=40)])
         path.write_text(text.format("first", "hush", "token-1"))
         with open_store("obs://bucket/", {"OBS_SERVER": obs.endpoint, "OBS_CREDENTIALS_FILE": str(path)}) as store:
             push(store, write_tree(tmp_path / "source", tree))
