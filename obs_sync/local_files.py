@@ -131,19 +131,25 @@ def check_unchanged(path: str, before: os.stat_result) -> os.stat_result:
     return now
 
 
-def write_whole(path: str, data: bytes, temporary: str) -> None:
-    """Make `path` hold `data`, durably, at once: through the file `temporary` of the same file system."""
+def write_whole(path: str, data: bytes, temporary: str) -> os.stat_result:
+    """Make `path` hold `data`, durably, at once: through the file `temporary` of the same file system.
+
+    Returns what `put_in_place` does.
+    """
     with local_storage(path):
         with open(temporary, "wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        put_in_place(temporary, path)
+        return put_in_place(temporary, path)
 
 
-def put_in_place(temporary: str, path: str) -> None:
-    """Rename a finished file to its place and make the rename durable."""
-    directory = os.path.dirname(path)
+def put_in_place(temporary: str, path: str) -> os.stat_result:
+    """Rename a finished file to its place and make the rename durable.
+
+    Returns the file's inode, size and times: of this file, whatever others put into its place since.
+    """
+    directory, written = os.path.dirname(path), os.stat(temporary)
     for last_try in (False, False, True):
         try:
             os.makedirs(directory, exist_ok=True)
@@ -153,10 +159,14 @@ def put_in_place(temporary: str, path: str) -> None:
             if last_try:
                 raise
     _sync_directory(directory)
+    return written
 
 
 def _sync_directory(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:  # somebody deleted the file again, and with it the directory
+        return
     try:
         os.fsync(descriptor)
     finally:

@@ -1,6 +1,7 @@
 """A directory as a store: what ModelArts v2 jobs are given, and the simplest thing to test against."""
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
@@ -38,34 +39,27 @@ class LocalStore(Store):
                 yield _info(key, status, linked=linked)
 
     def head(self, key: str) -> ObjectInfo:
-        path = self._existing(key)
-        with local_storage(path):
+        with self._reading(key) as path:
             return _info(key, os.stat(path), digest_of(path))
 
     def read(self, key: str) -> bytes:
-        path = self._existing(key)
-        try:
-            with local_storage(path), open(path, "rb") as stream:
-                return stream.read()
-        except LocalStorageError:
-            self._existing(key)  # it may have been removed meanwhile
-            raise
+        with self._reading(key) as path, open(path, "rb") as stream:
+            return stream.read()
 
     def write(self, key: str, data: bytes) -> ObjectInfo:
         path = writable_path_below(self._root, key, self.locate(key))
         temporary = self._temporary()
         try:
-            write_whole(path, data, temporary)
+            written = write_whole(path, data, temporary)
         except BaseException:
             remove_quietly(temporary)
             raise
-        return _info(key, os.stat(path), hashlib.md5(data).hexdigest())
+        return _info(key, written, hashlib.md5(data).hexdigest())
 
     def download(self, info: ObjectInfo, path: str, on_bytes: Optional[OnBytes] = None) -> None:
-        source = self._existing(info.key)
         algorithm = "sha256" if info.sha256 is not None else "md5" if info.md5 is not None else None
         with attempt_counted(on_bytes) as count:
-            with local_storage(path):
+            with self._reading(info.key) as source, local_storage(path):
                 found = _copy(source, path, info.size, count, durable=False, algorithm=algorithm)
             self._check_version(info, source)
             if algorithm == "sha256" and found != info.sha256:
@@ -75,9 +69,8 @@ class LocalStore(Store):
 
     def read_range(self, info: ObjectInfo, offset: int, size: int, on_bytes: Optional[OnBytes] = None) -> bytes:
         check_range(info, offset, size)
-        source = self._existing(info.key)
         with attempt_counted(on_bytes) as count:
-            with local_storage(source), open(source, "rb") as stream:
+            with self._reading(info.key) as source, open(source, "rb") as stream:
                 stream.seek(offset)
                 data = stream.read(size)
             self._check_version(info, source)
@@ -101,11 +94,11 @@ class LocalStore(Store):
                 before = os.stat(path)
                 md5 = _copy(path, temporary, before.st_size, count, durable=True, algorithm="md5" if with_md5 else None)
                 check_unchanged(path, before)
-                put_in_place(temporary, destination)
+                written = put_in_place(temporary, destination)
         except BaseException:
             remove_quietly(temporary)
             raise
-        return _info(key, os.stat(destination), md5)
+        return _info(key, written, md5)
 
     def delete(self, keys: Iterable[str]) -> None:
         for key in keys:
@@ -116,6 +109,17 @@ class LocalStore(Store):
                 except (FileNotFoundError, NotADirectoryError):
                     continue
             remove_empty_directories(os.path.dirname(path), self._root)  # stores have no directories
+
+    @contextlib.contextmanager
+    def _reading(self, key: str) -> Iterator[str]:
+        """The object's file; a fault while it is read says that there is no object if it was removed meanwhile."""
+        path = self._existing(key)
+        try:
+            with local_storage(path):
+                yield path
+        except LocalStorageError:
+            self._existing(key)
+            raise
 
     def _existing(self, key: str) -> str:
         path = path_below(self._root, key, self.locate(key))
@@ -141,9 +145,11 @@ class LocalStore(Store):
         make_directory(self._incoming)
         if not self._swept:
             self._swept = True
-            for entry in os.scandir(self._incoming):
-                if entry.stat(follow_symlinks=False).st_mtime < time.time() - _ABANDONED_AFTER:
-                    remove_quietly(entry.path)
+            with os.scandir(self._incoming) as entries:
+                for entry in entries:
+                    with contextlib.suppress(FileNotFoundError):  # another who writes put his file in place
+                        if entry.stat(follow_symlinks=False).st_mtime < time.time() - _ABANDONED_AFTER:
+                            remove_quietly(entry.path)
         return os.path.join(self._incoming, uuid.uuid4().hex)
 
 

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
+import shutil
 import time
 
 import pytest
 
-from obs_sync import IntegrityError, LocalStorageError, LocalStore, ObjectNotFound, UnsafeKey
+from obs_sync import IntegrityError, LocalStorageError, LocalStore, ObjectChanged, ObjectNotFound, UnsafeKey
 from tests.obs_sync.trees import leftovers, read_tree, set_mtime, write_tree
 
 
@@ -96,3 +99,51 @@ def test_head_tells_the_digest(tmp_path):
     store = LocalStore(str(tmp_path))
     store.write("k", b"content")
     assert store.head("k").md5 == "9a0364b9e99bb480dd25e1f0284c8555"
+
+
+def test_a_write_that_ends_while_another_store_looks_for_those_of_the_dead_disturbs_neither(tmp_path, monkeypatch):
+    incoming = write_tree(tmp_path / "store" / ".obs_sync" / "incoming", {"ending": b"x", "living": b"x"})
+    scandir = os.scandir
+
+    def scandir_before_one_ends(path):
+        entries = list(scandir(path))
+        os.rename(os.path.join(incoming, "ending"), str(tmp_path / "ended"))
+        return contextlib.nullcontext(entries)
+
+    monkeypatch.setattr(os, "scandir", scandir_before_one_ends)
+    LocalStore(str(tmp_path / "store")).write("k", b"x")
+    assert os.listdir(incoming) == ["living"]
+
+
+def test_a_writer_hears_of_its_own_version_even_if_others_write_or_delete_right_after(tmp_path, monkeypatch):
+    store, replace = LocalStore(str(tmp_path / "store")), os.replace
+    for others in (lambda path: write_tree(os.path.dirname(path), {"k": b"a longer one"}),
+                   lambda path: shutil.rmtree(os.path.dirname(path))):
+        def replace_before_others(temporary, path, others=others):
+            replace(temporary, path)
+            others(path)
+
+        monkeypatch.setattr(os, "replace", replace_before_others)
+        mine = store.write("directory/k", b"mine")
+        assert mine.size == 4 and mine.md5 == hashlib.md5(b"mine").hexdigest()
+        with pytest.raises((ObjectChanged, ObjectNotFound)):
+            store.download(mine, str(tmp_path / "out"))
+
+
+def test_what_is_removed_while_it_is_read_is_missing(tmp_path, monkeypatch):
+    store = LocalStore(str(tmp_path))
+    info, look = store.write("k", b"content"), os.stat
+
+    def removed_after_a_look(path, *args, **kwargs):
+        found = look(path, *args, **kwargs)
+        if path == os.path.join(store.url, "k"):
+            os.remove(path)
+        return found
+
+    monkeypatch.setattr(os, "stat", removed_after_a_look)
+    for read in (lambda: store.head("k"), lambda: store.read("k"), lambda: store.read_range(info, 0, 7),
+                 lambda: store.download(info, str(tmp_path / "out"))):
+        with open(os.path.join(store.url, "k"), "wb") as stream:
+            stream.write(b"content")
+        with pytest.raises(ObjectNotFound):
+            read()
