@@ -1,6 +1,6 @@
-"""Run the boot file, and die by SIGKILL at the n-th call of a function.
+"""Run the boot file, and die by SIGKILL at the n-th call of a function, or at the first that is about something.
 
-    python -m tests.end_to_end.killed_at MODULE:NAME N ARGS…
+    python -m tests.end_to_end.killed_at MODULE:NAME N|TEXT ARGS…
 
 A signal sent from outside would hit a different place each time; from inside it is as sudden, and exact.
 """
@@ -25,15 +25,19 @@ def replace(place, make):
 
 
 def arm(place, call):
-    """Replace the function at ``place`` by one that kills the process when it is called for the ``call``-th time."""
+    """Replace the function at ``place`` by one that kills the process.
+
+    Args:
+        call: when it is called for the so-many-th time, from 1; or, if it is no number, with this text in an argument.
+    """
     lock, count = threading.Lock(), [0]
 
     def armed(original):
         @functools.wraps(original)
         def deadly(*args, **kwargs):
             with lock:
-                count[0] += 1
-                if count[0] == call:
+                count[0] += 1 if call.isdigit() or any(call in arg for arg in args if isinstance(arg, str)) else 0
+                if count[0] == (int(call) if call.isdigit() else 1):
                     os.kill(os.getpid(), signal.SIGKILL)
             return original(*args, **kwargs)
         return deadly
@@ -42,7 +46,7 @@ def arm(place, call):
 
 
 if __name__ == "__main__":
-    arm(sys.argv[1], int(sys.argv[2]))
+    arm(sys.argv[1], sys.argv[2])
     from job.cli import main
 
     sys.exit(main(["run"] + sys.argv[3:]))

@@ -11,7 +11,8 @@ from obs_sync import list_markers, read_pointer
 from obs_sync.mock import mock_obs
 from tests.end_to_end.conftest import Job, wait_for_line
 
-# What runs there, and the how-many-th call of it is the last thing the first attempt does.
+# What runs there, and the how-many-th call of it, or the first about what, is the last thing the first attempt does.
+# Of the three checkpoints one is dropped where the publisher is slow.
 KILLS = {
     "pull": ("obs_sync.esdk_store:EsdkStore._download_whole", 30),
     "decode": ("masf_core.data.decode_cache:decode_image", 40),
@@ -21,7 +22,7 @@ KILLS = {
     "checkpoint write": ("masf_core.checkpoints:sync", 9),
     "upload of a checkpoint": ("obs_sync.esdk_store:EsdkStore.upload", 5),
     "before the first marker": ("obs_sync.checkpoints:_write_marker", 1),
-    "before the last marker": ("obs_sync.checkpoints:_write_marker", 3),
+    "before the last marker": ("obs_sync.checkpoints:_write_marker", "ckpt-000006"),
     "before the pointer to the best": ("job.publication:write_pointer", 1),
     "retention": ("job.retention:retain", 2),
     "the last words": ("job.run:clear_spool", 1),
@@ -40,7 +41,7 @@ def test_a_killed_run_ends_as_an_uninterrupted_one(job, uninterrupted, phase):
 @pytest.mark.slow
 def test_three_kills_in_a_row_change_nothing_either(job, uninterrupted):
     for place, call in (("masf_core.model:Model.step", 3), ("masf_core.model:Model.step", 2),
-                        ("obs_sync.checkpoints:_write_marker", 2)):
+                        ("obs_sync.checkpoints:_write_marker", "ckpt-000006")):
         job.killed_at(place, call)
     code, output = job.run()
     assert code == 0, output

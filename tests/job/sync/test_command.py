@@ -184,6 +184,7 @@ def signal_once_something_has_arrived():
         time.sleep(0.01)
     os.kill(os.getpid(), getattr(signal, sys.argv[1]))
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who started the tests may ignore it
 threading.Thread(target=signal_once_something_has_arrived, daemon=True).start()
 sys.exit(main(["sync", "pull", sys.argv[2], sys.argv[3], "--bandwidth", "0.1"]))
 """
