@@ -13,7 +13,7 @@ import time
 from typing import Any, Callable, List, NamedTuple, NoReturn, Optional, Tuple
 from urllib.parse import quote
 
-from obs_sync.errors import IntegrityError, StoreError, WrongDigest
+from obs_sync.errors import StoreError, WrongDigest
 from obs_sync.esdk_client import Calls, Damaged, translated
 from obs_sync.esdk_keys import Key
 from obs_sync.esdk_reply import PartedMd5, md5_of, parted_of
@@ -62,9 +62,8 @@ class Reader:
         """One attempt at the object `key` (in the bucket), in pieces to `sink`: the version `info`, or any.
 
         A piece is good until `sink` returns; `look` sees the reply before. `asked` is what `ask` returned for the same.
-        Checked are, of a span, that it is the one
-        asked for; of the whole, its length and digest. Raises as Calls.once does; Damaged, WrongDigest and
-        IntegrityError for bytes.
+        Checked are, of a span, that it is the one asked for; of the whole, its length and digest. Raises as Calls.once
+        does; Damaged and WrongDigest for bytes.
         """
         with asked or self.ask(key, where, info, span) as exchange:
             reply = exchange.reply
@@ -194,7 +193,6 @@ class _Check:
 
     def __init__(self, reply: Reply, info: Optional[ObjectInfo], span: Optional[Span], where: str):
         self._where = where
-        self._reply = reply
         self._received = 0
         self._size = span[1] if span is not None else None if info is None else info.size
         self._wanted, self._digest = None, None
@@ -208,9 +206,7 @@ class _Check:
 
     def finish(self) -> None:
         if self._size is not None and self._received != self._size:
-            lost = "content-length" not in self._reply.headers  # with it, nothing was lost on the way
-            raise (Damaged if lost else IntegrityError)(
-                f"received {self._received} bytes of {self._size}", self._where)
+            raise Damaged(f"received {self._received} bytes of {self._size}", self._where)
         if self._digest is not None:
             compare_digests(self._digest, self._wanted, self._where)
 
