@@ -68,7 +68,11 @@ class Multipart:
                 etag = self._send_all(*found)
                 if self._carries_our_md5():
                     return etag
-        return self._send_all(self._begin(), {})
+        try:
+            return self._send_all(self._begin(), {})
+        except UploadGone as error:
+            raise StoreUnavailable(f"the upload was ended by somebody else while its parts were sent ({error.what})",
+                                   self._where, "Try again") from error
 
     def _begin(self) -> str:
         def upload_id(result: Any) -> str:

@@ -145,6 +145,13 @@ def test_an_upload_that_somebody_else_ended_is_begun_anew(obs, store, path, code
     assert obs.get("bucket", "big") == DATA
 
 
+def test_an_upload_that_somebody_ends_every_time_is_worth_another_attempt_later(obs, store, path):
+    obs.faults = Faults([Rule(Status(404, "NoSuchUpload"), operation="UploadPart")])
+    with pytest.raises(StoreUnavailable, match="ended by somebody else"):
+        store.upload(path, "big")
+    assert obs.keys("bucket") == [] and obs.uploads("bucket") == []
+
+
 @pytest.mark.parametrize("operation", ["ListMultipartUploads", "ListParts"])
 @pytest.mark.parametrize("status", [403, 501, 503])
 def test_whoever_may_not_list_uploads_can_upload_all_the_same(obs, store, path, operation, status):
