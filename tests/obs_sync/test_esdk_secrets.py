@@ -9,9 +9,9 @@ import traceback
 import pytest
 
 from obs_sync import StoreError, esdk_upload, open_store
+from obs_sync.collecting import find_waste, remove_waste
 from obs_sync.mock import Call, Credentials, Faults, Rule, Status, mock_obs
 from obs_sync.retry import Retry
-from obs_sync.unfinished import abort_uploads
 from tests.obs_sync.tunnel_proxy import TunnelProxy
 
 SECRET, TOKEN, PASSWORD, WRONG = "S3cr3tKeyOfTheUser", "T0kenOfTheSession", "Pr0xyPassw0rd", "Wr0ngS3cr3t"
@@ -48,7 +48,7 @@ def everything(store, path, tmp_path):
     yield lambda: list(store.list())
     yield lambda: store.read_range(store.head("a"), 1, 2)
     yield lambda: store.unfinished_uploads()
-    yield lambda: abort_uploads(store, -60)
+    yield lambda: [remove_waste(store, waste) for waste in find_waste(store, bool)]
     yield lambda: store.head("missing")
     yield lambda: store.delete(["a", "big"])
 

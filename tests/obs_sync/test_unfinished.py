@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from obs_sync import LocalStore, StoreError, open_store
+from obs_sync.collecting import find_waste, remove_waste
 from obs_sync.store import UnfinishedUpload
-from obs_sync.unfinished import abort_uploads
 from tests.obs_sync.scripted_server import reply, scripted_server, store_at
 
 
@@ -42,33 +42,31 @@ def test_an_upload_is_aborted_and_a_second_time_is_no_error(obs, store):
     assert obs.uploads("bucket") == []
 
 
-def test_only_what_is_old_and_ours_is_aborted(obs, store):
+def test_only_what_is_ours_is_found_and_aborted(obs, store):
     begin(obs, "runs/a", "runs/b/c", "y")
-    assert abort_uploads(store, older_than=3600) == []
-    assert [upload.key for upload in abort_uploads(store, older_than=-60, prefix="b/")] == ["b/c"]
+    waste = find_waste(store, bool)
+    assert sorted(item.key for item in waste) == ["a", "b/c"] and all(item.age < 60 for item in waste)
+    assert [remove_waste(store, item) for item in waste if item.key == "b/c"] == [True]
     assert [key for key, _ in obs.uploads("bucket")] == ["runs/a", "y"]
 
 
-def test_age_is_by_the_clock_of_the_storage():
-    aborted = []
-
+def test_age_is_by_the_clock_of_the_storage_and_unknown_without_a_date():
     class Stopped(LocalStore):
+        def list(self, prefix=""):
+            return iter(())
+
         def unfinished_uploads(self, prefix=""):
             return [UnfinishedUpload("old", "1", 1000.0), UnfinishedUpload("new", "2", 1950.0),
                     UnfinishedUpload("undated", "3", None)]
 
-        def abort_upload(self, key, upload_id):
-            aborted.append((key, upload_id))
-
         def server_time(self):
             return 2000.0
 
-    assert [upload.key for upload in abort_uploads(Stopped("/nowhere"), older_than=100)] == ["old"]
-    assert aborted == [("old", "1")]
+    assert [(item.key, item.age) for item in find_waste(Stopped("/nowhere"), bool)] == [
+        ("old", 1000.0), ("new", 50.0), ("undated", None)]
 
 
 def test_an_upload_that_is_gone_on_with_is_as_old_as_its_newest_part():
-    from obs_sync.collecting import find_waste, remove_waste
     newest = {"idle": 1100.0, "busy": 1950.0, "waking": 1100.0}
     aborted = []
 
@@ -93,7 +91,6 @@ def test_an_upload_that_is_gone_on_with_is_as_old_as_its_newest_part():
     assert {item.key: item.age for item in waste} == {"idle": 900.0, "waking": 900.0, "busy": 50.0}
     newest["waking"] = 1999.0
     assert [item.key for item in waste if item.age > 100 and remove_waste(store, item)] == ["idle"] == aborted
-    assert [upload.key for upload in abort_uploads(store, older_than=100)] == ["idle"]
 
 
 def test_the_newest_part_is_told_by_the_storage(obs, store):
@@ -107,7 +104,7 @@ def test_the_newest_part_is_told_by_the_storage(obs, store):
 
 
 def test_a_directory_has_no_unfinished_uploads(local_store):
-    assert local_store.unfinished_uploads() == [] and abort_uploads(local_store, 0) == []
+    assert local_store.unfinished_uploads() == [] and find_waste(local_store, bool) == []
 
 
 def page(*entries, truncated=False):
