@@ -5,6 +5,7 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import time
 import uuid
@@ -15,6 +16,8 @@ from obs_sync.local_files import local_storage, make_directory, refuse_links, re
 from obs_sync.store import LARGE, ObjectInfo
 
 _POLL = 0.2  # seconds
+
+_log = logging.getLogger(__name__)
 
 
 class Workspace:
@@ -43,9 +46,9 @@ class Workspace:
         with local_storage(self._directory):
             self._lock = os.open(os.path.join(self._directory, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
-            while not self._try_lock():
-                self._while_waiting()
-                self._sleep(_POLL)
+            if not self._try_lock():
+                _log.info("waiting for another process that is fetching to %s", self.destination)
+                self._wait_for_lock()
             remove_quietly(self._partial)
             make_directory(self._partial)
         except BaseException:
@@ -102,6 +105,11 @@ class Workspace:
                 if not keeps(name.partition(".")[0]):
                     remove_quietly(os.path.join(self._resumed, name))
             os.rmdir(self._resumed)  # unless something is left
+
+    def _wait_for_lock(self) -> None:
+        while not self._try_lock():
+            self._while_waiting()
+            self._sleep(_POLL)
 
     def _try_lock(self) -> bool:
         try:

@@ -333,15 +333,17 @@ def test_a_stop_request_is_heard_while_the_listing_hangs(tmp_path, out):
     assert calls == [(0, 0)] * 3
 
 
-def test_a_second_pull_into_the_same_place_waits_for_the_first(source, out):
+def test_a_second_pull_into_the_same_place_waits_for_the_first_and_says_so(source, out, caplog):
     waited = []
+    caplog.set_level("INFO", "obs_sync")
     with Workspace(out):
         other = threading.Thread(target=lambda: waited.append(pull(source, out).files))
         other.start()
         time.sleep(0.3)
         assert waited == [] and source.calls == []
     other.join(10)
-    assert waited == [4]
+    assert waited == [4] and [record.getMessage() for record in caplog.records] == [
+        "waiting for another process that is fetching to " + out]
 
 
 def test_too_little_space_is_told_before_anything_is_fetched(source, out, monkeypatch):
