@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 import time
 
@@ -20,12 +21,31 @@ class OutputClosed(Exception):
 
 @contextlib.contextmanager
 def telling(code):
-    """Around what prints a result that `code` is the exit code of. Raises OutputClosed."""
+    """Around what prints a result that `code` is the exit code of.
+
+    Raises:
+        OutputClosed: nobody reads it any more. obs_sync.LocalStorageError: it cannot be written.
+    """
+    from obs_sync import LocalStorageError
+
     try:
         yield
-        sys.stdout.flush()
+        if sys.stdout is not None:  # the shell may have closed it: then nothing is to be told
+            sys.stdout.flush()
     except BrokenPipeError:
+        discard_output()
         raise OutputClosed(code) from None
+    except OSError as error:
+        discard_output()
+        raise LocalStorageError("the output cannot be written ({})".format(error.strerror), "standard output",
+                                "All else has been done; free some space, or send the output elsewhere") from error
+
+
+def discard_output():
+    """Let what is printed from now on, and what has not been written yet, go nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def print_json(document):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from job.console import BYTES, amount
 from job.exits import DONE
-from job.sync_output import files, listed, print_json, print_key, total
+from job.sync_output import files, listed, print_json, print_key, telling, total
 from job.sync_session import open_session
 
 
@@ -43,17 +43,18 @@ def push(args, console):
 
 def _tell_plan(args, session, moved, present, extra):
     moved, removed = sorted(moved, key=_key), sorted(extra, key=_key) if args.delete else []
-    if args.json:
-        document = _document(args, session, len(moved), total(moved), len(present), total(present), len(removed),
-                             total(removed), None)
-        print_json(dict(document, transfer=listed(moved), remove=listed(removed)))
-        return DONE
-    for item in moved:
-        print_key(args.action + "  ", item.size, item.key)
-    for item in removed:
-        print_key("remove", item.size, item.key)
-    print("would {} {}; {} present already{}".format(
-        args.action, files(len(moved), total(moved)), files(len(present)), _would_remove(args, extra)))
+    with telling(DONE):
+        if args.json:
+            document = _document(args, session, len(moved), total(moved), len(present), total(present), len(removed),
+                                 total(removed), None)
+            print_json(dict(document, transfer=listed(moved), remove=listed(removed)))
+            return DONE
+        for item in moved:
+            print_key(args.action + "  ", item.size, item.key)
+        for item in removed:
+            print_key("remove", item.size, item.key)
+        print("would {} {}; {} present already{}".format(
+            args.action, files(len(moved), total(moved)), files(len(present)), _would_remove(args, extra)))
     return DONE
 
 
@@ -70,15 +71,16 @@ def _would_remove(args, extra):
 
 def _tell_report(args, session, report, console):
     console.close()
-    if args.json:
-        document = _document(args, session, report.files, report.bytes, report.present_files, report.present_bytes,
-                             report.removed_files, report.removed_bytes, report.seconds)
-        print_json(dict(document, transfer=None, remove=None))
-        return DONE
-    rate = " ({}/s)".format(amount(report.bytes / report.seconds, BYTES)) if report.bytes and report.seconds else ""
-    print("{} {} in {:.1f} s{}; {} present already{}".format(
-        {"pull": "pulled", "push": "pushed"}[args.action], files(report.files, report.bytes), report.seconds, rate,
-        files(report.present_files), "; {} removed".format(files(report.removed_files)) if args.delete else ""))
+    with telling(DONE):
+        if args.json:
+            document = _document(args, session, report.files, report.bytes, report.present_files, report.present_bytes,
+                                 report.removed_files, report.removed_bytes, report.seconds)
+            print_json(dict(document, transfer=None, remove=None))
+            return DONE
+        rate = " ({}/s)".format(amount(report.bytes / report.seconds, BYTES)) if report.bytes and report.seconds else ""
+        print("{} {} in {:.1f} s{}; {} present already{}".format(
+            {"pull": "pulled", "push": "pushed"}[args.action], files(report.files, report.bytes), report.seconds, rate,
+            files(report.present_files), "; {} removed".format(files(report.removed_files)) if args.delete else ""))
     return DONE
 
 

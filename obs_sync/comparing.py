@@ -5,7 +5,7 @@ import hashlib
 import os
 from typing import Callable, Mapping, NamedTuple, Optional, Tuple
 
-from obs_sync.errors import LocalStorageError
+from obs_sync.errors import LocalStorageError, WrongDigest
 from obs_sync.index import INDEX_NAME, Index
 from obs_sync.keys import PRIVATE_DIRECTORY, check_key, is_directory_marker, is_private
 from obs_sync.local_files import digest_of, files_below
@@ -104,8 +104,11 @@ def _told_difference(store: Store, info: ObjectInfo, path: str, moving: Progress
 
 
 def _whole_difference(store: Store, info: ObjectInfo, path: str, moving: Progress) -> str:
-    return _digests("sha256", stored_sha256(store, info, moving.add),
-                    digest_of(path, "sha256", lambda _: moving.check()))
+    try:
+        stored = stored_sha256(store, info, moving.add)
+    except WrongDigest as error:  # of a pack, say, whose index tells what there should be
+        return error.what
+    return _digests("sha256", stored, digest_of(path, "sha256", lambda _: moving.check()))
 
 
 def _digests(algorithm: str, stored: str, local: str) -> str:

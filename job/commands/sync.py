@@ -7,12 +7,9 @@ place. `python -m job sync ACTION --help` explains each and gives examples.
 from __future__ import annotations
 
 import argparse
-import os
 import re
-import sys
 from typing import NamedTuple
 
-from job.exits import DONE
 from job.stopping import ended_by_sigterm
 
 EXAMPLES = """
@@ -198,9 +195,6 @@ def main(args, console):
            "diff": sync_checks.diff, "ls": sync_store.ls, "gc": sync_store.gc}[args.action]
     try:
         with ended_by_sigterm():
-            code = run(args, console)
-            sys.stdout.flush()
-        return code
-    except (BrokenPipeError, OutputClosed) as closed:  # whoever read the output has had enough of it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return getattr(closed, "code", DONE)
+            return run(args, console)
+    except OutputClosed as closed:
+        return closed.code

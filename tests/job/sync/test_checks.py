@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import hashlib
 import os
+import subprocess
+import sys
 
 import pytest
 
-from obs_sync import publish_checkpoint, write_pointer
+from obs_sync import LocalStore, publish_checkpoint, write_pointer
 from obs_sync.comparing import compare
-from obs_sync import LocalStore
+from obs_sync.pack_publishing import pack
 from obs_sync.verifying import checkpoint_folders
-from tests.job.sync.bucket import URL
+from tests.job.sync.bucket import TREE, URL
 from tests.obs_sync.trees import set_mtime, write_tree
 from tests.obs_sync.wrapped_store import WrappedStore
 
@@ -75,6 +75,20 @@ def test_only_a_full_comparison_finds_what_the_store_itself_has_damaged(filled, 
             return data.upper() if info.key == "notes.txt" else data
 
     assert [item.info.key for item in compare(Rotten(filled), source, full=full).differ] == differ
+
+
+def test_damaged_members_of_a_pack_are_differences_each_of_them(sync, source, tmp_path):
+    bucket = str(tmp_path / "bucket")
+    with LocalStore(bucket) as store:
+        pack(store, source)
+        shard, = [info.key for info in store.list() if info.key.endswith(".tar")]
+        data = store.read(shard)
+        for key in ("notes.txt", "photo/dog/1.jpg"):
+            data = data.replace(TREE[key], bytes(len(TREE[key])))
+        store.write(shard, data)
+    told = sync.document("verify", bucket, source, "--full", code=1)
+    assert [item["key"] for item in told["differ"]] == ["notes.txt", "photo/dog/1.jpg"]
+    assert all("SHA-256" in item["why"] for item in told["differ"]) and told["same_files"] == len(TREE) - 2
 
 
 def test_an_object_without_a_digest_is_told_and_read_with_full(sync, store, obs, source, monkeypatch):
@@ -169,6 +183,22 @@ def test_a_reader_that_has_had_enough_changes_no_exit_code(filled, source):
             done = subprocess.run([sys.executable, "-m", "job", "sync", action, URL, source], stdout=closed,
                                   stderr=subprocess.PIPE)
         assert done.returncode == 1 and b"Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no /dev/full")
+@pytest.mark.parametrize("arguments", [["ls", URL], ["ls", URL, "--json"], ["gc", URL], ["diff", URL, "{folder}"],
+                                       ["push", "{folder}", URL], ["push", "{folder}", URL, "--dry-run"]])
+def test_an_output_that_cannot_be_written_is_one_message(filled, source, arguments):
+    words = [word.format(folder=source) for word in arguments]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([sys.executable, "-m", "job", "sync"] + words, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 4 and b"the output cannot be written (No space left on device)" in done.stderr
+    assert b"Traceback" not in done.stderr and b"work_dir" not in done.stderr
+
+
+def test_with_a_closed_output_all_is_done_as_well(filled, source):
+    done = subprocess.run(["sh", "-c", '"$0" -m job sync "$@" >&-', sys.executable, "ls", URL], stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_folders_of_checkpoints_are_found_in_each_other(tmp_path):
