@@ -1,7 +1,6 @@
 """Preflight of the storage: what may be done there, how fast, by whose clock, and whether the run name is free."""
 from __future__ import annotations
 
-import json
 from typing import Dict, List, NamedTuple
 
 from job import config_load
@@ -9,6 +8,7 @@ from job.console import amount
 from job.preflight import BAD, GOOD, NONE, Row, refused
 from job.run_record import read_published
 from obs_sync import ObjectInfo, StoreError, is_remote, list_markers
+from obs_sync.json_document import parse_json
 from obs_sync.lease_claims import PREFIX, is_claim, over
 from obs_sync.lease_owner import parse_owner
 from obs_sync.pack_index import INDEX_NAME
@@ -131,7 +131,7 @@ def lease_row(store, own, seconds):
     for key in claims:
         owner, age = None, now - (infos[key].modified or now)
         try:
-            content = json.loads(store.read(key).decode("utf-8"))
+            content = parse_json(store.read(key))
             owner = parse_owner(content["owner"])
         except (ValueError, KeyError, TypeError) as error:
             if isinstance(error, StoreError):

@@ -41,10 +41,16 @@ def read_published(store):
         content = parse_json(data)
     except ValueError:
         content = None
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    if not isinstance(content, dict) or content.get("format") != FORMAT or not _is_whole(content):
         raise IntegrityError("this run.json was not written by this version of the job", store.locate(NAME),
                              "Choose another --run_name, or remove it")
     return content
+
+
+def _is_whole(content):
+    attempts = content.get("attempts", [])
+    return (isinstance(content.get("lineage"), str) and isinstance(attempts, list)
+            and all(isinstance(attempt, dict) for attempt in attempts))
 
 
 class RunRecord:

@@ -38,7 +38,9 @@ def test_the_end_of_an_attempt_says_how(tmp_path):
     assert content["attempts"][0]["exit_code"] == 143
 
 
-@pytest.mark.parametrize("text", [b"not json", b"[]", b'{"format": 99}'])
+@pytest.mark.parametrize("text", [b"not json", b"[]", b'{"format": 99}', b'{"format": 1}', b"[" * 100000,
+                                  b'{"format": 1, "lineage": "a", "attempts": {}}',
+                                  b'{"format": 1, "lineage": "a", "attempts": ["x"]}'])
 def test_a_run_json_of_somebody_else_is_not_overwritten(tmp_path, text):
     store = LocalStore(str(tmp_path))
     store.write("run.json", text)
