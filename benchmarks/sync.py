@@ -24,7 +24,7 @@ from obs_sync.pack_publishing import pack
 SMALL, SMALL_SIZE = 2000, 18000
 LARGE, LARGEST = 256 << 20, 1 << 30  # bytes
 DISTANCE = 0.02                      # s, of each answer
-AHEAD = 128                          # requests that obs_sync has under way, and so the others' transfers from afar
+AHEAD = 192                          # requests that obs_sync has under way, and so the others' transfers from afar
 SLOW = ("aws", clients.SDK)          # taken in every third round
 PARTS = ("small", "images", "distant", "packed", "repeat", "large", "up")
 

@@ -65,6 +65,15 @@ class Calls:
         """
         return self._retry.call(lambda: self._with_a_good_key(attempt), (StoreUnavailable, Damaged))
 
+    def works(self, attempt: Callable[[], Any]) -> bool:
+        """attempt() once; whether it has come to an end, or `repeat` should have it. Raises what is final."""
+        self._retry.before_attempt()
+        try:
+            attempt()
+        except (StoreUnavailable, Damaged, KeyRefused):
+            return False
+        return True
+
     def _with_a_good_key(self, attempt: Callable[[], Any]) -> Any:
         keys = getattr(self.client, "keys", None)
         used = None if keys is None else keys.current()

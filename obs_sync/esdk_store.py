@@ -17,6 +17,7 @@ from obs_sync.esdk_unfinished import abort, clock_of, list_uploads, newest_part
 from obs_sync.esdk_upload import Stored, put_bytes, put_file
 from obs_sync.keys import check_key
 from obs_sync.local_files import NewFile
+from obs_sync.parallel import in_turn
 from obs_sync.retry import DEFAULT_RETRY, Retry
 from obs_sync.store import LARGE, ObjectInfo, OnBytes, Store, UnfinishedUpload, attempt_counted, check_range
 
@@ -25,7 +26,7 @@ _CONNECTIONS = 8         # that bring the pieces of one large object
 _SMALL = 1 << 18         # bytes; objects up to this size are asked for before the ones in front of them have come
 _AHEAD = 64              # so many at once, so that a distant server is not waited for each time
 _AHEAD_BYTES = 4 << 20  # or fewer: a slow line must not let a server wait for long
-_GROUPS = 2              # of these, at a time: more threads would only take turns at the interpreter
+_GROUPS = 3              # of these, at a time: one arrives, and the next have been asked for
 
 
 class EsdkStore(Store):
@@ -127,31 +128,31 @@ class EsdkStore(Store):
                     for info in infos:
                         asked.append(self._reader.ask(self._full(info.key), self.locate(info.key), info))
                 asked.reverse()
-                for info, path in zip(infos, paths):
-                    self._download_whole(info, path, count, asked.pop() if asked else None)
+                late = []  # what has to be asked for again; nobody else should wait for that
+                with in_turn():
+                    for info, path in zip(infos, paths):
+                        if not asked or not self._calls.works(
+                                lambda: self._receive(info, path, count, asked)):  # noqa: B023  (called at once)
+                            late.append((info, path))
+                for info, path in late:
+                    self._download_whole(info, path, count)
             finally:
                 for exchange in asked:
                     exchange.abandon()
 
-    def _download_whole(self, info: ObjectInfo, path: str, on_bytes: Optional[OnBytes],
-                        asked: Optional[Exchange] = None) -> None:
-        """By one request. `asked`: the one that was sent already; should it fail there will be others."""
-        where, full_key = self.locate(info.key), self._full(info.key)
-        ahead = [asked]
+    def _download_whole(self, info: ObjectInfo, path: str, on_bytes: Optional[OnBytes]) -> None:
+        """By one request."""
+        self._calls.repeat(lambda: self._receive(info, path, on_bytes, []))
 
-        def attempt() -> None:
-            with attempt_counted(on_bytes) as count, NewFile(path) as file:
-                def sink(piece: memoryview) -> None:
-                    file.write(piece)
-                    count(len(piece))
+    def _receive(self, info: ObjectInfo, path: str, on_bytes: Optional[OnBytes], asked: List[Exchange]) -> None:
+        """One attempt, with the last of the requests `asked` if there are any: it is taken away once it is used."""
+        with attempt_counted(on_bytes) as count, NewFile(path) as file:
+            def sink(piece: memoryview) -> None:
+                file.write(piece)
+                count(len(piece))
 
-                self._reader.receive(full_key, where, sink, info, asked=ahead.pop() if ahead else None)
-
-        try:
-            self._calls.repeat(attempt)
-        finally:
-            if ahead and asked is not None:  # the file could not be made
-                asked.abandon()
+            self._reader.receive(self._full(info.key), self.locate(info.key), sink, info,
+                                 asked=asked.pop() if asked else None)
 
     def read_range(self, info: ObjectInfo, offset: int, size: int,
                    on_bytes: Optional[OnBytes] = None) -> Union[bytes, bytearray]:

@@ -14,6 +14,7 @@ from obs_sync.errors import ObjectChanged, ObjectNotFound, StoreError, WrongDige
 from obs_sync.local_files import local_storage
 from obs_sync.pack_contents import Contents, Place, load_contents
 from obs_sync.pack_index import INDEX_NAME
+from obs_sync.parallel import in_turn
 from obs_sync.store import ObjectInfo, OnBytes, Store, attempt_counted, check_range
 
 SPAN = 4 << 20     # bytes fetched at once, by each worker: neighbours together, a large member in pieces
@@ -167,7 +168,7 @@ class PackedStore(Store):
         span = last.offset + last.size - first.offset
         data = memoryview(self._read(first.shard, first.offset, span,
                                      _shared(count, sum(place.size for _, _, place in run), span)))
-        with local_storage(os.path.dirname(run[0][1])):
+        with in_turn(), local_storage(os.path.dirname(run[0][1])):
             for info, path, place in run:
                 start = place.offset - first.offset
                 _write(path, self._checked(info.key, place, data[start:start + place.size]))

@@ -1,16 +1,20 @@
 """Work spread over threads, watched from the thread that asked for it."""
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
-from typing import Any, Callable, Generic, List, Optional, Sequence, Tuple, TypeVar
+from typing import Any, Callable, Generic, Iterator, List, Optional, Sequence, Tuple, TypeVar
 
 T = TypeVar("T")
 OnProgress = Callable[[int, int], None]
 
 _TICK = 0.2           # seconds between two calls of on_progress
 _LEAVE_AFTER = 5.0    # seconds that an aborted run waits for its threads
+_PATIENCE = 1.0       # seconds that a thread waits for its turn
+
+_turn = threading.Lock()
 
 
 class Aborted(Exception):
@@ -79,6 +83,22 @@ def run_parallel(work: Callable[[T], Any], items: Sequence[T], workers: int, pro
 def run_aside(work: Callable[[], T], progress: Progress) -> T:
     """work() on another thread, while this one reports progress (and so can be told to stop)."""
     return run_parallel(lambda _: work(), [None], 1, progress)[0]
+
+
+@contextlib.contextmanager
+def in_turn() -> Iterator[None]:
+    """Around many short calls of the system, such as those that make a file: one thread at a time does them.
+
+    Each such call gives up the interpreter and must have it back, which costs far more than the call when several
+    threads do that at once. It is a courtesy and protects nothing: after a second of waiting, for somebody who is
+    stuck, a thread goes on without.
+    """
+    mine = _turn.acquire(timeout=_PATIENCE)
+    try:
+        yield
+    finally:
+        if mine:
+            _turn.release()
 
 
 class _Pool(Generic[T]):

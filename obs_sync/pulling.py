@@ -12,7 +12,7 @@ from obs_sync.destination import Destination
 from obs_sync.errors import IntegrityError, LocalStorageError, ObjectChanged
 from obs_sync.index import Index
 from obs_sync.local_files import check_free_space, digest_of, free_bytes, local_storage, make_directory
-from obs_sync.parallel import OnProgress, Progress, run_aside, run_parallel
+from obs_sync.parallel import OnProgress, Progress, in_turn, run_aside, run_parallel
 from obs_sync.plan import Fetched, LocalFile, Plan, make_plan
 from obs_sync.store import ObjectInfo, Store
 from obs_sync.workspace import Workspace
@@ -108,9 +108,10 @@ class Pull:
         def fetch(group: List[ObjectInfo]) -> List[ObjectInfo]:
             temporaries = [workspace.unfinished(info) for info in group]
             group = _download_current(self._store, group, temporaries, progress)
-            times = _settle_times(temporaries, group)
             progress.check()
-            self._destination.put(temporaries, [info.key for info in group])
+            with in_turn():
+                times = _settle_times(temporaries, group)
+                self._destination.put(temporaries, [info.key for info in group])
             index.add_all({info.key: Fetched(info.size, info.etag, mtime_ns) for info, mtime_ns in zip(group, times)})
             return group
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import itertools
 import json
 import logging
 import os
 import time
-import uuid
 from typing import Callable, Iterable, Optional
 
 from obs_sync.keys import PRIVATE_DIRECTORY
@@ -39,6 +39,7 @@ class Workspace:
         self._while_waiting = while_waiting
         self._sleep = sleep
         self._lock: Optional[int] = None
+        self._numbers = itertools.count()  # nobody else is here while we have the lock
 
     def __enter__(self) -> "Workspace":
         self._refuse_links()
@@ -67,7 +68,7 @@ class Workspace:
 
     def temporary(self) -> str:
         """A fresh name for an unfinished file or directory."""
-        return os.path.join(self._partial, uuid.uuid4().hex)
+        return os.path.join(self._partial, str(next(self._numbers)))
 
     def unfinished(self, info: ObjectInfo) -> str:
         """Where a file is written: for a version of a large object always the same name."""

@@ -462,6 +462,21 @@ def test_a_group_is_asked_for_at_once_and_each_failure_is_tried_again_by_itself(
     assert len(server.requests) == 8 + 3
 
 
+def test_what_has_to_be_asked_for_again_is_fetched_when_the_rest_of_its_group_has_come(server, store, tmp_path):
+    server.objects = {key: key.encode() * 5 for key in "abcd"}
+    infos = [ObjectInfo(key, 5, md5(data)) for key, data in sorted(server.objects.items())]
+    refused, there = {"b": error(503, "SlowDown")}, []
+
+    def twist(request):
+        if request.key == "b" and not refused:
+            there.extend(sorted(os.listdir(str(tmp_path))))
+        return refused.pop(request.key, None)
+
+    server.twist = twist
+    store.download_all(infos, [str(tmp_path / info.key) for info in infos])
+    assert there == ["a", "b", "c", "d"] and (tmp_path / "b").read_bytes() == b"bbbbb"
+
+
 def test_a_group_with_an_object_that_has_changed_counts_nothing_and_leaves_no_answer_behind(server, store, tmp_path):
     server.objects = {key: key.encode() * 5 for key in "abcde"}
     infos = [ObjectInfo(key, 5, md5(data)) for key, data in sorted(server.objects.items())]

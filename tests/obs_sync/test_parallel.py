@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from obs_sync.parallel import Progress, run_parallel
+from obs_sync import parallel
+from obs_sync.parallel import Progress, in_turn, run_parallel
 
 
 def threads_of_ours():
@@ -101,3 +102,40 @@ def test_no_more_threads_than_asked_for():
 
     run_parallel(work, range(20), 3, Progress(0, None))
     assert max(most) <= 3
+
+
+def test_one_thread_at_a_time_has_its_turn():
+    inside, most = [], []
+
+    def work(item):
+        with in_turn():
+            inside.append(item)
+            most.append(len(inside))
+            time.sleep(0.002)
+            inside.remove(item)
+
+    run_parallel(work, range(40), 8, Progress(0, None))
+    assert max(most) == 1 and len(most) == 40
+
+
+def test_nobody_waits_long_for_a_turn_and_it_ends_with_an_exception(monkeypatch):
+    monkeypatch.setattr("obs_sync.parallel._PATIENCE", 0.05)
+    holds, ends = threading.Event(), threading.Event()
+
+    def hold():
+        with in_turn():
+            holds.set()
+            ends.wait(10)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert holds.wait(10)
+    with in_turn():
+        assert not ends.is_set()
+    ends.set()
+    holder.join(10)
+    with pytest.raises(KeyError), in_turn():
+        raise KeyError
+    with in_turn():
+        assert parallel._turn.locked()
+    assert not parallel._turn.locked()
