@@ -14,7 +14,7 @@ from tests.end_to_end.conftest import Job, wait_for_line
 # What runs there, and the how-many-th call of it, or the first about what, is the last thing the first attempt does.
 # Of the three checkpoints one is dropped where the publisher is slow.
 KILLS = {
-    "pull": ("obs_sync.esdk_store:EsdkStore._download_whole", 30),
+    "pull": ("obs_sync.esdk_store:EsdkStore._receive", 30),
     "decode": ("masf_core.data.decode_cache:decode_image", 40),
     "first iteration": ("masf_core.model:Model.step", 1),
     "training after a checkpoint": ("masf_core.model:Model.step", 4),

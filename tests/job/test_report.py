@@ -25,7 +25,8 @@ def record(iteration, target, validation):
 
 
 HISTORY = [record(20, 40.0, 60.0), record(40, 55.5, 70.0), record(60, 50.0, 65.0)]
-RUN = {"run_name": "masf_<cartoon>", "state": "done", "format": 1, "config": {"interval": {"selection": "source_val"}},
+RUN = {"run_name": "masf_<cartoon>", "state": "done", "format": 1, "lineage": "0a1b2c3d4e5f",
+       "config": {"interval": {"selection": "source_val"}},
        "best": {"iteration": 40, "target_accuracy": 55.5, "validation_accuracy": 70.0},
        "attempts": [{"started": "2026-01-01T00:00:00Z", "outcome": "done", "from_iteration": 0}]}
 
