@@ -57,6 +57,14 @@ class Console:
         root.setLevel(logging.WARNING)
         self.set_log_level(level)
 
+    def detach(self) -> None:
+        """Write to standard error under a descriptor of our own from now on.
+
+        While TensorFlow is loaded, what its libraries say there is held back; the lines of threads of ours are not.
+        """
+        with contextlib.suppress(OSError, ValueError):  # it is closed, or no file
+            self._stream = os.fdopen(os.dup(self._stream.fileno()), "w", 1, self._stream.encoding, self._stream.errors)
+
     @staticmethod
     def set_log_level(level: str) -> None:
         """debug, info, warning or error, for this project's packages."""

@@ -6,13 +6,15 @@
     restore           the newest published checkpoint, if there is one; fetched meanwhile
     train             interval by interval; checkpoints and logs are published in the background
     finish            report, drain the uploads, mark the run done
+
+From pulling on it is told in ``training``, which needs TensorFlow. That takes seconds to load; a checkpoint is on its
+way by then.
 """
 from __future__ import annotations
 
 import contextlib
 import logging
 import os
-import platform
 import time
 from typing import NamedTuple
 
@@ -20,27 +22,15 @@ from job import config_load
 from job.environment import read_environment
 from job.errors import ConfigError
 from job.exits import STOPPED, exit_code
-from job.inputs import fetch_inputs
-from job.observer import JobObserver
-from job.preparation import build_model, make_trainer, note_data, prepare_data, restore_or_begin
-from job.rank_group import ALONE, WAIT_FOR_INPUTS
-from job.publication import NotDelivered, Publisher
-from job.report import write_report
-from job.restore import Restoring, candidates, clear_spool, refuse_changed
-from job.run_record import RunRecord, read_published
+from job.rank_group import ALONE
+from job.restore import Restoring, candidates, refuse_changed
+from job.run_record import RunRecord, publish_record, read_published
 from job.start_times import StartTimes
-from job.stopping import GRACE, Stopped
-from job.time_limit import within
+from job.stopping import Stopped
 from job.workspace import prepare_workspace, sole_user
-from masf_core import records
-from masf_core.tf1 import IMPORT_SECONDS, VERSION
-from obs_sync import Lease, LeaseLost, StoreError, open_store, this_process
+from obs_sync import Lease, StoreError, open_store, this_process
 
 log = logging.getLogger(__name__)
-
-# Seconds that a stopped run needs after its last upload: to write run.json, close the session and leave.
-TIME_TO_EXIT = 3.0
-LAST_WRITE = 60.0  # seconds that the last run.json may take
 
 
 class Run(NamedTuple):
@@ -69,7 +59,7 @@ def run_job(config, work_dir, run_name, console, environ=None, group=ALONE):
     """
     environ = os.environ if environ is None else environ
     times = StartTimes()
-    times.mark("imports", tensorflow=IMPORT_SECONDS)
+    times.mark("imports")
     workspace = prepare_workspace(work_dir, run_name, config.platform.logdir)
     url = run_url(config, workspace, run_name)
     with sole_user(workspace, run_name), open_store(url, environ, backend=config.platform.storage) as unguarded, \
@@ -85,17 +75,9 @@ def run_job(config, work_dir, run_name, console, environ=None, group=ALONE):
         run = open_run(config, workspace, console, store, previous, run_name, times, group)
         times.mark("opening")
         with recorded(run), Restoring(store, workspace, run.record.lineage) as restoring:
-            inputs = fetch_inputs(config, workspace, console, environ)
-            times.mark("inputs")
-            index, images = prepare_data(run, inputs)
-            note_data(run, index)
-            group.gather(None, "the end of pulling and decoding", WAIT_FOR_INPUTS)
-            group.check_same_data(index.fingerprint)
-            with build_model(run, index, group) as model:
-                start = restore_or_begin(run, model, inputs, index, restoring)
-                group.gather(start.progress[:3], "the start of training", WAIT_FOR_INPUTS)
-                model.share()
-                train(run, model, index, images, start)
+            from job.training import prepare_and_train  # brings TensorFlow
+
+            prepare_and_train(run, environ, restoring)
         log.info("done: %s", store.url)
 
 
@@ -142,17 +124,9 @@ def open_run(config, workspace, console, store, previous, run_name, times, group
     record = RunRecord(run_name, config_load.to_dict(config), previous, fresh)
     if not fresh:
         record.update(data=previous.get("data"))
-    record.update(versions={"tensorflow": VERSION, "python": platform.python_version()})
     run = Run(config, workspace, console, store, record, times, group)
     publish_record(run)
     return run
-
-
-def publish_record(run):
-    """Write run.json, locally and in the store."""
-    run.record.write(run.workspace.log("run.json"))
-    within(LAST_WRITE, "the upload of run.json",
-           lambda: run.store.write("run.json", run.record.text().encode("utf-8")))
 
 
 @contextlib.contextmanager
@@ -174,59 +148,3 @@ def recorded(run):
         say("stopped" if isinstance(error, Stopped) else "failed", exit_code(error),
             reason=str(error) or type(error).__name__)
         raise
-
-
-def train(run, model, index, images, start):
-    """Train from ``start`` to the end of the schedule, publishing on the way, and finish the run."""
-    config, workspace, group = run.config, run.workspace, run.group
-    publisher = Publisher(run.store, workspace.spool, workspace.logs, config.interval.keep_checkpoints, run.record.text)
-    scalars = records.ScalarWriter(workspace.logs)
-    observer = JobObserver(config, run.console, workspace, model, run.record, publisher, scalars, run.times)
-    trainer = make_trainer(run, model, index, images, start.progress, observer)
-    try:
-        for name, progress in start.undelivered:
-            publisher.submit(observer.leftover(name, progress, start.progress.history))
-        group.hold_stop()
-        try:
-            trainer.run()
-        except Stopped:
-            group.disband()
-            leave(run, trainer.progress, observer, publisher, start)
-            raise
-        group.disband()
-        finish(run, trainer.progress, index, observer, publisher)
-    finally:
-        scalars.close()
-        publisher.close()
-
-
-def leave(run, progress, observer, publisher, start):
-    """The platform wants the machine back: publish the present state as far as the time allows."""
-    run.console.stop_noted()
-    run.record.update_attempt(to_iteration=progress.iteration)
-    observer.write_files(progress.history)
-    try:
-        advanced = progress.iteration > start.progress.iteration
-        snapshot = observer.snapshot(progress) if advanced else None
-        publisher.drain_within(run.console.stop.seconds_left(GRACE) - TIME_TO_EXIT, snapshot)
-        log.info("stopped at iteration %d; everything is published", progress.iteration)
-    except (NotDelivered, LeaseLost) as error:
-        run.record.update_attempt(left_undone=str(error))
-        log.warning("stopped at iteration %d: %s", progress.iteration, error)
-
-
-def finish(run, progress, index, observer, publisher):
-    """Report, drain, mark done.
-
-    Raises:
-        NotDelivered: the store did not take everything, or not within ``drain_seconds``.
-    """
-    run.record.update_attempt(to_iteration=progress.iteration)
-    write_report(run.workspace.log("report.html"), run.record.content, progress.history, index.classes)
-    observer.write_files(progress.history)
-    publisher.publish_logs()
-    publisher.drain(run.config.platform.drain_seconds, on_progress=run.console.task("publish", "B"))
-    run.record.end("done", 0)
-    run.record.update(upload=publisher.state())
-    publish_record(run)
-    clear_spool(run.workspace)

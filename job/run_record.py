@@ -13,12 +13,14 @@ import threading
 import time
 import uuid
 
+from job.time_limit import within
 from masf_core.files import replace_text
 from obs_sync import IntegrityError, ObjectNotFound
 from obs_sync.json_document import parse_json
 
 NAME = "run.json"
 FORMAT = 1
+LAST_WRITE = 60.0  # seconds that an upload of it may take
 
 
 def now():
@@ -45,6 +47,19 @@ def read_published(store):
         raise IntegrityError("this run.json was not written by this version of the job", store.locate(NAME),
                              "Choose another --run_name, or remove it")
     return content
+
+
+def publish_record(run):
+    """Write a run's run.json, locally and in the store.
+
+    Args:
+        run: ``run.Run``.
+
+    Raises:
+        StoreError: it could not be stored, or not within a minute.
+    """
+    run.record.write(run.workspace.log(NAME))
+    within(LAST_WRITE, "the upload of run.json", lambda: run.store.write(NAME, run.record.text().encode("utf-8")))
 
 
 def _is_whole(content):

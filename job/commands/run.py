@@ -42,16 +42,17 @@ def main(args, console):
     log.info("configuration of run %s:\n%s", config.run_name, to_yaml(config, provenance).rstrip())
     with StopRequest() as stop:
         console.stop = stop
-        from job.rank_follower import follow
-        from job.run import run_job  # brings TensorFlow, which takes seconds
-        from masf_core.memory import keep_freed_memory
+        from masf_core.memory import keep_freed_memory  # brings NumPy
 
         keep_freed_memory()
-        console.check_stop()
+        console.detach()
         work_dir = config.platform.work_dir or environment.work_dir
         with join(environment, console, work_dir) as group:
             group.check_same_config(config)
-            do = run_job if group.rank == 0 else follow
+            if group.rank == 0:
+                from job.run import run_job as do
+            else:
+                from job.rank_follower import follow as do  # brings TensorFlow, which takes seconds
             do(config, work_dir, config.run_name, console, os.environ, group)
 
 

@@ -25,7 +25,7 @@ KILLS = {
     "before the last marker": ("obs_sync.checkpoints:_write_marker", "ckpt-000006"),
     "before the pointer to the best": ("job.publication:write_pointer", 1),
     "retention": ("job.retention:retain", 2),
-    "the last words": ("job.run:clear_spool", 1),
+    "the last words": ("job.training:clear_spool", 1),
 }
 
 

@@ -130,6 +130,12 @@ def test_config_prints_the_resolved_configuration(capsys, tmp_path):
     assert "ignored flags that are not settings of this job: --num_gpus=1" in captured.err
 
 
+def test_a_run_is_opened_before_tensorflow_is_loaded():
+    """So that a checkpoint is on its way while that goes on."""
+    program = "import sys\nimport job.run, job.rank_group\nsys.exit('tensorflow' in sys.modules)"
+    assert python("-c", program) == (0, "", "")
+
+
 def test_what_reads_a_run_needs_no_tensorflow(tmp_path):
     run = {"format": 1, "state": "finished", "lineage": "0", "attempts": []}
     (tmp_path / "run.json").write_text(json.dumps(run))

@@ -303,3 +303,35 @@ def test_a_terminal_without_tqdm_gets_lines(shown, monkeypatch):
     console = Console(stream=Terminal(), environ={"TERM": "xterm"})
     console.task("pull", "B")(0, 5)
     assert shown.lines == ["pull: 5 B"]
+
+
+DETACHED = """
+import os, sys
+from job.console import Console
+console = Console()
+console.set_up_logging()
+console.write_line("before")
+console.detach()
+kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+os.dup2(nowhere, 2)
+print("held back", file=sys.stderr)
+console.write_line("a line")
+console.task("pull", "B")(0, 5)
+os.dup2(kept, 2)
+console.write_line("after")
+"""
+
+
+def test_a_console_is_heard_while_standard_error_is_held_back():
+    child = subprocess.run([sys.executable, "-c", DETACHED], stderr=subprocess.PIPE, universal_newlines=True,
+                           cwd=REPOSITORY)
+    before, line, progress, after = child.stderr.splitlines()
+    assert (before, line, after) == ("before", "a line", "after") and progress.endswith(" pull: 5 B")
+
+
+def test_a_stream_that_is_no_file_is_written_to_all_the_same():
+    stream = io.StringIO()
+    console = Console(stream=stream)
+    console.detach()
+    console.write_line("a line")
+    assert stream.getvalue() == "a line\n"
