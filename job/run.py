@@ -7,8 +7,8 @@
     train             interval by interval; checkpoints and logs are published in the background
     finish            report, drain the uploads, mark the run done
 
-From pulling on it is told in ``training``, which needs TensorFlow. That takes seconds to load; a checkpoint is on its
-way by then.
+From pulling on it is told in ``training``, which needs TensorFlow. That takes seconds to load; whatever keeps a run
+from being opened has been told by then.
 """
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from job.environment import read_environment
 from job.errors import ConfigError
 from job.exits import STOPPED, exit_code
 from job.rank_group import ALONE
-from job.restore import Restoring, candidates, refuse_changed
+from job.restore import candidates, refuse_changed
 from job.run_record import RunRecord, publish_record, read_published
 from job.start_times import StartTimes
 from job.stopping import Stopped
@@ -74,10 +74,10 @@ def run_job(config, work_dir, run_name, console, environ=None, group=ALONE):
             return
         run = open_run(config, workspace, console, store, previous, run_name, times, group)
         times.mark("opening")
-        with recorded(run), Restoring(store, workspace, run.record.lineage) as restoring:
+        with recorded(run):
             from job.training import prepare_and_train  # brings TensorFlow
 
-            prepare_and_train(run, environ, restoring)
+            prepare_and_train(run, environ)
         log.info("done: %s", store.url)
 
 

@@ -10,7 +10,7 @@ from job.preparation import build_model, make_trainer, note_data, prepare_data, 
 from job.publication import NotDelivered, Publisher
 from job.rank_group import WAIT_FOR_INPUTS
 from job.report import write_report
-from job.restore import clear_spool
+from job.restore import Restoring, clear_spool
 from job.run_record import publish_record
 from job.stopping import GRACE, Stopped
 from masf_core import records
@@ -23,11 +23,11 @@ log = logging.getLogger(__name__)
 TIME_TO_EXIT = 3.0
 
 
-def prepare_and_train(run, environ, restoring):
+def prepare_and_train(run, environ):
     """The whole run, from its inputs to its end.
 
     Args:
-        run: ``run.Run``, opened. environ: environment variables. restoring: ``Restoring``, under way.
+        run: ``run.Run``, opened. environ: environment variables.
 
     Raises:
         As ``run.run_job``.
@@ -35,17 +35,18 @@ def prepare_and_train(run, environ, restoring):
     config, group = run.config, run.group
     run.times.mark("imports", tensorflow=IMPORT_SECONDS)
     run.record.update(versions={"tensorflow": VERSION, "python": platform.python_version()})
-    inputs = fetch_inputs(config, run.workspace, run.console, environ)
-    run.times.mark("inputs")
-    index, images = prepare_data(run, inputs)
-    note_data(run, index)
-    group.gather(None, "the end of pulling and decoding", WAIT_FOR_INPUTS)
-    group.check_same_data(index.fingerprint)
-    with build_model(run, index, group) as model:
-        start = restore_or_begin(run, model, inputs, index, restoring)
-        group.gather(start.progress[:3], "the start of training", WAIT_FOR_INPUTS)
-        model.share()
-        train(run, model, index, images, start)
+    with Restoring(run.store, run.workspace, run.record.lineage) as restoring:
+        inputs = fetch_inputs(config, run.workspace, run.console, environ)
+        run.times.mark("inputs")
+        index, images = prepare_data(run, inputs)
+        note_data(run, index)
+        group.gather(None, "the end of pulling and decoding", WAIT_FOR_INPUTS)
+        group.check_same_data(index.fingerprint)
+        with build_model(run, index, group) as model:
+            start = restore_or_begin(run, model, inputs, index, restoring)
+            group.gather(start.progress[:3], "the start of training", WAIT_FOR_INPUTS)
+            model.share()
+            train(run, model, index, images, start)
 
 
 def train(run, model, index, images, start):

@@ -131,7 +131,7 @@ def test_config_prints_the_resolved_configuration(capsys, tmp_path):
 
 
 def test_a_run_is_opened_before_tensorflow_is_loaded():
-    """So that a checkpoint is on its way while that goes on."""
+    """So that whatever keeps it from being opened is told at once."""
     program = "import sys\nimport job.run, job.rank_group\nsys.exit('tensorflow' in sys.modules)"
     assert python("-c", program) == (0, "", "")
 
