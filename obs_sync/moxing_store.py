@@ -58,8 +58,18 @@ class MoxingStore(Store):
         return info
 
     def read(self, key: str) -> bytes:
-        self.head(key)  # of a missing object or a directory moxing may tell in its own way
-        return self._call(self.locate(key), lambda: self._api.read(self.locate(key), binary=True))
+        where = self.locate(key)
+
+        def attempt() -> bytes:
+            before = self.head(key)  # of a missing object or a directory moxing may tell in its own way
+            data = self._api.read(where, binary=True)
+            if self.head(key).etag != before.etag:  # any version will do, but not two
+                raise StoreUnavailable("the object was written while it was being read", where, "Try again")
+            if len(data) != before.size:
+                raise StoreUnavailable(f"moxing read {len(data)} bytes of {before.size}", where, "Try again later")
+            return data
+
+        return self._call(where, attempt)
 
     def write(self, key: str, data: bytes) -> ObjectInfo:
         where = self.locate(check_key(key, self.locate(key)))

@@ -74,6 +74,45 @@ def test_a_copy_that_is_cut_short_in_silence_is_noticed(moxing_file, tmp_path):
         store.download(store.head("a"), str(tmp_path / "out"))
 
 
+def short_at_first(moxing_file, times, requests):
+    """moxing.file.read, which brings the first 3 bytes only of the first `times` reads."""
+    def read(url, binary=False):
+        requests.append(url)
+        data = moxing_file.read(url, binary=binary)
+        return data[:3] if len(requests) <= times else data
+    return read
+
+
+def test_a_read_that_is_cut_short_in_silence_is_tried_again(moxing_file):
+    requests = []
+    store = twisted(moxing_file, read=short_at_first(moxing_file, 2, requests))
+    store.write("a", b"content")
+    assert store.read("a") == b"content" and len(requests) == 3
+
+
+def test_a_read_that_stays_short_is_an_error(moxing_file):
+    store = twisted(moxing_file, read=short_at_first(moxing_file, 99, []))
+    store.write("a", b"content")
+    with pytest.raises(StoreUnavailable, match="3 bytes of 7.*tried 3 times"):
+        store.read("a")
+
+
+def test_an_object_that_is_written_while_it_is_read_comes_as_the_new_one(moxing_file):
+    quiet, pieces = twisted(moxing_file), []
+
+    def read(url, binary=False):
+        data = moxing_file.read(url, binary=binary)
+        if not pieces:
+            quiet.write("a", b"another, longer")
+            data = data[:3] + moxing_file.read(url, binary=binary)[3:7]  # as long as what was asked for, and of both
+        pieces.append(data)
+        return data
+
+    store = twisted(moxing_file, read=read)
+    store.write("a", b"content")
+    assert store.read("a") == b"another, longer" and len(pieces) == 2
+
+
 def test_an_upload_that_stores_less_is_noticed(moxing_file, tmp_path):
     (tmp_path / "file").write_bytes(b"content")
     store = twisted(moxing_file, copy=lambda src_url, dst_url: moxing_file.write(dst_url, "abc"))
