@@ -159,6 +159,9 @@ class AdapterScale(LossScale):
 
     def _apply_or_skip(self, together):
         optimizer = self._adapter.NPULossScaleOptimizer(together, self._manager, is_distributed=self._distributed)
+        # Up to r1.9 this is where the register is allocated that apply_gradients reads. Without it there would be a
+        # constant in its place, and no overflow be seen.
+        optimizer.compute_gradients(tf.constant(0.0))
         return optimizer.apply_gradients(together.pairs, global_step=self._applied)
 
 

@@ -85,6 +85,10 @@ class Together(tf.train.Optimizer):
                       for key, variable in variables.items()]
         self.moments = None
 
+    def compute_gradients(self, loss, *arguments, **keywords):
+        """None: they are in ``pairs``. A wrapper's own ``compute_gradients`` calls it, and prepares itself there."""
+        return []
+
     def apply_gradients(self, grads_and_vars, global_step=None, name=None):
         """Apply every stage to its part of ``grads_and_vars``, which are ``pairs`` or follow them in their order."""
         gradients = iter([gradient for gradient, _ in grads_and_vars])

@@ -8,6 +8,7 @@ import pytest
 
 from masf_core.gradients import Gradients
 from masf_core.loss_scale import AdapterScale, ScaleSettings
+from masf_core.tf1 import tf
 from tests.masf_core import stand_in, toy
 from tests.masf_core.half_precision import without_scale
 
@@ -60,6 +61,22 @@ def test_a_resumed_run_goes_on_with_the_adapters_counters(fake):
         model.load(arrays)
         assert first + steps(model, range(5, 9)) == whole
         np.testing.assert_equal(model.snapshot(), final)
+
+
+@pytest.mark.parametrize("release", ["r1.5", "r1.9", "master"])
+def test_a_status_register_is_allocated_where_the_release_has_to(monkeypatch, release):
+    with stand_in.npu_bridge(monkeypatch, release) as fake, scaled_model() as model:
+        fake.overflow_in(1)
+        assert [entry["skipped"] for entry in steps(model, range(3))] == [0, 1, 0]
+
+
+def test_the_stand_in_refuses_what_would_see_no_overflow(fake):
+    adapter = importlib.import_module("npu_bridge.npu_init")
+    with tf.Graph().as_default():
+        wrapper = adapter.NPULossScaleOptimizer(tf.train.GradientDescentOptimizer(1.0),
+                                                adapter.FixedLossScaleManager(8.0))
+        with pytest.raises(RuntimeError, match="no status register"):
+            wrapper.apply_gradients([])
 
 
 def test_a_fixed_scale_stays_and_skips(fake):

@@ -2,7 +2,7 @@
 import tensorflow.compat.v1 as tf
 
 from npu_bridge.estimator.npu.npu_loss_scale_manager import FixedLossScaleManager
-from npu_bridge.fake import float_status
+from npu_bridge.fake import float_status, releases
 from npu_bridge.hccl import hccl_ops
 
 
@@ -24,13 +24,18 @@ class NPULossScaleOptimizer(tf.train.Optimizer):
         self._opt = opt
         self._loss_scale_manager = loss_scale_manager
         self._is_distributed = is_distributed
+        self._allocated = releases.at_least("master")  # since r1.10 there is nothing to allocate
 
     def compute_gradients(self, loss, *arguments, **keywords):
+        self._allocated = True
         scale = self._loss_scale_manager.get_loss_scale()
         pairs = self._opt.compute_gradients(loss * tf.cast(scale, loss.dtype), *arguments, **keywords)
         return [(None if gradient is None else gradient * (1.0 / scale), variable) for gradient, variable in pairs]
 
     def apply_gradients(self, grads_and_vars, global_step=None, name=None):
+        if not self._allocated:
+            raise RuntimeError("apply_gradients without compute_gradients: no status register has been allocated, so "
+                               "that overflows would be applied")
         grads_and_vars = list(grads_and_vars)
         manager = self._loss_scale_manager
         if isinstance(manager, FixedLossScaleManager) and not manager.get_enable_overflow_check():
