@@ -74,7 +74,7 @@ class Device:
     def gradients(self, ranks=None):
         """How gradients are taken and applied here. ranks: those of the run, if they are made already."""
         ranks = ranks or self.ranks()
-        return Gradients(self.loss_scale(ranks), ranks)
+        return Gradients(self.loss_scale(ranks), ranks, self.kernels().keeping_float32)
 
     def describe(self):
         """A word or two for the log."""

@@ -118,7 +118,8 @@ def build(backbone, settings, taking=None):
     task_domains = settings.source_domains - 1 if episodic else settings.source_domains
     with tf.name_scope("task"):
         task_pass = forward(theta, 0, inputs[:task_domains * batch], task_domains)
-        source_loss, source_accuracy = _task(task_pass, labels[:task_domains])
+        with backbone.kernels.keeping_float32():
+            source_loss, source_accuracy = _task(task_pass, labels[:task_domains])
         gradients = {"task": taking.of(source_loss, theta)}
 
     global_loss = metric_loss = tf.constant(0.0)
@@ -140,7 +141,9 @@ def build(backbone, settings, taking=None):
                 gradients["metric"] = collections.OrderedDict((name, gradients["meta"][name]) for name in phi)
 
     stages = updates.joint_stages if settings.update == "joint" else updates.reference_stages
-    train, moments = taking.apply(stages(theta, phi, gradients, settings))
+    with backbone.kernels.keeping_float32():
+        updating = stages(theta, phi, gradients, settings)
+    train, moments = taking.apply(updating)
     return TrainingGraph(
         images=images, labels=labels, dropout_seed=dropout_seed, train=train,
         scalars=collections.OrderedDict([
@@ -175,9 +178,10 @@ def _meta_losses(forward_pass, labels, phi, settings, features_of, inputs, kerne
     label_rows = tf.unstack(labels)
     global_loss = metric_loss = extra = tf.constant(0.0)
     if settings.beta1 > 0.0:
-        global_loss = settings.beta1 * losses.global_loss(
-            forward_pass.logits[:-1], label_rows[:-1], forward_pass.logits[-1], label_rows[-1], settings.temperature,
-            ranks.total, kernels.exact_product)
+        with kernels.keeping_float32():
+            global_loss = settings.beta1 * losses.global_loss(
+                forward_pass.logits[:-1], label_rows[:-1], forward_pass.logits[-1], label_rows[-1],
+                settings.temperature, ranks.total, kernels.exact_product)
     if settings.beta2 > 0.0:
         group = settings.meta_batch_size // settings.source_domains  # the first of a domain's images
         own = ranks.share(group)
@@ -188,11 +192,13 @@ def _meta_losses(forward_pass, labels, phi, settings, features_of, inputs, kerne
         separate = settings.group_pass == "separate"
         features = features_of(of_group(inputs)) if separate else of_group(forward_pass.features)
         embeddings = kernels.fence(metric_net.forward(features, phi, settings.metric_normalise, kernels))
-        metric_loss = settings.beta2 * losses.local_loss(
-            *ranks.union(embeddings, tf.reshape(labels[:, :own], [-1]), settings.source_domains, group),
-            margin=settings.margin, product=kernels.exact_product)
+        with kernels.keeping_float32():
+            metric_loss = settings.beta2 * losses.local_loss(
+                *ranks.union(embeddings, tf.reshape(labels[:, :own], [-1]), settings.source_domains, group),
+                margin=settings.margin, product=kernels.exact_product)
     if settings.meta_task > 0.0:
-        extra = settings.meta_task * tf.reduce_mean(losses.task_losses(forward_pass.logits[-1], label_rows[-1]))
+        with kernels.keeping_float32():
+            extra = settings.meta_task * tf.reduce_mean(losses.task_losses(forward_pass.logits[-1], label_rows[-1]))
     return global_loss, metric_loss, extra
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from masf_core import meta_step
 from masf_core.ascend_kernels import AscendKernels
 from masf_core.device import make_device
 from masf_core.model import Model
@@ -51,6 +52,21 @@ def test_every_method_trains_and_evaluates_in_one_shape_each(fake, method):
     fed = [sorted(entry["feeds"]) for entry in fake.records("graph") if entry["feeds"]]
     assert ["evaluation/images:0", "evaluation/labels:0"] in fed and ["dropout_seed:0", "images:0", "labels:0"] in fed
     assert not any(entry["anew"] for entry in fake.records("graph"))
+
+
+def test_in_mixed_precision_losses_and_updates_are_marked_to_stay_float32_and_products_are_not(fake):
+    here = make_device("ascend", "mixed")
+    with tf.Graph().as_default() as graph:
+        meta_step.build(toy.TinyBackbone(toy.CLASSES, here.kernels()), toy.settings(), here.gradients())
+        kept = {operation.name: "_keep_dtype" in operation.node_def.attr for operation in graph.get_operations()}
+        kinds = {operation.name: operation.type for operation in graph.get_operations()}
+    for kind in ("SparseSoftmaxCrossEntropyWithLogits", "ApplyAdam", "Log"):
+        found = [name for name, its in kinds.items() if its == kind]
+        assert found and all(kept[name] for name in found), kind
+    assert all(kept[name] for name in kinds if name.startswith("inner_step/"))
+    # Of the gradients' own operations a scope knows nothing; they follow what they are computed from.
+    products = [name for name, kind in kinds.items() if kind in ("MatMul", "Conv2D", "Conv2DBackpropFilter")]
+    assert products and not any(kept[name] for name in products if "loss" not in name)
 
 
 def test_dropout_is_the_adapters(fake):

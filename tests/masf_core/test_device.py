@@ -123,7 +123,7 @@ def test_ascend_is_told_every_option_by_its_name_and_type(npu_bridge):
 def test_each_precision_has_its_mode_and_a_mode_by_name_goes_before_it(npu_bridge):
     for precision, mode, expected, mixed in [
             ("float32", None, b"must_keep_origin_dtype", False), ("mixed", None, b"allow_mix_precision", True),
-            ("auto", "force_fp32", b"force_fp32", False), ("auto", "force_fp16", b"force_fp16", True)]:
+            ("auto", "force_fp32", b"force_fp32", True), ("auto", "force_fp16", b"force_fp16", True)]:
         here = make_device("ascend", precision, mode)
         assert told(here)[1]["precision_mode"] == ("s", expected)
         assert here.mixed == mixed
@@ -205,10 +205,10 @@ def test_an_adapter_that_does_not_load_is_no_stack_trace(npu_bridge, monkeypatch
 
 def test_losses_are_scaled_where_products_have_the_range_of_float16(npu_bridge):
     for arguments in (dict(precision="mixed"), {}, dict(precision_mode="allow_mix_precision"),
-                      dict(precision_mode="force_fp16")):
+                      dict(precision_mode="force_fp16"), dict(precision_mode="force_fp32")):
         here = make_device("ascend", **arguments)
         assert type(here.gradients().scale) is AdapterScale and here.kernels().narrow
-    for arguments in (dict(precision="float32"), dict(precision_mode="force_fp32")):
+    for arguments in (dict(precision="float32"), dict(precision_mode="must_keep_origin_dtype")):
         here = make_device("ascend", **arguments)
         assert type(here.gradients().scale) is NoScale and not here.kernels().narrow
     assert type(Gpu("mixed").gradients().scale) is LossScale and Gpu("mixed").kernels().narrow
