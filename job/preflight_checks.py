@@ -74,7 +74,7 @@ class Preflight:
             ("devices", lambda: preflight_machine.devices_row(device, self._environ)),
             ("platform", lambda: preflight_machine.platform_row(
                 self._environ, lambda: read_environment(self._environ))),
-            ("rank table", lambda: preflight_machine.rank_table_row(self._environment)),
+            ("rank table", lambda: preflight_machine.rank_table_row(self._environment, device)),
             ("client", lambda: preflight_storage.client_row(
                 [self._config.data.data_url, self._url], self._environ, self._config.platform.storage)),
             ("data_url", self._data),

@@ -152,20 +152,30 @@ def platform_row(environ, read):
     return Row("platform", GOOD, "{}; {}".format(kind, place))
 
 
-def rank_table_row(found):
-    """found: ``Environment``. Raises ConfigError for what a run of several processes would refuse."""
+def rank_table_row(found, device="auto"):
+    """found: ``Environment``. device: the setting.
+
+    Raises:
+        ConfigError: what a run of several processes would refuse.
+    """
     if found.rank_size == 1:
         return Row("rank table", NONE, "not needed: a single process")
     from job.rank_group import control_address
 
     place = "rank 0 is at {}:{}".format(*control_address(found))
+    if found.rank_table is None and device == "ascend":
+        return Row("rank table", BAD, "none, in which HCCL finds the cards; {}".format(place),
+                   "Let the platform start the boot file, once a card, or set RANK_TABLE_FILE and JOB_ID")
     if found.rank_table is None:
         return Row("rank table", NONE, "none, which Ascend needs; {}".format(place))
     cards = read_rank_table(found.rank_table)
     own = cards[found.rank_id]
-    if found.device_id not in (None, own.device_id):
-        return Row("rank table", BAD, "{}: rank {} has device {} there, ASCEND_DEVICE_ID is {}".format(
-            found.rank_table, own.rank, own.device_id, found.device_id),
+    # A container that has some of a machine's cards counts its own from 0, and the table counts the machine's.
+    here = sorted(card.device_id for card in cards if card.server == own.server).index(own.device_id)
+    if found.device_id not in (None, here, own.device_id):
+        return Row(
+            "rank table", BAD, "{}: rank {} has device {} there, number {} of its server, and ASCEND_DEVICE_ID is {}"
+            .format(found.rank_table, own.rank, own.device_id, here, found.device_id),
             "Let the platform start the boot file, once a card")
     return Row("rank table", GOOD, "{} ranks on {} servers, own rank {} is device {}; {}".format(
         len(cards), len({card.server for card in cards}), own.rank, own.device_id, place))

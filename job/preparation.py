@@ -61,10 +61,13 @@ def note_data(run, index):
                             "images": {domain.name: len(domain.paths) for domain in index.domains}})
 
 
-def build_model(run, index, group=ALONE):
-    """The network and its session, which is one with those of the other processes of ``group``."""
+def build_model(run, here, index, group=ALONE):
+    """The network and its session, which is one with those of the other processes of ``group``.
+
+    Args:
+        here: what ``device_of`` returned.
+    """
     config = run.config
-    here = device_of(config)
     network = config.network
     backbone = make_backbone(network.backbone, len(index.classes), network.width, here.kernels())
     step = step_settings(config, len(index.domains) - 1)

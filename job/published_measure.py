@@ -8,7 +8,7 @@ from typing import List, NamedTuple
 
 import numpy as np
 
-from job.preparation import build_model
+from job.preparation import build_model, device_of
 from job.rank_group import ALONE
 from job.start_times import StartTimes
 from masf_core.data import Augmentation, EpisodeSampler, SourceDomain
@@ -59,7 +59,9 @@ def measure(config, iterations, on_progress, group=ALONE):
     training = config.training
     classes = [str(number) for number in range(config.data.num_classes or len(CLASSES))]
     index = SimpleNamespace(classes=classes, domains=SOURCES + ("target",))
-    with build_model(SimpleNamespace(config=config, times=StartTimes()), index, group) as model:
+    here = device_of(config)
+    group.check_device(here.name)
+    with build_model(SimpleNamespace(config=config, times=StartTimes()), here, index, group) as model:
         model.initialise()
         augmentation = Augmentation(training.flip_probability, training.crop_scale_min,
                                     training.colour_jitter, training.grey_probability)

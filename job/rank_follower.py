@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from job.preparation import build_model, make_trainer, prepare_data
+from job.preparation import build_model, device_of, make_trainer, prepare_data
 from job.inputs import fetch_inputs
 from job.rank_group import WAIT_FOR_INPUTS
 from job.start_times import StartTimes
@@ -48,6 +48,8 @@ def follow(config, work_dir, run_name, console, environ, group):
     if done:
         group.disband()
         return
+    here = device_of(config)
+    group.check_device(here.name)
     if group.leads_node:
         index, images = prepare_data(run, fetch_inputs(config, run.workspace, console, environ))
         group.gather(None, "the end of pulling and decoding", WAIT_FOR_INPUTS)
@@ -55,7 +57,7 @@ def follow(config, work_dir, run_name, console, environ, group):
         group.gather(None, "the end of pulling and decoding", WAIT_FOR_INPUTS)
         index, images = prepare_data(run, fetch_inputs(config, run.workspace, console, environ, present=True))
     group.check_same_data(index.fingerprint)
-    with build_model(run, index, group) as model:
+    with build_model(run, here, index, group) as model:
         model.load({})  # what is in the variables comes from rank 0
         progress = Progress(*group.gather(None, "the start of training", WAIT_FOR_INPUTS)[0], details={})
         model.share()

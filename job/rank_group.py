@@ -39,6 +39,9 @@ class Alone:
     def check_same_config(self, config):
         """All processes have been started with the same configuration. Raises ConfigError, in every one of them."""
 
+    def check_device(self, device):
+        """What averages on ``device`` finds the other processes. Raises ConfigError."""
+
     def check_same_data(self, fingerprint):
         """All processes see the same data. Raises ConfigError, in every one of them."""
 
@@ -58,10 +61,11 @@ class Group(Alone):
 
     Args:
         channel: ``Channel`` that all have joined. console: its stop request is held while they train.
+        rank_table: path of HCCL's table of cards, or None.
     """
 
-    def __init__(self, channel, console, work_dir):
-        self._channel, self._console = channel, console
+    def __init__(self, channel, console, work_dir, rank_table=None):
+        self._channel, self._console, self._rank_table = channel, console, rank_table
         self.rank, self.size, self.host = channel.rank, channel.size, channel.host
         self.stop = AgreedStop(console.stop) if console.stop is not None else NeverStop()
         here = [node_name(), os.path.realpath(work_dir)]
@@ -104,6 +108,12 @@ class Group(Alone):
                     rank, ", ".join("{} is {!r} and not {!r}".format(name, theirs.get(name), everybody[0].get(name))
                                     for name in differing)))
 
+    def check_device(self, device):
+        if device == "ascend" and self._rank_table is None:
+            raise ConfigError("RANK_SIZE={}, but RANK_TABLE_FILE is not set, in which HCCL finds the cards: let the "
+                              "platform start the processes, or give RANK_TABLE_FILE and JOB_ID to "
+                              "python -m job launch".format(self.size))
+
     def check_same_data(self, fingerprint):
         fingerprints = self.gather(fingerprint, "the comparison of data")
         other = [rank for rank, each in enumerate(fingerprints) if each != fingerprints[0]]
@@ -125,7 +135,7 @@ def join(environment, console, work_dir):
         return
     with Channel(environment.rank_id, environment.rank_size, control_address(environment), environment.job_id or "",
                  on_wait=console.check_stop) as channel:
-        yield Group(channel, console, work_dir)
+        yield Group(channel, console, work_dir, environment.rank_table)
 
 
 def control_address(environment):

@@ -6,7 +6,7 @@ import platform
 
 from job.inputs import fetch_inputs
 from job.observer import JobObserver
-from job.preparation import build_model, make_trainer, note_data, prepare_data, restore_or_begin
+from job.preparation import build_model, device_of, make_trainer, note_data, prepare_data, restore_or_begin
 from job.publication import NotDelivered, Publisher
 from job.rank_group import WAIT_FOR_INPUTS
 from job.report import write_report
@@ -35,6 +35,8 @@ def prepare_and_train(run, environ):
     config, group = run.config, run.group
     run.times.mark("imports", tensorflow=IMPORT_SECONDS)
     run.record.update(versions={"tensorflow": VERSION, "python": platform.python_version()})
+    here = device_of(config)  # first: what is wrong with it need not wait for the data
+    group.check_device(here.name)
     with Restoring(run.store, run.workspace, run.record.lineage) as restoring:
         inputs = fetch_inputs(config, run.workspace, run.console, environ)
         run.times.mark("inputs")
@@ -42,7 +44,7 @@ def prepare_and_train(run, environ):
         note_data(run, index)
         group.gather(None, "the end of pulling and decoding", WAIT_FOR_INPUTS)
         group.check_same_data(index.fingerprint)
-        with build_model(run, index, group) as model:
+        with build_model(run, here, index, group) as model:
             start = restore_or_begin(run, model, inputs, index, restoring)
             group.gather(start.progress[:3], "the start of training", WAIT_FOR_INPUTS)
             model.share()

@@ -30,7 +30,7 @@ PRECISION_MODES = collections.OrderedDict(
         "force_fp32", "allow_fp32_to_fp16", "force_fp16", "must_keep_origin_dtype", "allow_mix_precision")]
     + [(mode, "master") for mode in (
         "cube_fp16in_fp32out", "allow_mix_precision_fp16", "allow_mix_precision_bf16", "allow_fp32_to_bf16")])
-# force_fp32 is not among them: it lets the matrix unit have float16 inputs, as cube_fp16in_fp32out does (CANN's manual).
+# force_fp32 is not among them: by CANN's manual it gives the matrix unit float16 inputs, as cube_fp16in_fp32out does.
 FLOAT32_MODES = ("must_keep_origin_dtype",)
 
 # Options of which another value cannot work here, with what to do instead.

@@ -47,6 +47,10 @@ def run_of(tmp_path, **values):
         record=SimpleNamespace(content={}, update=lambda **_: None))
 
 
+def build(run, index):
+    return preparation.build_model(run, preparation.device_of(run.config), index)
+
+
 @pytest.fixture
 def built(monkeypatch):
     """What build_model asks for, and nothing of it made."""
@@ -68,18 +72,18 @@ def test_every_setting_of_an_iteration_reaches_it(built, tmp_path):
     unset = StepSettings(meta_batch_size=settings()["meta_batch_size"].default, source_domains=3)
     assert set(OTHER) == set(StepSettings._fields) - {"source_domains"}
     assert [name for name, value in OTHER.items() if value == getattr(unset, name)] == []
-    preparation.build_model(run_of(tmp_path, **OTHER), SimpleNamespace(classes="abcd", domains=[1, 2, 3, 4, 5]))
+    build(run_of(tmp_path, **OTHER), SimpleNamespace(classes="abcd", domains=[1, 2, 3, 4, 5]))
     _, found, _, _, _ = built["model"]
     assert found == StepSettings(source_domains=4, **OTHER)
 
 
 def test_defaults_of_the_settings_are_those_of_the_iteration(built, tmp_path):
-    preparation.build_model(run_of(tmp_path), SimpleNamespace(classes="abcd", domains=[1, 2, 3, 4]))
+    build(run_of(tmp_path), SimpleNamespace(classes="abcd", domains=[1, 2, 3, 4]))
     assert built["model"][1] == StepSettings(meta_batch_size=126, source_domains=3)
 
 
 def test_the_network_and_its_session_are_those_asked_for(built, tmp_path):
-    preparation.build_model(
+    build(
         run_of(tmp_path, backbone="squeezenet", width=0.25, evaluation_batch=17, seed=23, device="gpu",
                precision="mixed", intra_op_threads=3, inter_op_threads=2, precision_mode="mode", profile_dir="/p",
                overflow_dump_dir="/o", compile_cache_dir="/c", mix_list="/m", ascend_options=("a=1",), loss_scale=8.0,
@@ -107,7 +111,7 @@ def test_images_are_decoded_to_the_side_that_the_network_takes(tmp_path, monkeyp
         run, SimpleNamespace(dataroot=str(tmp_path / "data"), filelist_root=None))
     assert {name: array.shape for name, array in images.items()} == {
         name: (12, 64, 64, 3) for name in ("clip", "photo", "sketch")}
-    with preparation.build_model(run, index) as model:
+    with build(run, index) as model:
         model.initialise()
         clip = index.domain("clip")
         assert model.evaluate(images["clip"], clip.labels, np.arange(12)).confusion.sum() == 12

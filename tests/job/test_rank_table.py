@@ -3,10 +3,12 @@ from __future__ import annotations
 
 import copy
 import json
+import types
 
 import pytest
 
 from job.errors import ConfigError
+from job.rank_group import Group
 from job.rank_table import check_place, on_server, read_rank_table
 
 TABLE = {"version": "1.0", "status": "completed", "server_count": "2", "server_list": [
@@ -67,3 +69,15 @@ def test_it_must_agree_with_the_process_s_variables(tmp_path):
     check_place("table", cards, 3, 4)
     with pytest.raises(ConfigError, match="RANK_SIZE=8, but table has 4 cards"):
         check_place("table", cards, 3, 8)
+
+
+@pytest.mark.parametrize("device, rank_table, told", [
+    ("ascend", None, "RANK_TABLE_FILE is not set"), ("ascend", "/table.json", None), ("cpu", None, None)])
+def test_several_cards_of_ascend_find_each_other_in_a_rank_table_alone(device, rank_table, told):
+    channel = types.SimpleNamespace(rank=0, size=2, host="h", gather=lambda value, what, seconds: [value, value])
+    group = Group(channel, types.SimpleNamespace(stop=None), "/work", rank_table)
+    if told is None:
+        group.check_device(device)
+    else:
+        with pytest.raises(ConfigError, match=told):
+            group.check_device(device)

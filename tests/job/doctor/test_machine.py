@@ -120,7 +120,7 @@ PLACE = {"RANK_ID": "1", "RANK_SIZE": "2", "ASCEND_DEVICE_ID": "1", "JOB_ID": "1
     (table(PAIR, "initializing"), "its status is 'initializing'"),
     (table(PAIR[:1]), "RANK_SIZE=2, but jobstart_hccl.json has 1 cards"),
     (table([("1", "0"), ("1", "1")]), "expected the ranks 0 to 1, each once"),
-    (table([("0", "1"), ("1", "0")]), "rank 1 has device 0 there, ASCEND_DEVICE_ID is 1"),
+    (table([("0", "1"), ("1", "0")]), "rank 1 has device 0 there, number 0 of its server, and ASCEND_DEVICE_ID is 1"),
     ({"status": "completed", "group_list": []}, "expected version"), (None, "No such file")])
 def test_a_rank_table_that_does_not_hold_this_process_is_told(tmp_path, content, told):
     if content is not None:
@@ -134,6 +134,17 @@ def test_the_rank_table_names_this_process(tmp_path):
     path = write(tmp_path / "jobstart_hccl.json", json.dumps(table(PAIR)))
     row = machine.rank_table_row(read_environment(dict(PLACE, RANK_TABLE_FILE=str(path))))
     assert row.state == "good" and row.told.startswith("2 ranks on 1 servers, own rank 1 is device 1; rank 0 is at ")
+
+
+def test_a_container_may_count_its_cards_from_0(tmp_path):
+    path = write(tmp_path / "jobstart_hccl.json", json.dumps(table([("0", "4"), ("1", "5")])))
+    row = machine.rank_table_row(read_environment(dict(PLACE, RANK_TABLE_FILE=str(path))))
+    assert row.state == "good" and "own rank 1 is device 5" in row.told
+
+
+def test_several_cards_of_ascend_need_a_rank_table():
+    row = machine.rank_table_row(read_environment(dict(PLACE, RANK_CONTROL="127.0.0.1:5000")), "ascend")
+    assert row.state == "bad" and "RANK_TABLE_FILE and JOB_ID" in row.mend
 
 
 def test_without_a_rank_table_it_is_said_where_the_others_are():
