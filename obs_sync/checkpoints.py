@@ -4,8 +4,9 @@
     checkpoints/<name>.json      the marker (format, name, created, metadata, files with size and SHA-256), last
 
 No marker, no checkpoint. A name is used once: of two writers to one key the store keeps the one that *began*
-last, so a straggler could change a file under a marker. Removal takes the marker first. What a killed
-publication leaves is an orphan: invisible to readers, and listed by `orphans`.
+last, so a straggler could change a file under a marker. Just before the marker the files are listed: should somebody
+have removed or overwritten one meanwhile, none is written. Removal takes the marker first. What a killed publication
+leaves is an orphan: invisible to readers, and listed by `orphans`.
 """
 from __future__ import annotations
 
@@ -49,8 +50,8 @@ def publish_checkpoint(store: Store, directory: str, name: str, metadata: Mappin
 
     `metadata` is anything that JSON can hold. `on_progress(done, total)` counts bytes. `digests` are SHA-256s by
     file name, from whoever wrote the files; the other files are read for theirs. Returns when the checkpoint can
-    be fetched; raises AlreadyPublished if anything is stored under this name, and whatever went wrong otherwise,
-    in which case readers see no checkpoint.
+    be fetched; raises AlreadyPublished if anything is stored under this name, IntegrityError if a file was removed or
+    overwritten before the marker, and whatever went wrong otherwise, in which case readers see no checkpoint.
     """
     checkpoint_name(name, store, prefix)
     sources = {file: (os.path.join(directory, file), stat) for file, stat in files_below(directory)}
@@ -71,13 +72,16 @@ def publish_checkpoint(store: Store, directory: str, name: str, metadata: Mappin
     content = marker.to_json()  # metadata that is no JSON must fail before anything is stored
     moving = Progress(marker.size, on_progress)
 
-    def send(file: MarkerFile) -> None:
+    def send(file: MarkerFile) -> ObjectInfo:
         path, stat = sources[file.name]
-        store.upload(path, f"{prefix}{name}/{file.name}", moving.add, with_md5=False)  # the marker has a SHA-256
+        key = f"{prefix}{name}/{file.name}"
+        stored = store.upload(path, key, moving.add, with_md5=False)  # the marker has a SHA-256
         if check_unchanged(path, stat).st_size != file.size:
             raise IntegrityError("the file grew while it was being published", path, "Publish finished files only")
+        return stored
 
-    run_parallel(send, files, _WORKERS, moving)
+    sent = run_parallel(send, files, _WORKERS, moving)
+    run_aside(lambda: _check_stored(store, f"{prefix}{name}/", sent), moving)
     run_aside(lambda: _write_marker(store, f"{prefix}{name}.json", content), moving)
     return marker
 
@@ -220,6 +224,32 @@ def _check_unused(store: Store, name: str, prefix: str) -> None:
     if used is not None:
         raise AlreadyPublished("a checkpoint of this name was begun before", store.locate(used),
                                "Publish under a fresh name")
+
+
+def _check_stored(store: Store, prefix: str, sent: List[ObjectInfo]) -> None:
+    """Raises IntegrityError if one of the objects is no longer there as it was stored.
+
+    A listing may be of a little while ago: an object that is not as it should be in it is looked at itself. One that
+    is there besides is no reader's concern.
+    """
+    listed = {info.key: info for info in store.list(prefix)}
+    for info in sent:
+        if _is_same(info, listed.get(info.key)):
+            continue
+        try:
+            found = store.head(info.key)
+        except ObjectNotFound:
+            found = None
+        if not _is_same(info, found):
+            raise IntegrityError(
+                "a file of the checkpoint was {} while others were being stored".format(
+                    "removed" if found is None else "overwritten"), store.locate(info.key),
+                "Publish it again under a fresh name, and let nobody remove what is younger than this takes")
+
+
+def _is_same(stored: ObjectInfo, found: Optional[ObjectInfo]) -> bool:
+    return (found is not None and found.size == stored.size
+            and (None in (stored.etag, found.etag) or found.etag == stored.etag))
 
 
 def _write_marker(store: Store, key: str, content: bytes) -> None:

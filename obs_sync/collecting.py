@@ -1,12 +1,12 @@
 """What killed processes leave behind in a store, found and removed by age: what is young may still be being made."""
 from __future__ import annotations
 
-from typing import Callable, Dict, List, NamedTuple, Optional
+from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
-from obs_sync.checkpoints import delete_checkpoint, orphans
+from obs_sync.checkpoints import Orphan, delete_checkpoint, orphans
 from obs_sync.errors import IntegrityError, ObjectNotFound
 from obs_sync.pack_index import INDEX_NAME, is_shard_name, parse_index
-from obs_sync.store import ObjectInfo, Store
+from obs_sync.store import ObjectInfo, Store, UnfinishedUpload
 from obs_sync.unfinished import last_sign
 from obs_sync.verifying import checkpoint_folders
 
@@ -28,19 +28,21 @@ def find_waste(store: Store, is_checkpoint: Callable[[str], bool]) -> List[Waste
     """Unfinished publications below folders called `checkpoints`, unfinished uploads in parts, shards out of use.
 
     The oldest first. `is_checkpoint` says which names a publication may have: other folders there are somebody else's.
-    A shard is as old as it has been out of use for certain: since its folder's index was written last.
+    A publication is as old as the newest sign of it: a file, or a part of an upload below its prefix. A shard is as
+    old as it has been out of use for certain: since its folder's index was written last.
     """
+    uploads = _uploads(store)
     infos = {info.key: info for info in store.list()}
     now = store.server_time()
 
     def age(moment: Optional[float]) -> Optional[float]:
         return None if moment is None else max(0.0, now - moment)
 
-    found = [Waste(CHECKPOINT, f"{prefix}{orphan.name}/", orphan.files, orphan.bytes, age(orphan.modified))
+    found = [Waste(CHECKPOINT, f"{prefix}{orphan.name}/", orphan.files, orphan.bytes,
+                   age(_sign_of(orphan, prefix, uploads)))
              for prefix in checkpoint_folders(store, infos.values()) for orphan in orphans(store, prefix)
              if is_checkpoint(orphan.name)]
-    found += [Waste(UPLOAD, upload.key, 0, 0, age(last_sign(store, upload)), upload.upload_id)
-              for upload in store.unfinished_uploads()]
+    found += [Waste(UPLOAD, upload.key, 0, 0, age(sign), upload.upload_id) for upload, sign in uploads]
     found += [Waste(SHARD, info.key, 1, info.size, age(since)) for info, since in _unnamed(store, infos).items()]
     return sorted(found, key=lambda waste: (-(waste.age or 0.0), waste.kind, waste.key))
 
@@ -63,8 +65,28 @@ def remove_waste(store: Store, waste: Waste) -> bool:
         return True
     if store.exists(f"{prefix}{name}.json"):
         return False
+    uploads = _uploads(store, waste.key)
+    signs = [_sign_of(orphan, prefix, uploads) for orphan in orphans(store, prefix) if orphan.name == name]
+    now = store.server_time()
+    if any(sign is None or now - sign < (waste.age or 0.0) for sign in signs):
+        return False
     delete_checkpoint(store, name, prefix)
     return True
+
+
+def _uploads(store: Store, prefix: str = "") -> List[Tuple[UnfinishedUpload, Optional[float]]]:
+    """Unfinished uploads and the last sign of each. To be asked for before the files are listed: what is completed in
+    between is then in both, and not in neither.
+    """
+    return [(upload, last_sign(store, upload)) for upload in store.unfinished_uploads(prefix)]
+
+
+def _sign_of(orphan: Orphan, prefix: str,
+             uploads: List[Tuple[UnfinishedUpload, Optional[float]]]) -> Optional[float]:
+    """When the newest file of a publication, or part of one, came; None if the store does not tell of all of them."""
+    below = f"{prefix}{orphan.name}/"
+    moments = [orphan.modified] + [sign for upload, sign in uploads if upload.key.startswith(below)]
+    return None if None in moments else max(moments)
 
 
 def _unnamed(store: Store, infos: Dict[str, ObjectInfo]) -> Dict[ObjectInfo, Optional[float]]:

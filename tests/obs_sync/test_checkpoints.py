@@ -173,6 +173,40 @@ def test_a_file_that_changes_while_it_is_published_stops_it(local_store, directo
     assert names(local_store) == []
 
 
+@pytest.mark.parametrize("kind, damage, told", [
+    ("local", None, "removed"), ("esdk", None, "removed"), ("moxing", None, "removed"),
+    ("local", b"longer", "overwritten"), ("esdk", b"longer", "overwritten"), ("moxing", b"longer", "overwritten"),
+    ("local", b"[]", "overwritten"), ("esdk", b"[]", "overwritten")])
+def test_a_file_that_somebody_removes_or_overwrites_before_the_marker_stops_it(kind, damage, told, request, publish):
+    store = request.getfixturevalue(f"{kind}_store")
+
+    class Meddled(WrappedStore):
+        def before(self, operation, key):
+            if operation == "list" and self.calls_of("upload"):
+                if damage is None:
+                    self.inner.delete(["checkpoints/one/step.json"])
+                else:
+                    self.inner.write("checkpoints/one/step.json", damage)
+
+    meddled = Meddled(store)
+    with pytest.raises(IntegrityError, match=f"was {told} while.*one/step.json"):
+        publish(meddled, "one")
+    assert names(store) == [] and "write checkpoints/one.json" not in meddled.calls
+
+
+@pytest.mark.parametrize("lacks", ["everything", "the last version"])
+def test_a_listing_of_a_while_ago_stops_no_publication(local_store, publish, lacks):
+    class Stale(WrappedStore):
+        def list(self, prefix=""):
+            infos = super().list(prefix)
+            return iter(()) if lacks == "everything" else (dataclasses.replace(info, etag="old") for info in infos)
+
+    store = Stale(local_store)
+    publish(store, "one")
+    assert names(local_store) == ["one"]
+    assert set(store.calls_of("head")) == {"checkpoints/one.json"} | {"checkpoints/one/" + name for name in FILES}
+
+
 def test_orphans_tell_their_age(store, publish):
     store.write("checkpoints/half/weights.npz", b"12345")
     publish(store, "whole")
