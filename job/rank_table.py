@@ -8,12 +8,20 @@ The platform writes it, and sets its status last. All values are strings.
 from __future__ import annotations
 
 import json
+import logging
 import os
-from typing import Any, Dict, List, NamedTuple
+import time
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 from job.errors import ConfigError
 
+log = logging.getLogger(__name__)
+
 MEND = "The platform writes this file; give RANK_TABLE_FILE a table of version 1.0, or unset it to train on one card"
+
+
+NAME = "jobstart_hccl.json"  # of the file, where RANK_TABLE_FILE is the folder that it is in
+UNDER_WAY = "initializing"
 
 
 class Card(NamedTuple):
@@ -41,6 +49,35 @@ def read_rank_table(path: str) -> List[Card]:
         return _cards(table)
     except _Unfit as error:
         raise ConfigError("RANK_TABLE_FILE={}: {}. {}".format(path, error, MEND)) from error
+
+
+def find_rank_table(path: str, seconds: float = 600.0, sleep: Callable[[float], None] = time.sleep,
+                    clock: Callable[[], float] = time.monotonic) -> Optional[str]:
+    """The file of the table that RANK_TABLE_FILE means, once the platform has completed it; None if there is none.
+
+    Raises:
+        ConfigError: it is no table, or not completed within ``seconds``.
+    """
+    file = os.path.join(path, NAME) if os.path.isdir(path) else path
+    if not os.path.isfile(file):
+        return None
+    deadline, told = clock() + seconds, False
+    while _status(file) == UNDER_WAY and clock() < deadline:
+        if not told:
+            log.info("waiting for the platform to complete %s", file)
+            told = True
+        sleep(1.0)
+    read_rank_table(file)
+    return file
+
+
+def _status(file: str) -> Any:
+    try:
+        with open(file, encoding="utf-8") as stream:
+            table = json.load(stream)
+    except (OSError, ValueError):  # whoever reads it says what is wrong
+        return None
+    return table.get("status") if isinstance(table, dict) else None
 
 
 def on_server(cards: List[Card], environ: Dict[str, str]) -> List[Card]:

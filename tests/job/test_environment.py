@@ -88,3 +88,8 @@ def test_a_cache_that_is_not_a_folder_is_not_used(tmp_path):
 def test_no_secret_can_be_seen_in_it():
     secrets = {"OBS_SECRET_ACCESS_KEY": "s3cr3t-1", "AWS_SECRET_ACCESS_KEY": "s3cr3t-2", "SECURITY_TOKEN": "s3cr3t-3"}
     assert "s3cr3t" not in repr(read(dict(V2, **secrets)))
+
+
+def test_two_sizes_are_one_too_many():
+    with pytest.raises(ConfigError, match="RANK_SIZE=2 and CM_WORKER_SIZE=2: HCCL takes one of them"):
+        read_environment({"RANK_SIZE": "2", "CM_WORKER_SIZE": "2"})

@@ -9,7 +9,7 @@ import pytest
 
 from job.errors import ConfigError
 from job.rank_group import Group
-from job.rank_table import check_place, on_server, read_rank_table
+from job.rank_table import check_place, find_rank_table, on_server, read_rank_table
 
 TABLE = {"version": "1.0", "status": "completed", "server_count": "2", "server_list": [
     {"server_id": "10.0.0.{}".format(server), "device": [
@@ -81,3 +81,27 @@ def test_several_cards_of_ascend_find_each_other_in_a_rank_table_alone(device, r
     else:
         with pytest.raises(ConfigError, match=told):
             group.check_device(device)
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_a_table_is_waited_for_until_the_platform_has_completed_it(tmp_path, folder):
+    path, waits = written(tmp_path, dict(TABLE, status="initializing")), []
+
+    def sleep(seconds):
+        waits.append(seconds)
+        if len(waits) == 3:
+            written(tmp_path, TABLE)
+
+    assert find_rank_table(str(tmp_path) if folder else path, sleep=sleep) == path and len(waits) == 3
+
+
+def test_a_table_that_is_never_completed_is_an_error_and_none_is_no_table(tmp_path):
+    path, now = written(tmp_path, dict(TABLE, status="initializing")), [0.0]
+    with pytest.raises(ConfigError, match="its status is 'initializing'"):
+        find_rank_table(path, seconds=5.0, sleep=lambda seconds: now.append(now[-1] + seconds), clock=lambda: now[-1])
+    assert now[-1] == 5.0
+    assert find_rank_table(str(tmp_path / "none")) is None
+    (tmp_path / "empty").mkdir()
+    assert find_rank_table(str(tmp_path / "empty")) is None
+    with pytest.raises(ConfigError, match="it is no JSON"):
+        find_rank_table(written(tmp_path, "{"), sleep=lambda seconds: pytest.fail("nothing to wait for"))
