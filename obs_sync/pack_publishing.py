@@ -53,12 +53,16 @@ def publish_pack(store: Store, plan: PackPlan, prefix: str = "", on_progress: Op
     A reader may be in the middle of the pack as it was: shards are kept that the index named until now, and others
     that no index names for a day. `prune` removes both at once. `dry_run` only tells what would be done.
 
-    Raises StoreError if a file of the pack is an object of its own below `prefix` too, and as `pack` does.
+    Raises StoreError if a file of the pack is an object of its own below `prefix` too, or if its index would be larger
+    than readers take, and as `pack` does.
     """
     if prefix and not prefix.endswith("/"):
         raise ValueError(f"prefix is {prefix!r}; expected '' or a folder, ending in '/'")
     survey = Progress(0, on_progress)
     index_key, content = prefix + INDEX_NAME, plan.index.to_json()
+    if len(content) > LARGEST_INDEX:
+        raise StoreError(f"the index of {len(plan.paths):,} files would have {len(content):,} bytes, and readers take "
+                         f"{LARGEST_INDEX:,}", store.locate(index_key), "Pack its folders one by one")
     stored = _listing(store, prefix, survey)
     _check_beside(store, plan.index, stored, prefix)
     missing = [shard for shard in plan.index.shards if not _is_stored(shard, stored, prefix)]
@@ -68,12 +72,9 @@ def publish_pack(store: Store, plan: PackPlan, prefix: str = "", on_progress: Op
     if not dry_run:
         _send(store, plan, missing, prefix, on_progress)
         if changed:
+            _check_stored(store, plan.index, prefix, survey)  # or an index that readers can use would be lost
             run_aside(lambda: store.write(index_key, content), survey)
-        stored = _listing(store, prefix, survey)
-        lost = [shard.name for shard in plan.index.shards if not _is_stored(shard, stored, prefix)]
-        if lost:
-            raise IntegrityError("a shard of the new pack was removed or overwritten meanwhile",
-                                 store.locate(prefix + lost[0]), "Let one at a time write to a pack; pack it again")
+        stored = _check_stored(store, plan.index, prefix, survey)
     unused = _unused(store, plan.index, _shards_of(before, store.locate(index_key)), replaced, stored, prefix, prune)
     if not dry_run:
         run_aside(lambda: store.delete(unused), survey)
@@ -128,6 +129,26 @@ def _shards_of(content: Optional[bytes], where: str) -> List[str]:
 
 def _listing(store: Store, prefix: str, survey: Progress) -> Dict[str, ObjectInfo]:
     return {info.key: info for info in run_aside(lambda: list(store.list(prefix)), survey)}
+
+
+def _check_stored(store: Store, index: PackIndex, prefix: str, survey: Progress) -> Dict[str, ObjectInfo]:
+    """The listing, in which all shards must be. It may be of a little while ago: a shard that is not in it is looked
+    at itself.
+    """
+    stored = _listing(store, prefix, survey)
+    unseen = [shard for shard in index.shards if not _is_stored(shard, stored, prefix)]
+    lost = run_aside(lambda: [shard.name for shard in unseen if not _is_there(store, shard, prefix)], survey)
+    if lost:
+        raise IntegrityError("a shard of the new pack was removed or overwritten meanwhile",
+                             store.locate(prefix + lost[0]), "Let one at a time write to a pack; pack it again")
+    return stored
+
+
+def _is_there(store: Store, shard: Shard, prefix: str) -> bool:
+    try:
+        return store.head(prefix + shard.name).size == shard.size
+    except ObjectNotFound:
+        return False
 
 
 def _is_stored(shard: Shard, stored: Dict[str, ObjectInfo], prefix: str) -> bool:

@@ -295,6 +295,43 @@ def test_a_shard_that_somebody_removes_meanwhile_is_noticed(source, target):
         pack(target, source)
 
 
+def test_a_shard_that_is_removed_before_the_index_leaves_readers_the_pack_as_it_was(source, target, tmp_path):
+    pack(target, source, shard_bytes=SHARD)
+    old, listed = shards(target.inner), []
+    write_tree(source, {"photo/dog/1.jpg": b"other", "art/cat/3.png": b"other" * 10000})
+
+    def thief(operation, key):
+        if operation == "list" and target.calls_of("upload") and len(shards(target.inner)) > len(old):
+            listed.append(key)
+            target.inner.delete(shards(target.inner) - old)
+
+    del target.calls[:]
+    target.before = thief
+    with pytest.raises(IntegrityError, match="removed or overwritten meanwhile"):
+        pack(target, source, shard_bytes=SHARD)
+    assert listed and target.calls_of("write") == []
+    target.before = WrappedStore(target.inner).before
+    pull(target, str(tmp_path / "out"))
+    assert read_tree(tmp_path / "out") == TREE
+
+
+def test_a_listing_of_a_while_ago_does_not_stop_a_pack(source, target, tmp_path):
+    class Stale(WrappedStore):
+        def list(self, prefix=""):
+            return iter(())
+
+    assert pack(Stale(target), source, shard_bytes=SHARD).changed
+    pull(target, str(tmp_path / "out"))
+    assert read_tree(tmp_path / "out") == TREE
+
+
+def test_a_pack_whose_index_no_reader_would_take_is_told_before_anything_is_stored(source, target, monkeypatch):
+    monkeypatch.setattr("obs_sync.pack_publishing.LARGEST_INDEX", 300)
+    with pytest.raises(StoreError, match="index of 8 files would have [0-9,]+ bytes, and readers take 300"):
+        pack(target, source)
+    assert target.calls == []
+
+
 def test_a_damaged_index_is_mended_by_packing_again(source, target):
     pack(target, source)
     target.write(INDEX_NAME, b"{}")
