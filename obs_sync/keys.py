@@ -15,6 +15,8 @@ PRIVATE_DIRECTORY = ".obs_sync"
 files. No key may have it as a segment, and no listing of a directory shows it.
 """
 
+_MOST_SEGMENTS = 255
+_LONGEST_PATH = 4096  # bytes, of Linux
 _NO_SEGMENTS = frozenset(["", ".", ".."])
 _RENAME = "Rename the object, or leave it out of the prefix"
 
@@ -44,9 +46,12 @@ def check_key(key: str, where: str) -> str:
     if PRIVATE_DIRECTORY in segments:
         raise UnsafeKey(f"keys below {PRIVATE_DIRECTORY}/ are reserved for bookkeeping", where, _RENAME)
     try:
-        key.encode("utf-8")
+        length = len(key.encode("utf-8"))
     except UnicodeEncodeError:  # a local file name that is not UTF-8
         raise UnsafeKey("the key is not valid Unicode", repr(where), _RENAME) from None
+    if len(segments) > _MOST_SEGMENTS or length >= _LONGEST_PATH:
+        raise UnsafeKey(f"the key has {len(segments):,} segments and {length:,} bytes and so cannot be a file", where,
+                        _RENAME)
     return key
 
 

@@ -98,6 +98,7 @@ def _parse_shard(shard: Any, where: str) -> Shard:
     members = tuple(_parse_member(row, size, where) for row in rows)
     if shard_name(size, rows) != name:
         raise _damaged(f"the members of {name} are not those that it is named after", where)
+    _check_apart(members, where)
     return Shard(name, size, members)
 
 
@@ -112,8 +113,16 @@ def _parse_member(row: Any, shard_size: int, where: str) -> PackMember:
     try:
         check_key(key, where)
     except UnsafeKey as error:
-        raise _damaged(f"{key!r} cannot be a file ({error.what})", where) from None
+        raise _damaged(f"{key[:200]!r} cannot be a file ({error.what})", where) from None
     return PackMember(key, offset, size, sha256)
+
+
+def _check_apart(members: Tuple[PackMember, ...], where: str) -> None:
+    """No byte is of two members; empty ones may lie anywhere."""
+    filled = sorted((member for member in members if member.size), key=lambda member: member.offset)
+    for before, member in zip(filled, filled[1:]):
+        if before.offset + before.size > member.offset:
+            raise _damaged(f"{before.key!r} and {member.key!r} lie on the same bytes", where)
 
 
 def _is_count(value: Any) -> bool:

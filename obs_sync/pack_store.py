@@ -164,8 +164,9 @@ class PackedStore(Store):
             (info, path, place), = run
             self._fetch_large(info.key, path, place, count)
             return
-        first, last = run[0][2], run[-1][2]
-        span = last.offset + last.size - first.offset
+        first = run[0][2]
+        # Not the last's: an empty member may lie inside another.
+        span = max(place.offset + place.size for _, _, place in run) - first.offset
         data = memoryview(self._read(first.shard, first.offset, span,
                                      _shared(count, sum(place.size for _, _, place in run), span)))
         with in_turn(), local_storage(os.path.dirname(run[0][1])):
@@ -228,7 +229,7 @@ def _runs(members: List[Wanted]) -> List[List[Wanted]]:
     first = end = None
     for member in sorted(members, key=lambda member: (member[2].shard.key, member[2].offset)):
         place = member[2]
-        if (first is None or place.shard.key != first.shard.key or place.offset - end > _GAP
+        if (first is None or place.shard.key != first.shard.key or first.size > SPAN or place.offset - end > _GAP
                 or place.offset + place.size - first.offset > SPAN):
             runs.append([])
             first, end = place, place.offset

@@ -21,6 +21,17 @@ def test_keys_that_could_leave_their_directory_are_refused_with_the_url(key):
         check_key(key, "obs://bucket/" + key)
 
 
+@pytest.mark.parametrize("key", ["d/" * 254 + "f", "a/" + "é" * 2046 + "1"])
+def test_a_key_of_the_most_segments_or_bytes_is_a_path(key):
+    assert check_key(key, "url") == key
+
+
+@pytest.mark.parametrize("key", ["d/" * 255 + "f", "d/" * 1500 + "f", "a/" + "é" * 2047, "n" * 10000])
+def test_a_key_that_no_file_system_holds_is_refused(key):
+    with pytest.raises(UnsafeKey, match="segments and .* bytes and so cannot be a file"):
+        check_key(key, "obs://bucket/" + key)
+
+
 def test_a_link_on_the_way_is_refused_and_at_the_end_is_not(tmp_path):
     (tmp_path / "outside").mkdir()
     (tmp_path / "dest").mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 
@@ -10,6 +11,7 @@ import pytest
 from obs_sync import IntegrityError, LocalStore, pack, pull
 from obs_sync.pack_index import INDEX_NAME, parse_index, shard_name
 from tests.obs_sync.trees import read_tree, write_tree
+from tests.obs_sync.wrapped_store import WrappedStore
 
 SHA = "0" * 64
 
@@ -48,6 +50,8 @@ ROWS = {
     "has a digest with a line break": ["a", 5, 1, SHA + "\n"],
     "has too few fields": ["a", 5, 1],
     "is no list": {"key": "a"},
+    "lies on the bytes of another": ["a", 0, 2, SHA],
+    "has a folder in a folder for ever": ["d/" * 1500 + "f", 5, 1, SHA],
 }
 
 
@@ -111,6 +115,27 @@ def test_any_flipped_bit_of_an_index_is_noticed(tmp_path):
                 assert parse_index(flipped, "x") == right  # a space for a tab, or a letter of \u00f6
             except IntegrityError:
                 pass
+
+
+@pytest.mark.parametrize("rows", [
+    [["large", 0, 6 << 20, SHA], ["small", 512, 10, SHA]], [["small", 512, 10, SHA], ["large", 0, 6 << 20, SHA]],
+    [["a", 10, 5, SHA], ["b", 10, 5, SHA]], [["a", 0, 6, SHA], ["b", 3, 0, SHA], ["c", 5, 1, SHA]]])
+def test_members_that_share_bytes_are_refused(rows):
+    with pytest.raises(IntegrityError, match="'.*' and '.*' lie on the same bytes"):
+        parse_index(index_of(rows, size=6 << 20), "x")
+
+
+@pytest.mark.parametrize("size, requests", [(5 << 20, 5), (1 << 20, 1)])
+def test_a_member_without_bytes_may_lie_anywhere(size, requests, tmp_path):
+    data = os.urandom(size)
+    digests = hashlib.sha256(data).hexdigest(), hashlib.sha256(b"").hexdigest()
+    rows = [["a", 0, 0, digests[1]], ["b", 0, size, digests[0]], ["c", 0, 0, digests[1]], ["d", 700, 0, digests[1]],
+            ["e", size, 0, digests[1]]]
+    store = WrappedStore(LocalStore(write_tree(tmp_path / "packed", {
+        INDEX_NAME: index_of(rows, size), shard_name(size, rows): data})))
+    pull(store, str(tmp_path / "out"), workers=1)
+    assert read_tree(tmp_path / "out") == {"a": b"", "b": data, "c": b"", "d": b"", "e": b""}
+    assert len(store.calls_of("read_range")) == requests  # and nothing is read a second time
 
 
 def test_members_that_cannot_be_files_together_stop_everything(tmp_path):
