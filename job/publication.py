@@ -22,16 +22,19 @@ from job.snapshots import without_superseded
 from job.time_limit import within
 from masf_core import checkpoints
 from masf_core.errors import CheckpointError
-from obs_sync import AccessDenied, LeaseLost, StoreError, publish_checkpoint, write_pointer
+from obs_sync import (
+    AccessDenied, BucketNotFound, LeaseLost, LocalStorageError, StoreError, publish_checkpoint, write_pointer,
+)
 
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds between attempts at a delivery that failed
-DRAIN_ATTEMPTS = 3  # failures in a row after which a drain gives up
+DRAIN_ATTEMPTS = 3  # failures in a row after which a drain that has no deadline gives up
 # Seconds in which some byte must move. Longer than a store tries again, and than moxing, which counts nothing before
 # the end, takes for one file.
 STALL = 600.0
 SMALL_OPERATION = 300.0  # seconds for logs, a pointer, or retention
+FINAL = (AccessDenied, BucketNotFound, LeaseLost, LocalStorageError)  # what another attempt cannot mend
 
 
 class NotDelivered(StoreError):
@@ -63,7 +66,8 @@ class Publisher:
         self._spooling = threading.Lock()
         self._closing = False
         self._deadline = None
-        self._draining = False
+        self._drains = 0  # how many have begun
+        self._final = False  # whether the last failure is one of FINAL
         self._failures_in_a_row = 0
         self._last_failure = None
         self._published = []
@@ -108,26 +112,28 @@ class Publisher:
         """Wait until everything queued is delivered.
 
         Args:
-            seconds: give up after so long; None waits as long as attempts succeed.
-            on_progress: called with (bytes sent, bytes) of the upload under way; what it raises ends the wait.
+            seconds: try again for so long; None waits as long as attempts succeed, or ``DRAIN_ATTEMPTS`` in a row fail.
+            on_progress: called with (bytes sent, bytes) of the upload under way, also while nothing moves; what it
+                raises ends the wait.
 
         Raises:
-            NotDelivered: time was up, or ``DRAIN_ATTEMPTS`` attempts in a row failed; the spool keeps the files.
+            NotDelivered: all that was in vain, or what failed is one of ``FINAL``; the spool keeps the files.
             LeaseLost: see ``submit``.
         """
+        shown = (0, 0)
         with self._changed:
-            self._draining = True
-            self._failures_in_a_row = 0
+            self._drains += 1
+            self._failures_in_a_row, self._final = 0, False
             self._deadline = None if seconds is None else self._clock() + seconds
             self._changed.notify_all()
             while self._pending or self._logs_due or self._working:
-                if self._deadline is not None and self._clock() >= self._deadline:
-                    break
-                if self._failures_in_a_row >= DRAIN_ATTEMPTS:
+                if (self._failures_in_a_row >= DRAIN_ATTEMPTS if self._deadline is None
+                        else self._clock() >= self._deadline) or self._final:
                     break
                 self._changed.wait(0.1)
-                if on_progress and self._transferred[1]:
-                    on_progress(*self._transferred)
+                shown = self._transferred if self._transferred[1] else shown
+                if on_progress:
+                    on_progress(*shown)
             if self._lost is not None:
                 raise self._lost
             undone = list(self._not_begun) + [snapshot.name for snapshot in self._pending]
@@ -229,11 +235,12 @@ class Publisher:
         with self._changed:
             self._working, self._under_way = False, None
             if failure is None:
-                self._failures_in_a_row, self._last_failure = 0, None
+                self._failures_in_a_row, self._last_failure, self._final = 0, None, False
             else:
-                final = isinstance(failure, (AccessDenied, LeaseLost))
-                self._failures_in_a_row += DRAIN_ATTEMPTS if final else 1
-                self._last_failure = str(failure)
+                self._failures_in_a_row += 1
+                self._final = isinstance(failure, FINAL)
+                if not (isinstance(failure, _OutOfTime) and self._last_failure):  # what has used the time up
+                    self._last_failure = str(failure)
                 if isinstance(failure, LeaseLost):
                     self._lost = failure
                 # One that was under way when better ones came has had its chance: delivered after them, it would take
@@ -245,13 +252,19 @@ class Publisher:
             self._changed.notify_all()
             if failure is None:
                 return
-            # Once for an outage: at every interval the observer says that it lasts.
-            log.log(logging.WARNING if self._failures_in_a_row in (1, DRAIN_ATTEMPTS) else logging.DEBUG,
-                    "%s could not be published: %s", snapshot.name if snapshot else "the log files", failure)
-            self._changed.wait_for(lambda: self._closing or self._draining,
-                                   timeout=pause_after(self._failures_in_a_row))
-            if self._draining and not self._closing:
-                self._changed.wait_for(lambda: self._closing, timeout=FIRST_PAUSE)
+            # Once for an outage: at every interval the observer says that it lasts. In a drain nobody else does.
+            log.log(logging.WARNING if self._drains or self._failures_in_a_row in (1, DRAIN_ATTEMPTS)
+                    else logging.DEBUG, "%s could not be published: %s",
+                    snapshot.name if snapshot else "the log files", failure)
+            self._pause()
+
+    def _pause(self):
+        """Wait before the next attempt: a short time where few are left to make; a drain that begins ends it."""
+        drains = self._drains
+        patient = not drains or self._deadline is not None and not self._budgeted
+        if self._changed.wait_for(lambda: self._closing or self._drains != drains,
+                                  timeout=pause_after(self._failures_in_a_row if patient else 1)):
+            self._changed.wait_for(lambda: self._closing, timeout=FIRST_PAUSE)
 
     def _persisted(self, snapshot):
         """Write what waits to the spool, where it outlives this process; returns ``snapshot`` as it is then."""
@@ -259,7 +272,7 @@ class Publisher:
         with self._changed:
             snapshot = next(item for item in self._pending if item.name == snapshot.name)
         if snapshot.arrays is not None:
-            raise NotDelivered(sentence)
+            raise LocalStorageError(sentence.rstrip("."))
         return snapshot
 
     def _deliver(self, snapshot):

@@ -124,7 +124,7 @@ def test_a_storage_that_goes_away_costs_no_iteration(tmp_path, source, uninterru
     root = str(tmp_path / "server")
     with mock_obs(root=root, buckets=["bucket"]) as mock:
         job = Job(mock, tmp_path / "cache", source).fill()
-        process = job.start(print_interval=1)
+        process = job.start(print_interval=1, drain_seconds=5)
         lines = wait_for_line(process, "published ckpt-000002")
     output = "".join(lines) + process.communicate(timeout=200)[0]
     assert process.returncode == 4, output

@@ -11,9 +11,9 @@ import pytest
 from job import publication
 from job.publication import NotDelivered, Publisher, pause_after
 from masf_core import checkpoints
-from obs_sync import LeaseLost, list_markers, open_store
+from obs_sync import AccessDenied, BucketNotFound, LeaseLost, LocalStorageError, list_markers, open_store
 from obs_sync.mock import mock_obs
-from tests.job.faulty_store import FaultyStore, Gate
+from tests.job.faulty_store import FaultyStore, Gate, outage
 from tests.job.test_publication import names, parts, snapshot  # noqa: F401  (parts is a fixture)
 
 
@@ -207,3 +207,79 @@ def test_a_lost_lease_ends_training_at_the_next_interval_and_is_no_matter_of_try
     with pytest.raises(LeaseLost):
         publisher.submit(snapshot(20))
     assert names(store) == []
+
+
+@pytest.fixture
+def short_pauses(monkeypatch):
+    monkeypatch.setattr(publication, "FIRST_PAUSE", 0.005)
+    monkeypatch.setattr(publication, "LONGEST_PAUSE", 0.02)
+
+
+def test_within_its_seconds_a_drain_outlives_any_number_of_failures(parts, short_pauses):  # noqa: F811
+    make, store, _, _ = parts
+    failures = []
+
+    def away(operation, key):
+        if operation == "upload" and len(failures) < 4 * publication.DRAIN_ATTEMPTS:
+            failures.append(key)
+            outage(operation, key)
+
+    store.fail = away
+    publisher = make()
+    publisher.submit(snapshot(20))
+    publisher.drain(seconds=20)
+    (name,) = names(store)
+    assert name.startswith("ckpt-000020-aaaa-") and publisher.state()["last_failure"] is None
+
+
+def test_an_outage_that_outlasts_the_seconds_of_a_drain_is_its_reason(parts, short_pauses):  # noqa: F811
+    make, store, _, _ = parts
+    store.fail = outage
+    publisher = make()
+    publisher.submit(snapshot(20))
+    started = time.monotonic()
+    with pytest.raises(NotDelivered, match="ckpt-000020-aaaa .*the storage is away"):
+        publisher.drain(seconds=0.3)
+    assert time.monotonic() - started >= 0.3
+
+
+@pytest.mark.parametrize("kind", [AccessDenied, BucketNotFound, LocalStorageError])
+def test_what_no_attempt_can_mend_ends_a_drain_before_its_time(parts, kind):  # noqa: F811
+    make, store, _, _ = parts
+
+    def refuse(operation, key):
+        raise kind("of no use", key)
+
+    store.fail = refuse
+    publisher = make()
+    publisher.submit(snapshot(20))
+    started = time.monotonic()
+    with pytest.raises(NotDelivered, match="of no use"):
+        publisher.drain(seconds=600)
+    assert time.monotonic() - started < 60.0
+
+
+def test_a_drain_can_be_ended_while_no_byte_moves(parts):  # noqa: F811
+    make, store, _, _ = parts
+    store.fail = outage
+
+    def stop(done, total):
+        raise KeyboardInterrupt
+
+    publisher = make()
+    publisher.publish_logs()
+    with pytest.raises(KeyboardInterrupt):
+        publisher.drain(seconds=600, on_progress=stop)
+
+
+def test_a_drain_that_begins_cuts_the_pause_of_the_one_before_short(parts, monkeypatch):  # noqa: F811
+    make, store, _, _ = parts
+    store.fail = outage
+    publisher = make()
+    monkeypatch.setattr(publication, "pause_after", lambda failures: 600.0)
+    publisher.submit(snapshot(20))
+    with pytest.raises(NotDelivered):
+        publisher.drain(seconds=0.2)
+    store.fail = lambda operation, key: None
+    publisher.drain_within(60.0)
+    assert names(store) == ["ckpt-000020-aaaa-2"]
