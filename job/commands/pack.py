@@ -12,7 +12,11 @@ import tempfile
 
 from job.console import amount
 from job.errors import ConfigError
+from job.exits import DONE
 from job.stopping import ended_by_sigterm
+from job.sync_output import OutputClosed, telling
+
+_MOST_SHARD_MB = 1 << 20  # a shard is one file in the folder for temporary files before it is an object
 
 EXAMPLES = """
   python -m job pack /data/pacs obs://bucket/pacs-packed/
@@ -34,21 +38,31 @@ def add_arguments(parser):
 
 
 def main(args, console):
-    """The summary goes to standard output."""
-    from obs_sync import is_remote, open_store, pull
+    """The summary goes to standard output; returns the exit code."""
+    if not 1 <= args.shard_mb <= _MOST_SHARD_MB:
+        raise ConfigError("--shard-mb={}: expected at least 1 and at most {:,}".format(
+            str(args.shard_mb)[:20], _MOST_SHARD_MB))
+    try:
+        with ended_by_sigterm():
+            _run(args, console)
+    except OutputClosed as closed:
+        return closed.code
+    return DONE
 
-    if args.shard_mb < 1:
-        raise ConfigError("--shard-mb={}: expected at least 1".format(args.shard_mb))
-    with ended_by_sigterm():
-        if not is_remote(args.source):
-            if not is_remote(args.url):
-                _check_apart(args.source, args.url)
-            _pack(args, args.source, console)
-            return
-        with tempfile.TemporaryDirectory(prefix="pack-source-") as folder:
-            with open_store(args.source) as store:
-                pull(store, folder, on_progress=console.task("pull", "B"))
-            _pack(args, folder, console)
+
+def _run(args, console):
+    from obs_sync import is_remote, open_store, parse_url, pull
+
+    if not is_remote(args.source):
+        source = parse_url(args.source).path
+        if not is_remote(args.url):
+            _check_apart(source, parse_url(args.url).path)
+        _pack(args, source, console)
+        return
+    with tempfile.TemporaryDirectory(prefix="pack-source-") as folder:
+        with open_store(args.source) as store:
+            pull(store, folder, on_progress=console.task("pull", "B"))
+        _pack(args, folder, console)
 
 
 def _pack(args, folder, console):
@@ -58,8 +72,13 @@ def _pack(args, folder, console):
         plan = plan_pack(folder, args.shard_mb << 20, console.task("read", "B"))
         report = publish_pack(store, plan, on_progress=console.task("store", "B"), prune=args.prune,
                               dry_run=args.dry_run)
-        print("{}: {} in {}, {}".format(store.url, _count(report.files, "file"), _count(report.shards, "shard"),
-                                        amount(report.bytes, "B")))
+        with telling(DONE):
+            _tell(args, store.url, report)
+
+
+def _tell(args, url, report):
+    print("{}: {} in {}, {}".format(url, _count(report.files, "file"), _count(report.shards, "shard"),
+                                    amount(report.bytes, "B")))
     print("shards: {} {} ({}), {} there already, {} removed{}".format(
         report.new_shards, "to be stored" if args.dry_run else "stored", amount(report.new_bytes, "B"),
         report.shards - report.new_shards, report.removed_shards, " (dry run: nothing was)" if args.dry_run else ""))
@@ -69,9 +88,7 @@ def _pack(args, folder, console):
 
 def _check_apart(source, folder):
     """The next pack would hold this one."""
-    from obs_sync import parse_url
-
-    inside, outside = (os.path.realpath(parse_url(path).path) for path in (folder, source))
+    inside, outside = os.path.realpath(folder), os.path.realpath(source)
     if os.path.commonpath([inside, outside]) == outside:
         raise ConfigError("{} lies in {}, and the pack would be packed too; choose a folder elsewhere".format(
             folder, source))

@@ -79,8 +79,12 @@ def test_what_is_in_a_bucket_can_be_packed_into_another_folder(obs, folder, tmp_
 @pytest.mark.parametrize("arguments, code, told", [
     (["{folder}", "{folder}/packed"], 2, "lies in {folder}, and the pack would be packed too"),
     (["{folder}", "{folder}"], 2, "lies in {folder}, and the pack would be packed too"),
-    (["{folder}", "elsewhere", "--shard-mb", "0"], 2, "--shard-mb=0: expected at least 1"),
+    (["{folder}", "elsewhere", "--shard-mb", "0"], 2, "--shard-mb=0: expected at least 1 and at most 1,048,576"),
+    (["{folder}", "elsewhere", "--shard-mb", "1048577"], 2, "--shard-mb=1048577: expected at least 1 and at most"),
+    (["{folder}", "elsewhere", "--shard-mb", "9" * 400], 2, "--shard-mb=99999999999999999999: expected at least 1"),
+    (["file://{folder}", "{folder}/packed"], 2, "lies in {folder}, and the pack would be packed too"),
     (["{folder}", "ftp://bucket/x"], 2, "scheme 'ftp'"),
+    (["file:{folder}", "elsewhere"], 2, "scheme is followed by two slashes"),
     (["{folder}/none", "elsewhere"], 4, "there is no such directory to pack: {folder}/none"),
     (["{folder}/empty", "elsewhere"], 4, "there are no files to pack: {folder}/empty"),
     (["{folder}"], 2, "the following arguments are required: DEST"),
@@ -91,6 +95,41 @@ def test_a_mistake_is_one_message(folder, capsys, arguments, code, told):
     captured = capsys.readouterr()
     assert told.format(folder=folder) in captured.err and "Traceback" not in captured.err
     assert captured.out == ""
+
+
+def test_a_local_folder_may_be_a_file_url(folder, tmp_path, capsys):
+    assert cli.main(["pack", "file://" + folder, "file://" + str(tmp_path / "packed")]) == 0
+    with open_store(str(tmp_path / "packed")) as store:
+        pull(store, str(tmp_path / "out"))
+    assert read_tree(tmp_path / "out") == read_tree(folder)
+
+
+def run_with(stdout, folder, target):
+    """The exit code, and what went to standard error."""
+    process = subprocess.Popen([sys.executable, "-m", "job", "pack", folder, target], stdout=stdout,
+                               stderr=subprocess.PIPE, universal_newlines=True)
+    told = process.communicate(timeout=60)[1]
+    return process.returncode, told
+
+
+def test_who_reads_no_output_gets_the_pack_all_the_same(folder, tmp_path):
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        code, told = run_with(writer, folder, str(tmp_path / "packed"))
+    finally:
+        os.close(writer)
+    assert code == 0 and "Broken" not in told and "Traceback" not in told, told
+    with open_store(str(tmp_path / "packed")) as store:
+        pull(store, str(tmp_path / "out"))
+    assert read_tree(tmp_path / "out") == read_tree(folder)
+
+
+def test_an_output_that_cannot_be_written_is_told_with_what_helps(folder, tmp_path):
+    with open("/dev/full", "w") as full:
+        code, told = run_with(full, folder, str(tmp_path / "packed"))
+    assert code == 4 and "the output cannot be written (No space left on device): standard output" in told, told
+    assert "work_dir" not in told and "Traceback" not in told
 
 
 def test_sigterm_ends_it_and_leaves_nothing_in_the_temporary_folder(obs, folder, tmp_path):
