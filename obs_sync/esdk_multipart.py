@@ -3,9 +3,10 @@
 An upload whose process was killed, or that the network failed, stays with the server. The next one of the same file
 under the same key finds it there: no state is kept beside the file. It is taken up if every part that the server has
 is one of the file as it is now, by size and MD5, and if nothing was stored under the key since it was begun: of two
-uploads the one that was begun later counts, so that an old one would be completed and yet lose. What somebody else may
-have begun just now, an upload without parts, is left alone. An upload that fails for good is aborted, one that is
-stopped is not.
+uploads the one that was begun later counts, so that an old one would be completed and yet lose. Nor must the file have
+changed since: the MD5 of the whole is given at the beginning, cannot be asked for until the end, and makes an object of
+other bytes unreadable. What somebody else may have begun just now, an upload without parts, is left alone. An upload
+that fails for good is aborted, one that is stopped is not.
 """
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ import contextlib
 import hashlib
 import os
 import threading
+import time
 import weakref
 from typing import Any, Dict, Iterator, List, MutableMapping, NamedTuple, Optional, Tuple
 
@@ -22,7 +24,7 @@ from obs_sync.errors import (
 from obs_sync.esdk_body import MemoryBody
 from obs_sync.esdk_client import Calls, Damaged, UploadGone
 from obs_sync.esdk_reply import MD5_METADATA, PART_SIZE_METADATA, encoded_md5, etag_of, header_time, md5_of
-from obs_sync.esdk_unfinished import list_parts, list_uploads
+from obs_sync.esdk_unfinished import clock_of, list_parts, list_uploads
 from obs_sync.local_files import check_unchanged, local_storage
 from obs_sync.parallel import Progress, run_parallel
 from obs_sync.store import OnBytes, attempt_counted
@@ -30,6 +32,7 @@ from obs_sync.store import OnBytes, attempt_counted
 MOST_PARTS = 10000    # of one upload, by the OBS API
 _WORKERS = 4          # of one upload, and parts that all uploads of one store together hold in memory
 _MOST_LOOKED_AT = 3   # unfinished uploads of one key whose parts are compared
+_LEEWAY = 2.0         # seconds; clocks tell whole ones, and a file may change while an upload of it is being begun
 _TICK = 0.2           # seconds; between two of them a worker that waits for memory can be told to end
 
 _in_memory: MutableMapping[Calls, threading.BoundedSemaphore] = weakref.WeakKeyDictionary()
@@ -68,6 +71,7 @@ class Multipart:
                 etag = self._send_all(*found)
                 if self._carries_our_md5():
                     return etag
+        check_unchanged(self._path, self._before)  # or its MD5 is of no file
         try:
             return self._send_all(self._begin(), {})
         except UploadGone as error:
@@ -94,10 +98,10 @@ class Multipart:
                        if upload.key == self._key and upload.initiated is not None]
             if not uploads:
                 return None
-            written = self._written()
+            written, changed = self._written(), self._changed()
             uploads.sort(key=lambda upload: upload.initiated, reverse=True)
             for upload in uploads[:_MOST_LOOKED_AT]:
-                if written is not None and written >= upload.initiated:
+                if written is not None and written >= upload.initiated or changed >= upload.initiated:
                     return None
                 there = self._there(upload.upload_id)
                 if there:
@@ -115,6 +119,12 @@ class Multipart:
         except ObjectNotFound:
             return None
         return header_time(found.body.lastModified) or float("inf")
+
+    def _changed(self) -> float:
+        """When the file was changed, or shortly after, by the server's clock, as the beginning of uploads is told."""
+        now = time.time()
+        ahead = clock_of(self._calls, self._key, self._where) - now
+        return last_change(self._before) + ahead + _LEEWAY
 
     def _there(self, upload_id: str) -> Dict[int, str]:
         """Number to MD5 of the parts that the server has; none if any of them is not one of our file."""
@@ -224,6 +234,11 @@ class Multipart:
                 if md5_of(found) == self._md5 if self._md5 is not None else etag == ours:
                     return etag
             raise
+
+
+def last_change(status: os.stat_result) -> float:
+    """Seconds since the epoch. A file that is copied or moved into place may keep a time of modification of its own."""
+    return max(status.st_mtime, status.st_ctime)
 
 
 def etag_of_parts(md5s: List[str]) -> str:

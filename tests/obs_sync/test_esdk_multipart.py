@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import types
 from unittest import mock
 
@@ -24,6 +25,7 @@ from obs_sync.retry import Retry
 PART = 200000
 SIZE = 5 * PART + 1
 DATA = os.urandom(SIZE)
+LAST_CHANGE = esdk_multipart.last_change
 SMALL_PARTS = dict(part_size=PART, largest_put=PART)
 
 
@@ -32,6 +34,7 @@ def small_parts(monkeypatch):
     original = esdk_upload.put_file
     monkeypatch.setattr("obs_sync.esdk_store.put_file",
                         lambda *arguments, **options: original(*arguments, **options, **SMALL_PARTS))
+    monkeypatch.setattr(esdk_multipart, "last_change", lambda status: status.st_mtime)  # which can be set
 
 
 @pytest.fixture
@@ -43,6 +46,7 @@ def store(obs):
 @pytest.fixture
 def path(tmp_path):
     (tmp_path / "big").write_bytes(DATA)
+    os.utime(str(tmp_path / "big"), (time.time() - 60,) * 2)
     return str(tmp_path / "big")
 
 
@@ -106,6 +110,53 @@ def test_a_file_that_has_changed_since_is_stored_as_it_is_now(obs, store, path, 
     assert store.head("big").md5 in (None, hashlib.md5(other).hexdigest())
     assert store.read("big") == other and (stored.md5 is None) == (not with_md5)
     assert changed or obs.uploads("bucket") == [("big", begun)]  # it may be somebody else's
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["MD5 told", "no MD5 told"])
+@pytest.mark.parametrize("now", [True, False], ids=["MD5 wanted", "no MD5 wanted"])
+def test_no_upload_is_completed_that_was_begun_before_the_file_changed(obs, store, path, before, now):
+    """Not even for a moment: a process may die before it sees whose MD5 the object carries."""
+    broken_off(obs, store, path, with_md5=before)
+    other = DATA[:-1] + bytes([DATA[-1] ^ 1])
+    with open(path, "wb") as stream:
+        stream.write(other)
+    obs.faults = Faults([Rule(Status(503), operation="InitiateMultipartUpload")])
+    with pytest.raises(StoreUnavailable):
+        store.upload(path, "big", with_md5=now)
+    assert obs.keys("bucket") == []
+    obs.faults = Faults()
+    store.upload(path, "big", with_md5=now)
+    assert store.read("big") == other
+
+
+@pytest.mark.parametrize("ahead", [-600, 0, 600])
+@pytest.mark.parametrize("resumed", [True, False])
+def test_the_servers_clock_may_differ_from_ours(obs, store, path, monkeypatch, ahead, resumed):
+    broken_off(obs, store, path)
+    uploads, clock = esdk_multipart.list_uploads, esdk_multipart.clock_of
+    monkeypatch.setattr(esdk_multipart, "list_uploads", lambda *arguments: [
+        upload._replace(initiated=upload.initiated + ahead) for upload in uploads(*arguments)])
+    monkeypatch.setattr(esdk_multipart, "clock_of", lambda *arguments: clock(*arguments) + ahead)
+    if not resumed:
+        os.utime(path)
+    before = dict(obs.counts)
+    store.upload(path, "big")
+    assert obs.get("bucket", "big") == DATA and since(obs, before, "InitiateMultipartUpload") == (not resumed)
+
+
+def test_a_file_that_is_put_in_place_with_an_old_time_counts_as_changed(path):
+    assert LAST_CHANGE(os.stat(path)) > time.time() - 30 > os.stat(path).st_mtime
+
+
+def test_a_file_that_changes_before_its_upload_is_begun_is_not_begun_with_the_wrong_md5(obs, store, path):
+    def rewrite(request):
+        with open(path, "r+b") as stream:
+            stream.write(b"other")
+
+    obs.faults = Faults([Rule(Call(rewrite), operation="ListMultipartUploads")])
+    with pytest.raises(IntegrityError, match="changed while it was being stored"):
+        store.upload(path, "big")
+    assert obs.counts["InitiateMultipartUpload"] == 0
 
 
 def test_a_file_of_another_length_is_begun_anew(obs, store, path):
