@@ -12,6 +12,7 @@ from obs_sync.local_files import local_storage
 from obs_sync.plan import LocalFile
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_MOST_FOLDERS = 32  # open at once in one call; several workers may make theirs beside it
 
 
 class Destination:
@@ -76,8 +77,13 @@ class Destination:
         return name
 
     def _is_folder(self, folder: str, known: Dict[str, bool], key: str) -> bool:
-        if folder not in known:
-            inside = self._is_folder(folder.rpartition("/")[0], known, key)
+        unknown = []
+        while folder not in known:
+            unknown.append(folder)
+            folder = folder.rpartition("/")[0]
+        inside = known[folder]
+        while unknown:
+            folder = unknown.pop()
             path = os.path.join(self.root, folder)
             mode: Optional[int] = None
             if inside:
@@ -85,29 +91,41 @@ class Destination:
                     mode = os.lstat(path).st_mode
             if mode is not None and stat.S_ISLNK(mode):
                 raise self._link(path, key)
-            known[folder] = mode is not None and stat.S_ISDIR(mode)
-        return known[folder]
+            inside = known[folder] = mode is not None and stat.S_ISDIR(mode)
+        return inside
 
     @contextlib.contextmanager
     def _folders(self, create: bool) -> Iterator[Callable[[str], Tuple[int, str]]]:
-        """A function from a key to (descriptor of the folder of its file, name in it); descriptors live as long.
+        """A function from a key to (descriptor of the folder of its file, name in it), which holds until its next call.
 
         Each segment is opened relative to the one before, so that what is checked is what is used.
         """
-        opened: Dict[str, int] = {}
+        opened: Dict[str, int] = {}  # the root, and what was used last, in the order of use
+
+        def used(folder: str, number: int) -> int:
+            opened.pop(folder, None)
+            opened[folder] = number
+            if len(opened) > _MOST_FOLDERS:
+                os.close(opened.pop(next(name for name in opened if name)))
+            return number
 
         def descriptor(folder: str, key: str) -> int:
-            if folder not in opened:
-                parent, _, name = folder.rpartition("/")
-                above = descriptor(parent, key)
+            closed = []
+            while folder not in opened:
+                folder, _, name = folder.rpartition("/")
+                closed.append(name)
+            number = used(folder, opened[folder])
+            while closed:
+                name = closed.pop()
+                folder = f"{folder}/{name}" if folder else name
                 path = os.path.join(self.root, folder)
                 try:
-                    opened[folder] = _open_folder(name, above, create)
+                    number = used(folder, _open_folder(name, number, create))
                 except OSError as error:
                     if os.path.islink(path):
                         raise self._link(path, key) from None
                     raise _about(error, path) from None
-            return opened[folder]
+            return number
 
         def place(key: str) -> Tuple[int, str]:
             folder, _, name = self._name(key).rpartition("/")
