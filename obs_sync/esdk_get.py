@@ -13,10 +13,11 @@ import time
 from typing import Any, Callable, List, NamedTuple, NoReturn, Optional, Tuple
 from urllib.parse import quote
 
+from obs_sync.crc64 import new_crc64
 from obs_sync.errors import StoreError, WrongDigest
 from obs_sync.esdk_client import Calls, Damaged, translated
 from obs_sync.esdk_keys import Key
-from obs_sync.esdk_reply import PartedMd5, md5_of, parted_of
+from obs_sync.esdk_reply import PartedMd5, crc64_of, md5_of, parted_of
 from obs_sync.http_pool import Pool, Proxy
 from obs_sync.http_reply import Reply
 from obs_sync.signing import DIALECTS, quoted_key, signed_headers
@@ -223,7 +224,14 @@ def wanted_digest(reply: Reply, info: Optional[ObjectInfo]) -> Tuple[Optional[st
     length = reply.headers.get("content-length", "0")
     parted = parted_of(reply, int(length) if length.isdecimal() else 0) if info is None else \
         parted_of(reply, info.size, info.etag)
-    return (None, None) if parted is None else (parted[0], PartedMd5(parted[1]))
+    return wanted_crc64(reply) if parted is None else (parted[0], PartedMd5(parted[1]))
+
+
+def wanted_crc64(reply: Any) -> Tuple[Optional[str], Any]:
+    """The same, where nothing stronger is known. `reply` may be a result of the SDK's."""
+    crc64 = crc64_of(reply)
+    digest = None if crc64 is None else new_crc64()
+    return (None, None) if digest is None else (crc64, digest)
 
 
 def compare_digests(digest: Any, wanted: str, where: str) -> None:
@@ -231,4 +239,5 @@ def compare_digests(digest: Any, wanted: str, where: str) -> None:
     if found != wanted:
         if digest.name == "sha256":
             raise WrongDigest(f"received bytes with SHA-256 {found}, not {wanted}", where)
-        raise Damaged(f"received bytes with MD5 {found}, not {wanted}", where)
+        name = {"md5": "MD5", "crc64": "CRC-64"}[digest.name]
+        raise Damaged(f"received bytes with {name} {found}, not {wanted}", where)

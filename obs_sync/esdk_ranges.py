@@ -14,7 +14,8 @@ from typing import Any, List, Optional, Tuple, Union
 
 from obs_sync.errors import IntegrityError, ObjectChanged, StoreError
 from obs_sync.esdk_client import Calls, Damaged
-from obs_sync.esdk_get import Reader, compare_digests, wanted_digest
+from obs_sync.esdk_get import Reader, compare_digests, wanted_crc64, wanted_digest
+from obs_sync.esdk_reply import etag_of
 from obs_sync.http_reply import Reply
 from obs_sync.local_files import CHUNK, local_storage, remove_quietly
 from obs_sync.parallel import Progress, run_parallel
@@ -119,6 +120,8 @@ class _Ranges:
         while self._wanted is None:
             self._nap()
         wanted, digest = self._wanted
+        if wanted is None:  # the reply to a range does not announce all that is known
+            wanted, digest = self._wanted_of_whole()
         if wanted is None:
             return
         view = memoryview(bytearray(CHUNK))
@@ -136,6 +139,11 @@ class _Ranges:
                     digest.update(view[:read])
                     done += read
         compare_digests(digest, wanted, self._where)
+
+    def _wanted_of_whole(self) -> Tuple[Optional[str], Any]:
+        found = self._calls("getObjectMetadata", self._where, self._key)
+        same = found.body is not None and etag_of(found.body.etag) == self._info.etag
+        return wanted_crc64(found) if same else (None, None)
 
     def _nap(self) -> None:
         self._inner.check()

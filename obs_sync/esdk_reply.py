@@ -26,6 +26,7 @@ digest that can be computed from the content.
 _PARTED_MD5 = re.compile(r"[0-9a-f]{32}-([1-9][0-9]{0,4})\Z")
 _PLAIN_MD5 = re.compile(r"[0-9a-f]{32}\Z")
 _ENCRYPTION = "server-side-encryption"
+_CRC64 = "checksum-crc64ecma"
 
 
 def etag_of(text: Optional[str]) -> Optional[str]:
@@ -87,6 +88,15 @@ def parted_of(result: Any, size: int, etag: Optional[str] = None) -> Optional[Tu
         return None
     length = int(part_size)
     return (etag, length) if length and -(-size // length) == int(found.group(1)) else None
+
+
+def crc64_of(result: Any) -> Optional[str]:
+    """The CRC-64 of the whole object that a reply to HEAD, or GET without a range, announces: a decimal number.
+
+    Of what it is in the reply to a range nothing is written.
+    """
+    text = headers_of(result).get(_CRC64, "")
+    return str(int(text)) if text.isdecimal() and result.status != 206 else None
 
 
 class PartedMd5:
