@@ -15,7 +15,7 @@ from obs_sync.esdk_body import StreamBody, bytes_body, file_body
 from obs_sync.esdk_client import Calls, Damaged
 from obs_sync.esdk_multipart import MOST_PARTS, Multipart
 from obs_sync.esdk_reply import encoded_md5, etag_of, headers_of, md5_of
-from obs_sync.local_files import CHUNK, check_unchanged, local_storage
+from obs_sync.local_files import CHUNK, check_unchanged, local_reading
 from obs_sync.store import OnBytes, attempt_counted
 
 PART_SIZE = 16 << 20    # bytes; OBS takes parts of 100 KB to 5 GB. Four are in memory, of all uploads together
@@ -45,7 +45,7 @@ def put_file(calls: Calls, key: str, path: str, where: str, on_bytes: Optional[O
     """
     part_size = PART_SIZE if part_size is None else part_size
     largest_put = LARGEST_PUT if largest_put is None else largest_put
-    with local_storage(path):
+    with local_reading(path):
         before = os.stat(path)
     size = before.st_size
     try:
@@ -65,7 +65,7 @@ def put_file(calls: Calls, key: str, path: str, where: str, on_bytes: Optional[O
 def _md5_of_start(path: str, size: int) -> str:
     """The MD5 of the first `size` bytes, which may be added to meanwhile."""
     digest, left = hashlib.md5(), size
-    with local_storage(path), open(path, "rb") as stream:
+    with local_reading(path), open(path, "rb") as stream:
         while left:
             chunk = stream.read(min(CHUNK, left))
             if not chunk:

@@ -91,7 +91,8 @@ class LocalStore(Store):
         temporary = self._temporary()
         try:
             with attempt_counted(on_bytes) as count, local_storage(destination):
-                before = os.stat(path)
+                with local_reading(path):
+                    before = os.stat(path)
                 md5 = _copy(path, temporary, before.st_size, count, durable=True, algorithm="md5" if with_md5 else None)
                 check_unchanged(path, before)
                 written = put_in_place(temporary, destination)
@@ -115,7 +116,7 @@ class LocalStore(Store):
         """The object's file; a fault while it is read says that there is no object if it was removed meanwhile."""
         path = self._existing(key)
         try:
-            with local_storage(path):
+            with local_reading(path):
                 yield path
         except LocalStorageError:
             self._existing(key)
@@ -162,7 +163,9 @@ def _copy(source: str, destination: str, size: int, count: OnBytes, durable: boo
           algorithm: Optional[str]) -> Optional[str]:
     """Copy the first `size` bytes of a file, or fewer if it is shorter by now; returns their digest if asked to."""
     digest, copied = None if algorithm is None else hashlib.new(algorithm), 0
-    with open(source, "rb") as reader, open(destination, "wb") as writer:
+    with local_reading(source):
+        reader = open(source, "rb")
+    with reader, open(destination, "wb") as writer:
         while copied < size:
             chunk = reader.read(min(CHUNK, size - copied))
             if not chunk:

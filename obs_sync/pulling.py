@@ -4,6 +4,7 @@ A file at its final path is whole and is the version that was listed. What was f
 """
 from __future__ import annotations
 
+import errno
 import os
 from typing import Callable, Dict, Iterable, List, Optional, Tuple
 
@@ -20,6 +21,7 @@ from obs_sync.workspace import Workspace
 _VERSIONS = 3          # how often an object may change under us before we give up on it
 _HASHING_WORKERS = 4   # hashing is bound by the processor
 _BLOCK = 4096          # bytes; what a small file takes on most file systems
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 Objects = Tuple[ObjectInfo, ...]
 
@@ -119,10 +121,11 @@ class Pull:
             groups = run_parallel(fetch, self._store.together(infos), workers, progress)
             return tuple(info for group in groups for info in group)
         except LocalStorageError as error:
-            root = self._destination.root
-            raise LocalStorageError(
-                f"{error.what} while fetching {_bytes(infos):,} bytes, {free_bytes(root):,} are free now",
-                root, error.mend) from error
+            if not isinstance(error.__cause__, OSError) or error.__cause__.errno not in _FULL:
+                raise
+            free = free_bytes(self._destination.root)
+            raise LocalStorageError(f"{error.what} while fetching {_bytes(infos):,} bytes, {free:,} are free now",
+                                    error.where, error.mend) from error
 
     def _check_space(self, infos: Iterable[ObjectInfo], files: Dict[str, LocalFile], held: int) -> None:
         """`held` bytes of what is needed are on the disk already."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import shutil
@@ -8,7 +9,11 @@ import time
 
 import pytest
 
-from obs_sync import IntegrityError, LocalStorageError, LocalStore, ObjectChanged, ObjectNotFound, UnsafeKey
+from obs_sync import (
+    IntegrityError, LocalStorageError, LocalStore, ObjectChanged, ObjectNotFound, UnsafeKey, esdk_upload, local_store,
+    open_store,
+)
+from obs_sync.mock import mock_obs
 from tests.obs_sync.trees import leftovers, read_tree, set_mtime, write_tree
 
 
@@ -147,3 +152,36 @@ def test_what_is_removed_while_it_is_read_is_missing(tmp_path, monkeypatch):
             stream.write(b"content")
         with pytest.raises(ObjectNotFound):
             read()
+
+
+@pytest.fixture
+def unreadable(monkeypatch):
+    """A function after which a file cannot be opened, as by a user who may not."""
+    def make(path):
+        def refusing(name, *args, **kwargs):
+            if name == str(path):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
+            return open(name, *args, **kwargs)
+
+        monkeypatch.setattr(local_store, "open", refusing, raising=False)
+        monkeypatch.setattr(esdk_upload, "open", refusing, raising=False)
+    return make
+
+
+def test_a_source_that_may_not_be_read_is_no_fault_of_the_destination(tmp_path, unreadable):
+    store = LocalStore(write_tree(tmp_path / "store", {"k": b"x"}))
+    info, source = store.head("k"), tmp_path / "store" / "k"
+    unreadable(source)
+    for operation in (lambda: store.download(info, str(tmp_path / "out")), lambda: store.read("k"),
+                      lambda: LocalStore(str(tmp_path / "other")).upload(str(source), "k")):
+        with pytest.raises(LocalStorageError, match="cannot be read .Permission denied.: {}. Let this".format(source)):
+            operation()
+
+
+def test_a_file_that_may_not_be_read_is_no_fault_of_the_bucket(tmp_path, unreadable):
+    source = tmp_path / "k"
+    source.write_bytes(b"x")
+    unreadable(source)
+    with mock_obs(buckets=["bucket"]) as mock, open_store("obs://bucket/", mock.environment()) as store:
+        with pytest.raises(LocalStorageError, match="cannot be read .Permission denied.: {}. Let this".format(source)):
+            store.upload(str(source), "k")

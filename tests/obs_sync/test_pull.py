@@ -482,3 +482,11 @@ def test_times_that_a_store_does_not_know_are_no_obstacle(tmp_path, out):
     set_mtime(os.path.join(write_tree(tmp_path / "store", {"a": b"x"}), "a"), 10 ** 9)
     pull(Timeless(LocalStore(str(tmp_path / "store"))), out)
     assert abs(os.path.getmtime(os.path.join(out, "a")) - time.time()) < 60
+
+
+def test_what_is_in_the_way_of_a_file_is_named(source, out):
+    os.makedirs(os.path.join(out, "photo", "dog", "1.jpg"))
+    with pytest.raises(LocalStorageError) as caught:
+        pull(source, out)
+    assert "(Is a directory): {}/photo/dog/1.jpg. There is a directory".format(out) in str(caught.value)
+    assert "bytes" not in str(caught.value)
