@@ -68,7 +68,10 @@ def parse_marker(data: bytes, name: str) -> Marker:
     created, metadata, files = content.get("created"), content.get("metadata"), content.get("files")
     if not isinstance(created, str) or not isinstance(metadata, dict) or not isinstance(files, list) or not files:
         raise NotAMarker("created, metadata or files is missing or of the wrong type")
-    return Marker(name, created, tuple(_parse_file(file) for file in files), metadata)
+    parsed = tuple(_parse_file(file) for file in files)
+    if len({file.name for file in parsed}) < len(parsed):
+        raise NotAMarker("it names a file twice")
+    return Marker(name, created, parsed, metadata)
 
 
 def _parse_file(file: Any) -> MarkerFile:

@@ -57,3 +57,9 @@ def test_a_marker_whose_files_clash_is_passed_over(local_store, tmp_path, caplog
     workspace = types.SimpleNamespace(spool=str(tmp_path))
     assert list(_whole(local_store, workspace, "l", lambda done, total: None)) == []
     assert "checkpoint clash cannot be used" in caplog.text
+
+
+def test_a_marker_that_names_a_file_twice_is_none():
+    marker = Marker("name", "2026-01-31T12:00:00Z", (MarkerFile("w", 1, "0" * 64), MarkerFile("w", 2, "1" * 64)), {})
+    with pytest.raises(NotAMarker, match="a file twice"):
+        parse_marker(marker.to_json(), "name")
