@@ -37,7 +37,9 @@ class Console:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.stop = stop
-        self._stream = sys.stderr if stream is None else stream
+        self._stream: TextIO = sys.stderr if stream is None else stream
+        if self._stream is None:  # the shell has closed standard error: then nobody wants to be told
+            self._stream = open(os.devnull, "w", encoding="utf-8")
         self._clock = clock
         self._tqdm: Any = None
         if self._stream.isatty() and environ.get("TERM") != "dumb":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import NamedTuple, Optional
 
@@ -62,8 +63,10 @@ def _check_own(folder):
     if is_remote(folder):
         return
     real = os.path.realpath(folder)
-    used = [name for name, path in (("your home", os.path.expanduser("~")), ("the current directory", os.getcwd()))
-            if os.path.commonpath([real, os.path.realpath(path)]) == real]
+    held = [("your home", os.path.expanduser("~"))]
+    with contextlib.suppress(FileNotFoundError):  # removed meanwhile: then it is nowhere
+        held.append(("the current directory", os.getcwd()))
+    used = [name for name, path in held if os.path.commonpath([real, os.path.realpath(path)]) == real]
     reason = ("the root of the file system, or directly below it" if os.path.dirname(real) in ("/", real)
               else "{} is there, or below it".format(used[0]) if used
               else "it is a checkout, with .git" if os.path.exists(os.path.join(real, ".git")) else None)

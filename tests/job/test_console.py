@@ -335,3 +335,11 @@ def test_a_stream_that_is_no_file_is_written_to_all_the_same():
     console.detach()
     console.write_line("a line")
     assert stream.getvalue() == "a line\n"
+
+
+def test_without_a_standard_error_nothing_is_told_and_nothing_fails(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    console = Console(environ={})
+    console.write_line("to nobody")
+    with console.task("pull", "B") as task:
+        task(1, 1)

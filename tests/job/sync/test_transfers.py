@@ -119,6 +119,13 @@ def test_a_listed_file_under_another_spelling_is_kept(tmp_path):
     assert [extra.key for extra in extra_files(out, {"notes.txt"}, lambda key: True)] == ["other"]
 
 
+def test_a_current_directory_that_was_removed_hinders_no_deletion(sync, filled, out, tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert sync("pull", URL, out, "--delete") == 0
+
+
 def test_push_deletes_only_what_lies_below_the_prefix_and_is_chosen(sync, store, obs, source):
     others = {"basement": b"x", "other/x": b"x"}
     for key, data in {**others, "base/old": b"x", "base/old.tmp": b"x", "base/folder/": b"",
