@@ -92,13 +92,13 @@ def problems(graph, step=None):
     """
     constant = constant_operations(graph)
     preparing = _preparing(graph) & needed(step) if step is not None else frozenset()
-    found = []
+    fetched, found = {getattr(fetch, "op", fetch) for fetch in step or ()}, []
     for op in graph.get_operations():
         if op in preparing:
             found.append(Problem(
                 op.name, op.type, "a variable filled again in each iteration",
                 "what it has learnt is lost, and the device copies it anew", "Run initialisers once, before the step"))
-        if not _stays_on_host(op):
+        if op in fetched or not _stays_on_host(op):
             found += [Problem(op.name, op.type, *told) for told in _told_of(op, op in constant)]
     return found + _in_functions(graph)
 
@@ -144,10 +144,8 @@ def _told_of(op, is_constant):
     rule = _rule_of(op.type)
     if rule is not None:
         return [(rule.what, rule.why, rule.mend)]
-    told, types = [], {tensor.dtype.base_dtype for tensor in list(op.inputs) + list(op.outputs)}
-    for dtype, (what, mend) in BAD_TYPES.items():
-        if dtype in types:
-            told.append((what, TYPE_LIMITS.get(dtype, "the device has no such type"), mend))
+    types = {tensor.dtype.base_dtype for tensor in list(op.inputs) + list(op.outputs)}
+    told = _told_of_types(types)
     unknown = [tensor for tensor in op.outputs if not tensor.shape.is_fully_defined()]
     if unknown and not is_constant and tf.resource not in types:
         what = "{} of shape {}".format(
@@ -155,6 +153,11 @@ def _told_of(op, is_constant):
         told.append((what, "shapes have to be static: adapters up to r1.10 refuse a second shape in mid-run",
                      "Say every dimension, and pad the last batch"))
     return told
+
+
+def _told_of_types(types):
+    return [(what, TYPE_LIMITS.get(dtype, "the device has no such type"), mend)
+            for dtype, (what, mend) in BAD_TYPES.items() if dtype in types]
 
 
 def _rule_of(op_type):
@@ -177,9 +180,15 @@ def _preparing(graph):
 
 def _in_functions(graph):
     """Problems by type in the graph's functions (branches, bodies), whose operations have no shapes of their own."""
-    return [Problem("{}/{}".format(function.signature.name, node.name), node.op, rule.what, rule.why, rule.mend)
-            for function in graph.as_graph_def().library.function for node in function.node_def
-            for rule in [_rule_of(node.op)] if rule is not None]
+    found = []
+    for function in graph.as_graph_def().library.function:
+        for node in function.node_def:
+            rule = _rule_of(node.op)
+            types = {tf.as_dtype(number).base_dtype for value in node.attr.values()
+                     for number in [value.type] + list(value.list.type) if number}
+            told = [(rule.what, rule.why, rule.mend)] if rule is not None else _told_of_types(types)
+            found += [Problem("{}/{}".format(function.signature.name, node.name), node.op, *each) for each in told]
+    return found
 
 
 def shown(tensor):

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import pytest
+from tensorflow.python.framework import function
 
 from masf_core import graph_check
 from masf_core.tf1 import IS_TF2, tf
@@ -85,6 +86,21 @@ def test_what_the_device_does_not_take_is_found(build, op_type, what):
 
 def test_what_is_hidden_in_a_branch_is_found():
     assert any("a loop" in what for _, what in found(in_a_function))
+    assert ("Mul", "float64") in found(lambda: twice(floats(2)))
+
+
+def twice(x):
+    """2x, computed in float64 in a function of the graph."""
+    @function.Defun(tf.float32)
+    def computed(value):
+        wide = tf.cast(value, tf.float64)
+        return tf.cast(wide * wide.dtype.as_numpy_dtype(2.0), tf.float32)
+
+    return computed(x)
+
+
+def test_a_text_that_is_fetched_is_found():
+    assert ("Const", "a string") in found(lambda: tf.constant("text"), step=True)
 
 
 @pytest.mark.parametrize("build", [
