@@ -5,9 +5,10 @@ import socket
 
 import pytest
 
-from obs_sync import LocalStorageError, LocalStore, push
+from obs_sync import LocalStorageError, LocalStore, pull, pull_file, push
 from obs_sync.comparing import compare
 from obs_sync.local_files import files_below
+from obs_sync.transfer import preview_pull
 from tests.obs_sync.trees import write_tree
 
 
@@ -80,3 +81,18 @@ def test_the_bookkeeping_of_a_destination_inside_stays_at_home(tree, local_store
     write_tree(tree, {"deep/.obs_sync/index.jsonl": b"x"})
     push(local_store, tree)
     assert keys(tree) == ["a", "deep/b"] == [info.key for info in local_store.list()]
+
+
+@pytest.mark.parametrize("kind", ["dangling link", "FIFO"])
+def test_what_would_be_left_out_of_a_pull_from_a_folder_is_told(kind, tree, tmp_path):
+    odd, out = os.path.join(tree, "deep", "odd"), str(tmp_path / "out")
+    if kind == "FIFO":
+        os.mkfifo(odd)
+    else:
+        os.symlink("nowhere", odd)
+    for attempt in (pull, preview_pull):
+        with pytest.raises(LocalStorageError, match="deep/odd"):
+            attempt(LocalStore(tree), out)
+    assert pull(LocalStore(tree), out, selects=lambda key: key != "deep/odd").files == 2
+    assert pull(LocalStore(tree), out + "-a", "a").files == 1
+    assert pull_file(LocalStore(tree), "deep/b", os.path.join(out + "-b", "b")).files == 1
