@@ -219,10 +219,10 @@ def test_a_stop_request_leaves_nothing_behind(index, cache, place):
 
 def test_a_killed_build_leaves_nothing_that_looks_whole_and_is_cleared_away(index, cache, place):
     script = (
-        "import sys, time\n"
+        "import os, sys, time\n"
         "from masf_core.data import build_index, decode, decode_cache\n"
         "def hang(*args):\n"
-        "    print('decoding', flush=True)\n"
+        "    os.write(1, b'decoding\\n')\n"  # at once: each thread decodes, and what they print may mix
         "    time.sleep(60)\n"
         "decode_cache.decode_image = hang\n"
         "decode(build_index(sys.argv[1]), sys.argv[2], {})\n".format(SIDE))
@@ -230,8 +230,8 @@ def test_a_killed_build_leaves_nothing_that_looks_whole_and_is_cleared_away(inde
     try:
         assert process.stdout.readline() == b"decoding\n"
         assert [name.startswith(".building-") for name in files(place)] == [True]
-        process.send_signal(signal.SIGKILL)
     finally:
+        process.send_signal(signal.SIGKILL)
         process.wait()
         process.stdout.close()
     images = decode(index, cache, SIDE)[1]
