@@ -17,6 +17,7 @@ import os
 import time
 from typing import Any, Callable, Collection, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
+from obs_sync.confirming import look_again
 from obs_sync.errors import (
     AlreadyPublished, IntegrityError, LocalStorageError, ObjectNotFound, StoreError, StoreUnavailable,
     UnsafeKey, WrongDigest,
@@ -229,27 +230,13 @@ def _check_unused(store: Store, name: str, prefix: str) -> None:
 def _check_stored(store: Store, prefix: str, sent: List[ObjectInfo]) -> None:
     """Raises IntegrityError if one of the objects is no longer there as it was stored.
 
-    A listing may be of a little while ago: an object that is not as it should be in it is looked at itself. One that
-    is there besides is no reader's concern.
+    One that is there besides is no reader's concern.
     """
-    listed = {info.key: info for info in store.list(prefix)}
-    for info in sent:
-        if _is_same(info, listed.get(info.key)):
-            continue
-        try:
-            found = store.head(info.key)
-        except ObjectNotFound:
-            found = None
-        if not _is_same(info, found):
-            raise IntegrityError(
-                "a file of the checkpoint was {} while others were being stored".format(
-                    "removed" if found is None else "overwritten"), store.locate(info.key),
-                "Publish it again under a fresh name, and let nobody remove what is younger than this takes")
-
-
-def _is_same(stored: ObjectInfo, found: Optional[ObjectInfo]) -> bool:
-    return (found is not None and found.size == stored.size
-            and (None in (stored.etag, found.etag) or found.etag == stored.etag))
+    for info, found in look_again(store, prefix, sent).lost:
+        raise IntegrityError(
+            "a file of the checkpoint was {} while others were being stored".format(
+                "removed" if found is None else "overwritten"), store.locate(info.key),
+            "Publish it again under a fresh name, and let nobody remove what is younger than this takes")
 
 
 def _write_marker(store: Store, key: str, content: bytes) -> None:

@@ -10,6 +10,7 @@ import tempfile
 from dataclasses import dataclass
 from typing import Dict, List, Optional
 
+from obs_sync.confirming import look_again
 from obs_sync.errors import IntegrityError, ObjectNotFound, StoreError
 from obs_sync.keys import check_together, is_directory_marker
 from obs_sync.local_files import check_free_space, local_storage, remove_quietly
@@ -132,23 +133,13 @@ def _listing(store: Store, prefix: str, survey: Progress) -> Dict[str, ObjectInf
 
 
 def _check_stored(store: Store, index: PackIndex, prefix: str, survey: Progress) -> Dict[str, ObjectInfo]:
-    """The listing, in which all shards must be. It may be of a little while ago: a shard that is not in it is looked
-    at itself.
-    """
-    stored = _listing(store, prefix, survey)
-    unseen = [shard for shard in index.shards if not _is_stored(shard, stored, prefix)]
-    lost = run_aside(lambda: [shard.name for shard in unseen if not _is_there(store, shard, prefix)], survey)
-    if lost:
-        raise IntegrityError("a shard of the new pack was removed or overwritten meanwhile",
-                             store.locate(prefix + lost[0]), "Let one at a time write to a pack; pack it again")
-    return stored
-
-
-def _is_there(store: Store, shard: Shard, prefix: str) -> bool:
-    try:
-        return store.head(prefix + shard.name).size == shard.size
-    except ObjectNotFound:
-        return False
+    """The listing. Raises IntegrityError if one of the shards is no longer there."""
+    shards = [ObjectInfo(prefix + shard.name, shard.size) for shard in index.shards]
+    confirmed = run_aside(lambda: look_again(store, prefix, shards), survey)
+    for info, _ in confirmed.lost:
+        raise IntegrityError("a shard of the new pack was removed or overwritten meanwhile", store.locate(info.key),
+                             "Let one at a time write to a pack; pack it again")
+    return confirmed.listed
 
 
 def _is_stored(shard: Shard, stored: Dict[str, ObjectInfo], prefix: str) -> bool:
