@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Sequence
 from job.console import Console
 from job.errors import ConfigError
 from job.near_miss import suggestion
+from job.sync_output import OutputClosed
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,8 @@ def main(argv: Sequence[str]) -> int:
     console.set_up_logging()
     try:
         return _run(list(argv), console)
+    except OutputClosed as closed:  # whoever read the output has had enough of it
+        return closed.code
     except SystemExit as leaving:  # argparse has printed help or its complaint
         return int(leaving.code or 0)
     except BaseException as error:

@@ -14,7 +14,7 @@ from job.console import amount
 from job.errors import ConfigError
 from job.exits import DONE
 from job.stopping import ended_by_sigterm
-from job.sync_output import OutputClosed, telling
+from job.sync_output import telling
 
 _MOST_SHARD_MB = 1 << 20  # a shard is one file in the folder for temporary files before it is an object
 
@@ -38,31 +38,23 @@ def add_arguments(parser):
 
 
 def main(args, console):
-    """The summary goes to standard output; returns the exit code."""
+    """The summary goes to standard output."""
+    from obs_sync import is_remote, open_store, parse_url, pull
+
     if not 1 <= args.shard_mb <= _MOST_SHARD_MB:
         raise ConfigError("--shard-mb={}: expected at least 1 and at most {:,}".format(
             str(args.shard_mb)[:20], _MOST_SHARD_MB))
-    try:
-        with ended_by_sigterm():
-            _run(args, console)
-    except OutputClosed as closed:
-        return closed.code
-    return DONE
-
-
-def _run(args, console):
-    from obs_sync import is_remote, open_store, parse_url, pull
-
-    if not is_remote(args.source):
-        source = parse_url(args.source).path
-        if not is_remote(args.url):
-            _check_apart(source, parse_url(args.url).path)
-        _pack(args, source, console)
-        return
-    with tempfile.TemporaryDirectory(prefix="pack-source-") as folder:
-        with open_store(args.source) as store:
-            pull(store, folder, on_progress=console.task("pull", "B"))
-        _pack(args, folder, console)
+    with ended_by_sigterm():
+        if not is_remote(args.source):
+            source = parse_url(args.source).path
+            if not is_remote(args.url):
+                _check_apart(source, parse_url(args.url).path)
+            _pack(args, source, console)
+            return
+        with tempfile.TemporaryDirectory(prefix="pack-source-") as folder:
+            with open_store(args.source) as store:
+                pull(store, folder, on_progress=console.task("pull", "B"))
+            _pack(args, folder, console)
 
 
 def _pack(args, folder, console):

@@ -189,12 +189,8 @@ def _age(text):
 def main(args, console):
     """Do it, and print what was found or done; returns the exit code."""
     from job import sync_checks, sync_store, sync_transfers
-    from job.sync_output import OutputClosed
 
     run = {"pull": sync_transfers.pull, "push": sync_transfers.push, "verify": sync_checks.verify,
            "diff": sync_checks.diff, "ls": sync_store.ls, "gc": sync_store.gc}[args.action]
-    try:
-        with ended_by_sigterm():
-            return run(args, console)
-    except OutputClosed as closed:
-        return closed.code
+    with ended_by_sigterm():
+        return run(args, console)
