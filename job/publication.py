@@ -127,8 +127,7 @@ class Publisher:
             self._deadline = None if seconds is None else self._clock() + seconds
             self._changed.notify_all()
             while self._pending or self._logs_due or self._working:
-                if (self._failures_in_a_row >= DRAIN_ATTEMPTS if self._deadline is None
-                        else self._clock() >= self._deadline) or self._final:
+                if self._final or self._patience_is_over():
                     break
                 self._changed.wait(0.1)
                 shown = self._transferred if self._transferred[1] else shown
@@ -143,6 +142,11 @@ class Publisher:
             kept = self._spool_all()
             raise NotDelivered("not published: {} ({}). {} Logs are in {}. The same command delivers them.".format(
                 ", ".join(undone), reason, kept, self._logs))
+
+    def _patience_is_over(self):
+        if self._deadline is None:
+            return self._failures_in_a_row >= DRAIN_ATTEMPTS
+        return self._clock() >= self._deadline
 
     def drain_within(self, seconds, snapshot=None):
         """Deliver what ``seconds`` allow, the smallest and most valuable first: logs and run.json, then checkpoints.

@@ -18,8 +18,6 @@ from job.errors import ConfigError
 log = logging.getLogger(__name__)
 
 MEND = "The platform writes this file; give RANK_TABLE_FILE a table of version 1.0, or unset it to train on one card"
-
-
 NAME = "jobstart_hccl.json"  # of the file, where RANK_TABLE_FILE is the folder that it is in
 UNDER_WAY = "initializing"
 

@@ -52,5 +52,12 @@ class Gate:
         self._opened.set()
 
 
-def outage(operation, key):
-    raise StoreUnavailable("the storage is away", key)
+def failing_with(kind, told):
+    """What a ``FaultyStore`` may be told to do: raise ``kind`` of every operation."""
+    def fail(operation, key):
+        raise kind(told, key)
+
+    return fail
+
+
+outage = failing_with(StoreUnavailable, "the storage is away")

@@ -15,7 +15,7 @@ from job.publication import NotDelivered, Publisher
 from job.snapshots import Snapshot
 from masf_core import checkpoints
 from obs_sync import AccessDenied, list_markers, publish_checkpoint, read_pointer
-from tests.job.faulty_store import FaultyStore, Gate, outage
+from tests.job.faulty_store import FaultyStore, Gate, failing_with, outage
 
 
 def snapshot(iteration, best=False, lineage="line"):
@@ -181,10 +181,7 @@ def test_an_older_best_that_failed_does_not_take_the_pointer_back(parts):
 def test_a_refusal_is_not_asked_again(parts):
     make, store, _, _ = parts
 
-    def refuse(operation, key):
-        raise AccessDenied("wrong key", key)
-
-    store.fail = refuse
+    store.fail = failing_with(AccessDenied, "wrong key")
     publisher = make()
     publisher.submit(snapshot(20))
     with pytest.raises(NotDelivered, match="wrong key"):

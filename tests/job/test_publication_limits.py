@@ -13,7 +13,7 @@ from job.publication import NotDelivered, Publisher, pause_after
 from masf_core import checkpoints
 from obs_sync import AccessDenied, BucketNotFound, LeaseLost, LocalStorageError, list_markers, open_store
 from obs_sync.mock import mock_obs
-from tests.job.faulty_store import FaultyStore, Gate, outage
+from tests.job.faulty_store import FaultyStore, Gate, failing_with, outage
 from tests.job.test_publication import names, parts, snapshot  # noqa: F401  (parts is a fixture)
 
 
@@ -195,11 +195,7 @@ def test_over_a_slow_link_the_logs_arrive_and_what_cannot_is_left(tmp_path):
 
 def test_a_lost_lease_ends_training_at_the_next_interval_and_is_no_matter_of_trying_again(parts):  # noqa: F811
     make, store, _, _ = parts
-
-    def lost(operation, key):
-        raise LeaseLost("the lease is lost", key)
-
-    store.fail = lost
+    store.fail = failing_with(LeaseLost, "the lease is lost")
     publisher = make()
     publisher.submit(snapshot(10))
     with pytest.raises(LeaseLost):
@@ -246,11 +242,7 @@ def test_an_outage_that_outlasts_the_seconds_of_a_drain_is_its_reason(parts, sho
 @pytest.mark.parametrize("kind", [AccessDenied, BucketNotFound, LocalStorageError])
 def test_what_no_attempt_can_mend_ends_a_drain_before_its_time(parts, kind):  # noqa: F811
     make, store, _, _ = parts
-
-    def refuse(operation, key):
-        raise kind("of no use", key)
-
-    store.fail = refuse
+    store.fail = failing_with(kind, "of no use")
     publisher = make()
     publisher.submit(snapshot(20))
     started = time.monotonic()
