@@ -15,7 +15,7 @@ from masf_core.device import Cpu, DeviceError, Gpu, choose_device, make_device
 from masf_core.loss_scale import AdapterScale, LossScale, NoScale, ScaleSettings
 from masf_core.network.kernels import Kernels, processor_kernels
 from masf_core.ranks import OneRank
-from masf_core.tf1 import IS_TF2
+from masf_core.tf1 import IS_TF2, tf
 
 # What npu_init exports besides what every release does.
 EXPORTS = {"r1.1": (), "r1.5": ("npu_config_proto",), "r1.9": ("npu_config_proto", "MemoryConfig"),
@@ -102,6 +102,18 @@ def test_a_gpu():
     assert type(Gpu().kernels()) is Kernels
     rewrite = Gpu("mixed").session_config().graph_options.rewrite_options
     assert rewrite.auto_mixed_precision == rewrite.ON
+
+
+@pytest.mark.skipif(not IS_TF2, reason="TensorFlow 1.15 has no TF32")
+def test_float32_on_a_gpu_is_not_tf32():
+    experimental = tf.config.experimental
+    before = experimental.tensor_float_32_execution_enabled()
+    try:
+        for precision in ("mixed", "float32", "auto"):
+            Gpu(precision).session_config()
+            assert experimental.tensor_float_32_execution_enabled() == (precision == "mixed")
+    finally:
+        experimental.enable_tensor_float_32_execution(before)
 
 
 def test_an_unknown_precision_and_the_adapters_mode_elsewhere_are_refused():
