@@ -15,7 +15,8 @@ It speaks the production dialect (signature "OBS", headers x-obs-*, bucket in th
 negotiation) under a host name that this process and its children resolve to 127.0.0.1, and the older
 v2 and v4 dialects by address. It verifies signatures and digests; a call that it does not know gets a
 501 and is listed in `unknown_requests`; with `strict=True` leaving the context raises then. It fails on
-purpose, at the moments that you choose: `faults.py`. ACLs have no effect; there are no versions, no encryption, no TLS.
+purpose, at the moments that you choose: `faults.py`. ACLs have no effect; there are no versions and no
+TLS, and of encryption at rest there is what clients see of it (`encryption="kms"`).
 """
 from __future__ import annotations
 

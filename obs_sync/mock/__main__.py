@@ -77,6 +77,8 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--link-mb-per-second", type=_megabytes, metavar="RATE",
                        help="slow down to this many MB (10^6 bytes) per second, all connections and both directions "
                             "together")
+    serve.add_argument("--encryption", metavar="NAME",
+                       help="encrypt at rest all that is stored, as a bucket that is set to \"kms\": ETags are no MD5s")
     serve.add_argument("--latency-ms", default=[], type=_milliseconds, metavar="MS",
                        help="every request waits so long before it is handled")
     serve.add_argument("--fault", action="append", dest="rules", type=_fault_rules, metavar="TEXT",
@@ -101,7 +103,8 @@ def main(arguments: Optional[List[str]] = None) -> int:
         signal.signal(number, lambda *_: stopped.set())
     rate = options.link_mb_per_second
     mock = MockObs(options.root, options.bucket, Credentials(options.access_key, options.secret_key),
-                   options.host_name, options.port, link_bytes_per_second=None if rate is None else 1e6 * rate)
+                   options.host_name, options.port, link_bytes_per_second=None if rate is None else 1e6 * rate,
+                   encryption=options.encryption)
     try:
         mock.start()
     except (OSError, RootInUse) as error:

@@ -49,15 +49,18 @@ class MockObs:
         port: 0 for any free one.
         journal_size: number of the latest requests that are remembered.
         link_bytes_per_second: of all connections together, in both directions; None for no limit.
+        encryption: such as "kms": all that is stored is encrypted at rest, as in a bucket that is set so. Replies
+            say it in a header, and ETags are no MD5s though they look like ones. None: only what asks for it.
         strict: whether leaving the context, or the decorated function, raises UnknownRequests if there were any.
     """
 
     def __init__(self, root: Optional[str] = None, buckets: Iterable[str] = (),
                  credentials: Optional[Credentials] = None, host_name: str = DEFAULT_HOST_NAME, port: int = 0,
-                 journal_size: int = 100000, link_bytes_per_second: Optional[float] = None, strict: bool = False):
+                 journal_size: int = 100000, link_bytes_per_second: Optional[float] = None,
+                 encryption: Optional[str] = None, strict: bool = False):
         self._options = dict(root=root, buckets=tuple(buckets), credentials=credentials, host_name=host_name,
                              port=port, journal_size=journal_size, link_bytes_per_second=link_bytes_per_second,
-                             strict=strict)
+                             encryption=encryption, strict=strict)
         self.root = root
         self._credentials = credentials or Credentials()
         self.host_name = host_name.lower()
@@ -76,7 +79,8 @@ class MockObs:
             raise RuntimeError("this mocked OBS is running already; make another one")
         self._shelf = MemoryShelf() if self.root is None else DiskShelf(self.root)
         try:
-            self._service = Service(ObjectStore(self._shelf), self._credentials, self._journal)
+            store = ObjectStore(self._shelf, self._options["encryption"])
+            self._service = Service(store, self._credentials, self._journal)
             self._create_buckets()
             self._server = Server(self._service, self.host_name, self._port, self._link)
         except BaseException:

@@ -11,7 +11,9 @@ from obs_sync.mock.conditions import parse_range
 from obs_sync.mock.errors import ObsError
 from obs_sync.mock.messages import Request, Response
 from obs_sync.mock.objects import ObjectStore, Part, Upload
-from obs_sync.mock.operations import open_copy_source, properties_of, read_document, receive, xml_response
+from obs_sync.mock.operations import (
+    encryption_headers, open_copy_source, properties_of, read_document, receive, xml_response,
+)
 
 MIN_PART_BYTES = 100 * 1024  # of all parts but the last
 MAX_PART_NUMBER = 10000
@@ -23,16 +25,17 @@ def initiate(store: ObjectStore, request: Request) -> Response:
     upload = store.initiate(request.bucket, request.key, properties_of(request))
     result: xml.Children = [("EncodingType", encoding)] if encoding else []
     return xml_response(request, "InitiateMultipartUploadResult", result + [
-        ("Bucket", request.bucket), ("Key", encode(request.key)), ("UploadId", upload.id)])
+        ("Bucket", request.bucket), ("Key", encode(request.key)), ("UploadId", upload.id)],
+        encryption_headers(request, upload.properties))
 
 
 def upload_part(store: ObjectStore, request: Request) -> Response:
     number = _part_number(request)
     upload_id = request.query["uploadId"]
-    store.upload(request.bucket, request.key, upload_id)
+    upload = store.upload(request.bucket, request.key, upload_id)
     spool = receive(store, request)
     part = store.put_part(request.bucket, request.key, upload_id, number, spool)
-    headers = {"ETag": f'"{part.etag}"'}
+    headers = dict(encryption_headers(request, upload.properties), ETag=f'"{part.etag}"')
     crc64 = request.special("checksum-crc64ecma")
     if crc64 is not None:
         headers[request.dialect.header("checksum-crc64ecma")] = crc64
@@ -54,7 +57,7 @@ def copy_part(store: ObjectStore, request: Request) -> Response:
 
 
 def complete(store: ObjectStore, request: Request) -> Response:
-    """Joins the listed parts. The object's ETag is the MD5 of the parts' MD5s, and their number."""
+    """Joins the listed parts. The object's ETag is the MD5 of the parts' ETags, and their number."""
     encoding = request.query.get("encoding-type", "")
     encode = xml.encoder(encoding)
     listed = xml.parse(read_document(request), "CompleteMultipartUpload").findall("Part")
@@ -74,7 +77,9 @@ def complete(store: ObjectStore, request: Request) -> Response:
         raise
     store.erase_upload(request.bucket, upload)
     result: xml.Children = [("EncodingType", encoding)] if encoding else []
-    headers = {} if crc64 is None else {request.dialect.header("checksum-crc64ecma"): crc64}
+    headers = encryption_headers(request, upload.properties)
+    if crc64 is not None:
+        headers[request.dialect.header("checksum-crc64ecma")] = crc64
     return xml_response(request, "CompleteMultipartUploadResult", result + [
         ("Location", f"http://{request.headers.get('host', '')}{request.path}"), ("Bucket", request.bucket),
         ("Key", encode(request.key)), ("ETag", f'"{etag}"')], headers)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import collections
+import hashlib
 import re
 import threading
 import time
@@ -35,6 +36,7 @@ class Properties(NamedTuple):
     headers: Dict[str, str] = {}   # e.g. Cache-Control, as they were sent
     metadata: Dict[str, str] = {}  # names without the dialect's prefix, values as they were sent
     storage_class: str = "STANDARD"
+    encryption: Optional[str] = None  # e.g. "kms": at rest, with an ETag that is no MD5 then
 
 
 class StoredObject(NamedTuple):
@@ -125,8 +127,10 @@ class Bucket:
 class ObjectStore:
     """All buckets of one mocked OBS."""
 
-    def __init__(self, shelf):
+    def __init__(self, shelf, encryption: Optional[str] = None):
+        """`encryption`: of what is stored without asking for one."""
         self._shelf = shelf
+        self._encryption = encryption
         self._lock = threading.Lock()
         self._buckets: Dict[str, Bucket] = {}
         for bucket in shelf.load():
@@ -189,11 +193,12 @@ class ObjectStore:
         try:
             bucket = self.bucket(bucket_name)
             self._shelf.settle(spool)
+            properties = self._encrypted(properties)
             with bucket.lock:
                 bucket.require()
                 present = bucket.objects.get(key)
-                stored = StoredObject(key, spool.size, etag or spool.md5.hex(), initiated or time.time(),
-                                      properties, crc64, None)
+                stored = StoredObject(key, spool.size, etag or _etag_of(spool, properties),
+                                      initiated or time.time(), properties, crc64, None)
                 if initiated is None or present is None or present.modified <= initiated:
                     stored = stored._replace(blob=self._shelf.place(bucket_name, stored, spool, present))
                     bucket.enter(stored)
@@ -241,7 +246,7 @@ class ObjectStore:
 
     def initiate(self, bucket_name: str, key: str, properties: Properties) -> Upload:
         bucket = self.bucket(bucket_name)
-        upload = Upload(uuid.uuid4().hex.upper(), key, time.time(), properties)
+        upload = Upload(uuid.uuid4().hex.upper(), key, time.time(), self._encrypted(properties))
         with bucket.lock:
             bucket.require()
             self._shelf.add_upload(bucket_name, upload)
@@ -260,7 +265,7 @@ class ObjectStore:
             self._shelf.settle(spool)
             with bucket.lock:
                 upload = self.upload(bucket_name, key, upload_id)
-                part = Part(number, spool.size, spool.md5.hex(), time.time(), None)
+                part = Part(number, spool.size, _etag_of(spool, upload.properties), time.time(), None)
                 part = part._replace(blob=self._shelf.place_part(bucket_name, upload, part, spool))
                 upload.parts[number] = part
                 return part
@@ -282,3 +287,11 @@ class ObjectStore:
     def erase_upload(self, bucket_name: str, upload: Upload) -> None:
         """Removes the parts of an upload that was taken."""
         self._shelf.remove_upload(bucket_name, upload)
+
+    def _encrypted(self, properties: Properties) -> Properties:
+        return properties if properties.encryption else properties._replace(encryption=self._encryption)
+
+
+def _etag_of(spool: Spool, properties: Properties) -> str:
+    """The MD5; of what is encrypted 32 digits that look like one, and are others for the same content each time."""
+    return spool.md5.hex() if properties.encryption is None else hashlib.md5(uuid.uuid4().bytes).hexdigest()

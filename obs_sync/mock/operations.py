@@ -76,7 +76,8 @@ def put_object(store: ObjectStore, request: Request) -> Response:
     spool = receive(store, request)
     crc64 = request.special("checksum-crc64ecma")
     stored = store.put(request.bucket, request.key, spool, properties_of(request), crc64)
-    return Response(headers=_with_crc64(request, stored.crc64, {"ETag": f'"{stored.etag}"'}))
+    headers = dict(encryption_headers(request, stored.properties), ETag=f'"{stored.etag}"')
+    return Response(headers=_with_crc64(request, stored.crc64, headers))
 
 
 def get_object(store: ObjectStore, request: Request) -> Response:
@@ -140,13 +141,15 @@ def copy_object(store: ObjectStore, request: Request) -> Response:
         directive = request.special("metadata-directive", "COPY").upper()
         if directive not in ("COPY", "REPLACE"):
             raise ObsError("InvalidArgument", f"The directive is COPY or REPLACE, not {directive!r}.")
-        properties = properties_of(request) if directive == "REPLACE" else source.properties
+        properties = properties_of(request) if directive == "REPLACE" else source.properties._replace(
+            encryption=request.special("server-side-encryption"))  # which no copy inherits
         spool = store.spool().write(content.chunks())
     finally:
         content.close()
     stored = store.put(request.bucket, request.key, spool, properties, source.crc64)
     return xml_response(request, "CopyObjectResult", [("LastModified", xml_date(stored.modified)),
-                                                      ("ETag", f'"{stored.etag}"')])
+                                                      ("ETag", f'"{stored.etag}"')],
+                        encryption_headers(request, stored.properties))
 
 
 # --- what several calls share
@@ -185,7 +188,7 @@ def properties_of(request: Request) -> Properties:
                 if name.startswith(prefix)}
     kept = {name: request.headers[name.lower()] for name in _KEPT_HEADERS if name.lower() in request.headers}
     return Properties(request.headers.get("content-type") or Properties().content_type, kept, metadata,
-                      request.special("storage-class", "STANDARD"))
+                      request.special("storage-class", "STANDARD"), request.special("server-side-encryption"))
 
 
 def object_headers(request: Request, stored: StoredObject) -> Dict[str, str]:
@@ -196,7 +199,15 @@ def object_headers(request: Request, stored: StoredObject) -> Dict[str, str]:
     headers.update((prefix + name, value) for name, value in stored.properties.metadata.items())
     if stored.properties.storage_class != "STANDARD":
         headers[request.dialect.header("storage-class")] = stored.properties.storage_class
+    headers.update(encryption_headers(request, stored.properties))
     return headers
+
+
+def encryption_headers(request: Request, properties: Properties) -> Dict[str, str]:
+    """What replies about an object, or an upload of one, say of its encryption; nothing if it has none."""
+    if properties.encryption is None:
+        return {}
+    return {request.dialect.header("server-side-encryption"): properties.encryption}
 
 
 def open_copy_source(store: ObjectStore, request: Request) -> Tuple[StoredObject, Slice]:

@@ -58,7 +58,7 @@ _SPECIAL_HEADERS = frozenset((
     "date security-token content-sha256 storage-class checksum-crc64ecma location bucket-type "
     "metadata-directive copy-source copy-source-range copy-source-if-match copy-source-if-none-match "
     "copy-source-if-modified-since copy-source-if-unmodified-since "
-    "acl").split())  # an ACL is accepted and has no effect: there is one identity
+    "server-side-encryption acl").split())  # an ACL is accepted and has no effect: there is one identity
 
 _SAID_OVER = frozenset(["x-id"])  # newer clients of S3 say with it which operation they ask for, once more
 

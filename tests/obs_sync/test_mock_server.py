@@ -141,7 +141,7 @@ def test_a_reader_sees_one_version_from_the_first_byte_to_the_last(mock):
 
 @pytest.mark.parametrize("method, path, headers", [
     ("PATCH", "/key", {}), ("POST", "/key", {}), ("GET", "/key?x-image=1", {}), ("OPTIONS", "/", {}),
-    ("PUT", "/key", {"x-obs-server-side-encryption": "kms"}), ("PUT", "/key", {"x-obs-content-sha256": "STREAMING-X"})])
+    ("PUT", "/key", {"x-obs-grant-read": "id=everybody"}), ("PUT", "/key", {"x-obs-content-sha256": "STREAMING-X"})])
 def test_what_is_not_known_is_refused_loudly_and_remembered(mock, method, path, headers):
     reply = request(mock, method, path, b"", headers)
     assert (reply.status, reply.code) == (501, "NotImplemented")
