@@ -31,11 +31,17 @@ def verify(args, console):
                 how = "by SHA-256 of what was read" if args.full else "by digest"
                 print("{}: {} the same {}{}{}".format(
                     "DIFFERENT" if different else "identical", files(len(found.same), total(found.same)), how,
-                    "; {} by size only, the store knows no digest (--full reads them)".format(
-                        files(len(found.size_only))) if found.size_only else "",
+                    "; {} by size only, {} (--full reads them)".format(
+                        files(len(found.size_only)), _why_size_only(found)) if found.size_only else "",
                     "; {} of {} differ or are on one side only".format(different, different + agree)
                     if different else ""))
         return code
+
+
+def _why_size_only(found):
+    encrypted = sum(info.encrypted for info in found.size_only)
+    return "the store knows no digest" + (
+        ": {} of them encrypted, with an ETag that is none".format(encrypted) if encrypted else "")
 
 
 def diff(args, console):

@@ -3,8 +3,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from typing import Callable, Mapping, NamedTuple, Optional, Tuple
+from typing import Callable, Dict, Mapping, NamedTuple, Optional, Tuple
 
+from obs_sync.digests import Answer, compare_by_digest
 from obs_sync.errors import LocalStorageError, WrongDigest
 from obs_sync.index import INDEX_NAME, Index
 from obs_sync.keys import PRIVATE_DIRECTORY, check_key, is_directory_marker, is_private
@@ -28,7 +29,7 @@ class Comparison(NamedTuple):
     """Every selected object and every selected file is in exactly one of the five."""
 
     same: Tuple[ObjectInfo, ...]       # the digest says so, or the index
-    size_only: Tuple[ObjectInfo, ...]  # as large, and the store knows no digest
+    size_only: Tuple[ObjectInfo, ...]  # as large, and no digest is known of it; `encrypted` may be why
     differ: Tuple[Difference, ...]
     only_stored: Tuple[ObjectInfo, ...]
     only_local: Tuple[ExtraFile, ...]
@@ -37,7 +38,7 @@ class Comparison(NamedTuple):
 def compare(store: Store, directory: str, workers: int = 8, on_progress: Optional[OnProgress] = None,
             selects: Callable[[str], bool] = lambda key: True, full: bool = False,
             trust_index: bool = False) -> Comparison:
-    """Compare the objects of `store` with the files below `directory`, by size and then by digest.
+    """Compare the objects of `store` with the files below `directory`, by size and then by digest (`digests.py`).
 
     Of a pack its members are compared, unless `directory` is a copy of the pack itself.
 
@@ -65,17 +66,22 @@ def compare(store: Store, directory: str, workers: int = 8, on_progress: Optiona
     to_read = [info for info in both if files[info.key].st_size == info.size and info.key not in told]
     moving = Progress(sum(info.size for info in to_read), on_progress)
 
-    def look(info: ObjectInfo) -> Optional[str]:
+    def look(info: ObjectInfo) -> Answer:
+        moving.check()
         path = os.path.join(directory, *info.key.split("/"))
-        return _whole_difference(store, info, path, moving) if full else _told_difference(store, info, path, moving)
+        if full:
+            return _compare_whole(store, info, path, moving)
+        return compare_by_digest(store, info, path, moving.add)
 
-    answers = dict(zip((info.key for info in to_read), run_parallel(look, to_read, workers, moving)))
-    differ = [Difference(info, answers.get(info.key) or _sizes(info.size, files[info.key].st_size)) for info in both
-              if info.key not in told and answers.get(info.key, "size") not in (_SAME, _UNKNOWN)]
+    answers: Dict[str, Answer] = {
+        info.key: Answer(False, _sizes(info.size, files[info.key].st_size), info) for info in both}
+    answers.update((key, Answer(True, "", answers[key].info)) for key in told)
+    looked = run_parallel(look, to_read, workers, moving)
+    answers.update((info.key, answer) for info, answer in zip(to_read, looked))
     return Comparison(
-        tuple(info for info in both if info.key in told or answers.get(info.key) == _SAME),
-        tuple(info for info in both if answers.get(info.key) == _UNKNOWN),
-        tuple(differ),
+        tuple(info for info in both if answers[info.key].same),
+        tuple(answers[info.key].info for info in both if answers[info.key].same is None),
+        tuple(Difference(info, answers[info.key].why) for info in both if answers[info.key].same is False),
         tuple(info for key, info in stored.items() if key not in files),
         tuple(ExtraFile(key, status.st_size) for key, status in files.items() if key not in stored))
 
@@ -88,32 +94,14 @@ def stored_sha256(store: Store, info: ObjectInfo, on_bytes: OnBytes) -> str:
     return digest.hexdigest()
 
 
-_SAME, _UNKNOWN = "same", "unknown"
-
-
-def _told_difference(store: Store, info: ObjectInfo, path: str, moving: Progress) -> str:
-    """By a digest that the store tells: _SAME, _UNKNOWN, or how they differ."""
-    moving.check()
-    if info.md5 is None and info.sha256 is None:
-        info = store.head(info.key)
-    algorithm, expected = ("sha256", info.sha256) if info.sha256 is not None else ("md5", info.md5)
-    if expected is None:
-        moving.add(info.size)
-        return _UNKNOWN
-    return _digests(algorithm, expected, digest_of(path, algorithm, moving.add))
-
-
-def _whole_difference(store: Store, info: ObjectInfo, path: str, moving: Progress) -> str:
+def _compare_whole(store: Store, info: ObjectInfo, path: str, moving: Progress) -> Answer:
     try:
         stored = stored_sha256(store, info, moving.add)
     except WrongDigest as error:  # of a pack, say, whose index tells what there should be
-        return error.what
-    return _digests("sha256", stored, digest_of(path, "sha256", lambda _: moving.check()))
-
-
-def _digests(algorithm: str, stored: str, local: str) -> str:
-    name = {"md5": "MD5", "sha256": "SHA-256"}[algorithm]
-    return _SAME if stored == local else f"{name} {stored} there, {local} here"
+        return Answer(False, error.what, info)
+    local = digest_of(path, "sha256", lambda _: moving.check())
+    return Answer(True, "", info) if stored == local else Answer(
+        False, f"SHA-256 {stored} there, {local} here", info)
 
 
 def _index(directory: str, store: Store) -> Mapping[str, Fetched]:

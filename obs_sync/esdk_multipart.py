@@ -23,7 +23,9 @@ from obs_sync.errors import (
 )
 from obs_sync.esdk_body import MemoryBody
 from obs_sync.esdk_client import Calls, Damaged, UploadGone
-from obs_sync.esdk_reply import MD5_METADATA, PART_SIZE_METADATA, encoded_md5, etag_of, header_time, md5_of
+from obs_sync.esdk_reply import (
+    MD5_METADATA, PART_SIZE_METADATA, encoded_md5, etag_of, header_time, is_encrypted, md5_of, stored_md5,
+)
 from obs_sync.esdk_unfinished import clock_of, list_parts, list_uploads
 from obs_sync.local_files import check_unchanged, local_storage
 from obs_sync.parallel import Progress, run_parallel
@@ -58,6 +60,7 @@ class Multipart:
         self._on_bytes = on_bytes
         self._before = before
         self._md5 = md5
+        self._encrypted = False  # at rest, by what was said when it was begun: no ETag of a part is an MD5 then
         self._parts = [Part(number, offset, min(part_size, before.st_size - offset))
                        for number, offset in enumerate(range(0, before.st_size, part_size), start=1)]
         with _lock:
@@ -82,6 +85,7 @@ class Multipart:
         def upload_id(result: Any) -> str:
             if result.body is None or not result.body.uploadId:
                 raise StoreUnavailable("the reply to the start of an upload cannot be read", self._where)
+            self._encrypted = is_encrypted(result)
             return result.body.uploadId
 
         metadata = {PART_SIZE_METADATA: str(self._parts[0].size)}
@@ -203,8 +207,9 @@ class Multipart:
 
             result = self._calls.once("uploadPart", self._where, self._key, part.number, upload_id,
                                       content=MemoryBody(data, counted), partSize=part.size, md5=encoded_md5(md5))
-            if md5_of(result) not in (None, md5):
-                raise Damaged(f"the server stored part {part.number} with MD5 {md5_of(result)}, not {md5}", self._where)
+            if stored_md5(result) not in (None, md5) and not self._encrypted:
+                raise Damaged(f"the server stored part {part.number} with MD5 {stored_md5(result)}, not {md5}",
+                              self._where)
             etag = etag_of(result.body.etag)
             if etag is None:
                 raise StoreUnavailable(f"the reply to part {part.number} has no ETag", self._where)

@@ -71,9 +71,17 @@ def md5_of(result: Any) -> Optional[str]:
         with_metadata = _decoded_md5(headers[MD5_METADATA])
         if with_metadata is not None:
             return with_metadata
-    if any(name.startswith(_ENCRYPTION) for name in headers):
-        return None
-    return plain_md5(etag_of(headers.get("etag")))
+    return stored_md5(result)
+
+
+def stored_md5(result: Any) -> Optional[str]:
+    """The MD5 of what the server has stored, by its ETag: metadata are only what the sender said it would be."""
+    return None if is_encrypted(result) else plain_md5(etag_of(headers_of(result).get("etag")))
+
+
+def is_encrypted(result: Any) -> bool:
+    """Whether a reply says that the object, or the upload, is encrypted at rest: its ETag need be no MD5 then."""
+    return any(name.startswith(_ENCRYPTION) for name in headers_of(result))
 
 
 def parted_of(result: Any, size: int, etag: Optional[str] = None) -> Optional[Tuple[str, int]]:
@@ -84,7 +92,7 @@ def parted_of(result: Any, size: int, etag: Optional[str] = None) -> Optional[Tu
     headers = headers_of(result)
     etag, part_size = etag_of(headers.get("etag")) or etag or "", headers.get(PART_SIZE_METADATA, "")
     found = _PARTED_MD5.match(etag)
-    if found is None or not part_size.isdecimal() or any(name.startswith(_ENCRYPTION) for name in headers):
+    if found is None or not part_size.isdecimal() or is_encrypted(result):
         return None
     length = int(part_size)
     return (etag, length) if length and -(-size // length) == int(found.group(1)) else None

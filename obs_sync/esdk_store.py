@@ -12,7 +12,9 @@ from obs_sync.errors import AccessDenied, IntegrityError, StoreError, StoreUnava
 from obs_sync.esdk_client import Calls, Damaged
 from obs_sync.esdk_get import Exchange, Reader
 from obs_sync.esdk_ranges import download_ranges
-from obs_sync.esdk_reply import etag_of, header_time, listed_time, md5_of, plain_md5, readable_body
+from obs_sync.esdk_reply import (
+    crc64_of, etag_of, header_time, is_encrypted, listed_time, md5_of, parted_of, plain_md5, readable_body,
+)
 from obs_sync.esdk_unfinished import abort, clock_of, list_uploads, newest_part
 from obs_sync.esdk_upload import Stored, put_bytes, put_file
 from obs_sync.keys import check_key
@@ -269,4 +271,7 @@ def _info(key: str, result: Any, where: str) -> ObjectInfo:
     body = result.body
     if body is None or body.contentLength is None:
         raise StoreUnavailable("the server's reply tells no length", where, "Try again later")
-    return ObjectInfo(key, body.contentLength, etag_of(body.etag), md5_of(result), header_time(body.lastModified))
+    parted = parted_of(result, body.contentLength)
+    return ObjectInfo(key, body.contentLength, etag_of(body.etag), md5_of(result), header_time(body.lastModified),
+                      crc64=crc64_of(result), part_size=None if parted is None else parted[1],
+                      encrypted=is_encrypted(result))

@@ -14,7 +14,7 @@ from obs_sync.errors import IntegrityError, ObjectNotFound, StoreError, StoreUna
 from obs_sync.esdk_body import StreamBody, bytes_body, file_body
 from obs_sync.esdk_client import Calls, Damaged
 from obs_sync.esdk_multipart import MOST_PARTS, Multipart
-from obs_sync.esdk_reply import encoded_md5, etag_of, headers_of, md5_of
+from obs_sync.esdk_reply import MD5_METADATA, encoded_md5, etag_of, headers_of, is_encrypted, md5_of, stored_md5
 from obs_sync.local_files import CHUNK, check_unchanged, local_reading
 from obs_sync.store import OnBytes, attempt_counted
 
@@ -77,7 +77,10 @@ def _md5_of_start(path: str, size: int) -> str:
 
 def _put(calls: Calls, key: str, make_body: Callable[[OnBytes], StreamBody], md5: str,
          on_bytes: Optional[OnBytes], where: str) -> Optional[str]:
-    """Returns the ETag that the server told."""
+    """Returns the ETag that the server told.
+
+    The MD5 goes with the object as metadata, too: of what is encrypted at rest nothing else tells it to readers.
+    """
     from obs import PutObjectHeader
 
     def attempt() -> Optional[str]:
@@ -85,9 +88,10 @@ def _put(calls: Calls, key: str, make_body: Callable[[OnBytes], StreamBody], md5
             body = make_body(count)
             size = body.left
             headers = PutObjectHeader(md5=encoded_md5(md5), contentLength=size)
-            result = calls.once("putContent", where, key, content=body, headers=headers)
-            if md5_of(result) not in (None, md5):
-                raise Damaged(f"the server stored bytes with MD5 {md5_of(result)}, not {md5}", where)
+            result = calls.once("putContent", where, key, metadata={MD5_METADATA: encoded_md5(md5)}, content=body,
+                                headers=headers)
+            if stored_md5(result) not in (None, md5) and not _is_encrypted(calls, key, where):
+                raise Damaged(f"the server stored bytes with MD5 {stored_md5(result)}, not {md5}", where)
             return etag_of(headers_of(result).get("etag")) or _etag_of_stored(calls, key, size, md5, where)
 
     try:
@@ -95,7 +99,7 @@ def _put(calls: Calls, key: str, make_body: Callable[[OnBytes], StreamBody], md5
     except StoreUnavailable:
         with contextlib.suppress(StoreError):  # the reply was lost each time, perhaps, and not the object
             found = calls.once("getObjectMetadata", where, key)
-            if md5_of(found) == md5:
+            if md5_of(found) == md5 and stored_md5(found) in (None, md5):
                 return etag_of(found.body.etag)
         raise
 
@@ -104,6 +108,13 @@ def _etag_of_stored(calls: Calls, key: str, size: int, md5: str, where: str) -> 
     """After a reply that told no ETag: it may be a document that holds an error. Raises StoreUnavailable."""
     with contextlib.suppress(ObjectNotFound):
         found = calls.once("getObjectMetadata", where, key)
-        if found.body is not None and found.body.contentLength == size and md5_of(found) in (None, md5):
+        if found.body is not None and found.body.contentLength == size and stored_md5(found) in (None, md5):
             return etag_of(found.body.etag)
     raise StoreUnavailable("the server answered 200 and yet stored nothing", where, "Try again later")
+
+
+def _is_encrypted(calls: Calls, key: str, where: str) -> bool:
+    """Whether what is stored is encrypted at rest, which the reply to the one who stored it need not say."""
+    with contextlib.suppress(ObjectNotFound):
+        return is_encrypted(calls.once("getObjectMetadata", where, key))
+    return False

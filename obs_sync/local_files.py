@@ -7,7 +7,9 @@ import hashlib
 import os
 import shutil
 import stat as modes
-from typing import Callable, ContextManager, FrozenSet, Iterator, List, Mapping, NamedTuple, NoReturn, Optional, Tuple
+from typing import (
+    Any, Callable, ContextManager, FrozenSet, Iterator, List, Mapping, NamedTuple, NoReturn, Optional, Tuple,
+)
 
 from obs_sync.errors import IntegrityError, LocalStorageError, StoreError
 from obs_sync.keys import PRIVATE_DIRECTORY
@@ -113,7 +115,11 @@ def check_free_space(directory: str, needed: int) -> None:
 
 def digest_of(path: str, algorithm: str = "md5", on_bytes: Optional[Callable[[int], None]] = None) -> str:
     """The hex digest of a file's content."""
-    digest = hashlib.new(algorithm)
+    return read_through(path, hashlib.new(algorithm), on_bytes)
+
+
+def read_through(path: str, digest: Any, on_bytes: Optional[Callable[[int], None]] = None) -> str:
+    """The hex digest of a file's content, by `digest`, which is like a hash of hashlib."""
     with local_reading(path), open(path, "rb") as stream:
         for chunk in iter(lambda: stream.read(CHUNK), b""):
             digest.update(chunk)

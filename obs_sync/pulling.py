@@ -10,10 +10,11 @@ from typing import Callable, Dict, Iterable, List, Optional, Tuple
 
 from obs_sync import keys
 from obs_sync.destination import Destination
+from obs_sync.digests import compare_by_digest
 from obs_sync.errors import IntegrityError, LocalStorageError, ObjectChanged
 from obs_sync.index import Index
 from obs_sync.local_files import (
-    check_free_space, digest_of, files_below, free_bytes, local_storage, make_directory,
+    check_free_space, files_below, free_bytes, local_storage, make_directory,
 )
 from obs_sync.parallel import OnProgress, Progress, in_turn, run_aside, run_parallel
 from obs_sync.plan import Fetched, LocalFile, Plan, make_plan
@@ -105,10 +106,7 @@ class Pull:
         reading = Progress(_bytes(plan.compare), self._on_compare) if self._on_compare else survey
 
         def is_same(info: ObjectInfo) -> bool:
-            path = self._destination.path(info.key)
-            if info.sha256 is not None:
-                return digest_of(path, "sha256", reading.add) == info.sha256
-            return digest_of(path, "md5", reading.add) == info.md5
+            return compare_by_digest(self._store, info, self._destination.path(info.key), reading.add).same is True
 
         answers = run_parallel(is_same, plan.compare, _HASHING_WORKERS, reading)
         same = tuple(info for info, answer in zip(plan.compare, answers) if answer)

@@ -7,9 +7,10 @@ from __future__ import annotations
 import os
 from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
+from obs_sync.digests import compare_by_digest
 from obs_sync.errors import IntegrityError, LocalStorageError, StoreError, UnsafeKey
 from obs_sync.keys import check_key, directories_of, is_directory_marker, is_private
-from obs_sync.local_files import digest_of, files_below
+from obs_sync.local_files import files_below
 from obs_sync.pack_index import INDEX_NAME as PACK_INDEX
 from obs_sync.pack_index import parse_index
 from obs_sync.parallel import OnProgress, Progress, run_aside, run_parallel
@@ -58,8 +59,7 @@ class Push:
 
         def is_unchanged(key: str) -> bool:
             reading.check()
-            md5 = stored[key].md5 or self._store.head(key).md5
-            return md5 is not None and md5 == digest_of(self._path(key), "md5", reading.add)
+            return compare_by_digest(self._store, stored[key], self._path(key), reading.add).same is True
 
         answers = run_parallel(is_unchanged, same_size, self._workers, reading)
         unchanged = {key for key, answer in zip(same_size, answers) if answer}
@@ -123,8 +123,8 @@ def _fault(info: ObjectInfo, found: Optional[ObjectInfo]) -> Optional[str]:
         return f"{info.key!r} is not listed"
     if found.size != info.size:
         return f"{info.key!r} has {found.size:,} bytes, {info.size:,} were stored"
-    if found.etag is not None and info.etag is not None and found.etag != info.etag:
-        return f"{info.key!r} is another version than the one stored"
+    if found.etag is not None and info.etag is not None:  # as an MD5 it may be none: see `digests.py`
+        return None if found.etag == info.etag else f"{info.key!r} is another version than the one stored"
     if found.md5 is not None and info.md5 is not None and found.md5 != info.md5:
         return f"{info.key!r} has the MD5 {found.md5}, not {info.md5}"
     return None

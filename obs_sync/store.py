@@ -29,6 +29,10 @@ class ObjectInfo:
     modified: Optional[float] = None  # seconds since the epoch
     sha256: Optional[str] = None      # 64 lower-case hex digits, where it is known
     linked: bool = field(default=False, compare=False)  # a file that is listed through a symbolic link
+    # What a store tells when it is asked about the one object, if ever:
+    crc64: Optional[str] = field(default=None, compare=False)      # a decimal number, as `crc64.Crc64` has it
+    part_size: Optional[int] = field(default=None, compare=False)  # bytes; `etag` is the MD5 of the MD5s of such parts
+    encrypted: bool = field(default=False, compare=False)          # at rest, so that `etag` is no digest
 
 
 class UnfinishedUpload(NamedTuple):
@@ -82,7 +86,10 @@ class Store(abc.ABC):
 
     @abc.abstractmethod
     def head(self, key: str) -> ObjectInfo:
-        """The object as it is now; `md5` is filled in if it can be known. Raises ObjectNotFound."""
+        """The object as it is now; `md5` is filled in if it can be known, or else another digest that is known.
+
+        Raises ObjectNotFound.
+        """
 
     @abc.abstractmethod
     def read(self, key: str) -> bytes:

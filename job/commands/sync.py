@@ -68,8 +68,9 @@ List what is below URL: time (UTC), size in bytes, key; then the totals.
         (("URL", False),), ("patterns",)),
     "verify": Action(
         "check a tree, or published checkpoints", """\
-With PATH: compare every file below it with its object, by size, then by MD5 or SHA-256 where the store knows one. What
-it knows none of (through moxing, for instance) is told as "size only"; --full reads every object through instead.
+With PATH: compare every file below it with its object, by size, then by the digest that the store knows: SHA-256, MD5,
+the MD5s of parts, or CRC-64. What it knows none of (through moxing, for instance, or encrypted there, which makes an
+ETag no MD5) is told as "size only"; --full reads every object through instead.
 Without PATH: read every file of every checkpoint below URL through and compare it with its marker, and say which
 checkpoints are whole.
 Exit code 0: no difference; 1: differences; 2: usage; 4: storage, or the local disk.

@@ -9,8 +9,10 @@ import sys
 
 import pytest
 
+from benchmarks.soak import small_parts
 from obs_sync import LocalStore, publish_checkpoint, write_pointer
 from obs_sync.comparing import compare
+from obs_sync.mock import mock_obs
 from obs_sync.pack_publishing import pack
 from obs_sync.verifying import checkpoint_folders
 from tests.job.sync.bucket import TREE, URL
@@ -104,6 +106,40 @@ def test_an_object_without_a_digest_is_told_and_read_with_full(sync, store, obs,
     told = sync.document("verify", URL, source, "--full", code=1)
     assert [item["key"] for item in told["differ"]] == ["notes.txt"]
     assert "SHA-256" in told["differ"][0]["why"]
+
+
+@pytest.fixture(params=["MD5 of parts", "CRC-64"])
+def weaker(request, obs, store, source, tmp_path):
+    """Name of the only digest that is known of a large object, which others have stored or a checkpoint is."""
+    data = os.urandom(300000)
+    write_tree(source, {"large": data})
+    if request.param == "CRC-64":
+        from obs import ObsClient
+        client = ObsClient(**obs.client_arguments())
+        client.uploadFile("bucket", "base/large", os.path.join(source, "large"), partSize=102400, isAttachCrc64=True)
+        client.close()
+    else:
+        with small_parts(102400):
+            store.upload(os.path.join(source, "large"), "large", with_md5=False)
+    return request.param
+
+
+def test_an_object_is_compared_by_the_digest_that_is_known_be_it_a_weaker_one(sync, weaker, source):
+    told = sync.document("verify", URL, source, "--include", "large")
+    assert (told["same_files"], told["size_only"]) == (1, [])
+    path = os.path.join(source, "large")
+    with open(path, "r+b") as stream:
+        stream.write(bytes(10))
+    told = sync.document("verify", URL, source, "--include", "large", code=1)
+    assert weaker in told["differ"][0]["why"]
+
+
+def test_that_an_object_is_encrypted_is_told_as_the_reason_why_its_size_alone_counts(sync, source):
+    with mock_obs(buckets=["bucket"], encryption="kms") as obs:
+        obs.put("bucket", "base/notes.txt", TREE["notes.txt"])
+        assert sync("verify", URL, source, "--include", "notes.txt") == 0
+    assert "1 file by size only, the store knows no digest: 1 of them encrypted, with an ETag that is none (--full " \
+           "reads them)" in sync.out
 
 
 def test_nothing_to_compare_is_no_success(sync, filled, source, tmp_path):
