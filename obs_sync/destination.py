@@ -1,4 +1,4 @@
-"""The directory that a pull fills. No symbolic link below it is ever followed, nor is anything written outside."""
+"""The directory that a pull fills, or that a local store is: no symbolic link below it is ever followed in writing."""
 from __future__ import annotations
 
 import contextlib
@@ -11,7 +11,7 @@ from obs_sync.keys import check_key
 from obs_sync.local_files import local_storage
 from obs_sync.plan import LocalFile
 
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MOST_FOLDERS = 32  # open at once in one call; several workers may make theirs beside it
 
 
@@ -47,19 +47,23 @@ class Destination:
                         found[key] = LocalFile(status.st_size, status.st_mtime_ns)
         return found
 
-    def put(self, temporaries: Sequence[str], keys: Sequence[str]) -> None:
+    def put(self, temporaries: Sequence[str], keys: Sequence[str], source: Optional[int] = None,
+            durable: bool = False) -> None:
         """Rename finished files of this file system to the places of `keys`, parents being made.
 
         A link that has appeared among the parents since they were looked at raises UnsafeKey; one in the place of
-        the file itself is replaced.
+        the file itself is replaced. `source` is a descriptor of the folder that names without a '/' are in; `durable`
+        has the system write the renaming down before it returns.
         """
         with self._folders(create=True) as folder:
             for temporary, key in zip(temporaries, keys):
                 descriptor, name = folder(key)
                 try:
-                    os.replace(temporary, name, dst_dir_fd=descriptor)
+                    os.replace(temporary, name, src_dir_fd=source, dst_dir_fd=descriptor)
+                    if durable:
+                        os.fsync(descriptor)
                 except OSError as error:
-                    raise _about(error, self.path(key)) from None
+                    raise about(error, self.path(key)) from None
 
     def remove(self, keys: Iterable[str]) -> None:
         with self._folders(create=False) as folder:
@@ -68,7 +72,17 @@ class Destination:
                 try:
                     os.remove(name, dir_fd=descriptor)
                 except OSError as error:
-                    raise _about(error, self.path(key)) from None
+                    raise about(error, self.path(key)) from None
+
+    def remove_empty_folders(self, key: str) -> None:
+        """Remove the folder of the file of `key` and those above it, as far as they are empty and no links."""
+        folder = self._name(key).rpartition("/")[0]
+        with contextlib.suppress(StoreError, OSError):  # not empty, or gone already
+            while folder:
+                with self._folders(create=False) as place:
+                    descriptor, name = place(folder)
+                    os.rmdir(name, dir_fd=descriptor)
+                folder = folder.rpartition("/")[0]
 
     def _name(self, key: str) -> str:
         name = self._names.get(key)
@@ -120,11 +134,11 @@ class Destination:
                 folder = f"{folder}/{name}" if folder else name
                 path = os.path.join(self.root, folder)
                 try:
-                    number = used(folder, _open_folder(name, number, create))
+                    number = used(folder, open_folder(name, number, create))
                 except OSError as error:
                     if os.path.islink(path):
                         raise self._link(path, key) from None
-                    raise _about(error, path) from None
+                    raise about(error, path) from None
             return number
 
         def place(key: str) -> Tuple[int, str]:
@@ -133,7 +147,7 @@ class Destination:
 
         try:
             with local_storage(self.root):
-                opened[""] = os.open(self.root, _FOLDER)
+                opened[""] = os.open(self.root, FOLDER)
                 yield place
         finally:
             for number in opened.values():
@@ -144,18 +158,19 @@ class Destination:
                          "Replace the link with a directory, or choose another destination")
 
 
-def _open_folder(name: str, above: int, create: bool) -> int:
+def open_folder(name: str, above: int, create: bool) -> int:
+    """A descriptor of the folder `name` in the one that `above` is of; OSError if it is a link."""
     try:
-        return os.open(name, _FOLDER, dir_fd=above)
+        return os.open(name, FOLDER, dir_fd=above)
     except FileNotFoundError:
         if not create:
             raise
     with contextlib.suppress(FileExistsError):  # another worker was faster
         os.mkdir(name, dir_fd=above)
-    return os.open(name, _FOLDER, dir_fd=above)
+    return os.open(name, FOLDER, dir_fd=above)
 
 
-def _about(error: OSError, path: str) -> OSError:
+def about(error: OSError, path: str) -> OSError:
     """The error with the whole path in it, where the call knew the last segment alone."""
     if not isinstance(error, StoreError):
         error.filename, error.filename2 = path, None

@@ -137,48 +137,6 @@ def check_unchanged(path: str, before: os.stat_result) -> os.stat_result:
     return now
 
 
-def write_whole(path: str, data: bytes, temporary: str) -> os.stat_result:
-    """Make `path` hold `data`, durably, at once: through the file `temporary` of the same file system.
-
-    Returns what `put_in_place` does.
-    """
-    with local_storage(path):
-        with open(temporary, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        return put_in_place(temporary, path)
-
-
-def put_in_place(temporary: str, path: str) -> os.stat_result:
-    """Rename a finished file to its place and make the rename durable.
-
-    Returns the file's inode, size and times: of this file, whatever others put into its place since.
-    """
-    directory, written = os.path.dirname(path), os.stat(temporary)
-    for last_try in (False, False, True):
-        try:
-            os.makedirs(directory, exist_ok=True)
-            os.replace(temporary, path)
-            break
-        except FileNotFoundError:  # somebody who deletes removed the directory while it was empty
-            if last_try:
-                raise
-    _sync_directory(directory)
-    return written
-
-
-def _sync_directory(path: str) -> None:
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:  # somebody deleted the file again, and with it the directory
-        return
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def remove_quietly(path: str) -> None:
     """Remove a file or a tree of ours; what cannot be removed is left for the next time."""
     if os.path.isdir(path) and not os.path.islink(path):
@@ -186,16 +144,6 @@ def remove_quietly(path: str) -> None:
     else:
         with contextlib.suppress(OSError):
             os.remove(path)
-
-
-def remove_empty_directories(directory: str, top: str) -> None:
-    """Remove `directory` and those above it, as far as they are empty, below `top`."""
-    while directory != top:
-        try:
-            os.rmdir(directory)
-        except OSError:  # not empty, or gone already
-            return
-        directory = os.path.dirname(directory)
 
 
 class FileBelow(NamedTuple):

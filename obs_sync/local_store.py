@@ -7,13 +7,13 @@ import os
 import stat
 import time
 import uuid
-from typing import Iterable, Iterator, Optional
+from typing import BinaryIO, Iterable, Iterator, Optional
 
+from obs_sync.destination import FOLDER, Destination, about, open_folder
 from obs_sync.errors import IntegrityError, LocalStorageError, ObjectChanged, ObjectNotFound, WrongDigest
-from obs_sync.keys import PRIVATE_DIRECTORY, path_below, writable_path_below
+from obs_sync.keys import PRIVATE_DIRECTORY, path_below
 from obs_sync.local_files import (
-    CHUNK, check_unchanged, digest_of, local_reading, local_storage, look_below, make_directory, put_in_place,
-    refuse_links, remove_empty_directories, remove_quietly, write_whole,
+    CHUNK, check_unchanged, digest_of, local_reading, local_storage, look_below, make_directory, refuse_links,
 )
 from obs_sync.store import ObjectInfo, OnBytes, Store, attempt_counted, check_range
 
@@ -29,7 +29,7 @@ class LocalStore(Store):
 
     def __init__(self, root: str):
         self._root = os.path.abspath(root)
-        self._incoming = os.path.join(self._root, PRIVATE_DIRECTORY, "incoming")
+        self._incoming_path = os.path.join(self._root, PRIVATE_DIRECTORY, "incoming")
         self._swept = False
         self.url = self._root
 
@@ -47,20 +47,17 @@ class LocalStore(Store):
             return stream.read()
 
     def write(self, key: str, data: bytes) -> ObjectInfo:
-        path = writable_path_below(self._root, key, self.locate(key))
-        temporary = self._temporary()
-        try:
-            written = write_whole(path, data, temporary)
-        except BaseException:
-            remove_quietly(temporary)
-            raise
+        with self._arriving(key) as stream:
+            stream.write(data)
+            written = _settled(stream)
         return _info(key, written, hashlib.md5(data).hexdigest())
 
     def download(self, info: ObjectInfo, path: str, on_bytes: Optional[OnBytes] = None) -> None:
         algorithm = "sha256" if info.sha256 is not None else "md5" if info.md5 is not None else None
         with attempt_counted(on_bytes) as count:
             with self._reading(info.key) as source, local_storage(path):
-                found = _copy(source, path, info.size, count, durable=False, algorithm=algorithm)
+                with open(path, "wb") as stream:
+                    found = _copy(source, stream, info.size, count, algorithm)
             self._check_version(info, source)
             if algorithm == "sha256" and found != info.sha256:
                 raise WrongDigest(f"the file's SHA-256 is {found}, not {info.sha256}", source)
@@ -87,29 +84,24 @@ class LocalStore(Store):
         return True
 
     def upload(self, path: str, key: str, on_bytes: Optional[OnBytes] = None, with_md5: bool = True) -> ObjectInfo:
-        destination = writable_path_below(self._root, key, self.locate(key))
-        temporary = self._temporary()
-        try:
-            with attempt_counted(on_bytes) as count, local_storage(destination):
-                with local_reading(path):
-                    before = os.stat(path)
-                md5 = _copy(path, temporary, before.st_size, count, durable=True, algorithm="md5" if with_md5 else None)
-                check_unchanged(path, before)
-                written = put_in_place(temporary, destination)
-        except BaseException:
-            remove_quietly(temporary)
-            raise
+        with attempt_counted(on_bytes) as count, self._arriving(key) as stream:
+            with local_reading(path):
+                before = os.stat(path)
+            md5 = _copy(path, stream, before.st_size, count, "md5" if with_md5 else None)
+            written = _settled(stream)
+            check_unchanged(path, before)
         return _info(key, written, md5)
 
     def delete(self, keys: Iterable[str]) -> None:
+        destination = self._destination()
         for key in keys:
-            path = writable_path_below(self._root, key, self.locate(key))
-            with local_storage(path):
-                try:
-                    os.remove(path)
-                except (FileNotFoundError, NotADirectoryError):
+            try:
+                destination.remove([key])
+            except LocalStorageError as error:
+                if _is_missing(error):
                     continue
-            remove_empty_directories(os.path.dirname(path), self._root)  # stores have no directories
+                raise
+            destination.remove_empty_folders(key)  # stores have no directories
 
     @contextlib.contextmanager
     def _reading(self, key: str) -> Iterator[str]:
@@ -141,17 +133,49 @@ class LocalStore(Store):
         if now.size != info.size or info.etag not in (None, now.etag):
             raise ObjectChanged("the file was written since it was listed", path, "Try again")
 
-    def _temporary(self) -> str:
-        refuse_links(os.path.dirname(self._incoming), self._incoming)
-        make_directory(self._incoming)
-        if not self._swept:
-            self._swept = True
-            with os.scandir(self._incoming) as entries:
-                for entry in entries:
-                    with contextlib.suppress(FileNotFoundError):  # another who writes put his file in place
-                        if entry.stat(follow_symlinks=False).st_mtime < time.time() - _ABANDONED_AFTER:
-                            remove_quietly(entry.path)
-        return os.path.join(self._incoming, uuid.uuid4().hex)
+    def _destination(self) -> Destination:
+        return Destination(self._root, lambda key: key, self.locate)
+
+    @contextlib.contextmanager
+    def _arriving(self, key: str) -> Iterator[BinaryIO]:
+        """A new file that is in the place of `key` if the block ends well, and gone if it does not.
+
+        From the root on each folder is opened relative to the one before: a link that appears is not followed.
+        """
+        destination = self._destination()
+        destination.look([key])  # refuses a link before the work is done
+        make_directory(self._root)
+        with local_storage(destination.path(key)), self._incoming() as folder:
+            name = uuid.uuid4().hex
+            try:
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+                with open(os.open(name, flags, 0o666, dir_fd=folder), "wb") as stream:
+                    yield stream
+                _put(destination, name, key, folder)
+            except BaseException as error:
+                with contextlib.suppress(OSError):
+                    os.remove(name, dir_fd=folder)
+                if isinstance(error, OSError) and error.filename == name:
+                    about(error, os.path.join(self._incoming_path, name))
+                raise
+
+    @contextlib.contextmanager
+    def _incoming(self) -> Iterator[int]:
+        """A descriptor of the folder of what is being written, in which what the dead have left is removed once."""
+        with contextlib.ExitStack() as opened:
+            folder = os.open(self._root, FOLDER & ~os.O_NOFOLLOW)
+            opened.callback(os.close, folder)
+            for path in (os.path.dirname(self._incoming_path), self._incoming_path):
+                try:
+                    folder = open_folder(os.path.basename(path), folder, create=True)
+                except OSError as error:
+                    refuse_links(path)
+                    raise about(error, path) from None
+                opened.callback(os.close, folder)
+            if not self._swept:
+                self._swept = True
+                _sweep(folder)
+            yield folder
 
 
 def _info(key: str, status: os.stat_result, md5: Optional[str] = None, linked: bool = False) -> ObjectInfo:
@@ -159,13 +183,43 @@ def _info(key: str, status: os.stat_result, md5: Optional[str] = None, linked: b
     return ObjectInfo(key, status.st_size, etag=version, md5=md5, modified=status.st_mtime, linked=linked)
 
 
-def _copy(source: str, destination: str, size: int, count: OnBytes, durable: bool,
-          algorithm: Optional[str]) -> Optional[str]:
+def _settled(stream: BinaryIO) -> os.stat_result:
+    """What a written file is, once the system has all of it: of this file, whatever others put in its place later."""
+    stream.flush()
+    os.fsync(stream.fileno())
+    return os.fstat(stream.fileno())
+
+
+def _put(destination: Destination, name: str, key: str, folder: int) -> None:
+    for last_try in (False, False, True):
+        try:
+            destination.put([name], [key], folder, durable=True)
+            return
+        except LocalStorageError as error:  # somebody who deletes removed the directory while it was empty
+            if last_try or not _is_missing(error):
+                raise
+
+
+def _is_missing(error: LocalStorageError) -> bool:
+    return isinstance(error.__cause__, (FileNotFoundError, NotADirectoryError))
+
+
+def _sweep(folder: int) -> None:
+    """Remove unfinished writes that belong to nobody alive."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(FileNotFoundError):  # another who writes put his file in place
+                if entry.stat(follow_symlinks=False).st_mtime < time.time() - _ABANDONED_AFTER:
+                    with contextlib.suppress(OSError):  # what cannot be removed is left for the next time
+                        os.remove(entry.name, dir_fd=folder)
+
+
+def _copy(source: str, writer: BinaryIO, size: int, count: OnBytes, algorithm: Optional[str]) -> Optional[str]:
     """Copy the first `size` bytes of a file, or fewer if it is shorter by now; returns their digest if asked to."""
     digest, copied = None if algorithm is None else hashlib.new(algorithm), 0
     with local_reading(source):
         reader = open(source, "rb")
-    with reader, open(destination, "wb") as writer:
+    with reader:
         while copied < size:
             chunk = reader.read(min(CHUNK, size - copied))
             if not chunk:
@@ -175,7 +229,4 @@ def _copy(source: str, destination: str, size: int, count: OnBytes, durable: boo
                 digest.update(chunk)
             copied += len(chunk)
             count(len(chunk))
-        if durable:
-            writer.flush()
-            os.fsync(writer.fileno())
     return None if digest is None else digest.hexdigest()

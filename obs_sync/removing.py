@@ -9,7 +9,7 @@ from typing import Callable, Collection, List, NamedTuple, Tuple
 from obs_sync.destination import Destination
 from obs_sync.errors import UnsafeKey
 from obs_sync.keys import PRIVATE_DIRECTORY, check_key
-from obs_sync.local_files import local_storage, remove_empty_directories
+from obs_sync.local_files import local_storage
 
 
 class ExtraFile(NamedTuple):
@@ -54,8 +54,8 @@ def remove_files(destination: str, extra: Collection[ExtraFile]) -> None:
     """
     where = Destination(destination, lambda key: key, lambda key: os.path.join(destination, key))
     where.remove(key for key, _ in extra)
-    for folder in {os.path.dirname(where.path(key)) for key, _ in extra}:
-        remove_empty_directories(folder, where.root)
+    for key in {os.path.dirname(key): key for key, _ in extra}.values():  # one of each folder
+        where.remove_empty_folders(key)
 
 
 def _can_be_key(name: str) -> bool:

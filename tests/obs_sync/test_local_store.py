@@ -71,6 +71,36 @@ def test_nothing_is_written_or_deleted_behind_a_link(tmp_path):
     assert read_tree(outside) == {"precious": b"x"}
 
 
+@pytest.mark.parametrize("at, link, operation", [
+    ("fsync", "sub", lambda store, path: store.write("sub/new", b"new")),
+    ("fsync", "sub", lambda store, path: store.upload(path, "sub/new")),
+    ("remove", "sub", lambda store, path: store.delete(["sub/precious"])),
+    ("rmdir", "sub/empty", lambda store, path: store.delete(["sub/empty/deeper/k"])),
+    ("scandir", ".obs_sync/incoming", lambda store, path: store.write("new", b"new")),
+], ids=["write", "upload", "delete", "empty folder", "what the dead left"])
+def test_a_link_that_appears_meanwhile_is_not_followed(tmp_path, monkeypatch, at, link, operation):
+    tree = {"precious": b"x", "empty/deeper/k": b"k"}
+    store = LocalStore(write_tree(tmp_path / "store", {"sub/" + name: data for name, data in tree.items()}))
+    (tmp_path / "store" / ".obs_sync" / "incoming").mkdir(parents=True)
+    outside = write_tree(tmp_path / "outside", {"precious": b"x"})
+    (tmp_path / "outside" / "deeper").mkdir()
+    set_mtime(os.path.join(outside, "precious"), time.time() - 7 * 86400)
+    source = write_tree(tmp_path / "source", {"k": b"new"})
+    call, place = getattr(os, at), str(tmp_path / "store" / link)
+
+    def call_after_another_was_faster(path, *args, **kwargs):
+        monkeypatch.setattr(os, at, call)
+        os.rename(place, str(tmp_path / "moved"))
+        os.symlink(outside, place)
+        return call(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, at, call_after_another_was_faster)
+    with contextlib.suppress(UnsafeKey, LocalStorageError):
+        operation(store, os.path.join(source, "k"))
+    assert os.path.islink(place) and read_tree(outside) == {"precious": b"x"}
+    assert os.path.isdir(os.path.join(outside, "deeper"))
+
+
 def test_a_file_that_changes_while_it_is_stored_is_not_stored(tmp_path):
     path = tmp_path / "rewritten"
     path.write_bytes(b"x" * (3 << 20))
@@ -124,9 +154,9 @@ def test_a_writer_hears_of_its_own_version_even_if_others_write_or_delete_right_
     store, replace = LocalStore(str(tmp_path / "store")), os.replace
     for others in (lambda path: write_tree(os.path.dirname(path), {"k": b"a longer one"}),
                    lambda path: shutil.rmtree(os.path.dirname(path))):
-        def replace_before_others(temporary, path, others=others):
-            replace(temporary, path)
-            others(path)
+        def replace_before_others(temporary, name, others=others, **folders):
+            replace(temporary, name, **folders)
+            others(os.path.join(store.url, "directory", name))
 
         monkeypatch.setattr(os, "replace", replace_before_others)
         mine = store.write("directory/k", b"mine")
