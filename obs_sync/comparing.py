@@ -46,15 +46,15 @@ def compare(store: Store, directory: str, workers: int = 8, on_progress: Optiona
     says of its digest. `trust_index` spares files that a pull has fetched and nobody touched since. `selects` says
     which keys count. `on_progress(done, total)` counts bytes that are read, of files or, with `full`, objects.
 
-    Raises LocalStorageError if there is no such directory, or something in it that is
-    no file, UnsafeKey for a key that cannot be a file.
+    Raises LocalStorageError if there is no such directory, or something in it, or in the store that is one, that is
+    no file and selected; UnsafeKey for a key that cannot be a file.
     """
     if not os.path.isdir(directory):
         raise LocalStorageError("there is no such directory to compare", directory, "Check the path")
     if not os.path.exists(os.path.join(directory, PACK_INDEX)):
         store = unpacked(store, "")
     survey = Progress(0, on_progress)
-    stored = {info.key: info for info in run_aside(lambda: list(store.list()), survey)
+    stored = {info.key: info for info in run_aside(lambda: list(store.list_completely("", selects)), survey)
               if not is_directory_marker(info.key, info.size) and not is_private(info.key) and selects(info.key)}
     for key in stored:
         check_key(key, store.locate(key))

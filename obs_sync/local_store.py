@@ -7,7 +7,7 @@ import os
 import stat
 import time
 import uuid
-from typing import BinaryIO, Iterable, Iterator, Optional
+from typing import BinaryIO, Callable, Iterable, Iterator, Optional
 
 from obs_sync.destination import FOLDER, Destination, about, open_folder
 from obs_sync.errors import IntegrityError, LocalStorageError, ObjectChanged, ObjectNotFound, WrongDigest
@@ -34,7 +34,13 @@ class LocalStore(Store):
         self.url = self._root
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        for key, status, linked in look_below(self._root):
+        return self._list(prefix, lambda key: False)
+
+    def list_completely(self, prefix: str, wants: Callable[[str], bool]) -> Iterator[ObjectInfo]:
+        return self._list(prefix, lambda key: key.startswith(prefix) and wants(key))
+
+    def _list(self, prefix: str, refuses: Callable[[str], bool]) -> Iterator[ObjectInfo]:
+        for key, status, linked in look_below(self._root, refuses):
             if key.startswith(prefix):
                 yield _info(key, status, linked=linked)
 

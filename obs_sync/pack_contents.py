@@ -1,7 +1,7 @@
 """What a folder with a pack holds: members by key, with the shard and the bytes of each, and the objects beside it."""
 from __future__ import annotations
 
-from typing import Dict, List, NamedTuple, Optional
+from typing import Callable, Dict, List, NamedTuple, Optional
 
 from obs_sync.errors import IntegrityError, ObjectNotFound
 from obs_sync.pack_index import INDEX_NAME, LARGEST_INDEX, PackIndex, is_shard_name, parse_index
@@ -27,15 +27,17 @@ class Contents(NamedTuple):
     beside: List[ObjectInfo]     # objects that are not the pack's; without a pack, all
 
 
-def load_contents(store: Store, prefix: str, listed_from: str) -> Contents:
-    """What is there now, with a pack at `prefix` if there is one; `prefix` begins with `listed_from`.
+def load_contents(store: Store, prefix: str, listed_from: str,
+                  wants: Callable[[str], bool] = lambda key: False) -> Contents:
+    """What is there now, with a pack at `prefix` if there is one; `prefix` begins with `listed_from`. `wants` as in
+    `Store.list_completely`.
 
     Raises IntegrityError if the index is damaged, if a shard is not there, or if a member is an object of its own too:
     nobody could tell which of the two counts.
     """
     where, lacking = store.locate(prefix + INDEX_NAME), None
     for _ in range(_READINGS):
-        listed = {info.key: info for info in store.list(listed_from)}
+        listed = {info.key: info for info in store.list_completely(listed_from, wants)}
         info = listed.get(prefix + INDEX_NAME)
         if info is None:
             return Contents(None, {}, list(listed.values()))

@@ -40,7 +40,11 @@ class PackedStore(Store):
         self.url = store.url
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        contents = load_contents(self._store, self._prefix, os.path.commonprefix([prefix, self._prefix]))
+        return self.list_completely(prefix, lambda key: False)
+
+    def list_completely(self, prefix: str, wants: Callable[[str], bool]) -> Iterator[ObjectInfo]:
+        contents = load_contents(self._store, self._prefix, os.path.commonprefix([prefix, self._prefix]),
+                                 lambda key: key.startswith(prefix) and wants(key))
         with self._lock:
             self._contents = contents
         members = (_info(key, place) for key, place in contents.places.items())

@@ -13,9 +13,7 @@ from obs_sync.destination import Destination
 from obs_sync.digests import compare_by_digest
 from obs_sync.errors import IntegrityError, LocalStorageError, ObjectChanged
 from obs_sync.index import Index
-from obs_sync.local_files import (
-    check_free_space, files_below, free_bytes, local_storage, make_directory,
-)
+from obs_sync.local_files import check_free_space, free_bytes, local_storage, make_directory
 from obs_sync.parallel import OnProgress, Progress, in_turn, run_aside, run_parallel
 from obs_sync.plan import Fetched, LocalFile, Plan, make_plan
 from obs_sync.store import ObjectInfo, Store
@@ -55,7 +53,7 @@ class Pull:
         with Workspace(self._destination.root, survey.report) as workspace:
             index = Index(workspace.path(self._index_name), self._store.url)
             known = index.load()
-            objects = run_aside(lambda: self._listed(listing, prefix), survey)
+            objects = run_aside(listing, survey)
             plan, files = self._survey(objects, prefix, known, _folds_case(workspace), survey)
             self._check_space(plan.fetch, files, workspace.keep_unfinished(plan.fetch))
             vanished = self._begin(index, plan, files, known, prefix)
@@ -74,15 +72,8 @@ class Pull:
         """What `run` would do now, with nothing left to compare. Writes nothing, and waits for no other pull."""
         survey = Progress(0, self._on_progress)
         index = Index(os.path.join(self._destination.root, keys.PRIVATE_DIRECTORY, self._index_name), self._store.url)
-        objects = run_aside(lambda: self._listed(listing, prefix), survey)
+        objects = run_aside(listing, survey)
         return self._survey(objects, prefix, index.load(), False, survey)[0]
-
-    def _listed(self, listing: Callable[[], List[ObjectInfo]], prefix: str) -> List[ObjectInfo]:
-        """The listing; of a local folder, LocalStorageError for what it would leave out, as in a push."""
-        objects = listing()
-        if os.path.isabs(self._store.url) and [info.key for info in objects] != [prefix]:
-            files_below(self._store.url, lambda key: key.startswith(prefix) and self._selects(key))
-        return objects
 
     def _survey(self, objects: List[ObjectInfo], prefix: str, known: Dict[str, Fetched], fold_case: bool,
                 survey: Progress) -> Tuple[Plan, Dict[str, LocalFile]]:

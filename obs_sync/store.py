@@ -84,6 +84,14 @@ class Store(abc.ABC):
         prefix below which there is nothing yields nothing.
         """
 
+    def list_completely(self, prefix: str, wants: Callable[[str], bool]) -> Iterator[ObjectInfo]:
+        """As `list`, for who must not miss anything: LocalStorageError for what can be in no listing and `wants(key)`.
+
+        That is, in a folder, a link that leads nowhere, a pipe or a socket. Other stores have no such things. A store
+        that wraps another one passes this on.
+        """
+        return self.list(prefix)
+
     @abc.abstractmethod
     def head(self, key: str) -> ObjectInfo:
         """The object as it is now; `md5` is filled in if it can be known, or else another digest that is known.

@@ -57,6 +57,9 @@ class ThrottledStore(Store):
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         return self._store.list(prefix)
 
+    def list_completely(self, prefix: str, wants: Callable[[str], bool]) -> Iterator[ObjectInfo]:
+        return self._store.list_completely(prefix, wants)
+
     def head(self, key: str) -> ObjectInfo:
         return self._store.head(key)
 

@@ -125,7 +125,8 @@ class _Listing:
         self.keys: List[str] = []
 
     def __call__(self) -> List[ObjectInfo]:
-        found = [info for info in self._store.list(self._prefix) if not is_directory_marker(info.key, info.size)]
+        found = [info for info in self._store.list_completely(self._prefix, self._selects)
+                 if not is_directory_marker(info.key, info.size)]
         where = self._store.locate(self._prefix)
         if not found:
             raise ObjectNotFound("there is nothing to fetch below", where, CHECK_PATH)

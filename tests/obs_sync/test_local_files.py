@@ -8,6 +8,7 @@ import pytest
 from obs_sync import LocalStorageError, LocalStore, pull, pull_file, push
 from obs_sync.comparing import compare
 from obs_sync.local_files import files_below
+from obs_sync.throttle import Throttle, ThrottledStore
 from obs_sync.transfer import preview_pull
 from tests.obs_sync.trees import write_tree
 
@@ -84,15 +85,25 @@ def test_the_bookkeeping_of_a_destination_inside_stays_at_home(tree, local_store
 
 
 @pytest.mark.parametrize("kind", ["dangling link", "FIFO"])
-def test_what_would_be_left_out_of_a_pull_from_a_folder_is_told(kind, tree, tmp_path):
+def test_what_would_be_left_out_of_a_pull_from_a_folder_or_a_comparison_with_one_is_told(kind, tree, tmp_path):
     odd, out = os.path.join(tree, "deep", "odd"), str(tmp_path / "out")
     if kind == "FIFO":
         os.mkfifo(odd)
     else:
         os.symlink("nowhere", odd)
-    for attempt in (pull, preview_pull):
-        with pytest.raises(LocalStorageError, match="deep/odd"):
-            attempt(LocalStore(tree), out)
+    os.mkdir(out)
+    for attempt in (pull, preview_pull, compare):
+        for store in (LocalStore(tree), ThrottledStore(LocalStore(tree), Throttle(1e9))):
+            with pytest.raises(LocalStorageError, match="deep/odd"):
+                attempt(store, out)
+    assert len(compare(LocalStore(tree), out, selects=lambda key: key != "deep/odd").only_stored) == 2
     assert pull(LocalStore(tree), out, selects=lambda key: key != "deep/odd").files == 2
     assert pull(LocalStore(tree), out + "-a", "a").files == 1
     assert pull_file(LocalStore(tree), "deep/b", os.path.join(out + "-b", "b")).files == 1
+
+
+def test_a_folder_that_is_pulled_from_is_walked_once(tree, tmp_path, monkeypatch):
+    walked, scandir = [], os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: walked.append(path) or scandir(path))
+    pull(LocalStore(tree), str(tmp_path / "out"))
+    assert walked.count(tree) == 1
