@@ -1,33 +1,50 @@
 """NpuOptimizer's parameter_map as the releases read it. The real one passes over what it does not know: this raises."""
 import os
+import re
 
 from npu_bridge.fake.releases import RELEASES, release
 
-# Release → field of parameter_map → the options that came with it.
-KNOWN = {
-    "r1.5": {
-        "b": "use_off_line enable_data_pre_proc mix_compile_mode hcom_parallel lower_functional_ops dynamic_input "
-             "enable_dump enable_dump_debug profiling_mode is_tailing_optimization in_out_pair_flag "
-             "variable_format_optimize enable_compress_weight hcom_multi_mode",
-        "i": "graph_run_mode iterations_per_loop op_debug_level enable_exception_dump session_device_id local_rank_id "
-             "task_index dynamic_node_type enable_small_channel",
-        "s": "precision_mode modify_mixlist op_select_implmode optypelist_for_implmode dump_path dump_step dump_mode "
-             "dump_debug_mode profiling_options graph_memory_max_size variable_memory_max_size fusion_switch_file "
-             "enable_scope_fusion_passes auto_tune_mode aoe_mode work_path distribute_config job local_device_list "
-             "input_shape dynamic_dims dynamic_graph_execute_mode dynamic_inputs_shape_range op_compiler_cache_mode "
-             "op_compiler_cache_dir debug_dir buffer_optimize compress_weight_conf soc_config stream_max_parallel_num "
-             "in_out_pair"},
-    "r1.9": {"i": "hccl_timeout op_wait_timeout op_execute_timeout", "s": "op_precision_mode device_type"},
-    "master": {
-        "b": "frozen_variable external_weight enable_graph_parallel",
-        "i": "deterministic graph_exec_timeout static_memory_policy atomic_clean_policy topo_sorting_mode "
-             "stream_sync_timeout event_sync_timeout",
-        "s": "precision_mode_v2 customize_dtypes HCCL_algorithm op_debug_config variable_placement jit_compile "
-             "graph_compiler_cache_dir dump_data dump_layer aoe_config_file insert_op_file resource_config_path "
-             "graph_parallel_option_path"},
-}
+# name.field of each, in the order in which the adapter's own source asks for them. In brackets is the first release
+# that does, r1.5 where none is named; of those with a question mark only the interface of the newest is published.
+READ = """
+variable_format_optimize.b hcom_parallel.b graph_memory_max_size.s variable_memory_max_size.s
+enable_dump.b enable_dump_debug.b dump_path.s dump_step.s dump_mode.s dump_debug_mode.s
+stream_max_parallel_num.s is_tailing_optimization.b profiling_mode.b profiling_options.s auto_tune_mode.s
+graph_run_mode.i op_debug_level.i enable_scope_fusion_passes.s aoe_mode.s work_path.s distribute_config.s
+precision_mode.s precision_mode_v2.s[master]? soc_config.s enable_data_pre_proc.b use_off_line.b mix_compile_mode.b
+iterations_per_loop.i lower_functional_ops.b job.s task_index.i
+dynamic_input.b dynamic_graph_execute_mode.s dynamic_inputs_shape_range.s local_rank_id.i local_device_list.s
+in_out_pair_flag.b in_out_pair.s enable_exception_dump.i op_select_implmode.s optypelist_for_implmode.s
+input_shape.s dynamic_dims.s dynamic_node_type.i buffer_optimize.s enable_small_channel.i deterministic.i[master]
+fusion_switch_file.s enable_compress_weight.b compress_weight_conf.s op_compiler_cache_mode.s op_compiler_cache_dir.s
+debug_dir.s hcom_multi_mode.b session_device_id.i modify_mixlist.s
+op_precision_mode.s[r1.9] device_type.s[r1.9] hccl_timeout.i[r1.9] op_wait_timeout.i[r1.9] op_execute_timeout.i[r1.9]
+customize_dtypes.s[master] HCCL_algorithm.s[master] op_debug_config.s[master] graph_exec_timeout.i[master]
+static_memory_policy.i[master] atomic_clean_policy.i[master]
+experimental_logical_device_cluster_deploy_mode.s[master] experimental_logical_device_id.s[master]
+experimental_model_deploy_mode.s[master] experimental_model_deploy_devicelist.s[master]
+topo_sorting_mode.i[master] insert_op_file.s[master] resource_config_path.s[master]
+graph_parallel_option_path.s[master] enable_graph_parallel.b[master] dump_data.s[master] dump_layer.s[master]
+aoe_config_file.s[master] stream_sync_timeout.i[master] event_sync_timeout.i[master] external_weight.b[master]
+es_cluster_config.s[master]? frozen_variable.b[master]? variable_placement.s[master]? jit_compile.s[master]?
+graph_compiler_cache_dir.s[master]?
+"""
 MODES = {"r1.5": "force_fp32 allow_fp32_to_fp16 force_fp16 must_keep_origin_dtype allow_mix_precision",
          "master": "cube_fp16in_fp32out allow_mix_precision_fp16 allow_mix_precision_bf16 allow_fp32_to_bf16"}
+# What else it ends the process or the session at; of tunings those that every release takes.
+VALUES = {
+    "aoe_mode": ("1", "2", "4"), "dump_mode": ("input", "output", "all"),
+    "dump_debug_mode": ("aicore_overflow", "atomic_overflow", "all"),
+    "op_select_implmode": ("high_precision", "high_performance", "high_precision_for_all",
+                           "high_performance_for_all"),
+    "buffer_optimize": ("l2_optimize", "off_optimize"),
+    "dynamic_graph_execute_mode": ("lazy_recompile", "dynamic_execute"), "jit_compile": ("true", "false", "auto")}
+
+
+def table():
+    """Name → (field of parameter_map, the release that it came with)."""
+    return {name: (field, since or RELEASES[0])
+            for name, field, since in re.findall(r"(\w+)\.([bis])(?:\[([\w.]+)\]\??)?", READ)}
 
 
 def read(parameter_map):
@@ -37,7 +54,7 @@ def read(parameter_map):
         ValueError: an option that this release does not know, or a field that it does not read it from.
     """
     until = RELEASES[:RELEASES.index(release()) + 1]
-    known = {name: field for each in until for field, names in KNOWN[each].items() for name in names.split()}
+    known = {name: field for name, (field, since) in table().items() if since in until}
     options = {}
     for name, value in parameter_map.items():
         field = value.WhichOneof("value")
@@ -52,9 +69,14 @@ def read(parameter_map):
         raise ValueError("precision_mode {} is none of {}".format(options["precision_mode"], ", ".join(modes)))
     if options.get("graph_run_mode", 1) > 1:
         raise ValueError("graph_run_mode value must be 0 or 1")
-    if "modify_mixlist" in options and options.get("precision_mode") != "allow_mix_precision":
+    if "modify_mixlist" in options and not options.get("precision_mode", "").startswith("allow_mix_precision"):
         raise ValueError("modify_mixlist is assigned, please ensure that precision_mode is assigned to "
                          "'allow_mix_precision'.")
+    if "enable_compress_weight" in options and "compress_weight_conf" in options:
+        raise ValueError("enable_compress_weight can not use with compress_weight_conf.")
+    for name, values in VALUES.items():
+        if options.get(name, values[0]) not in values:
+            raise ValueError("{} {} is none of {}".format(name, options[name], ", ".join(values)))
     for name in ("dump_path", "work_path"):
         if name in options and not os.path.isdir(options[name]):
             raise ValueError("the path {} is not directory.".format(options[name]))

@@ -5,7 +5,8 @@ RELEASES = ("r1.5", "r1.9", "master")
 
 # What npu_init exports since when; everything else does from r1.5 on.
 SINCE = {"npu_distributed_optimizer_wrapper": "r1.9", "npu_allreduce": "r1.9", "MemoryConfig": "r1.9",
-         "npu_plugin": "master"}
+         "decorator_tf_session": "r1.9", "SetIterationsVarHook": "master", "TellMeStepOrLossHook": "master",
+         "npu_plugin": "master", "npu_embedding": "master"}
 
 
 def release():

@@ -1,6 +1,7 @@
-"""Initial values for every rank."""
+"""Initial values for every rank, and hooks for the loops of the estimator."""
 import tensorflow.compat.v1 as tf
 
+from npu_bridge.fake.not_run import not_run
 from npu_bridge.fake.releases import at_least
 from npu_bridge.hccl import hccl_ops
 
@@ -29,3 +30,28 @@ class NPUBroadcastGlobalVariablesHook(tf.train.SessionRunHook):
 
     def after_create_session(self, session, coord):
         session.run(self._operation)
+
+
+class NPUCheckpointSaverHook(tf.train.SessionRunHook):
+    @not_run
+    def __init__(self, checkpoint_dir, save_secs=None, save_steps=None, saver=None, checkpoint_basename="model.ckpt",
+                 scaffold=None, listeners=None):
+        pass
+
+
+class NPUOutputTensorHook(tf.train.SessionRunHook):
+    @not_run
+    def __init__(self, tensors, dependencies=None, output_fn=None, output_every_n_steps=0):
+        pass
+
+
+class SetIterationsVarHook(tf.train.SessionRunHook):
+    @not_run
+    def __init__(self, iterations_per_loop=None):
+        pass
+
+
+class TellMeStepOrLossHook(tf.train.SessionRunHook):
+    @not_run
+    def __init__(self, step=None, total_step=None, loss=None, final_loss=None):
+        pass

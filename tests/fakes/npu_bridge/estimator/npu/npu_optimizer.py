@@ -4,6 +4,7 @@ import tensorflow.compat.v1 as tf
 from npu_bridge.estimator.npu.npu_common import NPUBasics
 from npu_bridge.estimator.npu.npu_loss_scale_optimizer import overall_finite
 from npu_bridge.estimator.npu.util import get_ranksize
+from npu_bridge.fake.not_run import not_run
 from npu_bridge.hccl import hccl_ops
 
 
@@ -42,6 +43,12 @@ class NPUDistributedOptimizer(tf.train.Optimizer):
 
 def npu_distributed_optimizer_wrapper(optimizer):
     return NPUDistributedOptimizer(optimizer)
+
+
+class KerasDistributeOptimizer:
+    @not_run
+    def __init__(self, optimizer, name="NpuKerasOptimizer", **kwargs):
+        pass
 
 
 class NPUOptimizer(tf.train.Optimizer):

@@ -1,0 +1,1 @@
+"""Keras models as estimators. Nothing of it is here."""

@@ -1,0 +1,1 @@
+"""Recurrent networks of the device's own. Nothing of it is here."""

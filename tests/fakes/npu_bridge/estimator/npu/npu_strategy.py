@@ -1,0 +1,1 @@
+"""Distribution strategies. Nothing of it is here."""

@@ -1,0 +1,1 @@
+"""The embedding service of the newest releases. Nothing of it is here."""
