@@ -17,6 +17,11 @@ class Adapter(NamedTuple):
     certain: str
     possible: str
 
+    @property
+    def about(self):
+        """For people: ``r1.9``, or ``r1.5 to r1.9``."""
+        return self.certain if self.certain == self.possible else "{} to {}".format(self.certain, self.possible)
+
     def lacks(self, since):
         """Surely does not know what came with that release."""
         return RELEASES.index(since) > RELEASES.index(self.possible)
@@ -27,7 +32,8 @@ class Adapter(NamedTuple):
 
 # What npu_init exports since when, the newest first.
 MARKS = (
-    ("npu_plugin", Adapter("master", "master")),
+    # From r1.10 on. Nothing that it exports tells one that knows all options from those that came before it.
+    ("npu_plugin", Adapter("r1.9", "master")),
     ("MemoryConfig", Adapter("r1.9", "r1.9")),
     # Up to r1.8; some options came in between.
     ("npu_config_proto", Adapter("r1.5", "r1.9")),
@@ -72,15 +78,19 @@ def unknown_to(adapter, parameters):
         since = OPTIONS[name].since
         if adapter.lacks(since):
             problems.append("option {} came later than the adapter npu_bridge here, which is of about {} and would "
-                            "pass over it without a word; leave it out".format(name, adapter.possible))
+                            "pass over it without a word; leave it out".format(name, adapter.about))
         elif adapter.may_lack(since):
             doubts.append("option {} came with {} of the adapter npu_bridge, and the one here may be of {}: then it "
                           "passes over it without a word".format(name, since, adapter.certain))
-    mode = parameters["precision_mode"]
-    if adapter.may_lack(PRECISION_MODES[mode]):
+    mode, since = parameters["precision_mode"], PRECISION_MODES[parameters["precision_mode"]]
+    if adapter.lacks(since) or (adapter.may_lack(since) and adapter.certain == RELEASES[0]):
         known = [name for name, since in PRECISION_MODES.items() if not adapter.may_lack(since)]
         problems.append("precision_mode={} is not known to the adapter npu_bridge here, of about {}; it takes "
-                        "{}".format(mode, adapter.certain, ", ".join(known)))
+                        "{}".format(mode, adapter.about, ", ".join(known)))
+    elif adapter.may_lack(since):
+        doubts.append("precision_mode={} came after {} of the adapter npu_bridge, and the one here may be of any "
+                      "release since: one that does not know it hands it on unchecked; its log says what the compiler "
+                      "took".format(mode, adapter.certain))
     return problems, doubts
 
 

@@ -32,7 +32,7 @@ class Ascend(Device):
 
     def __init__(self, precision="auto", intra_op_threads=0, inter_op_threads=0, precision_mode=None, settings=None):
         super().__init__(precision, intra_op_threads, inter_op_threads)
-        self.precision_mode = precision_mode or ("allow_mix_precision" if self.mixed else "must_keep_origin_dtype")
+        self.precision_mode = ascend_options.mode_of(self.mixed, precision_mode)
         if self.precision_mode not in ascend_options.PRECISION_MODES:
             raise DeviceError("precision_mode={} is not one of {}".format(
                 precision_mode, ", ".join(ascend_options.PRECISION_MODES)))
@@ -80,7 +80,7 @@ class Ascend(Device):
         return AdapterScale(ascend_adapter.exports(), self.scaling, distributed=ranks.size > 1)
 
     def describe(self):
-        return "{}, {}, adapter of about {}".format(self.name, self.precision_mode, self._adapter.certain)
+        return "{}, {}, adapter of about {}".format(self.name, self.precision_mode, self._adapter.about)
 
 
 def _look_for_paths(parameters, profile_dir):

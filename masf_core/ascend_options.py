@@ -32,6 +32,8 @@ PRECISION_MODES = collections.OrderedDict(
         "cube_fp16in_fp32out", "allow_mix_precision_fp16", "allow_mix_precision_bf16", "allow_fp32_to_bf16")])
 # force_fp32 is not among them: by CANN's manual it gives the matrix unit float16 inputs, as cube_fp16in_fp32out does.
 FLOAT32_MODES = ("must_keep_origin_dtype",)
+# In these a list says which operations are taken in 16 bits. Releases may take it with the first alone, and say so.
+LISTED_MODES = tuple(mode for mode in PRECISION_MODES if mode.startswith("allow_mix_precision"))
 
 # Options of which another value cannot work here, with what to do instead.
 HELD = {
@@ -83,11 +85,15 @@ def _table():
                          "stream_sync_timeout event_sync_timeout",
         ("s", "master"): "precision_mode_v2 customize_dtypes HCCL_algorithm op_debug_config variable_placement "
                          "jit_compile graph_compiler_cache_dir dump_data dump_layer aoe_config_file insert_op_file "
-                         "resource_config_path graph_parallel_option_path",
+                         "resource_config_path graph_parallel_option_path es_cluster_config "
+                         "experimental_logical_device_cluster_deploy_mode experimental_logical_device_id "
+                         "experimental_model_deploy_mode experimental_model_deploy_devicelist",
     }
     values = {
         "dump_mode": ("input", "output", "all"), "dump_debug_mode": ("aicore_overflow", "atomic_overflow", "all"),
-        "op_select_implmode": ("high_performance", "high_precision"),
+        "op_select_implmode": ("high_performance", "high_precision", "high_performance_for_all",
+                               "high_precision_for_all"),
+        "aoe_mode": ("1", "2", "4"),  # 3 ends the process in newer releases
         "buffer_optimize": ("l2_optimize", "off_optimize"), "op_compiler_cache_mode": ("enable", "disable", "force"),
         "jit_compile": ("true", "false", "auto"), "enable_exception_dump": ("0", "1", "2"),
         "graph_run_mode": ("0", "1"), "dynamic_graph_execute_mode": ("lazy_recompile", "dynamic_execute"),
@@ -99,6 +105,11 @@ def _table():
 
 
 OPTIONS = _table()
+
+
+def mode_of(mixed, precision_mode=None):
+    """The adapter's mode for a precision. precision_mode: asked for by name, or None."""
+    return precision_mode or ("allow_mix_precision" if mixed else FLOAT32_MODES[0])
 
 
 class AscendSettings(NamedTuple):
@@ -132,6 +143,9 @@ def read_options(texts):
             problems.append("ascend_options: {!r}: {}".format(text, error))
     if found.get("enable_dump") and "dump_path" not in found:
         problems.append("ascend_options: enable_dump needs dump_path as well: the adapter ends the process without it")
+    if "enable_compress_weight" in found and "compress_weight_conf" in found:
+        problems.append("ascend_options: enable_compress_weight and compress_weight_conf exclude each other, whatever "
+                        "their values: the adapter ends the process; give only one of them")
     if "optypelist_for_implmode" in found and "op_select_implmode" not in found:
         problems.append("ascend_options: optypelist_for_implmode needs op_select_implmode as well")
     if problems:
@@ -173,7 +187,9 @@ def parameters_of(settings, precision_mode, ranks):
     found = collections.OrderedDict([
         ("use_off_line", True), ("graph_run_mode", 1), ("precision_mode", precision_mode)])
     if ranks > 1:
-        found["hcom_parallel"] = True  # averaging overlaps with what is computed behind it
+        # Averaging overlaps with what is computed behind it: by default from r1.12 on, and not before. A single rank
+        # has nothing to average, and is told nothing.
+        found["hcom_parallel"] = True
     if settings.profile_dir:
         found["profiling_mode"] = True
         found["profiling_options"] = json.dumps({
@@ -185,10 +201,10 @@ def parameters_of(settings, precision_mode, ranks):
     if settings.compile_cache_dir:
         found.update([("op_compiler_cache_mode", "enable"), ("op_compiler_cache_dir", settings.compile_cache_dir)])
     if settings.mix_list:
-        if precision_mode != "allow_mix_precision":
+        if precision_mode not in LISTED_MODES:
             raise ValueError("mix_list={} changes which operations allow_mix_precision takes in 16 bits, but "
-                             "precision_mode is {}; use --precision=mixed with it".format(
-                                 settings.mix_list, precision_mode))
+                             "precision_mode is {}; use --precision=mixed with it, or one of {}".format(
+                                 settings.mix_list, precision_mode, ", ".join(LISTED_MODES)))
         found["modify_mixlist"] = settings.mix_list
     given = read_options(settings.ascend_options)
     twice = [name for name in given if name in found]

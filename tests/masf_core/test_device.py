@@ -168,6 +168,15 @@ def test_a_mix_list_needs_mixed_precision(npu_bridge):
         make_device("ascend", "float32", ascend=AscendSettings(mix_list="/m.json"))
 
 
+def test_every_mixed_mode_takes_a_mix_list(npu_bridge, tmp_path):
+    npu_bridge("master")
+    (tmp_path / "m.json").write_text("{}")
+    path = str(tmp_path / "m.json")
+    for mode in ("allow_mix_precision", "allow_mix_precision_fp16", "allow_mix_precision_bf16"):
+        _, options = told(make_device("ascend", precision_mode=mode, ascend=AscendSettings(mix_list=path)))
+        assert options["modify_mixlist"] == ("s", path.encode())
+
+
 def test_a_path_that_cannot_be_used_is_named(npu_bridge, tmp_path):
     (tmp_path / "file").write_text("no JSON")
     path = str(tmp_path / "file")
@@ -195,9 +204,17 @@ def test_what_the_adapter_here_surely_does_not_know_is_refused(npu_bridge):
             make_device("ascend", "float32", ascend=newer)
         with pytest.raises(DeviceError, match="precision_mode=cube_fp16in_fp32out is not known.*must_keep_origin_d"):
             make_device("ascend", precision_mode="cube_fp16in_fp32out")
+
+
+def test_releases_from_r110_on_cannot_be_told_from_one_another_and_get_what_is_new_with_a_warning(npu_bridge, caplog):
     npu_bridge("master")
-    assert told(make_device("ascend", "float32", ascend=newer))[1]["deterministic"] == ("i", 1)
-    told(make_device("ascend", precision_mode="cube_fp16in_fp32out"))
+    newer = AscendSettings(ascend_options=("deterministic=1", "hccl_timeout=600"))
+    here = make_device("ascend", precision_mode="cube_fp16in_fp32out", ascend=newer)
+    _, options = told(here)
+    assert options["deterministic"] == ("i", 1) and options["precision_mode"] == ("s", b"cube_fp16in_fp32out")
+    assert "option deterministic came with master" in caplog.text and "may be of r1.9" in caplog.text
+    assert "precision_mode=cube_fp16in_fp32out came after r1.9" in caplog.text and "hccl_timeout" not in caplog.text
+    assert here.describe().endswith("adapter of about r1.9 to master")
 
 
 def test_what_the_adapter_here_may_not_know_is_passed_with_a_warning(npu_bridge, caplog):
