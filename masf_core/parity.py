@@ -8,6 +8,7 @@ import numpy as np
 from masf_core import meta_step
 from masf_core.model import Model
 from masf_core.network.alexnet import AlexNet
+from masf_core.outcome import Outcomes
 from masf_core.parity_case import CLASSES, DOMAINS, episodes, initial_values
 
 # Two CPU kernel libraries running the same graph differ by so much in the 1st, 2nd and 3rd iteration (largest relative
@@ -93,20 +94,30 @@ def run_case(case, device, on_progress=None, scale=1.0):
         for number, (record, (images, labels)) in enumerate(zip(case["steps"], episodes(settings))):
             if on_progress:
                 on_progress(number, len(case["steps"]))
-            found = one_step(model, images, labels, initial)
+            found = one_step(model, images, labels, initial, number + 1)
             differences.extend(compare_step(number + 1, record, found, scale, device.mixed))
     if on_progress:
         on_progress(len(case["steps"]), len(case["steps"]))
     return differences
 
 
-def one_step(model, images, labels, initial):
-    """Run one iteration; the quantities of a record, with whole arrays where the record has samples."""
+def one_step(model, images, labels, initial, number=1):
+    """Run iteration ``number``; the quantities of a record, with whole arrays where the record has samples.
+
+    One whose gradients overflow in 16 bits is skipped: nothing was applied, and the loss scale went down. It is run
+    again with the same images until it is applied.
+
+    Raises:
+        TrainingDiverged: it overflows at every scale.
+    """
     graph, evaluation = model.training, model.evaluation
     logits = model.session.run(evaluation.logits, {evaluation.images: images[-1], evaluation.labels: labels[-1]})
-    scalars, gradients, _ = model.session.run(
-        [graph.scalars, graph.gradients, graph.train],
-        {graph.images: images, graph.labels: labels, graph.dropout_seed: [0, 0]})
+    outcomes, skipped = Outcomes(), True
+    while skipped:
+        scalars, gradients, _ = model.session.run(
+            [graph.scalars, graph.gradients, graph.train],
+            {graph.images: images, graph.labels: labels, graph.dropout_seed: [0, 0]})
+        skipped = scalars.get("skipped") and outcomes.skipped(number, scalars)  # a loss of NaN is for the table
     weights = model.weights()
     return dict(scalars, grad_task=gradients["task"], grad_meta=gradients["meta"], grad_metric=gradients["metric"],
                 weights=weights, logits_b_at_theta=logits,

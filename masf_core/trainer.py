@@ -14,6 +14,7 @@ import numpy as np
 
 from masf_core.data.prefetch import Prefetcher
 from masf_core.errors import TrainingDiverged
+from masf_core.outcome import IF_SKIPPED, LOSSES, Outcomes
 
 
 class EvaluationSet(NamedTuple):
@@ -45,39 +46,6 @@ class Observer:
         """An interval is complete; its record is ``progress.history[-1]``."""
 
 
-LOSSES = ("source_loss", "source_accuracy", "global_loss", "metric_loss")
-
-# So many skipped iterations in a row at one and the same loss scale: then the scale has nothing left to give.
-SKIPPED_IN_A_ROW = 10
-IF_SKIPPED = ("Lower outer_lr or inner_lr, or a loss_scale that is fixed; --precision=float32 tells whether it is the "
-              "precision")
-
-
-class SkippedRow:
-    """Iterations skipped one after the other while the loss scale stayed what it was.
-
-    With a dynamic scale that happens at 1 alone, which it reaches in as many iterations as it has halvings. A resumed
-    run counts from 0.
-    """
-
-    def __init__(self):
-        self._scale, self._count = None, 0
-
-    def note(self, iteration, scalars):
-        """Whether the iteration with these ``scalars`` was skipped. Raises: TrainingDiverged, at the end of the row."""
-        if not scalars.get("skipped"):
-            self._count = 0
-            return False
-        self._count = self._count + 1 if scalars["loss_scale"] == self._scale else 1
-        self._scale = scalars["loss_scale"]
-        if self._count < SKIPPED_IN_A_ROW:
-            return True
-        raise TrainingDiverged("iteration {}: gradients overflowed {} times in a row with a loss scale of {:g}, and "
-                               "{}. The checkpoint of the last interval is good. {}".format(
-                                   iteration, self._count, self._scale, ", ".join(
-                                       "{}={:g}".format(name, scalars[name]) for name in LOSSES), IF_SKIPPED))
-
-
 class Trainer:
     """Runs a model through its schedule from wherever ``progress`` says it is.
 
@@ -98,7 +66,7 @@ class Trainer:
         self.schedule = schedule
         self.progress = progress
         self.observer = observer
-        self._skips = SkippedRow()
+        self._outcomes = Outcomes("The checkpoint of the last interval is good.")
 
     def run(self):
         """Train to the end of the schedule.
@@ -123,13 +91,7 @@ class Trainer:
 
     def _advance(self, scalars, seconds):
         iteration = self.progress.iteration + 1
-        skipped = self._skips.note(iteration, scalars)  # then nothing was applied, and losses may be what they like
-        if not skipped and not all(math.isfinite(value) for value in scalars.values()):
-            raise TrainingDiverged(
-                "iteration {}: {} is not finite. The checkpoint of the last interval is good; lower outer_lr or "
-                "inner_lr, or look at the images with --print_interval=1.".format(
-                    iteration, ", ".join("{}={}".format(name, value) for name, value in scalars.items()
-                                         if not math.isfinite(value))))
+        skipped = self._outcomes.skipped(iteration, scalars)
         self.progress = self.progress._replace(
             iteration=iteration, pending=self.progress.pending + [dict(scalars, seconds=seconds)])
         if iteration == self.schedule.train_iterations and skipped:

@@ -7,6 +7,8 @@ import pytest
 
 from job import cli
 from job.published_measure import Measure, table
+from masf_core.device import Cpu
+from masf_core.loss_scale import LossScale, ScaleSettings
 
 TINY = ["--width=0.02", "--meta_batch_size=3", "--device=cpu", "--metric_hidden=4", "--metric_embedding=3"]
 
@@ -45,4 +47,17 @@ def test_a_mistake_is_told_before_anything_is_measured(arguments, told, capsys):
 
 def test_losses_that_are_not_finite_are_no_measure(capsys):
     assert cli.main(["bench", "--iterations=2", "--outer_lr=1e30", "--inner_lr=1e30"] + TINY) == 5
-    assert "a loss is not finite" in capsys.readouterr().err
+    assert "is not finite" in capsys.readouterr().err
+
+
+def test_the_loss_scale_has_found_its_way_before_iterations_count(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(Cpu, "loss_scale", lambda self, ranks: LossScale(ScaleSettings(initial=2.0 ** 127)))
+    path = tmp_path / "bench.json"
+    assert cli.main(["bench", "--iterations", "3", "--json", str(path)] + TINY) == 0
+    assert "skipped" not in capsys.readouterr().out
+    assert json.loads(path.read_text())["skipped"] == 0
+
+
+def test_iterations_that_count_but_were_skipped_are_told():
+    shown = "\n".join(table(Measure("gpu in mixed precision", 42, first=1.0, seconds=[0.05] * 3, skipped=2)))
+    assert "2 of them skipped: gradients overflowed" in shown

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from masf_core import device, losses, parity, parity_case
+from masf_core.loss_scale import LossScale, ScaleSettings
 
 GOLDEN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "golden")
 CASES = sorted(glob.glob(os.path.join(GOLDEN, "*.json")))
@@ -41,6 +42,14 @@ def test_losses_gradients_and_weights_are_the_references(path):
         universal_newlines=True)
     assert done.returncode == 0, done.stdout
     assert "42 of 42 quantities within tolerance" in done.stdout
+
+
+@pytest.mark.slow
+def test_an_iteration_that_overflows_is_repeated_until_it_is_applied(monkeypatch):
+    monkeypatch.setattr(device.Cpu, "loss_scale", lambda self, ranks: LossScale(
+        ScaleSettings(initial=2.0 ** 127, backoff=2.0 ** -30)))
+    differences = parity.run_case(first_step_of(os.path.join(GOLDEN, "balanced.json")), device.make_device("cpu"))
+    assert not exceeded(differences)
 
 
 @pytest.mark.slow
