@@ -19,7 +19,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 from job.environment import CONTROL_PORT, read_environment
 from job.errors import ConfigError
-from job.rank_table import find_rank_table, on_server, read_rank_table
+from job.rank_table import Table, find_rank_table, on_server
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PATIENCE = 15.0  # seconds from SIGTERM to SIGKILL, as the platform has it
@@ -96,8 +96,8 @@ def environments(processes: int, environ: Mapping[str, str]) -> List[Dict[str, s
     return places
 
 
-def _on_ascend(processes: int, environ: Mapping[str, str], found: Any, rank_table: str) -> List[Dict[str, str]]:
-    cards = read_rank_table(rank_table)
+def _on_ascend(processes: int, environ: Mapping[str, str], found: Any, rank_table: Table) -> List[Dict[str, str]]:
+    cards = rank_table.cards
     ours = on_server(cards, environ)
     if len(ours) != processes:
         raise ConfigError("--processes={}, but the rank table gives this machine {} cards".format(
@@ -105,7 +105,7 @@ def _on_ascend(processes: int, environ: Mapping[str, str], found: Any, rank_tabl
     several = len({card.server for card in cards}) > 1
     control = found.control or ((cards[0].server, CONTROL_PORT) if several else ("127.0.0.1", free_port()))
     return [{"RANK_ID": str(card.rank), "RANK_SIZE": str(len(cards)), "RANK_CONTROL": "{}:{}".format(*control),
-             "RANK_TABLE_FILE": rank_table, "ASCEND_DEVICE_ID": str(local), "DEVICE_ID": str(local),
+             "RANK_TABLE_FILE": rank_table.path, "ASCEND_DEVICE_ID": str(local), "DEVICE_ID": str(local),
              "JOB_ID": environ.get("JOB_ID") or "10087",
              "HCCL_CONNECT_TIMEOUT": environ.get("HCCL_CONNECT_TIMEOUT") or "1800"}
             for local, card in enumerate(ours)]

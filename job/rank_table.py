@@ -3,7 +3,8 @@
     {"version": "1.0", "status": "completed", "server_count": "1",
      "server_list": [{"server_id": "192.168.0.1", "device": [{"device_id": "0", "device_ip": "…", "rank_id": "0"}, …]}]}
 
-The platform writes it, and sets its status last. All values are strings.
+The platform writes it, and sets its status last. All values are strings. An older form, of ``group_list`` and
+``instance_list``, gives no ranks; ModelArts' own launcher turns it into this one, which is all that is read here.
 """
 from __future__ import annotations
 
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 MEND = "The platform writes this file; give RANK_TABLE_FILE a table of version 1.0, or unset it to train on one card"
 NAME = "jobstart_hccl.json"  # of the file, where RANK_TABLE_FILE is the folder that it is in
 UNDER_WAY = "initializing"
+CONVERTED = "$MA_MOUNT_PATH/rank_table/" + NAME  # where ModelArts' launcher writes what it made of the older form
 
 
 class Card(NamedTuple):
@@ -30,28 +32,25 @@ class Card(NamedTuple):
     rank: int
 
 
+class Table(NamedTuple):
+    """path: of its file. cards: all of them, by rank."""
+
+    path: str
+    cards: List[Card]
+
+
 def read_rank_table(path: str) -> List[Card]:
     """All cards, by rank.
 
     Raises:
         ConfigError: it is not such a table, or not complete; says where.
     """
-    try:
-        with open(path, encoding="utf-8") as stream:
-            table = json.load(stream)
-    except OSError as error:
-        raise ConfigError("RANK_TABLE_FILE={}: {}. {}".format(path, error.strerror, MEND)) from error
-    except ValueError as error:
-        raise ConfigError("RANK_TABLE_FILE={}: it is no JSON ({}). {}".format(path, error, MEND)) from error
-    try:
-        return _cards(table)
-    except _Unfit as error:
-        raise ConfigError("RANK_TABLE_FILE={}: {}. {}".format(path, error, MEND)) from error
+    return _checked(path, _load(path))
 
 
 def find_rank_table(path: str, seconds: float = 600.0, sleep: Callable[[float], None] = time.sleep,
-                    clock: Callable[[], float] = time.monotonic) -> Optional[str]:
-    """The file of the table that RANK_TABLE_FILE means, once the platform has completed it; None if there is none.
+                    clock: Callable[[], float] = time.monotonic) -> Optional[Table]:
+    """The table that RANK_TABLE_FILE means, once the platform has completed it; None if there is none.
 
     Raises:
         ConfigError: it is no table, or not completed within ``seconds``.
@@ -60,22 +59,31 @@ def find_rank_table(path: str, seconds: float = 600.0, sleep: Callable[[float], 
     if not os.path.isfile(file):
         return None
     deadline, told = clock() + seconds, False
-    while _status(file) == UNDER_WAY and clock() < deadline:
+    table = _load(file)
+    while isinstance(table, dict) and table.get("status") == UNDER_WAY and clock() < deadline:
         if not told:
             log.info("waiting for the platform to complete %s", file)
             told = True
         sleep(1.0)
-    read_rank_table(file)
-    return file
+        table = _load(file)
+    return Table(file, _checked(file, table))
 
 
-def _status(file: str) -> Any:
+def _load(path: str) -> Any:
     try:
-        with open(file, encoding="utf-8") as stream:
-            table = json.load(stream)
-    except (OSError, ValueError):  # whoever reads it says what is wrong
-        return None
-    return table.get("status") if isinstance(table, dict) else None
+        with open(path, encoding="utf-8") as stream:
+            return json.load(stream)
+    except OSError as error:
+        raise ConfigError("RANK_TABLE_FILE={}: {}. {}".format(path, error.strerror, MEND)) from error
+    except ValueError as error:
+        raise ConfigError("RANK_TABLE_FILE={}: it is no JSON ({}). {}".format(path, error, MEND)) from error
+
+
+def _checked(path: str, table: Any) -> List[Card]:
+    try:
+        return _cards(table)
+    except _Unfit as error:
+        raise ConfigError("RANK_TABLE_FILE={}: {}. {}".format(path, error, MEND)) from error
 
 
 def on_server(cards: List[Card], environ: Dict[str, str]) -> List[Card]:
@@ -96,6 +104,12 @@ class _Unfit(Exception):
 
 
 def _cards(table: Any) -> List[Card]:
+    if isinstance(table, dict) and "group_list" in table:
+        raise _Unfit(
+            "this is the older form, of group_list, which gives no ranks. ModelArts' launcher leaves what it made of "
+            "it at {}: let RANK_TABLE_FILE name that. By hand: a server_list entry for each server_id, and in its "
+            "device every device of the instances there, with rank_id counted from 0 in the order of the numbers that "
+            "end their pod_name".format(CONVERTED))
     if not isinstance(table, dict) or table.get("version") != "1.0":
         raise _Unfit("expected version \"1.0\", found {!r}".format(
             table.get("version") if isinstance(table, dict) else type(table).__name__))

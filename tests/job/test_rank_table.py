@@ -7,6 +7,7 @@ import types
 
 import pytest
 
+from job import rank_table
 from job.errors import ConfigError
 from job.rank_group import Group
 from job.rank_table import check_place, find_rank_table, on_server, read_rank_table
@@ -71,11 +72,11 @@ def test_it_must_agree_with_the_process_s_variables(tmp_path):
         check_place("table", cards, 3, 8)
 
 
-@pytest.mark.parametrize("device, rank_table, told", [
+@pytest.mark.parametrize("device, path, told", [
     ("ascend", None, "RANK_TABLE_FILE is not set"), ("ascend", "/table.json", None), ("cpu", None, None)])
-def test_several_cards_of_ascend_find_each_other_in_a_rank_table_alone(device, rank_table, told):
+def test_several_cards_of_ascend_find_each_other_in_a_rank_table_alone(device, path, told):
     channel = types.SimpleNamespace(rank=0, size=2, host="h", gather=lambda value, what, seconds: [value, value])
-    group = Group(channel, types.SimpleNamespace(stop=None), "/work", rank_table)
+    group = Group(channel, types.SimpleNamespace(stop=None), "/work", path)
     if told is None:
         group.check_device(device)
     else:
@@ -92,7 +93,26 @@ def test_a_table_is_waited_for_until_the_platform_has_completed_it(tmp_path, fol
         if len(waits) == 3:
             written(tmp_path, TABLE)
 
-    assert find_rank_table(str(tmp_path) if folder else path, sleep=sleep) == path and len(waits) == 3
+    assert find_rank_table(str(tmp_path) if folder else path, sleep=sleep).path == path and len(waits) == 3
+
+
+def test_a_table_is_read_once_each_time_that_it_is_looked_at(tmp_path, monkeypatch):
+    path, read = written(tmp_path, TABLE), []
+    monkeypatch.setattr(rank_table, "open", lambda *given, **named: read.append(given[0]) or open(*given, **named),
+                        raising=False)
+    found = find_rank_table(path)
+    assert [card.rank for card in found.cards] == [0, 1, 2, 3] and read == [path]
+
+
+def test_the_older_form_is_refused_with_the_way_to_turn_it_into_the_one_that_is_read(tmp_path):
+    path = written(tmp_path, {"status": "completed", "group_count": "1", "group_list": [{
+        "group_name": "job", "device_count": "1", "instance_count": "1", "instance_list": [
+            {"pod_name": "job-0", "server_id": "10.0.0.1", "devices": [{"device_id": "0", "device_ip": "1"}]}]}]})
+    for read in (read_rank_table, find_rank_table):
+        with pytest.raises(ConfigError, match="the older form, of group_list") as raised:
+            read(path)
+        assert "$MA_MOUNT_PATH/rank_table/jobstart_hccl.json" in str(raised.value)
+        assert "rank_id counted from 0" in str(raised.value)
 
 
 def test_a_table_that_is_never_completed_is_an_error_and_none_is_no_table(tmp_path):

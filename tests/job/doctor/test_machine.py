@@ -121,7 +121,7 @@ PLACE = {"RANK_ID": "1", "RANK_SIZE": "2", "ASCEND_DEVICE_ID": "1", "JOB_ID": "1
     (table(PAIR[:1]), "RANK_SIZE=2, but jobstart_hccl.json has 1 cards"),
     (table([("1", "0"), ("1", "1")]), "expected the ranks 0 to 1, each once"),
     (table([("0", "1"), ("1", "0")]), "rank 1 has device 0 there, number 0 of its server, and ASCEND_DEVICE_ID is 1"),
-    ({"status": "completed", "group_list": []}, "expected version"), (None, "No such file")])
+    ({"status": "completed", "group_list": []}, "the older form, of group_list"), (None, "No such file")])
 def test_a_rank_table_that_does_not_hold_this_process_is_told(tmp_path, content, told):
     if content is not None:
         write(tmp_path / "jobstart_hccl.json", json.dumps(content))
