@@ -7,6 +7,7 @@
 | with a proxy, cannot use a connection twice                  | it can                                            |
 | follows redirections, signing anew for whatever server       | none is followed                                  |
 | tries again by rules of its own                              | never: that is done by `Calls`                    |
+| waits for ever for a server that sends a byte now and then   | a minute (`pace.py`)                              |
 
 All of it is done from a subclass that adds to methods of the SDK. In a version that lacks one of them, waits are
 drawn at random, or requests through a proxy fail; nothing becomes unsafe.
@@ -20,6 +21,7 @@ from typing import Any, Callable, List, Optional, Tuple
 
 from obs_sync.credentials import Credentials, Endpoint
 from obs_sync.esdk_keys import Keys
+from obs_sync.pace import PacedResponse
 
 _TIMEOUT = 30      # seconds, for a connection and for each read; then a stalled server is tried again
 _CHUNK = 1 << 18   # bytes that the SDK sends at once
@@ -64,6 +66,7 @@ def _client_class() -> Any:
 
         def _get_server_connection(self, *arguments: Any, **options: Any) -> Any:
             connection = super()._get_server_connection(*arguments, **options)
+            connection.response_class = PacedResponse
             if getattr(connection, "sock", None) is not None:  # it has its tunnel, and the SDK will ask for another
                 connection.set_tunnel = lambda *ignored, **ignored_too: None
             return connection

@@ -6,9 +6,11 @@ import contextlib
 import os
 import socket
 import ssl
+import time
 from typing import Any, List, NamedTuple, Optional
 
 from obs_sync.http_reply import Connection, Reply, Stale
+from obs_sync.pace import Pace
 
 
 class Proxy(NamedTuple):
@@ -105,9 +107,11 @@ class Pool:
             login = base64.b64encode(f"{proxy.user}:{proxy.password}".encode("utf-8")).decode("ascii")
             lines.append(f"Proxy-Authorization: Basic {login}")
         connected.sendall(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
-        head = b""
+        head, pace = b"", Pace()
         while not head.endswith(b"\r\n\r\n"):  # byte by byte: what follows belongs to the server
+            began = time.monotonic()
             byte = connected.recv(1)
+            pace.add(time.monotonic() - began, 1)
             if not byte or len(head) > 65536:
                 raise ConnectionError("the proxy does not answer")
             head += byte

@@ -8,7 +8,10 @@ import errno
 import http.client
 import socket
 import struct
+import time
 from typing import Any, Dict, Iterator, Optional, Tuple
+
+from obs_sync.pace import Pace
 
 _FIRST_BUFFER = 1 << 16  # bytes; small replies need no more, and there may be many connections
 _BUFFER = 1 << 18        # bytes; a body up to this size is handed over in one piece
@@ -25,7 +28,7 @@ class Connection:
     """A connected socket and its buffer. Of use to one thread at a time."""
 
     def __init__(self, connected: socket.socket, timeout: float):
-        """`timeout` in seconds, for each call."""
+        """`timeout` in seconds, for each call; how little may come within it is the affair of `Pace`."""
         self._socket = connected
         self._plain = type(connected) is socket.socket
         if self._plain:
@@ -37,11 +40,13 @@ class Connection:
         else:
             connected.settimeout(timeout)
         self._set_buffer(min(_FIRST_BUFFER, _BUFFER))
+        self._pace = Pace()
         self._start = self._end = 0  # what of the buffer has been received and not been read
 
     def send(self, request: bytes) -> None:
         """Send a GET, whose reply is to be taken next. Raises Stale."""
         self._start = self._end = 0
+        self._pace.begin()
         try:
             self._socket.sendall(request)
         except (BrokenPipeError, ConnectionResetError) as error:
@@ -145,6 +150,7 @@ class Connection:
         end = self._end + least
         limit = self._size if most is None else self._end + most
         while self._end < end:
+            began = time.monotonic()
             try:
                 if self._plain and most is not None:  # sleep until all is there
                     received = self._socket.recv_into(self._view[self._end:limit], 0, socket.MSG_WAITALL)
@@ -155,6 +161,7 @@ class Connection:
             if not received:
                 raise http.client.IncompleteRead(b"", end - self._end)
             self._end += received
+            self._pace.add(time.monotonic() - began, received)
 
 
 class Reply:

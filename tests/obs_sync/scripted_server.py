@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import re
 import threading
+import time
 from collections import namedtuple
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from socketserver import ThreadingMixIn
@@ -22,12 +23,13 @@ from obs_sync.esdk_store import EsdkStore
 from obs_sync.retry import Retry
 
 Request = namedtuple("Request", "method key query headers body")
-Reply = namedtuple("Reply", "status headers body announced close")
+Reply = namedtuple("Reply", "status headers body announced close pause")
 
 
-def reply(status=200, body=b"", headers=None, announced=None, close=False):
-    """`announced` is the Content-Length if it is to differ; `close` drops the connection afterwards without a word."""
-    return Reply(status, headers or {}, body, len(body) if announced is None else announced, close)
+def reply(status=200, body=b"", headers=None, announced=None, close=False, pause=0.0):
+    """`announced` is the Content-Length if it is to differ; `close` drops the connection afterwards without a word;
+    `pause` is the seconds between a byte of the body and the next one."""
+    return Reply(status, headers or {}, body, len(body) if announced is None else announced, close, pause)
 
 
 def error(status, code):
@@ -122,7 +124,10 @@ def scripted_server(tls=None):
                 self.send_header("Content-Length", str(answer.announced))
                 self.end_headers()
                 if self.command != "HEAD":
-                    self.wfile.write(answer.body)
+                    step = 1 if answer.pause else len(answer.body) or 1
+                    for start in range(0, len(answer.body), step):
+                        self.wfile.write(answer.body[start:start + step])
+                        time.sleep(answer.pause)
             self.close_connection = self.close_connection or answer.close
 
         do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = handle_any

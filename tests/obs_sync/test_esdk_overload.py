@@ -89,6 +89,26 @@ def test_a_file_is_sent_again_after_any_of_these(obs, tmp_path, status):
     assert obs.get("bucket", "a") == b"content" and obs.counts["PutObject"] == 3
 
 
+@pytest.mark.parametrize("operation", ["list", "read", "delete"])
+def test_a_server_that_sends_a_byte_now_and_then_is_given_up(server, monkeypatch, operation):
+    monkeypatch.setattr("obs_sync.pace.WINDOW", 0.3)
+    monkeypatch.setattr("obs_sync.esdk_connect._TIMEOUT", 0.5)  # which no pause is as long as
+    server.objects["there"] = b"x" * 300
+    server.twist = lambda request: server.ordinary(request)._replace(body=b"x" * 300, announced=300, pause=0.02)
+    began = time.monotonic()
+    with pytest.raises(StoreUnavailable, match=r"no more than \d+ bytes in \d s\) \(tried once"):
+        OPERATIONS[operation](store_at(server.url, attempts=1), None)
+    assert time.monotonic() - began < 4.0  # all of it takes 6 s
+
+
+def test_a_reader_that_is_slow_itself_does_not_blame_the_server(server, tmp_path, monkeypatch):
+    monkeypatch.setattr("obs_sync.pace.WINDOW", 0.3)
+    server.objects["there"] = b"x" * 40000
+    with store_at(server.url, attempts=1) as store:
+        store.download(store.head("there"), str(tmp_path / "out"), lambda amount: time.sleep(0.4))
+    assert (tmp_path / "out").read_bytes() == server.objects["there"]
+
+
 def test_many_requests_use_one_connection_for_each_way(server):
     with store_at(server.url) as store:
         for number in range(20):
