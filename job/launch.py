@@ -2,7 +2,8 @@
 
 The first that fails decides: the others get SIGTERM, and SIGKILL when the platform's patience is over; its exit code is
 the job's. SIGTERM and SIGINT are passed on. Nothing is left behind: each process leads a group of its own, which is
-killed at the end, and the system stops it if this process should die without a word.
+killed at the end, and the system stops it if this process should die without a word. If nobody reads what they print
+any more, they are stopped as by a failure.
 """
 from __future__ import annotations
 
@@ -20,11 +21,13 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 from job.environment import CONTROL_PORT, read_environment
 from job.errors import ConfigError
 from job.rank_table import Table, find_rank_table, on_server
+from job.sync_output import discard_output
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PATIENCE = 15.0  # seconds from SIGTERM to SIGKILL, as the platform has it
 POLL = 0.05  # seconds
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+UNREAD = 128 + signal.SIGPIPE  # the exit code where the output was closed
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
@@ -45,7 +48,7 @@ def launch(processes: int, command: Sequence[str], environ: Mapping[str, str], p
 
     Returns:
         The exit code: 0 when all ended so, else that of the first that did not; 128 + the signal's number where one
-        was killed.
+        was killed, ``UNREAD`` where they were stopped because the output was closed.
 
     Raises:
         ConfigError: this machine is not where the environment says, or has not so many cards.
@@ -57,10 +60,11 @@ def launch(processes: int, command: Sequence[str], environ: Mapping[str, str], p
     heard: List[int] = []
     before = {signum: signal.signal(signum, lambda signum, frame: heard.append(signum)) for signum in SIGNALS}
     started: List[_Started] = []
+    unread = threading.Event()
     try:
         for place in places:
-            started.append(_Started(command, dict(found, **place)))
-        return _attend(started, heard, patience)
+            started.append(_Started(command, dict(found, **place), unread))
+        return _attend(started, heard, unread, patience)
     finally:
         for process in started:
             process.kill()
@@ -133,14 +137,16 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _attend(started: List["_Started"], heard: List[int], patience: float) -> int:
-    """Wait for all; stop them when one fails or a signal comes."""
+def _attend(started: List["_Started"], heard: List[int], unread: threading.Event, patience: float) -> int:
+    """Wait for all; stop them when one fails, a signal comes, or nobody reads what they print."""
     code, passed_on, kill_at = 0, 0, None  # type: int, int, Optional[float]
     while True:
         running = [process for process in started if process.code is None]
         for process in running:
             if process.poll() and not code:
                 code = process.code
+        if unread.is_set() and not code and any(process.code is None for process in running):
+            code = UNREAD
         if len(heard) > passed_on:
             for process in running:
                 process.signal(heard[passed_on])
@@ -161,14 +167,14 @@ def _attend(started: List["_Started"], heard: List[int], patience: float) -> int
 class _Started:
     """A process of the job, and the two threads that pass on what it prints."""
 
-    def __init__(self, command: Sequence[str], environ: Mapping[str, str]):
+    def __init__(self, command: Sequence[str], environ: Mapping[str, str], unread: threading.Event):
         self.code: Optional[int] = None
         prefix = "[{}] ".format(environ["RANK_ID"])
         self._process = subprocess.Popen(
             command, env=dict(environ), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             start_new_session=True, preexec_fn=_dying_with(os.getpid()))
         self._printing = [
-            threading.Thread(target=_pass_on, args=(source, sink, prefix), daemon=True)
+            threading.Thread(target=_pass_on, args=(source, sink, prefix, unread), daemon=True)
             for source, sink in ((self._process.stdout, sys.stdout), (self._process.stderr, sys.stderr))]
         for thread in self._printing:
             thread.start()
@@ -210,9 +216,14 @@ def _dying_with(parent: int) -> Callable[[], None]:
     return ask
 
 
-def _pass_on(source: Any, sink: Any, prefix: str) -> None:
-    """Print what comes, line by line, each with the prefix."""
+def _pass_on(source: Any, sink: Any, prefix: str, unread: threading.Event) -> None:
+    """Print what comes, line by line, each with the prefix. unread: set when the output was found closed; what comes
+    then goes nowhere, so that no process waits for it to be read."""
     with source:
         for line in iter(source.readline, b""):
-            sink.write(prefix + line.decode("utf-8", "replace").rstrip("\r\n") + "\n")
-            sink.flush()
+            try:
+                sink.write(prefix + line.decode("utf-8", "replace").rstrip("\r\n") + "\n")
+                sink.flush()
+            except BrokenPipeError:
+                discard_output(sink)
+                unread.set()

@@ -41,10 +41,11 @@ def telling(code):
                                 "All else has been done; free some space, or send the output elsewhere") from error
 
 
-def discard_output():
-    """Let what is printed from now on, and what has not been written yet, go nowhere."""
+def discard_output(stream=None):
+    """Let what is printed from now on, and what has not been written yet, go nowhere. stream: standard output if None.
+    """
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
+    os.dup2(nowhere, (stream or sys.stdout).fileno())
     os.close(nowhere)
 
 

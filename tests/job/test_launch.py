@@ -97,6 +97,26 @@ def test_signals_are_passed_on_and_nothing_is_left(tmp_path, signum):
     wait_until(lambda: not any(map(alive, pids)))
 
 
+def test_a_closed_output_stops_all_processes_without_a_word(tmp_path):
+    program = ("from job.launch import launch; import os, sys; "
+               "sys.exit(launch(2, [sys.executable, '-c', sys.argv[1]], dict(os.environ)))")
+    text = ("import os, time\nwith open(os.path.join({!r}, os.environ['RANK_ID']), 'w') as stream:\n"
+            "    stream.write(str(os.getpid()))\nwhile True:\n    print('line', flush=True)\n    time.sleep(0.02)"
+            .format(str(tmp_path)))
+    process = subprocess.Popen([sys.executable, "-c", program, text], cwd=ROOT, env=dict(os.environ, **ENVIRON),
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout.readline().endswith(b"line\n")
+    wait_until(lambda: all((tmp_path / rank).exists() and (tmp_path / rank).read_text() for rank in "01"))
+    process.stdout.close()
+    try:
+        assert process.wait(20) == 128 + signal.SIGPIPE
+        assert process.stderr.read() == b""
+    finally:
+        process.kill()
+        process.stderr.close()
+    wait_until(lambda: not any(alive(int((tmp_path / rank).read_text())) for rank in "01"))
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="PR_SET_PDEATHSIG is Linux's")
 def test_a_launcher_that_is_killed_takes_its_processes_with_it(tmp_path):
     process, pids = in_background(tmp_path, "")
