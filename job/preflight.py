@@ -6,12 +6,18 @@ import time
 from typing import NamedTuple
 
 from job.errors import ConfigError
-from masf_core.errors import MasfError
+from masf_core.errors import DataError, MasfError, WeightsError
 from obs_sync import StoreError
 
 GOOD, BAD, NONE = "good", "bad", "none"
 MARKS = {GOOD: "✓", BAD: "✗", NONE: "–"}
 PLAIN_MARKS = {GOOD: "ok", BAD: "NO", NONE: "-"}  # where the terminal's encoding lacks these
+# The first that fits counts.
+MENDS = (
+    (DataError, "Correct these files or lists, or leave out what is bad with --bad_data=skip; a run refuses them, too"),
+    (WeightsError, "Give --weights_path the weights of this backbone and width, or --weights_path=none"),
+    (StoreError, "Try again, and look at the server's own log if it stays: a run would end with the same"),
+    (Exception, "Correct it as it says: a run would end with the same"))
 TICK = 0.1  # seconds from one look at the stop request to the next
 
 
@@ -108,7 +114,7 @@ def outcome_of(name, function):
     except StoreError as error:
         return [refused(name, error)]
     except (ConfigError, MasfError) as error:
-        return [Row(name, BAD, str(error))]
+        return [Row(name, BAD, str(error).rstrip("."), mend_of(error))]
     except Exception as error:
         return [Row(name, BAD, "the check itself failed: {}: {}".format(type(error).__name__, error),
                     "Run it with --log_level=debug, and report it")]
@@ -117,7 +123,12 @@ def outcome_of(name, function):
 def refused(name, error, what=""):
     """The row of a StoreError. what: was tried."""
     told = error.what if error.where is None else "{}: {}".format(error.what, error.where)
-    return Row(name, BAD, (what + ": " if what else "") + told, error.mend)
+    return Row(name, BAD, (what + ": " if what else "") + told, error.mend or mend_of(error))
+
+
+def mend_of(error):
+    """What to do about an error whose message says what is wrong and was expected."""
+    return next(mend for kind, mend in MENDS if isinstance(error, kind))
 
 
 def line_of(row, width, encoding):

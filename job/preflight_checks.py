@@ -1,6 +1,7 @@
 """Which checks a preflight makes, and what they share."""
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import time
@@ -12,6 +13,7 @@ from job.preflight import BAD, GOOD, NONE, Row, Shared
 from job.stopping import GRACE
 from job.time_limit import within
 from job.workspace import Workspace
+from masf_core.ascend_options import AscendSettings, mode_of, parameters_of
 from obs_sync import PackedStore, StoreError, is_remote, open_store, split_object_url, this_process
 from obs_sync.esdk_store import EsdkStore
 from obs_sync.pack_index import INDEX_NAME
@@ -68,7 +70,7 @@ class Preflight:
             ("configuration", self._configuration),
             ("Python", preflight_machine.python_row),
             ("TensorFlow", lambda: preflight_machine.tensorflow_row(lambda: self._tensorflow.get(own=True))),
-            ("npu_bridge", lambda: preflight_machine.adapter_row(device, _load_adapter)),
+            ("npu_bridge", lambda: preflight_machine.adapter_row(device, _load_adapter, self._adapter_options)),
             ("CANN", lambda: preflight_machine.cann_row(self._environ)),
             ("packages", preflight_machine.packages_row),
             ("devices", lambda: preflight_machine.devices_row(device, self._environ)),
@@ -147,6 +149,19 @@ class Preflight:
         return Row("configuration", GOOD, "run {}: {} on {}, {} iterations of {} images a domain, method {}".format(
             config.run_name, config.network.backbone, config.platform.device, config.training.train_iterations,
             config.training.meta_batch_size, config.training.method))
+
+    def _adapter_options(self, adapter):
+        """(problems, doubts) of the options that a run would tell it."""
+        from masf_core.ascend_adapter import unknown_to
+
+        platform = self._config.platform
+        try:
+            parameters = parameters_of(
+                AscendSettings(**dataclasses.asdict(self._config.ascend)),
+                mode_of(platform.precision != "float32", platform.precision_mode), self._environment.rank_size)
+        except ValueError as error:
+            return str(error).splitlines(), []
+        return unknown_to(adapter, parameters)
 
     def _data(self):
         listing = self._listing.get(own=True)

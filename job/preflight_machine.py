@@ -45,8 +45,13 @@ def tensorflow_row(load):
     return Row("TensorFlow", GOOD if fits else BAD, version, None if fits else "Expected 1.15, or 2.x")
 
 
-def adapter_row(device, load_adapter):
-    """load_adapter: imports npu_bridge and returns what ``masf_core.ascend_adapter`` knows of it."""
+def adapter_row(device, load_adapter, check_options=lambda adapter: ([], [])):
+    """Whether the Ascend adapter is there, and knows what it would be told.
+
+    Args:
+        device: the setting. load_adapter: imports npu_bridge and returns its ``masf_core.ascend_adapter.Adapter``.
+        check_options: returns (problems, doubts) of the settings with an adapter: lists of sentences.
+    """
     if importlib.util.find_spec("npu_bridge") is None:
         if device == "ascend":
             return Row("npu_bridge", BAD, "not installed, and device=ascend",
@@ -59,9 +64,12 @@ def adapter_row(device, load_adapter):
     except Exception as error:  # whatever its native code makes of a machine without a driver
         return Row("npu_bridge", BAD, "does not load ({}: {})".format(type(error).__name__, error),
                    "Is CANN's set_env.sh sourced, and does the adapter fit TensorFlow and CANN?")
-    exactly = adapter.certain == adapter.possible
-    return Row("npu_bridge", GOOD, "{} by what it exports".format(
-        adapter.certain if exactly else "{} to {}".format(adapter.certain, adapter.possible)))
+    problems, doubts = check_options(adapter)
+    told = "{} by what it exports".format(adapter.about)
+    if problems:
+        return Row("npu_bridge", BAD, "; ".join([told] + problems),
+                   "Correct these settings, or choose an image whose adapter knows them")
+    return Row("npu_bridge", GOOD, "; ".join([told] + doubts))
 
 
 def cann_row(environ, root="/"):

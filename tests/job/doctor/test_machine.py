@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import json
-from types import SimpleNamespace
 
 import pytest
 
@@ -10,6 +9,10 @@ from job import preflight_machine as machine
 from job.environment import read_environment
 from job.errors import ConfigError
 from job.preflight import outcome_of
+from masf_core.ascend_adapter import Adapter
+from masf_core.errors import CheckpointError, DataError, WeightsError
+from obs_sync import StoreError
+from tests.masf_core import stand_in
 
 INFO = "package_name=Ascend-cann-toolkit\nversion=5.1.RC2\ninnerversion=V100R001C83\narch=aarch64\n"
 
@@ -74,7 +77,7 @@ def test_tensorflow_that_is_missing_or_old_is_told():
 
 def test_the_adapter_is_asked_for_where_it_would_be_used(monkeypatch):
     def load():
-        return SimpleNamespace(certain="r1.5", possible="r1.9")
+        return Adapter("r1.5", "r1.9")
 
     monkeypatch.setattr(machine.importlib.util, "find_spec", lambda name: None)
     assert machine.adapter_row("auto", load).state == "none"
@@ -84,6 +87,31 @@ def test_the_adapter_is_asked_for_where_it_would_be_used(monkeypatch):
     assert machine.adapter_row("cpu", raising(AssertionError())).state == "none"
     row = machine.adapter_row("auto", raising(OSError("libge_runner.so")))
     assert row.state == "bad" and "libge_runner.so" in row.told
+    row = machine.adapter_row("auto", load, lambda adapter: (["option a came later"], ["option b may be unknown"]))
+    assert row.state == "bad" and row.told.endswith("; option a came later") and "adapter knows them" in row.mend
+    row = machine.adapter_row("auto", load, lambda adapter: ([], ["option b may be unknown"]))
+    assert row.state == "good" and row.told.endswith("; option b may be unknown")
+
+
+@pytest.mark.parametrize("settings, state, told", [
+    (["--ascend_options=mix_compile_mode=true"], "good", ""),
+    (["--ascend_options=hccl_timeout=1800"], "good", "option hccl_timeout came with r1.9"),
+    (["--ascend_options=deterministic=1"], "bad", "option deterministic came later than the adapter"),
+    (["--precision_mode=cube_fp16in_fp32out"], "bad", "precision_mode=cube_fp16in_fp32out is not known"),
+    (["--precision=float32", "--mix_list=/m.json"], "bad", "mix_list=/m.json changes which operations")])
+def test_options_are_held_against_the_adapter_that_is_there(doctor, monkeypatch, settings, state, told):
+    with stand_in.npu_bridge(monkeypatch, "r1.5"):
+        (row,) = doctor("--device=ascend", *settings, data_url=None, train_url=None)["npu_bridge"]
+    assert row["state"] == state and told in row["told"]
+
+
+@pytest.mark.parametrize("error, mend", [
+    (ConfigError("RANK_ID=x: expected a number."), "Correct it as it says"),
+    (DataError("no images"), "--bad_data=skip"), (WeightsError("no layers"), "--weights_path=none"),
+    (CheckpointError("damaged"), "a run would end with the same"), (StoreError("gone", "obs://b"), "Try again"), (ValueError("unforeseen"), "report it")])
+def test_whatever_stops_a_check_its_row_says_how_to_mend_it(error, mend):
+    (row,) = outcome_of("check", raising(error))
+    assert row.state == "bad" and mend in row.mend and not row.told.endswith(".")
 
 
 def test_packages_that_lack_or_are_too_old_are_named(monkeypatch):
