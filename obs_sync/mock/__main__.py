@@ -35,6 +35,12 @@ def _bucket_name(text: str) -> str:
     return text
 
 
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: a whole number from 0 to 65535")
+    return int(text)
+
+
 def _megabytes(text: str) -> float:
     try:
         value = float(text)
@@ -68,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Serves a mocked OBS and prints the environment variables that point a client at it.")
     default = Credentials()
     serve.add_argument("--root", metavar="DIR", help="directory for the objects; in memory without it")
-    serve.add_argument("--port", type=int, default=0, help="any free one without it")
+    serve.add_argument("--port", type=_port, default=0, help="any free one without it")
     serve.add_argument("--host-name", default=DEFAULT_HOST_NAME, help="default: %(default)s")
     serve.add_argument("--access-key", default=default.access_key, help="default: %(default)s")
     serve.add_argument("--secret-key", default=default.secret_key, help="default: %(default)s")

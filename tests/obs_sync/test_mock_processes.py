@@ -176,6 +176,7 @@ def test_the_command_takes_a_name_and_a_port(serve):
 @pytest.mark.parametrize("arguments, status, text", [
     (["serve", "--port", "{port}"], 1, "cannot start"), (["serve", "--root", "{root}"], 1, "another mocked OBS"),
     (["serve", "--root", "{file}"], 1, "cannot start"), (["serve", "--port", "many"], 2, "--port"),
+    (["serve", "--port", "99999"], 2, "'99999' is no port"),
     (["serve", "--bucket", "Not_A_Bucket"], 2, "cannot name a bucket"), ([], 2, "serve"),
     (["serve", "--fault", "GetObject cat=0.5"], 2, "--fault: the fault 'GetObject cat=0.5': expected one effect"),
     (["serve", "--faults", "hurricane"], 2, "storm, slow, flaky"), (["serve", "--latency-ms", "-1"], 2, "milliseconds"),
