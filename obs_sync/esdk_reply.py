@@ -147,9 +147,14 @@ def _decoded_md5(text: str) -> Optional[str]:
 
 
 def header_time(text: Optional[str]) -> Optional[float]:
-    """A Last-Modified header, in seconds since the epoch."""
+    """A Last-Modified header, in seconds since the epoch; None for what is no date, or no year of a calendar."""
     parsed = email.utils.parsedate_tz(text) if text else None
-    return None if parsed is None else float(email.utils.mktime_tz(parsed))
+    if parsed is None:
+        return None
+    try:
+        return float(email.utils.mktime_tz(parsed))
+    except (ValueError, OverflowError):
+        return None
 
 
 @functools.lru_cache(maxsize=4096)
@@ -168,7 +173,7 @@ def listed_time(text: Optional[str]) -> Optional[float]:
             continue
     try:
         guess = time.mktime(time.strptime(text, "%Y/%m/%d %H:%M:%S"))
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     from obs import DateTime
     for instant in (guess, guess + time.timezone - time.altzone):

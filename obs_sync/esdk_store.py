@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import re
 import threading
 from typing import Any, Callable, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
 
-from obs_sync.errors import AccessDenied, IntegrityError, StoreError, StoreUnavailable, UnsafeKey
+from obs_sync.errors import AccessDenied, IntegrityError, ObjectNotFound, StoreError, StoreUnavailable, UnsafeKey
 from obs_sync.esdk_client import Calls, Damaged
 from obs_sync.esdk_get import Exchange, Reader
 from obs_sync.esdk_ranges import download_ranges
@@ -23,6 +24,7 @@ from obs_sync.parallel import in_turn
 from obs_sync.retry import DEFAULT_RETRY, Retry
 from obs_sync.store import LARGE, ObjectInfo, OnBytes, Store, UnfinishedUpload, attempt_counted, check_range
 
+_NOT_IN_XML = re.compile("[\x00-\x1f\x7f\ufffe\uffff]")  # or not without being changed on the way
 _PAGE = 1000             # objects, the most that OBS lists or deletes in one request
 _CONNECTIONS = 8         # that bring the pieces of one large object
 _SMALL = 1 << 18         # bytes; objects up to this size are asked for before the ones in front of them have come
@@ -187,8 +189,13 @@ class EsdkStore(Store):
 
     def delete(self, keys: Iterable[str]) -> None:
         full_keys = [self._full(key) for key in keys]
-        for start in range(0, len(full_keys), _PAGE):
-            self._delete_batch(full_keys[start:start + _PAGE])
+        batched = [key for key in full_keys if not _NOT_IN_XML.search(key)]
+        for start in range(0, len(batched), _PAGE):
+            self._delete_batch(batched[start:start + _PAGE])
+        for key in full_keys:
+            if _NOT_IN_XML.search(key):
+                with contextlib.suppress(ObjectNotFound):
+                    self._calls("deleteObject", self.locate(key[len(self._prefix):]), key)
 
     def unfinished_uploads(self, prefix: str = "") -> List[UnfinishedUpload]:
         return [upload._replace(key=upload.key[len(self._prefix):])
@@ -246,9 +253,7 @@ class EsdkStore(Store):
     def _delete_batch(self, full_keys: List[str]) -> None:
         from obs import DeleteObjectsRequest, Object
         where = self.url
-        plain = all(character >= " " for key in full_keys for character in key)
-        request = DeleteObjectsRequest(quiet=False, objects=[Object(key=key) for key in full_keys],
-                                       encoding_type=None if plain else "url")  # XML has no control characters
+        request = DeleteObjectsRequest(quiet=False, objects=[Object(key=key) for key in full_keys])
 
         def check(result: Any) -> None:
             body = readable_body(where)(result)

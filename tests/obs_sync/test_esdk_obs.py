@@ -8,6 +8,7 @@ import os
 import pytest
 
 from obs_sync import AccessDenied, BucketNotFound, ObjectNotFound, esdk_upload, open_store, pull, push
+from obs_sync.mock import FaultPlan
 from tests.obs_sync.trees import read_tree, write_tree
 
 
@@ -73,12 +74,15 @@ def test_a_big_file_in_parts_comes_back_whole_and_with_its_digest(obs, tmp_path,
 
 
 def test_keys_with_characters_that_xml_cannot_hold_are_listed_and_deleted(obs):
-    keys = ["line\nbreak", "return\rkey", "bell\x07"]
+    keys = ["line\nbreak", "return\rkey", "bell\x07", "no\ufffe", "none\uffff", "plain"]
     with open_with(obs) as store:
         for key in keys:
             store.write(key, b"x")
         assert sorted(info.key for info in store.list()) == sorted(keys)
-        store.delete(keys)
+        for key in keys[:1] + keys[3:5]:  # each by itself
+            store.delete([key])
+        assert obs.keys("bucket") == sorted(keys[1:3] + keys[5:])
+        store.delete(keys)  # among others, and those that are gone
         assert obs.keys("bucket") == []
 
 
@@ -93,6 +97,20 @@ def test_times_of_listing_and_head_agree_in_every_time_zone(obs, monkeypatch):
             assert abs(store.head("a").modified - time.time()) < 60
     monkeypatch.undo()
     time.tzset()
+
+
+@pytest.mark.parametrize("year", ["99999", str(10 ** 20)])
+def test_a_time_of_no_calendar_is_unknown(obs, year):
+    class Absurd(FaultPlan):
+        def before_reply(self, request, response):
+            if request.operation == "HeadObject":
+                response.headers["Last-Modified"] = "Tue, 01 Jan {} 00:00:00 GMT".format(year)
+            return response
+
+    obs.faults = Absurd()
+    with open_with(obs) as store:
+        store.write("a", b"x")
+        assert store.head("a").modified is None
 
 
 def test_no_secret_reaches_any_log(obs, tmp_path, caplog, capfd):
