@@ -126,17 +126,17 @@ def _print_folder(folder):
     for verdict in folder.verdicts:
         pointers = [name for name, meant in sorted(folder.pointers.items()) if meant == verdict.name]
         print("{}  {}{}  {}{}".format(
-            "DAMAGED" if verdict.faults else "whole  ", folder.prefix, shown(verdict.name),
+            "DAMAGED" if verdict.faults else "whole  ", shown(folder.prefix), shown(verdict.name),
             files(verdict.files, verdict.bytes), "  ({})".format(", ".join(pointers)) if pointers else ""))
         for fault in verdict.faults:
             print("         {}".format(shown(fault)))
     names = {verdict.name for verdict in folder.verdicts}
     for name, meant in sorted(folder.pointers.items()):
         if meant not in names:
-            print("note     {}{}.json means {}, which is not there".format(folder.prefix, shown(name), shown(meant)))
+            print("note     {}{}.json means {}, which is not there".format(shown(folder.prefix), shown(name), shown(meant)))
     for orphan in folder.orphans:
         print("note     {}{}/ has no marker ({}): under way, or never finished".format(
-            folder.prefix, shown(orphan.name), files(orphan.files, orphan.bytes)))
+            shown(folder.prefix), shown(orphan.name), files(orphan.files, orphan.bytes)))
 
 
 def _folder(folder):

@@ -35,7 +35,7 @@ def _tell_listing(args, session, found):
         return
     for info in found:
         print_key(moment(info.modified), info.size, info.key)
-    print("{} below {}".format(files(len(found), total(found)), session.store.url))
+    print("{} below {}".format(files(len(found), total(found)), shown(session.store.url)))
 
 
 def gc(args, console):
@@ -62,7 +62,7 @@ def _tell_waste(args, session, found, removed, younger):
         what = files(waste.files, waste.bytes) if waste.files else "parts of an upload"
         print("{}  {}  {}, {}, {}".format(done, waste.kind.ljust(10), shown(waste.key), what, age(waste.age)))
     if not found and not younger:
-        print("nothing unfinished below {}".format(session.store.url))
+        print("nothing unfinished below {}".format(shown(session.store.url)))
         return
     print("{} of {} unfinished things {}{}{}".format(
         len(removed) if args.delete else len(found), len(found) + len(younger),

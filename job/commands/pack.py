@@ -3,6 +3,7 @@
 DEST gets pack-*.tar (each an ordinary tar) and their index, masf-pack.json, written last. Let data_url be DEST: the job
 finds the index and unpacks while it pulls. Packing again stores the shards that changed. Symbolic links are followed.
 Needed besides: space for one shard in the folder for temporary files (TMPDIR); for all of SRC if that is a URL.
+Exit code 0: done; 2: usage, or there is no folder SRC; 4: storage, or the local disk.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from job.console import amount
 from job.errors import ConfigError
 from job.exits import DONE
 from job.stopping import ended_by_sigterm
-from job.sync_output import telling
+from job.sync_output import shown, telling
 
 _MOST_SHARD_MB = 1 << 20  # a shard is one file in the folder for temporary files before it is an object
 
@@ -47,6 +48,8 @@ def main(args, console):
     with ended_by_sigterm():
         if not is_remote(args.source):
             source = parse_url(args.source).path
+            if not os.path.isdir(source):
+                raise ConfigError("there is no folder {} to pack; check the path".format(source))
             if not is_remote(args.url):
                 _check_apart(source, parse_url(args.url).path)
             _pack(args, source, console)
@@ -69,7 +72,7 @@ def _pack(args, folder, console):
 
 
 def _tell(args, url, report):
-    print("{}: {} in {}, {}".format(url, _count(report.files, "file"), _count(report.shards, "shard"),
+    print("{}: {} in {}, {}".format(shown(url), _count(report.files, "file"), _count(report.shards, "shard"),
                                     amount(report.bytes, "B")))
     print("shards: {} {} ({}), {} there already, {} removed{}".format(
         report.new_shards, "to be stored" if args.dry_run else "stored", amount(report.new_bytes, "B"),

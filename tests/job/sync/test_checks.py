@@ -237,6 +237,16 @@ def test_with_a_closed_output_all_is_done_as_well(filled, source):
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+@pytest.mark.parametrize("command", [["sync", "ls", "{}"], ["sync", "gc", "{}"], ["pack", "{}", "{}-packed"]])
+def test_a_folder_whose_name_is_not_text_is_printed_all_the_same(tmp_path, command):
+    folder = os.fsencode(str(tmp_path)) + b"/\xff"
+    write_tree(os.fsdecode(folder), TREE)
+    done = subprocess.run([sys.executable, "-m", "job"] + [os.fsencode(word).replace(b"{}", folder) for word in command],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          env=dict(os.environ, PYTHONIOENCODING="utf-8:strict"))
+    assert done.returncode == 0 and b"\\udcff" in done.stdout, done.stderr
+
+
 def test_folders_of_checkpoints_are_found_in_each_other(tmp_path):
     store = LocalStore(str(tmp_path))
     for key in ("checkpoints/run/checkpoints/a.json", "run/checkpoints/b.json"):
