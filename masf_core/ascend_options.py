@@ -93,7 +93,7 @@ def _table():
         "dump_mode": ("input", "output", "all"), "dump_debug_mode": ("aicore_overflow", "atomic_overflow", "all"),
         "op_select_implmode": ("high_performance", "high_precision", "high_performance_for_all",
                                "high_precision_for_all"),
-        "aoe_mode": ("1", "2", "4"),  # 3 ends the process in newer releases
+        "aoe_mode": ("1", "2", "4"),  # newer releases refuse 3
         "buffer_optimize": ("l2_optimize", "off_optimize"), "op_compiler_cache_mode": ("enable", "disable", "force"),
         "jit_compile": ("true", "false", "auto"), "enable_exception_dump": ("0", "1", "2"),
         "graph_run_mode": ("0", "1"), "dynamic_graph_execute_mode": ("lazy_recompile", "dynamic_execute"),

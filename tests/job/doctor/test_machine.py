@@ -108,7 +108,8 @@ def test_options_are_held_against_the_adapter_that_is_there(doctor, monkeypatch,
 @pytest.mark.parametrize("error, mend", [
     (ConfigError("RANK_ID=x: expected a number."), "Correct it as it says"),
     (DataError("no images"), "--bad_data=skip"), (WeightsError("no layers"), "--weights_path=none"),
-    (CheckpointError("damaged"), "a run would end with the same"), (StoreError("gone", "obs://b"), "Try again"), (ValueError("unforeseen"), "report it")])
+    (CheckpointError("damaged"), "a run would end with the same"), (StoreError("gone", "obs://b"), "Try again"),
+    (ValueError("unforeseen"), "report it")])
 def test_whatever_stops_a_check_its_row_says_how_to_mend_it(error, mend):
     (row,) = outcome_of("check", raising(error))
     assert row.state == "bad" and mend in row.mend and not row.told.endswith(".")
