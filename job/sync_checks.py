@@ -133,7 +133,7 @@ def _print_folder(folder):
     names = {verdict.name for verdict in folder.verdicts}
     for name, meant in sorted(folder.pointers.items()):
         if meant not in names:
-            print("note     {}{}.json means {}, which is not there".format(shown(folder.prefix), shown(name), shown(meant)))
+            print("note     {}.json means {}, which is not there".format(shown(folder.prefix + name), shown(meant)))
     for orphan in folder.orphans:
         print("note     {}{}/ has no marker ({}): under way, or never finished".format(
             shown(folder.prefix), shown(orphan.name), files(orphan.files, orphan.bytes)))
