@@ -6,12 +6,13 @@ import os
 import stat
 from typing import Callable, Dict, Iterable, Iterator, Optional, Sequence, Tuple
 
-from obs_sync.errors import StoreError, UnsafeKey
+from obs_sync.errors import LocalStorageError, StoreError, UnsafeKey
 from obs_sync.keys import check_key
 from obs_sync.local_files import local_storage
 from obs_sync.plan import LocalFile
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_MAKE_ROOM = "Remove or rename it, or choose another destination"
 _MOST_FOLDERS = 32  # open at once in one call; several workers may make theirs beside it
 
 
@@ -31,20 +32,27 @@ class Destination:
         """Where the file of `key` is. Raises UnsafeKey if there can be none."""
         return f"{self.root}/{self._name(key)}"
 
-    def look(self, keys: Iterable[str]) -> Dict[str, LocalFile]:
-        """The regular files that are there. Raises UnsafeKey for a key that cannot be a file or is behind a link."""
+    def look(self, keys: Iterable[str], to_write: bool = False) -> Dict[str, LocalFile]:
+        """The regular files that are there. Raises UnsafeKey for a key that cannot be a file or is behind a link.
+
+        With `to_write`, LocalStorageError if there is a directory in the place of a file, or a file in that of a
+        directory.
+        """
         found: Dict[str, LocalFile] = {}
         folders: Dict[str, bool] = {"": True}  # whether it exists
         with local_storage(self.root):
             for key in keys:
                 name = self._name(key)
-                if self._is_folder(name.rpartition("/")[0], folders, key):
+                if self._is_folder(name.rpartition("/")[0], folders, key, to_write):
                     try:
                         status = os.lstat(f"{self.root}/{name}")
                     except (FileNotFoundError, NotADirectoryError):
                         continue
                     if stat.S_ISREG(status.st_mode):
                         found[key] = LocalFile(status.st_size, status.st_mtime_ns)
+                    elif to_write and stat.S_ISDIR(status.st_mode):
+                        raise LocalStorageError(f"this is a directory, and for {self._locate(key)} it would have to be "
+                                                "a file", self.path(key), _MAKE_ROOM)
         return found
 
     def put(self, temporaries: Sequence[str], keys: Sequence[str], source: Optional[int] = None,
@@ -90,7 +98,8 @@ class Destination:
             name = self._names[key] = check_key(self._place(key), self._locate(key))
         return name
 
-    def _is_folder(self, folder: str, known: Dict[str, bool], key: str) -> bool:
+    def _is_folder(self, folder: str, known: Dict[str, bool], key: str, must: bool) -> bool:
+        """Whether it exists; `must`: nothing else may be there."""
         unknown = []
         while folder not in known:
             unknown.append(folder)
@@ -105,6 +114,9 @@ class Destination:
                     mode = os.lstat(path).st_mode
             if mode is not None and stat.S_ISLNK(mode):
                 raise self._link(path, key)
+            if must and mode is not None and not stat.S_ISDIR(mode):
+                raise LocalStorageError(f"this is a file, and for {self._locate(key)} it would have to be a directory",
+                                        path, _MAKE_ROOM)
             inside = known[folder] = mode is not None and stat.S_ISDIR(mode)
         return inside
 

@@ -98,6 +98,9 @@ class LocalStore(Store):
             check_unchanged(path, before)
         return _info(key, written, md5)
 
+    def check_places(self, keys: Iterable[str]) -> None:
+        self._destination().look(keys, to_write=True)
+
     def delete(self, keys: Iterable[str]) -> None:
         destination = self._destination()
         for key in keys:

@@ -52,6 +52,7 @@ class Push:
         survey = Progress(0, self._on_progress)
         stored = self._listing(survey)
         _check_beside(files, stored, self._store)
+        self._store.check_places(files)
         self._check_pack(files, stored)
         same_size = [key for key, size in files.items() if key in stored and stored[key].size == size]
 

@@ -155,6 +155,13 @@ class Store(abc.ABC):
         IntegrityError if it changes in another way.
         """
 
+    def check_places(self, keys: Iterable[str]) -> None:
+        """Raises what storing one of `keys` is bound to raise for where it goes, such as a directory in its place.
+
+        Stores that are no folders have no such things. A store that wraps another one passes this on.
+        """
+        return None
+
     @abc.abstractmethod
     def delete(self, keys: Iterable[str]) -> None:
         """Remove the objects; a key that does not exist is no error. Raises StoreError naming what remains.

@@ -88,6 +88,9 @@ class ThrottledStore(Store):
     def upload(self, path: str, key: str, on_bytes: Optional[OnBytes] = None, with_md5: bool = True) -> ObjectInfo:
         return self._store.upload(path, key, self._paid(on_bytes), with_md5)
 
+    def check_places(self, keys: Iterable[str]) -> None:
+        self._store.check_places(keys)
+
     def delete(self, keys: Iterable[str]) -> None:
         self._store.delete(keys)
 

@@ -6,8 +6,10 @@ import shutil
 
 import pytest
 
-from obs_sync import UnsafeKey
+from obs_sync import LocalStorageError, LocalStore, UnsafeKey, pull
 from obs_sync.destination import Destination
+from obs_sync.transfer import preview_pull
+from tests.obs_sync.trees import read_tree, write_tree
 
 
 @pytest.fixture
@@ -75,3 +77,16 @@ def test_a_deep_tree_takes_few_descriptors(destination, finished):
     assert max(seen) - min(seen) <= 40
     destination.remove([key])
     assert destination.look([key]) == {}
+
+
+@pytest.mark.parametrize("in_the_way, told", [
+    ({"photo/dog/1.jpg/x": b""}, "this is a directory, and for .*1.jpg it would have to be a file: .*/photo/dog/1.jpg"),
+    ({"photo": b""}, "this is a file, and for .*photo/.* it would have to be a directory: .*/photo[.]"),
+])
+def test_what_is_in_the_way_of_a_file_is_told_before_anything_moves(tmp_path, in_the_way, told):
+    source = LocalStore(write_tree(tmp_path / "source", {"a": b"a", "photo/dog/1.jpg": b"1"}))
+    out = write_tree(tmp_path / "out", in_the_way)
+    for attempt in (preview_pull, pull):
+        with pytest.raises(LocalStorageError, match=told):
+            attempt(source, out)
+    assert read_tree(out) == in_the_way

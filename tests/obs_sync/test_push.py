@@ -121,3 +121,16 @@ def test_reading_for_the_digest_is_progress_of_its_own(local_store, source):
          on_compare=lambda *seen: compared.append(seen))
     assert compared[0] == (0, TOTAL) and compared[-1] == (TOTAL, TOTAL)
     assert set(sent) == {(0, 0)}
+
+
+@pytest.mark.parametrize("in_the_way", ["log.txt", "events"])
+def test_what_is_in_the_way_in_a_folder_is_told_before_anything_is_stored(local_store, source, in_the_way):
+    place = os.path.join(local_store.url, in_the_way)
+    if in_the_way == "log.txt":
+        os.makedirs(place)
+    else:
+        os.makedirs(local_store.url)
+        os.mkfifo(place)
+    with pytest.raises(LocalStorageError, match="it would have to be a .*/{}[.]".format(in_the_way)):
+        push(local_store, source)
+    assert content(local_store) == {}
