@@ -5,7 +5,9 @@ under the same key finds it there: no state is kept beside the file. It is taken
 is one of the file as it is now, by size and MD5, and if nothing was stored under the key since it was begun: of two
 uploads the one that was begun later counts, so that an old one would be completed and yet lose. Nor must the file have
 changed since: the MD5 of the whole is given at the beginning, cannot be asked for until the end, and makes an object of
-other bytes unreadable. What somebody else may have begun just now, an upload without parts, is left alone. An upload
+other bytes unreadable. Servers tell whole seconds, so that a file which changed up to 3 s before its upload was begun
+may be one that changed right after, and is sent anew; to wait these seconds out would delay every upload for the sake
+of a rare one. What somebody else may have begun just now, an upload without parts, is left alone. An upload
 that fails for good is aborted, one that is stopped is not.
 """
 from __future__ import annotations
