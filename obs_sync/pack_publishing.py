@@ -1,7 +1,7 @@
 """Packing a directory into a store: the shards that are missing there, then the index.
 
 Nothing but one shard at a time takes space, in the directory for temporary files (TMPDIR). A pack that is killed leaves
-the old index, or none: what it has stored is found by name the next time.
+the old index, or none: what it has stored is found by name the next time, and what it has in that directory is removed.
 """
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from obs_sync.local_files import check_free_space, local_storage, remove_quietly
 from obs_sync.pack_index import INDEX_NAME, LARGEST_INDEX, PackIndex, Shard, is_shard_name, parse_index
 from obs_sync.pack_source import SHARD_BYTES, PackPlan, plan_pack, write_shard
 from obs_sync.parallel import OnProgress, Progress, run_aside
+from obs_sync.scratch import scratch_directory
 from obs_sync.store import ObjectInfo, Store
 
 _UNUSED_FOR = 24 * 3600.0  # seconds; a shard that no index names may belong to a pack that is under way
@@ -87,7 +88,7 @@ def _send(store: Store, plan: PackPlan, missing: List[Shard], prefix: str, on_pr
     moving = Progress(sum(shard.size for shard in missing), on_progress)
 
     def send_all() -> None:
-        with tempfile.TemporaryDirectory(prefix="pack-") as directory:
+        with scratch_directory("masf-pack-") as directory:
             for shard in missing:
                 check_free_space(directory, shard.size)
                 path = os.path.join(directory, shard.name)

@@ -3,13 +3,13 @@
 DEST gets pack-*.tar (each an ordinary tar) and their index, masf-pack.json, written last. Let data_url be DEST: the job
 finds the index and unpacks while it pulls. Packing again stores the shards that changed. Symbolic links are followed.
 Needed besides: space for one shard in the folder for temporary files (TMPDIR); for all of SRC if that is a URL.
+Of a pack that was killed the next one removes what is left there.
 Exit code 0: done; 2: usage, or there is no folder SRC; 4: storage, or the local disk.
 """
 
 from __future__ import annotations
 
 import os
-import tempfile
 
 from job.console import amount
 from job.errors import ConfigError
@@ -41,6 +41,7 @@ def add_arguments(parser):
 def main(args, console):
     """The summary goes to standard output."""
     from obs_sync import is_remote, open_store, parse_url, pull
+    from obs_sync.scratch import scratch_directory
 
     if not 1 <= args.shard_mb <= _MOST_SHARD_MB:
         raise ConfigError("--shard-mb={}: expected at least 1 and at most {:,}".format(
@@ -54,7 +55,7 @@ def main(args, console):
                 _check_apart(source, parse_url(args.url).path)
             _pack(args, source, console)
             return
-        with tempfile.TemporaryDirectory(prefix="pack-source-") as folder:
+        with scratch_directory("masf-pack-source-") as folder:
             with open_store(args.source) as store:
                 pull(store, folder, on_progress=console.task("pull", "B"))
             _pack(args, folder, console)

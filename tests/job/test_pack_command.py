@@ -15,6 +15,7 @@ from job import cli
 from masf_core.data import miniature
 from obs_sync import open_store, pull
 from obs_sync.mock import Call, Faults, Latency, Rule, mock_obs
+from obs_sync.scratch import scratch_directory
 from tests.obs_sync.trees import read_tree, write_tree
 
 URL = "obs://bucket/packed/"
@@ -132,15 +133,40 @@ def test_an_output_that_cannot_be_written_is_told_with_what_helps(folder, tmp_pa
     assert "work_dir" not in told and "Traceback" not in told
 
 
-def test_sigterm_ends_it_and_leaves_nothing_in_the_temporary_folder(obs, folder, tmp_path):
+@pytest.fixture
+def ended_while_it_stores(obs, tmp_path):
+    """A function (source, signal) -> (exit code, standard error) of a pack that gets the signal at its first PUT."""
     (tmp_path / "tmp").mkdir()
-    arrived = threading.Event()
-    obs.faults = Faults([Rule(Call(lambda request: arrived.set()), operation="PutObject,InitiateMultipartUpload"),
-                         Rule(Latency(5.0), operation="PutObject,InitiateMultipartUpload")])
-    process = subprocess.Popen([sys.executable, "-m", "job", "pack", folder, URL], stderr=subprocess.PIPE,
-                               env=dict(obs.environment(), TMPDIR=str(tmp_path / "tmp")), universal_newlines=True)
-    assert arrived.wait(60)
-    process.send_signal(signal.SIGTERM)
-    told = process.communicate(timeout=60)[1]
-    assert process.returncode == 143 and "Traceback" not in told, told
+
+    def run(source, number):
+        arrived = threading.Event()
+        obs.faults = Faults([Rule(Call(lambda request: arrived.set()), operation="PutObject,InitiateMultipartUpload"),
+                             Rule(Latency(5.0), operation="PutObject,InitiateMultipartUpload")])
+        process = subprocess.Popen([sys.executable, "-m", "job", "pack", source, URL], stderr=subprocess.PIPE,
+                                   env=dict(obs.environment(), TMPDIR=str(tmp_path / "tmp")), universal_newlines=True)
+        assert arrived.wait(60)
+        process.send_signal(number)
+        told = process.communicate(timeout=60)[1]
+        obs.faults = Faults()
+        return process.returncode, told
+
+    return run
+
+
+def test_sigterm_ends_it_and_leaves_nothing_in_the_temporary_folder(ended_while_it_stores, folder, tmp_path):
+    code, told = ended_while_it_stores(folder, signal.SIGTERM)
+    assert code == 143 and "Traceback" not in told, told
     assert os.listdir(str(tmp_path / "tmp")) == []
+
+
+def test_what_a_killed_one_leaves_in_the_temporary_folder_the_next_one_removes(obs, ended_while_it_stores, folder,
+                                                                               tmp_path, monkeypatch):
+    obs.put("bucket", "loose/a/1.jpg", b"one")
+    (tmp_path / "tmp" / "masf-pack-of-others").mkdir(parents=True)
+    assert ended_while_it_stores("obs://bucket/loose/", signal.SIGKILL)[0] == -signal.SIGKILL
+    assert len(os.listdir(str(tmp_path / "tmp"))) == 3  # the objects, and a shard of them
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    with scratch_directory("masf-pack-") as living:
+        assert cli.main(["pack", folder, URL]) == 0
+        assert os.path.isdir(living)
+    assert os.listdir(str(tmp_path / "tmp")) == ["masf-pack-of-others"]
