@@ -52,6 +52,8 @@ MOST_ACCEPTED = 1.0
 ROUNDING = float(np.finfo(np.float32).eps)
 # The losses of which one may be exactly 0 are about a hundredth of the task loss.
 PART_OF_TASK_LOSS = 0.01
+OTHER_THREADS = ("another number of threads is enough. Run it again with --intra_op_threads=2, and with 1: it was that if "
+                 "either stays within tolerance; if neither does,")
 UNITS = {"source_accuracy": "images"}  # of the quantities that are not relative
 
 
@@ -202,24 +204,29 @@ def entries_apart(array, entry, scale):
     return np.abs(sampled - np.asarray(entry["value"])) / ((scale or 1.0) / np.sqrt(np.size(array)))
 
 
-def verdict(differences, mixed=False):
-    """What the exceeded ones mean, in a sentence or two; None where there are none. mixed: as of ``compare_step``."""
+def verdict(differences, mixed=False, threads=True):
+    """What the exceeded ones mean, in a few sentences; None where there are none.
+
+    mixed: as of ``compare_step``. threads: whether sums depend on a number of threads that can be set, as on a
+    processor.
+    """
     exceeded = [item for item in differences if item.exceeded]
     if not exceeded:
         return None
     named = ", ".join("{} in iteration {}".format(item.quantity, item.step) for item in exceeded[:4])
     named += " and {} more".format(len(exceeded) - 4) if len(exceeded) > 4 else ""
     if mixed:
-        return named + ": in 16 bits a triplet may take another negative from the first iteration on, for which " \
-                       "another number of threads is enough. Run it again with --intra_op_threads=2, and with 1: it " \
-                       "was that if either stays within tolerance; if neither does, try it with --precision=float32"
+        return named + ": in 16 bits a triplet may take another negative from the first iteration on{} try it with " \
+                       "--precision=float32".format(
+                           ", for which " + OTHER_THREADS if threads else ", which shows in single entries while losses and norms agree. If they do "
+                                           "not,")
     if any(item.step == 1 for item in exceeded):
         return named + ": this computes something else than the reference (nothing but rounding can differ in the " \
                        "first iteration)"
     return named + ": the first iteration is the reference's, so this need not be wrong. One triplet that takes " \
-                   "another negative does as much later on, the more the higher the rates, and for that another " \
-                   "number of threads is enough. Run it again with --intra_op_threads=2, and with 1: it was that if " \
-                   "either stays within tolerance; if neither does, the updates are to be looked at"
+                   "another negative does as much later on, the more the higher the rates, and for that {} the " \
+                   "updates are to be looked at".format(
+                       OTHER_THREADS if threads else "another order of sums is enough. If it happens in every case,")
 
 
 def table(differences):
