@@ -52,8 +52,9 @@ MOST_ACCEPTED = 1.0
 ROUNDING = float(np.finfo(np.float32).eps)
 # The losses of which one may be exactly 0 are about a hundredth of the task loss.
 PART_OF_TASK_LOSS = 0.01
-OTHER_THREADS = ("another number of threads is enough. Run it again with --intra_op_threads=2, and with 1: it was that if "
-                 "either stays within tolerance; if neither does,")
+# What an order of sums decides, and how to find out.
+OTHER_THREADS = ("another number of threads is enough. Run it again with --intra_op_threads=2, and with 1: it was that "
+                 "if either stays within tolerance; if neither does,")
 UNITS = {"source_accuracy": "images"}  # of the quantities that are not relative
 
 
@@ -216,10 +217,11 @@ def verdict(differences, mixed=False, threads=True):
     named = ", ".join("{} in iteration {}".format(item.quantity, item.step) for item in exceeded[:4])
     named += " and {} more".format(len(exceeded) - 4) if len(exceeded) > 4 else ""
     if mixed:
-        return named + ": in 16 bits a triplet may take another negative from the first iteration on{} try it with " \
-                       "--precision=float32".format(
-                           ", for which " + OTHER_THREADS if threads else ", which shows in single entries while losses and norms agree. If they do "
-                                           "not,")
+        told = ", for which " + OTHER_THREADS
+        if not threads:
+            told = ", which shows in single entries while losses and norms agree. If they do not,"
+        return "{}: in 16 bits a triplet may take another negative from the first iteration on{} try it with " \
+               "--precision=float32".format(named, told)
     if any(item.step == 1 for item in exceeded):
         return named + ": this computes something else than the reference (nothing but rounding can differ in the " \
                        "first iteration)"
