@@ -5,7 +5,7 @@ import io
 from typing import BinaryIO
 
 from obs_sync.errors import IntegrityError
-from obs_sync.local_files import local_storage
+from obs_sync.local_files import local_reading
 from obs_sync.store import OnBytes
 
 
@@ -19,7 +19,7 @@ class StreamBody:
         self._name = name
 
     def read(self, amount: int) -> bytes:
-        with local_storage(self._name):  # else it would look like a fault of the network
+        with local_reading(self._name):  # else it would look like a fault of the network
             chunk = self._stream.read(min(amount, self.left))
         if not chunk and self.left:
             raise IntegrityError(f"{self.left} bytes are missing at the end", self._name)
@@ -49,7 +49,7 @@ class MemoryBody:
 
 def file_body(path: str, size: int, count: OnBytes) -> StreamBody:
     """The first `size` bytes of a file."""
-    with local_storage(path):
+    with local_reading(path):
         return StreamBody(open(path, "rb"), size, count, path)
 
 

@@ -29,7 +29,7 @@ from obs_sync.esdk_reply import (
     MD5_METADATA, PART_SIZE_METADATA, encoded_md5, etag_of, header_time, is_encrypted, md5_of, stored_md5,
 )
 from obs_sync.esdk_unfinished import clock_of, list_parts, list_uploads
-from obs_sync.local_files import check_unchanged, local_storage
+from obs_sync.local_files import check_unchanged, local_reading
 from obs_sync.parallel import Progress, run_parallel
 from obs_sync.store import OnBytes, attempt_counted
 
@@ -180,7 +180,7 @@ class Multipart:
             inner.check()
         try:
             data, filled = memoryview(bytearray(part.size)), 0
-            with local_storage(self._path), open(self._path, "rb", buffering=0) as stream:
+            with local_reading(self._path), open(self._path, "rb", buffering=0) as stream:
                 stream.seek(part.offset)
                 while filled < part.size:
                     read = stream.readinto(data[filled:])

@@ -8,11 +8,11 @@ import hashlib
 import logging
 import os
 from dataclasses import dataclass
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, Iterator, List, Optional, Tuple
 
 from obs_sync.errors import IntegrityError, LocalStorageError, UnsafeKey
 from obs_sync.keys import check_key, check_together
-from obs_sync.local_files import CHUNK, digest_of, files_below, local_storage
+from obs_sync.local_files import CHUNK, digest_of, files_below, local_reading, local_storage
 from obs_sync.pack_index import INDEX_NAME, PackIndex, PackMember, Shard, is_shard_name, shard_name
 from obs_sync.pack_layout import END, Entry, cut, header, offsets, padding
 from obs_sync.parallel import OnProgress, Progress, run_parallel
@@ -57,7 +57,7 @@ def plan_pack(source: str, shard_bytes: int = SHARD_BYTES, on_progress: Optional
     def digest(item: Tuple[str, os.stat_result]) -> str:
         key, stat = item
         sha256 = digest_of(paths[key], "sha256", progress.add)
-        with local_storage(paths[key]):
+        with local_reading(paths[key]):
             now = os.stat(paths[key])
         if (now.st_size, now.st_mtime_ns) != (stat.st_size, stat.st_mtime_ns):
             raise _changed(paths[key])
@@ -73,20 +73,23 @@ def write_shard(path: str, shard: Shard, sources: Dict[str, str], on_bytes: OnBy
     with local_storage(path), open(path, "wb") as stream:
         for member in shard.members:
             stream.write(header(Entry(member.key, member.size)))
-            source, digest, left = sources[member.key], hashlib.sha256(), member.size
-            with local_storage(source), open(source, "rb") as reader:
-                while left:
-                    chunk = reader.read(min(CHUNK, left))
-                    if not chunk:
-                        break
-                    stream.write(chunk)
-                    digest.update(chunk)
-                    left -= len(chunk)
-                    on_bytes(len(chunk))
-                if reader.read(1) or digest.hexdigest() != member.sha256:
-                    raise _changed(source)
+            source, digest, read = sources[member.key], hashlib.sha256(), 0
+            for chunk in _chunks(source):  # what is raised here is of the shard, and what is raised there of the source
+                read += len(chunk)
+                if read > member.size:
+                    break
+                stream.write(chunk)
+                digest.update(chunk)
+                on_bytes(len(chunk))
+            if read != member.size or digest.hexdigest() != member.sha256:
+                raise _changed(source)
             stream.write(padding(member.size))
         stream.write(END)
+
+
+def _chunks(path: str) -> Iterator[bytes]:
+    with local_reading(path), open(path, "rb") as stream:
+        yield from iter(lambda: stream.read(CHUNK), b"")
 
 
 def _lay_out(entries: List[Entry], digests: Dict[str, str]) -> Shard:

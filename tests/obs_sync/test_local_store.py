@@ -9,11 +9,13 @@ import time
 
 import pytest
 
+from benchmarks.soak import small_parts
 from obs_sync import (
-    IntegrityError, LocalStorageError, LocalStore, ObjectChanged, ObjectNotFound, UnsafeKey, esdk_upload, local_store,
-    open_store,
+    IntegrityError, LocalStorageError, LocalStore, ObjectChanged, ObjectNotFound, UnsafeKey, esdk_body,
+    esdk_multipart, esdk_upload, local_store, open_store, pack_source, plan_pack,
 )
 from obs_sync.mock import mock_obs
+from obs_sync.pack_source import write_shard
 from tests.obs_sync.trees import leftovers, read_tree, set_mtime, write_tree
 
 
@@ -187,31 +189,39 @@ def test_what_is_removed_while_it_is_read_is_missing(tmp_path, monkeypatch):
 @pytest.fixture
 def unreadable(monkeypatch):
     """A function after which a file cannot be opened, as by a user who may not."""
-    def make(path):
+    def make(path, *modules):
         def refusing(name, *args, **kwargs):
             if name == str(path):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
             return open(name, *args, **kwargs)
 
-        monkeypatch.setattr(local_store, "open", refusing, raising=False)
-        monkeypatch.setattr(esdk_upload, "open", refusing, raising=False)
+        for module in modules:
+            monkeypatch.setattr(module, "open", refusing, raising=False)
     return make
 
 
 def test_a_source_that_may_not_be_read_is_no_fault_of_the_destination(tmp_path, unreadable):
     store = LocalStore(write_tree(tmp_path / "store", {"k": b"x"}))
     info, source = store.head("k"), tmp_path / "store" / "k"
-    unreadable(source)
+    unreadable(source, local_store)
     for operation in (lambda: store.download(info, str(tmp_path / "out")), lambda: store.read("k"),
                       lambda: LocalStore(str(tmp_path / "other")).upload(str(source), "k")):
         with pytest.raises(LocalStorageError, match="cannot be read .Permission denied.: {}. Let this".format(source)):
             operation()
 
 
-def test_a_file_that_may_not_be_read_is_no_fault_of_the_bucket(tmp_path, unreadable):
+@pytest.mark.parametrize("module", [esdk_upload, esdk_body, esdk_multipart])
+def test_a_file_that_may_not_be_read_is_no_fault_of_the_bucket(tmp_path, unreadable, module):
     source = tmp_path / "k"
-    source.write_bytes(b"x")
-    unreadable(source)
-    with mock_obs(buckets=["bucket"]) as mock, open_store("obs://bucket/", mock.environment()) as store:
+    source.write_bytes(bytes(300000 if module is esdk_multipart else 1))
+    unreadable(source, module)
+    with small_parts(102400), mock_obs(buckets=["bucket"]), open_store("obs://bucket/") as store:
         with pytest.raises(LocalStorageError, match="cannot be read .Permission denied.: {}. Let this".format(source)):
             store.upload(str(source), "k")
+
+
+def test_a_file_that_may_not_be_packed_any_more_is_no_fault_of_the_folder_for_shards(tmp_path, unreadable):
+    plan = plan_pack(write_tree(tmp_path / "source", {"k": b"x"}))
+    unreadable(tmp_path / "source" / "k", pack_source)
+    with pytest.raises(LocalStorageError, match="cannot be read .Permission denied.: {}/source/k[.]".format(tmp_path)):
+        write_shard(str(tmp_path / "shard"), plan.index.shards[0], plan.paths, lambda amount: None)
