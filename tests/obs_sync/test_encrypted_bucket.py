@@ -7,7 +7,7 @@ import os
 import pytest
 
 from benchmarks.soak import small_parts
-from obs_sync import open_store, pull, push
+from obs_sync import fetch_checkpoint, list_markers, open_store, pack, publish_checkpoint, pull, push
 from obs_sync.comparing import compare
 from obs_sync.mock import FaultPlan, mock_obs
 from obs_sync.retry import Retry
@@ -115,3 +115,14 @@ def test_a_pull_brings_everything_and_does_not_bring_it_again_by_digest(obs, sto
     assert pull(store, out).files == 2
     assert read_tree(out) == TREE
     assert preview_pull(store, source).plan.fetch == ()  # a folder that no pull has written down
+
+
+def test_a_checkpoint_and_a_pack_are_published_and_come_back(obs, store, source, tmp_path):
+    files = {"network.npz": os.urandom(3 * PART), "progress.json": b"{}"}
+    with small_parts(PART):
+        publish_checkpoint(store, write_tree(tmp_path / "made", files), "ckpt", {})
+        marker, = list_markers(store)
+        assert read_tree(fetch_checkpoint(store, marker, str(tmp_path / "fetched"))) == files
+        pack(store, source, "packed/")
+        pull(store, str(tmp_path / "out"), "packed/")
+    assert read_tree(tmp_path / "out" / "packed") == TREE
