@@ -5,15 +5,14 @@ import collections
 from typing import NamedTuple
 
 from job.console import amount
-from job.preparation import step_settings
-from masf_core import evaluation, meta_step
-from masf_core.ascend_options import FLOAT32_MODES
-from masf_core.gradients import Gradients
-from masf_core.graph_check import needed, problems, remarks, shown
+from job.errors import ConfigError
+from job.preparation import scale_settings, step_settings
+from masf_core import meta_step, model
+from masf_core.ascend_graph import make_parts
+from masf_core.ascend_options import FLOAT32_DOUBT, FLOAT32_MODES, mode_of
+from masf_core.graph_check import needed, problems, remarks, shown, type_of
 from masf_core.graph_check_cost import CALL, DRAWING, GOOD, PEAK, costs, predict, seconds_of, total
-from masf_core.loss_scale import LossScale
 from masf_core.network.backbone import make_backbone
-from masf_core.network.kernels import Kernels
 from masf_core.tf1 import VERSION, tf
 
 CLASSES, DOMAINS = 7, 4  # PACS's, where the configuration does not say
@@ -24,49 +23,68 @@ MOST_GROUPS = 12  # lines of types and of scopes, unless every operation is aske
 class Checked(NamedTuple):
     """What was built and found.
 
-    steps: name → what is fetched in it. images: of a training iteration. mixed: whether losses are scaled.
+    steps: name → what is fetched in it. images: of a training iteration on one card. ranks: their number. mixed:
+    whether losses are scaled. substitutes: what is not as on a card, a sentence each.
     """
 
     graph: tf.Graph
     steps: dict
     images: int
+    ranks: int
     mixed: bool
     problems: list
     remarks: list
+    substitutes: list
     made_of: str
 
 
-def check(config):
+def check(config, ranks=1):
     """Build training and evaluation as on an Ascend, from the configuration alone, and look for problems.
 
-    TensorFlow's own operations take the place of the adapter's, which is not needed for this: dropout, and the test for
-    gradients that overflowed.
+    Where the adapter is not installed other operations take the place of its own; which, is in ``substitutes``.
+
+    Raises:
+        ConfigError: so many ranks cannot share a batch.
     """
     domains = len(config.data.domains or ()) or DOMAINS
     settings = step_settings(config, domains - 1)
-    network, mode = config.network, config.platform.precision_mode
-    mixed = config.platform.precision != "float32" and mode not in FLOAT32_MODES  # as precision=auto means it there
-    backbone = make_backbone(network.backbone, config.data.num_classes or CLASSES, network.width, Kernels())
+    network, platform = config.network, config.platform
+    mode = mode_of(platform.precision != "float32", platform.precision_mode)  # as precision=auto means it there
+    mixed = mode not in FLOAT32_MODES
+    parts = make_parts(mixed, scale_settings(config), ranks)
+    backbone = make_backbone(network.backbone, config.data.num_classes or CLASSES, network.width, parts.kernels)
+    try:
+        meta_step.check_batch(settings, ranks)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     graph = tf.Graph()
     with graph.as_default():
-        training = meta_step.build(backbone, settings, Gradients(LossScale() if mixed else None))
-        evaluated = evaluation.build(backbone, training.network, config.interval.evaluation_batch)
+        built = model.build(backbone, settings, config.interval.evaluation_batch, parts.taking)
     steps = collections.OrderedDict([
-        ("training", list(training.scalars.values()) + [training.train]),
-        ("evaluation", [evaluated.losses, evaluated.predictions])])
+        ("training", list(built.scalars.values()) + [built.training.train]),
+        ("evaluation", [built.evaluation.losses, built.evaluation.predictions])])
+    if built.broadcast is not None:
+        steps["first values"] = [built.broadcast]
     everything = [fetch for fetches in steps.values() for fetch in fetches]
-    images = settings.source_domains * settings.meta_batch_size
-    return Checked(graph, steps, images, mixed, problems(graph, everything), remarks(graph),
-                   "{}, {} classes, {} source domains of {} images, evaluated {} at once, {}; TensorFlow {}".format(
-                       backbone.describe(), backbone.num_classes, settings.source_domains, settings.meta_batch_size,
-                       config.interval.evaluation_batch, "losses scaled" if mixed else "float32", VERSION))
+    made_of = "{}; {}, losses {}; TensorFlow {}, {}".format(
+        _sizes(backbone, settings, ranks, config.interval.evaluation_batch), mode,
+        "scaled" if mixed else "as they are", VERSION, parts.adapter)
+    images = settings.source_domains * settings.meta_batch_size // ranks
+    return Checked(graph, steps, images, ranks, mixed, problems(graph, everything),
+                   remarks(graph) + ([] if mixed else [FLOAT32_DOUBT]), parts.substitutes, made_of)
+
+
+def _sizes(backbone, settings, ranks, evaluated):
+    shared = ", {} of them on each of {} cards".format(settings.meta_batch_size // ranks, ranks) if ranks > 1 else ""
+    return "{}, {} classes, {} source domains of {} images{}, evaluated {} at once".format(
+        backbone.describe(), backbone.num_classes, settings.source_domains, settings.meta_batch_size, shared, evaluated)
 
 
 def by_type(operations):
     """(type, number, the largest output of these) of each type, the most frequent first."""
     groups = collections.OrderedDict()
     for op in operations:
-        groups.setdefault(op.type, []).append(op)
+        groups.setdefault(type_of(op), []).append(op)
     return [(name, len(ops), _largest(ops)) for name, ops in
             sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))]
 
@@ -79,7 +97,7 @@ def by_scope(operations):
 
 def text(checked, every=False):
     """Lines for people. every: each operation as well."""
-    lines = [checked.made_of]
+    lines = [checked.made_of] + ["not as on a card: {}.".format(each) for each in checked.substitutes]
     for name, fetches in checked.steps.items():
         lines += ["", *_step_lines(checked, name, fetches, every)]
     lines += ["", *_prediction_lines(checked)]
@@ -104,10 +122,11 @@ def document(checked):
         steps[name] = {
             "types": {name: count for name, count, _ in by_type(operations)}, "scopes": dict(by_scope(operations)),
             "costs": {group: cost._asdict() for group, cost in found.items()}, "total": total(found)._asdict(),
-            "operations": [{"name": op.name, "type": op.type, "outputs": [shown(tensor) for tensor in op.outputs]}
+            "operations": [{"name": op.name, "type": type_of(op), "outputs": [shown(tensor) for tensor in op.outputs]}
                            for op in operations]}
     found = costs(checked.graph, checked.steps["training"])
-    return {"made_of": checked.made_of, "steps": steps, "remarks": checked.remarks,
+    return {"made_of": checked.made_of, "ranks": checked.ranks, "substitutes": checked.substitutes, "steps": steps,
+            "remarks": checked.remarks,
             "problems": [problem._asdict() for problem in checked.problems],
             "predicted_iteration_seconds": {"at_peak": predict(found, PEAK, checked.images),
                                             "at_good_use": predict(found, GOOD, checked.images)},
@@ -119,7 +138,7 @@ def _step_lines(checked, name, fetches, every):
     yield "{}: {} operations".format(name, len(operations))
     if every:
         for op in operations:
-            yield "  {:<28} {:<60} {}".format(op.type, op.name, ", ".join(map(shown, op.outputs)) or "-")
+            yield "  {:<28} {:<60} {}".format(type_of(op), op.name, ", ".join(map(shown, op.outputs)) or "-")
     types, scopes = by_type(operations), by_scope(operations)
     for each, count, largest in types[:None if every else MOST_GROUPS]:
         yield "  {:>5} {:<28} largest {}".format(count, each, largest)
@@ -153,11 +172,15 @@ def _prediction_lines(checked):
     yield "predicted for an Ascend 910 in mixed precision{}, not measured: {:.0f} ms an iteration at peak rates, " \
           "{:.0f} at good use".format("" if checked.mixed else " (what float32 reaches is not published)",
                                 *(1e3 * seconds for seconds in times))
-    yield "  ({:.0f} and {:.0f} images/s). Peak: {:.0f} TFLOP/s of products, {:.1f} TB/s; good use: {:.0%} and {:.0%}" \
-          " of these.".format(*(checked.images / seconds for seconds in times), PEAK.products / 1e12,
+    yield "  ({:.0f} and {:.0f} images/s{}). Peak: {:.0f} TFLOP/s of products, {:.1f} TB/s; good use: {:.0%} and " \
+          "{:.0%} of these.".format(*(checked.images * checked.ranks / seconds for seconds in times),
+                              " of all cards" if checked.ranks > 1 else "", PEAK.products / 1e12,
                               PEAK.memory / 1e12, GOOD.products / PEAK.products,
                               GOOD.memory / PEAK.memory)
     yield "  All inputs and outputs count as moved, in the graph's types; fusing and float16 save some of it."
+    if checked.ranks > 1:
+        yield "  Of averaging, only reading and writing the card's memory: between cards it takes longer; " \
+              "benchmarks/README.md has estimates."
     yield "  Host: {:.1f} ms a call; {:.0f} ms of drawing, while the device computes.".format(
         1e3 * CALL, 1e3 * DRAWING * checked.images)
     variables = [op for op in checked.graph.get_operations() if op.type in ("VariableV2", "VarHandleOp")]

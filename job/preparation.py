@@ -111,6 +111,13 @@ def step_settings(config, source_domains):
         metric_normalise=network.metric_normalise)
 
 
+def scale_settings(config):
+    """The ``ScaleSettings`` that a configuration means."""
+    platform = config.platform
+    return ScaleSettings(platform.loss_scale, platform.loss_scale_initial, platform.loss_scale_growth_steps,
+                         platform.loss_scale_factor, platform.loss_scale_backoff)
+
+
 def index_data(config, dataroot, filelist_root, offenders_path=None, on_progress=None):
     """The ``DatasetIndex`` of the data, which is one that this configuration can be trained on.
 
@@ -153,8 +160,7 @@ def device_of(config):
     found = device.make_device(
         platform.device, platform.precision, platform.precision_mode, platform.intra_op_threads,
         platform.inter_op_threads, AscendSettings(**dataclasses.asdict(ascend)),
-        ScaleSettings(platform.loss_scale, platform.loss_scale_initial, platform.loss_scale_growth_steps,
-                      platform.loss_scale_factor, platform.loss_scale_backoff))
+        scale_settings(config))
     unused = [name for name, each in settings().items()
               if each.group == "ascend" and getattr(ascend, name) != each.default]
     if unused and found.name != "ascend":

@@ -32,6 +32,12 @@ PRECISION_MODES = collections.OrderedDict(
         "cube_fp16in_fp32out", "allow_mix_precision_fp16", "allow_mix_precision_bf16", "allow_fp32_to_bf16")])
 # force_fp32 is not among them: by CANN's manual it gives the matrix unit float16 inputs, as cube_fp16in_fp32out does.
 FLOAT32_MODES = ("must_keep_origin_dtype",)
+FLOAT32_DOUBT = (
+    "an Ascend 910 may not compute this in float32: CANN's operator lists have convolutions of its series in float16 "
+    "and int8 alone, and its manuals say of must_keep_origin_dtype both that such an operation stays in float16 and "
+    "that the mode cannot be used then. So either compilation stops, or convolutions are in float16 while losses are "
+    "not scaled. precision=mixed, the default there, is allow_mix_precision with scaled losses: use that, and float32 "
+    "only to look for a difference")
 # In these a list says which operations are taken in 16 bits. Releases may take it with the first alone, and say so.
 LISTED_MODES = tuple(mode for mode in PRECISION_MODES if mode.startswith("allow_mix_precision"))
 

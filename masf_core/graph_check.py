@@ -8,6 +8,7 @@ and is not public, so an operation that is found in order here can still be unkn
 from __future__ import annotations
 
 import collections
+import contextlib
 import re
 from typing import NamedTuple
 
@@ -40,6 +41,7 @@ class Rule(NamedTuple):
 ON_HOST = re.compile(r"SaveV2|RestoreV2|SaveSlices|Save|Restore|RestoreSlice|MergeV2Checkpoints|ShardedFilename")
 NAMES = ("Const", "Placeholder", "PlaceholderWithDefault", "Identity")
 HOST_MARK = "_without_npu_compile"  # what the adapter's without_npu_compile_scope puts on operations
+SUBSTITUTE_MARK = "_stands_for"  # on an operation in the place of one that only the adapter has: that one's type
 
 RULES = (
     Rule(r"\w*Dataset\w*|\w*Iterator\w*", "a dataset or iterator in the graph",
@@ -98,9 +100,24 @@ def problems(graph, step=None):
             found.append(Problem(
                 op.name, op.type, "a variable filled again in each iteration",
                 "what it has learnt is lost, and the device copies it anew", "Run initialisers once, before the step"))
-        if op in fetched or not _stays_on_host(op):
+        if type_of(op) == op.type and (op in fetched or not _stays_on_host(op)):
             found += [Problem(op.name, op.type, *told) for told in _told_of(op, op in constant)]
     return found + _in_functions(graph)
+
+
+@contextlib.contextmanager
+def standing_for(op_type):
+    """The operations made in it take the place of the adapter's of that type, and are taken for such."""
+    mark = tf.AttrValue(s=op_type.encode("utf-8"))
+    with tf.get_default_graph()._attr_scope({SUBSTITUTE_MARK: mark}):
+        yield
+
+
+def type_of(op):
+    """The type of an operation, or of that which it stands for."""
+    if SUBSTITUTE_MARK in op.node_def.attr:
+        return op.get_attr(SUBSTITUTE_MARK).decode("utf-8")
+    return op.type
 
 
 def remarks(graph):

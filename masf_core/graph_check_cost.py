@@ -19,7 +19,7 @@ from __future__ import annotations
 import collections
 from typing import NamedTuple
 
-from masf_core.graph_check import constant_operations, needed
+from masf_core.graph_check import constant_operations, needed, type_of
 
 
 class Device(NamedTuple):
@@ -47,6 +47,7 @@ GROUPS = collections.OrderedDict([
     ("random numbers", ("StatelessRandomUniform", "StatelessRandomUniformV2")),
     ("moving data", ("ConcatV2", "Split", "Slice", "StridedSlice", "StridedSliceGrad", "Pad", "Transpose", "ReverseV2",
                      "Tile", "Pack", "Unpack", "Cast", "Fill", "GatherV2", "MatrixDiag", "MatrixDiagV3")),
+    ("collectives", ("HcomAllReduce", "HcomBroadcast")),
     ("updates", ("ApplyAdam", "Assign", "AssignAdd", "AssignSub")),
     ("elementwise", ()),  # and whatever else there is
 ])
@@ -76,7 +77,7 @@ def costs(graph, fetches):
     found = collections.OrderedDict((group, Cost(0, 0, 0)) for group in GROUPS)
     for op in sorted(needed(fetches), key=lambda op: op.name):
         if op.type not in FREE and op not in constant:
-            group, before = group_of(op.type), found[group_of(op.type)]
+            group, before = group_of(type_of(op)), found[group_of(type_of(op))]
             found[group] = Cost(before.count + 1, before.flops + flops_of(op), before.bytes + bytes_of(op))
     return collections.OrderedDict((group, cost) for group, cost in found.items() if cost.count)
 
@@ -105,7 +106,7 @@ def group_of(op_type):
 
 def flops_of(op):
     """Floating-point operations, of products exactly, of others by convention; 0 of what only moves data."""
-    group, inputs, outputs = group_of(op.type), list(map(_elements, op.inputs)), list(map(_elements, op.outputs))
+    group, inputs, outputs = group_of(type_of(op)), list(map(_elements, op.inputs)), list(map(_elements, op.outputs))
     if op.type == "Conv2D":
         return 2 * outputs[0] * _terms(op.inputs[1])
     if op.type == "Conv2DBackpropInput":  # sizes, filters, ∂y
@@ -116,7 +117,7 @@ def flops_of(op):
         return 2 * outputs[0] * op.inputs[0].shape.as_list()[0 if op.get_attr("transpose_a") else 1]
     if group == "dense":
         return 2 * outputs[0] * op.inputs[0].shape.as_list()[-2 if op.get_attr("adj_x") else -1]
-    if group in ("moving data", "random numbers"):
+    if group in ("moving data", "random numbers", "collectives"):
         return 0
     if group == "normalisation":  # a sum of squares, a power and a product; its gradient has one sum more
         window = 2 * op.get_attr("depth_radius") + 1

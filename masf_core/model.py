@@ -4,7 +4,7 @@ The only owner of a session. After construction the graph is finalised: nothing 
 """
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from masf_core import evaluation, meta_step
 from masf_core.checkpoints import is_scale
@@ -16,6 +16,32 @@ from masf_core.tf1 import tf
 
 
 STOP = "wants_to_stop"  # beside the scalars: the part of the ranks that were asked to stop
+
+
+class Graphs(NamedTuple):
+    """Everything of a run's graph that is fetched, but for what fills variables.
+
+    scalars: name → those of an iteration over all ranks. wants_to_stop: placeholder, None where there is one rank.
+    broadcast: gives every rank rank 0's variables; None likewise.
+    """
+
+    training: meta_step.TrainingGraph
+    scalars: dict
+    wants_to_stop: Optional["tf.Tensor"]
+    evaluation: evaluation.EvaluationGraph
+    broadcast: Optional["tf.Operation"]
+
+
+def build(backbone, settings, evaluation_batch, taking):
+    """The ``Graphs`` of a run, in the default graph; arguments as of ``Model``."""
+    ranks = taking.ranks
+    training = meta_step.build(backbone, settings, taking)
+    scalars, wants_to_stop = training.scalars, None
+    if ranks.size > 1:
+        wants_to_stop = tf.placeholder(tf.float32, [], name=STOP)
+        scalars = ranks.mean(dict(scalars, **{STOP: wants_to_stop}))
+    evaluated = evaluation.build(backbone, training.network, evaluation_batch)
+    return Graphs(training, scalars, wants_to_stop, evaluated, ranks.broadcast(list(training.state.values())))
 
 
 class Model:
@@ -38,16 +64,11 @@ class Model:
         self._dropout_seed = derive_seed(seed, "dropout", *([ranks.rank] if ranks.rank else []))
         graph = tf.Graph()
         with graph.as_default(), ranks.placement():
-            self.training = meta_step.build(backbone, settings, taking)
-            self._scalars, self._wants_to_stop = self.training.scalars, None
-            if ranks.size > 1:
-                self._wants_to_stop = tf.placeholder(tf.float32, [], name=STOP)
-                self._scalars = ranks.mean(dict(self._scalars, **{STOP: self._wants_to_stop}))
-            self.evaluation = evaluation.build(backbone, self.training.network, evaluation_batch)
+            (self.training, self._scalars, self._wants_to_stop, self.evaluation, self._broadcast) = build(
+                backbone, settings, evaluation_batch, taking)
             self._loaders = {name: _loader(variable) for name, variable in self.training.state.items()}
             # A variable is not filled as built only to be loaded: those 1.2 GB take as long as the loading.
             self._as_built = {name: variable.initializer for name, variable in self.training.state.items()}
-            self._broadcast = ranks.broadcast(list(self.training.state.values()))
         graph.finalize()
         on_stage("graph")
         ranks.configure(session_config)

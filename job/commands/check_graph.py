@@ -1,8 +1,9 @@
 """Look through the graphs of a configuration for what an Ascend 910 refuses, and say what an iteration costs there.
 
-Builds training and evaluation as on a card, without weights, data or the adapter, and lists their operations with
-static shapes and types, their arithmetic and memory traffic, and a predicted time. Classes and domains are those of
-PACS unless num_classes and domains say otherwise.
+Builds training and evaluation as on a card, without weights or data, and lists their operations with static shapes and
+types, their arithmetic and memory traffic, and a predicted time. Classes and domains are those of PACS unless
+num_classes and domains say otherwise. The adapter's operations are in the graph where it is installed; what takes their
+place elsewhere is said at the top.
 """
 
 from __future__ import annotations
@@ -11,15 +12,20 @@ import json
 import os
 
 from job.commands.bench import refuse_misspelt
+from job.config import settings
+from job.config_flags import read_flags
 from job.config_load import load_config
 from job.environment import read_environment
+from job.errors import ConfigError
 from job.exits import DONE, FOUND
+from job.near_miss import suggestion
 
 TAKES_SETTINGS = True
-OWN_FLAGS = ("ops", "json")
+OWN_FLAGS = ("ops", "json", "ranks")
 EXAMPLES = """
   python -m job check-graph --config=configs/pacs_cartoon.yaml
   python -m job check-graph --config=configs/pacs_cartoon.yaml --ops | grep Conv2D
+  python -m job check-graph --config=configs/pacs_cartoon.yaml --meta_batch_size=128 --ranks=8
   python -m job check-graph --backbone=squeezenet --num_classes=65 --domains=art,clipart,product,real --json
 Exit code 0: no problem found; 6: there are problems, each with what, why and how to mend it; 2: configuration.
 """
@@ -27,17 +33,36 @@ Exit code 0: no problem found; 6: there are problems, each with what, why and ho
 
 def add_arguments(parser):
     parser.add_argument("--ops", action="store_true", help="list every single operation")
+    parser.add_argument("--ranks", metavar="N", help="cards that the batch is shared by (default: RANK_SIZE, or 1)")
     parser.add_argument("--json", action="store_true", help="print one JSON document, with every operation")
 
 
 def main(args, console):
     """Print to standard output."""
     refuse_misspelt(args.settings, OWN_FLAGS)
-    config, _ = load_config(args.settings, fallback=read_environment(os.environ).urls)
+    refuse_unknown(args.settings)
+    environment = read_environment(os.environ)
+    config, _ = load_config(args.settings, fallback=environment.urls)
     console.set_log_level(config.platform.log_level)
     from job.graph_report import check, document, text  # bring TensorFlow, which takes seconds
 
-    checked = check(config)
+    checked = check(config, environment.rank_size if args.ranks is None else number_of_ranks(args.ranks))
     console.close()
     print(json.dumps(document(checked), indent=1) if args.json else "\n".join(text(checked, args.ops)))
     return FOUND if checked.problems else DONE
+
+
+def refuse_unknown(words):
+    """The platform does not start this command: a flag that is nobody's was meant to change something. Raises
+    ConfigError."""
+    names = [word[2:].split("=")[0].split()[0] for word in read_flags(words).ignored]
+    if names:
+        raise ConfigError(["unknown flag --{}{}".format(name, suggestion(name.replace("-", "_"), list(settings())))
+                           for name in names])
+
+
+def number_of_ranks(text):
+    """Raises ConfigError where it is none."""
+    if not text.isdigit() or int(text) < 1:
+        raise ConfigError("--ranks={}: expected a whole number from 1".format(text))
+    return int(text)

@@ -10,6 +10,7 @@ import pytest
 from job import cli, graph_report
 from masf_core import meta_step
 from masf_core.tf1 import tf
+from tests.masf_core import stand_in
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CONFIGS = sorted(glob.glob(os.path.join(ROOT, "configs", "**", "*.yaml"), recursive=True))
@@ -72,15 +73,79 @@ def test_the_document_has_everything(capsys):
     assert {"name": "images", "type": "Placeholder", "outputs": ["uint8 [3, 6, 227, 227, 3]"]} in training["operations"]
 
 
-@pytest.mark.parametrize("settings, scaled", [
+@pytest.mark.parametrize("settings, is_scaled", [
     ([], True), (["--precision=mixed"], True), (["--precision=float32"], False),
     (["--precision_mode=must_keep_origin_dtype"], False), (["--precision_mode=allow_mix_precision"], True)])
-def test_losses_are_scaled_as_the_precision_on_an_ascend_needs_it(settings, scaled, capsys):
-    assert cli.main(["check-graph", "--json"] + SMALL + settings) == 0
-    assert ("loss_scale" in json.loads(capsys.readouterr().out)["steps"]["training"]["scopes"]) == scaled
+def test_losses_are_scaled_as_the_precision_on_an_ascend_needs_it(settings, is_scaled, capsys):
+    document = checked(capsys, *settings)
+    assert ("loss_scale" in document["steps"]["training"]["scopes"]) == is_scaled
+
+
+def checked(capsys, *arguments):
+    assert cli.main(["check-graph", "--json"] + SMALL + list(arguments)) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_several_cards_average_and_begin_with_the_same_values(capsys):
+    alone, together = checked(capsys), checked(capsys, "--ranks=2")
+    assert (alone["ranks"], together["ranks"]) == (1, 2) and "first values" not in alone["steps"]
+    assert "HcomAllReduce" not in alone["steps"]["training"]["types"]
+    types, costs = (together["steps"]["training"][name] for name in ("types", "costs"))
+    # Both gradients in a bucket each, class means of three domains, the group, and the scalars.
+    assert types["HcomAllReduce"] == costs["collectives"]["count"] >= 6 and costs["collectives"]["flops"] == 0
+    variables = together["steps"]["first values"]["types"]
+    assert variables["HcomBroadcast"] == variables["Assign"] > 20
+    assert {"name": "images", "type": "Placeholder", "outputs": ["uint8 [3, 3, 227, 227, 3]"]} in (
+        together["steps"]["training"]["operations"])
+
+
+def test_the_number_of_cards_is_the_platforms_unless_it_is_given(monkeypatch, capsys):
+    monkeypatch.setenv("RANK_SIZE", "2")
+    assert checked(capsys)["ranks"] == 2
+    assert checked(capsys, "--ranks=1")["ranks"] == 1
+
+
+@pytest.mark.parametrize("arguments, expected, missing", [
+    ([], ["npu_ops.dropout", "NPULossScaleOptimizer", "keep_dtype_scope"], ["HcomAllReduce", "must_keep_origin"]),
+    (["--ranks=2"], ["one HcomAllReduce more", "stand for HCCL's HcomAllReduce and HcomBroadcast"], []),
+    (["--precision=float32"], ["npu_ops.dropout", "may not compute this in float32"], ["NPULossScaleOptimizer"])])
+def test_what_is_not_as_on_a_card_is_said(arguments, expected, missing, capsys):
+    document = checked(capsys, *arguments)
+    told = "\n".join(document["substitutes"] + document["remarks"])
+    assert "the adapter npu_bridge is not installed here" in document["made_of"]
+    assert all(each in told for each in expected) and not any(each in told for each in missing)
+    assert cli.main(["check-graph"] + SMALL + arguments) == 0
+    assert "not as on a card: dropout is TensorFlow's own" in capsys.readouterr().out
+
+
+def test_where_the_adapter_is_installed_its_own_operations_are_in_the_graph(monkeypatch, capsys):
+    with stand_in.npu_bridge(monkeypatch, "r1.9", JOB_ID="1") as fake:
+        fake.use_engine(Added())
+        document = checked(capsys, "--ranks=2")
+    assert document["substitutes"] == [] and "adapter npu_bridge of about r1.9" in document["made_of"]
+    types = document["steps"]["training"]["types"]
+    assert types["NpuGetFloatStatus"] == types["NpuClearFloatStatus"] == 1 and "DropOutGenMask" in types
+    assert not any("Stateless" in name for name in types) and "IsFinite" not in types
+    assert types["HcomAllReduce"] >= 7 and document["steps"]["first values"]["types"]["HcomBroadcast"] > 20
+    assert not document["remarks"]
+
+
+class Added:
+    """Two ranks that have the same, an operation each."""
+
+    rank, size = 0, 2
+
+    def all_reduce(self, tensor, reduction):
+        return tf.add(tensor, tensor)
+
+    def broadcast(self, tensor, root):
+        return tf.identity(tensor)
 
 
 @pytest.mark.parametrize("arguments, told", [
+    (["--metabatch=3"], "unknown flag --metabatch; did you mean 'meta_batch_size'?"),
+    (["--num_gpus", "1"], "unknown flag --num_gpus"), (["--ranks=0"], "--ranks=0: expected a whole number from 1"),
+    (["--ranks=4"], "a multiple of the number of processes (4)"), (["--rank=2"], "did you mean --ranks?"),
     (["--op"], "unknown flag --op; did you mean --ops?"), (["--widht=1"], "did you mean --width"),
     (["--method=other"], "method cannot be 'other'")])
 def test_a_mistake_is_told(arguments, told, capsys):

@@ -1,6 +1,7 @@
 """The adapter's operations for the device."""
 import tensorflow.compat.v1 as tf
 
+from npu_bridge.fake.standing_for import standing_for
 from npu_bridge.helper import helper
 
 
@@ -22,5 +23,7 @@ def dropout(x, keep_prob, noise_shape=None, seed=None, name=None):
         return x
     with tf.name_scope(name or "npu_dropout"):
         shape = x.shape.as_list() if noise_shape is None else noise_shape
-        mask = tf.cast(tf.random.uniform(shape, seed=seed) < keep_prob, x.dtype)
+        with standing_for("DropOutGenMask"):
+            drawn = tf.random.uniform(shape, seed=seed)
+        mask = tf.cast(drawn < keep_prob, x.dtype)
         return x * mask * (1.0 / keep_prob)

@@ -8,6 +8,8 @@ import os
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from npu_bridge.fake.standing_for import standing_for
+
 LARGEST = 65504.0
 PRODUCTS = ("MatMul", "BatchMatMul", "BatchMatMulV2", "Conv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter")
 WIDTH = 8  # of the status, float32; all zeros say that nothing overflowed
@@ -33,12 +35,12 @@ def get_status(name=None):
     """The register as a float32 [8], read after everything that the reading depends on."""
     largest = [tf.reduce_max(tf.abs(output)) for output in _products_before()]
     overflowed = tf.greater(tf.reduce_max(tf.stack(largest)), LARGEST) if largest else tf.constant(False)
-    return _on_device(_read, overflowed, name or "npu_get_float_status")
+    return _on_device("NpuGetFloatStatus", _read, overflowed, name or "npu_get_float_status")
 
 
 def clear_status(name=None):
     """Clear the register: zeros."""
-    return _on_device(_clear, tf.constant(False), name or "npu_clear_float_status")
+    return _on_device("NpuClearFloatStatus", _clear, tf.constant(False), name or "npu_clear_float_status")
 
 
 def _read(overflowed):
@@ -54,8 +56,9 @@ def _clear(_):
     return _register.copy()
 
 
-def _on_device(function, value, name):
-    status = tf.py_func(function, [value], tf.float32, stateful=True, name=name)
+def _on_device(op_type, function, value, name):
+    with standing_for(op_type):
+        status = tf.py_func(function, [value], tf.float32, stateful=True, name=name)
     status.set_shape([WIDTH])
     return status
 

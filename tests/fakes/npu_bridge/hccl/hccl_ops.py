@@ -5,6 +5,7 @@ import tensorflow.compat.v1 as tf
 
 from npu_bridge.fake.collectives import engine as registered_engine
 from npu_bridge.fake.releases import at_least
+from npu_bridge.fake.standing_for import standing_for
 
 REDUCTIONS = ("sum", "max", "min", "prod")
 TYPES = (tf.int8, tf.int32, tf.float16, tf.float32)
@@ -22,13 +23,16 @@ def engine():
 def allreduce(tensor, reduction, fusion=1, fusion_id=-1, group="hccl_world_group"):
     one = tensor[0] if isinstance(tensor, list) else tensor
     _check(one, reduction)
-    return engine().all_reduce(one, reduction)
+    with standing_for("HcomAllReduce"):
+        return engine().all_reduce(one, reduction)
 
 
 def broadcast(tensor, root_rank, fusion=2, fusion_id=0, group="hccl_world_group"):
     if not isinstance(tensor, list):
         raise TypeError("Expected list for 'input' argument to 'HcomBroadcast' Op, not {}.".format(tensor))
-    return [engine().broadcast(tf.convert_to_tensor(each), root_rank) for each in tensor]
+    tensors = [tf.convert_to_tensor(each) for each in tensor]
+    with standing_for("HcomBroadcast"):
+        return [engine().broadcast(each, root_rank) for each in tensors]
 
 
 def reduce(tensor, reduction, root_rank, fusion=0, fusion_id=-1, group="hccl_world_group"):
