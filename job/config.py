@@ -185,7 +185,8 @@ class Platform:
         "auto", choice("auto", "cpu", "gpu", "ascend"), "what computes; auto takes the best there is")
     precision: str = setting(
         "auto", choice("auto", "float32", "mixed"),
-        "of matrix products; auto is mixed on Ascend and float32 elsewhere", result=True)
+        "of matrix products and convolutions; auto is mixed on Ascend, whose 910 may have no float32 convolution, and "
+        "float32 elsewhere", result=True)
     precision_mode: Optional[str] = setting(
         None, optional(choice(*PRECISION_MODES)),
         "the Ascend adapter's own mode, instead of the one that precision implies", result=True, published=True)

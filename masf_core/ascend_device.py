@@ -50,6 +50,8 @@ class Ascend(Device):
     def session_config(self, ranks=None):
         config = super().session_config(ranks)
         parameters, doubts = self._parameters(ranks.size if ranks else 1)
+        if self.precision_mode in ascend_options.FLOAT32_MODES:
+            doubts.append(ascend_options.FLOAT32_DOUBT)
         for doubt in doubts:
             log.warning("%s", doubt)
         rewrite = config.graph_options.rewrite_options

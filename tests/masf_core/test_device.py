@@ -132,6 +132,13 @@ def test_ascend_is_told_every_option_by_its_name_and_type(npu_bridge):
     assert (rewrite.remapping, rewrite.memory_optimization) == (rewrite.OFF, rewrite.OFF)
 
 
+def test_it_is_said_that_a_card_may_not_compute_in_float32(npu_bridge, caplog):
+    told(make_device("ascend", "mixed"))
+    assert "float32" not in caplog.text
+    told(make_device("ascend", "float32"))
+    assert "an Ascend 910 may not compute this in float32" in caplog.text and "precision=mixed" in caplog.text
+
+
 def test_each_precision_has_its_mode_and_a_mode_by_name_goes_before_it(npu_bridge):
     for precision, mode, expected, mixed in [
             ("float32", None, b"must_keep_origin_dtype", False), ("mixed", None, b"allow_mix_precision", True),
