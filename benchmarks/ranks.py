@@ -20,35 +20,46 @@ MEMBER = "MEMBER_OF_BENCHMARK"
 
 def main():
     arguments = parser("benchmarks.ranks", __doc__, rounds=5)
-    arguments.add_argument("--processes", type=int, default=2, help="how many (default %(default)s)")
+    arguments.add_argument("--processes", type=int, nargs="+", default=[2, 4], metavar="N",
+                           help="how many, one number after the other (default 2 4)")
     arguments.add_argument("--width", type=float, default=1.0, help="of AlexNet (default %(default)s)")
     arguments = arguments.parse_args()
     if os.environ.get(MEMBER):
         print(json.dumps(measured(arguments.rounds, arguments.width)))
         return
-    found = members(arguments)
-    size = arguments.processes
-    figures = [
-        Figure("bytes averaged an iteration", [found["bytes"] / 1e6], "MB", limit="two sets of gradients, float32"),
-        Figure("bytes that each of {} processes sends".format(size), [found["bytes"] * 2e-6 * (size - 1) / size], "MB",
-               limit="a ring"),
-        Figure("the sums of the global and local loss", [1000.0 * each for each in found["small"]], "ms",
-               limit="latency"),
-        Figure("averaging both sets of gradients and these sums", found["gradients"], "s",
-               limit="memory and cores shared by all")]
-    report("ranks", "Averaging over {} processes of one machine".format(size), figures, arguments.out)
+    found = {size: members(size, arguments.rounds, arguments.width) for size in arguments.processes}
+    report("ranks", "Averaging over processes of one machine", figures(found), arguments.out)
 
 
-def members(arguments):
-    """What rank 0 of a group of processes has measured."""
+def figures(found):
+    """The ``Figure`` s of what was ``measured``: number of processes → its dict."""
+    rows = [Figure("bytes averaged an iteration", [next(iter(found.values()))["bytes"] / 1e6], "MB",
+                   limit="two sets of gradients, float32")]
+    for size, each in found.items():
+        rows += [
+            Figure("{} processes: bytes that each sends".format(size), [sent(each["bytes"], size) / 1e6], "MB",
+                   limit="a ring"),
+            Figure("{} processes: the sums of the global and local loss".format(size),
+                   [1000.0 * seconds for seconds in each["small"]], "ms", limit="latency"),
+            Figure("{} processes: averaging both sets of gradients and these sums".format(size), each["gradients"], "s",
+                   limit="memory and cores shared by all")]
+    return rows
+
+
+def sent(size, ranks):
+    """Bytes that each of so many ranks sends in a ring to sum tensors of ``size`` bytes."""
+    return 2 * size * (ranks - 1) / ranks
+
+
+def members(size, rounds, width):
+    """What rank 0 of a group of ``size`` processes has measured."""
     from job.launch import free_port
 
-    environ = dict(os.environ, RANK_SIZE=str(arguments.processes), RANK_CONTROL="127.0.0.1:{}".format(free_port()))
+    environ = dict(os.environ, RANK_SIZE=str(size), RANK_CONTROL="127.0.0.1:{}".format(free_port()))
     environ[MEMBER] = "1"
-    command = [sys.executable, "-m", "benchmarks.ranks", "--rounds", str(arguments.rounds),
-               "--width", str(arguments.width)]
+    command = [sys.executable, "-m", "benchmarks.ranks", "--rounds", str(rounds), "--width", str(width)]
     started = [subprocess.Popen(command, env=dict(environ, RANK_ID=str(rank)), stdout=subprocess.PIPE)
-               for rank in range(arguments.processes)]
+               for rank in range(size)]
     outputs = [process.communicate()[0] for process in started]
     if any(process.returncode for process in started):
         sys.exit("a process failed: {}".format([process.returncode for process in started]))
