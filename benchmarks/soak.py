@@ -20,10 +20,11 @@ import threading
 import time
 from typing import Callable, Dict, List, NamedTuple
 
-from benchmarks.measuring import Figure, parser, report
+from benchmarks.measuring import Figure, lane, parser, report
 from benchmarks.soak_worker import SoakWorker
-from obs_sync import open_store
+from obs_sync import IntegrityError, ObjectChanged, ObjectNotFound, StoreError, open_store
 from obs_sync import esdk_store, esdk_upload
+from obs_sync.esdk_client import Calls
 from obs_sync.mock import Faults, mock_obs
 from obs_sync.retry import Retry
 
@@ -50,6 +51,8 @@ class Outcome(NamedTuple):
     refused: Dict[str, int]      # that raised a StoreError, by its class
     injected: Dict[str, int]     # faults, by kind
     retries: int                 # attempts that failed and were made again inside operations
+    noticed: Dict[str, int]      # attempts that failed, whatever came of it, by the class of the error
+    mismatches: int              # of these, those with wrong bytes, a wrong length or a wrong version
     verified: int                # bytes that were compared with what they had to be
     wrong: List[str]             # results that were not what they had to be
 
@@ -65,13 +68,19 @@ def main():
         Figure("results that were wrong", [len(outcome.wrong)], "", ("<=", 0)),
         Figure("operations", [sum(outcome.operations.values())], ""),
         Figure("faults injected", [sum(outcome.injected.values())], ""),
+        Figure("faults noticed: attempts that failed", [sum(outcome.noticed.values())], ""),
+        Figure("of these, mismatches that were caught", [outcome.mismatches], ""),
         Figure("attempts made again inside operations", [outcome.retries], ""),
         Figure("operations that raised, and had to", [sum(outcome.refused.values())], ""),
         Figure("verified", [outcome.verified / 1e6], "MB"),
     ], arguments.out, [
-        "{:.0f} s, {} threads, seed {}.".format(outcome.seconds, WORKERS, arguments.seed),
-        "Faults: {}.".format(faults),
-        "Operations: {}; raised: {}.".format(_listed(outcome.operations), _listed(outcome.refused) or "none")])
+        "{}: {:.0f} s, {} threads, seed {}.".format(lane(), outcome.seconds, WORKERS, arguments.seed),
+        "Faults in {}: {}.".format(lane(), faults),
+        "Noticed in {}: {}.".format(lane(), _listed(outcome.noticed)),
+        "A fault that needs no second attempt (a stall, a range ignored, an ETag left out or looked up) is "
+        "not counted, nor one that a second look in the pack or the pool of connections got over.",
+        "Operations in {}: {}; raised: {}.".format(
+            lane(), _listed(outcome.operations), _listed(outcome.refused) or "none")])
     for text in outcome.wrong:
         print("WRONG: " + text)
     if outcome.wrong:
@@ -93,15 +102,41 @@ def small_parts(size):
             setattr(module, name, value)
 
 
+@contextlib.contextmanager
+def counted_failures(failures: List[StoreError]):
+    """Let each attempt that fails put its error on the list, once; that there is no such object is no failure."""
+    def noting(method):
+        def call(self, attempt):
+            def noted():
+                try:
+                    return attempt()
+                except StoreError as error:
+                    if not isinstance(error, ObjectNotFound) and not getattr(error, "noted", False):
+                        error.noted = True  # those that it is told as have it, too
+                        failures.append(error)
+                    raise
+            return method(self, noted)
+        return call
+
+    before = {name: getattr(Calls, name) for name in ("repeat", "works")}
+    for name, method in before.items():
+        setattr(Calls, name, noting(method))
+    try:
+        yield
+    finally:
+        for name, method in before.items():
+            setattr(Calls, name, method)
+
+
 def soak(seconds: float, seed: int, workers: int = WORKERS, say: Callable[[str], None] = lambda text: None) -> Outcome:
     """Use a mocked OBS under faults for so long."""
-    retries = collections.Counter()
+    retries, failures = collections.Counter(), []
     retry = Retry(attempts=8, first_delay=0.005, longest_delay=0.05,
                   sleep=lambda delay: (retries.update(made=1), time.sleep(min(delay, 0.05)))[1])
     directory = tempfile.mkdtemp(prefix="masf-soak-")
     started = time.monotonic()
     try:
-        with mock_obs(buckets=[BUCKET]) as obs, small_parts(PART):
+        with mock_obs(buckets=[BUCKET]) as obs, small_parts(PART), counted_failures(failures):
             obs.faults = Faults(["storm"] + list(MORE), seed)
             store = open_store("obs://{}/base/".format(BUCKET), obs.environment(), retry=retry)
             crew = [SoakWorker(number, seed, store, os.path.join(directory, str(number))) for number in range(workers)]
@@ -123,6 +158,8 @@ def soak(seconds: float, seed: int, workers: int = WORKERS, say: Callable[[str],
     return Outcome(
         time.monotonic() - started, dict(sum((worker.operations for worker in crew), collections.Counter())),
         dict(sum((worker.refused for worker in crew), collections.Counter())), injected, retries["made"],
+        dict(collections.Counter(type(error).__name__ for error in failures)),
+        sum(isinstance(error, (IntegrityError, ObjectChanged)) for error in failures),
         sum(worker.verified for worker in crew), [text for worker in crew for text in worker.wrong])
 
 
