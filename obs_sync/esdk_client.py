@@ -18,6 +18,7 @@ from obs_sync.errors import (
     CHECK_PATH, AccessDenied, BucketNotFound, IntegrityError, ObjectChanged, ObjectNotFound,
     StoreError, StoreUnavailable,
 )
+from obs_sync.esdk_connect import Client
 from obs_sync.esdk_reply import retry_after
 from obs_sync.retry import Retry
 
@@ -43,9 +44,9 @@ _PROXY_REFUSED = re.compile(r"(Tunnel connection failed: |the proxy answers .*)4
 
 
 class Calls:
-    """Calls of one client's methods on one bucket."""
+    """Calls of the SDK's methods on one bucket."""
 
-    def __init__(self, client: Any, bucket: str, retry: Retry):
+    def __init__(self, client: Client, bucket: str, retry: Retry):
         self.client = client
         self.bucket = bucket
         self._retry = retry
@@ -75,19 +76,19 @@ class Calls:
         return True
 
     def _with_a_good_key(self, attempt: Callable[[], Any]) -> Any:
-        keys = getattr(self.client, "keys", None)
-        used = None if keys is None else keys.current()
+        keys = self.client.keys
+        used = keys.current()
         try:
             return attempt()
         except KeyRefused as error:
             refused = error
-        if keys is not None and keys.renew(used):
+        if keys.renew(used):
             self._retry.before_attempt()
             try:
                 return attempt()
             except KeyRefused as error:
                 refused = error
-        told = f"{refused.what}, with the access key of {keys.source}" if keys and keys.source else refused.what
+        told = f"{refused.what}, with the access key of {keys.source}" if keys.source else refused.what
         raise AccessDenied(told, refused.where, refused.mend) from refused
 
     def checking(self, check: Callable[[], None]) -> "Calls":
@@ -97,20 +98,22 @@ class Calls:
     def once(self, method: str, where: str, *arguments: Any, **options: Any) -> Any:
         """One attempt. Returns the result of a status below 300, or raises."""
         with translated(where, self.drop_idle_connections):
-            result = getattr(self.client, method)(self.bucket, *arguments, **options)
+            result = getattr(self.client.sdk, method)(self.bucket, *arguments, **options)
         if result.status is None or result.status >= 300:
             raise self.error(result, where)
         return result
 
     def drop_idle_connections(self) -> None:
         """After one connection failed the idle ones are suspect: servers and switches forget all at once."""
-        holder = self.client.connHolder
+        sdk = self.client.made_sdk
+        holder = None if sdk is None else sdk.connHolder
         with contextlib.suppress(queue.Empty):
             while holder is not None:
                 holder["connSet"].get_nowait().close()
 
     def close(self) -> None:
-        self.client.close()
+        if self.client.made_sdk is not None:
+            self.client.made_sdk.close()
 
     def error(self, result: Any, where: str) -> StoreError:
         """What a result above 299 means. May ask the server why, where it did not say."""
@@ -147,7 +150,7 @@ class Calls:
     def _reason(self, status: int) -> Tuple[int, Optional[str]]:
         """Why a request about an object was answered 403 or 404: the answer to a listing has a code."""
         with translated("", self.drop_idle_connections):
-            result = self.client.listObjects(self.bucket, max_keys=1)
+            result = self.client.sdk.listObjects(self.bucket, max_keys=1)
         if result.status in (403, 404) and status in (result.status, 404):
             if result.status == 404:
                 return 404, "NoSuchBucket"

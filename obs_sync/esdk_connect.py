@@ -16,50 +16,104 @@ from __future__ import annotations
 
 import functools
 import logging
+import re
 import ssl
+import threading
 from typing import Any, Callable, List, Optional, Tuple
+from urllib.parse import urlsplit
 
 from obs_sync.credentials import Credentials, Endpoint
-from obs_sync.esdk_keys import Keys
-from obs_sync.pace import PacedResponse
+from obs_sync.errors import StoreError
+from obs_sync.esdk_keys import Key, Keys
 
 _TIMEOUT = 30      # seconds, for a connection and for each read; then a stalled server is tried again
 _CHUNK = 1 << 18   # bytes that the SDK sends at once
+_IPV4 = re.compile(r"\d{1,3}(\.\d{1,3}){3}\Z")
 
 _log = logging.getLogger(__name__)
 
 
-def connect(credentials: Credentials, endpoint: Endpoint,
-            read_again: Optional[Callable[[], Credentials]] = None) -> Any:
-    """An `obs.ObsClient`: TLS and host names verified, connections kept, nothing logged, no retries.
+class Client:
+    """A server and the key that it is asked with: what requests of our own need, and the SDK's client for all others.
 
-    Its attribute `keys` (see `Keys`) renews the access key by `read_again`.
+    That one is made when it is first asked for: to import the SDK takes longer than many a transfer.
     """
-    proxy = endpoint.proxy
-    client = _client_class()(
-        access_key_id=credentials.access_key_id, secret_access_key=credentials.secret_access_key,
-        security_token=credentials.security_token,
-        security_provider_policy="ECS" if credentials.agency else None,
-        server=endpoint.url, ssl_verify=endpoint.verify_tls, timeout=_TIMEOUT, chunk_size=_CHUNK,
-        max_retry_count=0, max_redirect_count=0, long_conn_mode=True,
-        proxy_host=proxy and proxy.host, proxy_port=proxy and proxy.port,
-        proxy_username=proxy and proxy.username, proxy_password=proxy and proxy.password)
-    client.keys = Keys(client, credentials, read_again)
-    if client.is_secure:
-        if endpoint.verify_tls:
-            # The SDK's own context has no root certificates and checks no names.
-            client.context = ssl.create_default_context()
-        else:
-            _log.warning("the TLS certificate of %s is not verified, as OBS_SSL_VERIFY or S3_VERIFY_SSL says: "
-                         "whoever is on the way can read and change what is sent", endpoint.url)
-    return client
+
+    def __init__(self, credentials: Credentials, endpoint: Endpoint,
+                 read_again: Optional[Callable[[], Credentials]] = None):
+        """`read_again` reads the credentials once more, when the server refuses the key (see `Keys`)."""
+        address = urlsplit(endpoint.url)
+        self.host = address.hostname or ""
+        self.port = address.port or (443 if address.scheme == "https" else 80)
+        self.proxy = endpoint.proxy
+        self.context = _context(endpoint) if address.scheme == "https" else None
+        self.timeout = _TIMEOUT
+        self.in_path = _IPV4.match(self.host) is not None
+        """Whether a bucket's name is in the path; else in the host's name. As the SDK decides it."""
+        self.keys = Keys(self, credentials, read_again)
+        self._endpoint = endpoint
+        self._agency = credentials.agency
+        self._lock = threading.Lock()
+        self._sdk: Any = None
+
+    @property
+    def sdk(self) -> Any:
+        """An `obs.ObsClient`: TLS and host names verified, connections kept, nothing logged, no retries.
+
+        Raises StoreError if the SDK cannot be imported.
+        """
+        with self._lock:
+            if self._sdk is None:
+                try:
+                    self._sdk = self._made(Key("", "", None) if self._agency else self.keys.current())
+                except ImportError as error:
+                    raise StoreError(f"the OBS SDK cannot be imported ({error})", self._endpoint.url,
+                                     "Install it with: pip install esdk-obs-python") from error
+            return self._sdk
+
+    @property
+    def made_sdk(self) -> Any:
+        """The same, or None if nobody has asked for it."""
+        return self._sdk
+
+    def sign_with(self, key: Key) -> None:
+        """Give the SDK another key, if it is there."""
+        with self._lock:
+            if self._sdk is not None:
+                self._sdk.refresh(*key)
+
+    def _made(self, key: Key) -> Any:
+        endpoint, proxy = self._endpoint, self.proxy
+        client = _client_class()(
+            access_key_id=key.access_key_id, secret_access_key=key.secret_access_key,
+            security_token=key.security_token, security_provider_policy="ECS" if self._agency else None,
+            server=endpoint.url, ssl_verify=endpoint.verify_tls, timeout=self.timeout, chunk_size=_CHUNK,
+            max_retry_count=0, max_redirect_count=0, long_conn_mode=True,
+            proxy_host=proxy and proxy.host, proxy_port=proxy and proxy.port,
+            proxy_username=proxy and proxy.username, proxy_password=proxy and proxy.password)
+        if self.context is not None:
+            client.context = self.context
+        return client
+
+
+def _context(endpoint: Endpoint) -> ssl.SSLContext:
+    """The SDK's own has no root certificates and checks no names."""
+    context = ssl.create_default_context()
+    if not endpoint.verify_tls:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        _log.warning("the TLS certificate of %s is not verified, as OBS_SSL_VERIFY or S3_VERIFY_SSL says: "
+                     "whoever is on the way can read and change what is sent", endpoint.url)
+    return context
 
 
 @functools.lru_cache(maxsize=None)
 def _client_class() -> Any:
     from obs import ObsClient
 
-    class Client(ObsClient):
+    from obs_sync.pace import PacedResponse
+
+    class SafeClient(ObsClient):
         def _rename_response_headers(self, headers: Any, *more: Any) -> List[Tuple[str, str]]:
             kept = super()._rename_response_headers(headers, *more)
             return kept + [(name, value) for name, value in headers.items() if name.lower() == "retry-after"]
@@ -71,4 +125,4 @@ def _client_class() -> Any:
                 connection.set_tunnel = lambda *ignored, **ignored_too: None
             return connection
 
-    return Client
+    return SafeClient

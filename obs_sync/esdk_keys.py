@@ -28,9 +28,13 @@ class Keys:
 
     def __init__(self, client: Any, credentials: Credentials, read: Optional[Callable[[], Credentials]] = None,
                  clock: Callable[[], float] = time.monotonic):
-        """`read` reads the credentials again from where they came from, if that can be done."""
+        """`client` is the `esdk_connect.Client` that signs with them.
+
+        `read` reads the credentials again from where they came from, if that can be done.
+        """
         self.source = credentials.source
         self._client = client
+        self._key = Key(credentials.access_key_id, credentials.secret_access_key, credentials.security_token)
         self._agency = credentials.agency
         self._read = read
         self._clock = clock
@@ -39,10 +43,17 @@ class Keys:
         self._looked = 0.0
 
     def current(self) -> Key:
+        """The last one: of an agency it may be none yet, or be about to expire."""
         if self._agency:
             from obs.loadtoken import ECS
             return Key(ECS.ak, ECS.sk, ECS.token)
-        provider = self._client.securityProvider
+        return self._key
+
+    def of_the_moment(self) -> Key:
+        """The one to sign the next request with."""
+        if not self._agency:
+            return self._key
+        provider = self._client.sdk._get_token()
         return Key(provider.access_key_id, provider.secret_access_key, provider.security_token)
 
     def renew(self, refused: Key) -> bool:
@@ -60,7 +71,8 @@ class Keys:
                     found = self._read()
                     if not found.agency:
                         self.source = found.source
-                        self._client.refresh(found.access_key_id, found.secret_access_key, found.security_token)
+                        self._key = Key(found.access_key_id, found.secret_access_key, found.security_token)
+                        self._client.sign_with(self._key)
             if self.current() != refused:
                 return True
             self._nothing_new, self._looked = refused, now
@@ -70,6 +82,6 @@ class Keys:
         """The SDK keeps the agency's key until shortly before it expires; it is asked for another one."""
         from obs.loadtoken import ECS
         kept, ECS.expires = ECS.expires, None
-        self._client._get_token()
+        self._client.sdk._get_token()
         if ECS.expires is None:  # the instance did not answer
             ECS.expires = kept

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import calendar
 import email.utils
 import functools
 import hashlib
@@ -12,6 +11,7 @@ import time
 from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
 from obs_sync.errors import StoreUnavailable
+from obs_sync.esdk_listing import utc_time
 
 MD5_METADATA = "md5chksum"
 """User metadata with the base64 MD5 of the whole object, for objects that were stored in parts and whose ETag
@@ -159,18 +159,16 @@ def header_time(text: Optional[str]) -> Optional[float]:
 
 @functools.lru_cache(maxsize=4096)
 def listed_time(text: Optional[str]) -> Optional[float]:
-    """A listing's LastModified, in seconds since the epoch.
+    """A time in a listing of the SDK's, of parts or uploads, in seconds since the epoch.
 
     The SDK has turned UTC into a local time string, and while daylight saving is on it is wrong by that hour:
     so we look for the instant of which it would have made this string.
     """
     if not text:
         return None
-    for utc_format in ("%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S.%fZ"):  # the SDK leaves what it cannot read
-        try:
-            return float(calendar.timegm(time.strptime(text, utc_format)))
-        except ValueError:
-            continue
+    instant = utc_time(text)  # the SDK leaves what it cannot read
+    if instant is not None:
+        return instant
     try:
         guess = time.mktime(time.strptime(text, "%Y/%m/%d %H:%M:%S"))
     except (ValueError, OverflowError):

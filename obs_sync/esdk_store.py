@@ -1,20 +1,22 @@
-"""A bucket of OBS itself, of the mocked OBS, or of an S3-compatible server: listed, written to and deleted from through
-the OBS SDK (esdk-obs-python), read by signed requests of our own.
+"""A bucket of OBS itself, of the mocked OBS, or of an S3-compatible server: listed and read by signed requests of our
+own, written to, deleted from and asked for the rest through the OBS SDK (esdk-obs-python).
 """
 from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import re
 import threading
 from typing import Any, Callable, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
 
 from obs_sync.errors import AccessDenied, IntegrityError, ObjectNotFound, StoreError, StoreUnavailable, UnsafeKey
 from obs_sync.esdk_client import Calls, Damaged
+from obs_sync.esdk_connect import Client
 from obs_sync.esdk_get import Exchange, Reader
 from obs_sync.esdk_ranges import download_ranges
 from obs_sync.esdk_reply import (
-    crc64_of, etag_of, header_time, is_encrypted, listed_time, md5_of, parted_of, plain_md5, readable_body,
+    crc64_of, etag_of, header_time, is_encrypted, md5_of, parted_of, plain_md5, readable_body,
 )
 from obs_sync.esdk_unfinished import abort, clock_of, list_uploads, newest_part
 from obs_sync.esdk_upload import Stored, put_bytes, put_file
@@ -36,11 +38,10 @@ _GROUPS = 3              # of these, at a time: one arrives, and the next have b
 class EsdkStore(Store):
     """Objects of `bucket` below `prefix` ("" or ending in '/').
 
-    `client` is an `obs.ObsClient` (see `esdk_client.connect`) and belongs to the store: it keeps connections
-    to this one bucket.
+    `client` belongs to the store: it keeps connections to this one bucket.
     """
 
-    def __init__(self, client: Any, bucket: str, prefix: str = "", retry: Retry = DEFAULT_RETRY):
+    def __init__(self, client: Client, bucket: str, prefix: str = "", retry: Retry = DEFAULT_RETRY):
         self._calls = Calls(client, bucket, retry)
         self._reader = Reader(self._calls)
         self._lock = threading.Lock()
@@ -53,18 +54,15 @@ class EsdkStore(Store):
         where, full_prefix = self.locate(prefix), self._prefix + prefix
         marker, seen = None, set()
         while True:
-            # Keys may hold characters that XML cannot: hence the encoding. Some servers ignore it.
-            page = self._calls("listObjects", where, prefix=full_prefix, marker=marker, max_keys=_PAGE,
-                               encoding_type="url", check=readable_body(where, "name", "max_keys"))
-            for content in page.contents:
-                if content.key is None or content.size is None or not content.key.startswith(full_prefix):
-                    raise StoreError(f"the listing holds {content.key!r}, which was not asked for", where)
-                etag = etag_of(content.etag)
-                yield ObjectInfo(content.key[len(self._prefix):], content.size, etag, plain_md5(etag),
-                                 listed_time(content.lastModified))
+            page = self._calls.repeat(functools.partial(self._reader.page, where, full_prefix, marker, _PAGE))
+            for found in page.objects:
+                if not found.key.startswith(full_prefix):
+                    raise StoreError(f"the listing holds {found.key!r}, which was not asked for", where)
+                etag = etag_of(found.etag)
+                yield ObjectInfo(found.key[len(self._prefix):], found.size, etag, plain_md5(etag), found.modified)
             if not page.is_truncated:
                 return
-            marker = page.next_marker or (page.contents[-1].key if page.contents else None)
+            marker = page.next_marker or (page.objects[-1].key if page.objects else None)
             if marker is None or marker in seen:
                 raise StoreError("the listing is cut short and does not go on", where,
                                  "The server's paging is at fault; nothing was transferred")

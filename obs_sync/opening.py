@@ -38,14 +38,12 @@ def open_store(url: str, environ: Mapping[str, str] = os.environ, backend: str =
 
 def _open_esdk(location: Location, environ: Mapping[str, str], retry: Retry) -> Store:
     credentials, endpoint = read_credentials(environ), read_endpoint(environ)
-    from obs_sync.esdk_connect import connect
+    if importlib.util.find_spec("obs") is None:
+        raise StoreError("the OBS SDK is not installed", location.url, "Install it with: pip install esdk-obs-python")
+    from obs_sync.esdk_connect import Client
     from obs_sync.esdk_store import EsdkStore
-    try:
-        client = connect(credentials, endpoint, lambda: read_credentials(environ))
-    except ImportError as error:
-        raise StoreError(f"the OBS SDK cannot be imported ({error})", location.url,
-                         "Install it with: pip install esdk-obs-python") from error
-    return EsdkStore(client, location.bucket, location.prefix, retry)
+    return EsdkStore(Client(credentials, endpoint, lambda: read_credentials(environ)), location.bucket,
+                     location.prefix, retry)
 
 
 def _open_moxing(location: Location, retry: Retry) -> Store:

@@ -15,8 +15,8 @@ from urllib.parse import quote
 
 from obs_sync.esdk_keys import Key
 
-_SCHEMES = {"obs": ("OBS", "x-obs-security-token"), "v2": ("AWS", "x-amz-security-token")}
-DIALECTS = tuple(_SCHEMES)
+OBS, V2 = "obs", "v2"
+_SCHEMES = {OBS: ("OBS", "x-obs-security-token"), V2: ("AWS", "x-amz-security-token")}
 
 
 def quoted_key(key: str) -> str:
@@ -25,9 +25,10 @@ def quoted_key(key: str) -> str:
 
 
 def signed_headers(dialect: str, key: Key, bucket: str, quoted: str, now: float) -> str:
-    """Header lines, each with its line break, that sign a GET of the object `quoted`, without sub-resources.
+    """Header lines, each with its line break, that sign a GET of the object `quoted`, or of the bucket if it is "".
 
-    A Range or a pin may be added: they are not signed. Without an access key the request stays anonymous.
+    Sub-resources would have to be signed, and are not. What a listing is asked for, a Range and a pin need not be.
+    Without an access key the request stays anonymous.
     """
     date = _http_date(int(now))
     if not key.access_key_id or not key.secret_access_key:

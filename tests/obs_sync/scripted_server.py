@@ -18,7 +18,7 @@ from socketserver import ThreadingMixIn
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from obs_sync.credentials import Credentials, Endpoint
-from obs_sync.esdk_connect import connect
+from obs_sync.esdk_connect import Client
 from obs_sync.esdk_store import EsdkStore
 from obs_sync.retry import Retry
 
@@ -158,5 +158,5 @@ def scripted_server(tls=None):
 def store_at(url, slept=None, attempts=4, verify_tls=True, read_again=None, source="", **retry):
     """An EsdkStore of bucket `bucket` at `url` that does not really sleep."""
     slept = [] if slept is None else slept
-    client = connect(Credentials("id", "hush", source=source), Endpoint(url, verify_tls), read_again)
+    client = Client(Credentials("id", "hush", source=source), Endpoint(url, verify_tls), read_again)
     return EsdkStore(client, "bucket", "", Retry(attempts, sleep=slept.append, **retry))

@@ -143,11 +143,9 @@ def test_of_many_threads_that_are_refused_at_once_one_reads_again(server):
 
 
 def test_a_source_is_asked_again_after_a_while():
-    now, client = [0.0], types.SimpleNamespace(securityProvider=types.SimpleNamespace(
-        access_key_id="id", secret_access_key="hush", security_token=None))
+    now, client = [0.0], types.SimpleNamespace(sign_with=lambda key: None)
     source = Source("id")
-    keys = Keys(client, Credentials("id", "hush"), source, clock=lambda: now[0])
-    client.refresh = lambda key_id, secret, token: None
+    keys = Keys(client, Credentials("id", "hush", "token"), source, clock=lambda: now[0])
     used = keys.current()
     assert not keys.renew(used) and not keys.renew(used) and source.asked == 1
     now[0] = 6.0
@@ -202,7 +200,7 @@ def test_the_agency_is_asked_for_another_key(monkeypatch):
                 ECS.ak, ECS.expires = "new", "much later"
 
     client = Client()
-    keys = Keys(client, Credentials(agency=True, source="OBS_CREDENTIALS=ecs"))
+    keys = Keys(types.SimpleNamespace(sdk=client), Credentials(agency=True, source="OBS_CREDENTIALS=ecs"))
     used = keys.current()
     client.answers = False
     assert not keys.renew(used) and ECS.expires == "later"

@@ -37,7 +37,7 @@ def log_everything_of_the_sdk(client, directory):
     (directory / "log.conf").write_text(
         "[LOGCONF]\nLogFileDir={0}\nLogFileName=sdk.log\nLogFileNumber=0\nLogFileSize=0\nLogFileLevel=DEBUG\n"
         "PrintLogToConsole=1\nPrintLogLevel=DEBUG\n".format(directory))
-    client.initLog(LogConf(str(directory / "log.conf")), "sdk_of_" + directory.name)
+    client.sdk.initLog(LogConf(str(directory / "log.conf")), "sdk_of_" + directory.name)
 
 
 def everything(store, path, tmp_path):

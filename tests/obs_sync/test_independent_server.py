@@ -57,7 +57,7 @@ def store(server, request):
     environ = {"OBS_ACCESS_KEY_ID": "id", "OBS_SECRET_ACCESS_KEY": "hush", "OBS_SERVER": url}
     bucket = f"bucket-{next(_numbers)}"
     with open_store(f"obs://{bucket}/base/", environ, retry=Retry(attempts=2, first_delay=0.01)) as store:
-        assert store._calls.client.createBucket(bucket).status < 300
+        assert store._calls.client.sdk.createBucket(bucket).status < 300
         yield store
 
 
@@ -92,7 +92,7 @@ def test_a_checkpoint_is_published_and_fetched_and_deleted(store, tmp_path):
 
 
 def test_an_upload_that_nobody_ends_is_found_and_aborted(store):
-    upload_id = store._calls.client.initiateMultipartUpload(store._calls.bucket, "base/left").body.uploadId
+    upload_id = store._calls.client.sdk.initiateMultipartUpload(store._calls.bucket, "base/left").body.uploadId
     assert [(upload.key, upload.upload_id) for upload in store.unfinished_uploads()] == [("left", upload_id)]
     store.abort_upload("left", upload_id)
     assert store.unfinished_uploads() == []

@@ -4,17 +4,22 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import os
+import subprocess
+import sys
 from email.utils import parsedate_to_datetime
 
 import pytest
 from botocore.auth import HmacV1Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotoCredentials
-from obs import ObsClient
 
-from obs_sync import AccessDenied, ObjectInfo, open_store
+from obs_sync import AccessDenied, credentials, open_store
+from obs_sync.esdk_connect import Client
 from obs_sync.esdk_keys import Key
+from obs_sync.esdk_store import EsdkStore
 from obs_sync.mock import Credentials, mock_obs
+from obs_sync.retry import Retry
 from obs_sync.signing import quoted_key, signed_headers
 
 NOW = 1700000000.9  # Tue, 14 Nov 2023 22:13:20 GMT
@@ -74,8 +79,7 @@ def test_without_a_key_nothing_is_signed():
 
 @pytest.mark.parametrize("token", [None, "the-token"])
 def test_the_mocked_obs_accepts_reads_of_any_key_in_both_dialects(token, tmp_path):
-    credentials = Credentials("id", "secret", token)
-    with mock_obs(buckets=["bucket"], credentials=credentials) as mock:
+    with mock_obs(buckets=["bucket"], credentials=Credentials("id", "secret", token)) as mock:
         for number, key in enumerate(KEYS[:-1]):
             mock.put("bucket", key, b"content %d" % number)
         for path_style in (False, True):
@@ -90,15 +94,29 @@ def test_the_mocked_obs_accepts_reads_of_any_key_in_both_dialects(token, tmp_pat
                     store.read("plain")
 
 
-def test_a_key_that_the_client_is_given_later_is_signed_with(tmp_path):
+@pytest.mark.parametrize("sdk_first", [False, True])
+def test_a_key_that_is_read_again_is_signed_with_by_us_and_by_the_sdk(sdk_first):
+    asked = []
     with mock_obs(buckets=["bucket"]) as mock:
         mock.put("bucket", "a", b"content")
-        from obs_sync.esdk_store import EsdkStore
-        from obs_sync.retry import Retry
-        client = ObsClient(**dict(mock.client_arguments(), access_key_id="expired", max_retry_count=0))
+        good = credentials.Credentials(mock.credentials.access_key, mock.credentials.secret_key)
+        client = Client(credentials.Credentials("expired", "hush"), credentials.read_endpoint(mock.environment()),
+                        lambda: asked.append(1) or good)
+        if sdk_first:
+            assert client.sdk is client.made_sdk
         with EsdkStore(client, "bucket", "", Retry(1)) as store:
-            with pytest.raises(AccessDenied):
-                store.read("a")
-            client.securityProvider.access_key_id = mock.credentials.access_key
-            store.download(ObjectInfo("a", 7), str(tmp_path / "a"))
-    assert (tmp_path / "a").read_bytes() == b"content"
+            assert store.read("a") == b"content"
+            assert client.made_sdk is None or sdk_first
+            assert store.write("b", b"other").size == 5
+    assert asked == [1]
+
+
+def test_to_list_and_to_read_the_sdk_is_not_needed():
+    with mock_obs(buckets=["bucket"]) as mock:
+        mock.put("bucket", "folder/a", b"content")
+        done = subprocess.run(
+            [sys.executable, "-c", "import sys; from obs_sync import open_store\n"
+             "with open_store('obs://bucket/folder/') as store:\n"
+             "    print([info.key for info in store.list()], store.read('a'), 'obs' in sys.modules)"],
+            env=dict(os.environ, **mock.environment()), stdout=subprocess.PIPE, universal_newlines=True, check=True)
+    assert done.stdout.strip() == "['a'] b'content' False"
