@@ -47,15 +47,16 @@ def measure(config, iterations, on_progress, group=ALONE):
 
     The whole of an iteration is there: drawing, mirroring and handing over of batches, feeding, the step, the losses.
     The images are noise that lies in memory, as decoded images do once they have been read; what they show changes
-    no arithmetic. In 16 bits the loss scale first finds its way: the iteration before those that count is repeated until
-    one is applied.
+    no arithmetic. In 16 bits the loss scale first finds its way: the iteration before those that count is repeated
+    until one is applied.
 
     Args:
         config: ``Config``; network, training and platform settings are heeded. on_progress: (done, all). group: the
             processes that do this together, each its part of every batch.
 
     Raises:
-        TrainingDiverged: a loss is not finite, or overflows at every scale. DeviceError: the device is not there, or has too little memory.
+        TrainingDiverged: a loss is not finite, or overflows at every scale. DeviceError: the device is not there, or
+            has too little memory.
     """
     training = config.training
     classes = [str(number) for number in range(config.data.num_classes or len(CLASSES))]

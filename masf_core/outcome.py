@@ -37,15 +37,17 @@ class Outcomes:
         self._skipped = 0
         strange = ["{}={}".format(name, value) for name, value in scalars.items() if not math.isfinite(value)]
         if strange:
-            raise TrainingDiverged("iteration {}: {} is not finite. {}Lower outer_lr or inner_lr, or look at the images; "
-                                   "--print_interval=1 shows how the losses got there".format(
-                                       iteration, ", ".join(strange), self._kept))
+            raise TrainingDiverged(
+                "iteration {}: {} is not finite. {}Lower outer_lr or inner_lr, or look at the images; "
+                "--print_interval=1 shows how the losses got there".format(
+                    iteration, ", ".join(strange), self._kept))
         return False
 
     def _count(self, iteration, scalars):
         self._skipped = self._skipped + 1 if scalars["loss_scale"] == self._scale else 1
         self._scale = scalars["loss_scale"]
         if self._skipped == SKIPPED_IN_A_ROW:
-            raise TrainingDiverged("iteration {}: gradients overflowed {} times in a row with a loss scale of {:g}, and "
-                                   "{}. {}{}".format(iteration, self._skipped, self._scale, ", ".join(
-                                       "{}={:g}".format(name, scalars[name]) for name in LOSSES), self._kept, IF_SKIPPED))
+            losses = ", ".join("{}={:g}".format(name, scalars[name]) for name in LOSSES)
+            raise TrainingDiverged(
+                "iteration {}: gradients overflowed {} times in a row with a loss scale of {:g}, and {}. {}{}".format(
+                    iteration, self._skipped, self._scale, losses, self._kept, IF_SKIPPED))

@@ -241,7 +241,8 @@ def test_with_a_closed_output_all_is_done_as_well(filled, source):
 def test_a_folder_whose_name_is_not_text_is_printed_all_the_same(tmp_path, command):
     folder = os.fsencode(str(tmp_path)) + b"/\xff"
     write_tree(os.fsdecode(folder), TREE)
-    done = subprocess.run([sys.executable, "-m", "job"] + [os.fsencode(word).replace(b"{}", folder) for word in command],
+    words = [os.fsencode(word).replace(b"{}", folder) for word in command]
+    done = subprocess.run([sys.executable, "-m", "job"] + words,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           env=dict(os.environ, PYTHONIOENCODING="utf-8:strict"))
     assert done.returncode == 0 and b"\\udcff" in done.stdout, done.stderr
