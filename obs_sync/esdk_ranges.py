@@ -141,9 +141,8 @@ class _Ranges:
         compare_digests(digest, wanted, self._where)
 
     def _wanted_of_whole(self) -> Tuple[Optional[str], Any]:
-        found = self._calls("getObjectMetadata", self._where, self._key)
-        same = found.body is not None and etag_of(found.body.etag) == self._info.etag
-        return wanted_crc64(found) if same else (None, None)
+        found = self._calls.repeat(lambda: self._reader.head(self._key, self._where))
+        return wanted_crc64(found) if etag_of(found.headers.get("etag")) == self._info.etag else (None, None)
 
     def _nap(self) -> None:
         self._inner.check()

@@ -20,6 +20,7 @@ from obs_sync.esdk_reply import (
 )
 from obs_sync.esdk_unfinished import abort, clock_of, list_uploads, newest_part
 from obs_sync.esdk_upload import Stored, put_bytes, put_file
+from obs_sync.http_reply import Reply
 from obs_sync.keys import check_key
 from obs_sync.local_files import NewFile
 from obs_sync.parallel import in_turn
@@ -69,8 +70,8 @@ class EsdkStore(Store):
             seen.add(marker)
 
     def head(self, key: str) -> ObjectInfo:
-        return self._calls("getObjectMetadata", self.locate(key), self._full(key),
-                           check=lambda result: _info(key, result, self.locate(key)))
+        where, full_key = self.locate(key), self._full(key)
+        return self._calls.repeat(lambda: _info(key, self._reader.head(full_key, where), where))
 
     def read(self, key: str) -> bytes:
         where, full_key = self.locate(key), self._full(key)
@@ -270,11 +271,12 @@ class EsdkStore(Store):
         self._calls("deleteObjects", where, request, check=check)
 
 
-def _info(key: str, result: Any, where: str) -> ObjectInfo:
-    body = result.body
-    if body is None or body.contentLength is None:
+def _info(key: str, reply: Reply, where: str) -> ObjectInfo:
+    told = reply.headers
+    length = told.get("content-length", "")
+    if not length.isdecimal():
         raise StoreUnavailable("the server's reply tells no length", where, "Try again later")
-    parted = parted_of(result, body.contentLength)
-    return ObjectInfo(key, body.contentLength, etag_of(body.etag), md5_of(result), header_time(body.lastModified),
-                      crc64=crc64_of(result), part_size=None if parted is None else parted[1],
-                      encrypted=is_encrypted(result))
+    parted = parted_of(reply, int(length))
+    return ObjectInfo(key, int(length), etag_of(told.get("etag")), md5_of(reply),
+                      header_time(told.get("last-modified")), crc64=crc64_of(reply),
+                      part_size=None if parted is None else parted[1], encrypted=is_encrypted(reply))

@@ -40,7 +40,7 @@ class Pool:
         self._process = os.getpid()
 
     def ask(self, request: bytes) -> "Asked":
-        """Send a GET; its reply may be taken later. Raises OSError."""
+        """Send a GET or HEAD; its reply may be taken later. Raises OSError."""
         if self._process != os.getpid():  # after a fork the other process goes on with the same connections
             self._idle, self._process = [], os.getpid()
         try:
@@ -59,14 +59,14 @@ class Pool:
         """The reply, to be put back afterwards. Raises OSError, HTTPException."""
         try:
             with _closed_on_fault(asked.connection):
-                return asked.connection.reply()
+                return asked.connection.reply(asked.has_body)
         except Stale:  # servers and switches forget all idle connections at once
             if not asked.reused:
                 raise
         self.drop_idle()
         asked = self._ask_anew(asked.request)
         with _closed_on_fault(asked.connection):
-            return asked.connection.reply()
+            return asked.connection.reply(asked.has_body)
 
     def put_back(self, reply: Reply) -> None:
         """Keep the connection for another request, or give it up unless the body was read to its end."""
@@ -126,6 +126,11 @@ class Asked(NamedTuple):
     request: bytes
     connection: Connection
     reused: bool  # the server may have closed it meanwhile
+
+    @property
+    def has_body(self) -> bool:
+        """Whether the reply has."""
+        return not self.request.startswith(b"HEAD ")
 
     def __repr__(self) -> str:
         return f"Asked({self.request.split(b' ', 2)[:2]!r})"

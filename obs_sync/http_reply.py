@@ -44,7 +44,7 @@ class Connection:
         self._start = self._end = 0  # what of the buffer has been received and not been read
 
     def send(self, request: bytes) -> None:
-        """Send a GET, whose reply is to be taken next. Raises Stale."""
+        """Send a GET or HEAD, whose reply is to be taken next. Raises Stale."""
         self._start = self._end = 0
         self._pace.begin()
         try:
@@ -54,8 +54,8 @@ class Connection:
         except BlockingIOError as error:
             raise _timed_out() from error
 
-    def reply(self) -> "Reply":
-        """The reply to the request that was sent, its head read. Raises Stale."""
+    def reply(self, has_body: bool = True) -> "Reply":
+        """The reply to the request that was sent, its head read; that to a HEAD has no body. Raises Stale."""
         try:
             self._receive(1)
         except ConnectionResetError as error:
@@ -65,7 +65,7 @@ class Connection:
         while True:
             protocol, status, reason, headers = _parsed(self._head())
             if status >= 200:
-                return Reply(self, protocol, status, reason, headers)
+                return Reply(self, protocol, status, reason, headers, has_body)
 
     def close(self) -> None:
         self._socket.close()
@@ -167,13 +167,15 @@ class Connection:
 class Reply:
     """A reply whose body is still to be read; then `reusable` says whether the connection can have another request."""
 
-    def __init__(self, connection: Connection, protocol: str, status: int, reason: str, headers: Dict[str, str]):
+    def __init__(self, connection: Connection, protocol: str, status: int, reason: str, headers: Dict[str, str],
+                 has_body: bool = True):
         """`headers` have names in lower case without x-obs-, x-amz- and meta- prefixes, as the SDK has them."""
         self.connection = connection
         self.status = status
         self.reason = reason
         self.headers = headers
         self.reusable = False
+        self._has_body = has_body and status not in (204, 304)
         tokens = headers.get("connection", "").lower()
         self._keeps = "close" not in tokens and (protocol != "HTTP/1.0" or "keep-alive" in tokens)
 
@@ -185,10 +187,10 @@ class Reply:
     def body(self) -> Iterator[memoryview]:
         """The body in pieces, each good until the next one is asked for. Raises IncompleteRead if it is cut short."""
         length = self.headers.get("content-length")
-        if "chunked" in self.headers.get("transfer-encoding", "").lower():
-            yield from self._chunks()
-        elif self.status in (204, 304):
+        if not self._has_body:
             pass
+        elif "chunked" in self.headers.get("transfer-encoding", "").lower():
+            yield from self._chunks()
         elif length is None:
             self._keeps = False
             yield from self.connection.until_closed()

@@ -24,8 +24,8 @@ def quoted_key(key: str) -> str:
     return quote(key, "/~")
 
 
-def signed_headers(dialect: str, key: Key, bucket: str, quoted: str, now: float) -> str:
-    """Header lines, each with its line break, that sign a GET of the object `quoted`, or of the bucket if it is "".
+def signed_headers(method: str, dialect: str, key: Key, bucket: str, quoted: str, now: float) -> str:
+    """Header lines, each with its line break, that sign a GET or HEAD of the object `quoted`, or of the bucket: "".
 
     Sub-resources would have to be signed, and are not. What a listing is asked for, a Range and a pin need not be.
     Without an access key the request stays anonymous.
@@ -35,7 +35,7 @@ def signed_headers(dialect: str, key: Key, bucket: str, quoted: str, now: float)
         return f"Date: {date}\r\n"
     scheme, token_header = _SCHEMES[dialect]
     token = "" if key.security_token is None else f"{token_header}:{key.security_token}\n"
-    text = f"GET\n\n\n{date}\n{token}/{bucket}/{quoted}"
+    text = f"{method}\n\n\n{date}\n{token}/{bucket}/{quoted}"
     digest = hmac.new(key.secret_access_key.encode("utf-8"), text.encode("utf-8"), "sha1").digest()
     signature = base64.b64encode(digest).decode("ascii")
     token = "" if key.security_token is None else f"{token_header}: {key.security_token}\r\n"

@@ -59,6 +59,15 @@ def test_bodies_of_all_sizes_come_whole_and_the_connection_is_used_again(size):
     assert len(script.heads) == 1
 
 
+@pytest.mark.parametrize("headers", [b"Content-Length: 700001", b"Transfer-Encoding: chunked", b"Server: x"])
+def test_the_reply_to_a_head_has_no_body_whatever_it_announces(headers):
+    with raw_server([b"HTTP/1.1 200 OK\r\n" + headers + b"\r\n\r\n", SMALL]) as (script, port):
+        pool = pool_at(port)
+        assert read(pool, REQUEST.replace(b"GET", b"HEAD"))[::2] == (200, b"")
+        assert read(pool)[2] == b"content"
+    assert len(script.heads) == 1
+
+
 def test_a_reply_may_come_byte_by_byte():
     with raw_server([cut(reply(b"x" * 20, "ETag: \"e\""), 1)], wait=0.001) as (_, port):
         status, headers, body = read(pool_at(port))

@@ -27,8 +27,8 @@ KEYS = ["plain", "folder/with space.jpg", "Ölbild/ü.png", "a+b&c=d?e#f%g", "ti
         "/root"]
 
 
-def lines(dialect, key, quoted):
-    text = signed_headers(dialect, key, "bucket", quoted, NOW)
+def lines(dialect, key, quoted, method="GET"):
+    text = signed_headers(method, dialect, key, "bucket", quoted, NOW)
     assert text.endswith("\r\n")
     return dict(line.split(": ", 1) for line in text.split("\r\n")[:-1])
 
@@ -44,7 +44,7 @@ def test_a_signature_worked_out_by_hand():
 
 
 @pytest.mark.parametrize("token", [None, "the-token"])
-@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("key", KEYS + [""])
 def test_the_older_dialect_is_signed_as_botocore_signs(key, token):
     quoted = quoted_key(key)
     found = lines("v2", Key("AK", "secret", token), quoted)
@@ -57,15 +57,15 @@ def test_the_older_dialect_is_signed_as_botocore_signs(key, token):
     assert found.get("x-amz-security-token") == token
 
 
-@pytest.mark.parametrize("dialect", ["obs", "v2"])
-@pytest.mark.parametrize("key", KEYS)
-def test_both_dialects_are_signed_as_the_sdk_signs(key, dialect):
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("key, dialect", [(key, dialect) for key in KEYS for dialect in ("obs", "v2")] + [("", "obs")])
+def test_both_dialects_are_signed_as_the_sdk_signs(key, dialect, method):
     from obs import auth, convertor
     date = lines(dialect, Key("AK", "secret", None), "x")["Date"]
     prefix = {"obs": "x-obs-", "v2": "x-amz-"}[dialect]
     sdk = auth.Authentication("AK", "secret", dialect == "v2", convertor.Adapter(dialect), "host", False)
-    expected = sdk.doAuth("GET", "bucket", key, None, {"Date": date, prefix + "security-token": "token"})
-    found = lines(dialect, Key("AK", "secret", "token"), quoted_key(key))
+    expected = sdk.doAuth(method, "bucket", key, None, {"Date": date, prefix + "security-token": "token"})
+    found = lines(dialect, Key("AK", "secret", "token"), quoted_key(key), method)
     assert found["Authorization"] == expected["Authorization"]
 
 
@@ -111,12 +111,13 @@ def test_a_key_that_is_read_again_is_signed_with_by_us_and_by_the_sdk(sdk_first)
     assert asked == [1]
 
 
-def test_to_list_and_to_read_the_sdk_is_not_needed():
+def test_to_list_to_ask_and_to_read_the_sdk_is_not_needed():
     with mock_obs(buckets=["bucket"]) as mock:
         mock.put("bucket", "folder/a", b"content")
         done = subprocess.run(
             [sys.executable, "-c", "import sys; from obs_sync import open_store\n"
              "with open_store('obs://bucket/folder/') as store:\n"
-             "    print([info.key for info in store.list()], store.read('a'), 'obs' in sys.modules)"],
+             "    print([info.key for info in store.list()], store.head('a').size, store.read('a'),\n"
+             "          'obs' in sys.modules)"],
             env=dict(os.environ, **mock.environment()), stdout=subprocess.PIPE, universal_newlines=True, check=True)
-    assert done.stdout.strip() == "['a'] b'content' False"
+    assert done.stdout.strip() == "['a'] 7 b'content' False"
