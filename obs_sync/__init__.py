@@ -7,31 +7,42 @@ Trees of files: pull, pull_file, push; pack, for many small files. Checkpoints t
 publish_checkpoint, list_markers, fetch_checkpoint, delete_checkpoint, retain, orphans, write_pointer, read_pointer. A
 mocked OBS: obs_sync.mock.
 """
-from obs_sync.checkpoints import (
-    Orphan, delete_checkpoint, fetch_checkpoint, list_markers, orphans, publish_checkpoint, retain,
-)
-from obs_sync.errors import (
-    AccessDenied, AlreadyPublished, BucketNotFound, CredentialsMissing, IntegrityError, InvalidUrl, LeaseHeld,
-    LeaseLost, LocalStorageError, ObjectChanged, ObjectNotFound, StoreError, StoreUnavailable, UnsafeKey,
-)
-from obs_sync.lease import Lease
-from obs_sync.lease_owner import this_process
-from obs_sync.local_store import LocalStore
-from obs_sync.markers import Marker, MarkerFile
-from obs_sync.opening import open_store
-from obs_sync.pack_publishing import PackReport, pack, publish_pack
-from obs_sync.pack_source import PackPlan, plan_pack
-from obs_sync.pack_store import PackedStore
-from obs_sync.pointers import read_pointer, write_pointer
-from obs_sync.store import ObjectInfo, Store
-from obs_sync.transfer import TransferReport, pull, pull_file, push
-from obs_sync.urls import is_remote, parse_url, split_object_url
+from __future__ import annotations
 
-__all__ = [
-    "AccessDenied", "AlreadyPublished", "BucketNotFound", "CredentialsMissing", "IntegrityError", "InvalidUrl", "Lease",
-    "LeaseHeld", "LeaseLost", "LocalStorageError", "LocalStore", "Marker", "MarkerFile", "ObjectChanged", "ObjectInfo",
-    "ObjectNotFound", "Orphan", "PackPlan", "PackReport", "PackedStore", "Store", "StoreError", "StoreUnavailable",
-    "TransferReport", "UnsafeKey", "delete_checkpoint", "fetch_checkpoint", "is_remote", "list_markers", "open_store",
-    "orphans", "pack", "parse_url", "plan_pack", "publish_checkpoint", "publish_pack", "pull", "pull_file", "push",
-    "read_pointer", "retain", "split_object_url", "this_process", "write_pointer",
-]
+import importlib
+from typing import Any, List
+
+_NAMES = {
+    "checkpoints": ("Orphan", "delete_checkpoint", "fetch_checkpoint", "list_markers", "orphans", "publish_checkpoint",
+                    "retain"),
+    "errors": ("AccessDenied", "AlreadyPublished", "BucketNotFound", "CredentialsMissing", "IntegrityError",
+               "InvalidUrl", "LeaseHeld", "LeaseLost", "LocalStorageError", "ObjectChanged", "ObjectNotFound",
+               "StoreError", "StoreUnavailable", "UnsafeKey"),
+    "lease": ("Lease",),
+    "lease_owner": ("this_process",),
+    "local_store": ("LocalStore",),
+    "markers": ("Marker", "MarkerFile"),
+    "opening": ("open_store",),
+    "pack_publishing": ("PackReport", "pack", "publish_pack"),
+    "pack_source": ("PackPlan", "plan_pack"),
+    "pack_store": ("PackedStore",),
+    "pointers": ("read_pointer", "write_pointer"),
+    "store": ("ObjectInfo", "Store"),
+    "transfer": ("TransferReport", "pull", "pull_file", "push"),
+    "urls": ("is_remote", "parse_url", "split_object_url"),
+}
+_MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
+__all__ = sorted(_MODULE_OF)
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module of a name when it is first asked for: to pull takes a third of them, and less time."""
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> List[str]:
+    return sorted(set(globals()) | set(__all__))
