@@ -87,17 +87,17 @@ def publish_pack(store: Store, plan: PackPlan, prefix: str = "", on_progress: Op
 def _send(store: Store, plan: PackPlan, missing: List[Shard], prefix: str, on_progress: Optional[OnProgress]) -> None:
     moving = Progress(sum(shard.size for shard in missing), on_progress)
 
-    def send_all() -> None:
-        with scratch_directory("masf-pack-") as directory:
-            for shard in missing:
-                check_free_space(directory, shard.size)
-                path = os.path.join(directory, shard.name)
-                write_shard(path, shard, plan.paths, lambda _: moving.check())
-                store.upload(path, prefix + shard.name, moving.add, with_md5=False)  # members have a SHA-256
-                remove_quietly(path)
+    def send_all(directory: str) -> None:
+        for shard in missing:
+            check_free_space(directory, shard.size)
+            path = os.path.join(directory, shard.name)
+            write_shard(path, shard, plan.paths, lambda _: moving.check())
+            store.upload(path, prefix + shard.name, moving.add, with_md5=False)  # members have a SHA-256
+            remove_quietly(path)
 
-    with local_storage(tempfile.gettempdir()):
-        run_aside(send_all, moving)
+    # Not inside: what ends this thread would not wait for an upload, and the directory would be left.
+    with local_storage(tempfile.gettempdir()), scratch_directory("masf-pack-") as directory:
+        run_aside(lambda: send_all(directory), moving)
 
 
 def _check_beside(store: Store, index: PackIndex, stored: Dict[str, ObjectInfo], prefix: str) -> None:
