@@ -10,6 +10,7 @@ from job import preflight_data, preflight_machine, preflight_storage
 from job.environment import read_environment
 from job.errors import ConfigError
 from job.preflight import BAD, GOOD, NONE, Row, Shared
+from job.rank_group import check_share
 from job.stopping import GRACE
 from job.time_limit import within
 from job.workspace import Workspace
@@ -146,6 +147,7 @@ class Preflight:
             return [Row("configuration", BAD, problem, "Correct it; everything below was looked at without it")
                     for problem in self._problem.problems]
         config = self._config
+        check_share(config.training.meta_batch_size, self._environment.rank_size)
         return Row("configuration", GOOD, "run {}: {} on {}, {} iterations of {} images a domain, method {}".format(
             config.run_name, config.network.backbone, config.platform.device, config.training.train_iterations,
             config.training.meta_batch_size, config.training.method))
@@ -153,12 +155,14 @@ class Preflight:
     def _adapter_options(self, adapter):
         """(problems, doubts) of the options that a run would tell it."""
         from masf_core.ascend_adapter import unknown_to
+        from masf_core.ascend_device import look_for_paths
 
         platform = self._config.platform
         try:
             parameters = parameters_of(
                 AscendSettings(**dataclasses.asdict(self._config.ascend)),
                 mode_of(platform.precision != "float32", platform.precision_mode), self._environment.rank_size)
+            look_for_paths(parameters, self._config.ascend.profile_dir, make=False)
         except ValueError as error:
             return str(error).splitlines(), []
         return unknown_to(adapter, parameters)

@@ -95,10 +95,7 @@ class Group(Alone):
         self._channel.blame()
 
     def check_same_config(self, config):
-        batch = config.training.meta_batch_size
-        if batch % self.size:
-            raise ConfigError("meta_batch_size={} cannot be shared by {} processes: it counts the images of a domain "
-                              "over all of them, so give a multiple of {}".format(batch, self.size, self.size))
+        check_share(config.training.meta_batch_size, self.size)
         own = {name: value for name, value in values_of(config).items() if name not in OF_A_PROCESS}
         everybody = self.gather(own, "the comparison of configurations")
         for rank, theirs in enumerate(everybody):
@@ -136,6 +133,14 @@ def join(environment, console, work_dir):
     with Channel(environment.rank_id, environment.rank_size, control_address(environment), environment.job_id or "",
                  on_wait=console.check_stop) as channel:
         yield Group(channel, console, work_dir, environment.rank_table)
+
+
+def check_share(batch, size):
+    """Raises ConfigError where a batch of so many images a domain cannot be shared by so many processes."""
+    if batch % size:
+        nearest = max(size, (batch + size // 2) // size * size)
+        raise ConfigError("meta_batch_size={} cannot be shared by {} processes: it counts the images of a domain over "
+                          "all of them, so give a multiple of {}, such as {}".format(batch, size, size, nearest))
 
 
 def control_address(environment):

@@ -45,7 +45,7 @@ class Ascend(Device):
                               "its CANN libraries are found through LD_LIBRARY_PATH".format(error)) from error
         # What is wrong shall be said before anything expensive begins.
         parameters, _ = self._parameters(ranks=1)
-        _look_for_paths(parameters, self._settings.profile_dir)
+        look_for_paths(parameters, self._settings.profile_dir)
 
     def session_config(self, ranks=None):
         config = super().session_config(ranks)
@@ -85,8 +85,10 @@ class Ascend(Device):
         return "{}, {}, adapter of about {}".format(self.name, self.precision_mode, self._adapter.about)
 
 
-def _look_for_paths(parameters, profile_dir):
+def look_for_paths(parameters, profile_dir, make=True):
     """Make the folders that are written to, and see that the files that are read are there.
+
+    make: False only looks whether the folders could be made.
 
     Raises:
         DeviceError: names the option and the path.
@@ -94,10 +96,12 @@ def _look_for_paths(parameters, profile_dir):
     folders = [("profile_dir", profile_dir)] if profile_dir else []
     for name, path in folders + [(name, parameters[name]) for name in ascend_options.FOLDERS if name in parameters]:
         try:
-            os.makedirs(path, exist_ok=True)
+            if make:
+                os.makedirs(path, exist_ok=True)
         except OSError as error:
             raise DeviceError("{}={}: cannot make this folder: {}".format(name, path, error.strerror)) from error
-        if not os.access(path, os.R_OK | os.W_OK):
+        there = path if make else _nearest(path)
+        if not os.path.isdir(there) or not os.access(there, os.R_OK | os.W_OK):
             raise DeviceError("{}={}: this folder cannot be written; choose another".format(name, path))
     for name in ascend_options.FILES:
         if name in parameters and not os.path.isfile(parameters[name]):
@@ -109,3 +113,11 @@ def _look_for_paths(parameters, profile_dir):
                 json.load(stream)
         except (OSError, ValueError) as error:
             raise DeviceError("mix_list={}: this is no JSON: {}".format(parameters["modify_mixlist"], error)) from error
+
+
+def _nearest(path):
+    """The folder, or the one above it that is there."""
+    path = os.path.abspath(path)
+    while not os.path.lexists(path):
+        path = os.path.dirname(path)
+    return path

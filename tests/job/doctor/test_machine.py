@@ -98,11 +98,30 @@ def test_the_adapter_is_asked_for_where_it_would_be_used(monkeypatch):
     (["--ascend_options=hccl_timeout=1800"], "good", "option hccl_timeout came with r1.9"),
     (["--ascend_options=deterministic=1"], "bad", "option deterministic came later than the adapter"),
     (["--precision_mode=cube_fp16in_fp32out"], "bad", "precision_mode=cube_fp16in_fp32out is not known"),
-    (["--precision=float32", "--mix_list=/m.json"], "bad", "mix_list=/m.json changes which operations")])
+    (["--precision=float32", "--mix_list=/m.json"], "bad", "mix_list=/m.json changes which operations"),
+    (["--mix_list=/nope.json"], "bad", "modify_mixlist=/nope.json: there is no such file"),
+    (["--compile_cache_dir=/dev/null/cache"], "bad", "cache_dir=/dev/null/cache: this folder cannot be")])
 def test_options_are_held_against_the_adapter_that_is_there(doctor, monkeypatch, settings, state, told):
     with stand_in.npu_bridge(monkeypatch, "r1.5"):
         (row,) = doctor("--device=ascend", *settings, data_url=None, train_url=None)["npu_bridge"]
     assert row["state"] == state and told in row["told"]
+
+
+def test_folders_that_a_run_would_make_are_not_made(doctor, monkeypatch, tmp_path):
+    with stand_in.npu_bridge(monkeypatch, "r1.5"):
+        (row,) = doctor("--device=ascend", "--compile_cache_dir={}".format(tmp_path / "new" / "cache"), data_url=None,
+                        train_url=None)["npu_bridge"]
+    assert row["state"] == "good" and not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("batch, state", [("126", "bad"), ("128", "good")])
+def test_a_batch_that_the_cards_cannot_share_is_told(doctor, monkeypatch, batch, state):
+    monkeypatch.setenv("RANK_SIZE", "8")
+    monkeypatch.setenv("RANK_ID", "0")
+    (row,) = doctor("--meta_batch_size=" + batch, data_url=None, train_url=None)["configuration"]
+    assert row["state"] == state
+    assert state == "good" or "meta_batch_size=126 cannot be shared by 8 processes" in row["told"]
+    assert state == "good" or "a multiple of 8, such as 128" in row["told"]
 
 
 @pytest.mark.parametrize("error, mend", [
