@@ -119,6 +119,19 @@ def test_sigterm_stops_all_after_the_same_iteration_and_the_next_start_goes_on_f
     check_equal(job.result(), one)
 
 
+def on_two_cards(on_ascend, folder):  # noqa: F811
+    """Let jobs run on two cards of one server, with HCCL's collectives."""
+    table = folder / "jobstart_hccl.json"
+    table.write_text(json.dumps({
+        "version": "1.0", "status": "completed", "server_count": "1", "server_list": [{
+            "server_id": "10.0.0.1", "device": [
+                {"device_id": str(rank), "device_ip": "192.168.1.{}".format(rank), "rank_id": str(rank)}
+                for rank in range(2)]}]}))
+    del on_ascend.environ["ASCEND_DEVICE_ID"]
+    on_ascend.environ.update(RANK_TABLE_FILE=str(table), FAKE_HCCL_PORT=str(free_port()),
+                             FAKE_NPU_ENGINE="tests.end_to_end.hccl_engine:engine")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", [
     dict(precision="float32"),
@@ -128,18 +141,25 @@ def test_sigterm_stops_all_after_the_same_iteration_and_the_next_start_goes_on_f
 def test_two_cards_through_hccl_compute_what_one_does(on_ascend, tmp_path, precision):  # noqa: F811
     code, output = on_ascend.run(run_name="one", device="ascend", **precision, **WITHOUT_DROPOUT)
     assert code == 0, output
-    table = tmp_path / "jobstart_hccl.json"
-    table.write_text(json.dumps({
-        "version": "1.0", "status": "completed", "server_count": "1", "server_list": [{
-            "server_id": "10.0.0.1", "device": [
-                {"device_id": str(rank), "device_ip": "192.168.1.{}".format(rank), "rank_id": str(rank)}
-                for rank in range(2)]}]}))
-    del on_ascend.environ["ASCEND_DEVICE_ID"]
-    on_ascend.environ.update(RANK_TABLE_FILE=str(table), FAKE_HCCL_PORT=str(free_port()),
-                             FAKE_NPU_ENGINE="tests.end_to_end.hccl_engine:engine")
+    on_two_cards(on_ascend, tmp_path)
     code, output = on_ascend.run(run_name="two", device="ascend", processes=2, **precision, **WITHOUT_DROPOUT)
     assert code == 0, output
     check_equal(on_ascend.result("two"), on_ascend.result("one"))
+
+
+@pytest.mark.slow
+def test_an_overflow_on_one_card_makes_all_of_them_skip(on_ascend, tmp_path):  # noqa: F811
+    on_two_cards(on_ascend, tmp_path)
+    on_ascend.environ["FAKE_NPU_OVERFLOW"] = "2@1"
+    cards = []
+    for rank in range(2):  # as the platform does it: the boot file once a card
+        on_ascend.environ.update(RANK_ID=str(rank), RANK_SIZE="2", JOB_ID="1", ASCEND_DEVICE_ID=str(rank))
+        cards.append(on_ascend.start(run_name="two", device="ascend", precision="mixed", loss_scale="1024",
+                                     **WITHOUT_DROPOUT))
+    for card in cards:
+        output = card.communicate(timeout=240)[0]
+        assert card.returncode == 0, output
+    assert sum(record.get("skipped", 0) for record in on_ascend.result("two")["records"]) == 1  # rank 0's own
 
 
 @pytest.mark.slow

@@ -4,7 +4,8 @@ In a child process the same is asked for by environment variables:
 
     FAKE_NPU_VERSION   r1.5, r1.9 (by default) or master
     FAKE_NPU_RECORD    file that gets every ``record`` as a line of JSON
-    FAKE_NPU_OVERFLOW  numbers, separated by commas, of the readings of the float status that find an overflow; from 0
+    FAKE_NPU_OVERFLOW  numbers, separated by commas, of the readings of the float status that find an overflow; from 0.
+                       5@1 is the reading 5 of rank 1 alone
     FAKE_NPU_ENGINE    module:function that makes the ``Engine``, where RANK_SIZE is above 1
 """
 from npu_bridge.fake.collectives import Engine, engine, use_engine

@@ -28,7 +28,15 @@ def overflow_in(*readings):
     _register[:] = 0
 
 
-overflow_in(*[int(number) for number in os.environ.get("FAKE_NPU_OVERFLOW", "").split(",") if number])
+def _of_this_card(wanted):
+    """The numbers of "2,5@1" that are this card's: 2 is every card's, 5 that of rank 1 alone."""
+    for entry in filter(None, wanted.split(",")):
+        number, _, rank = entry.partition("@")
+        if rank in ("", os.environ.get("RANK_ID", "0")):
+            yield int(number)
+
+
+overflow_in(*_of_this_card(os.environ.get("FAKE_NPU_OVERFLOW", "")))
 
 
 def get_status(name=None):
