@@ -70,9 +70,10 @@ class Preflight:
         return [
             ("configuration", self._configuration),
             ("Python", preflight_machine.python_row),
-            ("TensorFlow", lambda: preflight_machine.tensorflow_row(lambda: self._tensorflow.get(own=True))),
+            ("TensorFlow", lambda: preflight_machine.tensorflow_row(
+                lambda: self._tensorflow.get(own=True), device)),
             ("npu_bridge", lambda: preflight_machine.adapter_row(device, _load_adapter, self._adapter_options)),
-            ("CANN", lambda: preflight_machine.cann_row(self._environ)),
+            ("CANN", lambda: preflight_machine.cann_row(self._environ, device=device)),
             ("packages", preflight_machine.packages_row),
             ("devices", lambda: preflight_machine.devices_row(device, self._environ)),
             ("platform", lambda: preflight_machine.platform_row(

@@ -17,6 +17,7 @@ from job.preflight import BAD, GOOD, NONE, Row, Unknown
 from masf_core.data.decode_cache import directory_of
 from masf_core.errors import DataError
 from obs_sync.keys import check_key
+from obs_sync.local_files import digest_of
 
 MOST_FILES = 300_000  # that are built again; making them takes time
 LARGEST_LIST = 16 << 20  # bytes
@@ -118,8 +119,9 @@ def stored_weights_row(store, info, path, backbone):
         return Row("weights", BAD, "{}: {}, and {} has {} besides the classifier".format(
             path, amount(info.size, "B"), network.describe(), amount(least, "B")),
             "Is it the file of this backbone and width?")
-    return Row("weights", GOOD, "{}: {}, readable, large enough; the run compares its layers".format(
-        path, amount(info.size, "B")))
+    known_by = "" if info.etag is None else ", {} {:.12}".format("MD5" if info.md5 else "ETag", info.md5 or info.etag)
+    return Row("weights", GOOD, "{}: {}{}, readable, large enough; the run compares its layers".format(
+        path, amount(info.size, "B"), known_by))
 
 
 def _whole_weights(local, path, backbone):
@@ -127,8 +129,8 @@ def _whole_weights(local, path, backbone):
 
     layers = read_pretrained(local)
     values = backbone().from_pretrained(layers, path)
-    return Row("weights", GOOD, "{}: {}, {} variables fit".format(
-        path, amount(os.path.getsize(local), "B"), len(values)))
+    return Row("weights", GOOD, "{}: {}, SHA-256 {:.12}, {} variables fit".format(
+        path, amount(os.path.getsize(local), "B"), digest_of(local, "sha256"), len(values)))
 
 
 def _elements(shape):

@@ -34,13 +34,16 @@ def python_row():
         None if fits else "Use Python 3.7 with TensorFlow 1.15, or 3.9 to 3.12 with 2.x")
 
 
-def tensorflow_row(load):
-    """load: imports TensorFlow and returns its version."""
+def tensorflow_row(load, device="auto"):
+    """load: imports TensorFlow and returns its version. device: the setting."""
     try:
         version = load()
     except ImportError as error:
         return Row("TensorFlow", BAD, "cannot be imported ({})".format(error),
                    "pip install tensorflow==1.15.5 with Python 3.7, or any 2.16 to 2.21 with 3.9 to 3.12")
+    if device == "ascend" and not version.startswith("1.15"):
+        return Row("TensorFlow", BAD, "{}, and device=ascend: its adapter is built for 1.15".format(version),
+                   "Choose an image with TensorFlow 1.15 and Python 3.7, or --device=auto")
     fits = version.startswith("1.15") or version.startswith("2.")
     return Row("TensorFlow", GOOD if fits else BAD, version, None if fits else "Expected 1.15, or 2.x")
 
@@ -72,8 +75,8 @@ def adapter_row(device, load_adapter, check_options=lambda adapter: ([], [])):
     return Row("npu_bridge", GOOD, "; ".join([told] + doubts))
 
 
-def cann_row(environ, root="/"):
-    """root: of the file system."""
+def cann_row(environ, root="/", device="auto"):
+    """root: of the file system. device: the setting."""
     homes = [environ[name] for name in CANN_HOMES if environ.get(name)]
     if environ.get("ASCEND_OPP_PATH"):
         homes.append(os.path.dirname(environ["ASCEND_OPP_PATH"].rstrip("/")))
@@ -88,6 +91,9 @@ def cann_row(environ, root="/"):
                     return Row("CANN", GOOD, "{} ({}){}".format(version, path, aside))
     if any(map(os.path.isdir, homes)):
         return Row("CANN", NONE, "of unknown version: there is an installation, and no version in it{}".format(aside))
+    if device == "ascend":
+        return Row("CANN", BAD, "not installed, or nowhere that is known, and device=ascend",
+                   "Choose an image with the Ascend engine, or let {} name where CANN is".format(CANN_HOMES[0]))
     return Row("CANN", NONE, "not installed")
 
 

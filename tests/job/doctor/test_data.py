@@ -17,6 +17,7 @@ from masf_core.data.layout import locate
 from masf_core.network.alexnet import AlexNet
 from masf_core.tf1 import tf
 from obs_sync import open_store, pack
+from obs_sync.local_files import digest_of
 from tests.job.doctor.conftest import DATA, bad
 
 WEIGHTS = "obs://bucket/w/bvlc_alexnet.npy"
@@ -67,12 +68,14 @@ def weights(obs, tmp_path):
         store.upload(path, "bvlc_alexnet.npy")
     with open_store(DATA) as store:
         store.upload(path, "bvlc_alexnet.npy")
+    return path
 
 
 @pytest.mark.parametrize("path", [WEIGHTS, "bvlc_alexnet.npy"])
 def test_weights_are_held_against_the_network(weights, doctor, path):
     rows = doctor("--weights_path=" + path)
     assert bad(rows) == [] and "14 variables fit" in rows["weights"][0]["told"]
+    assert "SHA-256 " + digest_of(weights, "sha256")[:12] in rows["weights"][0]["told"]
     rows = doctor("--weights_path=" + path, "--width=0.1")
     assert bad(rows) == ["weights"] and "expected shape" in rows["weights"][0]["told"]
 
@@ -81,6 +84,7 @@ def test_of_large_weights_the_beginning_and_the_size_are_looked_at(weights, doct
     monkeypatch.setattr(preflight_data, "WHOLE_WEIGHTS", 1000)
     rows = doctor("--weights_path=" + WEIGHTS)
     assert bad(rows) == [] and "the run compares its layers" in rows["weights"][0]["told"]
+    assert "MD5 " + digest_of(weights, "md5")[:12] in rows["weights"][0]["told"]
     rows = doctor("--weights_path=" + WEIGHTS, "--width=1")
     assert bad(rows) == ["weights"] and "width" in rows["weights"][0]["mend"]
     with open_store("obs://bucket/w/") as store:

@@ -45,6 +45,8 @@ def test_the_variables_of_cann_go_before_its_usual_places(tmp_path):
 
 def test_what_cann_does_not_say_is_said_to_be_unknown(tmp_path):
     assert machine.cann_row({}, str(tmp_path)).told == "not installed"
+    row = machine.cann_row({}, str(tmp_path), "ascend")
+    assert row.state == "bad" and "ASCEND_HOME_PATH" in row.mend
     write(tmp_path / machine.DRIVER, "Version=22.0.3\n")
     row = machine.cann_row({}, str(tmp_path))
     assert (row.state, row.mend) == ("none", None) and "unknown version" in row.told and "22.0.3" in row.told
@@ -71,6 +73,9 @@ def raising(error):
 def test_tensorflow_that_is_missing_or_old_is_told():
     assert machine.tensorflow_row(lambda: "1.15.0").state == machine.tensorflow_row(lambda: "2.17.0").state == "good"
     assert machine.tensorflow_row(lambda: "1.12.0").state == "bad"
+    assert machine.tensorflow_row(lambda: "1.15.5", "ascend").state == "good"
+    row = machine.tensorflow_row(lambda: "2.17.0", "ascend")
+    assert row.state == "bad" and "built for 1.15" in row.told
     row = machine.tensorflow_row(raising(ImportError("no module")))
     assert row.state == "bad" and "pip install tensorflow" in row.mend
 
