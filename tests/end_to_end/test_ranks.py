@@ -106,6 +106,18 @@ def test_a_killed_process_ends_the_other_and_a_restart_with_one_process_goes_on(
 
 
 @pytest.mark.slow
+def test_those_who_wait_for_a_pull_end_if_the_one_who_pulls_dies(job):
+    deadly = ("-m", "tests.end_to_end.killed_at", "obs_sync.esdk_store:EsdkStore.download_all", "1")
+    puller, waiting = start_ranks(job, deadly, None, **WITHOUT_DROPOUT)
+    code, output = ended(puller, 120)
+    assert code == -signal.SIGKILL, output
+    begun = time.monotonic()
+    code, output = ended(waiting, 60)
+    assert code == RANK_LOST and "rank 0 was lost" in output, output
+    assert time.monotonic() - begun < 40.0
+
+
+@pytest.mark.slow
 def test_sigterm_stops_all_after_the_same_iteration_and_the_next_start_goes_on_from_there(job, one):
     process = job.start(processes=2, **WITHOUT_DROPOUT)
     wait_for_line(process, "iteration 3/6")
