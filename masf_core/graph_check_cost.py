@@ -30,7 +30,7 @@ class Device(NamedTuple):
     memory: float
 
 
-PEAK = Device(256e12, 4e12, 1.2e12)
+PEAK = Device(256e12, 4e12, 1.2e12)  # the first is published in float16; the others are assumed
 GOOD = Device(0.4 * PEAK.products, 0.7 * PEAK.others, 0.7 * PEAK.memory)
 
 # Of benchmarks/host.py, at 378 images: drawing goes on while the device computes; the call of the session does not.
