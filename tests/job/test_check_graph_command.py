@@ -126,7 +126,7 @@ def test_where_the_adapter_is_installed_its_own_operations_are_in_the_graph(monk
     types = document["steps"]["training"]["types"]
     assert types["NpuGetFloatStatus"] == types["NpuClearFloatStatus"] == 1 and "DropOutGenMask" in types
     assert not any("Stateless" in name for name in types) and "IsFinite" not in types
-    assert types["HcomAllReduce"] >= 7 and document["steps"]["first values"]["types"]["HcomBroadcast"] > 20
+    assert types["HcomAllReduce"] == 8 and document["steps"]["first values"]["types"]["HcomBroadcast"] > 20
     assert not document["remarks"]
 
 
