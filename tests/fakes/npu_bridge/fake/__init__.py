@@ -11,6 +11,6 @@ In a child process the same is asked for by environment variables:
 from npu_bridge.fake.collectives import Engine, engine, use_engine
 from npu_bridge.fake.float_status import overflow_in
 from npu_bridge.fake.recording import record, records
-from npu_bridge.fake.session import install, uninstall
+from npu_bridge.fake.session import aside, install, uninstall
 
-__all__ = ["Engine", "engine", "install", "overflow_in", "record", "records", "uninstall", "use_engine"]
+__all__ = ["Engine", "aside", "engine", "install", "overflow_in", "record", "records", "uninstall", "use_engine"]

@@ -1,4 +1,5 @@
 """Sessions whose configuration names NpuOptimizer. TensorFlow knows none of that name, so it never sees it."""
+import contextlib
 import copy
 
 from tensorflow.core.protobuf import config_pb2
@@ -12,6 +13,7 @@ from npu_bridge.fake.releases import at_least, release
 
 OPTIMIZER = "NpuOptimizer"
 _originals = {}
+_aside = False
 
 
 def install():
@@ -23,7 +25,7 @@ def install():
 
     def __init__(self, target="", graph=None, config=None):
         self._session = None  # what a session that fails to open is asked for when it goes
-        told, plain = _taken_out(config)
+        told, plain = (None, config) if _aside else _taken_out(config)
         self._npu = None if told is None else Compiled()
         _originals["__init__"](self, target, graph, plain)
 
@@ -38,6 +40,17 @@ def install():
         return _originals["make_callable"](self, *arguments, **keywords)
 
     base.__init__, base.run, base.make_callable = __init__, run, make_callable
+
+
+@contextlib.contextmanager
+def aside():
+    """Sessions that are opened meanwhile are no device's: they belong to what carries out its operations."""
+    global _aside
+    _aside = True
+    try:
+        yield
+    finally:
+        _aside = False
 
 
 def uninstall():
