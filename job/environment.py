@@ -107,7 +107,8 @@ def _control(environ: Mapping[str, str], host_count: int, problems: List[str]) -
             return host, int(port)
         problems.append("environment variable RANK_CONTROL={}: expected host:port of rank 0".format(given))
         return None
-    hosts = [host.strip() for host in environ.get("VC_WORKER_HOSTS", "").split(",") if host.strip()]
+    named = environ.get("VC_WORKER_HOSTS") or environ.get("BATCH_CUSTOM0_HOSTS") or ""  # of a v2 and a v1 job
+    hosts = [host.strip() for host in named.split(",") if host.strip()]
     return (hosts[0].rpartition(":")[0] or hosts[0], CONTROL_PORT) if hosts and host_count > 1 else None
 
 

@@ -49,6 +49,9 @@ def test_rank_0_is_where_the_launcher_says_or_on_the_first_of_the_platform_s_hos
     assert read(dict(V2, VC_WORKER_HOSTS=hosts)).control == ("job-1-worker-0.job-1", CONTROL_PORT)
     assert read(dict(V2, VC_WORKER_HOSTS="10.0.0.7:6666,10.0.0.8:6666")).control == ("10.0.0.7", CONTROL_PORT)
     assert read({"VC_WORKER_HOSTS": "localhost"}).control is None
+    v1 = {"DLS_TASK_NUMBER": "2", "DLS_TASK_INDEX": "1"}
+    assert read(dict(v1, BATCH_CUSTOM0_HOSTS="10.0.0.7:6666")).control == ("10.0.0.7", CONTROL_PORT)
+    assert read(v1).control is None
 
 
 @pytest.mark.parametrize("environ, name", [
