@@ -5,7 +5,7 @@ import hashlib
 import os
 from typing import Callable, Dict, Mapping, NamedTuple, Optional, Tuple
 
-from obs_sync.digests import Answer, compare_by_digest
+from obs_sync.digests import Answer, compare_by_digest, judge
 from obs_sync.errors import LocalStorageError, WrongDigest
 from obs_sync.index import INDEX_NAME, Index
 from obs_sync.keys import PRIVATE_DIRECTORY, check_key, is_directory_marker, is_private
@@ -100,8 +100,7 @@ def _compare_whole(store: Store, info: ObjectInfo, path: str, moving: Progress) 
     except WrongDigest as error:  # of a pack, say, whose index tells what there should be
         return Answer(False, error.what, info)
     local = digest_of(path, "sha256", lambda _: moving.check())
-    return Answer(True, "", info) if stored == local else Answer(
-        False, f"SHA-256 {stored} there, {local} here", info)
+    return judge(info, "SHA-256", stored, local)
 
 
 def _index(directory: str, store: Store) -> Mapping[str, Fetched]:

@@ -23,7 +23,7 @@ def compare_by_digest(store: Store, info: ObjectInfo, path: str, on_bytes: OnByt
     """
     local = ""
     if info.sha256 is not None:
-        return _answer(info, "SHA-256", info.sha256, digest_of(path, "sha256", on_bytes))
+        return judge(info, "SHA-256", info.sha256, digest_of(path, "sha256", on_bytes))
     if info.md5 is not None:
         local = digest_of(path, "md5", on_bytes)
         if local == info.md5:
@@ -33,12 +33,12 @@ def compare_by_digest(store: Store, info: ObjectInfo, path: str, on_bytes: OnByt
         return Answer(False, f"{info.size:,} bytes there by now, {size:,} here", info)
     count: OnBytes = on_bytes if not local else _uncounted
     if info.md5 is not None:
-        return _answer(info, "MD5", info.md5, local or digest_of(path, "md5", count))
+        return judge(info, "MD5", info.md5, local or digest_of(path, "md5", count))
     name, stored, digest = _weaker(info)
     if digest is None:
         count(size)
         return Answer(None, "", info)
-    return _answer(info, name, stored, read_through(path, digest, count))
+    return judge(info, name, stored, read_through(path, digest, count))
 
 
 def _weaker(info: ObjectInfo) -> Tuple[str, str, Any]:
@@ -51,7 +51,8 @@ def _weaker(info: ObjectInfo) -> Tuple[str, str, Any]:
     return "", "", None
 
 
-def _answer(info: ObjectInfo, name: str, stored: str, local: str) -> Answer:
+def judge(info: ObjectInfo, name: str, stored: str, local: str) -> Answer:
+    """The answer of two digests; `name` is what they are, for people."""
     return Answer(True, "", info) if stored == local else Answer(False, f"{name} {stored} there, {local} here", info)
 
 

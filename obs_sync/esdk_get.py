@@ -18,7 +18,7 @@ from obs_sync.errors import WrongDigest
 from obs_sync.esdk_client import Calls, Damaged, translated
 from obs_sync.esdk_listing import Page, parse_page
 from obs_sync.esdk_reply import PartedMd5, crc64_of, md5_of, parted_of
-from obs_sync.http_pool import Pool, Proxy
+from obs_sync.http_pool import Pool
 from obs_sync.http_reply import Reply
 from obs_sync.signing import OBS, V2, quoted_key, signed_headers
 from obs_sync.store import ObjectInfo
@@ -50,9 +50,7 @@ class Reader:
         client = calls.client
         self._calls = calls
         host = client.host if client.in_path else f"{calls.bucket}.{client.host}"
-        proxy = None if client.proxy is None else Proxy(
-            client.proxy.host, client.proxy.port, client.proxy.username, client.proxy.password)
-        self._pool = Pool(host, client.port, client.context, client.timeout, proxy)
+        self._pool = Pool(host, client.port, client.context, client.timeout, client.proxy)
         self._host = host if client.port in (80, 443) else f"{host}:{client.port}"
         self._start = f"/{calls.bucket}/" if client.in_path else "/"
         # By IP address the SDK speaks the older dialect, whatever the server could.

@@ -11,25 +11,14 @@ from typing import Any, List, NamedTuple, Optional
 
 from obs_sync.http_reply import Connection, Reply, Stale
 from obs_sync.pace import Pace
-
-
-class Proxy(NamedTuple):
-    """An HTTP proxy, asked for a tunnel to the server as the SDK asks. Its repr shows no password."""
-
-    host: str
-    port: int
-    user: Optional[str] = None
-    password: Optional[str] = None
-
-    def __repr__(self) -> str:
-        return f"Proxy({self.host!r}, {self.port})"
+from obs_sync.proxies import HttpProxy
 
 
 class Pool:
     """Safe to use from several threads; as many connections as requests are under way at once."""
 
     def __init__(self, host: str, port: int, context: Optional[ssl.SSLContext], timeout: float,
-                 proxy: Optional[Proxy] = None):
+                 proxy: Optional[HttpProxy] = None):
         """`context` verifies, or does not, the server's certificate and name; None for plain HTTP."""
         self._host = host
         self._port = port
@@ -87,7 +76,7 @@ class Pool:
         return Asked(request, connection, False)
 
     def _connect(self) -> socket.socket:
-        host, port = (self._host, self._port) if self._proxy is None else self._proxy[:2]
+        host, port = (self._host, self._port) if self._proxy is None else (self._proxy.host, self._proxy.port)
         connected = socket.create_connection((host, port), self._timeout)
         try:
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -100,11 +89,11 @@ class Pool:
             raise
         return connected
 
-    def _open_tunnel(self, connected: socket.socket, proxy: Proxy) -> None:
+    def _open_tunnel(self, connected: socket.socket, proxy: HttpProxy) -> None:
         place = f"{self._host}:{self._port}"
         lines = [f"CONNECT {place} HTTP/1.1", f"Host: {place}"]
-        if proxy.user is not None and proxy.password is not None:
-            login = base64.b64encode(f"{proxy.user}:{proxy.password}".encode("utf-8")).decode("ascii")
+        if proxy.username is not None and proxy.password is not None:
+            login = base64.b64encode(f"{proxy.username}:{proxy.password}".encode("utf-8")).decode("ascii")
             lines.append(f"Proxy-Authorization: Basic {login}")
         connected.sendall(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
         head, pace = b"", Pace()

@@ -32,7 +32,7 @@ def add_arguments(parser):
 
 def main(args, console):
     """Print the table; write the JSON."""
-    iterations = whole_number(args.iterations)
+    iterations = whole_number("iterations", args.iterations)
     if args.json and not os.path.isdir(os.path.dirname(os.path.abspath(args.json))):
         raise ConfigError("--json {}: there is no directory {}; make it, or give another file".format(
             args.json, os.path.dirname(os.path.abspath(args.json))))
@@ -65,8 +65,8 @@ def refuse_misspelt(words, own=OWN_FLAGS):
             raise ConfigError("unknown flag --{}; did you mean --{}?".format(name, meant))
 
 
-def whole_number(text):
-    """The number of iterations. Raises ConfigError where it is none."""
+def whole_number(flag, text):
+    """The number that a flag was given. Raises ConfigError where it is none."""
     if not text.isdigit() or int(text) < 1:
-        raise ConfigError("--iterations={}: expected a whole number from 1".format(text))
+        raise ConfigError("--{}={}: expected a whole number from 1".format(flag, text))
     return int(text)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 
-from job.commands.bench import refuse_misspelt
+from job.commands.bench import refuse_misspelt, whole_number
 from job.config import settings
 from job.config_flags import read_flags
 from job.config_load import load_config
@@ -46,7 +46,7 @@ def main(args, console):
     console.set_log_level(config.platform.log_level)
     from job.graph_report import check, document, text  # bring TensorFlow, which takes seconds
 
-    checked = check(config, environment.rank_size if args.ranks is None else number_of_ranks(args.ranks))
+    checked = check(config, environment.rank_size if args.ranks is None else whole_number("ranks", args.ranks))
     console.close()
     print(json.dumps(document(checked), indent=1) if args.json else "\n".join(text(checked, args.ops)))
     return FOUND if checked.problems else DONE
@@ -59,10 +59,3 @@ def refuse_unknown(words):
     if names:
         raise ConfigError(["unknown flag --{}{}".format(name, suggestion(name.replace("-", "_"), list(settings())))
                            for name in names])
-
-
-def number_of_ranks(text):
-    """Raises ConfigError where it is none."""
-    if not text.isdigit() or int(text) < 1:
-        raise ConfigError("--ranks={}: expected a whole number from 1".format(text))
-    return int(text)

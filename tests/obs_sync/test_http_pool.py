@@ -7,7 +7,8 @@ import socket
 
 import pytest
 
-from obs_sync.http_pool import Asked, Pool, Proxy
+from obs_sync.http_pool import Asked, Pool
+from obs_sync.proxies import HttpProxy
 from tests.obs_sync.raw_server import raw_server
 
 REQUEST = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -16,7 +17,7 @@ SMALL = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\ncontent"
 
 
 def test_no_secret_is_in_a_repr():
-    assert "s3cr3t" not in repr(Proxy("proxy", 1, "me", "s3cr3t")) and "proxy" in repr(Proxy("proxy", 1))
+    assert "s3cr3t" not in repr(HttpProxy("proxy", 1, "me", "s3cr3t")) and "proxy" in repr(HttpProxy("proxy", 1))
     assert "s3cr3t" not in repr(Asked(b"GET /a HTTP/1.1\r\nx-obs-security-token: s3cr3t\r\n\r\n", None, False))
 
 
@@ -179,7 +180,7 @@ def test_what_the_user_named_does_not_pass_for_the_servers_own():
 
 def test_a_proxy_is_asked_for_a_tunnel():
     with raw_server([[b"HTTP/1.1 200 Connection established\r\n\r\n"], SMALL]) as (script, port):
-        pool = Pool("bucket.obs.example", 80, None, 5.0, Proxy("127.0.0.1", port, "me", "hush"))
+        pool = Pool("bucket.obs.example", 80, None, 5.0, HttpProxy("127.0.0.1", port, "me", "hush"))
         assert read(pool)[2] == b"content"
     tunnel, request = script.heads[0]
     assert tunnel.startswith("CONNECT bucket.obs.example:80 HTTP/1.1\r\n")
@@ -190,4 +191,4 @@ def test_a_proxy_is_asked_for_a_tunnel():
 def test_a_proxy_that_refuses_is_quoted():
     with raw_server([b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"]) as (_, port):
         with pytest.raises(ConnectionError, match="407"):
-            read(Pool("bucket.obs.example", 80, None, 5.0, Proxy("127.0.0.1", port)))
+            read(Pool("bucket.obs.example", 80, None, 5.0, HttpProxy("127.0.0.1", port)))
