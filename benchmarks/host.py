@@ -53,7 +53,7 @@ def iterations(models, sources, classes, directory, rounds):
 
 def small_model(classes, **settings):
     """A ``Model`` at the published batch whose network does nothing to speak of; ``settings`` of ``StepSettings``."""
-    from masf_core import device
+    from masf_core import device_choice
     from masf_core.meta_step import StepSettings
     from masf_core.model import Model
     from masf_core.network import layers
@@ -81,7 +81,7 @@ def small_model(classes, **settings):
 
     step = StepSettings(meta_batch_size=images.BATCH, source_domains=images.SOURCES, metric_hidden=8,
                         metric_embedding=8, **settings)
-    model = Model(Glance(classes), step, images.BATCH, device.make_device("cpu").session_config(), images.SEED)
+    model = Model(Glance(classes), step, images.BATCH, device_choice.make_device("cpu").session_config(), images.SEED)
     model.initialise()
     return model
 

@@ -27,7 +27,7 @@ from benchmarks import mocked
 from benchmarks.measuring import Figure, machine, parser, report, resident_mb
 from job.publication import Publisher
 from job.snapshots import Snapshot
-from masf_core import checkpoints, device, meta_step
+from masf_core import checkpoints, device_choice, meta_step
 from masf_core.data.episodes import Episode
 from masf_core.memory import keep_freed_memory
 from masf_core.model import Model
@@ -72,7 +72,7 @@ def main():
 def _model():
     settings = meta_step.StepSettings(meta_batch_size=BATCH, source_domains=3)
     model = Model(make_backbone("alexnet", 7, kernels=processor_kernels()), settings, 32,
-                  device.make_device("cpu").session_config(), seed=0)
+                  device_choice.make_device("cpu").session_config(), seed=0)
     model.initialise()
     return model
 

@@ -98,14 +98,14 @@ class Step:
     """A full-width AlexNet with one fixed, already drawn batch of noise."""
 
     def __init__(self, batch, precision="float32", kernels=None):
-        from masf_core import device, meta_step
+        from masf_core import device_choice, meta_step
         from masf_core.model import Model
         from masf_core.network.alexnet import AlexNet
         from masf_core.network.kernels import processor_kernels
 
         self._model = Model(AlexNet(7, kernels=kernels or processor_kernels()),
                             meta_step.StepSettings(meta_batch_size=batch, source_domains=3), 1,
-                            device.make_device("cpu", precision).session_config(), seed=0)
+                            device_choice.make_device("cpu", precision).session_config(), seed=0)
         self._model.initialise()
         random = np.random.RandomState(0)
         graph = self._model.training
@@ -131,7 +131,7 @@ class Product:
     operations = PRODUCTS * 2 * SIDE ** 3
 
     def __init__(self, dtype):
-        from masf_core import device
+        from masf_core import device_choice
         from masf_core.tf1 import tf
 
         graph = tf.Graph()
@@ -140,7 +140,7 @@ class Product:
             factor = tf.Variable(noise, use_resource=True).read_value()
             self._product = tf.matmul(factor, factor).op
             initialise = tf.global_variables_initializer()
-        self._session = tf.Session(graph=graph, config=device.make_device("cpu").session_config())
+        self._session = tf.Session(graph=graph, config=device_choice.make_device("cpu").session_config())
         self._session.run(initialise)
 
     def run(self):

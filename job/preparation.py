@@ -10,7 +10,7 @@ from job.errors import ConfigError
 from job.rank_group import ALONE
 from job.restore import clear_spool, refuse_changed, undelivered
 from job.retention import name_best
-from masf_core import device, meta_step
+from masf_core import device_choice, meta_step
 from masf_core.ascend_options import AscendSettings
 from masf_core.checkpoints import Progress
 from masf_core.data import Augmentation, EpisodeSampler, SourceDomain, build_index, decode
@@ -157,7 +157,7 @@ def device_of(config):
         DeviceError: it is not there, or does not know what was asked of it.
     """
     platform, ascend = config.platform, config.ascend
-    found = device.make_device(
+    found = device_choice.make_device(
         platform.device, platform.precision, platform.precision_mode, platform.intra_op_threads,
         platform.inter_op_threads, AscendSettings(**dataclasses.asdict(ascend)),
         scale_settings(config))

@@ -12,7 +12,7 @@ from job.rank_group import ALONE
 from job.start_times import StartTimes
 from masf_core.data import Augmentation, EpisodeSampler, SourceDomain
 from masf_core.data.prefetch import Prefetcher
-from masf_core.device import choose_device
+from masf_core.device_choice import choose_device
 from masf_core.outcome import Outcomes
 from masf_core.randomness import generator
 

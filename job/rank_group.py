@@ -87,7 +87,7 @@ class Group(Alone):
             self._console.stop.hold()
 
     def ranks(self, device):
-        from masf_core.collectives import make_collectives  # brings TensorFlow
+        from masf_core.device_choice import make_collectives  # brings TensorFlow
 
         return make_collectives(device, self)
 

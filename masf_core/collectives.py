@@ -90,14 +90,3 @@ def buckets(items):
         groups[-1].append((name, tensor))
         room -= values
     return groups
-
-
-def make_collectives(device, peers):
-    """The engine for a device, ``cpu``, ``gpu`` or ``ascend``: HCCL on Ascend, elsewhere TensorFlow's own runtime."""
-    if device == "ascend":
-        from masf_core.collectives_hccl import HcclCollectives
-
-        return HcclCollectives(peers)
-    from masf_core.collectives_runtime import RuntimeCollectives
-
-    return RuntimeCollectives(peers)

@@ -1,4 +1,4 @@
-"""What computes, behind one interface: a processor, a GPU, an Ascend 910.
+"""What every device that computes has in common: a processor, a GPU, an Ascend 910.
 
 A ``Device`` answers everything that differs between them: the session's configuration, the precision of matrix
 products, the kernels (dropout among them), how losses are scaled, who the other ranks are.
@@ -12,16 +12,13 @@ Losses, θ' and optimiser state stay float32. Whatever has float16's range needs
 """
 from __future__ import annotations
 
-import importlib.util
-
 from masf_core.errors import MasfError
 from masf_core.gradients import Gradients
-from masf_core.loss_scale import DYNAMIC, LossScale, NoScale
-from masf_core.network.kernels import Kernels, processor_kernels
+from masf_core.loss_scale import DYNAMIC, NoScale
+from masf_core.network.kernels import Kernels
 from masf_core.ranks import OneRank
-from masf_core.tf1 import IS_TF2, VERSION, native_stderr_held_back, tf
+from masf_core.tf1 import tf
 
-DEVICES = ("auto", "cpu", "gpu", "ascend")
 PRECISIONS = ("auto", "float32", "mixed")
 
 
@@ -79,97 +76,3 @@ class Device:
     def describe(self):
         """A word or two for the log."""
         return self.name + (" in mixed precision" if self.mixed else "")
-
-
-class Cpu(Device):
-    """A processor. Its bfloat16 has float32's range: nothing needs scaling."""
-
-    name = "cpu"
-
-    def __init__(self, precision="auto", intra_op_threads=0, inter_op_threads=0):
-        super().__init__(precision, intra_op_threads, inter_op_threads)
-        if self.mixed and not IS_TF2:
-            raise DeviceError("mixed precision on a CPU needs TensorFlow 2.x (oneDNN bfloat16), this is {}; "
-                              "use --precision=float32".format(VERSION))
-
-    def session_config(self, ranks=None):
-        config = super().session_config(ranks)
-        config.device_count["GPU"] = 0
-        if self.mixed:
-            rewrite = config.graph_options.rewrite_options
-            rewrite.auto_mixed_precision_onednn_bfloat16 = rewrite.ON
-        return config
-
-    def kernels(self):
-        return processor_kernels(self.mixed)
-
-
-class Gpu(Device):
-    """A GPU; its memory is taken as it is needed."""
-
-    name = "gpu"
-
-    def session_config(self, ranks=None):
-        config = super().session_config(ranks)
-        config.gpu_options.allow_growth = True
-        if IS_TF2:
-            # TensorFlow 2 lets float32 products of newer cards run in TF32, whose mantissa has float16's ten bits.
-            # Who asks for float32 gets it. It is a setting of the process, and so made before the session.
-            tf.config.experimental.enable_tensor_float_32_execution(self.mixed)
-        if self.mixed:
-            rewrite = config.graph_options.rewrite_options
-            rewrite.auto_mixed_precision = rewrite.ON
-        return config
-
-    def loss_scale(self, ranks):
-        return LossScale(self.scaling) if self.mixed else NoScale()
-
-
-def choose_device(name):
-    """``auto`` → ``ascend`` where its adapter is installed, else ``gpu`` where TensorFlow sees one, else ``cpu``.
-
-    Raises:
-        DeviceError: unknown, or asked for by name and not present.
-    """
-    if name not in DEVICES:
-        raise DeviceError("device {!r} is not one of {}".format(name, ", ".join(DEVICES)))
-    if name == "cpu":
-        return "cpu"
-    if name in ("auto", "ascend") and importlib.util.find_spec("npu_bridge") is not None:
-        return "ascend"
-    if name == "ascend":
-        raise DeviceError("device 'ascend' was asked for, but the adapter npu_bridge is not installed; the Ascend "
-                          "images of ModelArts have it. Use --device=auto elsewhere")
-    # The driver's complaint that there is no GPU is news only to who asked for one: then it is printed after all.
-    with native_stderr_held_back():
-        has_gpu = bool(tf.config.experimental.list_physical_devices("GPU"))
-        if name == "gpu" and not has_gpu:
-            raise DeviceError("device 'gpu' was asked for, but TensorFlow {} sees none; use --device=cpu or "
-                              "auto".format(VERSION))
-    return "gpu" if has_gpu else "cpu"
-
-
-def make_device(name="auto", precision="auto", precision_mode=None, intra_op_threads=0, inter_op_threads=0,
-                ascend=None, scaling=None):
-    """The ``Device`` of that name.
-
-    Args:
-        name: one of ``DEVICES``. precision_mode: the Ascend adapter's own, overrides precision there.
-        ascend: ``ascend_options.AscendSettings``, which other devices have no use for.
-        scaling: ``loss_scale.ScaleSettings``, for mixed precision of float16's range.
-
-    Raises:
-        DeviceError: not present, a precision that cannot be had there, or an option that the adapter does not know.
-    """
-    kind = choose_device(name)
-    if kind == "ascend":
-        from masf_core.ascend_device import Ascend
-
-        made = Ascend(precision, intra_op_threads, inter_op_threads, precision_mode, ascend)
-    elif precision_mode is not None:
-        raise DeviceError("precision_mode={} is the Ascend adapter's, and this run is on {}; use --precision".format(
-            precision_mode, kind))
-    else:
-        made = {"cpu": Cpu, "gpu": Gpu}[kind](precision, intra_op_threads, inter_op_threads)
-    made.scaling = scaling or made.scaling
-    return made

@@ -8,8 +8,7 @@ from typing import Callable, Dict, Iterable, Iterator, Optional, Sequence, Tuple
 
 from obs_sync.errors import LocalStorageError, StoreError, UnsafeKey
 from obs_sync.keys import check_key
-from obs_sync.local_files import local_storage
-from obs_sync.plan import LocalFile
+from obs_sync.local_files import LocalFile, local_storage
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MAKE_ROOM = "Remove or rename it, or choose another destination"

@@ -146,6 +146,13 @@ def remove_quietly(path: str) -> None:
             os.remove(path)
 
 
+class LocalFile(NamedTuple):
+    """A file of a pull's destination as it is."""
+
+    size: int      # bytes
+    mtime_ns: int
+
+
 class FileBelow(NamedTuple):
     key: str
     status: os.stat_result

@@ -5,14 +5,8 @@ from dataclasses import dataclass
 from typing import Iterable, Mapping, NamedTuple, Optional, Tuple
 
 from obs_sync.keys import is_directory_marker
+from obs_sync.local_files import LocalFile
 from obs_sync.store import ObjectInfo
-
-
-class LocalFile(NamedTuple):
-    """A file of the destination as it is."""
-
-    size: int      # bytes
-    mtime_ns: int
 
 
 class Fetched(NamedTuple):

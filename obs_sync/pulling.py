@@ -13,9 +13,9 @@ from obs_sync.destination import Destination
 from obs_sync.digests import compare_by_digest
 from obs_sync.errors import IntegrityError, LocalStorageError, ObjectChanged
 from obs_sync.index import Index
-from obs_sync.local_files import check_free_space, free_bytes, local_storage, make_directory
+from obs_sync.local_files import LocalFile, check_free_space, free_bytes, local_storage, make_directory
 from obs_sync.parallel import OnProgress, Progress, in_turn, run_aside, run_parallel
-from obs_sync.plan import Fetched, LocalFile, Plan, make_plan
+from obs_sync.plan import Fetched, Plan, make_plan
 from obs_sync.store import ObjectInfo, Store
 from obs_sync.workspace import Workspace
 

@@ -31,10 +31,10 @@ def add_arguments(parser):
 
 def main(args, console):
     """Run every case, print its table, and fail at the end if one is out of tolerance."""
-    from masf_core import device, parity, parity_case
+    from masf_core import device_choice, parity, parity_case
 
     cases = [(path, parity_case.load_case(path)) for path in args.cases]  # all read before the first one runs
-    here = device.make_device(args.device, args.precision, args.precision_mode, args.intra_op_threads)
+    here = device_choice.make_device(args.device, args.precision, args.precision_mode, args.intra_op_threads)
     failed = []
     for path, case in cases:
         started = time.monotonic()

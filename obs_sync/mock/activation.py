@@ -3,12 +3,10 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, Dict, List, Mapping, Optional
+from typing import Dict, List, Mapping, Optional
 
 from obs_sync.mock import resolver
-
-if TYPE_CHECKING:
-    from obs_sync.mock.mocked import MockObs
+from obs_sync.mock.signature import Credentials
 
 RESOLVER_PATH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "resolver_path")
 
@@ -17,11 +15,19 @@ NAMES = ("OBS_ACCESS_KEY_ID", "OBS_SECRET_ACCESS_KEY", "OBS_SECURITY_TOKEN", "OB
          "PYTHONPATH", "NO_PROXY")
 
 _lock = threading.Lock()
-_running: List["MockObs"] = []
+_running: List["Announced"] = []
 _before: Dict[str, str] = {}  # those of NAMES that were set before the first mock started
 
 
-def variables_of(mock: "MockObs", environ: Mapping[str, str]) -> Dict[str, str]:
+class Announced:
+    """What clients have to be told of a mocked OBS; the mock itself adds the rest."""
+
+    host_name: str            # name of the service
+    endpoint: str             # its URL
+    credentials: Credentials  # the one identity that it knows
+
+
+def variables_of(mock: Announced, environ: Mapping[str, str]) -> Dict[str, str]:
     path = [RESOLVER_PATH]
     path += [item for item in environ.get("PYTHONPATH", "").split(os.pathsep)
              if item not in ("", RESOLVER_PATH)]
@@ -39,7 +45,7 @@ def variables_of(mock: "MockObs", environ: Mapping[str, str]) -> Dict[str, str]:
     return variables
 
 
-def activate(mock: "MockObs") -> None:
+def activate(mock: Announced) -> None:
     """Points os.environ at a mock that was started."""
     with _lock:
         if not _running:
@@ -49,7 +55,7 @@ def activate(mock: "MockObs") -> None:
         _apply()
 
 
-def deactivate(mock: "MockObs") -> None:
+def deactivate(mock: Announced) -> None:
     """Points os.environ at the one started before it, or back to what it held; in any order of stopping."""
     with _lock:
         _running.remove(mock)
@@ -62,8 +68,8 @@ def refresh() -> None:
         _apply()
 
 
-def current_mock() -> Optional["MockObs"]:
-    """The mocked OBS that was started last in this process and still runs."""
+def current_mock() -> Optional[Announced]:
+    """The mocked OBS (a `MockObs`) that was started last in this process and still runs."""
     with _lock:
         return _running[-1] if _running else None
 

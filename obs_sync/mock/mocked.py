@@ -31,7 +31,7 @@ class UnknownRequests(AssertionError):
         self.records = records
 
 
-class MockObs:
+class MockObs(activation.Announced):
     """A mocked OBS as context manager and decorator; `start` and `stop` do the same by hand.
 
     Every instance has a server, a port and a content of its own, also inside another one: nothing is shared

@@ -7,7 +7,7 @@ import pytest
 
 from job import cli
 from job.published_measure import Measure, table
-from masf_core.device import Cpu
+from masf_core.cpu import Cpu
 from masf_core.loss_scale import LossScale, ScaleSettings
 
 TINY = ["--width=0.02", "--meta_batch_size=3", "--device=cpu", "--metric_hidden=4", "--metric_embedding=3"]

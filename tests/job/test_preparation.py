@@ -9,7 +9,7 @@ import pytest
 from job import preparation
 from job.config import config_of, settings
 from masf_core.ascend_options import AscendSettings
-from masf_core.device import Gpu
+from masf_core.gpu import Gpu
 from masf_core.loss_scale import ScaleSettings
 from masf_core.meta_step import StepSettings
 from masf_core.network.kernels import Kernels
@@ -64,7 +64,7 @@ def built(monkeypatch):
         return Gpu()
 
     monkeypatch.setattr(preparation, "Model", model)
-    monkeypatch.setattr(preparation.device, "make_device", make_device)
+    monkeypatch.setattr(preparation.device_choice, "make_device", make_device)
     return asked
 
 

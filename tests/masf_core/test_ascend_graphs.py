@@ -7,7 +7,7 @@ import pytest
 
 from masf_core import meta_step
 from masf_core.ascend_kernels import AscendKernels
-from masf_core.device import make_device
+from masf_core.device_choice import make_device
 from masf_core.model import Model
 from masf_core.network.dropout import no_dropout
 from masf_core.tf1 import tf

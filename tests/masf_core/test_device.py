@@ -9,9 +9,12 @@ import types
 
 import pytest
 
-from masf_core import device
+from masf_core import device_choice
 from masf_core.ascend_options import AscendSettings
-from masf_core.device import Cpu, DeviceError, Gpu, choose_device, make_device
+from masf_core.cpu import Cpu
+from masf_core.device import DeviceError
+from masf_core.device_choice import choose_device, make_device
+from masf_core.gpu import Gpu
 from masf_core.loss_scale import AdapterScale, LossScale, NoScale, ScaleSettings
 from masf_core.network.kernels import Kernels, processor_kernels
 from masf_core.ranks import OneRank
@@ -62,7 +65,7 @@ def test_a_device_that_is_not_there_is_refused_by_name():
 
 
 def test_the_drivers_complaint_is_shown_only_to_who_asked_for_a_gpu(monkeypatch, capfd):
-    monkeypatch.setattr(device.tf.config.experimental, "list_physical_devices",
+    monkeypatch.setattr(device_choice.tf.config.experimental, "list_physical_devices",
                         lambda kind: os.write(2, b"no driver") and [])
     assert choose_device("auto") == "cpu"
     assert "no driver" not in capfd.readouterr().err

@@ -4,7 +4,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from masf_core.device import Cpu, Gpu
+from masf_core.cpu import Cpu
+from masf_core.gpu import Gpu
 from masf_core.network import kernels
 from masf_core.network.kernels import CpuKernels, Kernels, EigenKernels, processor_kernels
 from masf_core.tf1 import IS_TF2, tf

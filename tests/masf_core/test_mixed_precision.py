@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pytest
 
-from masf_core.device import Cpu
+from masf_core.cpu import Cpu
 from masf_core.model import Model
 from masf_core.tf1 import IS_TF2, tf
 from tests.masf_core import toy

@@ -10,7 +10,8 @@ import sys
 import numpy as np
 import pytest
 
-from masf_core import device, losses, parity, parity_case
+from masf_core import device_choice, losses, parity, parity_case
+from masf_core.cpu import Cpu
 from masf_core.loss_scale import LossScale, ScaleSettings
 
 GOLDEN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "golden")
@@ -46,9 +47,10 @@ def test_losses_gradients_and_weights_are_the_references(path):
 
 @pytest.mark.slow
 def test_an_iteration_that_overflows_is_repeated_until_it_is_applied(monkeypatch):
-    monkeypatch.setattr(device.Cpu, "loss_scale", lambda self, ranks: LossScale(
+    monkeypatch.setattr(Cpu, "loss_scale", lambda self, ranks: LossScale(
         ScaleSettings(initial=2.0 ** 127, backoff=2.0 ** -30)))
-    differences = parity.run_case(first_step_of(os.path.join(GOLDEN, "balanced.json")), device.make_device("cpu"))
+    differences = parity.run_case(first_step_of(os.path.join(GOLDEN, "balanced.json")),
+                                  device_choice.make_device("cpu"))
     assert not exceeded(differences)
 
 
@@ -57,7 +59,7 @@ def test_a_wrong_divisor_in_the_global_loss_is_noticed(monkeypatch):
     right = losses.global_loss
     monkeypatch.setattr(losses, "global_loss", lambda *arguments: right(*arguments) * 7.0 / 6.0)
     differences = parity.run_case(first_step_of(os.path.join(GOLDEN, "missing_classes.json")),
-                                  device.make_device("cpu"))
+                                  device_choice.make_device("cpu"))
     assert {"global_loss", "grad_meta norm"} <= {item.quantity for item in exceeded(differences)}
     assert not {"source_loss", "grad_task norm", "metric_loss"} & {item.quantity for item in exceeded(differences)}
 
@@ -66,7 +68,7 @@ def test_a_wrong_divisor_in_the_global_loss_is_noticed(monkeypatch):
 def test_a_step_in_the_wrong_direction_is_noticed():
     case = first_step_of(os.path.join(GOLDEN, "strong_inner.json"))
     case["case"]["outer_lr"] *= -1.0
-    found = {item.quantity for item in exceeded(parity.run_case(case, device.make_device("cpu")))}
+    found = {item.quantity for item in exceeded(parity.run_case(case, device_choice.make_device("cpu")))}
     assert "weights entries" in found and found <= {"weights entries", "weights norm", "delta_norm"}
 
 

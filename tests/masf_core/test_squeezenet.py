@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from masf_core import device, meta_step
+from masf_core import device_choice, meta_step
 from masf_core.data.episodes import Episode
 from masf_core.errors import WeightsError
 from masf_core.model import Model
@@ -187,7 +187,7 @@ def test_an_iteration_of_the_method_changes_every_variable():
     classes, sources, batch = 3, 3, 4
     settings = meta_step.StepSettings(
         meta_batch_size=batch, source_domains=sources, inner_lr=1e-3, outer_lr=1e-3, metric_lr=1e-3)
-    session = device.make_device("cpu", intra_op_threads=1, inter_op_threads=1).session_config()
+    session = device_choice.make_device("cpu", intra_op_threads=1, inter_op_threads=1).session_config()
     random = np.random.RandomState(0)
     episode = Episode(
         images=images(sources * batch).reshape(sources, batch, 227, 227, 3),

@@ -5,7 +5,7 @@ import collections
 
 import numpy as np
 
-from masf_core import device, meta_step
+from masf_core import device_choice, meta_step
 from masf_core.data.augmentation import Augmentation
 from masf_core.data.episodes import EpisodeSampler, SourceDomain
 from masf_core.model import Model
@@ -46,7 +46,7 @@ def settings(**changes):
 
 def model(seed=5, evaluation_batch=8, backbone=None, taking=None, **changes):
     result = Model(backbone or TinyBackbone(CLASSES), settings(**changes), evaluation_batch,
-                   device.make_device("cpu", intra_op_threads=1, inter_op_threads=1).session_config(), seed,
+                   device_choice.make_device("cpu", intra_op_threads=1, inter_op_threads=1).session_config(), seed,
                    taking=taking)
     result.initialise()
     return result

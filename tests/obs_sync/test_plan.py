@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from obs_sync import ObjectInfo
-from obs_sync.plan import Fetched, LocalFile, Plan, make_plan
+from obs_sync.local_files import LocalFile
+from obs_sync.plan import Fetched, Plan, make_plan
 
 MD5 = "0" * 32
 WITH_MD5 = ObjectInfo("k", 5, etag=MD5, md5=MD5)
