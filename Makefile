@@ -23,18 +23,26 @@ help: ## print this
 	@echo "  PACS_ROOT=DIR      real images, domain/class/image, instead of the miniature"
 	@echo "  BENCH=\"…\"          the benchmarks to take, as in BENCH=\"input host\"; all of them take most of an hour"
 
-# The variables reach the recipe's shell through the environment, so that a path may contain spaces.
-dry-run: export PACS_ROOT := $(PACS_ROOT)
-dry-run: export WEIGHTS := $(WEIGHTS)
-dry-run: export CONFIG := $(CONFIG)
-dry-run: export FAULTS := $(FAULTS)
-dry-run: export FAULT_SEED := $(FAULT_SEED)
+# The variables reach the recipe's shell through the environment alone, as they were given: neither make nor the shell
+# takes anything in them for its own.
+dry-run: override export PACS_ROOT := $(value PACS_ROOT)
+dry-run: override export WEIGHTS := $(value WEIGHTS)
+dry-run: override export CONFIG := $(value CONFIG)
+dry-run: override export FAULTS := $(value FAULTS)
+dry-run: override export FAULT_SEED := $(value FAULT_SEED)
+dry-run: override export SET := $(value SET)
+# What was given to make by another name, and would change nothing. The second line is for programs that make starts.
+DRY_RUN_TAKES := LANE PACS_ROOT WEIGHTS CONFIG FAULTS FAULT_SEED SET SHELL MAKEFLAGS
+DRY_RUN_TAKES += HOME PATH TMPDIR http_proxy https_proxy no_proxy PYENV_ROOT PIP_% PYTHON% OMP_% TF_%
+dry-run: STRAY := $(filter-out $(DRY_RUN_TAKES),$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
 dry-run: ## do the whole ModelArts job on this machine, against a mocked OBS
-	@lane=$$(.ci/lane pick) && .ci/lane setup $$lane && \
+	@lane=$$(.ci/lane pick) && \
+	$(if $(STRAY),python=$$(.ci/lane find $$lane) && "$$python" -m job.make_variables $(foreach name,$(STRAY),'$(subst ','\'',$(name))') &&) \
+	.ci/lane setup $$lane && \
 	echo "lane $$lane: $$(.ci/lane python $$lane -V) (LANE=tf1 or LANE=tf2 chooses)" && \
 	set -- dry-run --lane $$lane $${PACS_ROOT:+--pacs_root "$$PACS_ROOT"} $${WEIGHTS:+--weights "$$WEIGHTS"} \
 		$${CONFIG:+--config "$$CONFIG"} $${FAULTS:+--faults "$$FAULTS"} \
-		$${FAULT_SEED:+--fault_seed "$$FAULT_SEED"} $(if $(SET),--set $(SET)) && \
+		$${FAULT_SEED:+--fault_seed "$$FAULT_SEED"} $${SET:+--set_text "$$SET"} && \
 	exec .ci/lane python $$lane -m job "$$@"
 
 test: ## run the tests in both lanes

@@ -81,9 +81,13 @@ def _parse(name: str, command: Any, arguments: Sequence[str]) -> argparse.Namesp
         usage="%(prog)s [--config=FILE] [--name=value ...]" if takes_settings else None,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     command.add_arguments(parser)
-    if not takes_settings:
+    if not takes_settings and not hasattr(command, "explain_unknown"):
         return parser.parse_args(arguments)
-    args, args.settings = parser.parse_known_args(arguments)
+    args, rest = parser.parse_known_args(arguments)
+    if takes_settings:
+        args.settings = rest
+    elif rest:
+        raise ConfigError(command.explain_unknown(rest))
     return args
 
 

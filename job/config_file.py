@@ -11,7 +11,7 @@ from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from job.config import GROUPS, settings
 from job.errors import ConfigError
-from job.near_miss import suggestion
+from job.foreign_flags import unknown
 
 NULL_TAG = "tag:yaml.org,2002:null"
 
@@ -29,7 +29,8 @@ def find_config_file(name: str, folders: Iterable[str]) -> str:
     Raises:
         ConfigError: none has it.
     """
-    tried = [os.path.join(folder, name) for folder in folders]
+    # Two folders may be the same one, and an absolute name is below none of them.
+    tried = list({os.path.abspath(path): path for path in (os.path.join(folder, name) for folder in folders)}.values())
     for path in tried:
         if os.path.isfile(path):
             return path
@@ -52,7 +53,8 @@ def read_config_file(path: str, shown: Optional[str] = None) -> Tuple[Dict[str, 
         with open(path, encoding="utf-8-sig") as stream:
             root = yaml.compose(stream.read(), Loader=yaml.SafeLoader)
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError("{}: cannot be read: {}".format(shown, error)) from error
+        reason = getattr(error, "strerror", None) or error  # without the path, which stands in front
+        raise ConfigError("{}: cannot be read: {}".format(shown, reason)) from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = "" if mark is None else ", line {}".format(mark.line + 1)
@@ -86,7 +88,7 @@ class _Reader:
             elif group is None and key in GROUPS:
                 self._read_group(key, value_node, where)
             elif key not in settings():
-                self.problems.append("{}: unknown key {!r}{}".format(where, key, suggestion(key, settings())))
+                self.problems.append(unknown("{}: unknown key {!r}".format(where, key), key, settings()))
             elif group is not None and settings()[key].group != group:
                 self.problems.append("{}: {} belongs to the group {}, not {}".format(
                     where, key, settings()[key].group, group))

@@ -6,6 +6,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence
 
 from job.config import settings
 from job.config_file import Given
+from job.foreign_flags import PLATFORM_FLAGS, port_answer, unknown
 from job.near_miss import near_miss
 
 CONFIG_FLAG = "config"
@@ -15,22 +16,24 @@ class Flags(NamedTuple):
     """What a command line says.
 
     given: name → value; a flag that is repeated counts as given the last time. config_file: the file named with
-    --config, or None. ignored: flags (with their values) that are nothing like ours. problems: one sentence each.
+    --config, or None. platform: flags of the platform, with their values. unknown: flags, with their values, that are
+    nobody's and nothing like ours; what they are worth depends on where the job runs. problems: one sentence each.
     """
 
     given: Dict[str, Given]
     config_file: Optional[str]
-    ignored: List[str]
+    platform: List[str]
+    unknown: List[str]
     problems: List[str]
 
 
 def read_flags(arguments: Sequence[str]) -> Flags:
     """Sort the words of a command line.
 
-    A flag that is unknown is the platform's and ignored, together with the bare words behind it (``--num_gpus 1``);
-    one that is a slip away from ours was meant to be ours, and is a problem.
+    The bare words behind a flag that is not ours belong to it (``--num_gpus 1``). A flag that is a slip away from ours
+    was meant to be ours, and one of the published port has another name here: both are problems anywhere.
     """
-    flags = Flags({}, None, [], [])
+    flags = Flags({}, None, [], [], [])
     known = list(settings()) + [CONFIG_FLAG]
     words = list(arguments)
     while words:
@@ -41,12 +44,13 @@ def read_flags(arguments: Sequence[str]) -> Flags:
         spelled, has_value, value = word[2:].partition("=")
         name = spelled.replace("-", "_")
         if name not in known:
-            meant = near_miss(name, known)
-            behind = _bare_words(words) if not has_value else []
-            if meant is not None:
-                flags.problems.append("unknown flag --{}; did you mean --{}?".format(spelled, meant))
+            whole = " ".join([word] + (_bare_words(words) if not has_value else []))
+            if name in PLATFORM_FLAGS:
+                flags.platform.append(whole)
+            elif port_answer(name) is not None or near_miss(name, known) is not None:
+                flags.problems.append(unknown_flag(whole))
             else:
-                flags.ignored.append(" ".join([word] + behind))
+                flags.unknown.append(whole)
             continue
         if not has_value:
             if not words or words[0].startswith("--"):
@@ -58,6 +62,12 @@ def read_flags(arguments: Sequence[str]) -> Flags:
         else:
             flags.given[name] = Given(value, "--{}={}".format(spelled, value))
     return flags
+
+
+def unknown_flag(words: str) -> str:
+    """A sentence about a flag, given with its value, that is nobody's."""
+    flag = words.split(" ")[0].partition("=")[0]
+    return unknown("unknown flag {}".format(flag), flag[2:], list(settings()) + [CONFIG_FLAG], prefix="--")
 
 
 def _bare_words(words: List[str]) -> List[str]:

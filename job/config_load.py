@@ -11,12 +11,12 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 
 from job.config import GROUPS, Config, config_of, contradictions, settings, values_of
 from job.config_file import Given, find_config_file, read_config_file
-from job.config_flags import read_flags
+from job.config_flags import read_flags, unknown_flag
 from job.errors import ConfigError
-from job.near_miss import suggestion
+from job.foreign_flags import unknown
 
 __all__ = ["ConfigError", "Loaded", "differences", "from_dict", "load_config", "replace_settings",
-           "result_settings", "settings_help", "to_dict", "to_yaml"]
+           "result_settings", "settings_help", "to_dict", "to_yaml", "warn_of_unknown"]
 
 log = logging.getLogger(__name__)
 
@@ -31,19 +31,24 @@ class Loaded(NamedTuple):
     provenance: Dict[str, str]
 
 
-def load_config(arguments: Sequence[str], fallback: Optional[Mapping[str, Tuple[str, str]]] = None) -> Loaded:
-    """Resolve the configuration of a command line. Flags that are not ours are logged.
+def load_config(arguments: Sequence[str], fallback: Optional[Mapping[str, Tuple[str, str]]] = None,
+                tolerant: bool = False) -> Loaded:
+    """Resolve the configuration of a command line. Flags of the platform are logged, and have no effect.
 
     Args:
         arguments: flags, ``--config=FILE`` among them. The file is looked for in the present folder and then in the
             folder of the code, because the platform starts the job elsewhere.
         fallback: name → (value, where): what the platform says in other ways, used where nobody gave a value.
+        tolerant: an unknown flag is left to ``warn_of_unknown``: inside ModelArts it may be the platform's, of a
+            release that this code does not know.
 
     Raises:
-        ConfigError: every unknown key, near-miss flag, bad value and contradiction.
+        ConfigError: every unknown key and flag, bad value and contradiction.
     """
     flags = read_flags(arguments)
     problems = list(flags.problems)
+    if not tolerant:
+        problems += [unknown_flag(words) for words in flags.unknown]
     in_file: Dict[str, Given] = {}
     if flags.config_file is not None:
         try:
@@ -61,9 +66,17 @@ def load_config(arguments: Sequence[str], fallback: Optional[Mapping[str, Tuple[
         values.update(converted)
         provenance.update((name, source[name].where) for name in converted)
     config = _checked(values, problems)
-    if flags.ignored:
-        log.info("ignored flags that are not settings of this job: %s", " ".join(flags.ignored))
+    if flags.platform:
+        log.info("ignored flags of the platform, which are not settings of this job: %s", " ".join(flags.platform))
     return Loaded(config, provenance)
+
+
+def warn_of_unknown(arguments: Sequence[str]) -> None:
+    """Say which flags have no effect: at the beginning of a log, and again at its end, where people look."""
+    strange = read_flags(arguments).unknown
+    if strange:
+        log.warning("unknown flags have no effect: %s. `python -m job run --help` lists the settings",
+                    " ".join(strange))
 
 
 def shown_path(path: str) -> str:
@@ -89,9 +102,9 @@ def replace_settings(config: Config, **values: Any) -> Config:
 
 
 def _known(given: Mapping[str, Given]) -> Tuple[Dict[str, Given], List[str]]:
-    unknown = [name for name in given if name not in settings()]
+    strange = [name for name in given if name not in settings()]
     return ({name: each for name, each in given.items() if name in settings()},
-            ["unknown setting {!r}{}".format(name, suggestion(name, settings())) for name in unknown])
+            [unknown("unknown setting {!r}".format(name), name, settings()) for name in strange])
 
 
 def _convert(given: Mapping[str, Given]) -> Tuple[Dict[str, Any], List[str]]:

@@ -85,5 +85,5 @@ def quoted(word):
 
 
 def within_quotes(words):
-    """Several words as one: make hands SET to a shell, which takes it apart again."""
+    """Several words as one: SET is taken apart again as by a shell."""
     return shlex.quote(" ".join(quoted(word) for word in words))

@@ -26,14 +26,19 @@ def edits(one: str, other: str) -> int:
 
 
 def near_miss(name: str, known: Iterable[str]) -> Optional[str]:
-    """The known name that ``name`` is a slip away from (two for long names), or None."""
-    close = [(edits(name, each), each) for each in known]
+    """The known name that ``name`` is a slip away from (two for long names), or None. Case counts for nothing."""
+    close = [(edits(name.lower(), each.lower()), each) for each in known]
     close = [(count, each) for count, each in close if count <= (2 if len(each) >= LONG_NAME else 1)]
     return min(close)[1] if close else None
 
 
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """``; did you mean 'x'?``, or nothing when no known name is like it."""
+def suggestion(name: str, known: Iterable[str], prefix: str = "") -> str:
+    """``; did you mean 'x'?``, or nothing when no known name is like it.
+
+    prefix: written in front of a name that is a flag, which needs no quotes then.
+    """
     known = list(known)
-    meant = near_miss(name, known) or next(iter(difflib.get_close_matches(name, known, 1)), None)
-    return "" if meant is None else "; did you mean {!r}?".format(meant)
+    meant = near_miss(name, known) or next(iter(difflib.get_close_matches(name.lower(), known, 1)), None)
+    if meant is None:
+        return ""
+    return "; did you mean {}?".format(prefix + meant if prefix else repr(meant))

@@ -57,7 +57,7 @@ def main(args, console):
 
 
 def refuse_misspelt(words, own=OWN_FLAGS):
-    """Flags next to one of the command's ``own`` would be taken for the platform's. Raises ConfigError."""
+    """Flags next to one of the command's ``own``, which the settings know nothing of. Raises ConfigError."""
     for word in words:
         name = word[2:].partition("=")[0]
         meant = near_miss(name, own) if word.startswith("--") else None

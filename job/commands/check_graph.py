@@ -12,13 +12,11 @@ import json
 import os
 
 from job.commands.bench import refuse_misspelt, whole_number
-from job.config import settings
-from job.config_flags import read_flags
+from job.config_flags import read_flags, unknown_flag
 from job.config_load import load_config
 from job.environment import read_environment
 from job.errors import ConfigError
 from job.exits import DONE, FOUND
-from job.near_miss import suggestion
 
 TAKES_SETTINGS = True
 OWN_FLAGS = ("ops", "json", "ranks")
@@ -40,7 +38,7 @@ def add_arguments(parser):
 def main(args, console):
     """Print to standard output."""
     refuse_misspelt(args.settings, OWN_FLAGS)
-    refuse_unknown(args.settings)
+    refuse_platforms(args.settings)
     environment = read_environment(os.environ)
     config, _ = load_config(args.settings, fallback=environment.urls)
     console.set_log_level(config.platform.log_level)
@@ -52,10 +50,9 @@ def main(args, console):
     return FOUND if checked.problems else DONE
 
 
-def refuse_unknown(words):
-    """The platform does not start this command: a flag that is nobody's was meant to change something. Raises
+def refuse_platforms(words):
+    """The platform does not start this command: a flag of the platform was meant to change something here. Raises
     ConfigError."""
-    names = [word[2:].split("=")[0].split()[0] for word in read_flags(words).ignored]
-    if names:
-        raise ConfigError(["unknown flag --{}{}".format(name, suggestion(name.replace("-", "_"), list(settings())))
-                           for name in names])
+    platforms = read_flags(words).platform
+    if platforms:
+        raise ConfigError([unknown_flag(each) for each in platforms])

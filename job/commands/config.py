@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 
-from job.config_load import load_config, to_yaml
+from job.config_load import load_config, to_yaml, warn_of_unknown
 from job.environment import read_environment
+from job.exits import DONE
+from job.sync_output import telling
 
 TAKES_SETTINGS = True
 EXAMPLES = """
@@ -20,5 +22,8 @@ def add_arguments(parser):
 
 def main(args, console):
     """Print to standard output; what is ignored goes to the log."""
-    config, provenance = load_config(args.settings, fallback=read_environment(os.environ).urls)
-    print(to_yaml(config, provenance), end="")
+    environment = read_environment(os.environ)
+    config, provenance = load_config(args.settings, fallback=environment.urls, tolerant=environment.on_modelarts)
+    warn_of_unknown(args.settings)
+    with telling(DONE):
+        print(to_yaml(config, provenance), end="")

@@ -71,10 +71,20 @@ def resolve(words, environ):
     except ConfigError as error:
         problem = error
     usable = []
-    for word in words:
+    for flag in flags_with_values(words):
         try:
-            load_config(usable + [word], fallback)
-            usable.append(word)
+            load_config(usable + flag, fallback)
+            usable += flag
         except ConfigError:
             pass
     return load_config(usable, fallback).config, problem
+
+
+def flags_with_values(words):
+    """The words in groups: a flag, and the bare words behind it."""
+    groups = []
+    for word in words:
+        if word.startswith("--") or not groups:
+            groups.append([])
+        groups[-1].append(word)
+    return groups

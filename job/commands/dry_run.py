@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
+import shlex
+
+from job.config import settings
 from job.errors import ConfigError
+from job.foreign_flags import unknown
+from job.make_variables import DRY_RUN
+from job.near_miss import near_miss
 
 EXAMPLES = """
   python -m job dry-run
@@ -24,6 +31,7 @@ def add_arguments(parser):
     parser.add_argument("--config", metavar="FILE", help="YAML file of settings (default: configs/dry_run.yaml)")
     parser.add_argument("--set", nargs="+", action="append", default=[], metavar="NAME=VALUE", dest="settings",
                         help="settings that differ from the file")
+    parser.add_argument("--set_text", metavar="TEXT", default="", help=argparse.SUPPRESS)  # make's SET, as it is
     parser.add_argument("--faults", metavar="FAULTS",
                         help="have the mocked OBS fail on purpose while the job runs: storm, slow, flaky, or one fault "
                              "such as \"GetObject key=*.jpg nth=3 cut=0.5\" (obs_sync/mock/faults.py lists them)")
@@ -34,10 +42,10 @@ def add_arguments(parser):
 
 def main(args, console):
     """The exit code is the job's."""
-    overrides = [item for group in args.settings for item in group]
-    for item in overrides:
-        if "=" not in item:
-            raise ConfigError("--set {}: expected name=value".format(item))
+    overrides = [item for group in args.settings for item in group] + words_of(args.set_text)
+    problems = [problem for problem in map(problem_of, overrides) if problem]
+    if problems:
+        raise ConfigError(problems)
     from job.dry_run import dry_run
     from job.dry_run_hints import Request
     from obs_sync.mock import FaultError
@@ -47,3 +55,41 @@ def main(args, console):
                                args.fault_seed), console)
     except FaultError as error:
         raise ConfigError("--faults: {}".format(error)) from error
+
+
+def words_of(text):
+    """The settings in one text, quoted as for a shell. Raises ConfigError."""
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise ConfigError("SET={}: {}; quote a value with blanks as in SET=\"run_name=first 'domains=a,b c'\"".format(
+            text, error)) from error
+
+
+def problem_of(item):
+    """A sentence about a setting that was given with --set, or None where there is such a one."""
+    name, equals, value = item.partition("=")
+    if name.lstrip("-").replace("-", "_") in settings() and not name.startswith("-") and equals:
+        return None
+    if name.startswith("-"):
+        return "--set {}: expected name=value, without dashes".format(item)
+    variable = near_miss(name, DRY_RUN)
+    if variable is not None and name.isupper():
+        return "--set {}: not a setting, but a variable of make: make dry-run {}={}".format(item, variable, value)
+    if not equals:
+        return "--set {}: expected name=value".format(item)
+    return unknown("--set {}: unknown setting {!r}".format(item, name), name, settings())
+
+
+def explain_unknown(words):
+    """Sentences about words of the command line that are nothing to this command."""
+    told = []
+    for word in words:
+        name, equals, value = word.lstrip("-").partition("=")
+        if name.replace("-", "_") in settings():
+            told.append("{}: a setting is given to the dry run with --set, as in --set {}={}".format(
+                word, name.replace("-", "_"), value if equals else "…"))
+        else:
+            told.append(unknown("unknown argument {}".format(word), name,
+                                ("root", "pacs_root", "weights", "config", "set", "faults", "fault_seed"), "--"))
+    return told

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 
-from job.config_load import load_config, to_yaml
+from job.config_load import load_config, to_yaml, warn_of_unknown
 from job.environment import read_environment
 from job.launch import job_command, launch, number_of_processes
 from job.rank_group import join
@@ -33,13 +33,24 @@ def main(args, console):
     environment = read_environment(os.environ)
     processes = number_of_processes(args.processes)
     if processes > 1 and "RANK_ID" not in os.environ:
-        load_config(args.settings, fallback=environment.urls)  # what is wrong shall be said once
+        # What is wrong shall be said once.
+        load_config(args.settings, fallback=environment.urls, tolerant=environment.on_modelarts)
         return launch(processes, job_command(["run"] + args.settings), os.environ)
-    config, provenance = load_config(args.settings, fallback=environment.urls)
+    config, provenance = load_config(args.settings, fallback=environment.urls, tolerant=environment.on_modelarts)
     console.set_log_level(config.platform.log_level)
     if environment.rank_id:
         console.set_log_level(quieter(config.platform.log_level))
     log.info("configuration of run %s:\n%s", config.run_name, to_yaml(config, provenance).rstrip())
+    strange = args.settings if environment.rank_id == 0 else []  # one process tells it for all
+    warn_of_unknown(strange)
+    try:
+        train(config, environment, console)
+    finally:
+        warn_of_unknown(strange)
+
+
+def train(config, environment, console):
+    """Do this process's part of the job."""
     with StopRequest() as stop:
         console.stop = stop
         from masf_core.memory import keep_freed_memory  # brings NumPy

@@ -127,7 +127,7 @@ def test_config_prints_the_resolved_configuration(capsys, tmp_path):
     assert lines["margin: 3.0"] == "{}, line 1".format(path)
     assert lines["seed: 4"] == "--seed=4"
     assert lines["train_iterations: 300"] == ""
-    assert "ignored flags that are not settings of this job: --num_gpus=1" in captured.err
+    assert "ignored flags of the platform, which are not settings of this job: --num_gpus=1" in captured.err
 
 
 def test_a_run_is_opened_before_tensorflow_is_loaded():

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
 from job import config_load
 from job.config import GROUPS, Config, config_of, settings, values_of
-from job.config_load import ConfigError, load_config, replace_settings, to_yaml
+from job.config_load import ConfigError, load_config, replace_settings, to_yaml, warn_of_unknown
+from job.foreign_flags import PORT_FLAGS
 
 PUBLISHED = """
     data_url train_url target_domain dataroot filelist_root weights_path logdir num_classes train_iterations
@@ -86,13 +88,53 @@ def test_flags_are_read_in_every_usual_spelling(arguments):
 
 def test_flags_of_the_platform_are_ignored_and_logged(caplog):
     with caplog.at_level("INFO", logger="job"):
-        config, _ = load_config(["--num_gpus", "1", "--seed=4", "--init_method=tcp://h:1", "--flag_without_value"])
+        config, _ = load_config(["--num_gpus", "1", "--seed=4", "--init_method=tcp://h:1", "--task-index"])
     assert config == replace_settings(Config(), seed=4)
-    assert "--num_gpus 1 --init_method=tcp://h:1 --flag_without_value" in caplog.text
+    assert "--num_gpus 1 --init_method=tcp://h:1 --task-index" in caplog.text
 
 
-def test_an_unknown_flag_does_not_swallow_the_flag_behind_it():
-    assert load_config(["--use_npu", "--seed=4"]).config.training.seed == 4
+def test_an_unknown_flag_is_an_error_and_all_of_them_are_told():
+    assert problems_of("--use_npu", "1", "--seed=4", "--metabatch=3") == [
+        "unknown flag --use_npu", "unknown flag --metabatch; did you mean --meta_batch_size?"]
+
+
+def test_where_unknown_flags_are_tolerated_the_rest_is_taken_and_they_are_warned_of(caplog):
+    arguments = ["--use_npu", "--seed=4", "--mystery", "a", "b"]
+    assert load_config(arguments, tolerant=True).config.training.seed == 4
+    warn_of_unknown(arguments)
+    assert "unknown flags have no effect: --use_npu --mystery a b." in caplog.text
+
+
+def test_a_slip_is_an_error_even_where_unknown_flags_are_tolerated():
+    with pytest.raises(ConfigError, match="did you mean --seed"):
+        load_config(["--SEED=4"], tolerant=True)
+
+
+@pytest.mark.parametrize("flag, here", [
+    ("--train=False", "python -m job show"), ("--dataset=pacs", "--data_url"),
+    ("--clipNorm=True", "--gradients_clip_value"), ("--log=True", "--summary_interval"),
+    ("--save_interval=20", "--test_print_interval"), ("--data_path=/d", "--data_url"),
+    ("--output_path=/o", "--train_url"), ("--profiling=True", "--profile_dir"),
+    ("--over_dump=True", "--overflow_dump_dir"), ("--data_dump_flag=True", "--ascend_options"),
+])
+def test_a_flag_of_the_published_port_is_answered_with_its_name_here(flag, here):
+    told = problem_of(flag)
+    assert told.startswith("unknown flag {}, of the published port: ".format(flag.split("=")[0]))
+    assert here in told and here.lstrip("-").split(" ")[0] in set(settings()) | {"python"}
+    with pytest.raises(ConfigError):
+        load_config([flag], tolerant=True)
+
+
+def test_the_answers_of_the_port_name_settings_that_there_are():
+    assert not set(PORT_FLAGS) & set(settings())
+    for told in PORT_FLAGS.values():
+        assert set(re.findall(r"--(\w+)", told)) <= set(settings()), told
+
+
+def test_what_the_port_called_otherwise_is_answered_in_a_file_too(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("clipNorm: true\n")
+    assert "line 1: unknown key 'clipNorm', of the published port: " in problem_of("--config={}".format(path))
 
 
 @pytest.mark.parametrize("flag, meant", [
@@ -109,7 +151,7 @@ def test_a_flag_that_is_a_slip_away_is_an_error(flag, meant):
 
 
 def test_two_slips_in_a_short_name_are_another_flag():
-    assert load_config(["--said=1"]).config == Config()
+    assert load_config(["--said=1"], tolerant=True).config == Config()
 
 
 def test_the_value_behind_a_misspelled_flag_is_not_a_second_problem():

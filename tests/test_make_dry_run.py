@@ -1,0 +1,72 @@
+"""What `make dry-run` makes of its command line. No environment is set up: `.ci/lane` is a stand-in that tells its words.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+LANE = """#!/bin/sh
+case $1 in
+    pick) echo tf2 ;;
+    find) echo "{python}" ;;
+    python) shift 2; case $1 in -V) ;; *) printf '<%s>\\n' "$@" ;; esac ;;
+esac
+"""
+
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
+
+
+@pytest.fixture
+def make(tmp_path):
+    """make(*words): (exit code, words that the job would get or None, standard error)."""
+    shutil.copy(os.path.join(ROOT, "Makefile"), str(tmp_path))
+    (tmp_path / ".ci").mkdir()
+    lane = tmp_path / ".ci" / "lane"
+    lane.write_text(LANE.format(python=sys.executable))
+    lane.chmod(0o755)
+    for package in ("job", "masf_core", "obs_sync"):
+        (tmp_path / package).symlink_to(os.path.join(ROOT, package))
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+
+    def run(*words, **more):
+        done = subprocess.run(["make", "dry-run"] + list(words), cwd=str(tmp_path), env=dict(environ, **more),
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, timeout=60)
+        told = [line[1:-1] for line in done.stdout.splitlines() if line.startswith("<")]
+        return done.returncode, told or None, done.stderr
+    return run
+
+
+def test_values_reach_the_job_as_they_were_given(make, tmp_path):
+    nasty = "/data/it's `touch harm` $(touch harm) $HOME; \"x\" # &"
+    code, words, errors = make("PACS_ROOT=" + nasty, "SET=seed=3 'domains=a b,c$d' $(shell touch harm)", "FAULT_SEED=5")
+    assert code == 0, errors
+    assert words == ["-m", "job", "dry-run", "--lane", "tf2", "--pacs_root", nasty, "--fault_seed", "5",
+                     "--set_text", "seed=3 'domains=a b,c$d' $(shell touch harm)"]
+    assert not (tmp_path / "harm").exists()
+
+
+def test_a_variable_may_also_come_from_the_environment(make):
+    assert make(WEIGHTS="/w.npy", UNRELATED="1")[1][-2:] == ["--weights", "/w.npy"]
+
+
+@pytest.mark.parametrize("word, told", [
+    ("FAULT=storm", "FAULT=storm: make dry-run has no variable FAULT; did you mean 'FAULTS'?"),
+    ("train_iterations=20", "a setting is given with SET, as in make dry-run SET=\"train_iterations=20\""),
+    ("clipNorm=1", "clipNorm, which is of the published port: "),
+    ("NONSENSE=1", "there are LANE, PACS_ROOT, WEIGHTS, CONFIG, SET, FAULTS, FAULT_SEED"),
+    ("train_iteration=5", 'did you mean SET="train_iterations=5"?'),
+])
+def test_a_variable_that_would_change_nothing_is_refused_with_the_right_spelling(make, word, told):
+    code, words, errors = make(word, "SET=seed=3")
+    assert code != 0 and words is None
+    assert told in errors and "Traceback" not in errors
+
+
+def test_what_programs_read_from_their_environment_may_be_given_to_make(make):
+    assert make("OMP_NUM_THREADS=1", "PIP_INDEX_URL=https://index/")[0] == 0
