@@ -8,8 +8,9 @@ from typing import Callable, Dict, Mapping, NamedTuple, Optional, Tuple
 from obs_sync.digests import Answer, compare_by_digest, judge
 from obs_sync.errors import LocalStorageError, WrongDigest
 from obs_sync.index import INDEX_NAME, Index
-from obs_sync.keys import PRIVATE_DIRECTORY, check_key, is_directory_marker, is_private
+from obs_sync.keys import PRIVATE_DIRECTORY, check_key
 from obs_sync.local_files import digest_of, files_below
+from obs_sync.odd_keys import naming_exclude
 from obs_sync.pack_index import INDEX_NAME as PACK_INDEX
 from obs_sync.pack_store import unpacked
 from obs_sync.parallel import OnProgress, Progress, run_aside, run_parallel
@@ -55,9 +56,10 @@ def compare(store: Store, directory: str, workers: int = 8, on_progress: Optiona
         store = unpacked(store, "")
     survey = Progress(0, on_progress)
     stored = {info.key: info for info in run_aside(lambda: list(store.list_completely("", selects)), survey)
-              if not is_directory_marker(info.key, info.size) and not is_private(info.key) and selects(info.key)}
-    for key in stored:
-        check_key(key, store.locate(key))
+              if selects(info.key)}
+    with naming_exclude(lambda: stored):
+        for key in stored:
+            check_key(key, store.locate(key))
     files = {key: status for key, status in files_below(directory, selects) if selects(key)}
     both = [info for key, info in stored.items() if key in files]
     trusted = _index(directory, store) if trust_index else {}

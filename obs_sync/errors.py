@@ -64,6 +64,11 @@ class AlreadyPublished(StoreError, FileExistsError):
 class UnsafeKey(StoreError, ValueError):
     """A key that cannot be a file below the destination directory."""
 
+    def __init__(self, what: str, where: Optional[str] = None, mend: Optional[str] = None, key: Optional[str] = None):
+        """`key`: the one at fault, where to leave it out would mend it."""
+        super().__init__(what, where, mend)
+        self.key = key
+
 
 class InvalidUrl(StoreError, ValueError):
     """Neither an obs:// or s3:// URL nor a local path."""

@@ -20,6 +20,7 @@ from obs_sync.esdk_reply import (
 )
 from obs_sync.esdk_unfinished import abort, clock_of, list_uploads, newest_part
 from obs_sync.esdk_upload import Stored, put_bytes, put_file
+from obs_sync.folder_markers import Skipped, only_objects
 from obs_sync.http_reply import Reply
 from obs_sync.keys import check_key
 from obs_sync.local_files import NewFile
@@ -50,8 +51,12 @@ class EsdkStore(Store):
         self._groups = threading.Semaphore(_GROUPS)
         self._prefix = prefix
         self.url = f"obs://{bucket}/{prefix}"
+        self._skipped = Skipped(self.locate)
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        return only_objects(self._listed(prefix), self._skipped)
+
+    def _listed(self, prefix: str) -> Iterator[ObjectInfo]:
         where, full_prefix = self.locate(prefix), self._prefix + prefix
         marker, seen = None, set()
         while True:

@@ -28,7 +28,8 @@ class Filters:
     `*` and `?` match within a segment, `[ab]`, `[a-z]` and `[!a]` one character of it, `**` also across '/'. A
     pattern without '/' is matched with the last segment, wherever it is; one with '/' with the whole key, from
     its beginning on. A pattern that ends in '/' names a directory and means everything below it: anywhere if
-    that '/' is its only one, else from the beginning of the key. A leading '/' stands for that beginning.
+    that '/' is its only one, else from the beginning of the key. A leading '/' stands for that beginning; what can be
+    no file, such as the keys `/a` and `a//b`, is matched by //a and a//b.
 
     Raises PatternError.
     """
@@ -58,11 +59,11 @@ class Filters:
 def _matcher(rule: Rule) -> "re.Pattern[str]":
     pattern = rule.pattern
     body = pattern.rstrip("/")
-    if not body or "//" in body or "\0" in body or any(part in (".", "..") for part in body.split("/")):
+    if not body or "\0" in body:
         raise PatternError(f"{str(rule)!r} can match no key", None,
                            "Keys are relative to the URL, such as photo/dog/1.jpg")
     is_directory, anchored = pattern.endswith("/"), "/" in body
-    expression = _expression(body.lstrip("/"), rule)
+    expression = _expression(body[1:] if body.startswith("/") else body, rule)
     return re.compile(("" if anchored else "(?:.*/)?") + expression + (r"/.*\Z" if is_directory else r"\Z"), re.DOTALL)
 
 

@@ -12,18 +12,13 @@ from obs_sync.errors import UnsafeKey
 
 PRIVATE_DIRECTORY = ".obs_sync"
 """Our own directory below a destination or a local store: the index of what was fetched, and unfinished
-files. No key may have it as a segment, and no listing of a directory shows it.
+files. No key may have it as a segment, and no listing shows it.
 """
 
 _MOST_SEGMENTS = 255
 _LONGEST_PATH = 4096  # bytes, of Linux
 _NO_SEGMENTS = frozenset(["", ".", ".."])
 _RENAME = "Rename the object, or leave it out of the prefix"
-
-
-def is_directory_marker(key: str, size: int) -> bool:
-    """Whether an object only stands for a directory, as consoles make them: a key in '/', no content."""
-    return size == 0 and key.endswith("/")
 
 
 def is_private(key: str) -> bool:
@@ -37,21 +32,21 @@ def check_key(key: str, where: str) -> str:
     if not key:
         raise UnsafeKey("the key is empty", where, "Name an object below this URL")
     if "\0" in key or "\\" in key:
-        raise UnsafeKey("the key holds a NUL or a backslash and so cannot be a file", repr(where), _RENAME)
+        raise UnsafeKey("the key holds a NUL or a backslash and so cannot be a file", repr(where), _RENAME, key)
     segments = key.split("/")
     if key.startswith("/"):
-        raise UnsafeKey("the key begins with '/' and so would be an absolute path", where, _RENAME)
+        raise UnsafeKey("the key begins with '/' and so would be an absolute path", where, _RENAME, key)
     if not _NO_SEGMENTS.isdisjoint(segments):
-        raise UnsafeKey("the key has an empty, '.' or '..' segment and could leave its directory", where, _RENAME)
+        raise UnsafeKey("the key has an empty, '.' or '..' segment and could leave its directory", where, _RENAME, key)
     if PRIVATE_DIRECTORY in segments:
-        raise UnsafeKey(f"keys below {PRIVATE_DIRECTORY}/ are reserved for bookkeeping", where, _RENAME)
+        raise UnsafeKey(f"keys below {PRIVATE_DIRECTORY}/ are reserved for bookkeeping", where, _RENAME, key)
     try:
         length = len(key.encode("utf-8"))
     except UnicodeEncodeError:  # a local file name that is not UTF-8
-        raise UnsafeKey("the key is not valid Unicode", repr(where), _RENAME) from None
+        raise UnsafeKey("the key is not valid Unicode", repr(where), _RENAME, key) from None
     if len(segments) > _MOST_SEGMENTS or length >= _LONGEST_PATH:
         raise UnsafeKey(f"the key has {len(segments):,} segments and {length:,} bytes and so cannot be a file", where,
-                        _RENAME)
+                        _RENAME, key)
     return key
 
 
@@ -87,7 +82,7 @@ def check_together(keys: Iterable[str], where: str, fold_case: bool = False) -> 
     for key in keys:
         other = files.setdefault(spelling(key), key)
         if other != key:
-            raise UnsafeKey(f"{other!r} and {key!r} are the same file where case does not count", where, _RENAME)
+            raise UnsafeKey(f"{other!r} and {key!r} are the same file where case does not count", where, _RENAME, other)
     seen = {""}
     for key in files.values():
         directory = key.rpartition("/")[0]
@@ -95,7 +90,8 @@ def check_together(keys: Iterable[str], where: str, fold_case: bool = False) -> 
             seen.add(directory)
             clash = files.get(spelling(directory))
             if clash is not None:
-                raise UnsafeKey(f"{clash!r} would have to be a file and, for {key!r}, a directory", where, _RENAME)
+                raise UnsafeKey(f"{clash!r} would have to be a file and, for {key!r}, a directory", where, _RENAME,
+                                clash)
             directory = directory.rpartition("/")[0]
 
 

@@ -12,6 +12,7 @@ from typing import (
 )
 
 from obs_sync.errors import IntegrityError, LocalStorageError, StoreError
+from obs_sync.folder_markers import is_foreign_marker, tell
 from obs_sync.keys import PRIVATE_DIRECTORY
 
 CHUNK = 1 << 20  # bytes read at once
@@ -164,12 +165,17 @@ def files_below(directory: str,
     """(key, stat) of every regular file below `directory`, keys in ascending order of their bytes.
 
     Symbolic links are followed, each of them, but not into a directory that the link itself lies in: so a loop ends.
-    Our own bookkeeping is left out, at any depth. A directory that does not exist has no files.
+    Our own bookkeeping is left out, at any depth, as are files that stand for a folder, which no listing holds
+    (`folder_markers`). A directory that does not exist has no files.
 
     Raises LocalStorageError for what cannot be read, rather than leaving it out; and, where `refuses(key)`, for a link
     that leads nowhere and for what is neither file nor directory.
     """
-    return [(key, status) for key, status, _ in look_below(directory, refuses)]
+    files = [(key, status) for key, status, _ in look_below(directory, refuses)]
+    markers = {key for key, status in files if is_foreign_marker(key, status.st_size)}
+    if markers:
+        tell(sorted(markers), lambda key: os.path.join(directory, key))
+    return [file for file in files if file[0] not in markers]
 
 
 def look_below(directory: str, refuses: Callable[[str], bool] = lambda key: False) -> List[FileBelow]:

@@ -11,6 +11,7 @@ from typing import BinaryIO, Callable, Iterable, Iterator, Optional
 
 from obs_sync.destination import FOLDER, Destination, about, open_folder
 from obs_sync.errors import IntegrityError, LocalStorageError, ObjectChanged, ObjectNotFound, WrongDigest
+from obs_sync.folder_markers import Skipped, only_objects
 from obs_sync.keys import PRIVATE_DIRECTORY, path_below
 from obs_sync.local_files import (
     CHUNK, check_unchanged, digest_of, local_reading, local_storage, look_below, make_directory, refuse_links,
@@ -32,6 +33,7 @@ class LocalStore(Store):
         self._incoming_path = os.path.join(self._root, PRIVATE_DIRECTORY, "incoming")
         self._swept = False
         self.url = self._root
+        self._skipped = Skipped(self.locate)
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         return self._list(prefix, lambda key: False)
@@ -40,9 +42,8 @@ class LocalStore(Store):
         return self._list(prefix, lambda key: key.startswith(prefix) and wants(key))
 
     def _list(self, prefix: str, refuses: Callable[[str], bool]) -> Iterator[ObjectInfo]:
-        for key, status, linked in look_below(self._root, refuses):
-            if key.startswith(prefix):
-                yield _info(key, status, linked=linked)
+        return only_objects((_info(key, status, linked=linked) for key, status, linked
+                             in look_below(self._root, refuses) if key.startswith(prefix)), self._skipped)
 
     def head(self, key: str) -> ObjectInfo:
         with self._reading(key) as path:

@@ -20,6 +20,7 @@ from obs_sync.errors import (
     CHECK_PATH, AccessDenied, BucketNotFound, IntegrityError, LocalStorageError, ObjectChanged, ObjectNotFound,
     StoreError, StoreUnavailable, WrongDigest,
 )
+from obs_sync.folder_markers import Skipped, only_objects
 from obs_sync.keys import check_key
 from obs_sync.local_files import DISK_FAULTS, check_unchanged, digest_of, local_storage, remove_quietly
 from obs_sync.retry import DEFAULT_RETRY, Retry
@@ -40,11 +41,16 @@ class MoxingStore(Store):
         self._retry = retry
         self._copying = threading.Lock()  # a copy_parallel has threads enough; several at once are throttled with 503
         self.url = url
+        self._skipped = Skipped(self.locate)
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        return only_objects(self._listed(prefix), self._skipped)
+
+    def _listed(self, prefix: str) -> Iterator[ObjectInfo]:
         directory = prefix[:prefix.rfind("/") + 1]
         names = self._call(self.locate(directory), self._names, directory)
-        wanted = [directory + name for name in names if (directory + name).startswith(prefix)]
+        # A name comes twice where it is an object and a folder.
+        wanted = [key for key in dict.fromkeys(directory + name for name in names) if key.startswith(prefix)]
         with ThreadPoolExecutor(_STAT_WORKERS) as pool:
             for info in pool.map(self._stat, wanted):
                 if info is not None:

@@ -12,7 +12,7 @@ from typing import Dict, List, Optional
 
 from obs_sync.confirming import look_again
 from obs_sync.errors import IntegrityError, ObjectNotFound, StoreError
-from obs_sync.keys import check_together, is_directory_marker
+from obs_sync.keys import check_together, directories_of
 from obs_sync.local_files import check_free_space, local_storage, remove_quietly
 from obs_sync.pack_index import INDEX_NAME, LARGEST_INDEX, PackIndex, Shard, is_shard_name, parse_index
 from obs_sync.pack_source import SHARD_BYTES, PackPlan, plan_pack, write_shard
@@ -103,8 +103,9 @@ def _send(store: Store, plan: PackPlan, missing: List[Shard], prefix: str, on_pr
 def _check_beside(store: Store, index: PackIndex, stored: Dict[str, ObjectInfo], prefix: str) -> None:
     """What lies beside the pack is pulled with it: together they must be able to be files."""
     members = {prefix + member.key for member in index.members}
+    folders = {folder for key in members for folder in directories_of(key)}
     beside = {key for key, info in stored.items() if key != prefix + INDEX_NAME
-              and not is_shard_name(key[len(prefix):]) and not is_directory_marker(key, info.size)}
+              and not is_shard_name(key[len(prefix):]) and (info.size or key not in folders)}
     both = sorted(members & beside)
     if both:
         raise StoreError(f"{len(both)} of the files to be packed are objects of their own here as well, such as "

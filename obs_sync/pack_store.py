@@ -11,6 +11,7 @@ import threading
 from typing import Callable, Iterable, Iterator, List, NoReturn, Optional, Sequence, Tuple, TypeVar
 
 from obs_sync.errors import ObjectChanged, ObjectNotFound, StoreError, WrongDigest
+from obs_sync.folder_markers import Skipped, only_objects_beside
 from obs_sync.local_files import local_storage
 from obs_sync.pack_contents import Contents, Place, load_contents
 from obs_sync.pack_index import INDEX_NAME
@@ -38,6 +39,7 @@ class PackedStore(Store):
         self._lock = threading.Lock()
         self._contents: Optional[Contents] = None
         self.url = store.url
+        self._skipped = Skipped(store.locate)
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         return self.list_completely(prefix, lambda key: False)
@@ -48,7 +50,10 @@ class PackedStore(Store):
         with self._lock:
             self._contents = contents
         members = (_info(key, place) for key, place in contents.places.items())
-        return (info for group in (contents.beside, members) for info in group if info.key.startswith(prefix))
+        beside = contents.beside
+        if contents.places:
+            beside = only_objects_beside(beside, contents.places, self._skipped)
+        return (info for group in (beside, members) for info in group if info.key.startswith(prefix))
 
     def head(self, key: str) -> ObjectInfo:
         contents = self._current()

@@ -4,7 +4,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Iterable, Mapping, NamedTuple, Optional, Tuple
 
-from obs_sync.keys import is_directory_marker
 from obs_sync.local_files import LocalFile
 from obs_sync.store import ObjectInfo
 
@@ -19,7 +18,7 @@ class Fetched(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """Each object of the listing, directory markers aside, is in exactly one of the three."""
+    """Each object of the listing is in exactly one of the three."""
 
     present: Tuple[ObjectInfo, ...]  # the local file is this version
     compare: Tuple[ObjectInfo, ...]  # has the right size; its digest will tell
@@ -35,8 +34,6 @@ def make_plan(listing: Iterable[ObjectInfo], files: Mapping[str, LocalFile], kno
     """
     present, compare, fetch = [], [], []
     for info in listing:
-        if is_directory_marker(info.key, info.size):
-            continue
         file, record = files.get(info.key), known.get(info.key)
         if file is None or file.size != info.size:
             fetch.append(info)

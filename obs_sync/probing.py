@@ -20,6 +20,7 @@ from obs_sync.store import Store
 
 SIZE = 2 << 20       # bytes of the object
 PART_SIZE = 100 << 10  # bytes, the smallest that OBS takes but for the last part
+_S3_PART_SIZE = 5 << 20  # bytes, the smallest that other servers take
 _LAST_WAIT = 5.0     # seconds for an operation under way before everything is removed
 
 
@@ -74,12 +75,20 @@ class Probe:
         if not isinstance(store, EsdkStore):
             return False
 
-        def upload(key: str) -> None:
+        def put(key: str, part_size: int, size: int) -> None:
             with tempfile.NamedTemporaryFile() as file:
-                file.write(self._data[:2 * PART_SIZE + 1])
+                file.write((self._data * (size // SIZE + 1))[:size])
                 file.flush()
-                put_file(store._calls, store._full(key), file.name, store.locate(key), None, part_size=PART_SIZE,
+                put_file(store._calls, store._full(key), file.name, store.locate(key), None, part_size=part_size,
                          largest_put=1)
+
+        def upload(key: str) -> None:
+            try:
+                put(key, PART_SIZE, 2 * PART_SIZE + 1)
+            except StoreError as error:
+                if "EntityTooSmall" not in error.what:
+                    raise
+                put(key, _S3_PART_SIZE, _S3_PART_SIZE + 1)
 
         self._timed(upload, "in-parts")
         return True

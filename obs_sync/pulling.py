@@ -78,10 +78,9 @@ class Pull:
     def _survey(self, objects: List[ObjectInfo], prefix: str, known: Dict[str, Fetched], fold_case: bool,
                 survey: Progress) -> Tuple[Plan, Dict[str, LocalFile]]:
         """The settled plan, and the files that are where its objects belong, by key."""
-        wanted = [info for info in objects if not keys.is_directory_marker(info.key, info.size)]
-        files = self._destination.look((info.key for info in wanted), to_write=True)
-        keys.check_together((self._place(info.key) for info in wanted), self._store.locate(prefix), fold_case)
-        return self._settled(make_plan(wanted, files, known), survey), files
+        files = self._destination.look((info.key for info in objects), to_write=True)
+        keys.check_together((self._place(info.key) for info in objects), self._store.locate(prefix), fold_case)
+        return self._settled(make_plan(objects, files, known), survey), files
 
     def _begin(self, index: Index, plan: Plan, files: Dict[str, LocalFile], known: Dict[str, Fetched],
                prefix: str) -> Dict[str, Fetched]:

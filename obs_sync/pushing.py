@@ -9,8 +9,9 @@ from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from obs_sync.digests import compare_by_digest
 from obs_sync.errors import IntegrityError, LocalStorageError, StoreError, UnsafeKey
-from obs_sync.keys import check_key, directories_of, is_directory_marker, is_private
+from obs_sync.keys import check_key, directories_of
 from obs_sync.local_files import files_below
+from obs_sync.odd_keys import naming_exclude
 from obs_sync.pack_index import INDEX_NAME as PACK_INDEX
 from obs_sync.pack_index import parse_index
 from obs_sync.parallel import OnProgress, Progress, run_aside, run_parallel
@@ -47,8 +48,9 @@ class Push:
             raise LocalStorageError("there is no such directory to store", self._source)
         files = {self._prefix + name: stat.st_size for name, stat in files_below(self._source, self._selects)
                  if self._selects(name)}
-        for key in files:
-            check_key(key, self._store.locate(key))
+        with naming_exclude(lambda: files):
+            for key in files:
+                check_key(key, self._store.locate(key))
         survey = Progress(0, self._on_progress)
         stored = self._listing(survey)
         _check_beside(files, stored, self._store)
@@ -113,7 +115,7 @@ class Push:
     def _is_ours(self, info: ObjectInfo) -> bool:
         """Whether an object is a file that this push is about."""
         name = info.key[len(self._prefix):]
-        return not (is_private(name) or is_directory_marker(info.key, info.size) or info.linked) and self._selects(name)
+        return not info.linked and self._selects(name)
 
     def _path(self, key: str) -> str:
         return os.path.join(self._source, *key[len(self._prefix):].split("/"))
@@ -140,10 +142,12 @@ def _markers_last(keys: List[str], present: Iterable[ObjectInfo]) -> List[List[s
     return [part for part in ([key for key in keys if key not in last], sorted(last)) if part]
 
 
-def _check_beside(files: Dict[str, int], stored: Iterable[str], store: Store) -> None:
+def _check_beside(files: Dict[str, int], stored: Dict[str, ObjectInfo], store: Store) -> None:
     """A key that is a file here and a directory there, or the reverse, could never be pulled again."""
     directories = {directory for key in files for directory in directories_of(key)}
-    for key in stored:
+    for key, info in stored.items():
+        if not info.size and key in directories:  # stands for the folder, once there is something in it
+            continue
         clash = key if key in directories else next((each for each in directories_of(key) if each in files), None)
         if clash is not None:
             what = "a directory here and an object in the store" if clash == key else "a file here and a folder there"

@@ -70,8 +70,7 @@ def attempt_counted(on_bytes: Optional[OnBytes]) -> Iterator[OnBytes]:
 class Store(abc.ABC):
     """Whole objects by key. Safe to use from several threads.
 
-    A store yields directory markers (keys that end in '/', size 0) like any other object; who makes files of
-    them skips them. `url` ends in '/' unless it is a bare local path.
+    `url` ends in '/' unless it is a bare local path.
     """
 
     url: str
@@ -80,6 +79,7 @@ class Store(abc.ABC):
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Every object whose key starts with `prefix` (a string, not a directory), in the store's own order.
 
+        What only stands for a folder is no object, and our own bookkeeping is none either (`folder_markers`).
         The listing is complete or it raises: BucketNotFound, AccessDenied, StoreUnavailable, StoreError. A
         prefix below which there is nothing yields nothing.
         """

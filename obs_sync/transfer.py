@@ -8,7 +8,7 @@ from typing import Callable, Iterable, List, NamedTuple, Optional, Tuple
 
 from obs_sync.errors import CHECK_PATH, ObjectNotFound
 from obs_sync.index import INDEX_NAME
-from obs_sync.keys import is_directory_marker
+from obs_sync.odd_keys import naming_exclude
 from obs_sync.pack_store import unpacked
 from obs_sync.parallel import OnProgress
 from obs_sync.plan import Plan
@@ -67,7 +67,8 @@ def pull(store: Store, destination: str, prefix: str = "", workers: int = 16,
         extra.extend(_extra(destination, listing.keys, prefix, selects))
         remove_files(destination, extra)
 
-    fetched, present = one.run(listing, prefix, workers, mirror, remove_extra if delete else None)
+    with naming_exclude(lambda: listing.keys):
+        fetched, present = one.run(listing, prefix, workers, mirror, remove_extra if delete else None)
     return _report(started, fetched, present, extra)
 
 
@@ -76,7 +77,9 @@ def preview_pull(store: Store, destination: str, prefix: str = "", selects: Sele
     """What `pull` would do now. Writes nothing; raises as `pull` does."""
     store = unpacked(store, prefix)
     listing = _Listing(store, prefix, selects)
-    plan = Pull(store, destination, lambda key: key, INDEX_NAME, None, selects, on_compare).preview(listing, prefix)
+    one = Pull(store, destination, lambda key: key, INDEX_NAME, None, selects, on_compare)
+    with naming_exclude(lambda: listing.keys):
+        plan = one.preview(listing, prefix)
     return PullPreview(plan, _extra(destination, listing.keys, prefix, selects))
 
 
@@ -125,8 +128,7 @@ class _Listing:
         self.keys: List[str] = []
 
     def __call__(self) -> List[ObjectInfo]:
-        found = [info for info in self._store.list_completely(self._prefix, self._selects)
-                 if not is_directory_marker(info.key, info.size)]
+        found = list(self._store.list_completely(self._prefix, self._selects))
         where = self._store.locate(self._prefix)
         if not found:
             raise ObjectNotFound("there is nothing to fetch below", where, CHECK_PATH)

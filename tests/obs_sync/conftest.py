@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from urllib.parse import quote
 
 import pytest
 
@@ -53,3 +54,30 @@ def moxing_store(moxing_file) -> Store:
 @pytest.fixture(params=["local", "esdk", "moxing"])
 def store(request) -> Store:
     return request.getfixturevalue(f"{request.param}_store")
+
+
+@pytest.fixture
+def put(request, store):
+    """Puts an object below the store as somebody else would, with any key; what is behind the store must take it."""
+    if type(store).__name__ == "EsdkStore":
+        def put_through_sdk(key, data):
+            calls = store._calls
+            assert calls.client.sdk.putContent(calls.bucket, "base/" + key, content=data).status < 300
+        return put_through_sdk
+    if type(store).__name__ == "MoxingStore":
+        bucket = str(request.getfixturevalue("tmp_path") / "moxing" / "bucket")
+
+        def put_in_bucket(key, data):
+            with open(os.path.join(bucket, quote("base/" + key, safe="")), "wb") as stream:
+                stream.write(data)
+        return put_in_bucket
+
+    def put_in_folder(key, data):
+        path = os.path.join(store.url, key)
+        if key.endswith("/") or not key:
+            os.makedirs(path, exist_ok=True)
+        elif not os.path.isdir(path):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "wb") as stream:
+                stream.write(data)
+    return put_in_folder

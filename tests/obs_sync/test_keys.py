@@ -5,7 +5,7 @@ import os
 import pytest
 
 from obs_sync import UnsafeKey
-from obs_sync.keys import check_key, check_together, is_directory_marker, path_below, writable_path_below
+from obs_sync.keys import check_key, check_together, path_below, writable_path_below
 
 
 @pytest.mark.parametrize("key", ["a", "a/b/c.jpg", "with space", "ümläut/犬", ".hidden", "a..b", "...", "a/.obs_sync2"])
@@ -56,9 +56,3 @@ def test_case_counts_only_where_the_file_system_says_so():
         check_together(["Dog.jpg", "dog.jpg"], "url", fold_case=True)
     with pytest.raises(UnsafeKey, match="directory"):
         check_together(["DIR", "dir/x"], "url", fold_case=True)
-
-
-def test_directory_markers_are_empty_and_end_in_a_slash():
-    assert is_directory_marker("photo/", 0)
-    assert not is_directory_marker("photo/", 1)
-    assert not is_directory_marker("photo", 0)

@@ -37,9 +37,5 @@ def test_plan(info, file, known, decision):
     assert plan == Plan(**expected)
 
 
-def test_directory_markers_are_not_planned():
-    assert make_plan([ObjectInfo("photo/", 0)], {}, {}) == Plan((), (), ())
-
-
 def test_files_that_are_not_listed_do_not_matter():
     assert make_plan([], {"mine": LocalFile(1, 1)}, {"gone": Fetched(1, "e", 1)}) == Plan((), (), ())

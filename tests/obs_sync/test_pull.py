@@ -113,8 +113,7 @@ def test_nothing_to_fetch_is_an_error(store, out):
         pull(store, out, prefix="photo/")
 
 
-@pytest.mark.parametrize("key", ["../evil", "photo/../../evil", "/etc/evil", "photo//evil", "back\\slash",
-                                 ".obs_sync/lock"])
+@pytest.mark.parametrize("key", ["../evil", "photo/../../evil", "/etc/evil", "photo//evil", "back\\slash"])
 def test_a_key_that_leaves_the_destination_stops_everything(esdk_store, obs, out, tmp_path, key):
     obs.put("bucket", "base/" + key, b"evil")
     esdk_store.write("good", b"good")

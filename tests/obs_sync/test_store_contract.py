@@ -9,15 +9,26 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from obs_sync import IntegrityError, LocalStorageError, ObjectChanged, ObjectInfo, ObjectNotFound, UnsafeKey
+from obs_sync import IntegrityError, LocalStorageError, ObjectChanged, ObjectInfo, ObjectNotFound, UnsafeKey, pull
 from obs_sync.errors import WrongDigest
+from tests.obs_sync.trees import read_tree
 
 AWKWARD_KEYS = ["plain.txt", "a/b/c.bin", "with space.txt", "plus+and&amp=1?.txt", "100%25.txt", "ümläut/犬.jpg",
                 "quote'\"<>.txt", "~tilde/#hash", "trailing."]
+TREE = {"photo/dog/1.jpg": b"1" * 30, "photo/cat/2.jpg": b"2" * 40, "art/3.jpg": b"3", "art/empty": b""}
+BY_CONSOLES = ["", "photo/", "photo/dog/", "empty/"]  # empty objects that stand for folders
 
 
 def info_of(store, key):
     return {info.key: info for info in store.list()}[key]
+
+
+def keys_of(listing):
+    return sorted(info.key for info in listing)
+
+
+def ours(caplog):
+    return [record.getMessage() for record in caplog.records if record.name.startswith("obs_sync.folder")]
 
 
 def test_an_empty_store_lists_nothing(store):
@@ -68,6 +79,51 @@ def test_a_long_listing_is_complete(store):
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda key: store.write(key, b""), keys))
     assert {info.key for info in store.list("many/")} == keys
+
+
+def test_the_empty_objects_that_consoles_make_for_folders_are_listed_by_no_store(store, put, caplog):
+    for key, data in TREE.items():
+        put(key, data)
+    for key in BY_CONSOLES:
+        put(key, b"")
+    assert keys_of(store.list()) == sorted(TREE)
+    assert keys_of(store.list("photo/")) == ["photo/cat/2.jpg", "photo/dog/1.jpg"]
+    assert keys_of(store.list_completely("", lambda key: True)) == sorted(TREE)
+    assert ours(caplog) == []  # a directory like any other is nothing to talk about
+
+
+def test_markers_of_other_tools_are_listed_by_no_store_and_named_once(store, put, caplog):
+    put("photo/dog/1.jpg", b"1" * 30)
+    put("photo_$folder$", b"")
+    for _ in range(2):
+        assert keys_of(store.list()) == ["photo/dog/1.jpg"]
+    told, = ours(caplog)
+    assert store.locate("photo_$folder$") in told
+
+
+def test_an_empty_object_beside_a_folder_of_its_name_is_listed_by_no_store(store, put):
+    put("photo/dog/1.jpg", b"1" * 30)
+    put("photo", b"")
+    put("photo/dog", b"")
+    assert keys_of(store.list()) == ["photo/dog/1.jpg"]
+
+
+def test_our_own_bookkeeping_is_listed_by_no_store(store, put, caplog):
+    for key in ("a.jpg", ".obs_sync/index.jsonl", "photo/.obs_sync/incoming/x"):
+        put(key, b"x" * 100)
+    assert keys_of(store.list()) == ["a.jpg"]
+    assert ours(caplog) == []
+
+
+def test_a_pull_of_a_folder_made_in_a_console_brings_its_files_and_the_next_one_finds_them(store, put, tmp_path):
+    for key, data in TREE.items():
+        put(key, data)
+    for key in BY_CONSOLES + ["art"]:
+        put(key, b"")
+    assert pull(store, str(tmp_path / "out")).files == len(TREE)
+    assert read_tree(tmp_path / "out") == TREE
+    again = pull(store, str(tmp_path / "out"), mirror=True, delete=True)
+    assert (again.removed_files, read_tree(tmp_path / "out")) == (0, TREE)
 
 
 def test_head_of_nothing_says_what_and_where(store):

@@ -186,7 +186,7 @@ def test_push_to_a_folder_removes_no_link_and_nothing_behind_one(sync, source, o
 
 # -- what cannot be
 
-@pytest.mark.parametrize("key", ["../evil", "/etc/evil", "a//b", "back\\slash", ".obs_sync/lock"])
+@pytest.mark.parametrize("key", ["../evil", "/etc/evil", "a//b", "back\\slash"])
 def test_a_key_that_leads_out_of_the_folder_stops_everything(sync, filled, obs, out, tmp_path, key):
     obs.put("bucket", "base/" + key, b"evil")
     assert "base/" in sync.error("pull", URL, out, code=4)
