@@ -42,7 +42,7 @@ MEANING = {
     DIVERGED: "training diverged, or parity not met",
     FOUND: "check-graph or doctor found something to mend",
     RANK_LOST: "another process of the job was lost",
-    STOPPED: "stopped by SIGTERM",
+    STOPPED: "stopped by SIGTERM or SIGHUP",
     INTERRUPTED: "stopped from the keyboard",
 }
 

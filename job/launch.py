@@ -1,9 +1,9 @@
 """Start one process a card of this machine, and stay until all of them have ended.
 
 The first that fails decides: the others get SIGTERM, and SIGKILL when the platform's patience is over; its exit code is
-the job's. SIGTERM and SIGINT are passed on. Nothing is left behind: each process leads a group of its own, which is
-killed at the end, and the system stops it if this process should die without a word. If nobody reads what they print
-any more, they are stopped as by a failure.
+the job's. SIGTERM, SIGINT and SIGHUP are passed on. Nothing is left behind: each process leads a group of its own,
+which is killed at the end, and the system stops it if this process should die without a word. If nobody reads what they
+print any more, they are stopped as by a failure.
 """
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 from job.environment import CONTROL_PORT, read_environment
 from job.errors import ConfigError
 from job.rank_table import Table, find_rank_table, on_server
+from job.stopping import heard_signals
 from job.sync_output import discard_output
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PATIENCE = 15.0  # seconds from SIGTERM to SIGKILL, as the platform has it
 POLL = 0.05  # seconds
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
 UNREAD = 128 + signal.SIGPIPE  # the exit code where the output was closed
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
@@ -58,7 +58,7 @@ def launch(processes: int, command: Sequence[str], environ: Mapping[str, str], p
     path = os.pathsep.join([ROOT] + [each for each in [environ.get("PYTHONPATH")] if each])
     found = dict(environ, PYTHONPATH=path)
     heard: List[int] = []
-    before = {signum: signal.signal(signum, lambda signum, frame: heard.append(signum)) for signum in SIGNALS}
+    before = {signum: signal.signal(signum, lambda signum, frame: heard.append(signum)) for signum in heard_signals()}
     started: List[_Started] = []
     unread = threading.Event()
     try:

@@ -1,6 +1,7 @@
 """The platform wants the machine back.
 
-ModelArts sends SIGTERM and, about 15 s later, SIGKILL. In between the job ends the running iteration, saves and
+ModelArts sends SIGTERM and, about 15 s later, SIGKILL. SIGHUP, which says that the terminal has gone, is taken for the
+same; under `nohup` it stays ignored. In between the job ends the running iteration, saves and
 publishes what fits, and exits with 143. Two things make that harder than a signal handler:
 
 - Python runs its handlers between two steps of its main thread, which may be inside one long call of TensorFlow. The
@@ -21,13 +22,13 @@ import socket
 import threading
 import time
 import weakref
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, Optional, Tuple
 
 log = logging.getLogger(__name__)
 
 GRACE = 12.0  # seconds from the signal to the last words: 15 less the time to say them
 LAST_WORDS = 2.0  # seconds that the last words may take
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Stopped(BaseException):
@@ -104,7 +105,7 @@ class StopRequest:
         theirs.setblocking(False)
         self._sockets = (ours, theirs)
         # Their handler does nothing, but there has to be one: without it the wake-up descriptor is not written.
-        self._handlers = {signum: signal.signal(signum, lambda *_: None) for signum in SIGNALS}
+        self._handlers = {signum: signal.signal(signum, lambda *_: None) for signum in heard_signals()}
         self._old_wakeup = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
         _forget_in_children(self)
         self._watchdog = threading.Thread(target=self._watch, args=(ours,), name="stop request", daemon=True)
@@ -145,7 +146,7 @@ class StopRequest:
 
     def _hear(self, signum: int) -> None:
         first = not self.requested
-        self.note(signum)
+        self.note(signal.SIGTERM if signum == signal.SIGHUP else signum)
         if first:
             log.warning("%s: stopping after the running iteration%s", signal.Signals(signum).name,
                         "; Ctrl-C again stops at once" if signum == signal.SIGINT else "")
@@ -190,14 +191,21 @@ def _forget_in_children(request: StopRequest) -> None:
     os.register_at_fork(before=before, after_in_child=in_child, after_in_parent=in_parent)
 
 
+def heard_signals() -> Tuple[int, ...]:
+    """The signals that ask to stop. Whoever started this with `nohup` wants it to outlive the terminal."""
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return tuple(signum for signum in SIGNALS if signum != signal.SIGHUP or not ignored)
+
+
 @contextlib.contextmanager
 def ended_by_sigterm():
-    """Let SIGTERM end a command in order, as Ctrl-C does: no unfinished file stays, at its place or anywhere."""
+    """Let SIGTERM and SIGHUP end a command in order, as Ctrl-C does: no unfinished file stays anywhere."""
     def stop(signum, frame):
-        raise Stopped(signum)
+        raise Stopped(signal.SIGTERM)
 
-    earlier = signal.signal(signal.SIGTERM, stop)
+    earlier = {signum: signal.signal(signum, stop) for signum in heard_signals() if signum != signal.SIGINT}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, earlier)
+        for signum, handler in earlier.items():
+            signal.signal(signum, handler)

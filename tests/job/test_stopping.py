@@ -206,6 +206,33 @@ def test_a_main_thread_inside_one_long_call_is_ended():
     assert "left undone" in output
 
 
+def test_a_terminal_that_goes_away_stops_as_sigterm_does():
+    code, _, output = run_and_signal(BUSY, signal.SIGHUP)
+    assert code == 143
+    assert "left undone" in output
+
+
+def test_under_nohup_the_terminal_may_go_away():
+    ignoring = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+    code, seconds, output = run_and_signal(ignoring + textwrap.dedent(BUSY), signal.SIGHUP, signal.SIGTERM)
+    assert code == 143
+    assert "SIGTERM" in output and "SIGHUP" not in output
+
+
+def test_a_command_is_ended_in_order_when_the_terminal_goes_away():
+    code, _, output = run_and_signal("""
+        import time
+        from job.stopping import ended_by_sigterm
+        try:
+            with ended_by_sigterm():
+                print("ready")
+                time.sleep(60.0)
+        finally:
+            print("in order", flush=True)
+    """, signal.SIGHUP)
+    assert code == 1 and "in order" in output and "stopped by SIGTERM" in output
+
+
 def test_ctrl_c_twice_ends_a_long_call_at_once():
     code, seconds, output = run_and_signal(BUSY.replace("grace=0.5", "grace=100"), signal.SIGINT, signal.SIGINT)
     assert code == 130
