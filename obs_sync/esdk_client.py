@@ -11,6 +11,7 @@ import dataclasses
 import http.client
 import queue
 import re
+import socket
 import ssl
 from typing import Any, Callable, Dict, Optional, Tuple
 
@@ -19,27 +20,15 @@ from obs_sync.errors import (
     StoreError, StoreUnavailable,
 )
 from obs_sync.esdk_connect import Client
-from obs_sync.esdk_reply import retry_after
+from obs_sync.esdk_reply import date_of, retry_after
+from obs_sync.refusals import GRANT, DateRefused, advice, is_about_the_key, is_about_time
 from obs_sync.retry import Retry
 
-_CHECK_KEYS = "Check OBS_ACCESS_KEY_ID and OBS_SECRET_ACCESS_KEY"
-_MENDING: Dict[Optional[str], str] = {
-    "InvalidAccessKeyId": f"This server does not know the access key. {_CHECK_KEYS}, and OBS_SERVER",
-    "SignatureDoesNotMatch": f"The secret key does not fit the access key. {_CHECK_KEYS} for a swap or a typo",
-    "InvalidToken": "The security token is wrong. Set the OBS_SECURITY_TOKEN that came with this temporary key",
-    "ExpiredToken": "The temporary key has expired. Ask for a new one and set all three OBS_* variables",
-    "InvalidSecurityToken": "The security token is wrong or has expired. Ask for a new temporary key",
-    "RequestTimeTooSkewed": "This machine's clock is more than 15 minutes wrong. Set it",
-    "AccountProblem": "The account may not use OBS (overdue or frozen). See the console",
-    "AllAccessDisabled": "Access to the bucket is switched off. See the console",
-    None: "Grant this user, or the job's agency, read and write access to the bucket, or use another key",
-}
-_RENEWABLE = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "InvalidSecurityToken",
-              None)  # None: a reply to HEAD that tells no reason
 _NOT_RETRIED_5XX = (501, 505)
 _RETRIED_CODES = ("RequestTimeout", "SlowDown", "InternalError", "ServiceUnavailable")
 _CORRUPTED = ("BadDigest", "InvalidDigest", "XObsContentSHA256Mismatch", "XAmzContentSHA256Mismatch")
 _CHECK_NETWORK = "Check the network and OBS_SERVER"
+_NO_TLS = ("WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
 _PROXY_REFUSED = re.compile(r"(Tunnel connection failed: |the proxy answers .*)4\d\d")
 
 
@@ -60,18 +49,19 @@ class Calls:
         return self.repeat(lambda: check(self.once(method, where, *arguments, **options)))
 
     def repeat(self, attempt: Callable[[], Any]) -> Any:
-        """attempt(), tried again after StoreUnavailable and after bytes that were damaged on the way.
+        """attempt(), tried again after StoreUnavailable, after bytes that were damaged on the way and after the date of
+        the request was refused: by then it is the server's.
 
         Once also after the access key was refused, if where it came from there is another one by now.
         """
-        return self._retry.call(lambda: self._with_a_good_key(attempt), (StoreUnavailable, Damaged))
+        return self._retry.call(lambda: self._with_a_good_key(attempt), (StoreUnavailable, Damaged, DateRefused))
 
     def works(self, attempt: Callable[[], Any]) -> bool:
         """attempt() once; whether it has come to an end, or `repeat` should have it. Raises what is final."""
         self._retry.before_attempt()
         try:
             attempt()
-        except (StoreUnavailable, Damaged, KeyRefused):
+        except (StoreUnavailable, Damaged, KeyRefused, DateRefused):
             return False
         return True
 
@@ -82,7 +72,7 @@ class Calls:
             return attempt()
         except KeyRefused as error:
             refused = error
-        if keys.renew(used):
+        if keys.renew(used) or refused.unexplained:
             self._retry.before_attempt()
             try:
                 return attempt()
@@ -97,7 +87,7 @@ class Calls:
 
     def once(self, method: str, where: str, *arguments: Any, **options: Any) -> Any:
         """One attempt. Returns the result of a status below 300, or raises."""
-        with translated(where, self.drop_idle_connections):
+        with translated(where, self.drop_idle_connections, self.client, self.bucket):
             result = getattr(self.client.sdk, method)(self.bucket, *arguments, **options)
         if result.status is None or result.status >= 300:
             raise self.error(result, where)
@@ -126,15 +116,21 @@ class Calls:
         if result.requestId:
             told += f", request {result.requestId}"
         if code == "NoSuchBucket":
-            return BucketNotFound(f"there is no bucket {self.bucket!r}", where,
+            return BucketNotFound(f"there is no bucket {self.bucket!r}", where, self.client.doubled(self.bucket) or
                                   "Check its name, and that OBS_SERVER is the endpoint of the bucket's region")
         if code in ("NoSuchUpload", "InvalidPart"):
             return UploadGone(told, where)
         if status == 404 and code in (None, "NoSuchKey"):
             return ObjectNotFound("there is no such object", where, CHECK_PATH)
         if status in (401, 403):
-            denied = KeyRefused if code in _RENEWABLE else AccessDenied
-            return denied(told, where, _MENDING.get(code, _MENDING[None]))
+            mend = advice(code, result.errorMessage) or GRANT
+            if is_about_time(code, result.errorMessage):
+                self.client.clock.learn(date_of(result))
+                return DateRefused(told, where, mend)
+            denied = (KeyRefused if is_about_the_key(code) else AccessDenied)(told, where, mend)
+            if isinstance(denied, KeyRefused):
+                denied.unexplained = code is None
+            return denied
         if status == 412:
             return ObjectChanged("the object is another version by now", where, "Somebody else writes to it")
         if code in _CORRUPTED:
@@ -149,7 +145,7 @@ class Calls:
 
     def _reason(self, status: int) -> Tuple[int, Optional[str]]:
         """Why a request about an object was answered 403 or 404: the answer to a listing has a code."""
-        with translated("", self.drop_idle_connections):
+        with translated("", self.drop_idle_connections, self.client, self.bucket):
             result = self.client.sdk.listObjects(self.bucket, max_keys=1)
         if result.status in (403, 404) and status in (result.status, 404):
             if result.status == 404:
@@ -161,6 +157,8 @@ class Calls:
 
 class KeyRefused(AccessDenied):
     """The access key itself may be at fault: rotated, expired or wrong."""
+
+    unexplained = False  # a reply to HEAD, which tells no reason: it may have been its date, which is another by now
 
 
 class Damaged(IntegrityError):
@@ -176,17 +174,18 @@ class UploadGone(StoreError):
 
 
 @contextlib.contextmanager
-def translated(where: str, on_fault: Callable[[], None]) -> Any:
+def translated(where: str, on_fault: Callable[[], None], client: Client, bucket: str) -> Any:
     """Turn what the SDK and the network raise into our errors. Others, such as a callback's, pass."""
     try:
         yield
     except StoreError:
         raise
-    except ssl.SSLCertVerificationError as error:
-        raise StoreError(
-            f"the server's TLS certificate could not be verified ({error.verify_message})", where,
-            "If it is signed by a private authority set SSL_CERT_FILE to its certificate; to go without "
-            "verification set OBS_SSL_VERIFY=0") from error
+    except ssl.SSLError as error:
+        on_fault()
+        raise _tls_fault(error, where, client.doubled(bucket)) from error
+    except socket.gaierror as error:
+        on_fault()
+        raise _unresolved(error, where, client, bucket) from error
     except (OSError, http.client.HTTPException) as error:
         on_fault()
         if _PROXY_REFUSED.search(str(error)):
@@ -199,3 +198,26 @@ def translated(where: str, on_fault: Callable[[], None]) -> Any:
             raise
         on_fault()
         raise StoreUnavailable(f"the request failed ({error})", where, _CHECK_NETWORK) from error
+
+
+def _tls_fault(error: ssl.SSLError, where: str, doubled: Optional[str]) -> StoreError:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return StoreError(
+            f"the server's TLS certificate could not be verified ({error.verify_message})", where, doubled or
+            "If it is signed by a private authority set SSL_CERT_FILE to its certificate; to go without "
+            "verification set OBS_SSL_VERIFY=0")
+    if error.reason in _NO_TLS:
+        return StoreError(f"the server does not speak TLS ({error.reason})", where,
+                          "If it speaks plain HTTP, begin OBS_SERVER with http:// (or set S3_USE_HTTPS=0); else check "
+                          "its port")
+    return StoreUnavailable(f"the connection failed ({type(error).__name__}: {error})", where, _CHECK_NETWORK)
+
+
+def _unresolved(error: socket.gaierror, where: str, client: Client, bucket: str) -> StoreUnavailable:
+    """A name that is not known, or a name service that does not answer: that happens for a while, too."""
+    told = f"the host name {client.connects_to(bucket)!r} cannot be resolved ({error.strerror})"
+    if client.proxy is not None:
+        return StoreUnavailable(f"the proxy's address is not known: {told}", where,
+                                "Check HTTPS_PROXY or HTTP_PROXY, and NO_PROXY")
+    return StoreUnavailable(told, where, client.doubled(bucket) or
+                            "Check OBS_SERVER for a typo in the region, the bucket's name, and this machine's DNS")

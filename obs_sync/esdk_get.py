@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 import html
 import re
-import time
-from typing import Any, Callable, List, NamedTuple, NoReturn, Optional, Tuple
+from typing import Any, Callable, ContextManager, List, NamedTuple, NoReturn, Optional, Tuple
 from urllib.parse import quote, urlencode
 
 from obs_sync.crc64 import new_crc64
@@ -49,11 +48,12 @@ class Reader:
     def __init__(self, calls: Calls):
         client = calls.client
         self._calls = calls
-        host = client.host if client.in_path else f"{calls.bucket}.{client.host}"
+        host = client.server_of(calls.bucket)
         self._pool = Pool(host, client.port, client.context, client.timeout, client.proxy)
-        self._host = host if client.port in (80, 443) else f"{host}:{client.port}"
+        named = f"[{host}]" if ":" in host else host  # IPv6
+        self._host = named if client.port in (80, 443) else f"{named}:{client.port}"
         self._start = f"/{calls.bucket}/" if client.in_path else "/"
-        # By IP address the SDK speaks the older dialect, whatever the server could.
+        # With the bucket in the path the SDK speaks the older dialect, whatever the server could.
         self._dialect: Optional[str] = V2 if client.in_path else None
 
     def page(self, where: str, prefix: str, marker: Optional[str], most: int) -> Page:
@@ -62,7 +62,7 @@ class Reader:
         if marker is not None:
             query["marker"] = marker
         target = f"{self._start}?{urlencode(query, quote_via=quote)}"
-        with Exchange(self._pool, self._request("GET", target, self._signed("GET", "", where)), where) as exchange:
+        with self._exchange(self._request("GET", target, self._signed("GET", "", where)), where) as exchange:
             if exchange.reply.status >= 300:
                 raise self._calls.error(exchange.refusal(), where)
             document = exchange.document(_MOST_LISTING)
@@ -92,7 +92,7 @@ class Reader:
 
     def ask(self, key: str, where: str, info: Optional[ObjectInfo] = None, span: Optional[Span] = None) -> "Exchange":
         """Send the request for an object already; `receive` takes what comes, once, or `abandon` gives it up."""
-        return Exchange(self._pool, self._object(key, where, None if info is None else info.etag, span), where)
+        return self._exchange(self._object(key, where, None if info is None else info.etag, span), where)
 
     def close(self) -> None:
         self._pool.drop_idle()
@@ -101,7 +101,7 @@ class Reader:
         """One attempt at what the server tells of the object `key`, in the reply's headers."""
         quoted = quoted_key(key)
         request = self._request("HEAD", self._start + quoted, self._signed("HEAD", quoted, where))
-        with Exchange(self._pool, request, where) as exchange:
+        with self._exchange(request, where) as exchange:
             exchange.document(0)
             if exchange.reply.status >= 300:
                 raise self._calls.error(exchange.refusal(), where)
@@ -118,15 +118,21 @@ class Reader:
 
     def _signed(self, method: str, quoted: str, where: str) -> str:
         dialect, key = self._dialect or self._negotiated(where), self._calls.client.keys.of_the_moment()
-        return signed_headers(method, dialect, key, self._calls.bucket, quoted, time.time())
+        return signed_headers(method, dialect, key, self._calls.bucket, quoted, self._calls.client.clock.now())
 
     def _request(self, method: str, target: str, headers: str) -> bytes:
         return (f"{method} {target} HTTP/1.1\r\nHost: {self._host}\r\nUser-Agent: obs_sync\r\n{headers}\r\n"
                 .encode("latin-1"))
 
+    def _exchange(self, request: bytes, where: str) -> "Exchange":
+        return Exchange(self._pool, request, where, self._translated)
+
+    def _translated(self, where: str) -> ContextManager[None]:
+        return translated(where, self._pool.drop_idle, self._calls.client, self._calls.bucket)
+
     def _negotiated(self, where: str) -> str:
         """What the SDK would sign with: the server says whether it knows OBS's own dialect. Asked once."""
-        with Exchange(self._pool, self._request("HEAD", "/?apiversion", ""), where) as exchange:
+        with self._exchange(self._request("HEAD", "/?apiversion", ""), where) as exchange:
             exchange.document(0)
             reply = exchange.reply
             if reply.status == 404 or reply.status >= 500:
@@ -146,9 +152,10 @@ def _check_span(reply: Reply, span: Span, size: int, where: str) -> None:
 class Exchange:
     """One request and its reply, the network's faults translated and those of who reads left alone."""
 
-    def __init__(self, pool: Pool, request: bytes, where: str):
+    def __init__(self, pool: Pool, request: bytes, where: str, translated: Callable[[str], ContextManager[None]]):
         self._pool = pool
         self._where = where
+        self._translated = translated
         try:
             self._asked = pool.ask(request)
         except Exception as error:
@@ -181,7 +188,7 @@ class Exchange:
         return piece
 
     def _translate(self, error: Exception) -> NoReturn:
-        with translated(self._where, self._pool.drop_idle):  # no context is entered for what goes well
+        with self._translated(self._where):  # no context is entered for what goes well
             raise error
 
     def refusal(self) -> _Refusal:

@@ -190,3 +190,9 @@ def retry_after(header: Optional[Iterable[Tuple[str, str]]]) -> Optional[float]:
     if until is None:
         return None
     return max(0.0, until - (header_time(headers.get("date")) or time.time()))
+
+
+def date_of(result: Any) -> Optional[float]:
+    """The server's time by the Date of its reply, in seconds since the epoch."""
+    headers = {name.lower(): value for name, value in result.header or ()}
+    return header_time(headers.get("date"))

@@ -90,7 +90,7 @@ class Pool:
         return connected
 
     def _open_tunnel(self, connected: socket.socket, proxy: HttpProxy) -> None:
-        place = f"{self._host}:{self._port}"
+        place = f"[{self._host}]:{self._port}" if ":" in self._host else f"{self._host}:{self._port}"
         lines = [f"CONNECT {place} HTTP/1.1", f"Host: {place}"]
         if proxy.username is not None and proxy.password is not None:
             login = base64.b64encode(f"{proxy.username}:{proxy.password}".encode("utf-8")).decode("ascii")

@@ -23,11 +23,14 @@ from obs_sync.errors import (
 from obs_sync.folder_markers import Skipped, only_objects
 from obs_sync.keys import check_key
 from obs_sync.local_files import DISK_FAULTS, check_unchanged, digest_of, local_storage, remove_quietly
+from obs_sync.refusals import DateRefused, advice, is_about_the_key, is_about_time
 from obs_sync.retry import DEFAULT_RETRY, Retry
 from obs_sync.store import ObjectInfo, OnBytes, Store, attempt_counted, check_range
 
 _log = logging.getLogger(__name__)
 
+_GRANT = ("Grant the job's agency, or the user whose access key is in ModelArts' global configuration, read and write "
+          "access to the bucket")
 _STAT_WORKERS = 16  # a listing has names only: each size is a request of its own
 _COPY_THREADS = 16  # of one copy_parallel, its own default
 _SMALLEST_GROUP, _LARGEST_GROUP = 16, 512  # objects that are worth a copy_parallel; and after which progress is told
@@ -215,7 +218,7 @@ class MoxingStore(Store):
             with self._translated(where):
                 return operation(*arguments)
 
-        return self._retry.call(attempt)
+        return self._retry.call(attempt, (StoreUnavailable, DateRefused))
 
     @contextlib.contextmanager
     def _translated(self, where: str) -> Iterator[None]:
@@ -254,6 +257,7 @@ def _translation(error: Exception, where: str) -> StoreError:
     if status == 404:
         return ObjectNotFound("there is no such object", where, CHECK_PATH)
     if status in (401, 403):
-        return AccessDenied(told, where, "Grant the job's agency, or the user whose access key is in ModelArts' global "
-                                         "configuration, read and write access to the bucket")
+        message = getattr(response, "errorMessage", None)
+        mend = None if is_about_the_key(code) else advice(code, message)
+        return (DateRefused if is_about_time(code, message) else AccessDenied)(told, where, mend or _GRANT)
     return StoreUnavailable(told, where, "Try again later")

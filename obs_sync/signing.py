@@ -1,9 +1,9 @@
 """Signatures of plain reads, as the OBS SDK makes them: HMAC-SHA1 over a few lines, in either of two dialects.
 
-| dialect | Authorization    | headers  | spoken                                       |
-|---------|------------------|----------|----------------------------------------------|
-| obs     | `OBS key:digest` | `x-obs-` | by host name, with servers that know it: OBS |
-| v2      | `AWS key:digest` | `x-amz-` | by IP address, and with other servers        |
+| dialect | Authorization    | headers  | spoken                                                    |
+|---------|------------------|----------|-----------------------------------------------------------|
+| obs     | `OBS key:digest` | `x-obs-` | where the bucket is in the host's name, with OBS          |
+| v2      | `AWS key:digest` | `x-amz-` | where the bucket is in the path, and with other servers   |
 """
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def signed_headers(method: str, dialect: str, key: Key, bucket: str, quoted: str
     Sub-resources would have to be signed, and are not. What a listing is asked for, a Range and a pin need not be.
     Without an access key the request stays anonymous.
     """
-    date = _http_date(int(now))
+    date = http_date(int(now))
     if not key.access_key_id or not key.secret_access_key:
         return f"Date: {date}\r\n"
     scheme, token_header = _SCHEMES[dialect]
@@ -43,5 +43,6 @@ def signed_headers(method: str, dialect: str, key: Key, bucket: str, quoted: str
 
 
 @functools.lru_cache(maxsize=4)
-def _http_date(second: int) -> str:
+def http_date(second: int) -> str:
+    """A moment (whole seconds since the epoch) as the headers of HTTP have it."""
     return formatdate(second, usegmt=True)

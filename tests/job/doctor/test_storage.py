@@ -80,13 +80,14 @@ def test_data_that_may_not_be_read_are_noticed(obs, doctor, rule, checks):
 
 
 @pytest.mark.parametrize("seconds, checks, told", [
-    (300, [], "300 s ahead"), (-300, [], "300 s behind"), (800, ["clock"], "800 s ahead")])
-def test_a_clock_that_is_about_to_be_refused_is_noticed(obs, doctor, seconds, checks, told):
+    (300, [], "300 s ahead"), (-300, [], "300 s behind"), (800, [], "800 s ahead"), (5000, [], "5000 s ahead")])
+def test_a_clock_that_is_wrong_is_told_and_stands_in_nobodys_way(obs, doctor, seconds, checks, told):
     obs.faults = Faults(["skew={}".format(seconds)])
     rows = doctor()
     assert bad(rows) == checks
     minutes = int(rows["clock"][0]["told"].split("is ")[1].split(" s ")[0])
     assert abs(minutes - abs(seconds)) <= 2 and told.split(" s ")[1] in rows["clock"][0]["told"]
+    assert ("dated by its clock" in rows["clock"][0]["told"]) == (abs(seconds) > 600)
 
 
 def test_missing_credentials_and_a_bucket_that_is_not_there_are_told(obs, doctor, monkeypatch):
