@@ -13,7 +13,7 @@ import queue
 import re
 import socket
 import ssl
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Callable, Optional, Tuple
 
 from obs_sync.errors import (
     CHECK_PATH, AccessDenied, BucketNotFound, IntegrityError, ObjectChanged, ObjectNotFound,

@@ -20,8 +20,8 @@ _MENDING: Dict[str, str] = {
     "TokenRefreshRequired": "The temporary key has expired. Ask for a new one and set all three OBS_* variables",
     "InvalidSecurityToken": "The security token is wrong or has expired. Ask for a new temporary key",
     "InvalidSecurity": f"The server does not accept this access key as valid. {_CHECK_KEYS}",
-    "RequestTimeTooSkewed": "This machine's clock and the server's are more than 15 minutes apart, and another date did "
-                            "not help. Set this machine's clock",
+    "RequestTimeTooSkewed": "This machine's clock and the server's are more than 15 minutes apart, and another date "
+                            "did not help. Set this machine's clock",
     "InvalidObjectState": "The object is in archive storage. Restore it in the console (or `obsutil restore`), wait "
                           "until it is restored, then run this again; or leave it out",
     "InArrearOrInsufficientBalance": _PAY,

@@ -1,4 +1,4 @@
-"""What `make dry-run` makes of its command line. No environment is set up: `.ci/lane` is a stand-in that tells its words.
+"""What `make dry-run` makes of its command line. No environment is set up: a stand-in for `.ci/lane` tells its words.
 """
 
 from __future__ import annotations
