@@ -10,8 +10,9 @@ from masf_core.errors import DataError, MasfError, WeightsError
 from obs_sync import StoreError
 
 GOOD, BAD, NONE = "good", "bad", "none"
-MARKS = {GOOD: "✓", BAD: "✗", NONE: "–"}
-PLAIN_MARKS = {GOOD: "ok", BAD: "NO", NONE: "-"}  # where the terminal's encoding lacks these
+NOTE = "note"  # a run can do without it
+MARKS = {GOOD: "✓", BAD: "✗", NONE: "–", NOTE: "!"}
+PLAIN_MARKS = {GOOD: "ok", BAD: "NO", NONE: "-", NOTE: "!"}  # where the terminal's encoding lacks these
 # The first that fits counts.
 MENDS = (
     (DataError, "Correct these files or lists, or leave out what is bad with --bad_data=skip; a run refuses them, too"),

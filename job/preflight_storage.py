@@ -5,7 +5,7 @@ from typing import Dict, List, NamedTuple
 
 from job import config_load
 from job.console import amount
-from job.preflight import BAD, GOOD, NONE, Row, refused
+from job.preflight import BAD, GOOD, NONE, NOTE, Row, refused
 from job.run_record import read_published
 from obs_sync import ObjectInfo, StoreError, is_remote, list_markers
 from obs_sync.json_document import parse_json
@@ -85,16 +85,26 @@ def permission_rows(store, probe):
     in_parts = None
     if written:
         in_parts = _tried(rows, "write in parts", probe.write_in_parts, seconds)
+    stays = None
     if written and not _tried(rows, "remove", probe.remove, seconds):
-        rows[-1] = rows[-1]._replace(mend="{}. What was tried out stays at {}; `python -m job sync gc` finds it".format(
-            rows[-1].mend or "Allow it", probe.url))
+        stays = rows.pop()
+        mend = "{}. What was tried out stays at {}; `python -m job sync gc` finds it".format(
+            stays.mend or "Allow it", probe.url)
+        if probe.may_not_remove:
+            stays = Row("train_url", NOTE, "{}. A run delivers everything, and old checkpoints stay".format(stays.told),
+                        mend)
+        else:
+            rows.append(stays._replace(mend=mend))
     if rows:
         return rows
     rates = ", ".join("{} {}/s".format(what, amount(SIZE / max(seconds[what], 1e-6), "B"))
                       for what in ("write", "read"))
-    return [Row("train_url", GOOD, "list, write{}, read and remove: allowed; {} with {}, {:.0f} ms to remove".format(
-        ", write in parts" if in_parts and seconds["write in parts"] is True else "", rates, amount(SIZE, "B"),
-        1e3 * seconds["remove"]))]
+    allowed = "list, write{}".format(", write in parts" if in_parts and seconds["write in parts"] is True else "")
+    if stays is not None:
+        return [Row("train_url", GOOD, "{} and read: allowed; {} with {}".format(
+            allowed, rates, amount(SIZE, "B"))), stays]
+    return [Row("train_url", GOOD, "{}, read and remove: allowed; {} with {}, {:.0f} ms to remove".format(
+        allowed, rates, amount(SIZE, "B"), 1e3 * seconds["remove"]))]
 
 
 def _tried(rows, what, operation, seconds):

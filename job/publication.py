@@ -17,8 +17,8 @@ import time
 
 from job.log_upload import upload_logs
 from job.priority import give_way
-from job.retention import BEST, apply_retention
-from job.snapshots import without_superseded
+from job.retention import BEST, Retention
+from job.snapshots import size_of, without_superseded
 from job.time_limit import within
 from masf_core import checkpoints
 from masf_core.errors import CheckpointError
@@ -56,7 +56,7 @@ class Publisher:
     """
 
     def __init__(self, store, spool, logs, keep, record, clock=time.monotonic):
-        self._store, self._spool, self._logs, self._keep, self._record = store, spool, logs, keep, record
+        self._store, self._spool, self._logs, self._record = store, spool, logs, record
         self._clock = clock
         self._changed = threading.Condition()
         self._pending = []
@@ -79,6 +79,7 @@ class Publisher:
         self._not_begun = {}  # name of a checkpoint that would not arrive in time → why
         self._uploading_logs = threading.Lock()
         self._lost = None  # the LeaseLost after which nothing more is delivered
+        self._retention = Retention(store, keep)
         self._thread = threading.Thread(target=self._work, name="publisher", daemon=True)
         self._thread.start()
 
@@ -126,7 +127,7 @@ class Publisher:
             self._failures_in_a_row, self._final = 0, False
             self._deadline = None if seconds is None else self._clock() + seconds
             self._changed.notify_all()
-            while self._pending or self._logs_due or self._working:
+            while self._pending or self._logs_due or self._working or self._retention.due:
                 if self._final or self._patience_is_over():
                     break
                 self._changed.wait(0.1)
@@ -211,11 +212,13 @@ class Publisher:
             try:
                 if snapshot is not None:
                     self._deliver(self._persisted(snapshot))
+                    snapshot = None  # what fails from here on is not its delivery
                 within(SMALL_OPERATION, "the upload of the log files", self._upload_logs)
                 failure = None
             except Exception as error:  # whatever it was, training goes on; the end of the run reports it
                 failure = error
             self._settle(snapshot, failure)
+            self._retention.apply(SMALL_OPERATION)  # after all deliveries: what it cannot do is no failure of theirs
 
     def _next(self):
         """Wait for work; returns a snapshot, None for the logs alone, or _CLOSED."""
@@ -293,16 +296,15 @@ class Publisher:
             self._rate = self._transferred[1] / seconds
             self._published.append(snapshot.published_name)
             self._pending = [item for item in self._pending if item.name != snapshot.name]
+            self._retention.due = snapshot.metadata["lineage"]
         log.info("published %s%s: %.1f MB in %.1f s", snapshot.name, " (best so far)" if snapshot.best else "",
                  self._transferred[1] / 1e6, seconds)
         shutil.rmtree(directory, ignore_errors=True)
-        within(SMALL_OPERATION, "retention",
-               lambda: apply_retention(self._store, snapshot.metadata["lineage"], self._keep))
 
     def _arrives_in_time(self, snapshot):
         """Whether to begin with it under the budget; says why not."""
         try:
-            size = _size(os.path.join(self._spool, snapshot.name))
+            size = size_of(os.path.join(self._spool, snapshot.name))
         except OSError:  # could not be written to the spool: its delivery will say so
             return True
         left = self._deadline - self._clock()
@@ -340,11 +342,6 @@ class Publisher:
 def pause_after(failures):
     """Seconds to the next attempt after so many failures in a row."""
     return min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(failures - 1, 10))
-
-
-def _size(directory):
-    """Bytes of the files in ``directory``."""
-    return sum(entry.stat().st_size for entry in os.scandir(directory))
 
 
 _CLOSED = object()

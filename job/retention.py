@@ -7,12 +7,48 @@ from __future__ import annotations
 
 import logging
 
+from job.time_limit import within
 from masf_core import selection
-from obs_sync import IntegrityError, list_markers, read_pointer, retain, write_pointer
+from obs_sync import AccessDenied, IntegrityError, list_markers, read_pointer, retain, write_pointer
 
 log = logging.getLogger(__name__)
 
 BEST = "best"  # name of the pointer beside the markers
+
+
+class Retention:
+    """Retention after each delivery. What it cannot delete stays, which is said and is no failure of the run.
+
+    Args:
+        store: the run's ``obs_sync.Store``. keep: number of newest checkpoints to keep.
+    """
+
+    def __init__(self, store, keep):
+        self._store, self._keep = store, keep
+        self._refused = self._failing = False
+        self.due = None  # lineage of a checkpoint that was delivered since
+
+    def apply(self, seconds):
+        """``apply_retention`` if it is due, within so many seconds.
+
+        A refusal is told once, an outage once until it is over.
+        """
+        lineage = self.due
+        if lineage is None:
+            return
+        try:
+            within(seconds, "retention", lambda: apply_retention(self._store, lineage, self._keep))
+            self._failing = False
+        except AccessDenied as error:
+            log.log(logging.DEBUG if self._refused else logging.WARNING,
+                    "old checkpoints stay: this key may not delete them (%s). Every checkpoint is published all the "
+                    "same. Grant the right to delete objects, or remove old checkpoints by hand", error.what)
+            self._refused = True
+        except Exception as error:
+            log.log(logging.DEBUG if self._failing else logging.WARNING,
+                    "old checkpoints stay for now, the next checkpoint tries again: %s", error)
+            self._failing = True
+        self.due = None
 
 
 def apply_retention(store, lineage, keep):

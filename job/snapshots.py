@@ -1,6 +1,7 @@
 """Checkpoints on their way: what one is, and which of those that wait are worth an upload."""
 from __future__ import annotations
 
+import os
 from typing import Any, Dict, NamedTuple, Optional
 
 from masf_core import checkpoints
@@ -33,3 +34,8 @@ def without_superseded(pending, under_way):
     best = [item for item in pending if item.best][-1:]
     kept = [item for item in pending if item.name == under_way or any(item is other for other in newest + best)]
     return kept, [item for item in pending if all(item is not other for other in kept)]
+
+
+def size_of(directory):
+    """Bytes of the files in ``directory``."""
+    return sum(entry.stat().st_size for entry in os.scandir(directory))

@@ -5,6 +5,7 @@ the old index, or none: what it has stored is found by name the next time, and w
 """
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from obs_sync.pack_source import SHARD_BYTES, PackPlan, plan_pack, write_shard
 from obs_sync.parallel import OnProgress, Progress, run_aside
 from obs_sync.scratch import scratch_directory
 from obs_sync.store import ObjectInfo, Store
+
+_log = logging.getLogger(__name__)
 
 _UNUSED_FOR = 24 * 3600.0  # seconds; a shard that no index names may belong to a pack that is under way
 
@@ -78,10 +81,22 @@ def publish_pack(store: Store, plan: PackPlan, prefix: str = "", on_progress: Op
             run_aside(lambda: store.write(index_key, content), survey)
         stored = _check_stored(store, plan.index, prefix, survey)
     unused = _unused(store, plan.index, _shards_of(before, store.locate(index_key)), replaced, stored, prefix, prune)
-    if not dry_run:
-        run_aside(lambda: store.delete(unused), survey)
+    if not dry_run and unused and not _removed(store, unused, survey, prune):
+        unused = []
     return PackReport(len(plan.paths), plan.index.bytes, len(plan.index.shards), len(missing),
                       sum(shard.size for shard in missing), len(unused), changed)
+
+
+def _removed(store: Store, unused: List[str], survey: Progress, must: bool) -> bool:
+    """Whether shards out of use are removed. The pack is whole without that, so only who asked for it must be told."""
+    try:
+        run_aside(lambda: store.delete(unused), survey)
+    except StoreError as error:
+        if must:
+            raise
+        _log.warning("the pack is whole; shards that are out of use stay (%d): %s", len(unused), error)
+        return False
+    return True
 
 
 def _send(store: Store, plan: PackPlan, missing: List[Shard], prefix: str, on_progress: Optional[OnProgress]) -> None:

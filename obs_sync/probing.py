@@ -13,7 +13,7 @@ import time
 import uuid
 from typing import List, Tuple
 
-from obs_sync.errors import IntegrityError, StoreError
+from obs_sync.errors import AccessDenied, IntegrityError, StoreError
 from obs_sync.esdk_store import EsdkStore
 from obs_sync.esdk_upload import put_file
 from obs_sync.store import Store
@@ -42,6 +42,7 @@ class Probe:
         self._keys: List[str] = []  # that may be there
         self._lock = threading.Lock()
         self._ended = False
+        self.may_not_remove = False  # the server said so
 
     def __enter__(self) -> Probe:
         return self
@@ -94,10 +95,15 @@ class Probe:
         return True
 
     def remove(self) -> float:
-        """Returns the seconds it took. Raises StoreError naming what stays."""
+        """Returns the seconds it took. Raises StoreError naming what stays; what may not be removed is left there."""
         started = time.monotonic()
         if self._keys:
-            self._store.delete(self._keys)
+            try:
+                self._store.delete(self._keys)
+            except AccessDenied:
+                self.may_not_remove = True
+                self._keys = []
+                raise
             self._keys = []
         return time.monotonic() - started
 

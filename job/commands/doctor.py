@@ -16,7 +16,7 @@ from job.config_load import load_config
 from job.environment import read_environment
 from job.errors import ConfigError
 from job.exits import DONE, FOUND
-from job.preflight import BAD, GOOD, NONE, Limit, line_of, run_checks
+from job.preflight import BAD, GOOD, NONE, NOTE, Limit, line_of, run_checks
 from job.stopping import StopRequest
 
 TAKES_SETTINGS = True
@@ -53,9 +53,10 @@ def main(args, console):
     if args.json:
         print(json.dumps({"ok": not bad, "checks": [row._asdict() for row in rows]}, indent=1))
     else:
-        good, none = (sum(row.state == state for row in rows) for state in (GOOD, NONE))
-        print("\n{}; {} in order, {} not applicable or not looked at".format(
-            "{} to mend".format(bad) if bad else "nothing to mend", good, none))
+        good, none, note = (sum(row.state == state for row in rows) for state in (GOOD, NONE, NOTE))
+        print("\n{}; {} in order, {}{} not applicable or not looked at".format(
+            "{} to mend".format(bad) if bad else "nothing to mend", good, "{} to note, ".format(note) if note else "",
+            none))
     return FOUND if bad else DONE
 
 

@@ -14,7 +14,7 @@ from job import priority, publication
 from job.publication import NotDelivered, Publisher
 from job.snapshots import Snapshot
 from masf_core import checkpoints
-from obs_sync import AccessDenied, list_markers, publish_checkpoint, read_pointer
+from obs_sync import AccessDenied, StoreUnavailable, list_markers, publish_checkpoint, read_pointer
 from tests.job.faulty_store import FaultyStore, Gate, failing_with, outage
 
 
@@ -78,6 +78,63 @@ def test_retention_keeps_the_newest_the_best_and_other_lineages(parts):
         publisher.submit(item)
         publisher.drain(seconds=20)
     assert names(store) == ["ckpt-{:06d}-aaaa".format(i) for i in (5, 10, 30, 40)]
+
+
+def warnings(caplog):
+    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+
+
+@pytest.mark.parametrize("kind, told", [
+    (AccessDenied, "old checkpoints stay: this key may not delete them"),
+    (StoreUnavailable, "old checkpoints stay for now, the next checkpoint tries again"),
+    (OSError, "old checkpoints stay for now, the next checkpoint tries again"),
+])
+def test_where_nothing_can_be_deleted_everything_is_delivered_and_one_warning_says_so(parts, caplog, kind, told):
+    make, store, spool, _ = parts
+    publisher = make(keep=1)
+
+    def fail(operation, key):
+        if operation == "delete":
+            raise kind("403 AccessDenied")
+
+    store.fail = fail
+    for item in (snapshot(10, best=True), snapshot(20), snapshot(30), snapshot(40)):
+        publisher.submit(item)
+        publisher.drain(seconds=20)
+    assert len(names(store)) == 4 and os.listdir(str(spool)) == []
+    assert publisher.state() == {"published": "ckpt-000040-aaaa", "waiting": [], "last_failure": None}
+    warning, = warnings(caplog)
+    assert warning.startswith(told)
+
+
+def test_retention_that_hangs_fails_no_publication(parts, caplog):
+    make, store, _, _ = parts
+    gate, publisher = Gate(), make(keep=1)
+    store.fail = lambda operation, key: gate(operation, key) if operation == "delete" else None
+    try:
+        publisher.submit(snapshot(10))
+        publisher.drain(seconds=20)
+        publisher.submit(snapshot(20))
+        publisher.drain(seconds=1)
+        assert len(names(store)) == 2 and warnings(caplog) == []
+    finally:
+        gate.open()
+
+
+def test_log_files_that_are_refused_are_not_told_as_the_checkpoint_before_them(parts, caplog):
+    make, store, _, _ = parts
+
+    def fail(operation, key):
+        if key == "run.json":
+            raise AccessDenied("403 AccessDenied", key)
+
+    store.fail = fail
+    publisher = make()
+    publisher.submit(snapshot(10))
+    with pytest.raises(NotDelivered, match="not published: the log files"):
+        publisher.drain()
+    assert names(store) == ["ckpt-000010-aaaa"]
+    assert all("ckpt-000010" not in warning for warning in warnings(caplog))
 
 
 def test_a_slow_storage_makes_waiting_checkpoints_give_way_to_the_newest_and_the_best(parts):

@@ -14,8 +14,8 @@ import tarfile
 import pytest
 
 from obs_sync import (
-    IntegrityError, LocalStorageError, LocalStore, PackedStore, StoreError, UnsafeKey, pack, plan_pack, publish_pack,
-    pull,
+    AccessDenied, IntegrityError, LocalStorageError, LocalStore, PackedStore, StoreError, UnsafeKey, pack, plan_pack,
+    publish_pack, pull,
 )
 from obs_sync.pack_index import INDEX_NAME
 from obs_sync.pack_layout import END, Entry, cut, header
@@ -154,6 +154,27 @@ def test_shards_out_of_use_stay_for_readers_until_they_are_old(tmp_path, target)
     assert len(shards(target)) == 2
     assert pack(target, source, prune=True).removed_shards == 1
     assert len(shards(target)) == 1
+
+
+def test_shards_that_may_not_be_deleted_fail_no_pack_but_one_that_was_asked_to_delete_them(tmp_path, target, caplog):
+    source = write_tree(tmp_path / "source", {"a": b"1"})
+    pack(target, source)
+    write_tree(tmp_path / "source", {"a": b"2"})
+    caplog.clear()
+
+    def refuse(operation, key):
+        if operation == "delete":
+            raise AccessDenied("403", key)
+
+    target.before = refuse
+    with pytest.raises(AccessDenied):
+        pack(target, source, prune=True)
+    for name in shards(target):
+        set_mtime(os.path.join(target.url, name), 10 ** 9)
+    set_mtime(os.path.join(target.url, INDEX_NAME), 10 ** 9)
+    report = pack(target, source)
+    assert (report.removed_shards, len(shards(target))) == (0, 2)
+    assert "the pack is whole; shards that are out of use stay (1)" in caplog.text
 
 
 def test_the_index_is_written_after_the_shards_and_before_any_is_removed(tmp_path, target):

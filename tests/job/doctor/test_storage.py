@@ -52,11 +52,14 @@ def test_what_may_not_be_done_is_named_and_hides_nothing_else(obs, doctor, rule,
     assert left() == []
 
 
-def test_where_nothing_can_be_removed_it_is_said_what_stays_and_gc_finds_it(obs, doctor):
+def test_a_key_that_may_not_delete_is_noted_with_what_stays_and_gc_finds_it(obs, doctor):
     obs.faults = Faults(["DeleteObjects status=403 code=AccessDenied"])
     rows = doctor()
     obs.faults = Faults([])
-    assert bad(rows) == ["train_url"] and "sync gc" in rows["train_url"][0]["mend"]
+    assert doctor.code == 0 and bad(rows) == [] and doctor.err == ""
+    good, note = rows["train_url"]
+    assert (good["state"], note["state"]) == ("good", "note") and good["told"].startswith("list, write, write in parts")
+    assert "old checkpoints stay" in note["told"] and "sync gc" in note["mend"]
     stays = left()
     assert stays and all(key.startswith("masf_cartoon/checkpoints/ckpt-000000-probe-") for key in stays)
     with open_store(OUT, os.environ) as store:
