@@ -20,6 +20,7 @@ from job.config_kinds import (
     folder_name,
     folder_names,
     optional,
+    patterns,
     plain_name,
     real,
     text,
@@ -63,6 +64,8 @@ class Data:
     filelist_root: str = setting(
         "auto", text(),
         "folder of the list files, below data_url or absolute; auto finds it, none splits the folders", published=True)
+    exclude: Tuple[str, ...] = setting(
+        (), patterns(), "objects below data_url to leave out, as with sync --exclude: patterns separated by commas")
     weights_path: Optional[str] = setting(
         None, optional(text()),
         "pretrained weights: a path below data_url, a URL or a local file; none trains from scratch",

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any, Callable, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from obs_sync.filters import Filters, Rule
 
 TRUE_WORDS = ("true", "yes", "1")
 FALSE_WORDS = ("false", "no", "0")
@@ -84,6 +86,25 @@ def assignments() -> Kind:
         return texts
 
     return Kind("name=value, several separated by blanks or as a list", convert)
+
+
+def patterns() -> Kind:
+    """Several patterns of keys, as of ``sync --exclude``: ``a,b`` or a list; a tuple."""
+
+    def convert(value: Any) -> Tuple[str, ...]:
+        parts = value.split(",") if isinstance(value, str) else value
+        if not isinstance(parts, (list, tuple)):
+            raise ValueError
+        texts = tuple(text().convert(part) for part in parts if part != "")
+        filters_of(texts)
+        return texts
+
+    return Kind("patterns such as *.tmp or /photo/dog/x.jpg, separated by commas (? stands for one in a key)", convert)
+
+
+def filters_of(excluded: Sequence[str]) -> Filters:
+    """The filters that leave out what one of the patterns matches. Raises ValueError."""
+    return Filters([Rule(False, pattern) for pattern in excluded])
 
 
 def whole(minimum: int, maximum: Optional[int] = None) -> Kind:

@@ -5,6 +5,7 @@ import logging
 import os
 from typing import NamedTuple, Optional
 
+from job.pulled_data import PulledData
 from masf_core.data import find_dataroot, find_filelist_root
 from masf_core.errors import DataError, WeightsError
 from obs_sync import is_remote, open_store, pull, pull_file, split_object_url
@@ -25,7 +26,7 @@ def fetch_inputs(config, workspace, console, environ, present=False):
     """Pull what is remote and locate everything.
 
     A v1 job names ``obs://`` or ``s3://`` URLs; a v2 job names local directories that the platform has filled, which
-    are used where they are unless they hold a pack.
+    are used where they are unless they hold a pack or ``exclude`` leaves something out.
 
     Args:
         present: another process has pulled everything to this machine already.
@@ -49,18 +50,25 @@ def _fetch_data(config, workspace, console, environ, present):
         if not os.path.isdir(url):
             raise DataError(
                 "data_url: there is no directory {}; expected a local directory or an obs:// URL".format(url))
-        if not os.path.isfile(os.path.join(url, INDEX_NAME)):  # else it is a pack, to be unpacked as from a bucket
+        if used_in_place(config.data):
             return url
     destination = workspace.inputs(url)
     if present:
         return destination
     with open_store(url, environ, backend=config.platform.storage) as store:
         # The directory is this URL's alone, so what the bucket no longer has goes from here too.
+        chosen = PulledData(config, store, workspace.root)
         report = pull(store, destination, workers=config.platform.transfer_workers, mirror=True,
-                      on_progress=console.task("pull", "B"))
+                      on_progress=console.task("pull", "B"), choose=chosen, may_vanish=chosen.may_vanish)
     log.info("data: %d files, %.1f MB fetched in %.1f s, %d files were present (%s)",
              report.files, report.bytes / 1e6, report.seconds, report.present_files, destination)
     return destination
+
+
+def used_in_place(data):
+    """Whether data_url is a local folder that a run reads where it is: no pack, and nothing to leave out."""
+    return not is_remote(data.data_url) and not data.exclude and not os.path.isfile(
+        os.path.join(data.data_url, INDEX_NAME))
 
 
 def locate_data(data, root):

@@ -9,7 +9,9 @@ import time
 from job import preflight_data, preflight_machine, preflight_storage
 from job.environment import read_environment
 from job.errors import ConfigError
+from job.inputs import used_in_place
 from job.preflight import BAD, GOOD, NONE, Row, Shared
+from job.pulled_data import PulledData
 from job.rank_group import check_share
 from job.stopping import GRACE
 from job.time_limit import within
@@ -17,7 +19,6 @@ from job.workspace import Workspace
 from masf_core.ascend_options import AscendSettings, mode_of, parameters_of
 from obs_sync import PackedStore, StoreError, is_remote, open_store, split_object_url, this_process
 from obs_sync.esdk_store import EsdkStore
-from obs_sync.pack_index import INDEX_NAME
 from obs_sync.probing import Probe
 from obs_sync.retry import Retry
 
@@ -105,8 +106,7 @@ class Preflight:
         data = self._config.data
         if data.data_url is None:
             return data.dataroot if os.path.isabs(data.dataroot) else None
-        packed = os.path.isfile(os.path.join(data.data_url, INDEX_NAME))
-        return None if is_remote(data.data_url) or packed else data.data_url
+        return data.data_url if used_in_place(data) else None
 
     def _list_data(self):
         """``Listing``, or None for a folder that is used where it is."""
@@ -119,7 +119,8 @@ class Preflight:
                 raise ConfigError("there is no folder {}; expected a local folder or an obs:// URL".format(root))
             return None
         store = self._open(data.data_url)
-        return preflight_storage.list_data(PackedStore(store), store)
+        return preflight_storage.list_data(PackedStore(store), store, PulledData(
+            self._config, store, self._workspace.root))
 
     def _find_structure(self):
         self._tensorflow.get()

@@ -33,10 +33,10 @@ class Listing(NamedTuple):
         return {info.key: info for info in self.infos}
 
 
-def list_data(store, plain):
-    """The ``Listing`` of a ``PackedStore``. plain: the store below it."""
-    infos = [info for info in store.list() if not info.key.endswith("/")]
-    return Listing(store, infos, packed=plain.exists(INDEX_NAME))
+def list_data(store, plain, choose):
+    """The ``Listing`` of a ``PackedStore``. plain: the store below it. choose: what of a listing a run pulls."""
+    infos = list(store.list())
+    return Listing(store, choose(infos) if infos else infos, packed=plain.exists(INDEX_NAME))
 
 
 def client_row(urls, environ, backend):

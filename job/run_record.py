@@ -28,15 +28,18 @@ def now():
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
-def read_published(store):
+def read_published(store, folder=""):
     """The content of the published run.json, or None where there is none.
+
+    Args:
+        folder: of the run below the store's URL, "" or ending in "/".
 
     Raises:
         IntegrityError: there is one that this program did not write; taking the run for new would orphan its
             checkpoints.
     """
     try:
-        data = store.read(NAME)
+        data = store.read(folder + NAME)
     except ObjectNotFound:
         return None
     try:
@@ -44,7 +47,7 @@ def read_published(store):
     except ValueError:
         content = None
     if not isinstance(content, dict) or content.get("format") != FORMAT or not _is_whole(content):
-        raise IntegrityError("this run.json was not written by this version of the job", store.locate(NAME),
+        raise IntegrityError("this run.json was not written by this version of the job", store.locate(folder + NAME),
                              "Choose another --run_name, or remove it")
     return content
 

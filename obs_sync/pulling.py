@@ -5,19 +5,22 @@ A file at its final path is whole and is the version that was listed. What was f
 from __future__ import annotations
 
 import errno
+import logging
 import os
 from typing import Callable, Dict, Iterable, List, Optional, Tuple
 
 from obs_sync import keys
 from obs_sync.destination import Destination
 from obs_sync.digests import compare_by_digest
-from obs_sync.errors import IntegrityError, LocalStorageError, ObjectChanged
+from obs_sync.errors import IntegrityError, LocalStorageError, ObjectChanged, ObjectNotFound
 from obs_sync.index import Index
 from obs_sync.local_files import LocalFile, check_free_space, free_bytes, local_storage, make_directory
 from obs_sync.parallel import OnProgress, Progress, in_turn, run_aside, run_parallel
 from obs_sync.plan import Fetched, Plan, make_plan
 from obs_sync.store import ObjectInfo, Store
 from obs_sync.workspace import Workspace
+
+_log = logging.getLogger(__name__)
 
 _VERSIONS = 3          # how often an object may change under us before we give up on it
 _HASHING_WORKERS = 4   # hashing is bound by the processor
@@ -32,8 +35,9 @@ class Pull:
 
     def __init__(self, store: Store, destination: str, place: Callable[[str], str], index_name: str,
                  on_progress: Optional[OnProgress], selects: Callable[[str], bool] = lambda key: True,
-                 on_compare: Optional[OnProgress] = None):
+                 on_compare: Optional[OnProgress] = None, may_vanish: Callable[[str], bool] = lambda key: False):
         self._store = store
+        self._may_vanish = may_vanish
         self._place = place
         self._destination = Destination(destination, place, store.locate)
         self._index_name = index_name
@@ -96,7 +100,10 @@ class Pull:
         reading = Progress(_bytes(plan.compare), self._on_compare) if self._on_compare else survey
 
         def is_same(info: ObjectInfo) -> bool:
-            return compare_by_digest(self._store, info, self._destination.path(info.key), reading.add).same is True
+            try:
+                return compare_by_digest(self._store, info, self._destination.path(info.key), reading.add).same is True
+            except ObjectNotFound:  # to be fetched, which will tell
+                return False
 
         answers = run_parallel(is_same, plan.compare, _HASHING_WORKERS, reading)
         same = tuple(info for info, answer in zip(plan.compare, answers) if answer)
@@ -108,8 +115,10 @@ class Pull:
 
         def fetch(group: List[ObjectInfo]) -> List[ObjectInfo]:
             temporaries = [workspace.unfinished(info) for info in group]
-            group = _download_current(self._store, group, temporaries, progress)
+            group, temporaries = _download_current(self._store, group, temporaries, progress, self._may_vanish)
             progress.check()
+            if not group:
+                return group
             with in_turn():
                 times = _settle_times(temporaries, group)
                 self._destination.put(temporaries, [info.key for info in group])
@@ -118,7 +127,11 @@ class Pull:
 
         try:
             groups = run_parallel(fetch, self._store.together(infos), workers, progress)
-            return tuple(info for group in groups for info in group)
+            fetched = tuple(info for group in groups for info in group)
+            if len(fetched) < len(infos):
+                _log.info("%d objects below %s were removed while they were being fetched", len(infos) - len(fetched),
+                          self._store.url)
+            return fetched
         except LocalStorageError as error:
             if not isinstance(error.__cause__, OSError) or error.__cause__.errno not in _FULL:
                 raise
@@ -149,16 +162,24 @@ class Pull:
                                  if files.get(key) == LocalFile(record.size, record.mtime_ns))
 
 
-def _download_current(store: Store, group: List[ObjectInfo], temporaries: List[str],
-                      progress: Progress) -> List[ObjectInfo]:
-    """Download these versions, or those that have replaced them meanwhile; returns which."""
+def _download_current(store: Store, group: List[ObjectInfo], temporaries: List[str], progress: Progress,
+                      may_vanish: Callable[[str], bool]) -> Tuple[List[ObjectInfo], List[str]]:
+    """Download these versions, or those that have replaced them meanwhile; returns which, and to where."""
     if len(group) > 1:
         try:
             store.download_all(group, temporaries, progress.add)
-            return group
-        except ObjectChanged:
+            return group, temporaries
+        except (ObjectChanged, ObjectNotFound):
             pass  # which of them: one by one
-    return [_download_version(store, info, temporary, progress) for info, temporary in zip(group, temporaries)]
+    found: List[Tuple[ObjectInfo, str]] = []
+    for info, temporary in zip(group, temporaries):
+        try:
+            found.append((_download_version(store, info, temporary, progress), temporary))
+        except ObjectNotFound:
+            if not may_vanish(info.key):
+                raise
+            progress.add(info.size)
+    return [info for info, _ in found], [temporary for _, temporary in found]
 
 
 def _download_version(store: Store, info: ObjectInfo, temporary: str, progress: Progress) -> ObjectInfo:

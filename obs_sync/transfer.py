@@ -21,8 +21,15 @@ Selects = Callable[[str], bool]
 """Whether a transfer is about a key, or about a file that would have it."""
 
 
+Choose = Callable[[List[ObjectInfo]], List[ObjectInfo]]
+
+
 def everything(key: str) -> bool:
     return True
+
+
+def nothing(key: str) -> bool:
+    return False
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,8 @@ class PullPreview(NamedTuple):
 
 def pull(store: Store, destination: str, prefix: str = "", workers: int = 16,
          on_progress: Optional[OnProgress] = None, mirror: bool = False, selects: Selects = everything,
-         delete: bool = False, on_compare: Optional[OnProgress] = None) -> TransferReport:
+         delete: bool = False, on_compare: Optional[OnProgress] = None, choose: Choose = list,
+         may_vanish: Selects = nothing) -> TransferReport:
     """Bring every object whose key starts with `prefix` to `destination`/key; of a pack there, its members.
 
     `on_progress(done, total)` counts bytes to be fetched; while the listing is under way it is called with
@@ -54,13 +62,16 @@ def pull(store: Store, destination: str, prefix: str = "", workers: int = 16,
     destination are never touched. With `delete` every file with `prefix` goes that the source does not have (see
     `removing.extra_files`). Keys that are not selected are left alone on both sides.
 
+    `choose` narrows the listing down as a whole: what it leaves out counts as not there. An object that is listed and
+    gone when it is to be fetched ends the pull, unless `may_vanish` says of its key that this is no error.
+
     Raises ObjectNotFound if there is nothing to fetch, UnsafeKey before anything is fetched if a key
     cannot be a file below the destination, LocalStorageError, and the store's own errors.
     """
     started = time.monotonic()
     store = unpacked(store, prefix)
-    listing = _Listing(store, prefix, selects)
-    one = Pull(store, destination, lambda key: key, INDEX_NAME, on_progress, selects, on_compare)
+    listing = _Listing(store, prefix, selects, choose)
+    one = Pull(store, destination, lambda key: key, INDEX_NAME, on_progress, selects, on_compare, may_vanish)
     extra: List[ExtraFile] = []
 
     def remove_extra() -> None:
@@ -121,7 +132,8 @@ def preview_push(store: Store, source: str, prefix: str = "", workers: int = 8, 
 class _Listing:
     """The objects that a pull is about. `keys` is filled by the call."""
 
-    def __init__(self, store: Store, prefix: str, selects: Selects):
+    def __init__(self, store: Store, prefix: str, selects: Selects, choose: Choose = list):
+        self._choose = choose
         self._store = store
         self._prefix = prefix
         self._selects = selects
@@ -136,6 +148,7 @@ class _Listing:
         if not selected:
             raise ObjectNotFound(f"the patterns leave nothing to fetch of {len(found):,} objects below", where,
                                  f"They are matched with keys relative to it, such as {found[0].key}")
+        selected = self._choose(selected)
         self.keys = [info.key for info in selected]
         return selected
 
