@@ -9,6 +9,9 @@ if __name__ == "__main__":
     # The platform starts this file from another directory than its own.
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
     try:
+        from job.utf8 import start_again_in_utf8
+
+        start_again_in_utf8((os.path.abspath(__file__),), sys.argv[1:])
         from job.cli import main
 
         code = main(["run"] + sys.argv[1:])

@@ -6,6 +6,9 @@ import sys
 
 if __name__ == "__main__":
     try:
+        from job.utf8 import start_again_in_utf8
+
+        start_again_in_utf8(("-m", "job"), sys.argv[1:])
         from job.cli import main
 
         code = main(sys.argv[1:])

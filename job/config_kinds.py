@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from typing import Any, Callable, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from obs_sync.filters import Filters, Rule
 
 TRUE_WORDS = ("true", "yes", "1")
 FALSE_WORDS = ("false", "no", "0")
+MOST_NAME = 64  # characters
+MOST_NAME_BYTES = 200  # of UTF-8; a file name has at most 255, and something is added to this one
 
 
 class Kind(NamedTuple):
@@ -48,14 +51,25 @@ def folder_name() -> Kind:
 
 
 def plain_name() -> Kind:
-    """A name that is safe as a directory and as a part of an object's key."""
+    """A name, in any script, that is safe as a directory and as a part of an object's key."""
 
     def convert(value: Any) -> str:
-        if not isinstance(value, str) or not re.match(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}\Z", value):
+        name = unicodedata.normalize("NFC", value) if isinstance(value, str) else ""
+        if not is_plain_name(name):
             raise ValueError
-        return value
+        return name
 
-    return Kind("up to 64 letters, digits, '.', '_' and '-', not beginning with '.' or '-'", convert)
+    return Kind("up to 64 letters or digits of any script, '.', '_' and '-', not beginning with '.' or '-'", convert)
+
+
+def is_plain_name(text: str) -> bool:
+    """Letters have their marks: without them, Hindi or Thai could not be written."""
+    fits = 0 < len(text) <= MOST_NAME and len(text.encode("utf-8", "replace")) <= MOST_NAME_BYTES
+    return fits and text[0] not in ".-" and all(is_of_name(character) for character in text)
+
+
+def is_of_name(character: str) -> bool:
+    return character in "._-" or unicodedata.category(character)[0] in "LMN"
 
 
 def folder_names() -> Kind:

@@ -14,6 +14,7 @@ from job.config_file import Given, find_config_file, read_config_file
 from job.config_flags import read_flags, unknown_flag
 from job.errors import ConfigError
 from job.foreign_flags import unknown
+from job.given_values import cut_blanks, refused_output
 
 __all__ = ["ConfigError", "Loaded", "differences", "from_dict", "load_config", "replace_settings",
            "result_settings", "settings_help", "to_dict", "to_yaml", "warn_of_unknown"]
@@ -60,12 +61,13 @@ def load_config(arguments: Sequence[str], fallback: Optional[Mapping[str, Tuple[
     platform_says = {name: Given(*said) for name, said in (fallback or {}).items()}
     values: Dict[str, Any] = {}
     provenance = dict.fromkeys(settings(), DEFAULT)
-    for source in (platform_says, in_file, flags.given):
+    for source in map(cut_blanks, (platform_says, in_file, flags.given)):
         converted, bad = _convert(source)
         problems += bad
         values.update(converted)
         provenance.update((name, source[name].where) for name in converted)
-    config = _checked(values, problems)
+    elsewhere = refused_output(values.get("train_url"))
+    config = _checked(values, problems if elsewhere is None else problems + [elsewhere])
     if flags.platform:
         log.info("ignored flags of the platform, which are not settings of this job: %s", " ".join(flags.platform))
     return Loaded(config, provenance)

@@ -5,6 +5,7 @@ import logging
 import os
 from typing import NamedTuple, Optional
 
+from job.given_values import console_path
 from job.pulled_data import PulledData
 from masf_core.data import find_dataroot, find_filelist_root
 from masf_core.errors import DataError, WeightsError
@@ -48,8 +49,9 @@ def _fetch_data(config, workspace, console, environ, present):
         return config.data.dataroot
     if not is_remote(url):
         if not os.path.isdir(url):
-            raise DataError(
-                "data_url: there is no directory {}; expected a local directory or an obs:// URL".format(url))
+            meant = console_path(url)
+            raise DataError("data_url: there is no directory {}; expected {}".format(
+                url, "a local directory or an obs:// URL" if meant is None else "{} if it is in OBS".format(meant)))
         if used_in_place(config.data):
             return url
     destination = workspace.inputs(url)

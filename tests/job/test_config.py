@@ -211,8 +211,8 @@ def test_values_are_read(flag, name, value):
     ("--ascend_options=op_debug_level", "name=value, several separated by blanks or as a list"),
     ("--target_domain=../secrets", "the name of one folder, without slashes"),
     ("--target_domain=..", "the name of one folder, without slashes"),
-    ("--run_name=../other", "up to 64 letters, digits"),
-    ("--run_name=.hidden", "up to 64 letters, digits"),
+    ("--run_name=../other", "up to 64 letters or digits"),
+    ("--run_name=.hidden", "up to 64 letters or digits"),
     ("--domains=a,b,a", "folder names separated by commas, each once"),
     ("--domains=a,,b", "folder names separated by commas, each once"),
     ("--data_url=a\nb", "one line of text"),
@@ -309,7 +309,7 @@ def test_replaced_settings_are_checked():
 def test_the_run_is_named_after_its_target():
     assert Config().run_name == "masf_cartoon"
     assert replace_settings(Config(), run_name="mine").run_name == "mine"
-    assert replace_settings(Config(), target_domain="my dömain").run_name == "masf_my-d-main"
+    assert replace_settings(Config(), target_domain="my domain").run_name == "masf_my-domain"
 
 
 def test_a_derived_run_name_is_always_a_valid_one():
