@@ -57,8 +57,8 @@ def refused_output(train_url: Optional[str], environ: Mapping[str, str] = os.env
     meant = console_path(train_url, environ)
     if meant is None:
         return None
-    return ("train_url={}: there is no local folder {}; for a path in OBS write {}; if you mean a local folder, make it "
-            "first".format(train_url, _first(train_url), meant))
+    return "train_url={}: there is no local folder {}; write {} for OBS, or make the folder first".format(
+        train_url, _first(train_url), meant)
 
 
 def _first(path: Optional[str]) -> str:

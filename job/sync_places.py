@@ -20,8 +20,8 @@ def find_places(action, first, second=None, delete=False):
     """Accept URL PATH and PATH URL; of two local folders, the source comes first in pull and push, else the store.
 
     Raises:
-        ConfigError: two URLs; a file, or nothing, where a folder is needed; one folder in the other; ``delete`` in a
-            local folder that is not for that alone. obs_sync.InvalidUrl.
+        ConfigError: two URLs; a file, or nothing, where a folder is needed; one folder in the other; a pull into a
+            home, a root or a checkout; ``delete`` in a local folder that is not for that alone. obs_sync.InvalidUrl.
     """
     from obs_sync import is_remote, parse_url
 
@@ -39,6 +39,8 @@ def find_places(action, first, second=None, delete=False):
         raise ConfigError("there is no folder {}; check the path".format(path))
     if delete:
         _check_own(path if action == "pull" else _store(url, must_exist=False))
+    elif action == "pull":
+        _check_fillable(path)
     if not any(remote):
         _check_apart(_store(url, must_exist=action != "push"), path)
     return Places(url, path)
@@ -73,6 +75,18 @@ def _check_own(folder):
     if reason is not None:
         raise ConfigError("--delete: {} holds far more than one transfer brings ({}); choose a folder of its own"
                           .format(folder, reason))
+
+
+def _check_fillable(folder):
+    """A pull would strew its files among those of a home, of the system or of a checkout."""
+    real = os.path.realpath(folder)
+    home = os.path.realpath(os.path.expanduser("~"))
+    reason = ("the root of the file system" if real == "/" else "your home" if real == home
+              else "above your home" if os.path.commonpath([real, home]) == real
+              else "a checkout, with .git" if os.path.exists(os.path.join(real, ".git")) else None)
+    if reason is not None:
+        raise ConfigError("{} is {}, and no place for the files of a pull; choose a folder of its own, such as {}"
+                          .format(folder, reason, os.path.join(folder, "data")))
 
 
 def _check_apart(one, other):

@@ -17,6 +17,7 @@ files. No key may have it as a segment, and no listing shows it.
 
 _MOST_SEGMENTS = 255
 _LONGEST_PATH = 4096  # bytes, of Linux
+_LONGEST_NAME = 255   # bytes, of one segment
 _NO_SEGMENTS = frozenset(["", ".", ".."])
 _RENAME = "Rename the object, or leave it out of the prefix"
 
@@ -47,6 +48,11 @@ def check_key(key: str, where: str) -> str:
     if len(segments) > _MOST_SEGMENTS or length >= _LONGEST_PATH:
         raise UnsafeKey(f"the key has {len(segments):,} segments and {length:,} bytes and so cannot be a file", where,
                         _RENAME, key)
+    if length > _LONGEST_NAME:
+        longest = max(len(segment.encode("utf-8")) for segment in segments)
+        if longest > _LONGEST_NAME:
+            raise UnsafeKey(f"the key has a name of {longest:,} bytes and so cannot be a file, whose name has at most "
+                            f"{_LONGEST_NAME}", where, _RENAME, key)
     return key
 
 

@@ -29,7 +29,8 @@ _MENDING = {
     errno.ENOTDIR: "Something on this path is a file where a directory is needed",
     errno.EEXIST: "Something on this path is a file where a directory is needed",
     errno.EISDIR: "There is a directory where the file should be",
-    errno.ENAMETOOLONG: "The name is too long for this file system",
+    errno.ENAMETOOLONG: "The name is too long for this file system. Choose a shorter or another destination, or leave "
+                        "it out",
 }
 
 

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import shlex
 import signal
 import sys
@@ -114,7 +115,9 @@ def main(arguments: Optional[List[str]] = None) -> int:
     try:
         mock.start()
     except (OSError, RootInUse) as error:
-        print(f"the mocked OBS cannot start: {error}", file=sys.stderr)
+        told = f"port {options.port} is in use; choose another, or none for any free one" if (
+            getattr(error, "errno", None) == errno.EADDRINUSE) else str(error)
+        print(f"the mocked OBS cannot start: {told}", file=sys.stderr)
         return 1
     faults = Faults(sum(options.rules, options.latency_ms), options.fault_seed)  # what is refused waits, too
     if faults.rules:

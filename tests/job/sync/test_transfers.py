@@ -173,6 +173,20 @@ def test_a_place_that_is_far_too_large_is_not_cleaned_up(sync, filled, source, t
     assert sync("pull", URL, tmp_path / "work" / "here" / "own", "--delete") == 0
 
 
+def test_a_pull_fills_no_home_no_root_and_no_checkout(sync, filled, tmp_path, monkeypatch):
+    for path in ("home/user/data", "work/here", "checkout/.git", "checkout/data"):
+        os.makedirs(str(tmp_path / path))
+    monkeypatch.setenv("HOME", str(tmp_path / "home" / "user"))
+    monkeypatch.chdir(tmp_path / "work" / "here")
+    os.symlink(str(tmp_path / "checkout"), str(tmp_path / "link"))
+    for place in ("/", "~", tmp_path / "home", tmp_path / "checkout", tmp_path / "link"):
+        told = sync.error("pull", URL, place, code=2)
+        assert "no place for the files of a pull" in told and "data" in told
+    assert os.listdir(str(tmp_path / "checkout" / "data")) == []
+    for place in ("~/data", ".", tmp_path / "checkout" / "data"):
+        assert sync("pull", URL, place) == 0
+
+
 def test_push_to_a_folder_removes_no_link_and_nothing_behind_one(sync, source, out, tmp_path):
     write_tree(tmp_path / "elsewhere", {"far": b"far"})
     write_tree(out, {"old": b"old"})
