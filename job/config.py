@@ -24,6 +24,7 @@ from job.config_kinds import (
     folder_names,
     is_of_name,
     is_plain_name,
+    name_pattern,
     optional,
     patterns,
     plain_name,
@@ -71,6 +72,10 @@ class Data:
         "folder of the list files, below data_url or absolute; auto finds it, none splits the folders", published=True)
     exclude: Tuple[str, ...] = setting(
         (), patterns(), "objects below data_url to leave out, as with sync --exclude: patterns separated by commas")
+    list_pattern: Optional[str] = setting(
+        None, optional(name_pattern(), "auto"),
+        "names of the list files, such as {domain}-{part}.lst, where part is train, val, test or full; auto knows the "
+        "usual names")
     weights_path: Optional[str] = setting(
         None, optional(text()),
         "pretrained weights: a path below data_url, a URL or a local file; none trains from scratch",

@@ -45,9 +45,22 @@ def folder_name() -> Kind:
         name = text().convert(value).strip()
         if name in (".", "..") or "/" in name or "\\" in name:
             raise ValueError
-        return name
+        return unicodedata.normalize("NFC", name)
 
     return Kind("the name of one folder, without slashes", convert)
+
+
+def name_pattern() -> Kind:
+    """The name of a file with a place for the domain and perhaps one for the part."""
+
+    def convert(value: Any) -> str:
+        pattern = text().convert(value).strip()
+        if pattern.count("{domain}") != 1 or pattern.count("{part}") > 1 or "/" in pattern:
+            raise ValueError
+        return pattern
+
+    return Kind("a file name with {domain}, and {part} if there is a file for each, such as {domain}-{part}.lst",
+                convert)
 
 
 def plain_name() -> Kind:

@@ -7,12 +7,14 @@ from typing import NamedTuple, Optional
 
 from job.given_values import console_path
 from job.pulled_data import PulledData
-from masf_core.data import find_dataroot, find_filelist_root
+from masf_core.data import find_dataroot, find_filelist_root, unused_lists
 from masf_core.errors import DataError, WeightsError
 from obs_sync import is_remote, open_store, pull, pull_file, split_object_url
 from obs_sync.pack_index import INDEX_NAME
 
 log = logging.getLogger(__name__)
+
+SHOWN = 5  # files in a message
 
 
 class Inputs(NamedTuple):
@@ -74,13 +76,32 @@ def used_in_place(data):
 
 
 def locate_data(data, root):
-    """Directories of images and lists: as configured, or found by what they hold."""
+    """Directories of images and lists: as configured, or found by what they hold.
+
+    Files that look like lists and are not used are warned of, unless filelist_root is none.
+    """
+    pattern = getattr(data, "list_pattern", None)
     dataroot = find_dataroot(root) if data.dataroot == "auto" else _named_directory(root, data.dataroot, "dataroot")
     if data.filelist_root == "none":
         return dataroot, None
     if data.filelist_root == "auto":
-        return dataroot, find_filelist_root(root)
-    return dataroot, _named_directory(root, data.filelist_root, "filelist_root")
+        filelist_root = find_filelist_root(root, dataroot, pattern)
+    else:
+        filelist_root = _named_directory(root, data.filelist_root, "filelist_root")
+    unused = unused_lists(root, dataroot, filelist_root, pattern)
+    if unused:
+        log.warning("%s", told_unused(unused, filelist_root))
+    return dataroot, filelist_root
+
+
+def told_unused(unused, filelist_root):
+    """What to say of files that look like lists and are not used."""
+    return "{}: {}{}. {}".format(
+        "1 file looks like a list and is not used" if len(unused) == 1 else
+        "{} files look like lists and are not used".format(len(unused)),
+        ", ".join(unused[:SHOWN]), " and {} more".format(len(unused) - SHOWN) if len(unused) > SHOWN else "",
+        "Name their folder with --filelist_root and their names with --list_pattern, or set --filelist_root=none to go "
+        "by the folders alone" if filelist_root is None else "--filelist_root and --list_pattern choose others")
 
 
 def _named_directory(root, path, setting):

@@ -12,9 +12,11 @@ from typing import NamedTuple
 
 from job.console import amount
 from job.errors import ConfigError
-from job.inputs import locate_data
+from job.inputs import locate_data, told_unused
 from job.preflight import BAD, GOOD, NONE, Row, Unknown
+from masf_core.data import unused_lists
 from masf_core.data.decode_cache import directory_of
+from masf_core.data.list_names import looks_like_list
 from masf_core.errors import DataError
 from obs_sync.keys import check_key
 from obs_sync.local_files import digest_of
@@ -31,6 +33,7 @@ class Found(NamedTuple):
 
     index: object
     dataroot: str
+    unused_lists: tuple = ()
 
 
 def find_structure(config, listing, root):
@@ -44,12 +47,15 @@ def find_structure(config, listing, root):
     if len(listing.infos) > MOST_FILES:
         raise Unknown("not looked at: more than {:,} files".format(MOST_FILES))
     directory = tempfile.mkdtemp(prefix="masf-doctor-")
+    names = {part for folder in {os.path.dirname(info.key) for info in listing.infos}
+             for part in folder.split("/") if part}
     try:
         for info in listing.infos:
             path = os.path.join(directory, *check_key(info.key, listing.store.locate(info.key)).split("/"))
             os.makedirs(os.path.dirname(path), exist_ok=True)
             with open(path, "wb") as stream:
-                if info.key.endswith("_kfold.txt") and info.size <= LARGEST_LIST:
+                if info.size <= LARGEST_LIST and looks_like_list(
+                        os.path.basename(info.key), names, config.data.list_pattern):
                     stream.write(listing.store.read(info.key))
                 else:
                     stream.truncate(info.size)
@@ -64,14 +70,19 @@ def _found(config, root):
     from job.preparation import index_data  # brings TensorFlow
 
     dataroot, filelist_root = locate_data(config.data, root)
-    return Found(index_data(config, dataroot, filelist_root), os.path.relpath(dataroot, root))
+    unused = [] if config.data.filelist_root == "none" else unused_lists(
+        root, dataroot, filelist_root, config.data.list_pattern)
+    return Found(index_data(config, dataroot, filelist_root), os.path.relpath(dataroot, root),
+                 (told_unused(unused, filelist_root),) if unused else ())
 
 
 def structure_row(config, found):
-    from job.preparation import summary
+    from job.preparation import summary, use_of
 
-    return Row("domains", GOOD, "{}; fingerprint {}".format(
-        summary(found.index, config.data.target_domain), found.index.fingerprint[:12]))
+    target = config.data.target_domain
+    return Row("domains", GOOD, "; ".join(
+        [summary(found.index, target), use_of(found.index, target)] + list(found.index.origin.left_out)
+        + list(found.unused_lists) + ["fingerprint {}".format(found.index.fingerprint[:12])]))
 
 
 def weights_row(path, listing, root, backbone):

@@ -58,7 +58,11 @@ def note_data(run, index):
     if before != index.fingerprint:
         refuse_changed("run " + run.record.content["run_name"], [("data", before[:12], index.fingerprint[:12])])
     run.record.update(data={"fingerprint": index.fingerprint, "classes": list(index.classes),
-                            "images": {domain.name: len(domain.paths) for domain in index.domains}})
+                            "images": {domain.name: len(domain.paths) for domain in index.domains},
+                            "split": index.origin.split, "lists": list(index.origin.lists),
+                            "left_out": list(index.origin.left_out),
+                            "use": index.use(run.config.data.target_domain)})
+    log.info("data: %s", use_of(index, run.config.data.target_domain))
 
 
 def build_model(run, here, index, group=ALONE):
@@ -128,7 +132,8 @@ def index_data(config, dataroot, filelist_root, offenders_path=None, on_progress
     index = build_index(
         dataroot, filelist_root, domains=data.domains or None, num_classes=data.num_classes,
         label_base=data.label_base, bad_data=data.bad_data, validation_fraction=data.validation_fraction,
-        seed=config.training.seed, offenders_path=offenders_path, on_progress=on_progress)
+        seed=config.training.seed, offenders_path=offenders_path, on_progress=on_progress,
+        list_pattern=data.list_pattern)
     names = [domain.name for domain in index.domains]
     if data.target_domain not in names:
         raise ConfigError("target_domain {!r} is not among the domains found: {}".format(
@@ -148,6 +153,13 @@ def summary(index, target):
     return "{}; {} classes: {}".format(", ".join("{} {}{}".format(
         domain.name, len(domain.paths), " (target)" if domain.name == target else "") for domain in index.domains),
         len(index.classes), ", ".join(index.classes))
+
+
+def use_of(index, target):
+    """A line about what an index's images are for, and which lists or folders say so."""
+    use = index.use(target)
+    return "{:,} images to train on, {:,} for validation, {:,} of {} to test on ({})".format(
+        use["train"], use["validation"], use["target"], target, index.origin.split)
 
 
 def device_of(config):

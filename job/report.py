@@ -36,9 +36,25 @@ def render(run, history, classes):
         parts.extend(_results(run, history, classes))
     else:
         parts.append("<p>No interval has been completed yet.</p>")
+    parts.extend(_data(run.get("data") or {}))
     parts.append("<h2>Configuration</h2><pre>{}</pre>".format(html.escape("\n".join(
         "{} = {}".format(key, value) for key, value in sorted(_leaves(run["config"]))))))
     return "\n".join(parts) + "</body></html>\n"
+
+
+def _data(data):
+    """What was trained on; nothing of a run.json that does not say it."""
+    if "use" in data:
+        rows = [("images to train on", "{:,}".format(data["use"]["train"])),
+                ("images for validation", "{:,}".format(data["use"]["validation"])),
+                ("images of the target to test on", "{:,}".format(data["use"]["target"])),
+                ("chosen by", data["split"]), ("classes", ", ".join(data["classes"])),
+                ("images of each domain", ", ".join(
+                    "{} {:,}".format(*item) for item in sorted(data["images"].items()))),
+                ("fingerprint", data["fingerprint"][:12])] + [("also", told) for told in data.get("left_out", [])]
+        yield "<h2>Data</h2><table>{}</table>".format("".join(
+            '<tr><th>{}</th><td style="text-align: left">{}</td></tr>'.format(html.escape(name), html.escape(told))
+            for name, told in rows))
 
 
 def _results(run, history, classes):

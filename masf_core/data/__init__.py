@@ -10,8 +10,8 @@ from masf_core.data.augmentation import Augmentation
 from masf_core.data.decode_cache import decode
 from masf_core.data.episodes import EpisodeSampler, SourceDomain
 from masf_core.data.index import build_index
-from masf_core.data.layout import find_dataroot, find_filelist_root, locate
+from masf_core.data.layout import find_dataroot, find_filelist_root, locate, unused_lists
 
 __all__ = [
     "Augmentation", "EpisodeSampler", "SourceDomain", "build_index", "decode", "find_dataroot", "find_filelist_root",
-    "locate"]
+    "locate", "unused_lists"]

@@ -10,6 +10,9 @@ from masf_core.errors import DataError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 
+# Folders that network drives and systems make by themselves.
+MADE_BY_SYSTEMS = ("@eaDir", "#recycle", "$RECYCLE.BIN", "lost+found", "System Volume Information")
+
 
 def names(directory: str) -> List[str]:
     """Names of everything in `directory`. Raises DataError where it cannot be read."""
@@ -17,12 +20,14 @@ def names(directory: str) -> List[str]:
 
 
 def subdirectories(directory: str) -> List[str]:
-    """Names of the real directories in `directory`, sorted, without hidden ones and archive leftovers (`__MACOSX`).
+    """Names of the real directories in `directory`, sorted, without hidden ones and what archives (`__MACOSX`) and
+    systems (`@eaDir`) leave there.
 
     Raises DataError where the directory cannot be read.
     """
     return sorted(entry.name for entry in _entries(directory)
-                  if not entry.name.startswith((".", "__")) and entry.is_dir(follow_symlinks=False))
+                  if not entry.name.startswith((".", "__")) and entry.name not in MADE_BY_SYSTEMS
+                  and entry.is_dir(follow_symlinks=False))
 
 
 def linked_folders(directory: str) -> List[str]:
@@ -41,19 +46,6 @@ def images(directory: str) -> List[str]:
 def has_image(directory: str) -> bool:
     """Whether there is an image file right in `directory`."""
     return any(_is_image(entry) for entry in _entries(directory))
-
-
-def class_folders(dataroot: str, domains: List[str]) -> Dict[str, List[str]]:
-    """{domain: its class folders that hold an image, sorted}. Raises DataError for a domain that has no folder."""
-    present = subdirectories(dataroot)
-    missing = [domain for domain in domains if domain not in present]
-    if missing:
-        raise DataError("no folder for domain {} in {}: found {}. Check dataroot and the names of the domains.".format(
-            ", ".join(missing), dataroot, ", ".join(present) or "no folders"))
-    return {
-        domain: [name for name in subdirectories(os.path.join(dataroot, domain))
-                 if has_image(os.path.join(dataroot, domain, name))]
-        for domain in domains}
 
 
 def _is_image(entry: os.DirEntry) -> bool:

@@ -1,7 +1,7 @@
 """The index of a data set: which images there are, of which class and domain, and what each is for.
 
-Built from PACS's list files or from plain folders `<domain>/<class>/<image>`, and checked on the way: everything that
-is wrong is reported at once. Only names and sizes are looked at here; images are opened by `decode_cache`.
+Built from list files or from folders, `<domain>/<class>/<image>` or `<domain>/<split>/<class>/<image>`, and checked on
+the way: everything that is wrong is reported at once. Only names and sizes are looked at here; images are opened by `decode_cache`.
 """
 
 from __future__ import annotations
@@ -10,16 +10,20 @@ import dataclasses
 import hashlib
 import json
 import os
-from typing import Dict, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from masf_core.data import folders
+from masf_core.data.from_folders import read_folders
 from masf_core.data.listed import Rows, read_listed
+from masf_core.data.lists import lists_in
+from masf_core.data.naming import canonical
 from masf_core.data.offences import Offences, plural
+from masf_core.data.origin import Origin, origin_of_folders, origin_of_lists
 from masf_core.data.progress import OnProgress, Progress
-from masf_core.data.split import stratified_split
-from masf_core.data.structure import check_classes, class_names, domain_names
+from masf_core.data.structure import check_classes, domain_folders, domain_names, survey_domains
+from masf_core.data.survey import warn_of_strays
 from masf_core.errors import DataError
 
 LABEL_BASES = ("auto", "0", "1")
@@ -31,7 +35,7 @@ class DomainIndex:
     """The images of one domain. The row arrays point into `paths`, `labels` and the domain's decoded images."""
 
     name: str
-    paths: Tuple[str, ...]  # n relative paths with "/", <domain>/<class>/<file>
+    paths: Tuple[str, ...]  # n paths below dataroot with "/", as the disk spells them
     labels: np.ndarray  # int32 [n], indices into the classes
     sizes: np.ndarray  # int64 [n], bytes
     train: np.ndarray  # int64 rows to train on when this domain is a source
@@ -47,10 +51,11 @@ class DatasetIndex:
     classes: Tuple[str, ...]
     domains: Tuple[DomainIndex, ...]
     fingerprint: str  # SHA-256 over classes, domains, paths, labels, file sizes and rows
+    origin: Origin = Origin()
 
     def domain(self, name: str) -> DomainIndex:
         for domain in self.domains:
-            if domain.name == name:
+            if domain.name == canonical(name):
                 return domain
         raise DataError("there is no domain {!r}; the data has: {}".format(
             name, ", ".join(domain.name for domain in self.domains)))
@@ -61,7 +66,14 @@ class DatasetIndex:
             dataclasses.replace(domain, **{
                 part: np.setdiff1d(getattr(domain, part), rows[domain.name]) for part in ("validation", "whole")},
                 train=domain.train[~np.isin(domain.train, rows[domain.name])])
-            if len(rows.get(domain.name, ())) else domain for domain in self.domains])
+            if len(rows.get(domain.name, ())) else domain for domain in self.domains], self.origin)
+
+    def use(self, target: str) -> Dict[str, int]:
+        """How many images are for training, for validation, and of the target domain for its test."""
+        sources = [domain for domain in self.domains if domain.name != canonical(target)]
+        return {"train": sum(len(domain.train) for domain in sources),
+                "validation": sum(len(domain.validation) for domain in sources),
+                "target": len(self.domain(target).whole)}
 
 
 def build_index(
@@ -75,15 +87,16 @@ def build_index(
     seed: int = 0,
     offenders_path: Optional[str] = None,
     on_progress: OnProgress = None,
+    list_pattern: Optional[str] = None,
 ) -> DatasetIndex:
     """Index the data below `dataroot`.
 
-    Classes are the alphabetically sorted class folders that hold an image in any two of the domains: PACS's own order.
-    See `structure` for which folders count.
+    Classes are the sorted class folders that hold an image in any two of the domains: PACS's own order. Lists that
+    agree on another order give theirs. See `structure` for which folders count.
 
     Args:
         dataroot: directory of the domain folders.
-        filelist_root: directory of `<domain>_{train,crossval,test}_kfold.txt`; None splits the folders instead.
+        filelist_root: directory of the list files, see `list_names`; None goes by the folders instead.
         domains: domains to index, in this order; None takes those that have lists, or without lists all folders.
         num_classes: how many classes to insist on.
         label_base: "auto" finds whether the lists count from 0 or 1; "0" and "1" insist on it. See `labels`.
@@ -91,6 +104,7 @@ def build_index(
         validation_fraction, seed: the split without lists, see `split`.
         offenders_path: file for the whole list of what is wrong, `where<TAB>what` a line; written only if anything is.
         on_progress: called with (images looked at, images).
+        list_pattern: names of the list files, such as `{domain}-{part}.lst`; None knows the usual ones.
 
     Raises:
         DataError: the data is not usable as it is; says everything that is wrong with it.
@@ -101,48 +115,43 @@ def build_index(
     if bad_data not in BAD_DATA:
         raise ValueError("bad_data must be one of {}, got {!r}".format(", ".join(BAD_DATA), bad_data))
     offences = Offences()
-    names = domain_names(dataroot, filelist_root, domains, bad_data, offences)
-    of_domain = class_names(dataroot, names, offences)
+    for setting, directory in (("dataroot", dataroot), ("filelist_root", filelist_root)):
+        if directory is not None and not os.path.isdir(directory):
+            raise DataError("{}: there is no directory {}".format(setting, directory))
+    lists = lists_in(filelist_root, domain_folders(dataroot), list_pattern) if filelist_root is not None else None
+    names = domain_names(dataroot, filelist_root, lists, domains, bad_data, offences)
+    surveyed = survey_domains(dataroot, names, offences)
     if bad_data == "refuse":  # at once: everything that follows depends on which folders there are
         offences.settle(dataroot, bad_data, offenders_path)
+    of_domain = {name: sorted(found.classes) for name, found in surveyed.items()}
     classes = tuple(sorted(set().union(*of_domain.values())))
     check_classes(dataroot, classes, of_domain, num_classes)
+    strays = [path for found in surveyed.values() for path in found.strays]
+    if domains is None:
+        strays = folders.images(dataroot) + strays
 
     def start_progress(total: int) -> Progress:
         return Progress(on_progress, total)
 
-    if filelist_root is None:
-        rows = _read_folders(dataroot, of_domain, classes, validation_fraction, seed, offences, start_progress)
+    found = list(surveyed.values())
+    if lists is None:
+        rows = read_folders(dataroot, found, classes, validation_fraction, seed, offences, start_progress)
+        origin = origin_of_folders(
+            {each.name: each.splits for each in found}, _drawn(rows), validation_fraction, seed)
     else:
-        rows = read_listed(
-            dataroot, filelist_root, names, classes, label_base, offences, offenders_path, start_progress)
+        rows, classes = read_listed(
+            dataroot, filelist_root, lists, found, classes, label_base, validation_fraction, seed, offences,
+            offenders_path, start_progress)
+        origin = origin_of_lists(filelist_root, lists, _drawn(rows), validation_fraction, seed)
+    listed = {path for of_domain in rows.values() for path in of_domain.paths}
+    left_out = warn_of_strays([path for path in strays if path not in listed])
+    origin = origin._replace(left_out=(left_out,) if left_out else ())
     offences.settle(dataroot, bad_data, offenders_path)
-    return _index(dataroot, classes, [_domain_index(name, rows[name]) for name in names])
+    return _index(dataroot, classes, [_domain_index(name, rows[name]) for name in names], origin)
 
 
-def _read_folders(dataroot, of_domain, classes, fraction, seed, offences, start_progress) -> Dict[str, Rows]:
-    """{domain: Rows} of everything on disk, split by `stratified_split`."""
-    found = {domain: ["/".join((domain, name, image)) for name in names
-                      for image in folders.images(os.path.join(dataroot, domain, name))]
-             for domain, names in of_domain.items()}
-    progress = start_progress(sum(map(len, found.values())))
-    check = folders.FileCheck(dataroot)
-    done, result = 0, {}
-    for domain, paths in found.items():
-        sizes = {}
-        for path in paths:
-            progress.at(done)
-            done += 1
-            size, kind, what = check(path)
-            if kind:
-                offences.add(kind, path, what)
-            else:
-                sizes[path] = size
-        labels = [classes.index(path.split("/")[1]) for path in sizes]
-        train, validation = stratified_split(list(sizes), np.array(labels), domain, fraction, seed)
-        result[domain] = Rows(list(sizes), labels, list(sizes.values()), train, validation, np.arange(len(sizes)))
-    progress.finish()
-    return result
+def _drawn(rows: Dict[str, Rows]) -> Dict[str, bool]:
+    return {name: of_domain.drawn for name, of_domain in rows.items()}
 
 
 def _domain_index(name: str, rows: Rows) -> DomainIndex:
@@ -151,7 +160,9 @@ def _domain_index(name: str, rows: Rows) -> DomainIndex:
         *(np.array(part, np.int64) for part in (rows.train, rows.validation, rows.whole)))
 
 
-def _index(dataroot: str, classes: Tuple[str, ...], domains: Sequence[DomainIndex]) -> DatasetIndex:
+def _index(
+    dataroot: str, classes: Tuple[str, ...], domains: Sequence[DomainIndex], origin: Origin
+) -> DatasetIndex:
     """The index of these domains. Raises DataError where one has nothing to train, select or report on."""
     for domain in domains:
         for part in ("train", "validation", "whole"):
@@ -159,9 +170,9 @@ def _index(dataroot: str, classes: Tuple[str, ...], domains: Sequence[DomainInde
                 raise DataError("domain {} has no {} images (of {} in {}). Without lists a class needs two images to "
                                 "have one for validation.".format(
                                     domain.name, part, plural(len(domain.paths), "image"), dataroot))
-    content = [list(classes)] + [
-        [domain.name, list(domain.paths)] + [
+    content: List[list] = [list(classes)] + [
+        [domain.name, [canonical(path) for path in domain.paths]] + [
             getattr(domain, name).tolist() for name in ("labels", "sizes", "train", "validation", "whole")]
         for domain in domains]
     fingerprint = hashlib.sha256(json.dumps(content).encode("ascii")).hexdigest()
-    return DatasetIndex(dataroot, classes, tuple(domains), fingerprint)
+    return DatasetIndex(dataroot, classes, tuple(domains), fingerprint, origin)

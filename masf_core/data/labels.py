@@ -8,12 +8,22 @@ labels with folder names, and a list that fits neither base is refused.
 from __future__ import annotations
 
 import collections
-from typing import Dict, List, Optional, Sequence, Tuple
+import logging
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from masf_core.data.lists import Line
 from masf_core.data.offences import Offences, plural, refuse
 
+log = logging.getLogger(__name__)
+
 BASES = (0, 1)
+
+
+class Numbering(NamedTuple):
+    """label − base is an index into the classes."""
+
+    base: int
+    classes: Tuple[str, ...]
 
 
 def check_labels(
@@ -22,25 +32,33 @@ def check_labels(
     label_base: str,
     offences: Offences,
     offenders_path: Optional[str] = None,
-) -> int:
-    """The base b of all lists: label − b is the index of the line's folder in `classes`.
+) -> Numbering:
+    """The base b of all lists, and the classes' order: label − b is the index of the line's folder in it.
+
+    The order is that of `classes`, or, where that does not fit, the one that the lists themselves agree on: each label
+    stands for one class, and in each list for the same.
 
     The base is the one that most lines fit. It must be most of them, and no less than half of each class: a whole class
     that disagrees is a list in another order, not a list with mistakes. Lines that do not fit are added to `offences`.
 
     Args:
         lists: file name → its lines, whose classes are all in `classes`.
-        classes: class folders in PACS's order, which is the alphabet's.
+        classes: class folders in PACS's order, which is that of their characters' codes.
         label_base: "auto", or "0" or "1" to insist.
 
     Raises:
         DataError: no base fits most lines, the lists disagree among themselves, or the base that was insisted on is
             not theirs. Leaving lines out mends none of that.
     """
-    position = {name: index for index, name in enumerate(classes)}
     lines = [line for group in lists.values() for line in group]
     if not lines:
-        return BASES[0]
+        return Numbering(BASES[0], tuple(classes))
+    position = {name: index for index, name in enumerate(classes)}
+    own = _own_order(lists, classes, lines)
+    if own is not None and not _fits_most(lines, position):
+        classes = own
+        position = {name: index for index, name in enumerate(classes)}
+        log.warning("the lists number the classes in an order of their own, which is taken: %s", _order(classes))
 
     def fits(group: Sequence[Line], base: int) -> int:
         return sum(line.label - base == position[line.class_name] for line in group)
@@ -52,8 +70,9 @@ def check_labels(
     pairs = [(line.where, _disagreement(line, base, classes)) for line in disagreeing]
     if 2 * len(disagreeing) >= len(lines) or any(2 * wrong_in_class[name] > in_class[name] for name in in_class):
         raise refuse(
-            "the labels of the lists fit their folders counted neither from 0 nor from 1.\n{}\nExpected: the folders' "
-            "alphabetical order, {}. Correct the lists, or check dataroot for folders that are no classes.".format(
+            "the labels of the lists fit their folders counted neither from 0 nor from 1.\n{}\nExpected: one label "
+            "for each class in all lists, from 0 or 1 on, such as {}. Correct the lists, or check dataroot for folders "
+            "that are no classes.".format(
                 _found(lines), _order(classes)), pairs, offenders_path)
     odd_lists = [name for name, group in lists.items() if 2 * fits(group, 1 - base) > len(group)]
     if odd_lists:
@@ -69,7 +88,52 @@ def check_labels(
             offenders_path)
     for line, (where, what) in zip(disagreeing, pairs):
         offences.add("label that disagrees with the folder", where, "{}: {}".format(line.path, what))
-    return base
+    return Numbering(base, tuple(classes))
+
+
+def _fits_most(lines: Sequence[Line], position: Dict[str, int]) -> bool:
+    """Whether some base fits more than half of the lines, and no less than half of each class."""
+    in_class = collections.Counter(line.class_name for line in lines)
+    for base in BASES:
+        fitting = collections.Counter(
+            line.class_name for line in lines if line.label - base == position[line.class_name])
+        if 2 * sum(fitting.values()) > len(lines) and all(2 * fitting[name] >= in_class[name] for name in in_class):
+            return True
+    return False
+
+
+def _own_order(
+    lists: Dict[str, Sequence[Line]], classes: Sequence[str], lines: Sequence[Line]
+) -> Optional[Tuple[str, ...]]:
+    """The order in which the lists number the classes, or None where they do not agree on one.
+
+    Every class must be listed: what an absent one is numbered cannot be known.
+    """
+    label_of = _labels_of(lines)
+    if label_of is None or set(label_of) != set(classes):
+        return None
+    order = tuple(sorted(label_of, key=lambda name: label_of[name]))
+    if sorted(label_of.values()) not in [list(range(base, base + len(classes))) for base in BASES]:
+        return None
+    for group in lists.values():
+        of_group = _labels_of(group)
+        if of_group is None or any(label_of[name] != label for name, label in of_group.items()):
+            return None
+    return order
+
+
+def _labels_of(lines: Sequence[Line]) -> Optional[Dict[str, int]]:
+    """{class: the label of more than half of its lines}, or None where a class has none such."""
+    labels: Dict[str, collections.Counter] = collections.defaultdict(collections.Counter)
+    for line in lines:
+        labels[line.class_name][line.label] += 1
+    found = {}
+    for name, counts in labels.items():
+        (label, count), = counts.most_common(1)
+        if 2 * count <= sum(counts.values()):
+            return None
+        found[name] = label
+    return found
 
 
 def _disagreement(line: Line, base: int, classes: Sequence[str]) -> str:

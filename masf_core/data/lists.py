@@ -1,4 +1,4 @@
-"""The official list files of PACS: `<domain>_{train,crossval,test}_kfold.txt`.
+"""List files: which there are, and what they say. `list_names` tells them from other files.
 
 A line is the image's path below dataroot and its label, `cartoon/dog/pic_056.jpg 1`. Whether labels start at 0 or 1
 is not said anywhere; `labels` finds out.
@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Dict, List, NamedTuple, Optional, Sequence
+from typing import Iterable, List, NamedTuple, Optional, Sequence
 
+from masf_core.data import folders
+from masf_core.data.list_names import Lists, find_names
+from masf_core.data.naming import canonical, class_of
 from masf_core.data.offences import Offences
 from masf_core.errors import DataError
 
-PARTS = ("train", "crossval", "test")
 REQUIRED = ("train", "crossval")
-_NAME = re.compile(r"(?P<domain>.+)_(?P<part>train|crossval|test)_kfold\.txt")
 
 
 class Line(NamedTuple):
@@ -27,42 +28,61 @@ class Line(NamedTuple):
 
     @property
     def class_name(self) -> str:
-        return self.path.split("/")[1]
+        return class_of(self.path)
 
 
 def file_name(domain: str, part: str) -> str:
-    return "{}_{}_kfold.txt".format(domain, part)
+    """The name of PACS's own list of this part."""
+    return f"{domain}_{part}_kfold.txt"
 
 
-def domains_with_lists(filelist_root: str) -> List[str]:
-    """Domains that have any list file in this directory, sorted."""
-    matches = (_NAME.fullmatch(name) for name in os.listdir(filelist_root))
-    return sorted({match.group("domain") for match in matches if match})
+def lists_in(filelist_root: str, domains: Iterable[str], pattern: Optional[str] = None) -> Lists:
+    """The lists in this directory, see `list_names`; a name that is not PACS's own must have a list's first line."""
+    names, known = folders.names(filelist_root), list(domains)
+    found = find_names(names, known, pattern)
+    if found.official or pattern is not None:
+        return found
+    others = [name for name in found.names() if not _begins_like_a_list(os.path.join(filelist_root, name))]
+    if not others:
+        return found
+    lists = find_names([name for name in names if name not in others], known)
+    return lists._replace(unused=sorted(lists.unused + others))
 
 
-def find_lists(filelist_root: str, domains: Sequence[str]) -> Dict[str, Dict[str, str]]:
-    """Paths of the list files, {domain: {part: path}}.
+def _begins_like_a_list(path: str) -> bool:
+    try:
+        with open(path, encoding="utf-8-sig", errors="replace") as stream:
+            rows = (row.strip() for row in stream.read(1 << 16).split("\n"))
+    except OSError:
+        return False
+    first = next((row for row in rows if row), "")
+    return re.fullmatch(r"[^\0]*/[^\0]*\s[+-]?[0-9]{1,9}", first) is not None
 
-    Every domain needs its train and crossval list; a test list (the whole domain) may be absent.
-    Raises DataError that names the files which are not there.
+
+def check_complete(lists: Lists, filelist_root: str, domains: Sequence[str]) -> None:
+    """Refuse, with DataError, a domain that has no list to train on, naming the files that are not there.
+
+    PACS's own lists come with a crossval list each. Of others a train list, or one list of the whole domain, is enough.
     """
-    found, missing = {}, []
+    missing = []
     for domain in domains:
-        paths = {part: os.path.join(filelist_root, file_name(domain, part)) for part in PARTS}
-        found[domain] = {part: path for part, path in paths.items() if os.path.isfile(path)}
-        missing += [file_name(domain, part) for part in REQUIRED if part not in found[domain]]
+        parts = lists.files.get(domain, {})
+        if lists.official:
+            missing += [file_name(domain, part) for part in REQUIRED if part not in parts]
+        elif "train" not in parts and "full" not in parts:
+            missing.append(f"{domain}_train.txt")
     if missing:
         raise DataError(
-            "list files missing in {}: {}. Every domain needs its train and crossval list (found lists of: {}). Put "
-            "them there, or set filelist_root=none to split the folders instead.".format(
-                filelist_root, ", ".join(missing), ", ".join(domains_with_lists(filelist_root)) or "no domain"))
-    return found
+            f"list files missing in {filelist_root}: {', '.join(missing)}. Every domain needs its train "
+            f"{'and crossval list' if lists.official else 'list'} (found lists of: "
+            f"{', '.join(lists.files) or 'no domain'}). Put them there, or set filelist_root=none to split the folders "
+            "instead.")
 
 
 def read_list(path: str, domain: str, offences: Offences) -> List[Line]:
     """The well-formed lines of one list file in their order; the others are added to `offences`.
 
-    Blank lines, CRLF, a byte-order mark, a leading "./" and spaces within paths are fine.
+    Blank lines, CRLF, a byte-order mark, spaces within paths and folders in front of the domain's are fine.
     Raises DataError where the file as a whole cannot be read as text.
     """
     try:
@@ -87,13 +107,25 @@ def _parse(row: str, where: str, domain: str, offences: Offences) -> Optional[Li
         return None
     path, label = fields[0], int(fields[1])
     parts = [part for part in path.split("/") if part != "."]
-    if path.startswith("/") or ".." in parts or "\\" in path or "\0" in path:
-        offences.add("path outside dataroot", where, "{!r}".format(path[:200]))
+    if ".." in parts or "\\" in path or "\0" in path:
+        offences.add("path outside dataroot", where, f"{path[:200]!r}")
+        return None
+    parts = _below_dataroot(parts, domain)
+    if parts[0] == "":
+        offences.add("path outside dataroot", where, f"{path[:200]!r}")
         return None
     if len(parts) < 3 or not all(parts):
-        offences.add("malformed line", where, "expected <domain>/<class>/<file>, found {!r}".format(path[:200]))
+        offences.add("malformed line", where, f"expected <domain>/<class>/<file>, found {path[:200]!r}")
         return None
-    if parts[0] != domain:
-        offences.add("path of another domain", where, "{} in a list of {}".format(path, domain))
+    if canonical(parts[0]) != domain:
+        offences.add("path of another domain", where, f"{path} in a list of {domain}")
         return None
     return Line("/".join(parts), label, where)
+
+
+def _below_dataroot(parts: List[str], domain: str) -> List[str]:
+    """These parts from the domain's folder on: lists have paths such as `kfold/photo/…` and `/data/VLCS/SUN/full/…`."""
+    if canonical(parts[0]) == domain:
+        return parts
+    starts = [index for index, part in enumerate(parts) if canonical(part) == domain and index + 2 < len(parts)]
+    return parts[starts[-1]:] if starts else parts

@@ -20,6 +20,8 @@ REMEDIES = collections.OrderedDict([
     ("path outside dataroot", "paths are relative to dataroot and do not climb out of it"),
     ("path of another domain", "a domain's lists name images below that domain's folder only"),
     ("class of a single domain", "rename its folder as the other domains' is, or remove it"),
+    ("image at another level",
+     "put images at <domain>/<class>/<image>, or name the domains to use with --domains"),
     ("unknown class", "each class of a list needs a folder of images below dataroot"),
     ("label that disagrees with the folder", "correct the label or move the image"),
     ("missing file", "fetch the data again, or remove the line"),

@@ -17,7 +17,9 @@ def lines(base, name="a_train", count=4, classes=CLASSES):
 
 def check(lists, label_base="auto", offenders_path=None):
     offences = Offences()
-    return check_labels(lists, CLASSES, label_base, offences, offenders_path), offences.found
+    base, classes = check_labels(lists, CLASSES, label_base, offences, offenders_path)
+    assert classes == CLASSES
+    return base, offences.found
 
 
 @pytest.mark.parametrize("base", [0, 1])
@@ -67,9 +69,27 @@ def test_labels_that_fit_no_base_are_refused_and_shown(base):
     assert "0=dog, 1=elephant, 2=person" in str(caught.value)
 
 
-def test_labels_in_another_order_than_the_folders_are_refused():
-    with pytest.raises(DataError, match="0 in folder person"):
-        check({"a_train": lines(0, classes=("person", "dog", "elephant"))})
+@pytest.mark.parametrize("base", [0, 1])
+def test_an_order_of_classes_that_all_lists_agree_on_is_taken_with_a_word(base, caplog):
+    order = ("person", "dog", "elephant")
+    offences = Offences()
+    wrong = lines(base, "b_train", classes=order)
+    wrong[0] = wrong[0]._replace(label=base + 2)
+    found = check_labels({"a_train": lines(base, classes=order), "b_train": wrong}, CLASSES, "auto", offences)
+    assert found == (base, order)
+    assert [offence.where for offence in offences.found] == [wrong[0].where]
+    assert "0=person, 1=dog, 2=elephant" in caplog.text
+
+
+def test_lists_that_order_the_classes_differently_are_refused():
+    with pytest.raises(DataError, match="neither"):
+        check({"a_train": lines(0, classes=("person", "dog", "elephant")),
+               "b_train": lines(0, "b_train", classes=("elephant", "dog", "person"))})
+
+
+def test_an_order_of_which_a_class_is_absent_is_refused():
+    with pytest.raises(DataError, match="neither"):
+        check({"a_train": lines(1, classes=("person", "dog"))})
 
 
 def test_lists_that_disagree_among_themselves_are_refused_whatever_the_majority():

@@ -37,7 +37,7 @@ def test_what_editors_and_other_systems_leave_behind_is_tolerated(tmp_path):
     ("art/dog/1.jpg 1.0", "malformed line"),
     ("art/1.jpg 1", "malformed line"),
     ("art//1.jpg 1", "malformed line"),
-    ("/art/dog/1.jpg 1", "path outside dataroot"),
+    ("/data/dog/1.jpg 1", "path outside dataroot"),
     ("art/dog/../../../etc/passwd 1", "path outside dataroot"),
     ("../art/dog/1.jpg 1", "path outside dataroot"),
     ("art\\dog\\1.jpg 1", "path outside dataroot"),
@@ -55,18 +55,62 @@ def test_a_file_that_is_no_text_is_refused(tmp_path):
         read(tmp_path, b"\xff\xfe\x00")
 
 
-def test_domains_are_found_by_their_lists(tmp_path):
-    for name in ("b_train_kfold.txt", "a_b_test_kfold.txt", "b_crossval_kfold.txt", "readme.txt", "_train_kfold.txt"):
-        (tmp_path / name).write_text("")
-    assert lists.domains_with_lists(str(tmp_path)) == ["a_b", "b"]
+@pytest.mark.parametrize("prefix", ["kfold/", "/home/me/VLCS/", "./data/", "art_1/art/"])
+def test_folders_in_front_of_the_domain_are_passed_over(tmp_path, prefix):
+    lines, found = read(tmp_path, (prefix + "art/dog/1.jpg 1\n" + prefix + "art/full/2/1.jpg 1\n").encode())
+    assert not found
+    assert [(line.path, line.class_name) for line in lines] == [("art/dog/1.jpg", "dog"), ("art/full/2/1.jpg", "2")]
 
 
-def test_lists_that_are_missing_are_named(tmp_path):
-    for name in ("a_train_kfold.txt", "a_crossval_kfold.txt", "b_train_kfold.txt"):
-        (tmp_path / name).write_text("")
-    assert sorted(lists.find_lists(str(tmp_path), ["a"])["a"]) == ["crossval", "train"]
+def write(folder, *names, text="photo/dog/1.jpg 1\n"):
+    for name in names:
+        (folder / name).write_text(text)
+
+
+def test_a_list_of_several_splits_that_lacks_one_is_named(tmp_path):
+    write(tmp_path, "a_train_kfold.txt", "a_crossval_kfold.txt", "b_train_kfold.txt")
+    found = lists.lists_in(str(tmp_path), [])
+    assert found.official and sorted(found.files["a"]) == ["crossval", "train"]
+    lists.check_complete(found, "here", ["a"])
     with pytest.raises(DataError) as caught:
-        lists.find_lists(str(tmp_path), ["a", "b", "c"])
-    for name in ("b_crossval_kfold.txt", "c_train_kfold.txt", "c_crossval_kfold.txt"):
+        lists.check_complete(found, "here", ["a", "b", "c"])
+    for name in ("b_crossval_kfold.txt", "c_train_kfold.txt", "c_crossval_kfold.txt", "filelist_root=none"):
         assert name in str(caught.value)
     assert "b_train_kfold.txt" not in str(caught.value)
+
+
+@pytest.mark.parametrize("names, parts", [
+    (["photo.txt"], {"full": "photo.txt"}),
+    (["photo_train.txt", "photo_test.txt"], {"train": "photo_train.txt", "test": "photo_test.txt"}),
+    (["photo_train.txt", "photo_val.txt", "photo.txt"],
+     {"train": "photo_train.txt", "crossval": "photo_val.txt", "test": "photo.txt"}),
+    (["photo_train_kfold.txt", "photo_train.txt"], {"train": "photo_train_kfold.txt"}),
+    (["Photo_train.txt", "photo_TRAIN.TXT"], {"train": "photo_TRAIN.TXT"}),
+    (["photo_full.txt"], {"full": "photo_full.txt"})])
+def test_lists_are_known_by_the_names_that_people_give_them(tmp_path, names, parts):
+    write(tmp_path, *names)
+    found = lists.lists_in(str(tmp_path), ["photo", "art_painting"])
+    assert found.files == {"photo": parts}
+    assert found.unused == sorted(set(names) - set(parts.values()))
+
+
+def test_a_text_about_a_domain_is_no_list_but_is_told(tmp_path):
+    write(tmp_path, "photo.txt", text="These are photographs.\n")
+    write(tmp_path, "photo_train (1).txt", "CALTECH_train.txt", "readme.txt", "training_notes.txt", "photographer.txt")
+    found = lists.lists_in(str(tmp_path), ["photo"])
+    assert found.files == {} and found.unused == ["CALTECH_train.txt", "photo.txt", "photo_train (1).txt"]
+
+
+def test_a_pattern_names_the_lists(tmp_path):
+    write(tmp_path, "photo-train.lst", "photo-val.lst", "cartoon-train.lst", "photo_train.txt")
+    found = lists.lists_in(str(tmp_path), ["photo"], "{domain}-{part}.lst")
+    assert found.files == {"photo": {"train": "photo-train.lst", "crossval": "photo-val.lst"}}
+    assert found.unused == ["cartoon-train.lst", "photo_train.txt"]
+    found = lists.lists_in(str(tmp_path), ["photo"], "{domain}-train.lst")
+    assert found.files == {"photo": {"full": "photo-train.lst"}}
+
+
+@pytest.mark.parametrize("pattern", ["photo.txt", "{domain}{domain}.txt", "lists/{domain}.txt"])
+def test_a_pattern_without_its_place_for_the_domain_is_refused(tmp_path, pattern):
+    with pytest.raises(ValueError, match="domain"):
+        lists.lists_in(str(tmp_path), ["photo"], pattern)

@@ -1,0 +1,94 @@
+"""Which files are lists, by their names, and of which domain and part.
+
+PACS's own lists are `<domain>_{train,crossval,test}_kfold.txt`. Where a folder has any of these, only names with
+`_kfold` count. Otherwise `<domain>.txt` and `<domain>_{train,val,crossval,test,full}.txt` count if a domain's folder
+has that name, or what `list_pattern` describes.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
+
+from masf_core.data.naming import PART_OF_FOLDER, canonical
+
+PARTS = ("train", "crossval", "test")
+_WORDS = "|".join(PART_OF_FOLDER)
+_OFFICIAL = re.compile(r"(?P<domain>.+)_(train|crossval|test)_kfold\.txt")
+_NAMES = (  # the first that a name matches
+    re.compile(r"(?P<domain>.+)_(?P<part>{})_kfold\.txt".format(_WORDS), re.IGNORECASE),
+    re.compile(r"(?P<domain>.+)_kfold\.txt", re.IGNORECASE),
+    re.compile(r"(?P<domain>.+)_(?P<part>{})\.txt".format(_WORDS), re.IGNORECASE),
+    re.compile(r"(?P<domain>.+)\.txt", re.IGNORECASE))
+_LIKE_A_LIST = re.compile(r".+[_-](train|crossval|val|test)(?![a-z])[^/]*", re.IGNORECASE)
+
+_SUFFIXES = (".txt", ".csv", ".tsv", ".lst", ".list")
+
+
+class Lists(NamedTuple):
+    """The lists of one folder."""
+
+    files: Dict[str, Dict[str, str]]  # domain → part ("train", "crossval", "test", "full") → name of the file
+    unused: List[str]  # names that look like lists and are not among them
+    official: bool  # PACS's own names
+
+    def names(self) -> List[str]:
+        return sorted(name for of_domain in self.files.values() for name in of_domain.values())
+
+
+def find_names(names: Iterable[str], domains: Iterable[str], pattern: Optional[str] = None) -> Lists:
+    """The lists among these file names.
+
+    Args:
+        domains: names of the domains' folders. pattern: such as `{domain}-{part}.lst`; `{part}` may be absent.
+    """
+    names, known = sorted(names), {canonical(domain) for domain in domains}
+    official = pattern is None and any(_OFFICIAL.fullmatch(name) for name in names)
+    shapes: Tuple = (compiled(pattern),) if pattern is not None else _NAMES[:2] if official else _NAMES
+    found: Dict[str, Dict[str, List[Tuple[int, str]]]] = {}
+    for name in names:
+        for rank, shape in enumerate(shapes):
+            match = shape.fullmatch(canonical(name))
+            if match is None:
+                continue
+            domain = match.group("domain")
+            if domain not in known and not (official and _OFFICIAL.fullmatch(name)):
+                continue
+            word = (match.groupdict().get("part") or "full").lower()
+            # Of several names for one part PACS's own comes first, then the order of the words.
+            preference = (rank, list(PART_OF_FOLDER).index(word) if word != "crossval" else -1)
+            found.setdefault(domain, {}).setdefault(PART_OF_FOLDER[word], []).append((preference, name))
+            break
+    files = {domain: {part: min(candidates)[1] for part, candidates in parts.items()}
+             for domain, parts in sorted(found.items())}
+    for parts in files.values():
+        if "full" in parts and "train" in parts:  # beside a list to train on, the whole domain is what to test on
+            parts["test"] = parts.pop("full")
+    used = {name for parts in files.values() for name in parts.values()}
+    return Lists(files, [name for name in names if name not in used and looks_like_list(name, known)], official)
+
+
+def compiled(pattern: str) -> "re.Pattern":
+    """The regular expression of a `list_pattern`. Raises ValueError where the pattern is none."""
+    pieces = re.split(r"(\{domain\}|\{part\})", pattern)
+    if pieces.count("{domain}") != 1 or pieces.count("{part}") > 1 or "/" in pattern:
+        raise ValueError("expected {{domain}} once, {{part}} at most once, and no slash, got {!r}".format(pattern))
+    groups = {"{domain}": "(?P<domain>.+)", "{part}": "(?P<part>{})".format(_WORDS)}
+    return re.compile("".join(groups.get(piece) or re.escape(piece) for piece in pieces))
+
+
+def looks_like_list(name: str, domains: Iterable[str], pattern: Optional[str] = None) -> bool:
+    """Whether this file may be meant as a list: it begins with a domain, or has a list's ending.
+
+    Its name alone is looked at, so that what was only listed in a bucket is judged as what lies on disk.
+    """
+    name = canonical(name)
+    if pattern is not None and compiled(pattern).fullmatch(name):
+        return True
+    if not name.lower().endswith(_SUFFIXES):
+        return False
+    if _LIKE_A_LIST.fullmatch(name):
+        return True
+    lower = name.lower()
+    return any(
+        lower.startswith(domain.lower()) and not lower[len(domain):len(domain) + 1].isalnum() for domain in domains)
