@@ -10,7 +10,10 @@ help: ## print this
 	@echo "lanes: tf1 is Python 3.7 with TensorFlow 1.15, tf2 is Python 3.9 to 3.12 with TensorFlow 2.x."
 	@echo "  LANE=tf1 or LANE=tf2 chooses; otherwise dry-run takes tf1 where Python 3.7 is found, and test takes both."
 	@echo
+	@echo "  ENVS=DIR chooses where the environments lie, instead of .venv."
+	@echo
 	@echo "make dry-run also takes"
+	@echo "  RESULTS=DIR        where the bucket, the cache and the results lie, instead of dry-run"
 	@echo "  PACS_ROOT=DIR      real images, domain/class/image, instead of the miniature"
 	@echo "  WEIGHTS=FILE       pretrained weights, as bvlc_alexnet.npy, instead of made-up ones"
 	@echo "  CONFIG=FILE        settings, instead of configs/dry_run.yaml"
@@ -23,8 +26,14 @@ help: ## print this
 	@echo "  PACS_ROOT=DIR      real images, domain/class/image, instead of the miniature"
 	@echo "  BENCH=\"…\"          the benchmarks to take, as in BENCH=\"input host\"; all of them take most of an hour"
 
-# The variables reach the recipe's shell through the environment alone, as they were given: neither make nor the shell
-# takes anything in them for its own.
+# Values reach the recipes through the environment alone, as they were given: neither make nor a shell evaluates them.
+override LANE := $(value LANE)
+override ENVS := $(value ENVS)
+override RESULTS := $(value RESULTS)
+override TESTS := $(value TESTS)
+override BENCH := $(value BENCH)
+export LANE ENVS RESULTS TESTS BENCH
+
 dry-run: override export PACS_ROOT := $(value PACS_ROOT)
 dry-run: override export WEIGHTS := $(value WEIGHTS)
 dry-run: override export CONFIG := $(value CONFIG)
@@ -32,7 +41,7 @@ dry-run: override export FAULTS := $(value FAULTS)
 dry-run: override export FAULT_SEED := $(value FAULT_SEED)
 dry-run: override export SET := $(value SET)
 # What was given to make by another name, and would change nothing. The second line is for programs that make starts.
-DRY_RUN_TAKES := LANE PACS_ROOT WEIGHTS CONFIG FAULTS FAULT_SEED SET SHELL MAKEFLAGS
+DRY_RUN_TAKES := LANE ENVS RESULTS PACS_ROOT WEIGHTS CONFIG FAULTS FAULT_SEED SET SHELL MAKEFLAGS
 DRY_RUN_TAKES += HOME PATH TMPDIR http_proxy https_proxy no_proxy PYENV_ROOT PIP_% PYTHON% OMP_% TF_%
 dry-run: STRAY := $(filter-out $(DRY_RUN_TAKES),$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
 dry-run: ## do the whole ModelArts job on this machine, against a mocked OBS
@@ -40,21 +49,21 @@ dry-run: ## do the whole ModelArts job on this machine, against a mocked OBS
 	$(if $(STRAY),python=$$(.ci/lane find $$lane) && "$$python" -m job.make_variables $(foreach name,$(STRAY),'$(subst ','\'',$(name))') &&) \
 	.ci/lane setup $$lane && \
 	echo "lane $$lane: $$(.ci/lane python $$lane -V) (LANE=tf1 or LANE=tf2 chooses)" && \
-	set -- dry-run --lane $$lane $${PACS_ROOT:+--pacs_root "$$PACS_ROOT"} $${WEIGHTS:+--weights "$$WEIGHTS"} \
+	set -- dry-run --lane $$lane $${RESULTS:+--root "$$RESULTS"} $${PACS_ROOT:+--pacs_root "$$PACS_ROOT"} $${WEIGHTS:+--weights "$$WEIGHTS"} \
 		$${CONFIG:+--config "$$CONFIG"} $${FAULTS:+--faults "$$FAULTS"} \
 		$${FAULT_SEED:+--fault_seed "$$FAULT_SEED"} $${SET:+--set_text "$$SET"} && \
 	exec .ci/lane python $$lane -m job "$$@"
 
 test: ## run the tests in both lanes
-	@.ci/test $(TESTS)
+	@.ci/test
 
 check: ## look for mistakes by reading: ruff, vermin, the rules of the layers
 	@.ci/check
 
 bench: export PACS_ROOT := $(PACS_ROOT)
 bench: ## take the figures of benchmarks/RESULTS.md again, in both lanes
-	@.ci/bench $(BENCH)
+	@.ci/bench
 
-clean: ## remove the environments and what tools leave; results in dry-run/ and masf-work/ stay
+clean: ## remove the environments and what tools leave; results in dry-run/ and masf-work/ and what ENVS named stay
 	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
