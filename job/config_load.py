@@ -15,13 +15,13 @@ from job.config_flags import read_flags, unknown_flag
 from job.errors import ConfigError
 from job.foreign_flags import unknown
 from job.given_values import cut_blanks, refused_output
+from job.shipped import CONFIG_HOME
 
 __all__ = ["ConfigError", "Loaded", "differences", "from_dict", "load_config", "replace_settings",
            "result_settings", "settings_help", "to_dict", "to_yaml", "warn_of_unknown"]
 
 log = logging.getLogger(__name__)
 
-CODE_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 DEFAULT = "default"
 
 
@@ -53,7 +53,7 @@ def load_config(arguments: Sequence[str], fallback: Optional[Mapping[str, Tuple[
     in_file: Dict[str, Given] = {}
     if flags.config_file is not None:
         try:
-            path = find_config_file(flags.config_file, [os.curdir, CODE_FOLDER])
+            path = find_config_file(flags.config_file, [os.curdir, CONFIG_HOME])
             in_file, file_problems = read_config_file(path, shown_path(path))
             problems += file_problems
         except ConfigError as error:
@@ -86,7 +86,7 @@ def shown_path(path: str) -> str:
     names = [os.path.normpath(path)]
     if not os.path.relpath(path).startswith(os.pardir):
         names.append(os.path.relpath(path))
-    in_code = os.path.relpath(path, CODE_FOLDER)
+    in_code = os.path.relpath(path, CONFIG_HOME)
     if not in_code.startswith(os.pardir) and not os.path.exists(in_code):  # not to be taken for one that is here
         names.append(in_code)
     return min(names, key=len)

@@ -9,6 +9,7 @@ with images and weights, and ``boot_modelarts.py`` runs as a process of its own 
 """
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -20,16 +21,17 @@ import tempfile
 import time
 
 from job import config_load, dry_run_hints
+from job.errors import ConfigError
 from job.exits import INTERRUPTED, MEANING, STOPPED
 from job.run_record import read_published
+from job.shipped import CODE_FOLDER, CONFIG_HOME
 from job.show import describe_run
 from masf_core.data import miniature
 from obs_sync import LocalStorageError, open_store, push
-from obs_sync.mock import FaultPlan, Faults, describe_injected, mock_obs
+from obs_sync.mock import FaultPlan, Faults, RootInUse, describe_injected, mock_obs
 
 BUCKET = "masf-dry-run"
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-DEFAULT_CONFIG = os.path.join(REPOSITORY, "configs", "dry_run.yaml")
+DEFAULT_CONFIG = os.path.join(CONFIG_HOME, "configs", "dry_run.yaml")
 
 
 def dry_run(request, console):
@@ -48,14 +50,14 @@ def dry_run(request, console):
 
     Raises:
         ConfigError: a setting is wrong. FaultError: faults is no fault. LocalStorageError: root, pacs_root or weights
-        cannot be used.
+        cannot be used. ConfigError: another dry run uses root.
     """
     root, pacs_root = os.path.abspath(request.root), request.pacs_root
     flags = ["--config=" + (request.config_path or DEFAULT_CONFIG)] + ["--" + item for item in request.overrides]
     config, _ = config_load.load_config(flags + ["--data_url=obs://x/y/", "--weights_path=none"])
     faults = Faults([request.faults] if request.faults else [], request.fault_seed)
-    make_root(root)
-    with mock_obs(root=os.path.join(root, "bucket"), buckets=[BUCKET]) as mock:
+    make_root(root, request.lane)
+    with serve_bucket(root, request.lane) as mock:
         environ = mock.environment()
         say("mocked OBS at {} (bucket {})".format(mock.endpoint, BUCKET))
         data_url = fill_data(root, pacs_root, environ, console)
@@ -63,7 +65,7 @@ def dry_run(request, console):
         run_name = name_of(config, data_url)
         train_url = "obs://{}/output/".format(BUCKET)
         command = [
-            sys.executable, os.path.join(REPOSITORY, "boot_modelarts.py"), "--data_url=" + data_url,
+            sys.executable, os.path.join(CODE_FOLDER, "boot_modelarts.py"), "--data_url=" + data_url,
             "--weights_path=" + weights_url, "--train_url=" + train_url, "--run_name=" + run_name,
             "--work_dir=" + os.path.join(root, "cache")] + flags
         say("starting the job as the platform would:\n  " + " ".join(shlex.quote(part) for part in command))
@@ -94,7 +96,27 @@ def dry_run(request, console):
     return code
 
 
-def make_root(root):
+def other_root(lane):
+    """What gives a dry run another directory."""
+    return "RESULTS=DIR" if lane else "--root"
+
+
+@contextlib.contextmanager
+def serve_bucket(root, lane):
+    """The mocked OBS of this directory, while the context lasts. Raises ConfigError: another one serves it."""
+    mock = mock_obs(root=os.path.join(root, "bucket"), buckets=[BUCKET])
+    try:
+        mock.start()
+    except RootInUse as error:
+        raise ConfigError("another dry run, or `obs_sync.mock serve`, is at work in {}; wait until it ends, or choose "
+                          "another place with {}".format(root, other_root(lane))) from error
+    try:
+        yield mock
+    finally:
+        mock.stop()
+
+
+def make_root(root, lane):
     """Make the directory, and find out whether it can be written before anything else is done."""
     try:
         os.makedirs(root, exist_ok=True)
@@ -102,7 +124,7 @@ def make_root(root):
             pass
     except OSError as error:
         raise LocalStorageError("cannot write there ({})".format(error.strerror), root,
-                                "Choose another place with --root") from error
+                                "Choose another place with " + other_root(lane)) from error
 
 
 def fill_data(root, pacs_root, environ, console):

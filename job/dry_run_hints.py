@@ -8,6 +8,9 @@ import sys
 from typing import NamedTuple, Optional, Sequence
 
 
+DEFAULT_ROOT = "dry-run"
+
+
 class Request(NamedTuple):
     """What a dry run was asked for, each as it was given. ``lane``: the one that `make dry-run` took, or None."""
 
@@ -21,16 +24,22 @@ class Request(NamedTuple):
     fault_seed: int = 0
 
 
+def environments():
+    """make's variable for where the environments lie, where they lie elsewhere."""
+    return ["ENVS=" + shlex.quote(os.environ["ENVS"])] if os.environ.get("ENVS") else []
+
+
 def command(request, **changes):
     """The command that asks for the same with other values of some settings: make's where make was used."""
     values = dict(item.split("=", 1) for item in request.overrides)
     values.update((name, str(value)) for name, value in changes.items())
     settings = ["{}={}".format(name, value) for name, value in values.items()]
     if request.lane:
-        words = ["make", "dry-run", "LANE=" + request.lane] + [
+        words = ["make", "dry-run", "LANE=" + request.lane] + environments() + [
             "{}={}".format(name, shlex.quote(value)) for name, value in (
                 ("PACS_ROOT", request.pacs_root), ("WEIGHTS", request.weights), ("CONFIG", request.config_path),
-                ("FAULTS", request.faults), ("FAULT_SEED", str(request.fault_seed or "")))
+                ("FAULTS", request.faults), ("FAULT_SEED", str(request.fault_seed or "")),
+                ("RESULTS", None if request.root == DEFAULT_ROOT else request.root))
             if value]
         return " ".join(words + (["SET=" + within_quotes(settings)] if settings else []))
     words = [shorter(sys.executable), "-m", "job", "dry-run", "--root", shorter(request.root)]

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import time
 
+from job.errors import ConfigError
+from job.shipped import parity_cases
 from masf_core.errors import ParityError
 
 EXAMPLES = """
-  python -m job parity tests/golden/*.json
+  python -m job parity
   python -m job parity tests/golden/balanced.json --device=ascend
 Exit code 0: every difference is within its tolerance; 3: a file is no case, or a damaged one; 5: a difference exceeds
 its tolerance. In the first iteration that means that something else is computed; if it does so only later, a triplet
@@ -20,7 +22,7 @@ that takes another negative can be the reason, which depends on the number of th
 
 
 def add_arguments(parser):
-    parser.add_argument("cases", nargs="+", metavar="CASE.json", help="recorded numbers")
+    parser.add_argument("cases", nargs="*", metavar="CASE.json", help="recorded numbers (default: the three that come with it)")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "gpu", "ascend"], help="what computes")
     parser.add_argument("--precision", default="float32", choices=["float32", "mixed"], help="of matrix products")
     parser.add_argument("--precision_mode", help="the Ascend adapter's own mode")
@@ -33,7 +35,10 @@ def main(args, console):
     """Run every case, print its table, and fail at the end if one is out of tolerance."""
     from masf_core import device_choice, parity, parity_case
 
-    cases = [(path, parity_case.load_case(path)) for path in args.cases]  # all read before the first one runs
+    paths = args.cases or parity_cases()
+    if not paths:
+        raise ConfigError("the cases that come with the code are missing; name files of your own")
+    cases = [(path, parity_case.load_case(path)) for path in paths]  # all read before the first one runs
     here = device_choice.make_device(args.device, args.precision, args.precision_mode, args.intra_op_threads)
     failed = []
     for path, case in cases:

@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from obs_sync.mock import mock_obs
 from tests.end_to_end.conftest import ROOT
 
 pytestmark = pytest.mark.slow
@@ -93,3 +94,12 @@ def child_of(pid):
     """The process that ``pid`` has begun."""
     with open("/proc/{0}/task/{0}/children".format(pid)) as stream:
         return int(stream.read().split()[0])
+
+
+@pytest.mark.parametrize("lane, other", [([], "--root"), (["--lane", "tf2"], "RESULTS=DIR")])
+def test_a_second_dry_run_in_the_same_place_is_one_message(tmp_path, lane, other):
+    with mock_obs(root=str(tmp_path / "dry" / "bucket")):
+        code, output = dry_run(tmp_path, *lane)
+    assert code == 2, output
+    assert "another dry run" in output and str(tmp_path / "dry") in output and other in output
+    assert "Traceback" not in output and len(output.splitlines()) == 1, output
