@@ -87,7 +87,7 @@ def test_blanks_within_a_value_stay(caplog):
 def test_a_path_as_consoles_write_it_is_refused_with_the_right_spelling(given, meant):
     with pytest.raises(ConfigError) as caught:
         load_config(["--train_url=" + given])
-    assert "write {};".format(meant) in str(caught.value) and "no local folder" in str(caught.value)
+    assert "write {} for OBS".format(meant) in str(caught.value) and "no local folder" in str(caught.value)
 
 
 def test_a_folder_that_can_be_meant_is_taken(tmp_path, monkeypatch):
