@@ -113,7 +113,8 @@ def test_every_shown_command_has_flags_that_it_takes():
 
 
 @pytest.mark.parametrize("line, wrong", [
-    ("make dry-run FAULT=storm", ["FAULT"]), ("make dry-runs", ["dry-runs"]), ("make dry-run SET='widht=1'", ["widht=1"]),
+    ("make dry-run FAULT=storm", ["FAULT"]), ("make dry-runs", ["dry-runs"]),
+    ("make dry-run SET='widht=1'", ["widht=1"]),
     ("python -m job run --seeds=3", ["--seeds"]), ("python -m job parity --devices=cpu", ["--devices"]),
     ("python -m job trian", ["trian"]), ("python -m job sync pull a b --excluded=x", ["--excluded"]),
     ("python -m job launch --processes 8 -- run --sede=3", ["--sede"])])

@@ -40,8 +40,8 @@ class Machine:
         self.tools, self.path, self.home = folder / "tools", folder / "bin with space", folder / "home"
         for each in (self.tools, self.path, self.home):
             each.mkdir()
-        for tool in ("sh", "dirname", "tr", "cat", "cksum", "sed", "cp", "cut", "date", "du", "env", "grep", "mkdir", "mv",
-                     "ps", "rm", "tail"):
+        for tool in ("sh", "dirname", "tr", "cat", "cksum", "sed", "cp", "cut", "date", "du", "env", "grep", "mkdir",
+                     "mv", "ps", "rm", "tail"):
             (self.tools / tool).symlink_to(shutil.which(tool))
         self.envs = folder / "environments"
         self.pip = folder / "pip.txt"  # what pip was asked for

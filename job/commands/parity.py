@@ -22,7 +22,8 @@ that takes another negative can be the reason, which depends on the number of th
 
 
 def add_arguments(parser):
-    parser.add_argument("cases", nargs="*", metavar="CASE.json", help="recorded numbers (default: the three that come with it)")
+    parser.add_argument("cases", nargs="*", metavar="CASE.json",
+                        help="recorded numbers (default: the three cases that the package carries)")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "gpu", "ascend"], help="what computes")
     parser.add_argument("--precision", default="float32", choices=["float32", "mixed"], help="of matrix products")
     parser.add_argument("--precision_mode", help="the Ascend adapter's own mode")

@@ -1,7 +1,8 @@
 """The index of a data set: which images there are, of which class and domain, and what each is for.
 
 Built from list files or from folders, `<domain>/<class>/<image>` or `<domain>/<split>/<class>/<image>`, and checked on
-the way: everything that is wrong is reported at once. Only names and sizes are looked at here; images are opened by `decode_cache`.
+the way: everything that is wrong is reported at once. Only names and sizes are looked at here; images are opened by
+`decode_cache`.
 """
 
 from __future__ import annotations

@@ -64,7 +64,8 @@ def test_configurations_are_found_by_the_names_that_the_documents_use(installed,
 
 
 def test_parity_takes_the_cases_that_come_with_it(installed, tmp_path):
-    code, printed = python(installed, tmp_path, "-c", "from job.shipped import parity_cases as p; print(*p(), sep='\\n')")
+    program = "from job.shipped import parity_cases as p; print(*p(), sep='\\n')"
+    code, printed = python(installed, tmp_path, "-c", program)
     assert code == 0
     assert [os.path.basename(path) for path in printed.split("\n")[:-1]] == sorted(files_below("tests/golden", ".json"))
     assert all(path.startswith(str(installed)) for path in printed.split("\n")[:-1])
