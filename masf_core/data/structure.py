@@ -169,8 +169,8 @@ def _refuse_splits(dataroot: str, names: Sequence[str]) -> None:
     splits = [name for name in names if is_part(name)]
     if splits:
         raise DataError("{} in {} would be domains, but these are names of splits. Expected <domain>/<class>/<image> "
-                        "or <domain>/<split>/<class>/<image>: correct data_url or dataroot, or put the class folders of "
-                        "a split below each domain.".format(", ".join(splits), dataroot))
+                        "or <domain>/<split>/<class>/<image>: correct data_url or dataroot, or put the class folders "
+                        "of a split below each domain.".format(", ".join(splits), dataroot))
 
 
 def _add_link(path: str, offences: Offences) -> None:
