@@ -26,20 +26,18 @@ help: ## print this
 	@echo "  PACS_ROOT=DIR      real images, domain/class/image, instead of the miniature"
 	@echo "  BENCH=\"…\"          the benchmarks to take, as in BENCH=\"input host\"; all of them take most of an hour"
 
-# Values reach the recipes through the environment alone, as they were given: neither make nor a shell evaluates them.
+# Values reach the recipes through the environment alone, as they were given: neither make nor the shell takes anything in
+# them for its own.
 override LANE := $(value LANE)
 override ENVS := $(value ENVS)
-override RESULTS := $(value RESULTS)
-override TESTS := $(value TESTS)
-override BENCH := $(value BENCH)
-export LANE ENVS RESULTS TESTS BENCH
-
+export LANE ENVS
 dry-run: override export PACS_ROOT := $(value PACS_ROOT)
 dry-run: override export WEIGHTS := $(value WEIGHTS)
 dry-run: override export CONFIG := $(value CONFIG)
 dry-run: override export FAULTS := $(value FAULTS)
 dry-run: override export FAULT_SEED := $(value FAULT_SEED)
 dry-run: override export SET := $(value SET)
+dry-run: override export RESULTS := $(value RESULTS)
 # What was given to make by another name, and would change nothing. The second line is for programs that make starts.
 DRY_RUN_TAKES := LANE ENVS RESULTS PACS_ROOT WEIGHTS CONFIG FAULTS FAULT_SEED SET SHELL MAKEFLAGS
 DRY_RUN_TAKES += HOME PATH TMPDIR http_proxy https_proxy no_proxy PYENV_ROOT PIP_% PYTHON% OMP_% TF_%
@@ -54,13 +52,15 @@ dry-run: ## do the whole ModelArts job on this machine, against a mocked OBS
 		$${FAULT_SEED:+--fault_seed "$$FAULT_SEED"} $${SET:+--set_text "$$SET"} && \
 	exec .ci/lane python $$lane -m job "$$@"
 
+test: override export TESTS := $(value TESTS)
 test: ## run the tests in both lanes
 	@.ci/test
 
 check: ## look for mistakes by reading: ruff, vermin, the rules of the layers
 	@.ci/check
 
-bench: export PACS_ROOT := $(PACS_ROOT)
+bench: override export PACS_ROOT := $(value PACS_ROOT)
+bench: override export BENCH := $(value BENCH)
 bench: ## take the figures of benchmarks/RESULTS.md again, in both lanes
 	@.ci/bench
 

@@ -249,3 +249,16 @@ def test_several_set_ups_at_once_make_one_environment(machine):
         thread.join()
     assert [code for code, _, _ in results] == [0] * 4
     assert sum("setting up" in told for _, _, told in results) == 1, results
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="there is no make here")
+@pytest.mark.parametrize("text", ["$(shell touch {0})", "$$(touch {0})", "$(touch {0})", "`touch {0}`", "; touch {0}"])
+@pytest.mark.parametrize("name", ["LANE", "TESTS"])
+def test_no_value_given_to_make_is_evaluated(tmp_path, name, text):
+    trace = tmp_path / "trace"
+    lane = [] if name == "LANE" else ["LANE=tf3"]  # ends before anything is set up
+    target = {"LANE": "dry-run", "TESTS": "test"}[name]
+    done = subprocess.run(["make", "-C", os.path.dirname(os.path.dirname(SCRIPT)), target,
+                           name + "=" + text.format(trace)] + lane, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode != 0
+    assert not trace.exists(), done.stdout
