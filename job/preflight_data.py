@@ -12,9 +12,8 @@ from typing import NamedTuple
 
 from job.console import amount
 from job.errors import ConfigError
-from job.inputs import locate_data, told_unused
+from job.inputs import locate_data
 from job.preflight import BAD, GOOD, NONE, Row, Unknown
-from masf_core.data import unused_lists
 from masf_core.data.decode_cache import directory_of
 from masf_core.data.list_names import looks_like_list
 from masf_core.errors import DataError
@@ -33,7 +32,6 @@ class Found(NamedTuple):
 
     index: object
     dataroot: str
-    unused_lists: tuple = ()
 
 
 def find_structure(config, listing, root):
@@ -70,19 +68,15 @@ def _found(config, root):
     from job.preparation import index_data  # brings TensorFlow
 
     dataroot, filelist_root = locate_data(config.data, root)
-    unused = [] if config.data.filelist_root == "none" else unused_lists(
-        root, dataroot, filelist_root, config.data.list_pattern)
-    return Found(index_data(config, dataroot, filelist_root), os.path.relpath(dataroot, root),
-                 (told_unused(unused, filelist_root),) if unused else ())
+    return Found(index_data(config, dataroot, filelist_root), os.path.relpath(dataroot, root))
 
 
 def structure_row(config, found):
     from job.preparation import summary, use_of
 
     target = config.data.target_domain
-    return Row("domains", GOOD, "; ".join(
-        [summary(found.index, target), use_of(found.index, target)] + list(found.index.origin.left_out)
-        + list(found.unused_lists) + ["fingerprint {}".format(found.index.fingerprint[:12])]))
+    return Row("domains", GOOD, "{}; {}; fingerprint {}".format(
+        summary(found.index, target), use_of(found.index, target), found.index.fingerprint[:12]))
 
 
 def weights_row(path, listing, root, backbone):

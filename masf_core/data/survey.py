@@ -117,8 +117,8 @@ def _splits(dataroot: str, folder: str) -> List[str]:
         if any(folders.has_image(os.path.join(directory, name)) for name in splits):
             return []  # a class that is called "train", with sub-folders
         raise DataError("{} in {} has class folders ({}) and splits ({}) side by side. Expected "
-                        "<domain>/<class>/<image> or <domain>/<split>/<class>/<image>; move the one or the other."
-                        .format(folder, dataroot, ", ".join(classes[:NAMED]), ", ".join(splits)))
+                        "<domain>/<class>/<image> or <domain>/<split>/<class>/<image>. Move one of the two.".format(
+                            folder, dataroot, ", ".join(classes[:NAMED]), ", ".join(splits)))
     return splits
 
 

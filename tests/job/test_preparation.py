@@ -115,3 +115,16 @@ def test_images_are_decoded_to_the_side_that_the_network_takes(tmp_path, monkeyp
         model.initialise()
         clip = index.domain("clip")
         assert model.evaluate(images["clip"], clip.labels, np.arange(12)).confusion.sum() == 12
+
+
+def test_run_json_and_the_log_say_what_the_images_are_for(tmp_path, caplog):
+    caplog.set_level("INFO")
+    write_folders(tmp_path / "data")
+    run, told = run_of(tmp_path, target_domain="clip", meta_batch_size=3, seed=7), {}
+    run.record.update = told.update
+    index = preparation.index_data(run.config, str(tmp_path / "data"), None)
+    preparation.note_data(run, index)
+    assert told["data"]["use"] == {"train": 18, "validation": 6, "target": 12}
+    assert told["data"]["split"] == "no lists: folders split 90/10 by seed 7" and told["data"]["lists"] == []
+    assert ("18 images to train on, 6 for validation, 12 of clip to test on (no lists: folders split 90/10 by seed 7)"
+            in caplog.text)

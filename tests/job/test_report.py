@@ -105,3 +105,13 @@ def test_the_bar_of_an_accuracy_is_in_proportion():
 
 def test_sizes_are_short():
     assert [size(n) for n in (0, 999, 1500, 2500000, 1227100000)] == ["0 B", "999 B", "1.5 kB", "2.5 MB", "1.2 GB"]
+
+
+def test_the_report_says_which_lists_or_folders_decided_and_how_many_images_there_are():
+    data = {"use": {"train": 1234, "validation": 56, "target": 78}, "split": "lists <a>.txt", "fingerprint": "f" * 64,
+            "lists": ["<a>.txt"], "classes": list(CLASSES), "images": {"photo": 1290, "cartoon": 78},
+            "left_out": ["1 image lies elsewhere"]}
+    page = render(dict(RUN, data=data), HISTORY, CLASSES)
+    for told in ("1,234", "56", "78", "lists &lt;a&gt;.txt", "cat, &lt;dog&gt;", "photo 1,290", "1 image lies else"):
+        assert told in page
+    assert "<h2>Data</h2>" in page and "<h2>Data</h2>" not in render(RUN, HISTORY, CLASSES)

@@ -16,9 +16,10 @@ from masf_core.data import build_index, miniature
 from masf_core.data.layout import locate
 from masf_core.network.alexnet import AlexNet
 from masf_core.tf1 import tf
-from obs_sync import open_store, pack
+from obs_sync import open_store, pack, push
 from obs_sync.local_files import digest_of
 from tests.job.doctor.conftest import DATA, bad
+from tests.masf_core.data.datasets import save_image
 
 WEIGHTS = "obs://bucket/w/bvlc_alexnet.npy"
 
@@ -38,6 +39,36 @@ def test_a_pack_is_looked_into(obs, doctor, pacs):
     rows = doctor(data_url="obs://bucket/packed/")
     assert bad(rows) == [] and "files in a pack" in rows["data_url"][0]["told"]
     assert build_index(*locate(pacs)).fingerprint[:12] in rows["domains"][0]["told"]
+
+
+def test_lists_of_other_names_and_splits_are_judged_as_a_run_would(obs, doctor, tmp_path):
+    classes, domains = ("2", "10"), ("cartoon", "photo", "sketch")
+    for domain in domains:
+        for name in classes:
+            for number in range(4):
+                for split in ["full"] + ["train"] * (number < 3):
+                    save_image(tmp_path / "data" / domain / split / name / "{}.png".format(number), number)
+    with open_store("obs://bucket/splits/") as store:
+        push(store, str(tmp_path / "data"))
+    rows = doctor(data_url="obs://bucket/splits/")
+    index = build_index(str(tmp_path / "data"), validation_fraction=0.1)
+    assert bad(rows) == [] and "fingerprint " + index.fingerprint[:12] in rows["domains"][0]["told"]
+    assert "folders full, train of each domain; no lists: folders split 90/10 by seed 0" in rows["domains"][0]["told"]
+    (tmp_path / "lists").mkdir()
+    for domain in domains:
+        for name in (domain + ".lst", domain + "_train (1).txt"):
+            (tmp_path / "lists" / name).write_text("".join(
+                "kfold/{}/full/{}/{}.png {}\n".format(domain, name, number, label)
+                for label, name in enumerate(classes) for number in range(4)))
+    with open_store("obs://bucket/splits/filelist/") as store:
+        push(store, str(tmp_path / "lists"))
+    rows = doctor("--list_pattern={domain}.lst", data_url="obs://bucket/splits/")
+    index = build_index(str(tmp_path / "data"), str(tmp_path / "lists"), list_pattern="{domain}.lst")
+    assert index.classes == classes and bad(rows) == []
+    assert "fingerprint " + index.fingerprint[:12] in rows["domains"][0]["told"]
+    assert "12 images to train on, 4 for validation, 8 of cartoon to test on (lists cartoon.lst" in (
+        rows["domains"][0]["told"])
+    assert "3 files look like lists and are not used: filelist/cartoon_train (1).txt" in doctor.err
 
 
 @pytest.mark.parametrize("arguments, told", [
