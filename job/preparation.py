@@ -14,6 +14,7 @@ from masf_core import device_choice, meta_step
 from masf_core.ascend_options import AscendSettings
 from masf_core.checkpoints import Progress
 from masf_core.data import Augmentation, EpisodeSampler, SourceDomain, build_index, decode
+from masf_core.data.offences import Offences
 from masf_core.loss_scale import ScaleSettings
 from masf_core.model import Model
 from masf_core.network.backbone import make_backbone
@@ -39,15 +40,19 @@ def prepare_data(run, inputs):
     """
     data = run.config.data
     offenders = run.workspace.log("offenders.txt")
+    pending = Offences()
     index = index_data(
-        run.config, inputs.dataroot, inputs.filelist_root, offenders, run.console.task("index", "files"))
+        run.config, inputs.dataroot, inputs.filelist_root, offenders, run.console.task("index", "files"), pending)
     run.times.mark("index")
     log.info("data: %s", summary(index, data.target_domain))
     network = run.config.network
     side = make_backbone(network.backbone, len(index.classes), network.width).image_size
+    indexed = index
     index, images = decode(
         index, run.workspace.decoded, image_size=side, max_pixels=data.max_pixels, bad_data=data.bad_data,
-        offenders_path=offenders, on_progress=run.console.task("decode", "images"))
+        offenders_path=offenders, on_progress=run.console.task("decode", "images"), pending=pending)
+    if index is not indexed:
+        log.info("data without what cannot be decoded: %s", summary(index, data.target_domain))
     run.times.mark("cache")
     return index, images
 
@@ -58,7 +63,7 @@ def note_data(run, index):
     if before != index.fingerprint:
         refuse_changed("run " + run.record.content["run_name"], [("data", before[:12], index.fingerprint[:12])])
     run.record.update(data={"fingerprint": index.fingerprint, "classes": list(index.classes),
-                            "images": {domain.name: len(domain.paths) for domain in index.domains},
+                            "images": {domain.name: len(domain.used) for domain in index.domains},
                             "split": index.origin.split, "lists": list(index.origin.lists),
                             "left_out": list(index.origin.left_out),
                             "use": index.use(run.config.data.target_domain)})
@@ -122,8 +127,11 @@ def scale_settings(config):
                          platform.loss_scale_factor, platform.loss_scale_backoff)
 
 
-def index_data(config, dataroot, filelist_root, offenders_path=None, on_progress=None):
+def index_data(config, dataroot, filelist_root, offenders_path=None, on_progress=None, pending=None):
     """The ``DatasetIndex`` of the data, which is one that this configuration can be trained on.
+
+    Args:
+        pending: ``Offences`` that ``decode`` is going to tell; see ``build_index``.
 
     Raises:
         DataError, ConfigError: the data are not usable, or not for this.
@@ -133,7 +141,7 @@ def index_data(config, dataroot, filelist_root, offenders_path=None, on_progress
         dataroot, filelist_root, domains=data.domains or None, num_classes=data.num_classes,
         label_base=data.label_base, bad_data=data.bad_data, validation_fraction=data.validation_fraction,
         seed=config.training.seed, offenders_path=offenders_path, on_progress=on_progress,
-        list_pattern=data.list_pattern)
+        list_pattern=data.list_pattern, pending=pending)
     names = [domain.name for domain in index.domains]
     if data.target_domain not in names:
         raise ConfigError("target_domain {!r} is not among the domains found: {}".format(
@@ -151,7 +159,7 @@ def index_data(config, dataroot, filelist_root, offenders_path=None, on_progress
 def summary(index, target):
     """A line about an index: images of each domain, the classes."""
     return "{}; {} classes: {}".format(", ".join("{} {}{}".format(
-        domain.name, len(domain.paths), " (target)" if domain.name == target else "") for domain in index.domains),
+        domain.name, len(domain.used), " (target)" if domain.name == target else "") for domain in index.domains),
         len(index.classes), ", ".join(index.classes))
 
 

@@ -46,6 +46,7 @@ def decode(
     bad_data: str = "refuse",
     offenders_path: Optional[str] = None,
     on_progress: OnProgress = None,
+    pending: Optional[Offences] = None,
 ) -> Tuple[DatasetIndex, Dict[str, np.ndarray]]:
     """Decode whatever is not decoded yet and map everything.
 
@@ -59,6 +60,7 @@ def decode(
         bad_data: "skip" takes images that cannot be decoded out of the index, with a warning.
         offenders_path: file for the list of the images that cannot be decoded.
         on_progress: called with (images ready, images); what it raises ends the decoding and leaves nothing behind.
+        pending: what `build_index` found wrong with single files, to be told with what is found here.
 
     Returns:
         (index, images): the index, with bad_data="skip" perhaps with fewer rows, and {domain: read-only uint8 memory
@@ -72,9 +74,10 @@ def decode(
         raise ValueError("bad_data must be one of {}, got {!r}".format(", ".join(BAD_DATA), bad_data))
     cache_dir = directory_of(index.dataroot, cache_dir)
     _make_directory(cache_dir)
-    offences = Offences()
-    plans = [_plan(index.dataroot, domain, cache_dir, image_size, max_pixels, offences) for domain in index.domains]
-    offences.settle(index.dataroot, "refuse", offenders_path)
+    gone = Offences()
+    plans = [_plan(index.dataroot, domain, cache_dir, image_size, max_pixels, gone) for domain in index.domains]
+    gone.settle(index.dataroot, "refuse", offenders_path)
+    offences = Offences() if pending is None else pending
     progress = Progress(on_progress, sum(plan.shape[0] for plan in plans))
     opened = {plan.domain.name: cache_file.open_cache(plan.path, plan.shape) for plan in plans}
     unreadable = {name: cache[1] for name, cache in opened.items() if cache is not None}
@@ -101,7 +104,7 @@ def decode(
             offences.add(kind, plan.domain.paths[row], what)
     offences.settle(index.dataroot, bad_data, offenders_path)
     progress.finish()
-    if offences.found:
+    if any(unreadable.values()):
         index = index.without({name: [entry.row for entry in found] for name, found in unreadable.items()})
     return index, {name: cache[0] for name, cache in opened.items()}
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import re
 import threading
-from typing import Iterator, List
+from typing import BinaryIO, Iterator, List, Union
 
 import numpy as np
 import PIL
 from PIL import Image
+
+from masf_core.data.png_texts import without_texts
 
 # Changing how pixels come about must change this, so that caches made the old way are not used. Pillow's own version
 # belongs to it because its JPEG decoder may round differently.
@@ -44,25 +46,35 @@ def decode_image(path: str, image_size: int, max_pixels: int, out: np.ndarray) -
     Raises:
         Unusable: unreadable, truncated, of another format, or of more than `max_pixels` by its header.
     """
-    side = (image_size, image_size)
     try:
-        with _pillow_limit(max_pixels), Image.open(path, formats=FORMATS) as image:
-            width, height = image.size
-            if width * height > max_pixels:
-                raise _too_large("{} x {}".format(width, height), max_pixels)
-            if image.size != side:
-                # Lets the JPEG decoder skip detail that does not show at twice the wanted size.
-                image.draft(None, (2 * image_size, 2 * image_size))
-            pixels = _as_rgb(image)
-            if pixels.size != side:
-                pixels = pixels.resize(side, Image.BILINEAR)
-            out.reshape(-1)[:] = np.frombuffer(pixels.tobytes(), np.uint8)
+        try:
+            _decode(path, image_size, max_pixels, out)
+        except ValueError as problem:
+            if "MAX_TEXT" not in str(problem):
+                raise
+            # Pillow unpacks a PNG's texts and colour profile, and refuses large ones. No pixel depends on them.
+            _decode(without_texts(path), image_size, max_pixels, out)
     except (Unusable, MemoryError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as problem:
         raise _too_large(re.search(r"[0-9]+|$", str(problem)).group() or "too many", max_pixels) from problem
     except Exception as problem:  # Pillow's readers raise almost anything on damaged files
         raise Unusable("unreadable image", "{}: {}".format(type(problem).__name__, problem)) from problem
+
+
+def _decode(source: Union[str, BinaryIO], image_size: int, max_pixels: int, out: np.ndarray) -> None:
+    side = (image_size, image_size)
+    with _pillow_limit(max_pixels), Image.open(source, formats=FORMATS) as image:
+        width, height = image.size
+        if width * height > max_pixels:
+            raise _too_large("{} x {}".format(width, height), max_pixels)
+        if image.size != side:
+            # Lets the JPEG decoder skip detail that does not show at twice the wanted size.
+            image.draft(None, (2 * image_size, 2 * image_size))
+        pixels = _as_rgb(image)
+        if pixels.size != side:
+            pixels = pixels.resize(side, Image.BILINEAR)
+        out.reshape(-1)[:] = np.frombuffer(pixels.tobytes(), np.uint8)
 
 
 def _too_large(pixels: str, max_pixels: int) -> Unusable:

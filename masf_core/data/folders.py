@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import Dict, Iterator, List, Tuple
+from typing import Dict, Iterator, List, Optional, Tuple
 
+from masf_core.data.image_kind import is_image_file, told_by_name
 from masf_core.errors import DataError
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 
 # Folders that network drives and systems make by themselves.
 MADE_BY_SYSTEMS = ("@eaDir", "#recycle", "$RECYCLE.BIN", "lost+found", "System Volume Information")
@@ -39,18 +38,39 @@ def linked_folders(directory: str) -> List[str]:
 
 
 def images(directory: str) -> List[str]:
-    """Names of the image files in `directory`, by their suffix, links among them, sorted."""
+    """Names of the image files in `directory`, links among them, sorted. See `image_kind` for how they are told."""
     return sorted(entry.name for entry in _entries(directory) if _is_image(entry))
+
+
+def other_files(directory: str) -> List[str]:
+    """Names of the files in `directory` that are no images, sorted."""
+    return sorted(entry.name for entry in _entries(directory)
+                  if not entry.is_dir(follow_symlinks=False) and not _is_image(entry))
 
 
 def has_image(directory: str) -> bool:
     """Whether there is an image file right in `directory`."""
-    return any(_is_image(entry) for entry in _entries(directory))
+    untold = []
+    for entry in _entries(directory):  # names first, so that mostly nothing is opened
+        told = _told(entry)
+        if told:
+            return True
+        if told is None:
+            untold.append(entry)
+    return any(map(_is_image, untold))
+
+
+def _told(entry: os.DirEntry) -> Optional[bool]:
+    """As `told_by_name`; False for what is hidden or a directory."""
+    if entry.name.startswith(".") or entry.is_dir(follow_symlinks=False):
+        return False
+    return told_by_name(entry.name)
 
 
 def _is_image(entry: os.DirEntry) -> bool:
-    return (not entry.name.startswith(".") and entry.name.lower().endswith(IMAGE_SUFFIXES)
-            and not entry.is_dir(follow_symlinks=False))
+    told = _told(entry)
+    # Only regular files are opened: a named pipe would wait for its writer.
+    return told if told is not None else entry.is_file() and is_image_file(entry.path)
 
 
 def _entries(directory: str) -> Iterator[os.DirEntry]:

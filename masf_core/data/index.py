@@ -15,7 +15,7 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from masf_core.data import folders
+from masf_core.data import folders, left_out
 from masf_core.data.from_folders import read_folders
 from masf_core.data.listed import Rows, read_listed
 from masf_core.data.lists import lists_in
@@ -43,6 +43,11 @@ class DomainIndex:
     validation: np.ndarray  # int64 rows to select on when this domain is a source
     whole: np.ndarray  # int64 rows to report accuracy on when this domain is the target
 
+    @property
+    def used(self) -> np.ndarray:
+        """The rows that are for anything, which are all but those taken out by `DatasetIndex.without`."""
+        return np.unique(np.concatenate((self.train, self.validation, self.whole)))
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class DatasetIndex:
@@ -62,7 +67,15 @@ class DatasetIndex:
             name, ", ".join(domain.name for domain in self.domains)))
 
     def without(self, rows: Dict[str, Sequence[int]]) -> DatasetIndex:
-        """The index with these rows, {domain: rows}, taken out of train, validation and whole; paths stay numbered."""
+        """The index with these rows, {domain: rows}, taken out of train, validation and whole; paths stay numbered.
+
+        Raises DataError where nothing of a class would be left in a domain.
+        """
+        for domain in self.domains:
+            if len(rows.get(domain.name, ())):
+                kept = np.setdiff1d(domain.used, rows[domain.name])
+                left_out.refuse_emptied(domain.name, *(
+                    [self.classes[label] for label in np.unique(domain.labels[some])] for some in (domain.used, kept)))
         return _index(self.dataroot, self.classes, [
             dataclasses.replace(domain, **{
                 part: np.setdiff1d(getattr(domain, part), rows[domain.name]) for part in ("validation", "whole")},
@@ -89,6 +102,7 @@ def build_index(
     offenders_path: Optional[str] = None,
     on_progress: OnProgress = None,
     list_pattern: Optional[str] = None,
+    pending: Optional[Offences] = None,
 ) -> DatasetIndex:
     """Index the data below `dataroot`.
 
@@ -106,6 +120,7 @@ def build_index(
         offenders_path: file for the whole list of what is wrong, `where<TAB>what` a line; written only if anything is.
         on_progress: called with (images looked at, images).
         list_pattern: names of the list files, such as `{domain}-{part}.lst`; None knows the usual ones.
+        pending: takes what is wrong with single files instead of an error, for `decode` to tell with what it finds.
 
     Raises:
         DataError: the data is not usable as it is; says everything that is wrong with it.
@@ -115,13 +130,14 @@ def build_index(
         raise ValueError("label_base must be one of {}, got {!r}".format(", ".join(LABEL_BASES), label_base))
     if bad_data not in BAD_DATA:
         raise ValueError("bad_data must be one of {}, got {!r}".format(", ".join(BAD_DATA), bad_data))
-    offences = Offences()
+    offences = Offences() if pending is None else pending
     for setting, directory in (("dataroot", dataroot), ("filelist_root", filelist_root)):
         if directory is not None and not os.path.isdir(directory):
             raise DataError("{}: there is no directory {}".format(setting, directory))
     lists = lists_in(filelist_root, domain_folders(dataroot), list_pattern) if filelist_root is not None else None
     names = domain_names(dataroot, filelist_root, lists, domains, bad_data, offences)
     surveyed = survey_domains(dataroot, names, offences)
+    left_out.check_empty_folders(dataroot, list(surveyed.values()), domains is None and filelist_root is None, offences)
     if bad_data == "refuse":  # at once: everything that follows depends on which folders there are
         offences.settle(dataroot, bad_data, offenders_path)
     of_domain = {name: sorted(found.classes) for name, found in surveyed.items()}
@@ -136,6 +152,7 @@ def build_index(
 
     found = list(surveyed.values())
     if lists is None:
+        left_out.note_other_files(dataroot, found, offences)
         rows = read_folders(dataroot, found, classes, validation_fraction, seed, offences, start_progress)
         origin = origin_of_folders(
             {each.name: each.splits for each in found}, _drawn(rows), validation_fraction, seed)
@@ -145,10 +162,19 @@ def build_index(
             offenders_path, start_progress)
         origin = origin_of_lists(filelist_root, lists, _drawn(rows), validation_fraction, seed)
     listed = {path for of_domain in rows.values() for path in of_domain.paths}
-    left_out = warn_of_strays([path for path in strays if path not in listed])
-    origin = origin._replace(left_out=(left_out,) if left_out else ())
-    offences.settle(dataroot, bad_data, offenders_path)
-    return _index(dataroot, classes, [_domain_index(name, rows[name]) for name in names], origin)
+    told = warn_of_strays([path for path in strays if path not in listed])
+    origin = origin._replace(left_out=(told,) if told else ())
+    if pending is None or not offences.only_of_files():
+        offences.settle(dataroot, bad_data, offenders_path)
+    try:
+        if lists is None:
+            for name in names:
+                left_out.refuse_emptied(name, of_domain[name], [classes[label] for label in set(rows[name].labels)])
+        return _index(dataroot, classes, [_domain_index(name, rows[name]) for name in names], origin)
+    except DataError:
+        if pending is not None:  # it is mostly for these that something is empty
+            offences.settle(dataroot, bad_data, offenders_path)
+        raise
 
 
 def _drawn(rows: Dict[str, Rows]) -> Dict[str, bool]:

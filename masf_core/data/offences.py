@@ -19,6 +19,9 @@ REMEDIES = collections.OrderedDict([
     ("malformed line", "a line is <domain>/<class>/<file> <label>"),
     ("path outside dataroot", "paths are relative to dataroot and do not climb out of it"),
     ("path of another domain", "a domain's lists name images below that domain's folder only"),
+    ("domain without images", "put its images there, as JPEG, PNG, BMP, GIF, TIFF, WebP or PPM, or name the domains to "
+                              "use with --domains"),
+    ("class without images", "put its images there, as JPEG, PNG, BMP, GIF, TIFF, WebP or PPM, or remove the folder"),
     ("class of a single domain", "rename its folder as the other domains' is, or remove it"),
     ("image at another level",
      "put images at <domain>/<class>/<image>, or name the domains to use with --domains"),
@@ -29,8 +32,13 @@ REMEDIES = collections.OrderedDict([
     ("symbolic link", "links below dataroot are not followed: put the image or folder itself there"),
     ("repeated path", "name each image once, and never in both train and crossval"),
     ("unreadable image", "replace the file, or remove it from the data"),
+    ("picture of another format", "convert it to JPEG or PNG"),
     ("image too large", "shrink the image, or raise max_pixels"),
 ])
+
+
+# Of single files: the others can be decoded nevertheless, to tell of all that cannot in one error.
+OF_FILES = ("empty file", "symbolic link", "unreadable image", "picture of another format", "image too large")
 
 
 class Offence(NamedTuple):
@@ -49,6 +57,10 @@ class Offences:
         if kind not in REMEDIES:
             raise KeyError(kind)
         self.found.append(Offence(kind, where, what))
+
+    def only_of_files(self) -> bool:
+        """Whether every offence is one of a single file."""
+        return all(offence.kind in OF_FILES for offence in self.found)
 
     def settle(self, dataroot: str, bad_data: str, offenders_path: Optional[str]) -> None:
         """Refuse the data or, with bad_data="skip", warn; without offences do nothing.

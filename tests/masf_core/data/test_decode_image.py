@@ -183,3 +183,21 @@ def test_threads_with_different_limits_do_not_disturb_one_another(tmp_path, monk
     assert len(found) == 120 and set(found) == {
         (10000, "decoded"), (10001, "decoded"), (9999, "image too large"), (4000, "image too large")}
     assert Image.MAX_IMAGE_PIXELS == 100
+
+
+LARGE_PARTS = {"text": (b"zTXt", b"comment\0\0" + zlib.compress(b"x" * (1 << 21))),
+               "unicode text": (b"iTXt", b"comment\0\1\0\0\0" + zlib.compress(b"x" * (1 << 21))),
+               "colour profile": (b"iCCP", b"scanner\0\0" + zlib.compress(bytes(range(256)) * 8192))}
+
+
+@pytest.mark.parametrize("part", sorted(LARGE_PARTS))
+@pytest.mark.parametrize("at_end", [False, True])
+def test_a_png_with_a_large_text_or_profile_has_the_pixels_of_one_without(tmp_path, part, at_end):
+    kind, content = LARGE_PARTS[part]
+    pixels = save_image(tmp_path / "a.png", size=(SIDE, SIDE))
+    png = (tmp_path / "a.png").read_bytes()
+    place = len(png) - 12 if at_end else 33  # before IEND, or behind IHDR
+    chunk = struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    (tmp_path / "a.png").write_bytes(png[:place] + chunk + png[place:])
+    np.testing.assert_array_equal(decode(tmp_path / "a.png"), pixels)
+    assert refusal(tmp_path / "a.png", max_pixels=SIDE * SIDE - 1).kind == "image too large"
