@@ -5,11 +5,11 @@ import logging
 import os
 from typing import NamedTuple, Optional
 
-from job.given_values import console_path
+from job.input_check import archive_error, archives_below, no_directory, refuse_archive
 from job.pulled_data import PulledData
 from masf_core.data import find_dataroot, find_filelist_root, unused_lists
 from masf_core.errors import DataError, WeightsError
-from obs_sync import is_remote, open_store, pull, pull_file, split_object_url
+from obs_sync import ObjectNotFound, is_remote, open_store, pull, pull_file, split_object_url
 from obs_sync.pack_index import INDEX_NAME
 
 log = logging.getLogger(__name__)
@@ -51,9 +51,8 @@ def _fetch_data(config, workspace, console, environ, present):
         return config.data.dataroot
     if not is_remote(url):
         if not os.path.isdir(url):
-            meant = console_path(url)
-            raise DataError("data_url: there is no directory {}; expected {}".format(
-                url, "a local directory or an obs:// URL" if meant is None else "{} if it is in OBS".format(meant)))
+            refuse_archive(url)
+            raise no_directory(url)
         if used_in_place(config.data):
             return url
     destination = workspace.inputs(url)
@@ -62,8 +61,12 @@ def _fetch_data(config, workspace, console, environ, present):
     with open_store(url, environ, backend=config.platform.storage) as store:
         # The directory is this URL's alone, so what the bucket no longer has goes from here too.
         chosen = PulledData(config, store, workspace.root)
-        report = pull(store, destination, workers=config.platform.transfer_workers, mirror=True,
-                      on_progress=console.task("pull", "B"), choose=chosen, may_vanish=chosen.may_vanish)
+        try:
+            report = pull(store, destination, workers=config.platform.transfer_workers, mirror=True,
+                          on_progress=console.task("pull", "B"), choose=chosen, may_vanish=chosen.may_vanish)
+        except ObjectNotFound:
+            refuse_archive(url)
+            raise
     log.info("data: %d files, %.1f MB fetched in %.1f s, %d files were present (%s)",
              report.files, report.bytes / 1e6, report.seconds, report.present_files, destination)
     return destination
@@ -81,7 +84,16 @@ def locate_data(data, root):
     Files that look like lists and are not used are warned of, unless filelist_root is none.
     """
     pattern = getattr(data, "list_pattern", None)
-    dataroot = find_dataroot(root) if data.dataroot == "auto" else _named_directory(root, data.dataroot, "dataroot")
+    if data.dataroot == "auto":
+        try:
+            dataroot = find_dataroot(root)
+        except DataError:
+            archives = archives_below(root)
+            if archives:
+                raise archive_error(archives, root) from None
+            raise
+    else:
+        dataroot = _named_directory(root, data.dataroot, "dataroot")
     if data.filelist_root == "none":
         return dataroot, None
     if data.filelist_root == "auto":

@@ -9,6 +9,7 @@ import time
 from job import preflight_data, preflight_machine, preflight_storage
 from job.environment import read_environment
 from job.errors import ConfigError
+from job.input_check import refuse_archive
 from job.inputs import used_in_place
 from job.preflight import BAD, GOOD, NONE, Row, Shared
 from job.pulled_data import PulledData
@@ -116,6 +117,7 @@ class Preflight:
                               "an absolute path")
         if root is not None:
             if not os.path.isdir(root):
+                refuse_archive(root)
                 raise ConfigError("there is no folder {}; expected a local folder or an obs:// URL".format(root))
             return None
         store = self._open(data.data_url)

@@ -12,14 +12,17 @@ from typing import NamedTuple
 
 from job.console import amount
 from job.errors import ConfigError
+from job.input_check import archive_error, archives_alone
 from job.inputs import locate_data
 from job.preflight import BAD, GOOD, NONE, Row, Unknown
 from masf_core.data.decode_cache import directory_of
+from masf_core.data.image_kind import HEAD, odd_name
 from masf_core.data.list_names import looks_like_list
 from masf_core.errors import DataError
 from obs_sync.keys import check_key
 from obs_sync.local_files import digest_of
 
+MOST_HEADS = 200  # objects whose first bytes are fetched, as their names do not tell whether they are images
 MOST_FILES = 300_000  # that are built again; making them takes time
 LARGEST_LIST = 16 << 20  # bytes
 WHOLE_WEIGHTS = 64 << 20  # bytes up to which a remote weights file is fetched and read
@@ -44,6 +47,13 @@ def find_structure(config, listing, root):
         return _found(config, root)
     if len(listing.infos) > MOST_FILES:
         raise Unknown("not looked at: more than {:,} files".format(MOST_FILES))
+    odd = {info.key for info in listing.infos if info.size and odd_name(info.key)}
+    if len(odd) > MOST_HEADS:
+        raise Unknown(f"not looked at: the names of {len(odd):,} objects, such as {min(odd)}, do not tell whether they "
+                      "are images; the run sees it when it has fetched them")
+    archives = archives_alone([info.key for info in listing.infos])
+    if archives and not listing.packed:
+        raise archive_error(archives, listing.store.url)
     directory = tempfile.mkdtemp(prefix="masf-doctor-")
     names = {part for folder in {os.path.dirname(info.key) for info in listing.infos}
              for part in folder.split("/") if part}
@@ -56,6 +66,8 @@ def find_structure(config, listing, root):
                         os.path.basename(info.key), names, config.data.list_pattern):
                     stream.write(listing.store.read(info.key))
                 else:
+                    if info.key in odd:  # only its first bytes tell whether it is an image
+                        stream.write(listing.store.read_range(info, 0, min(info.size, HEAD)))
                     stream.truncate(info.size)
         return _found(config, directory)
     except (ConfigError, DataError) as error:  # its paths are of no use to anybody
@@ -75,7 +87,7 @@ def structure_row(config, found):
     from job.preparation import summary, use_of
 
     target = config.data.target_domain
-    return Row("domains", GOOD, "{}; {}; fingerprint {}".format(
+    return Row("domains", GOOD, "{}; {}; fingerprint {}; by names and sizes: the run decodes them".format(
         summary(found.index, target), use_of(found.index, target), found.index.fingerprint[:12]))
 
 

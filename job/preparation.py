@@ -8,12 +8,13 @@ from typing import List, NamedTuple, Tuple
 from job.config import settings
 from job.errors import ConfigError
 from job.rank_group import ALONE
-from job.restore import clear_spool, refuse_changed, undelivered
+from job.restore import clear_spool, undelivered
 from job.retention import name_best
 from masf_core import device_choice, meta_step
 from masf_core.ascend_options import AscendSettings
 from masf_core.checkpoints import Progress
 from masf_core.data import Augmentation, EpisodeSampler, SourceDomain, build_index, decode
+from masf_core.data import manifest
 from masf_core.data.offences import Offences
 from masf_core.loss_scale import ScaleSettings
 from masf_core.model import Model
@@ -21,6 +22,7 @@ from masf_core.network.backbone import make_backbone
 from masf_core.network.pretrained import read_pretrained
 from masf_core.tf1 import VERSION
 from masf_core.trainer import EvaluationSet, Schedule, Trainer
+from obs_sync import ObjectNotFound
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +34,33 @@ class Start(NamedTuple):
     undelivered: List[Tuple[str, Progress]]  # checkpoints in the spool that the store does not have yet
 
 
-def prepare_data(run, inputs):
+class InitialWeights:
+    """The pretrained values, read before anything is decoded, so that a file that does not fit is told early.
+
+    Args:
+        config: ``Config``. path: the file, None to train from scratch.
+    """
+
+    def __init__(self, config, path):
+        self._network, self._path, self._values = config.network, path, None
+
+    def read(self, index):
+        """dict variable name → array, None without a file.
+
+        Raises:
+            WeightsError: the file is damaged, or does not fit the network.
+        """
+        if self._values is None and self._path is not None:
+            backbone = make_backbone(self._network.backbone, len(index.classes), self._network.width)
+            self._values = backbone.from_pretrained(read_pretrained(self._path), self._path)
+        return self._values
+
+
+def prepare_data(run, inputs, before_decoding=None):
     """Index, check and decode.
+
+    Args:
+        before_decoding: called with the index, to raise what need not wait for the decoding.
 
     Returns:
         (``DatasetIndex``, dict domain → uint8 memory map [n, S, S, 3]).
@@ -45,6 +72,9 @@ def prepare_data(run, inputs):
         run.config, inputs.dataroot, inputs.filelist_root, offenders, run.console.task("index", "files"), pending)
     run.times.mark("index")
     log.info("data: %s", summary(index, data.target_domain))
+    if before_decoding is not None:
+        before_decoding(index)
+        run.times.mark("weights")
     network = run.config.network
     side = make_backbone(network.backbone, len(index.classes), network.width).image_size
     indexed = index
@@ -61,7 +91,18 @@ def note_data(run, index):
     """Say in run.json what the data are. Raises ConfigError where they are not those that the run began with."""
     before = (run.record.content.get("data") or {}).get("fingerprint", index.fingerprint)
     if before != index.fingerprint:
-        refuse_changed("run " + run.record.content["run_name"], [("data", before[:12], index.fingerprint[:12])])
+        told = run.record.content["data"]
+        try:
+            kept = run.store.read(manifest.NAME)
+        except ObjectNotFound:  # of a run that ended before its first logs were published
+            kept = None
+        changed = manifest.changes(kept, before, told.get("images", {}), told.get("classes", []), index)
+        raise ConfigError(
+            f"The images changed since this run began: {changed}. Go on with the data as they were, give another "
+            f"--run_name, or start afresh with --resume=never (the old checkpoints stay). Fingerprint {before[:12]} "
+            f"then, {index.fingerprint[:12]} now.")
+    with open(run.workspace.log(manifest.NAME), "wb") as stream:  # published with the logs
+        stream.write(manifest.to_bytes(index))
     run.record.update(data={"fingerprint": index.fingerprint, "classes": list(index.classes),
                             "images": {domain.name: len(domain.used) for domain in index.domains},
                             "split": index.origin.split, "lists": list(index.origin.lists),
@@ -188,8 +229,12 @@ def device_of(config):
     return found
 
 
-def restore_or_begin(run, model, inputs, index, restoring):
-    """Load the newest checkpoint, or the pretrained weights where there is none. Returns ``Start``."""
+def restore_or_begin(run, model, inputs, index, restoring, weights=None):
+    """Load the newest checkpoint, or the pretrained weights where there is none. Returns ``Start``.
+
+    Args:
+        weights: ``InitialWeights``.
+    """
     restored = restoring.newest(model.shapes(), run.console.task("restore", "B"))
     waiting = undelivered(run.store, run.workspace, run.record.lineage,
                           restored.progress.iteration) if restored is not None else []
@@ -201,9 +246,8 @@ def restore_or_begin(run, model, inputs, index, restoring):
         log.info("going on from %s at iteration %d", restored.name, restored.progress.iteration)
         start = Start(restored.progress, waiting)
     else:
-        pretrained = None
-        if inputs.weights is not None:
-            pretrained = model.backbone.from_pretrained(read_pretrained(inputs.weights), inputs.weights)
+        pretrained = weights.read(index) if weights is not None else None
+        if pretrained is not None:
             log.info("weights: %d variables from %s", len(pretrained), inputs.weights)
         run.times.mark("weights")
         model.initialise(pretrained)

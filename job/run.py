@@ -75,6 +75,10 @@ def run_job(config, work_dir, run_name, console, environ=None, group=ALONE):
         run = open_run(config, workspace, console, store, previous, run_name, times, group)
         times.mark("opening")
         with recorded(run):
+            from job.input_check import check_inputs
+
+            check_inputs(config, environ)
+            times.mark("inputs")
             from job.training import prepare_and_train  # brings TensorFlow
 
             prepare_and_train(run, environ)

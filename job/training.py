@@ -6,7 +6,9 @@ import platform
 
 from job.inputs import fetch_inputs
 from job.observer import JobObserver
-from job.preparation import build_model, device_of, make_trainer, note_data, prepare_data, restore_or_begin
+from job.preparation import (
+    InitialWeights, build_model, device_of, make_trainer, note_data, prepare_data, restore_or_begin,
+)
 from job.publication import NotDelivered, Publisher
 from job.rank_group import WAIT_FOR_INPUTS
 from job.report import write_report
@@ -40,12 +42,15 @@ def prepare_and_train(run, environ):
     with Restoring(run.store, run.workspace, run.record.lineage) as restoring:
         inputs = fetch_inputs(config, run.workspace, run.console, environ)
         run.times.mark("inputs")
-        index, images = prepare_data(run, inputs)
+        weights = InitialWeights(config, inputs.weights)
+        # A run that goes on has no use for them, unless its checkpoints turn out to be damaged.
+        resumed = run.record.content.get("data") is not None
+        index, images = prepare_data(run, inputs, None if resumed else weights.read)
         note_data(run, index)
         group.gather(None, "the end of pulling and decoding", WAIT_FOR_INPUTS)
         group.check_same_data(index.fingerprint)
         with build_model(run, here, index, group) as model:
-            start = restore_or_begin(run, model, inputs, index, restoring)
+            start = restore_or_begin(run, model, inputs, index, restoring, weights)
             group.gather(start.progress[:3], "the start of training", WAIT_FOR_INPUTS)
             model.share()
             train(run, model, index, images, start)
