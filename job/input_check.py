@@ -14,10 +14,11 @@ from obs_sync.pack_index import INDEX_NAME
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".7z", ".rar")
 LOOKED_AT = 1000  # objects: one answer of the storage
-_UNPACK = ("A job reads folders <domain>/<class>/<image>, or a pack of them. Unpack the archive and give the folder; or "
-           "pack the unpacked folder, which is fetched as fast as an archive: python -m job pack FOLDER "
-           "obs://bucket/pacs-packed/, then --data_url=obs://bucket/pacs-packed/")
 LEVELS = 3  # of folders that are looked through for archives
+
+_UNPACK = ("A job reads folders <domain>/<class>/<image>, or a pack of them. Unpack the archive and give the folder; "
+           "or pack the unpacked folder, which is fetched as fast as an archive: python -m job pack FOLDER "
+           "obs://bucket/pacs-packed/, then --data_url=obs://bucket/pacs-packed/")
 
 
 def check_inputs(config, environ) -> None:

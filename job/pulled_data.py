@@ -17,7 +17,8 @@ from obs_sync import IntegrityError, ObjectNotFound, is_remote, parse_url
 log = logging.getLogger(__name__)
 
 _OF_A_RUN = re.compile(r"(.+)/(?:checkpoints/ckpt-\d{6,}-[\w-]+(?:\.json\Z|/)|lease/\d{8}T\d{6}Z-[0-9a-f]{12}\.)")
-_LOG_FILES = re.compile(r"(run\.json|eva\.txt|metrics\.jsonl|images\.json\.gz|report\.html|offenders\.txt|events\.out\.tfevents\..*)\Z")
+_LOG_FILES = re.compile(
+    r"(run\.json|eva\.txt|metrics\.jsonl|images\.json\.gz|report\.html|offenders\.txt|events\.out\.tfevents\..*)\Z")
 _FOLDERS = ("checkpoints/", "lease/")  # of a run
 
 

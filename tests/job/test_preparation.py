@@ -8,15 +8,20 @@ import pytest
 
 from job import preparation
 from job.config import config_of, settings
+from job.errors import ConfigError
 from masf_core.ascend_options import AscendSettings
 from masf_core.gpu import Gpu
+from masf_core.data import build_index
+from masf_core.device import Gpu
+from masf_core.errors import WeightsError
 from masf_core.loss_scale import ScaleSettings
 from masf_core.meta_step import StepSettings
 from masf_core.network.kernels import Kernels
 from masf_core.network.registry import BACKBONES
 from masf_core.network.squeezenet import SqueezeNet
+from obs_sync import LocalStore
 from tests.masf_core import toy
-from tests.masf_core.data.datasets import write_folders
+from tests.masf_core.data.datasets import save_image, write_folders
 
 # No setting of an iteration at its default, and no two of the same kind alike.
 OTHER = {
@@ -128,3 +133,52 @@ def test_run_json_and_the_log_say_what_the_images_are_for(tmp_path, caplog):
     assert told["data"]["split"] == "no lists: folders split 90/10 by seed 7" and told["data"]["lists"] == []
     assert ("18 images to train on, 6 for validation, 12 of clip to test on (no lists: folders split 90/10 by seed 7)"
             in caplog.text)
+
+
+def test_weights_that_do_not_fit_are_told_before_any_image_is_decoded(tmp_path):
+    write_folders(tmp_path / "data")
+    np.savez(str(tmp_path / "weights.npz"), conv1_W=np.zeros((3, 3, 3, 4), np.float32), conv1_b=np.zeros(4, np.float32))
+    run = run_of(tmp_path, target_domain="photo", meta_batch_size=2)
+    inputs = SimpleNamespace(dataroot=str(tmp_path / "data"), filelist_root=None, weights=str(tmp_path / "weights.npz"))
+    with pytest.raises(WeightsError, match="conv1/weights: expected shape .*found .3, 3, 3, 4."):
+        preparation.prepare_data(run, inputs, preparation.InitialWeights(run.config, inputs.weights).read)
+    assert not (tmp_path / "decoded").exists()
+
+
+def record_of(index, **more):
+    return {"run_name": "a", "data": dict({
+        "fingerprint": index.fingerprint, "classes": list(index.classes),
+        "images": {domain.name: len(domain.used) for domain in index.domains}}, **more)}
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_run_whose_data_changed_is_told_what_changed(tmp_path, kept):
+    write_folders(tmp_path / "data")
+    (tmp_path / "store").mkdir()
+    run = run_of(tmp_path)
+    run.store = LocalStore(str(tmp_path / "store"))
+    begun = build_index(str(tmp_path / "data"))
+    preparation.note_data(run, begun)
+    if kept:  # as the publisher does with the logs
+        run.store.upload(str(tmp_path / "images.json.gz"), "images.json.gz")
+    run.record.content = record_of(begun)
+    preparation.note_data(run, begun)
+    save_image(tmp_path / "data" / "photo" / "bee" / "new.png")
+    with pytest.raises(ConfigError) as caught:
+        preparation.note_data(run, build_index(str(tmp_path / "data")))
+    detail = " (1 added: photo/bee/new.png)" if kept else ""
+    assert str(caught.value).startswith(
+        f"The images changed since this run began: photo has 13 images instead of 12{detail}. Go on with")
+
+
+def test_the_numbers_that_are_recorded_are_those_of_the_images_in_use(tmp_path):
+    write_folders(tmp_path / "data")
+    (tmp_path / "data" / "photo" / "bee" / "1.png").write_bytes(b"damaged")
+    told = {}
+    run = run_of(tmp_path, target_domain="clip", meta_batch_size=2, bad_data="skip", width=0.05)
+    run.record = SimpleNamespace(content={}, update=lambda **fields: told.update(fields))
+    inputs = SimpleNamespace(dataroot=str(tmp_path / "data"), filelist_root=None)
+    index, _ = preparation.prepare_data(run, inputs)
+    preparation.note_data(run, index)
+    assert told["data"]["images"] == {"clip": 12, "photo": 11, "sketch": 12}
+    assert "photo 11, sketch 12" in preparation.summary(index, "clip")

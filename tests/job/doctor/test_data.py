@@ -197,3 +197,33 @@ def test_what_is_shared_is_found_once_and_its_failure_is_told_once():
             failing.get()
         with pytest.raises(ZeroDivisionError):
             failing.get(own=True)
+
+
+def test_objects_whose_names_tell_nothing_are_judged_by_their_first_bytes(obs, doctor, pacs):
+    index = build_index(*locate(pacs))
+    with open(os.path.join(index.dataroot, index.domain("photo").paths[0]), "rb") as stream:
+        image = stream.read()
+    for domain in ("photo", "sketch", "cartoon"):
+        for name in ("dog", "cat"):
+            obs.put("bucket", f"odd/{domain}/{name}/checksums", b"no image at all, but some text")
+            for number in range(3):
+                obs.put("bucket", f"odd/{domain}/{name}/scan.{number}", image)
+    rows = doctor(data_url="obs://bucket/odd/")
+    assert "cartoon 6 (target), photo 6, sketch 6" in rows["domains"][0]["told"]
+    assert "by names and sizes" in rows["domains"][0]["told"]
+
+
+def test_too_many_objects_whose_names_tell_nothing_are_not_judged(obs, doctor, monkeypatch):
+    monkeypatch.setattr(preflight_data, "MOST_HEADS", 1)
+    for name in ("one", "two"):
+        obs.put("bucket", "pacs/" + name, b"x")
+    told = doctor()["domains"][0]["told"]
+    assert told.startswith("not looked at: the names of 2 objects, such as one, do not tell whether they are images")
+
+
+def test_an_archive_in_the_place_of_the_data_is_named(obs, doctor, tmp_path):
+    obs.put("bucket", "zipped/PACS.zip", b"x")
+    told = doctor(data_url="obs://bucket/zipped/")["domains"][0]["told"]
+    assert "holds no images but an archive: PACS.zip" in told and "python -m job pack" in told
+    (tmp_path / "PACS.zip").write_bytes(b"x")
+    assert "is an archive" in doctor(data_url=str(tmp_path / "PACS.zip"))["data_url"][0]["told"]
