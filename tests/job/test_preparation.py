@@ -10,10 +10,9 @@ from job import preparation
 from job.config import config_of, settings
 from job.errors import ConfigError
 from masf_core.ascend_options import AscendSettings
-from masf_core.gpu import Gpu
 from masf_core.data import build_index
-from masf_core.device import Gpu
 from masf_core.errors import WeightsError
+from masf_core.gpu import Gpu
 from masf_core.loss_scale import ScaleSettings
 from masf_core.meta_step import StepSettings
 from masf_core.network.kernels import Kernels
