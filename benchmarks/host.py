@@ -13,7 +13,6 @@ bandwidth, and everything else, bound by the session's overhead a call. The part
 from __future__ import annotations
 
 import collections
-import logging
 import os
 import time
 
@@ -121,8 +120,7 @@ class Writing:
         from masf_core.records import ScalarWriter
 
         self._stream = open(os.devnull, "w")
-        self._handlers = list(logging.getLogger().handlers)
-        console = Console(stream=self._stream)
+        self._console = console = Console(stream=self._stream)
         console.set_up_logging()
         self._scalars = ScalarWriter(os.path.join(self._directory, "scalars"))
         config = Config(interval=Interval(print_interval=1, summary_interval=1))
@@ -132,7 +130,7 @@ class Writing:
                            scalars=self._scalars, times=times)
 
     def __exit__(self, *_):
-        logging.getLogger().handlers[:] = self._handlers
+        self._console.give_back_logging()
         self._scalars.close()
         self._stream.close()
 

@@ -54,6 +54,7 @@ def main(argv: Sequence[str]) -> int:
         return _report(error)
     finally:
         console.close()
+        console.give_back_logging()
 
 
 def _run(argv: Sequence[str], console: Console) -> int:

@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 import time
-from typing import Any, Callable, ContextManager, Dict, List, Mapping, Optional, TextIO
+from typing import Any, Callable, ContextManager, Dict, List, Mapping, NamedTuple, Optional, TextIO
 
 from job.stopping import StopRequest
 
@@ -47,17 +47,27 @@ class Console:
         self._size = _size(self._stream, environ) if self._tqdm is not None else {}
         self._tasks: List[Task] = []
         self._stop_noted = False
+        self._log_before: Optional[_LogSettings] = None
 
     def set_up_logging(self, level: str = "info") -> None:
         """Send the log of this project's packages to the stream, from ``level`` on; of others, warnings."""
         handler = _LineHandler(self)
         handler.setFormatter(_LineFormatter())
+        if self._log_before is None:
+            self._log_before = _LogSettings.now()
         root = logging.getLogger()
-        for old in list(root.handlers):
-            root.removeHandler(old)
-        root.addHandler(handler)
+        root.handlers[:] = [handler]
         root.setLevel(logging.WARNING)
         self.set_log_level(level)
+
+    def give_back_logging(self) -> None:
+        """Undo ``set_up_logging``: whoever logs later finds the handlers and levels that were there before.
+
+        The process may outlive a command, and threads of it may go on logging, when the stream is closed already.
+        """
+        if self._log_before is not None:
+            self._log_before.restore()
+            self._log_before = None
 
     def detach(self) -> None:
         """Write to standard error under a descriptor of our own from now on.
@@ -216,6 +226,23 @@ def amount(count: float, unit: str) -> str:
             return "{:.{}f} {}B".format(count, 0 if not prefix else 1, prefix)
         count /= 1000.0
     raise AssertionError("not reached")
+
+
+class _LogSettings(NamedTuple):
+    """The handlers of the root logger, and the levels of it and of our loggers."""
+
+    handlers: List[logging.Handler]
+    levels: Dict[str, int]
+
+    @classmethod
+    def now(cls) -> _LogSettings:
+        names = ("",) + OUR_LOGGERS  # "" is the root's
+        return cls(list(logging.getLogger().handlers), {name: logging.getLogger(name).level for name in names})
+
+    def restore(self) -> None:
+        logging.getLogger().handlers[:] = self.handlers
+        for name, level in self.levels.items():
+            logging.getLogger(name).setLevel(level)
 
 
 class _LineHandler(logging.Handler):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -106,6 +108,21 @@ def test_an_unexpected_error_shows_where_it_happened(monkeypatch, capsys):
     told = capsys.readouterr().err
     assert "error: unexpected KeyError: 'x'" in told
     assert "Traceback" in told and "in main" in told
+
+
+def test_what_is_logged_after_a_command_goes_where_it_went_before(monkeypatch, capsys, caplog):
+    """A server's thread, say, that outlives a command of this process, when the command's stream is closed already."""
+    levels = {name: logging.getLogger(name).level for name in (None, "job", "masf_core", "obs_sync")}
+    with io.StringIO() as stream, monkeypatch.context() as during:
+        during.setattr(sys, "stderr", stream)
+        during.setattr(
+            cli, "_run", lambda argv, console: console.set_log_level("error") or cli.log.error("within") or 4)
+        assert cli.main(["config"]) == 4
+        assert "error: within" in stream.getvalue()
+    logging.getLogger("obs_sync.mock.server").warning("after")
+    assert [record.getMessage() for record in caplog.records] == ["after"]
+    assert "Logging error" not in capsys.readouterr().err
+    assert levels == {name: logging.getLogger(name).level for name in levels}
 
 
 def test_a_command_can_choose_its_exit_code(monkeypatch):

@@ -49,14 +49,10 @@ class Shown:
 @pytest.fixture
 def shown():
     """A console that takes the log, and gives the loggers back as they were."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
     shown = Shown()
     shown.console.set_up_logging()
     yield shown
-    root.handlers[:], root.level = handlers, level
-    for name in ("job", "masf_core", "obs_sync"):
-        logging.getLogger(name).setLevel(logging.NOTSET)
+    shown.console.give_back_logging()
 
 
 # -- lines

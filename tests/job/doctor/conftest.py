@@ -2,13 +2,11 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 
 import pytest
 
 from job import cli
-from job.console import OUR_LOGGERS
 from job.preflight import MARKS
 from masf_core.data import miniature
 from obs_sync import open_store, push
@@ -33,15 +31,6 @@ def obs(pacs):
         with open_store(DATA) as store:
             push(store, pacs)
         yield mock
-
-
-@pytest.fixture(autouse=True)
-def as_quiet_as_before():
-    """The command makes loggers quieter, and those of this process outlive it."""
-    levels = {name: logging.getLogger(name).level for name in OUR_LOGGERS}
-    yield
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
 
 
 @pytest.fixture
