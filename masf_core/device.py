@@ -6,7 +6,7 @@ products, the kernels (dropout among them), how losses are scaled, who the other
 | precision | Ascend | GPU | processor, TF 2.x | processor, TF 1.15 |
 |-|-|-|-|-|
 | float32 | must_keep_origin_dtype | as is | as is | as is |
-| mixed | allow_mix_precision | grappler's float16 | grappler's bfloat16 (oneDNN) | refused |
+| mixed | allow_mix_precision | grappler's float16 | bfloat16 (oneDNN, AVX-512) | refused |
 
 Losses, θ' and optimiser state stay float32. Whatever has float16's range needs its losses scaled.
 """

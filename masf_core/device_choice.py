@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import importlib.util
 
+from masf_core.bfloat16 import narrows_products
 from masf_core.cpu import Cpu
 from masf_core.device import DeviceError
 from masf_core.gpu import Gpu
@@ -57,6 +58,9 @@ def make_device(name="auto", precision="auto", precision_mode=None, intra_op_thr
             precision_mode, kind))
     else:
         made = {"cpu": Cpu, "gpu": Gpu}[kind](precision, intra_op_threads, inter_op_threads)
+        if kind == "cpu" and made.mixed and not narrows_products(made.session_config()):
+            raise DeviceError("mixed precision on a CPU needs products in bfloat16, which oneDNN has from AVX-512 on; "
+                              "this processor, or ONEDNN_MAX_CPU_ISA, does without. Use --precision=float32")
     made.scaling = scaling or made.scaling
     return made
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 FOREIGN_PREFIXES = ("OBS_", "AWS_", "S3_", "MA_", "DLS_", "VC_", "RANK_", "ASCEND_", "CM_WORKER_")
 FOREIGN_NAMES = frozenset(
     ["DEVICE_ID", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SECURITY_TOKEN", "NO_COLOR", "COLUMNS"]
@@ -24,3 +26,16 @@ def pytest_configure(config) -> None:
     for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         os.environ.setdefault(name, "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+@pytest.fixture
+def bfloat16() -> None:
+    """Leaves a test out where nothing computes in bfloat16."""
+    from masf_core.bfloat16 import narrows_products
+    from masf_core.device import Cpu
+    from masf_core.tf1 import IS_TF2
+
+    if not IS_TF2:
+        pytest.skip("a processor's mixed precision is TensorFlow 2's")
+    if not narrows_products(Cpu("mixed", 1, 1).session_config()):
+        pytest.skip("this processor has no bfloat16, or ONEDNN_MAX_CPU_ISA forbids it")

@@ -4,6 +4,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import subprocess
 import sys
 import types
 
@@ -11,6 +12,7 @@ import pytest
 
 from masf_core import device_choice
 from masf_core.ascend_options import AscendSettings
+from masf_core.bfloat16 import narrows_products
 from masf_core.cpu import Cpu
 from masf_core.device import DeviceError
 from masf_core.device_choice import choose_device, make_device
@@ -96,6 +98,20 @@ def test_mixed_precision_on_a_processor_is_tensorflow_2s():
         with pytest.raises(DeviceError, match="TensorFlow 2"):
             Cpu("mixed")
     assert not Cpu("auto").mixed
+
+
+@pytest.mark.skipif(not IS_TF2, reason="a processor's mixed precision is TensorFlow 2's")
+def test_mixed_precision_is_refused_where_the_processor_has_no_bfloat16():
+    done = subprocess.run(  # what oneDNN may use is the process's
+        [sys.executable, "-c", "from masf_core.device import make_device; make_device('cpu', 'mixed')"],
+        env=dict(os.environ, ONEDNN_MAX_CPU_ISA="AVX2"), stderr=subprocess.PIPE, universal_newlines=True,
+        cwd=os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+    assert done.returncode != 0
+    assert "DeviceError: mixed precision on a CPU needs products in bfloat16" in done.stderr
+
+
+def test_products_that_stay_in_float32_are_told_from_bfloat16():
+    assert not narrows_products(Cpu("float32", 1, 1).session_config())
 
 
 def test_a_gpu():

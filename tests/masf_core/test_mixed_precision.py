@@ -5,10 +5,10 @@ import pytest
 
 from masf_core.cpu import Cpu
 from masf_core.model import Model
-from masf_core.tf1 import IS_TF2, tf
+from masf_core.tf1 import tf
 from tests.masf_core import toy
 
-pytestmark = pytest.mark.skipif(not IS_TF2, reason="a processor's mixed precision is TensorFlow 2's")
+pytestmark = pytest.mark.usefixtures("bfloat16")
 
 # Names of operations that are the method's arithmetic, not the network's.
 EXACT = ("inner_step/", "Softmax", "softmax", "Log", "Square", "Sum", "clip_by", "Adam", "adam", "ScalarMul")
