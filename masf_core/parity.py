@@ -1,8 +1,6 @@
 """Compare this implementation with recorded numbers of the reference graph; ``parity_case`` reads and makes those."""
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from masf_core import meta_step
@@ -10,6 +8,9 @@ from masf_core.model import Model
 from masf_core.network.alexnet import AlexNet
 from masf_core.outcome import Outcomes
 from masf_core.parity_case import CLASSES, DOMAINS, episodes, initial_values
+from masf_core.parity_measures import (
+    Difference, accuracy_apart, entries_apart, logits_apart, norm, relative, root_mean_square, worst)
+from masf_core.parity_mixed import PART_OF_TASK_LOSS, compare_in_16_bits
 
 # Two CPU kernel libraries running the same graph differ by so much in the 1st, 2nd and 3rd iteration (largest relative
 # difference seen); differences grow because the triplet loss switches negatives and Adam amplifies signs. Later
@@ -34,43 +35,12 @@ ENTRY_DIFFERENCES = {
     "weights": (1e-2, 3e-2, 5e-2),
 }
 WEIGHTS_NORM = 2e-2
-# The same for mixed precision, in every iteration alike: rounded up from the largest differences of bfloat16 (8 bits of
-# precision, a rounding is up to 0.2 %), with one thread and with two, without the triplet that one thread switches.
-# Beside that the order of sums is nothing, and a triplet may take another negative from the first iteration on. What
-# stays in float32 (losses, distances, the inner step) shows in the losses and in how the weights moved.
-MIXED_MULTIPLE = 2.0
-MIXED_DIFFERENCES = {
-    "source_loss": 6e-3, "global_loss": 3e-2, "metric_loss": 4e-2, "grad_task": 5e-2, "grad_meta": 2e-1,
-    "grad_metric": 2e-1, "delta_norm": 5e-2}
-MIXED_ENTRIES = {"grad_task": 3.5e-1, "grad_meta": 5e-1, "grad_metric": 5e-1, "weights": 3e-1}
-MIXED_WEIGHTS_NORM = 7e-2
-# Distances do not see what moves all embeddings together: this gradient is a sum that all but cancels, of which 8 bits
-# leave noise, and Adam moves an entry by its whole rate whatever the noise says. Its weights are not compared then.
-UNSEEN_IN_MIXED = ("metric2/biases",)
 # Entries of the wrong sign are 2 apart, unrelated ones 1.4.
 MOST_ACCEPTED = 1.0
 ROUNDING = float(np.finfo(np.float32).eps)
-# The losses of which one may be exactly 0 are about a hundredth of the task loss.
-PART_OF_TASK_LOSS = 0.01
 # What an order of sums decides, and how to find out.
 OTHER_THREADS = ("another number of threads is enough. Run it again with --intra_op_threads=2, and with 1: it was that "
                  "if either stays within tolerance; if neither does,")
-UNITS = {"source_accuracy": "images"}  # of the quantities that are not relative
-
-
-class Difference(NamedTuple):
-    """The largest difference of one quantity in one iteration."""
-
-    step: int  # from 1
-    quantity: str
-    value: float  # relative but for those in UNITS, see compare_step
-    tolerance: float
-    where: str  # variable, or ""
-
-    @property
-    def exceeded(self):
-        """NaN exceeds every tolerance."""
-        return not self.value <= self.tolerance
 
 
 def run_case(case, device, on_progress=None, scale=1.0):
@@ -128,7 +98,7 @@ def one_step(model, images, labels, initial, number=1):
 
 
 def compare_step(step, record, found, scale=1.0, mixed=False):
-    """One ``Difference`` a quantity; ``mixed`` holds them to the tolerances of mixed precision.
+    """One ``Difference`` a quantity; ``mixed``: as ``parity_mixed`` compares them.
 
     - Losses and norms: |found − recorded| / |recorded|. Logits: ‖found − recorded‖ / ‖recorded‖.
     - Accuracy: in images, none in the first iteration.
@@ -138,71 +108,46 @@ def compare_step(step, record, found, scale=1.0, mixed=False):
       norm's difference over ‖Δ‖, and the median of the entries' differences over ‖Δ‖/√n. The median, because Adam moves
       an entry by its whole rate whichever sign rounding gave it.
     """
-    compared = [name for name in record["weights"] if not (mixed and name in UNSEEN_IN_MIXED)]
+    # With a rate of 0 nothing moves: then the rounding of float32 is the measure.
+    rounding = {name: ROUNDING * entry["norm"] for name, entry in record["weights"].items()}
+    moved = {name: value or rounding[name] for name, value in record["delta_norm"].items()}
+    if mixed:
+        yield from compare_in_16_bits(step, record, found, moved, scale)
+        return
 
     def tolerance(quantity, levels=KERNEL_DIFFERENCES):
-        if mixed:
-            mixed_levels = MIXED_ENTRIES if levels is ENTRY_DIFFERENCES else MIXED_DIFFERENCES
-            return scale * MIXED_MULTIPLE * mixed_levels[quantity]
         return scale * ACCEPTED_MULTIPLE * levels[quantity][min(step, len(levels[quantity])) - 1]
 
     def of_entries(quantity):
         return min(scale * MOST_ACCEPTED, tolerance(quantity, ENTRY_DIFFERENCES))
 
+    def difference(quantity, accepted, pairs):
+        value, where = worst(pairs)
+        return Difference(step, quantity, value, accepted, where)
+
     for name in ("source_loss", "global_loss", "metric_loss"):
         yield Difference(step, name, relative(
             found[name], record[name], PART_OF_TASK_LOSS * record["source_loss"]), tolerance(name), "")
-    images = 2 * np.shape(found["logits_b_at_theta"])[0]  # of the two meta-train domains
-    hits_apart = abs(float(found["source_accuracy"]) - record["source_accuracy"]) * images / 100.0
-    yield Difference(step, "source_accuracy", hits_apart, scale * (0.5 if step == 1 else 2.5), "")
-    logits = np.asarray(record["logits_b_at_theta"])
-    yield Difference(step, "logits_b_at_theta", norm(found["logits_b_at_theta"] - logits) / (norm(logits) or 1.0),
-                     tolerance("global_loss"), "")
+    yield Difference(
+        step, "source_accuracy", accuracy_apart(record, found), scale * (0.5 if step == 1 else 2.5), "", "images")
+    yield Difference(step, "logits_b_at_theta", logits_apart(record, found), tolerance("global_loss"), "")
     for quantity in ("grad_task", "grad_meta", "grad_metric"):
         recorded = record[quantity]
         largest = max(entry["norm"] for entry in recorded.values())
-        yield worst(step, quantity + " norm", tolerance(quantity), (
+        yield difference(quantity + " norm", tolerance(quantity), (
             (name, relative(norm(found[quantity][name]), entry["norm"], largest)) for name, entry in recorded.items()))
-        yield worst(step, quantity + " entries", of_entries(quantity), (
+        yield difference(quantity + " entries", of_entries(quantity), (
             (name, root_mean_square(entries_apart(found[quantity][name], entry, entry["norm"] or largest)))
             for name, entry in recorded.items()))
-    # With a rate of 0 nothing moves: then the rounding of float32 is the measure.
-    rounding = {name: ROUNDING * entry["norm"] for name, entry in record["weights"].items()}
-    moved = {name: value or rounding[name] for name, value in record["delta_norm"].items()}
-    yield worst(step, "delta_norm", tolerance("delta_norm"), (
-        (name, relative(norm(found["delta"][name]), record["delta_norm"][name], rounding[name])) for name in compared))
-    of_norm = MIXED_MULTIPLE * MIXED_WEIGHTS_NORM if mixed else ACCEPTED_MULTIPLE * WEIGHTS_NORM
-    yield worst(step, "weights norm", scale * of_norm, (
-        (name, abs(norm(found["weights"][name]) - record["weights"][name]["norm"]) / (moved[name] or 1.0))
-        for name in compared))
-    yield worst(step, "weights entries", of_entries("weights"), (
-        (name, float(np.median(entries_apart(found["weights"][name], record["weights"][name], moved[name]))))
-        for name in compared))
-
-
-def worst(step, quantity, tolerance, pairs):
-    """The largest of (variable, difference) pairs; NaN counts as the largest of all."""
-    where, value = max(pairs, key=lambda pair: np.inf if np.isnan(pair[1]) else pair[1])
-    return Difference(step, quantity, value, tolerance, where)
-
-
-def relative(found, recorded, scale_of_zero):
-    """|found − recorded| / |recorded|; where exactly 0 was recorded, over the scale of what might have been."""
-    return abs(float(found) - recorded) / (abs(recorded) or scale_of_zero or 1.0)
-
-
-def norm(array):
-    return float(np.linalg.norm(np.asarray(array, np.float64)))
-
-
-def root_mean_square(array):
-    return float(np.sqrt(np.mean(np.square(array))))
-
-
-def entries_apart(array, entry, scale):
-    """|found − recorded| of the sampled entries, over the root mean square of an array of the norm ``scale``."""
-    sampled = np.asarray(array, np.float64).ravel()[entry["index"]]
-    return np.abs(sampled - np.asarray(entry["value"])) / ((scale or 1.0) / np.sqrt(np.size(array)))
+    yield difference("delta_norm", tolerance("delta_norm"), (
+        (name, relative(norm(found["delta"][name]), value, rounding[name]))
+        for name, value in record["delta_norm"].items()))
+    yield difference("weights norm", scale * ACCEPTED_MULTIPLE * WEIGHTS_NORM, (
+        (name, abs(norm(found["weights"][name]) - entry["norm"]) / (moved[name] or 1.0))
+        for name, entry in record["weights"].items()))
+    yield difference("weights entries", of_entries("weights"), (
+        (name, float(np.median(entries_apart(found["weights"][name], entry, moved[name]))))
+        for name, entry in record["weights"].items()))
 
 
 def verdict(differences, mixed=False, threads=True):
@@ -217,11 +162,8 @@ def verdict(differences, mixed=False, threads=True):
     named = ", ".join("{} in iteration {}".format(item.quantity, item.step) for item in exceeded[:4])
     named += " and {} more".format(len(exceeded) - 4) if len(exceeded) > 4 else ""
     if mixed:
-        told = ", for which " + OTHER_THREADS
-        if not threads:
-            told = ", which shows in single entries while losses and norms agree. If they do not,"
-        return "{}: in 16 bits a triplet may take another negative from the first iteration on{} try it with " \
-               "--precision=float32".format(named, told)
+        return named + ": rounding to 16 bits explains less. Try it with --precision=float32: if that is met, these " \
+                       "products are coarser than bfloat16's; if not, it says more closely what differs"
     if any(item.step == 1 for item in exceeded):
         return named + ": this computes something else than the reference (nothing but rounding can differ in the " \
                        "first iteration)"
@@ -236,8 +178,7 @@ def table(differences):
     row = "{:<5} {:<24} {:>12} {:>10}  {}{}"
     lines = [row.format("step", "quantity", "difference", "tolerance", "largest at", "")]
     for item in differences:
-        unit = UNITS.get(item.quantity)
         lines.append(row.format(
-            item.step, item.quantity + (" ({})".format(unit) if unit else ""), "{:.2e}".format(item.value),
+            item.step, item.quantity + (" ({})".format(item.unit) if item.unit else ""), "{:.2e}".format(item.value),
             "{:.1e}".format(item.tolerance), item.where, "  EXCEEDED" if item.exceeded else ""))
     return lines
