@@ -78,7 +78,8 @@ class Data:
         "usual names")
     weights_path: Optional[str] = setting(
         None, optional(text()),
-        "pretrained weights: a path below data_url, a URL or a local file; none trains from scratch",
+        "weights to begin with, a path below data_url, a URL or a local path: a file of pretrained weights, a "
+        "checkpoint of this job, or a run (its best checkpoint); none trains from scratch",
         result=True, published=True)
     target_domain: str = setting(
         "cartoon", folder_name(), "domain that is left out of training and tested on", result=True, published=True)

@@ -7,9 +7,10 @@ from typing import NamedTuple, Optional
 
 from job.input_check import archive_error, archives_below, no_directory, refuse_archive
 from job.pulled_data import PulledData
+from job.starting_weights import EXPECTED, check_digest, find_weights
 from masf_core.data import find_dataroot, find_filelist_root, unused_lists
 from masf_core.errors import DataError, WeightsError
-from obs_sync import ObjectNotFound, is_remote, open_store, pull, pull_file, split_object_url
+from obs_sync import ObjectNotFound, is_remote, open_store, pull, pull_file
 from obs_sync.pack_index import INDEX_NAME
 
 log = logging.getLogger(__name__)
@@ -127,20 +128,42 @@ def _named_directory(root, path, setting):
 def _fetch_weights(config, root, workspace, console, environ, present):
     path = config.data.weights_path
     if path is None:
-        raise WeightsError("no weights: give --weights_path (a path below data_url, an obs:// URL or a local file), "
+        raise WeightsError("no weights: give --weights_path (a path below data_url, an obs:// URL or a local path), "
                            "or --weights_path=none to train from scratch")
     if path == "none":
         return None
+    if present:  # the process that pulls for its neighbours has looked, and only rank 0 loads them
+        return None
+
+    def open_at(url):
+        return open_store(url, environ, backend=config.platform.storage)
+
     if is_remote(path):
-        local = workspace.weights(path)
-        if present:
-            return local
-        folder, name = split_object_url(path)
-        with open_store(folder, environ, backend=config.platform.storage) as store:
-            pull_file(store, name, local, on_progress=console.task("weights", "B"))
-        return local
-    candidates = [path] if os.path.isabs(path) else [os.path.join(root, path), os.path.abspath(path)]
+        found = find_weights(path, open_at)
+        local = workspace.weights(found.folder + found.key)
+        with open_at(found.folder) as store:
+            pull_file(store, found.key, local, on_progress=console.task("weights", "B"))
+    else:
+        place = local_weights(path, root)
+        if os.path.isfile(place):
+            return place
+        found = find_weights(place, open_at)
+        local = os.path.join(found.folder, found.key)
+        if not os.path.isfile(local):
+            raise WeightsError("weights_path: {} has no file {}".format(found.told, local))
+    check_digest(found, local)
+    log.info("weights: %s", found.told)
+    return local
+
+
+def local_weights(path, root):
+    """The file or folder that ``weights_path`` means, which is no URL: below ``root``, or from here.
+
+    Raises:
+        WeightsError: there is none.
+    """
+    candidates = [os.path.abspath(os.path.join(root, path)), os.path.abspath(path)]
     for candidate in candidates:
-        if os.path.isfile(candidate):
+        if os.path.exists(candidate):
             return candidate
-    raise WeightsError("weights_path: no such file: {}".format(" or ".join(candidates)))
+    raise WeightsError("weights_path: there is no {}. {}".format(" and no ".join(dict.fromkeys(candidates)), EXPECTED))

@@ -1,6 +1,7 @@
 """Which checks a preflight makes, and what they share."""
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import os
@@ -14,11 +15,12 @@ from job.inputs import used_in_place
 from job.preflight import BAD, GOOD, NONE, Row, Shared
 from job.pulled_data import PulledData
 from job.rank_group import check_share
+from job.starting_weights import find_weights
 from job.stopping import GRACE
 from job.time_limit import within
 from job.workspace import Workspace
 from masf_core.ascend_options import AscendSettings, mode_of, parameters_of
-from obs_sync import PackedStore, StoreError, is_remote, open_store, split_object_url, this_process
+from obs_sync import PackedStore, StoreError, is_remote, open_store, this_process
 from obs_sync.esdk_store import EsdkStore
 from obs_sync.probing import Probe
 from obs_sync.retry import Retry
@@ -133,9 +135,9 @@ class Preflight:
         path = self._config.data.weights_path
         if path is None or not is_remote(path):
             return None
-        folder, name = split_object_url(path)
-        store = self._open(folder)
-        return store, store.head(name)
+        found = find_weights(path, lambda url: contextlib.nullcontext(self._open(url)))
+        store = self._open(found.folder)
+        return store, store.head(found.key)
 
     def _backbone(self):
         self._tensorflow.get()

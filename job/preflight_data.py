@@ -15,10 +15,12 @@ from job.errors import ConfigError
 from job.input_check import archive_error, archives_alone
 from job.inputs import locate_data
 from job.preflight import BAD, GOOD, NONE, Row, Unknown
+from job.starting_weights import find_weights
 from masf_core.data.decode_cache import directory_of
 from masf_core.data.image_kind import HEAD, odd_name
 from masf_core.data.list_names import looks_like_list
 from masf_core.errors import DataError
+from obs_sync import open_store
 from obs_sync.keys import check_key
 from obs_sync.local_files import digest_of
 
@@ -111,6 +113,9 @@ def weights_row(path, listing, root, backbone):
     for candidate in candidates:
         if os.path.isfile(candidate):
             return _whole_weights(candidate, path, backbone)
+        if os.path.isdir(candidate):
+            found = find_weights(candidate, open_store)
+            return _whole_weights(os.path.join(found.folder, found.key), path, backbone)
     return Row("weights", BAD, "weights_path: there is no {} below data_url, and none here".format(path),
                "Put it there, or correct --weights_path; keys are case-sensitive")
 

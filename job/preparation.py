@@ -19,7 +19,7 @@ from masf_core.data.offences import Offences
 from masf_core.loss_scale import ScaleSettings
 from masf_core.model import Model
 from masf_core.network.backbone import make_backbone
-from masf_core.network.pretrained import read_pretrained
+from masf_core.network.pretrained import is_network_file, read_pretrained
 from masf_core.tf1 import VERSION
 from masf_core.trainer import EvaluationSet, Schedule, Trainer
 from obs_sync import ObjectNotFound
@@ -52,7 +52,8 @@ class InitialWeights:
         """
         if self._values is None and self._path is not None:
             backbone = make_backbone(self._network.backbone, len(index.classes), self._network.width)
-            self._values = backbone.from_pretrained(read_pretrained(self._path), self._path)
+            self._values = backbone.from_pretrained(
+                read_pretrained(self._path), self._path, with_classifier=is_network_file(self._path))
         return self._values
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 import abc
 import collections
 import importlib
+import logging
 from typing import Dict, Tuple
 
 import numpy as np
@@ -12,6 +13,8 @@ from masf_core.errors import WeightsError
 from masf_core.network.layers import PLAIN
 from masf_core.network.registry import BACKBONES
 from masf_core.randomness import generator
+
+log = logging.getLogger(__name__)
 
 Shapes = Dict[str, Tuple[int, ...]]
 
@@ -65,26 +68,28 @@ class Backbone(abc.ABC):
                 values[name] = glorot_uniform(shape, generator(seed, "initial", name))
         return values
 
-    def from_pretrained(self, layers, source):
+    def from_pretrained(self, layers, source, with_classifier=False):
         """Initial values for the variables that a weights file covers.
 
         Args:
             layers: mapping layer name → [weights, biases], as ``pretrained.read_pretrained`` returns it.
-            source: the file's name, for messages.
+            source: the file's name, for messages. with_classifier: the layers in ``new_layers`` are taken, too, if
+                they have the shapes of this network: the file is of a training of our own.
 
         Returns:
-            dict variable name → float32 array; the layers in ``new_layers`` are left out.
+            dict variable name → float32 array; the layers in ``new_layers`` are left out otherwise.
 
         Raises:
             WeightsError: a layer is missing or has another shape.
         """
-        values, problems = {}, []
+        values, problems, missing = {}, [], []
+        taken = [layer for layer in self.new_layers if with_classifier and self._fits(layer, layers)]
         for name, shape in self.shapes().items():
             layer, part = name.rsplit("/", 1)
-            if layer in self.new_layers:
+            if layer in self.new_layers and layer not in taken:
                 continue
             if layer not in layers:
-                problems.append("layer {!r} is missing".format(layer))
+                missing += [repr(layer)] if repr(layer) not in missing else []
                 continue
             array = _pick(layers[layer], part)
             if array is None or array.shape != shape:
@@ -92,12 +97,29 @@ class Backbone(abc.ABC):
                     name, shape, "nothing" if array is None else array.shape))
                 continue
             values[name] = np.ascontiguousarray(array, dtype=np.float32)
+        if missing:
+            problems.insert(0, "missing layer{} {}".format("s" * (len(missing) > 1), _few(missing, ", ")))
         if problems:
+            other = recognised(layers)
             raise WeightsError(
-                "{}: these weights do not fit the network: {}. Expected {} (settings `backbone` and `width` must match "
-                "the file; `--weights_path=none` trains from scratch).".format(
-                    source, "; ".join(problems[:4]) + (" …" if len(problems) > 4 else ""), self.describe()))
+                "{}: these weights do not fit the network: {}. Expected {}; {} (`--weights_path=none` trains from "
+                "scratch).".format(
+                    source, _few(problems, "; "), self.describe(),
+                    "settings `backbone` and `width` must match the file" if other is None
+                    else "the file is of " + other))
+        for layer in self.new_layers if with_classifier else ():
+            if layer in taken:
+                log.info("classifier %s: taken from %s", layer, source)
+            else:
+                log.warning("classifier %s begins afresh: %s is of %s classes, the data have %d", layer, source,
+                            np.shape(_pick(layers[layer], "biases"))[-1] if layer in layers else "no", self.num_classes)
         return values
+
+    def _fits(self, layer, layers):
+        """Whether ``layers`` has this layer in the shapes of this network."""
+        return layer in layers and all(
+            np.shape(_pick(layers[layer], part)) == shape for own, part, shape in (
+                name.rsplit("/", 1) + [shape] for name, shape in self.shapes().items()) if own == layer)
 
     def describe(self):
         """One line for messages: what this network is."""
@@ -109,6 +131,26 @@ def _pick(arrays, part):
     for array in arrays:
         if (np.ndim(array) == 1) == (part == "biases"):
             return np.asarray(array)
+    return None
+
+
+def _few(texts, between):
+    return between.join(texts[:4]) + (" …" if len(texts) > 4 else "")
+
+
+def recognised(layers):
+    """The settings of the network that has these layers, as a text for messages; None where there is none."""
+    for name in BACKBONES:
+        network = make_backbone(name, 2)
+        shapes = {key: shape for key, shape in network.shapes().items()
+                  if key.rsplit("/", 1)[0] not in network.new_layers}
+        biases = {key.rsplit("/", 1)[0]: shape[0] for key, shape in shapes.items() if len(shape) == 1}
+        if not set(biases) <= set(layers):
+            continue
+        widest = max(biases, key=biases.get)
+        width = float(np.shape(_pick(layers[widest], "biases"))[-1]) / biases[widest]
+        # Channels are rounded, so that the width of a narrow network does not follow from them to the last digit.
+        return "another network: --backbone={} --width={:.3g}".format(name, width)
     return None
 
 

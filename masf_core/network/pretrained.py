@@ -1,7 +1,8 @@
 """Reading pretrained weights. The file may come from a bucket and is not trusted.
 
-Two layouts: a `.npy` with a pickled dict {layer: [weights, biases]}, as `bvlc_alexnet.npy` is (written under Python 2),
-and a `.npz` of plain arrays `<layer>_W` and `<layer>_b`, where `__` stands for the "/" of a layer's name.
+Three layouts: a `.npy` with a pickled dict {layer: [weights, biases]}, as `bvlc_alexnet.npy` is (written under Python 2);
+a `.npz` of plain arrays `<layer>_W` and `<layer>_b`, where `__` stands for the "/" of a layer's name; and the
+`network.npz` of a checkpoint, of plain arrays `<layer>/weights` and `<layer>/biases`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import os
 import zipfile
 import zlib
-from typing import Any, BinaryIO, Dict, List, Tuple
+from typing import Any, BinaryIO, Dict, Iterable, List, Tuple
 
 import numpy as np
 
@@ -24,7 +25,9 @@ MOST_UNASKED = 100 * 1000 * 1000  # bytes
 _DAMAGED = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 _EXPECTED = ("Expected the weights of a network: a .npy with a pickled dict {layer: [weights, biases]} as "
-             "bvlc_alexnet.npy, or a .npz with <layer>_W and <layer>_b.")
+             "bvlc_alexnet.npy, a .npz with <layer>_W and <layer>_b, or the network.npz of a checkpoint.")
+# How the two arrays of a layer are called in a .npz: in converted files, and in checkpoints.
+_CONVERTED, _CHECKPOINT = ("_W", "_b"), ("/weights", "/biases")
 
 
 def read_pretrained(path: str) -> Dict[str, List[np.ndarray]]:
@@ -94,13 +97,34 @@ def _read_npz(stream: BinaryIO, size: int) -> Dict[str, List[np.ndarray]]:
         if total > max(MOST_UNASKED, MOST_EXPANSION * size):
             raise _Unfit("it has {} bytes but unpacks to {}".format(size, total))
         arrays = {info.filename[:-len(".npy")]: _read_member(archive, info) for info in members}
-    layers = sorted({name[:-2] for name in arrays if name.endswith(("_W", "_b"))})
-    odd = [name for name in arrays if not name.endswith(("_W", "_b"))] + [
-        layer + suffix for layer in layers for suffix in ("_W", "_b") if layer + suffix not in arrays]
-    if odd or not layers:
-        raise _Unfit("without a partner, or not to be expected, are: {}".format(
-            ", ".join(odd[:5]) or "all arrays: there are none"))
-    return {layer.replace("__", "/"): [arrays[layer + "_W"], arrays[layer + "_b"]] for layer in layers}
+    if not arrays:
+        raise _Unfit("it holds no arrays")
+    ours = _of_a_checkpoint(arrays)
+    suffixes = _CHECKPOINT if ours else _CONVERTED
+    layers = sorted({name[:-len(suffix)] for name in arrays for suffix in suffixes if name.endswith(suffix)})
+    odd = [name for name in arrays if not name.endswith(suffixes)]
+    alone = [layer + suffix for layer in layers for suffix in suffixes if layer + suffix not in arrays]
+    if odd or alone:
+        raise _Unfit("; ".join("{} arrays: {}".format(what, _few(names)) for what, names in (
+            ("unexpected", odd), ("missing", alone)) if names))
+    return {layer if ours else layer.replace("__", "/"): [arrays[layer + suffix] for suffix in suffixes]
+            for layer in layers}
+
+
+def is_network_file(path: str) -> bool:
+    """Whether a file that ``read_pretrained`` has read is the network of a checkpoint, whose classifier is of use."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return _of_a_checkpoint(name[:-len(".npy")] for name in archive.namelist() if name.endswith(".npy"))
+
+
+def _of_a_checkpoint(names: Iterable[str]) -> bool:
+    return any(name.endswith(_CHECKPOINT) for name in names)
+
+
+def _few(names: List[str]) -> str:
+    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
 
 
 def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
