@@ -1,6 +1,6 @@
 """Reading pretrained weights. The file may come from a bucket and is not trusted.
 
-Three layouts: a `.npy` with a pickled dict {layer: [weights, biases]}, as `bvlc_alexnet.npy` is (written under Python 2);
+Three layouts: a `.npy` with a pickled dict {layer: [weights, biases]}, as `bvlc_alexnet.npy` is (of Python 2);
 a `.npz` of plain arrays `<layer>_W` and `<layer>_b`, where `__` stands for the "/" of a layer's name; and the
 `network.npz` of a checkpoint, of plain arrays `<layer>/weights` and `<layer>/biases`.
 """
