@@ -108,11 +108,12 @@ class Network:
     width: float = setting(
         1.0, real(above=0.0, maximum=4.0), "multiple of every layer's channels", result=True)
     keep_probability: float = setting(
-        0.5, real(above=0.0, maximum=1.0), "of dropout: the part of units that stays", result=True)
+        0.5, real(above=0.0, maximum=1.0), "share of units that dropout keeps", result=True)
     metric_hidden: int = setting(1024, whole(1), "units of the metric network's first layer", result=True)
-    metric_embedding: int = setting(256, whole(1), "units of its second layer: the embedding", result=True)
+    metric_embedding: int = setting(
+        256, whole(1), "units of the metric network's second layer, the embedding", result=True)
     metric_normalise: bool = setting(
-        False, boolean(), "bring embeddings to length 1; the reference does not", result=True)
+        False, boolean(), "scale embeddings to length 1; the reference does not", result=True)
 
 
 @dataclass(frozen=True)
@@ -143,20 +144,22 @@ class Training:
         10.0, real(0.0), "triplet margin, squared distance of embeddings", result=True, published=True)
     gradients_clip_value: float = setting(
         2.0, real(above=0.0), "largest norm of a variable's inner and meta gradient", result=True, published=True)
-    flip_probability: float = setting(0.0625, real(0.0, 1.0), "of a training image being mirrored", result=True)
+    flip_probability: float = setting(
+        0.0625, real(0.0, 1.0), "probability that a training image is mirrored", result=True)
     crop_scale_min: float = setting(
         1.0, real(above=0.0, maximum=1.0),
         "smallest part of a training image's area that a random crop keeps; 1 does not crop", result=True)
     colour_jitter: float = setting(
         0.0, real(0.0, 1.0),
         "brightness, contrast and saturation times random factors within 1 ± this; 0 changes none", result=True)
-    grey_probability: float = setting(0.0, real(0.0, 1.0), "of a training image losing its colours", result=True)
-    temperature: float = setting(2.0, real(above=0.0), "divides the logits in the global loss", result=True)
+    grey_probability: float = setting(
+        0.0, real(0.0, 1.0), "probability that a training image becomes grey", result=True)
+    temperature: float = setting(2.0, real(above=0.0), "number that divides the logits in the global loss", result=True)
     beta1: float = setting(1.0, real(0.0), "weight of the global loss", result=True)
     beta2: float = setting(0.005, real(0.0), "weight of the local loss", result=True)
     meta_task: float = setting(
         0.0, real(0.0), "weight of the task loss on the meta-test domain after the inner step", result=True)
-    seed: int = setting(0, whole(0, 2**31 - 1), "of everything random", result=True)
+    seed: int = setting(0, whole(0, 2**31 - 1), "seed of every random choice", result=True)
 
 
 @dataclass(frozen=True)
@@ -174,7 +177,8 @@ class Interval:
     evaluation_batch: int = setting(128, whole(1), "images evaluated at once")
     selection: str = setting(
         "source_val", choice("source_val", "oracle", "last"),
-        "what chooses the best checkpoint: validation on the sources, the target itself, the last one", result=True)
+        "what selects the best checkpoint: validation on the sources, accuracy on the target, or the newest",
+        result=True)
     keep_checkpoints: int = setting(2, whole(1), "newest checkpoints that are kept; the best is kept as well")
 
 
@@ -194,37 +198,40 @@ class Platform:
         "local folder for everything else; /cache/masf, or ./masf-work where there is no /cache")
     resume: str = setting(
         "auto", boolean_or(choice("auto", "never", "always"), {True: "auto", False: "never"}),
-        "go on from the newest checkpoint: if there is one, never, or fail if there is none", published=True)
+        "resume from the newest checkpoint: auto if there is one, never, or always, which fails if there is none",
+        published=True)
     device: str = setting(
-        "auto", choice("auto", "cpu", "gpu", "ascend"), "what computes; auto takes the best there is")
+        "auto", choice("auto", "cpu", "gpu", "ascend"), "device that computes; auto takes the best one present")
     precision: str = setting(
         "auto", choice("auto", "float32", "mixed"),
-        "of matrix products and convolutions; auto is mixed on Ascend, whose 910 may have no float32 convolution, and "
-        "float32 elsewhere", result=True)
+        "precision of matrix products and convolutions; auto is mixed on Ascend, whose 910 may have no float32 "
+        "convolution, and float32 elsewhere", result=True)
     precision_mode: Optional[str] = setting(
         None, optional(choice(*PRECISION_MODES)),
         "the Ascend adapter's own mode, instead of the one that precision implies", result=True, published=True)
     loss_scale: Optional[float] = setting(
         None, optional(real(1.0, 2.0 ** 32), "dynamic"),
-        "in mixed precision of float16's range, what losses are multiplied by; dynamic follows overflows", result=True)
-    loss_scale_initial: float = setting(2.0 ** 15, real(1.0, 2.0 ** 32), "the dynamic scale to begin with", result=True)
+        "number that multiplies losses where mixed precision is float16; dynamic adapts it to overflows", result=True)
+    loss_scale_initial: float = setting(
+        2.0 ** 15, real(1.0, 2.0 ** 32), "dynamic loss scale of the first iteration", result=True)
     loss_scale_growth_steps: int = setting(
         1000, whole(1), "iterations without an overflow after which the dynamic scale grows", result=True)
-    loss_scale_factor: float = setting(2.0, real(above=1.0), "by which it grows", result=True)
+    loss_scale_factor: float = setting(2.0, real(above=1.0), "factor by which the dynamic scale grows", result=True)
     loss_scale_backoff: float = setting(
-        0.5, real(above=0.0, maximum=0.99), "by which an overflow, whose iteration is skipped, lowers it", result=True)
-    intra_op_threads: int = setting(0, whole(0), "threads inside one operation; 0 takes every core")
-    inter_op_threads: int = setting(0, whole(0), "operations at the same time; 0 takes every core")
+        0.5, real(above=0.0, maximum=0.99), "factor by which an overflow lowers the dynamic scale; the iteration is skipped",
+        result=True)
+    intra_op_threads: int = setting(0, whole(0), "threads of one operation; 0 takes every core")
+    inter_op_threads: int = setting(0, whole(0), "operations that run at the same time; 0 takes every core")
     storage: str = setting(
         "auto", choice("auto", "esdk", "moxing"), "client for URLs; auto takes what has credentials")
     transfer_workers: int = setting(16, whole(1, 256), "downloads at the same time")
     drain_seconds: float = setting(
         1800.0, real(above=0.0),
-        "seconds that uploads may take after training; then the job fails and keeps the files")
+        "seconds that uploads may take after training; after that the job fails and keeps the files")
     lease_seconds: float = setting(
         60.0, real(10.0), "seconds of silence after which another job may take over the run name")
     log_level: str = setting(
-        "info", choice("debug", "info", "warning", "error"), "the least important lines that are logged")
+        "info", choice("debug", "info", "warning", "error"), "least important level of lines that are logged")
 
 
 @dataclass(frozen=True)
