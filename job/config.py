@@ -218,7 +218,7 @@ class Platform:
         1000, whole(1), "iterations without an overflow after which the dynamic scale grows", result=True)
     loss_scale_factor: float = setting(2.0, real(above=1.0), "factor by which the dynamic scale grows", result=True)
     loss_scale_backoff: float = setting(
-        0.5, real(above=0.0, maximum=0.99), "factor by which an overflow lowers the dynamic scale; the iteration is skipped",
+        0.5, real(above=0.0, maximum=0.99), "factor by which an overflow lowers the dynamic scale",
         result=True)
     intra_op_threads: int = setting(0, whole(0), "threads of one operation; 0 takes every core")
     inter_op_threads: int = setting(0, whole(0), "operations that run at the same time; 0 takes every core")
