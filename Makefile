@@ -44,7 +44,7 @@ DRY_RUN_TAKES += HOME PATH TMPDIR http_proxy https_proxy no_proxy PYENV_ROOT PIP
 dry-run: STRAY := $(filter-out $(DRY_RUN_TAKES),$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
 dry-run: ## do the whole ModelArts job on this machine, against a mocked OBS
 	@lane=$$(.ci/lane pick) && \
-	$(if $(STRAY),python=$$(.ci/lane find $$lane) && "$$python" -m job.make_variables $(foreach name,$(STRAY),'$(subst ','\'',$(name))') &&) \
+	$(if $(STRAY),python=$$(.ci/lane find $$lane) && "$$python" -m job.config.make_variables $(foreach name,$(STRAY),'$(subst ','\'',$(name))') &&) \
 	.ci/lane setup $$lane && \
 	echo "lane $$lane: $$(.ci/lane python $$lane -V) (LANE=tf1 or LANE=tf2 chooses)" && \
 	set -- dry-run --lane $$lane $${RESULTS:+--root "$$RESULTS"} $${PACS_ROOT:+--pacs_root "$$PACS_ROOT"} $${WEIGHTS:+--weights "$$WEIGHTS"} \

@@ -40,11 +40,12 @@ def main():
 
 def speed(source, classes, rounds):
     """Images/s of batches and of single images."""
-    from masf_core import device_choice, evaluation
+    from masf_core import evaluation
+    from masf_core.devices import choice
+    from masf_core.method.variables import make_variables
     from masf_core.network.backbone import make_backbone
     from masf_core.network.kernels import processor_kernels
     from masf_core.tf1 import tf
-    from masf_core.variables import make_variables
 
     backbone = make_backbone("alexnet", classes, kernels=processor_kernels())
     graph = tf.Graph()
@@ -53,7 +54,7 @@ def speed(source, classes, rounds):
         batched, single = evaluation.build(backbone, network, BATCH), evaluation.build(backbone, network, 1)
         # The weights' values are of no consequence to the time, but zeros might be: they are not what is read.
         fill = [tf.assign(variable, tf.random.normal(variable.shape, stddev=0.01)).op for variable in network.values()]
-    with tf.Session(graph=graph, config=device_choice.make_device("cpu").session_config()) as session:
+    with tf.Session(graph=graph, config=choice.make_device("cpu").session_config()) as session:
         for one in fill:
             session.run(one)
 
@@ -80,15 +81,15 @@ def speed(source, classes, rounds):
 
 def growth(source, classes):
     """What 100 evaluations leave behind."""
-    from masf_core import device_choice
-    from masf_core.meta_step import StepSettings
+    from masf_core.devices import choice
+    from masf_core.method.meta_step import StepSettings
     from masf_core.model import Model
     from masf_core.network.backbone import make_backbone
 
     settings = StepSettings(meta_batch_size=images.SOURCES, source_domains=images.SOURCES)
     rows = np.arange(SMALL_SET, dtype=np.int64)
     with Model(make_backbone("squeezenet", classes, width=WIDTH), settings, SMALL_BATCH,
-               device_choice.make_device("cpu").session_config(), images.SEED) as model:
+               choice.make_device("cpu").session_config(), images.SEED) as model:
         model.initialise()
         anonymous, operations = [], None
         for number in range(WARM_UP + EVALUATIONS):

@@ -52,8 +52,8 @@ def iterations(models, sources, classes, directory, rounds):
 
 def small_model(classes, **settings):
     """A ``Model`` at the published batch whose network does nothing to speak of; ``settings`` of ``StepSettings``."""
-    from masf_core import device_choice
-    from masf_core.meta_step import StepSettings
+    from masf_core.devices import choice
+    from masf_core.method.meta_step import StepSettings
     from masf_core.model import Model
     from masf_core.network import layers
     from masf_core.network.backbone import Backbone
@@ -80,14 +80,14 @@ def small_model(classes, **settings):
 
     step = StepSettings(meta_batch_size=images.BATCH, source_domains=images.SOURCES, metric_hidden=8,
                         metric_embedding=8, **settings)
-    model = Model(Glance(classes), step, images.BATCH, device_choice.make_device("cpu").session_config(), images.SEED)
+    model = Model(Glance(classes), step, images.BATCH, choice.make_device("cpu").session_config(), images.SEED)
     model.initialise()
     return model
 
 
 def training(model, sources, classes, directory):
     """Seconds an iteration of a training, without its first ones and without the evaluation that ends it."""
-    from masf_core.checkpoints import Progress
+    from masf_core.records.checkpoints import Progress
     from masf_core.trainer import EvaluationSet, Schedule, Trainer
 
     ends = []
@@ -113,11 +113,11 @@ class Writing:
         self._directory = directory
 
     def __enter__(self):
-        from job.config import Config, Interval
+        from job.config.settings import Config, Interval
         from job.console import Console
         from job.observer import JobObserver
         from job.start_times import StartTimes
-        from masf_core.records import ScalarWriter
+        from masf_core.records.logs import ScalarWriter
 
         self._stream = open(os.devnull, "w")
         self._console = console = Console(stream=self._stream)

@@ -112,9 +112,9 @@ def rivalry(index, sources, rounds):
 
 def prefetched(sources, classes, rounds):
     """What drawing in the background costs an iteration."""
-    from masf_core import device_choice
     from masf_core.data.prefetch import Prefetcher
-    from masf_core.meta_step import StepSettings
+    from masf_core.devices import choice
+    from masf_core.method.meta_step import StepSettings
     from masf_core.model import Model
     from masf_core.network.backbone import make_backbone
     from masf_core.network.kernels import processor_kernels
@@ -124,7 +124,7 @@ def prefetched(sources, classes, rounds):
     waits = []
     settings = StepSettings(meta_batch_size=SMALL_BATCH, source_domains=images.SOURCES)
     with Model(make_backbone("alexnet", classes, WIDTH, processor_kernels()), settings, 1,
-               device_choice.make_device("cpu").session_config(), images.SEED) as model, \
+               choice.make_device("cpu").session_config(), images.SEED) as model, \
             Prefetcher(sampler, 1, 2 * rounds + 10) as episodes:
         model.initialise()
 

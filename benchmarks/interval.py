@@ -25,14 +25,16 @@ import numpy as np
 
 from benchmarks import mocked
 from benchmarks.measuring import Figure, machine, parser, report, resident_mb
-from job.publication import Publisher
-from job.snapshots import Snapshot
-from masf_core import checkpoints, device_choice, meta_step
+from job.publication.publisher import Publisher
+from job.publication.snapshots import Snapshot
 from masf_core.data.episodes import Episode
+from masf_core.devices import choice
 from masf_core.memory import keep_freed_memory
+from masf_core.method import meta_step
 from masf_core.model import Model
 from masf_core.network.backbone import make_backbone
 from masf_core.network.kernels import processor_kernels
+from masf_core.records import checkpoints
 from obs_sync import open_store
 
 INTERVAL = 60.0  # seconds: the shortest that the target speaks of
@@ -72,7 +74,7 @@ def main():
 def _model():
     settings = meta_step.StepSettings(meta_batch_size=BATCH, source_domains=3)
     model = Model(make_backbone("alexnet", 7, kernels=processor_kernels()), settings, 32,
-                  device_choice.make_device("cpu").session_config(), seed=0)
+                  choice.make_device("cpu").session_config(), seed=0)
     model.initialise()
     return model
 

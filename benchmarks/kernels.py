@@ -33,7 +33,7 @@ class Way:
     """A function of arrays as a graph of its own: ``run`` computes it and the gradients of all float arrays."""
 
     def __init__(self, function, *arrays):
-        from masf_core import device_choice
+        from masf_core.devices import choice
         from masf_core.tf1 import tf
 
         graph = tf.Graph()
@@ -44,7 +44,7 @@ class Way:
             self._wanted = [result.op] + [gradient.op for gradient in tf.gradients(
                 result, floats, tf.ones_like(result)) if gradient is not None]
             initialise = tf.global_variables_initializer()
-        self._session = tf.Session(graph=graph, config=device_choice.make_device("cpu").session_config())
+        self._session = tf.Session(graph=graph, config=choice.make_device("cpu").session_config())
         self._session.run(initialise)
 
     def run(self):
@@ -120,7 +120,7 @@ def dense(rounds):
 
 
 def triplets(rounds):
-    from masf_core import losses
+    from masf_core.method import losses
     from masf_core.tf1 import tf
 
     def by_sorting(embeddings, labels):
@@ -141,7 +141,7 @@ def triplets(rounds):
 
 def updates(rounds):
     """One Adam over all of AlexNet's variables, and over one vector of as many weights."""
-    from masf_core import device_choice
+    from masf_core.devices import choice
     from masf_core.network.alexnet import AlexNet
     from masf_core.tf1 import tf
 
@@ -152,7 +152,7 @@ def updates(rounds):
             gradients = [tf.Variable(tf.ones(shape), use_resource=False) for shape in shapes]
             train = tf.train.AdamOptimizer(1e-5).apply_gradients(list(zip(gradients, variables)))
             initialise = tf.global_variables_initializer()
-        session = tf.Session(graph=graph, config=device_choice.make_device("cpu").session_config())
+        session = tf.Session(graph=graph, config=choice.make_device("cpu").session_config())
         session.run(initialise)
         return lambda: session.run(train)
 

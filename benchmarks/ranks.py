@@ -53,7 +53,7 @@ def sent(size, ranks):
 
 def members(size, rounds, width):
     """What rank 0 of a group of ``size`` processes has measured."""
-    from job.launch import free_port
+    from job.ranks.launch import free_port
 
     environ = dict(os.environ, RANK_SIZE=str(size), RANK_CONTROL="127.0.0.1:{}".format(free_port()))
     environ[MEMBER] = "1"
@@ -70,7 +70,7 @@ def measured(rounds, width):
     """Dict of seconds, as one of the processes sees them."""
     from job.console import Console
     from job.environment import read_environment
-    from job.rank_group import join
+    from job.ranks.group import join
     from masf_core.network import metric_net
     from masf_core.network.backbone import make_backbone
     from masf_core.tf1 import tf

@@ -23,8 +23,8 @@ from typing import Callable, Dict, List, NamedTuple
 from benchmarks.measuring import Figure, lane, parser, report
 from benchmarks.soak_worker import SoakWorker
 from obs_sync import IntegrityError, ObjectChanged, ObjectNotFound, StoreError, open_store
-from obs_sync import esdk_store, esdk_upload
-from obs_sync.esdk_client import Calls
+from obs_sync.esdk import store as esdk_store, upload
+from obs_sync.esdk.client import Calls
 from obs_sync.mock import Faults, mock_obs
 from obs_sync.retry import Retry
 
@@ -90,7 +90,7 @@ def main():
 @contextlib.contextmanager
 def small_parts(size):
     """Let files and objects of a few times ``size`` bytes count as large, which go in parts and come in ranges."""
-    smaller = [(esdk_upload, "PART_SIZE", size), (esdk_upload, "LARGEST_PUT", size), (esdk_store, "LARGE", 2 * size),
+    smaller = [(upload, "PART_SIZE", size), (upload, "LARGEST_PUT", size), (esdk_store, "LARGE", 2 * size),
                (esdk_store, "download_ranges", functools.partial(esdk_store.download_ranges, length=size))]
     before = [(module, name, getattr(module, name)) for module, name, _ in smaller]
     for module, name, value in smaller:

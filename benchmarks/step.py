@@ -98,14 +98,15 @@ class Step:
     """A full-width AlexNet with one fixed, already drawn batch of noise."""
 
     def __init__(self, batch, precision="float32", kernels=None):
-        from masf_core import device_choice, meta_step
+        from masf_core.devices import choice
+        from masf_core.method import meta_step
         from masf_core.model import Model
         from masf_core.network.alexnet import AlexNet
         from masf_core.network.kernels import processor_kernels
 
         self._model = Model(AlexNet(7, kernels=kernels or processor_kernels()),
                             meta_step.StepSettings(meta_batch_size=batch, source_domains=3), 1,
-                            device_choice.make_device("cpu", precision).session_config(), seed=0)
+                            choice.make_device("cpu", precision).session_config(), seed=0)
         self._model.initialise()
         random = np.random.RandomState(0)
         graph = self._model.training
@@ -131,7 +132,7 @@ class Product:
     operations = PRODUCTS * 2 * SIDE ** 3
 
     def __init__(self, dtype):
-        from masf_core import device_choice
+        from masf_core.devices import choice
         from masf_core.tf1 import tf
 
         graph = tf.Graph()
@@ -140,7 +141,7 @@ class Product:
             factor = tf.Variable(noise, use_resource=True).read_value()
             self._product = tf.matmul(factor, factor).op
             initialise = tf.global_variables_initializer()
-        self._session = tf.Session(graph=graph, config=device_choice.make_device("cpu").session_config())
+        self._session = tf.Session(graph=graph, config=choice.make_device("cpu").session_config())
         self._session.run(initialise)
 
     def run(self):
@@ -156,8 +157,8 @@ class Product:
 
 def forward_operations():
     """F: floating-point operations of one image's forward pass, from the shapes of its products."""
-    from masf_core.network.dropout import no_dropout
     from masf_core.network.alexnet import AlexNet
+    from masf_core.network.dropout import no_dropout
     from masf_core.tf1 import tf
 
     backbone = AlexNet(7)

@@ -19,7 +19,7 @@ import tempfile
 from benchmarks import canned, clients, mocked
 from benchmarks.measuring import Figure, pacs_root, parser, ratios, report
 from obs_sync import LocalStore, open_store
-from obs_sync.pack_publishing import pack
+from obs_sync.packs.publish import pack
 
 SMALL, SMALL_SIZE = 2000, 18000
 LARGE, LARGEST = 256 << 20, 1 << 30  # bytes

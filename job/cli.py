@@ -7,10 +7,10 @@ import importlib
 import logging
 from typing import Any, NamedTuple, Sequence
 
+from job.config.near_miss import suggestion
 from job.console import Console
 from job.errors import ConfigError
-from job.near_miss import suggestion
-from job.sync_output import OutputClosed
+from job.sync.output import OutputClosed
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ def _parse(name: str, command: Any, arguments: Sequence[str]) -> argparse.Namesp
     takes_settings = getattr(command, "TAKES_SETTINGS", False)
     epilog = "examples:\n" + command.EXAMPLES.strip("\n")
     if takes_settings:
-        from job.config_load import settings_help
+        from job.config.loading import settings_help
 
         epilog += "\n\n" + settings_help()
     parser = argparse.ArgumentParser(

@@ -4,9 +4,9 @@ from __future__ import annotations
 import logging
 import os
 
-from job.snapshots import Snapshot
+from job.publication.snapshots import Snapshot
 from job.start_times import sentence
-from masf_core import records, selection
+from masf_core.records import logs, selection
 from masf_core.trainer import Observer
 
 log = logging.getLogger(__name__)
@@ -98,8 +98,8 @@ class JobObserver(Observer):
 
     def write_files(self, history):
         """eva.txt, metrics.jsonl and run.json as they stand."""
-        records.write_eva(self._workspace.log("eva.txt"), history)
-        records.write_metrics(self._workspace.log("metrics.jsonl"), history)
+        logs.write_eva(self._workspace.log("eva.txt"), history)
+        logs.write_metrics(self._workspace.log("metrics.jsonl"), history)
         self._record.update(iteration=history[-1]["iteration"] if history else 0,
                             best=self._best(history), upload=self._publisher.state())
         self._record.write(self._workspace.log("run.json"))

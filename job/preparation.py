@@ -5,21 +5,22 @@ import dataclasses
 import logging
 from typing import List, NamedTuple, Tuple
 
-from job.config import settings
+from job.config.settings import settings
 from job.errors import ConfigError
-from job.rank_group import ALONE
-from job.restore import clear_spool, undelivered
-from job.retention import name_best
-from masf_core import device_choice, meta_step
-from masf_core.ascend_options import AscendSettings
-from masf_core.checkpoints import Progress
+from job.publication.restore import clear_spool, undelivered
+from job.publication.retention import name_best
+from job.ranks.group import ALONE
 from masf_core.data import Augmentation, EpisodeSampler, SourceDomain, build_index, decode
 from masf_core.data import manifest
 from masf_core.data.offences import Offences
-from masf_core.loss_scale import ScaleSettings
+from masf_core.devices import choice
+from masf_core.devices.ascend.options import AscendSettings
+from masf_core.method import meta_step
+from masf_core.method.loss_scale import ScaleSettings
 from masf_core.model import Model
 from masf_core.network.backbone import make_backbone
 from masf_core.network.pretrained import is_network_file, read_pretrained
+from masf_core.records.checkpoints import Progress
 from masf_core.tf1 import VERSION
 from masf_core.trainer import EvaluationSet, Schedule, Trainer
 from obs_sync import ObjectNotFound
@@ -219,7 +220,7 @@ def device_of(config):
         DeviceError: it is not there, or does not know what was asked of it.
     """
     platform, ascend = config.platform, config.ascend
-    found = device_choice.make_device(
+    found = choice.make_device(
         platform.device, platform.precision, platform.precision_mode, platform.intra_op_threads,
         platform.inter_op_threads, AscendSettings(**dataclasses.asdict(ascend)),
         scale_settings(config))

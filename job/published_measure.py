@@ -8,12 +8,12 @@ from typing import List, NamedTuple
 import numpy as np
 
 from job.preparation import build_model, device_of
-from job.rank_group import ALONE
+from job.ranks.group import ALONE
 from job.start_times import StartTimes
 from masf_core.data import Augmentation, EpisodeSampler, SourceDomain
 from masf_core.data.prefetch import Prefetcher
-from masf_core.device_choice import choose_device
-from masf_core.outcome import Outcomes
+from masf_core.devices.choice import choose_device
+from masf_core.method.outcome import Outcomes
 from masf_core.randomness import generator
 
 # Seconds of 99 iterations at 126 images a domain, as the port's own documentation gives them.

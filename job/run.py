@@ -18,13 +18,13 @@ import os
 import time
 from typing import NamedTuple
 
-from job import config_load
+from job.config import loading
 from job.environment import read_environment
 from job.errors import ConfigError
 from job.exits import STOPPED, exit_code
-from job.rank_group import ALONE
-from job.restore import candidates, refuse_changed
-from job.run_record import RunRecord, publish_record, read_published
+from job.publication.restore import candidates, refuse_changed
+from job.publication.run_record import RunRecord, publish_record, read_published
+from job.ranks.group import ALONE
 from job.start_times import StartTimes
 from job.stopping import Stopped
 from job.workspace import prepare_workspace, sole_user
@@ -75,7 +75,7 @@ def run_job(config, work_dir, run_name, console, environ=None, group=ALONE):
         run = open_run(config, workspace, console, store, previous, run_name, times, group)
         times.mark("opening")
         with recorded(run):
-            from job.input_check import check_inputs
+            from job.inputs.check import check_inputs
 
             check_inputs(config, environ)
             times.mark("inputs")
@@ -105,7 +105,7 @@ def finished(previous, config):
     """Has an earlier attempt done everything that this one is asked for?"""
     return (previous is not None and config.platform.resume != "never" and previous.get("state") == "done"
             and previous.get("iteration", 0) >= config.training.train_iterations
-            and not config_load.differences(config_load.from_dict(previous["config"]), config))
+            and not loading.differences(loading.from_dict(previous["config"]), config))
 
 
 def open_run(config, workspace, console, store, previous, run_name, times, group=ALONE):
@@ -122,10 +122,10 @@ def open_run(config, workspace, console, store, previous, run_name, times, group
         raise ConfigError("resume=always, but there is no checkpoint at {}".format(store.url))
     if not fresh:
         refuse_changed("run " + run_name,
-                       config_load.differences(config_load.from_dict(previous["config"]), config))
+                       loading.differences(loading.from_dict(previous["config"]), config))
     elif resumable:
         log.info("run %s existed; it begins afresh, its earlier checkpoints stay in the store", run_name)
-    record = RunRecord(run_name, config_load.to_dict(config), previous, fresh)
+    record = RunRecord(run_name, loading.to_dict(config), previous, fresh)
     if not fresh:
         record.update(data=previous.get("data"))
     run = Run(config, workspace, console, store, record, times, group)

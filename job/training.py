@@ -4,18 +4,18 @@ from __future__ import annotations
 import logging
 import platform
 
-from job.inputs import fetch_inputs
+from job.inputs.fetch import fetch_inputs
 from job.observer import JobObserver
 from job.preparation import (
     InitialWeights, build_model, device_of, make_trainer, note_data, prepare_data, restore_or_begin,
 )
-from job.publication import NotDelivered, Publisher
-from job.rank_group import WAIT_FOR_INPUTS
-from job.report import write_report
-from job.restore import Restoring, clear_spool
-from job.run_record import publish_record
+from job.publication.publisher import NotDelivered, Publisher
+from job.publication.restore import Restoring, clear_spool
+from job.publication.run_record import publish_record
+from job.ranks.group import WAIT_FOR_INPUTS
+from job.reports.report import write_report
 from job.stopping import GRACE, Stopped
-from masf_core import records
+from masf_core.records import logs
 from masf_core.tf1 import IMPORT_SECONDS, VERSION
 from obs_sync import LeaseLost
 
@@ -60,7 +60,7 @@ def train(run, model, index, images, start):
     """Train from ``start`` to the end of the schedule, publishing on the way, and finish the run."""
     config, workspace, group = run.config, run.workspace, run.group
     publisher = Publisher(run.store, workspace.spool, workspace.logs, config.interval.keep_checkpoints, run.record.text)
-    scalars = records.ScalarWriter(workspace.logs)
+    scalars = logs.ScalarWriter(workspace.logs)
     observer = JobObserver(config, run.console, workspace, model, run.record, publisher, scalars, run.times)
     trainer = make_trainer(run, model, index, images, start.progress, observer)
     try:

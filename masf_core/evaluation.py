@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from masf_core import losses
+from masf_core.method import losses
 from masf_core.network.dropout import no_dropout
-from masf_core.ranks import ONE_RANK
+from masf_core.ranks.one_rank import ONE_RANK
 from masf_core.tf1 import tf
 
 

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 from typing import NamedTuple, Optional
 
-from masf_core import evaluation, meta_step
-from masf_core.checkpoints import is_scale
-from masf_core.device import DeviceError
-from masf_core.gradients import Gradients
+from masf_core import evaluation
+from masf_core.devices.device import DeviceError
+from masf_core.method import meta_step
+from masf_core.method.gradients import Gradients
 from masf_core.network import metric_net
 from masf_core.randomness import derive_seed
+from masf_core.records.checkpoints import is_scale
 from masf_core.tf1 import tf
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from masf_core.data.prefetch import Prefetcher
 from masf_core.errors import TrainingDiverged
-from masf_core.outcome import IF_SKIPPED, LOSSES, Outcomes
+from masf_core.method.outcome import IF_SKIPPED, LOSSES, Outcomes
 
 
 class EvaluationSet(NamedTuple):

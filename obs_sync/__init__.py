@@ -13,22 +13,22 @@ import importlib
 from typing import Any, List
 
 _NAMES = {
-    "checkpoints": ("Orphan", "delete_checkpoint", "fetch_checkpoint", "list_markers", "orphans", "publish_checkpoint",
-                    "retain"),
+    "checkpoints.publish": ("Orphan", "delete_checkpoint", "fetch_checkpoint", "list_markers", "orphans",
+                            "publish_checkpoint", "retain"),
     "errors": ("AccessDenied", "AlreadyPublished", "BucketNotFound", "CredentialsMissing", "IntegrityError",
                "InvalidUrl", "LeaseHeld", "LeaseLost", "LocalStorageError", "ObjectChanged", "ObjectNotFound",
                "StoreError", "StoreUnavailable", "UnsafeKey"),
-    "lease": ("Lease",),
-    "lease_owner": ("this_process",),
-    "local_store": ("LocalStore",),
-    "markers": ("Marker", "MarkerFile"),
+    "lease.lease": ("Lease",),
+    "lease.owner": ("this_process",),
+    "local.store": ("LocalStore",),
+    "checkpoints.markers": ("Marker", "MarkerFile"),
     "opening": ("open_store",),
-    "pack_publishing": ("PackReport", "pack", "publish_pack"),
-    "pack_source": ("PackPlan", "plan_pack"),
-    "pack_store": ("PackedStore",),
-    "pointers": ("read_pointer", "write_pointer"),
+    "packs.publish": ("PackReport", "pack", "publish_pack"),
+    "packs.source": ("PackPlan", "plan_pack"),
+    "packs.store": ("PackedStore",),
+    "checkpoints.pointers": ("read_pointer", "write_pointer"),
     "store": ("ObjectInfo", "Store"),
-    "transfer": ("TransferReport", "pull", "pull_file", "push"),
+    "transfer.trees": ("TransferReport", "pull", "pull_file", "push"),
     "urls": ("is_remote", "parse_url", "split_object_url"),
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}

@@ -22,7 +22,7 @@ from obs_sync.errors import (
 )
 from obs_sync.folder_markers import Skipped, only_objects
 from obs_sync.keys import check_key
-from obs_sync.local_files import DISK_FAULTS, check_unchanged, digest_of, local_storage, remove_quietly
+from obs_sync.local.files import DISK_FAULTS, check_unchanged, digest_of, local_storage, remove_quietly
 from obs_sync.refusals import DateRefused, advice, is_about_the_key, is_about_time
 from obs_sync.retry import DEFAULT_RETRY, Retry
 from obs_sync.store import ObjectInfo, OnBytes, Store, attempt_counted, check_range

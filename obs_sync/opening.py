@@ -5,9 +5,9 @@ import importlib.util
 import os
 from typing import Mapping
 
-from obs_sync.credentials import has_obs_credentials, read_credentials, read_endpoint
 from obs_sync.errors import StoreError
-from obs_sync.local_store import LocalStore
+from obs_sync.esdk.credentials import has_obs_credentials, read_credentials, read_endpoint
+from obs_sync.local.store import LocalStore
 from obs_sync.retry import DEFAULT_RETRY, Retry
 from obs_sync.store import Store
 from obs_sync.urls import Location, parse_url
@@ -40,8 +40,8 @@ def _open_esdk(location: Location, environ: Mapping[str, str], retry: Retry) -> 
     credentials, endpoint = read_credentials(environ), read_endpoint(environ)
     if importlib.util.find_spec("obs") is None:
         raise StoreError("the OBS SDK is not installed", location.url, "Install it with: pip install esdk-obs-python")
-    from obs_sync.esdk_connect import Client
-    from obs_sync.esdk_store import EsdkStore
+    from obs_sync.esdk.connect import Client
+    from obs_sync.esdk.store import EsdkStore
     return EsdkStore(Client(credentials, endpoint, lambda: read_credentials(environ)), location.bucket,
                      location.prefix, retry)
 

@@ -14,8 +14,8 @@ import uuid
 from typing import List, Tuple
 
 from obs_sync.errors import AccessDenied, IntegrityError, StoreError
-from obs_sync.esdk_store import EsdkStore
-from obs_sync.esdk_upload import put_file
+from obs_sync.esdk.store import EsdkStore
+from obs_sync.esdk.upload import put_file
 from obs_sync.store import Store
 
 SIZE = 2 << 20       # bytes of the object

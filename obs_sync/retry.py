@@ -18,7 +18,7 @@ class Retry:
     The delay before attempt n + 1 is uniform in [d/2, d] with d = min(first_delay * 2**n, longest_delay):
     many clients that were refused together must not come back together. A wait that the server asks for
     (Retry-After) goes before it. No attempt begins later than `deadline` after the first: what would have to wait
-    longer is given up at once. An attempt that has begun then goes on, as long as the server keeps a pace (`pace.py`).
+    longer is given up at once. An attempt that has begun then goes on, as long as the server keeps pace (`http/pace`).
     Before each attempt `before_attempt()` is called; what it raises ends the trying.
     """
 

@@ -31,8 +31,8 @@ def pytest_configure(config) -> None:
 @pytest.fixture
 def bfloat16() -> None:
     """Leaves a test out where nothing computes in bfloat16."""
-    from masf_core.bfloat16 import narrows_products
-    from masf_core.device import Cpu
+    from masf_core.devices.bfloat16 import narrows_products
+    from masf_core.devices.device import Cpu
     from masf_core.tf1 import IS_TF2
 
     if not IS_TF2:

@@ -17,10 +17,10 @@ import shlex
 from typing import Any, Dict, Iterator, List, NamedTuple, Tuple
 
 from job.cli import COMMANDS
-from job.config import settings
+from job.config.settings import settings
 from obs_sync.mock import __main__ as mock_program
 from obs_sync.mock import FaultError
-from obs_sync.mock.fault_text import parse_rules
+from obs_sync.mock.faults.text import parse_rules
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FOLDERS = ("", "docs", "docs/zh", "benchmarks", "obs_sync", "tests/golden")

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from job.config_page import settings_page
+from job.config.page import settings_page
 from tests import documentation_checks as checks
 
 PAGES = checks.pages()

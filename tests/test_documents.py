@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from job.cli import COMMANDS
-from job.config import settings
+from job.config.settings import settings
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import os
 
-from job.config_load import load_config
+from job.config.loading import load_config
+from job.config.near_miss import near_miss
 from job.environment import read_environment
 from job.errors import ConfigError
-from job.near_miss import near_miss
-from job.rank_group import join
+from job.ranks.group import join
 
 TAKES_SETTINGS = True
 OWN_FLAGS = ("iterations", "json")
@@ -41,8 +41,8 @@ def main(args, console):
     config, _ = load_config(args.settings, fallback=environment.urls)
     console.set_log_level(config.platform.log_level)
     from job.published_measure import measure, table  # bring TensorFlow, which takes seconds
-    from masf_core.files import replace_text
     from masf_core.memory import keep_freed_memory
+    from masf_core.records.files import replace_text
 
     keep_freed_memory()
     with join(environment, console, config.platform.work_dir or environment.work_dir) as group:

@@ -12,8 +12,8 @@ import json
 import os
 
 from job.commands.bench import refuse_misspelt, whole_number
-from job.config_flags import read_flags, unknown_flag
-from job.config_load import load_config
+from job.config.flags import read_flags, unknown_flag
+from job.config.loading import load_config
 from job.environment import read_environment
 from job.errors import ConfigError
 from job.exits import DONE, FOUND
@@ -42,7 +42,7 @@ def main(args, console):
     environment = read_environment(os.environ)
     config, _ = load_config(args.settings, fallback=environment.urls)
     console.set_log_level(config.platform.log_level)
-    from job.graph_report import check, document, text  # bring TensorFlow, which takes seconds
+    from job.preflight.graph import check, document, text  # bring TensorFlow, which takes seconds
 
     checked = check(config, environment.rank_size if args.ranks is None else whole_number("ranks", args.ranks))
     console.close()

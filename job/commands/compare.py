@@ -20,8 +20,8 @@ def add_arguments(parser):
 
 def main(args, console):
     """Print to standard output."""
-    from job.compare import outcome, page, read_candidate, table
-    from masf_core.files import replace_text
+    from job.reports.compare import outcome, page, read_candidate, table
+    from masf_core.records.files import replace_text
     from obs_sync import LocalStorageError, open_store
 
     candidates = []

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 
-from job.config_load import load_config, to_yaml, warn_of_unknown
-from job.config_page import settings_page
+from job.config.loading import load_config, to_yaml, warn_of_unknown
+from job.config.page import settings_page
 from job.console import Console
 from job.environment import read_environment
 from job.errors import ConfigError
 from job.exits import DONE
-from job.sync_output import telling
+from job.sync.output import telling
 
 TAKES_SETTINGS = True
 EXAMPLES = """

@@ -12,11 +12,11 @@ import os
 import sys
 
 from job.commands.bench import refuse_misspelt
-from job.config_load import load_config
+from job.config.loading import load_config
 from job.environment import read_environment
 from job.errors import ConfigError
 from job.exits import DONE, FOUND
-from job.preflight import BAD, GOOD, NONE, NOTE, Limit, line_of, run_checks
+from job.preflight.rows import BAD, GOOD, NONE, NOTE, Limit, line_of, run_checks
 from job.stopping import StopRequest
 
 TAKES_SETTINGS = True
@@ -36,7 +36,7 @@ def add_arguments(parser):
 
 def main(args, console):
     """Print to standard output, row by row as they come."""
-    from job.preflight_checks import Preflight  # brings the OBS SDK
+    from job.preflight.checks import Preflight  # brings the OBS SDK
 
     refuse_misspelt(args.settings, OWN_FLAGS)
     config, problem = resolve(args.settings, os.environ)

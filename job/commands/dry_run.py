@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import shlex
 
-from job.config import settings
+from job.config.foreign_flags import unknown
+from job.config.make_variables import DRY_RUN
+from job.config.near_miss import near_miss
+from job.config.settings import settings
 from job.errors import ConfigError
-from job.foreign_flags import unknown
-from job.make_variables import DRY_RUN
-from job.near_miss import near_miss
 
 EXAMPLES = """
   python -m job dry-run
@@ -34,7 +34,7 @@ def add_arguments(parser):
     parser.add_argument("--set_text", metavar="TEXT", default="", help=argparse.SUPPRESS)  # make's SET, as it is
     parser.add_argument("--faults", metavar="FAULTS",
                         help="have the mocked OBS fail on purpose while the job runs: storm, slow, flaky, or one fault "
-                             "such as \"GetObject key=*.jpg nth=3 cut=0.5\" (obs_sync/mock/faults.py lists them)")
+                             "such as \"GetObject key=*.jpg nth=3 cut=0.5\" (obs_sync/mock/faults/plan.py lists them)")
     parser.add_argument("--fault_seed", type=int, default=0, metavar="N",
                         help="of the faults that have a probability (default: %(default)s)")
     parser.add_argument("--lane", metavar="LANE", help="what `make dry-run` runs in; hints then speak of make")
@@ -46,8 +46,8 @@ def main(args, console):
     problems = [problem for problem in map(problem_of, overrides) if problem]
     if problems:
         raise ConfigError(problems)
-    from job.dry_run import dry_run
-    from job.dry_run_hints import Request
+    from job.dry_run.hints import Request
+    from job.dry_run.story import dry_run
     from obs_sync.mock import FaultError
 
     try:

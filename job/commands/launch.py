@@ -10,7 +10,7 @@ import argparse
 import os
 
 from job.errors import ConfigError
-from job.launch import job_command, launch, number_of_processes
+from job.ranks.launch import job_command, launch, number_of_processes
 
 EXAMPLES = """
   python -m job launch --processes 8 -- run --config=configs/pacs_cartoon.yaml --data_url=obs://bucket/pacs/

@@ -15,7 +15,7 @@ from job.console import amount
 from job.errors import ConfigError
 from job.exits import DONE
 from job.stopping import ended_by_sigterm
-from job.sync_output import shown, telling
+from job.sync.output import shown, telling
 
 _MOST_SHARD_MB = 1 << 20  # a shard is one file in the folder for temporary files before it is an object
 
@@ -41,7 +41,7 @@ def add_arguments(parser):
 def main(args, console):
     """The summary goes to standard output."""
     from obs_sync import is_remote, open_store, parse_url, pull
-    from obs_sync.scratch import scratch_directory
+    from obs_sync.local.scratch import scratch_directory
 
     if not 1 <= args.shard_mb <= _MOST_SHARD_MB:
         raise ConfigError("--shard-mb={}: expected at least 1 and at most {:,}".format(

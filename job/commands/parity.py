@@ -34,24 +34,25 @@ def add_arguments(parser):
 
 def main(args, console):
     """Run every case, print its table, and fail at the end if one is out of tolerance."""
-    from masf_core import device_choice, parity, parity_case
+    from masf_core.devices import choice
+    from masf_core.parity import comparison, case as parity_case
 
     paths = args.cases or parity_cases()
     if not paths:
         raise ConfigError("the cases that come with the code are missing; name files of your own")
     cases = [(path, parity_case.load_case(path)) for path in paths]  # all read before the first one runs
-    here = device_choice.make_device(args.device, args.precision, args.precision_mode, args.intra_op_threads)
+    here = choice.make_device(args.device, args.precision, args.precision_mode, args.intra_op_threads)
     failed = []
     for path, case in cases:
         started = time.monotonic()
-        differences = parity.run_case(
+        differences = comparison.run_case(
             case, here, console.task("parity", "iterations", log_lines=False), args.scale_tolerance)
         print("{} on {} in {}:".format(path, here.name, args.precision))
-        print("\n".join("  " + line for line in parity.table(differences)))
+        print("\n".join("  " + line for line in comparison.table(differences)))
         exceeded = [item for item in differences if item.exceeded]
         print("  {} of {} quantities within tolerance, {:.0f} s\n".format(
             len(differences) - len(exceeded), len(differences), time.monotonic() - started))
         if exceeded:
-            failed.append("{}: {}".format(path, parity.verdict(differences, here.mixed, here.name == "cpu")))
+            failed.append("{}: {}".format(path, comparison.verdict(differences, here.mixed, here.name == "cpu")))
     if failed:
         raise ParityError("not the reference's numbers: " + "; ".join(failed))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import os
 
-from job.config_load import load_config, to_yaml, warn_of_unknown
+from job.config.loading import load_config, to_yaml, warn_of_unknown
 from job.environment import read_environment
-from job.launch import job_command, launch, number_of_processes
-from job.rank_group import join
+from job.ranks.group import join
+from job.ranks.launch import job_command, launch, number_of_processes
 from job.stopping import StopRequest
 
 TAKES_SETTINGS = True
@@ -63,7 +63,7 @@ def train(config, environment, console):
             if group.rank == 0:
                 from job.run import run_job as do
             else:
-                from job.rank_follower import follow as do  # brings TensorFlow, which takes seconds
+                from job.follower import follow as do  # brings TensorFlow, which takes seconds
             do(config, work_dir, config.run_name, console, os.environ, group)
 
 

@@ -14,7 +14,7 @@ def add_arguments(parser):
 
 def main(args, console):
     """Print to standard output."""
-    from job.show import describe_run
+    from job.reports.show import describe_run
     from obs_sync import open_store
 
     with open_store(args.run) as store:

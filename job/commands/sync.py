@@ -189,9 +189,9 @@ def _age(text):
 
 def main(args, console):
     """Do it, and print what was found or done; returns the exit code."""
-    from job import sync_checks, sync_store, sync_transfers
+    from job.sync import checks, store, transfers
 
-    run = {"pull": sync_transfers.pull, "push": sync_transfers.push, "verify": sync_checks.verify,
-           "diff": sync_checks.diff, "ls": sync_store.ls, "gc": sync_store.gc}[args.action]
+    run = {"pull": transfers.pull, "push": transfers.push, "verify": checks.verify,
+           "diff": checks.diff, "ls": store.ls, "gc": store.gc}[args.action]
     with ended_by_sigterm():
         return run(args, console)

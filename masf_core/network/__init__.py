@@ -1,1 +1,13 @@
-"""Backbones and their pretrained weights."""
+"""Backbones, the metric net, and pretrained weights. Read `backbone` first.
+
+    backbone            what the method needs of a network
+    registry            the table of networks, and how to add one
+    alexnet             AlexNet
+    squeezenet          SqueezeNet v1.0
+    metric_net          the metric-embedding network
+    layers              layers as pure functions
+    kernels             how a layer asks TensorFlow for its arithmetic
+    dropout             dropout with masks known from the iteration
+    pretrained          reads weights files, which are not trusted
+    restricted_pickle   reads a pickle of arrays and nothing else
+"""

@@ -15,24 +15,42 @@ It speaks the production dialect (signature "OBS", headers x-obs-*, bucket in th
 negotiation) under a host name that this process and its children resolve to 127.0.0.1, and the older
 v2 and v4 dialects by address. It verifies signatures and digests; a call that it does not know gets a
 501 and is listed in `unknown_requests`; with `strict=True` leaving the context raises then. It fails on
-purpose, at the moments that you choose: `faults.py`. ACLs have no effect; there are no versions and no
+purpose, at the moments that you choose: `faults/plan.py`. ACLs have no effect; there are no versions and no
 TLS, and of encryption at rest there is what clients see of it (`encryption="kms"`).
+
+Read `mocked` first, then `service`:
+
+    mocked       one mocked OBS: server, content, and how clients are pointed at it
+    activation   os.environ while mocks run
+    resolver     makes this process and its children resolve the mock's host name
+    service      from a request to its reply
+    journal      what the mock was asked
+    http         a folder: sockets and HTTP/1.1
+    faults       a folder: faults on purpose
+    protocol     a folder: calls, listings, signatures
+    shelf        a folder: what is stored
+    wire         a folder: requests and replies
+    errors       the error replies of OBS
+    clock        moments in the spellings of the protocol
+    __main__     `python -m obs_sync.mock serve`
 """
 from __future__ import annotations
 
 from obs_sync.mock.activation import current_mock
-from obs_sync.mock.disk import RootInUse
 from obs_sync.mock.errors import ObsError
-from obs_sync.mock.fault_answers import ErrorBody, ETag, ExpiredToken, IgnoredRange, PartialDelete, StaleListing, Status
-from obs_sync.mock.fault_effect import Effect, FaultError
-from obs_sync.mock.fault_rules import Rule
-from obs_sync.mock.fault_text import PRESETS, describe_injected
-from obs_sync.mock.fault_transport import Call, Cut, Flip, Latency, Reset, Skew, Stall
-from obs_sync.mock.faults import FaultPlan, Faults
+from obs_sync.mock.faults.answers import (
+    ErrorBody, ETag, ExpiredToken, IgnoredRange, PartialDelete, StaleListing, Status,
+)
+from obs_sync.mock.faults.effect import Effect, FaultError
+from obs_sync.mock.faults.plan import FaultPlan, Faults
+from obs_sync.mock.faults.rules import Rule
+from obs_sync.mock.faults.text import PRESETS, describe_injected
+from obs_sync.mock.faults.transport import Call, Cut, Flip, Latency, Reset, Skew, Stall
 from obs_sync.mock.journal import RequestRecord
-from obs_sync.mock.messages import Request, Response
 from obs_sync.mock.mocked import DEFAULT_HOST_NAME, MockObs, UnknownRequests
-from obs_sync.mock.signature import Credentials
+from obs_sync.mock.protocol.signature import Credentials
+from obs_sync.mock.shelf.disk import RootInUse
+from obs_sync.mock.wire.messages import Request, Response
 
 __all__ = ["Call", "Credentials", "Cut", "DEFAULT_HOST_NAME", "ETag", "Effect", "ErrorBody", "ExpiredToken",
            "FaultError", "FaultPlan", "Faults", "Flip", "IgnoredRange", "Latency", "MockObs", "ObsError", "PRESETS",

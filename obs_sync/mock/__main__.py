@@ -12,8 +12,8 @@ from typing import List, Optional
 from obs_sync.mock import (
     DEFAULT_HOST_NAME, PRESETS, Credentials, FaultError, Faults, Latency, MockObs, RootInUse, Rule, describe_injected,
 )
-from obs_sync.mock.fault_text import parse_rules
-from obs_sync.mock.objects import is_bucket_name
+from obs_sync.mock.faults.text import parse_rules
+from obs_sync.mock.shelf.objects import is_bucket_name
 
 _EXAMPLES = """\
 examples:
@@ -25,7 +25,7 @@ examples:
   python -m obs_sync.mock serve --bucket data --faults storm --fault-seed 7
       fails now and then in every way that a client with sound retries gets over
   python -m obs_sync.mock serve --bucket data --fault "GetObject key=*.jpg nth=3 cut=0.5" --latency-ms 20
-      cuts the third image short, and has every request wait; `python -m pydoc obs_sync.mock.faults` lists all
+      cuts the third image short, and has every request wait; `python -m pydoc obs_sync.mock.faults.plan` lists all
       conditions and effects
 """
 

@@ -6,7 +6,7 @@ import threading
 from typing import Dict, List, Mapping, Optional
 
 from obs_sync.mock import resolver
-from obs_sync.mock.signature import Credentials
+from obs_sync.mock.protocol.signature import Credentials
 
 RESOLVER_PATH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "resolver_path")
 

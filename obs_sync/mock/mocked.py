@@ -8,16 +8,16 @@ import os
 from typing import BinaryIO, Dict, Iterable, List, Mapping, Optional, Tuple, Union
 
 from obs_sync.mock import activation, resolver
-from obs_sync.mock.bodies import CHUNK
-from obs_sync.mock.disk import DiskShelf
-from obs_sync.mock.faults import FaultPlan
+from obs_sync.mock.faults.plan import FaultPlan
+from obs_sync.mock.http.link import Link
+from obs_sync.mock.http.server import Server
 from obs_sync.mock.journal import Journal, RequestRecord
-from obs_sync.mock.link import Link
-from obs_sync.mock.memory import MemoryShelf
-from obs_sync.mock.objects import DEFAULT_TYPE, ObjectStore, Properties, StoredObject
-from obs_sync.mock.server import Server
+from obs_sync.mock.protocol.signature import Credentials
 from obs_sync.mock.service import Service
-from obs_sync.mock.signature import Credentials
+from obs_sync.mock.shelf.bodies import CHUNK
+from obs_sync.mock.shelf.disk import DiskShelf
+from obs_sync.mock.shelf.memory import MemoryShelf
+from obs_sync.mock.shelf.objects import DEFAULT_TYPE, ObjectStore, Properties, StoredObject
 
 DEFAULT_HOST_NAME = "obs.fake-obs.test"  # .test is reserved for tests and never resolves (RFC 6761)
 

@@ -6,14 +6,14 @@ import logging
 import time
 from typing import Optional
 
-from obs_sync.mock import routes
 from obs_sync.mock.errors import ObsError
-from obs_sync.mock.faults import FaultPlan
+from obs_sync.mock.faults.plan import FaultPlan
 from obs_sync.mock.journal import Journal, RequestRecord
-from obs_sync.mock.messages import Request, Response
-from obs_sync.mock.objects import ObjectStore
-from obs_sync.mock.operations import error_response
-from obs_sync.mock.signature import Credentials, SignatureCheck
+from obs_sync.mock.protocol import routes
+from obs_sync.mock.protocol.operations import error_response
+from obs_sync.mock.protocol.signature import Credentials, SignatureCheck
+from obs_sync.mock.shelf.objects import ObjectStore
+from obs_sync.mock.wire.messages import Request, Response
 
 log = logging.getLogger(__name__)
 

@@ -19,5 +19,5 @@ def test_under_random_faults_nothing_is_wrong():
 
 @pytest.mark.slow
 def test_a_client_that_compares_nothing_is_found_out(monkeypatch):
-    monkeypatch.setattr("obs_sync.esdk_get.compare_digests", lambda digest, wanted, where: None)
+    monkeypatch.setattr("obs_sync.esdk.get.compare_digests", lambda digest, wanted, where: None)
     assert soak(5, seed=1).wrong

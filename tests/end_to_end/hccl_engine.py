@@ -10,9 +10,9 @@ import itertools
 import os
 from types import SimpleNamespace
 
-from job.rank_channel import Channel
-from masf_core.collectives_runtime import RuntimeCollectives
-from masf_core.ranks import NeverStop
+from job.ranks.channel import Channel
+from masf_core.ranks.one_rank import NeverStop
+from masf_core.ranks.runtime import RuntimeCollectives
 from masf_core.tf1 import tf
 
 MERGING = {"sum": "Add", "max": "Max", "min": "Min", "prod": "Mul"}

@@ -14,17 +14,17 @@ from tests.end_to_end.conftest import Job, wait_for_line
 # What runs there, and the how-many-th call of it, or the first about what, is the last thing the first attempt does.
 # Of the three checkpoints one is dropped where the publisher is slow.
 KILLS = {
-    "pull": ("obs_sync.esdk_store:EsdkStore._receive", 30),
+    "pull": ("obs_sync.esdk.store:EsdkStore._receive", 30),
     "decode": ("masf_core.data.decode_cache:decode_image", 40),
     "first iteration": ("masf_core.model:Model.step", 1),
     "training after a checkpoint": ("masf_core.model:Model.step", 4),
     "evaluation": ("masf_core.evaluation:evaluate", 7),
-    "checkpoint write": ("masf_core.checkpoints:sync", 9),
-    "upload of a checkpoint": ("obs_sync.esdk_store:EsdkStore.upload", 5),
-    "before the first marker": ("obs_sync.checkpoints:_write_marker", 1),
-    "before the last marker": ("obs_sync.checkpoints:_write_marker", "ckpt-000006"),
-    "before the pointer to the best": ("job.publication:write_pointer", 1),
-    "retention": ("job.retention:retain", 2),
+    "checkpoint write": ("masf_core.records.checkpoints:sync", 9),
+    "upload of a checkpoint": ("obs_sync.esdk.store:EsdkStore.upload", 5),
+    "before the first marker": ("obs_sync.checkpoints.publish:_write_marker", 1),
+    "before the last marker": ("obs_sync.checkpoints.publish:_write_marker", "ckpt-000006"),
+    "before the pointer to the best": ("job.publication.publisher:write_pointer", 1),
+    "retention": ("job.publication.retention:retain", 2),
     "the last words": ("job.training:clear_spool", 1),
 }
 
@@ -41,7 +41,7 @@ def test_a_killed_run_ends_as_an_uninterrupted_one(job, uninterrupted, phase):
 @pytest.mark.slow
 def test_three_kills_in_a_row_change_nothing_either(job, uninterrupted):
     for place, call in (("masf_core.model:Model.step", 3), ("masf_core.model:Model.step", 2),
-                        ("obs_sync.checkpoints:_write_marker", "ckpt-000006")):
+                        ("obs_sync.checkpoints.publish:_write_marker", "ckpt-000006")):
         job.killed_at(place, call)
     code, output = job.run()
     assert code == 0, output

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from job.exits import RANK_LOST
-from job.launch import free_port
+from job.ranks.launch import free_port
 from obs_sync.mock import mock_obs
 from tests.end_to_end.conftest import Job, wait_for_line
 from tests.end_to_end.test_ascend import on_ascend  # noqa: F401
@@ -107,7 +107,7 @@ def test_a_killed_process_ends_the_other_and_a_restart_with_one_process_goes_on(
 
 @pytest.mark.slow
 def test_those_who_wait_for_a_pull_end_if_the_one_who_pulls_dies(job):
-    deadly = ("-m", "tests.end_to_end.killed_at", "obs_sync.esdk_store:EsdkStore.download_all", "1")
+    deadly = ("-m", "tests.end_to_end.killed_at", "obs_sync.esdk.store:EsdkStore.download_all", "1")
     puller, waiting = start_ranks(job, deadly, None, **WITHOUT_DROPOUT)
     code, output = ended(puller, 120)
     assert code == -signal.SIGKILL, output

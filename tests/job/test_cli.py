@@ -119,7 +119,7 @@ def test_what_is_logged_after_a_command_goes_where_it_went_before(monkeypatch, c
             cli, "_run", lambda argv, console: console.set_log_level("error") or cli.log.error("within") or 4)
         assert cli.main(["config"]) == 4
         assert "error: within" in stream.getvalue()
-    logging.getLogger("obs_sync.mock.server").warning("after")
+    logging.getLogger("obs_sync.mock.http.server").warning("after")
     assert [record.getMessage() for record in caplog.records] == ["after"]
     assert "Logging error" not in capsys.readouterr().err
     assert levels == {name: logging.getLogger(name).level for name in levels}
@@ -149,14 +149,14 @@ def test_config_prints_the_resolved_configuration(capsys, tmp_path):
 
 def test_a_run_is_opened_before_tensorflow_is_loaded():
     """So that whatever keeps it from being opened is told at once."""
-    program = "import sys\nimport job.run, job.rank_group\nsys.exit('tensorflow' in sys.modules)"
+    program = "import sys\nimport job.run, job.ranks.group\nsys.exit('tensorflow' in sys.modules)"
     assert python("-c", program) == (0, "", "")
 
 
 def test_what_reads_a_run_needs_no_tensorflow(tmp_path):
     run = {"format": 1, "state": "finished", "lineage": "0", "attempts": []}
     (tmp_path / "run.json").write_text(json.dumps(run))
-    program = ("import sys\nfrom job.cli import main\nimport job.report, job.restore\n"
+    program = ("import sys\nfrom job.cli import main\nimport job.reports.report, job.publication.restore\n"
                "code = main(['show', {!r}])\n"
                "sys.exit('tensorflow was imported' if 'tensorflow' in sys.modules else code)").format(str(tmp_path))
     code, out, errors = python("-c", program)

@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from job.config import values_of
-from job.config_load import load_config
+from job.config.loading import load_config
+from job.config.settings import values_of
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CONFIGS = sorted(glob.glob(os.path.join(ROOT, "configs", "**", "*.yaml"), recursive=True))

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from job.config import Config, Interval
+from job.config.settings import Config, Interval
 from job.console import Console
 from job.observer import JobObserver
 from job.start_times import StartTimes

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from job import preparation
-from job.config import config_of, settings
+from job.config.settings import config_of, settings
 from job.errors import ConfigError
-from masf_core.ascend_options import AscendSettings
 from masf_core.data import build_index
+from masf_core.devices.ascend.options import AscendSettings
+from masf_core.devices.gpu import Gpu
 from masf_core.errors import WeightsError
-from masf_core.gpu import Gpu
-from masf_core.loss_scale import ScaleSettings
-from masf_core.meta_step import StepSettings
+from masf_core.method.loss_scale import ScaleSettings
+from masf_core.method.meta_step import StepSettings
 from masf_core.network.kernels import Kernels
 from masf_core.network.registry import BACKBONES
 from masf_core.network.squeezenet import SqueezeNet
@@ -68,7 +68,7 @@ def built(monkeypatch):
         return Gpu()
 
     monkeypatch.setattr(preparation, "Model", model)
-    monkeypatch.setattr(preparation.device_choice, "make_device", make_device)
+    monkeypatch.setattr(preparation.choice, "make_device", make_device)
     return asked
 
 

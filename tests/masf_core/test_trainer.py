@@ -6,14 +6,14 @@ import math
 import numpy as np
 import pytest
 
-from masf_core import selection
-from masf_core.checkpoints import Progress
 from masf_core.errors import TrainingDiverged
-from masf_core.gradients import Gradients
-from masf_core.loss_scale import LossScale, ScaleSettings
+from masf_core.method.gradients import Gradients
+from masf_core.method.loss_scale import LossScale, ScaleSettings
+from masf_core.records import selection
+from masf_core.records.checkpoints import Progress
 from masf_core.trainer import Observer, Schedule, Trainer
 from tests.masf_core import toy
-from tests.masf_core.half_precision import HalfBackbone
+from tests.masf_core.devices.half_precision import HalfBackbone
 
 BEGINNING = Progress(0, [], [], {})
 CLASSES = ("a", "b", "c", "d")

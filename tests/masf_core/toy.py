@@ -5,9 +5,10 @@ import collections
 
 import numpy as np
 
-from masf_core import device_choice, meta_step
 from masf_core.data.augmentation import Augmentation
 from masf_core.data.episodes import EpisodeSampler, SourceDomain
+from masf_core.devices import choice
+from masf_core.method import meta_step
 from masf_core.model import Model
 from masf_core.network import layers
 from masf_core.network.backbone import Backbone
@@ -46,7 +47,7 @@ def settings(**changes):
 
 def model(seed=5, evaluation_batch=8, backbone=None, taking=None, **changes):
     result = Model(backbone or TinyBackbone(CLASSES), settings(**changes), evaluation_batch,
-                   device_choice.make_device("cpu", intra_op_threads=1, inter_op_threads=1).session_config(), seed,
+                   choice.make_device("cpu", intra_op_threads=1, inter_op_threads=1).session_config(), seed,
                    taking=taking)
     result.initialise()
     return result

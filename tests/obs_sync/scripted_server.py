@@ -17,9 +17,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from socketserver import ThreadingMixIn
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from obs_sync.credentials import Credentials, Endpoint
-from obs_sync.esdk_connect import Client
-from obs_sync.esdk_store import EsdkStore
+from obs_sync.esdk.connect import Client
+from obs_sync.esdk.credentials import Credentials, Endpoint
+from obs_sync.esdk.store import EsdkStore
 from obs_sync.retry import Retry
 
 Request = namedtuple("Request", "method key query headers body")

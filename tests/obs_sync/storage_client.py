@@ -18,7 +18,8 @@ import os
 import sys
 import traceback
 
-from obs_sync import AlreadyPublished, esdk_store, esdk_upload, open_store, publish_checkpoint, pull, push
+from obs_sync import AlreadyPublished, open_store, publish_checkpoint, pull, push
+from obs_sync.esdk import store as esdk_store, upload
 
 PART = 100 * 1024  # bytes; OBS takes no smaller parts
 URL = "obs://bucket/base/"
@@ -38,7 +39,7 @@ def publish(store, directory, name):
 
 
 def main(operation, *arguments):
-    esdk_upload.PART_SIZE = esdk_upload.LARGEST_PUT = PART
+    upload.PART_SIZE = upload.LARGEST_PUT = PART
     esdk_store._AHEAD = 4
     with open_store(URL) as store:
         if operation == "publish":

@@ -8,8 +8,8 @@ from __future__ import annotations
 import pytest
 
 from obs_sync import ObjectInfo, ObjectNotFound, PackedStore, UnsafeKey, pack, pull, push
-from obs_sync.filters import Filters, Rule
 from obs_sync.folder_markers import Skipped, only_objects
+from obs_sync.transfer.filters import Filters, Rule
 from tests.obs_sync.test_store_contract import BY_CONSOLES, TREE, keys_of
 from tests.obs_sync.trees import read_tree, write_tree
 

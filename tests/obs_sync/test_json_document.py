@@ -5,15 +5,15 @@ import types
 
 import pytest
 
-from job.restore import candidates
-from job.run_record import read_published
-from masf_core.checkpoints import load_progress
+from job.publication.restore import candidates
+from job.publication.run_record import read_published
 from masf_core.errors import CheckpointError
+from masf_core.records.checkpoints import load_progress
 from obs_sync import CredentialsMissing, IntegrityError
-from obs_sync.credentials import read_credentials
-from obs_sync.lease_owner import this_process
-from obs_sync.markers import Marker, MarkerFile, NotAMarker, parse_marker
-from obs_sync.pointers import read_pointer
+from obs_sync.checkpoints.markers import Marker, MarkerFile, NotAMarker, parse_marker
+from obs_sync.checkpoints.pointers import read_pointer
+from obs_sync.esdk.credentials import read_credentials
+from obs_sync.lease.owner import this_process
 
 DEEP = [b"[" * 100000, b'{"a":' * 100000]
 
@@ -36,7 +36,7 @@ def test_a_document_that_nests_too_deep_is_damaged(local_store, tmp_path, data):
 
 
 def test_a_claim_that_nests_too_deep_is_somebodys(local_store):
-    from obs_sync.lease_claims import Claims
+    from obs_sync.lease.claims import Claims
     local_store.write("lease/a.json", DEEP[0])
     assert Claims(local_store, this_process("job"), 60.0, lambda: 0.0, None).is_held("lease/a.json")
 
@@ -50,7 +50,7 @@ def test_a_marker_without_an_iteration_is_passed_over(local_store, tmp_path, cap
 
 
 def test_a_marker_whose_files_clash_is_passed_over(local_store, tmp_path, caplog):
-    from job.restore import _whole
+    from job.publication.restore import _whole
     files = tuple(MarkerFile(name, 1, 64 * "0") for name in ("a", "a/b"))
     marker = Marker("clash", "2026", files, {"lineage": "l", "iteration": 7})
     local_store.write("checkpoints/clash.json", marker.to_json())

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from obs_sync import CredentialsMissing, InvalidUrl, LocalStore, StoreError, open_store
-from obs_sync.esdk_store import EsdkStore
+from obs_sync.esdk.store import EsdkStore
 from obs_sync.moxing_store import MoxingStore
 
 OBS = {"OBS_ACCESS_KEY_ID": "id", "OBS_SECRET_ACCESS_KEY": "hush", "OBS_SERVER": "https://obs.example.com"}

@@ -28,4 +28,4 @@ def test_to_open_a_store_nothing_of_leases_checkpoints_and_packing_is_imported()
         stdout=subprocess.PIPE, universal_newlines=True, check=True)
     modules = done.stdout.split()
     assert "obs_sync.opening" in modules
-    assert not {"obs", "obs_sync.lease", "obs_sync.checkpoints", "obs_sync.pack_publishing"} & set(modules)
+    assert not {"obs", "obs_sync.lease.lease", "obs_sync.checkpoints.publish", "obs_sync.packs.publish"} & set(modules)

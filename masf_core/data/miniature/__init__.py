@@ -1,6 +1,9 @@
-"""A small made-up data set in PACS's layout, and made-up AlexNet weights: enough to try the whole job.
+"""A miniature PACS that is drawn, not downloaded. Read `write` first.
 
-The class of an image can be learnt from its shape, the domain is a drawing style.
+    write         writes images and lists to disk
+    silhouettes   the shapes of the classes
+    styles        the styles of the domains
+    weights       made-up AlexNet weights
 """
 
 from masf_core.data.miniature.weights import write_alexnet_weights

@@ -11,10 +11,10 @@ import pytest
 
 from benchmarks.soak import small_parts
 from obs_sync import LocalStore, publish_checkpoint, write_pointer
-from obs_sync.comparing import compare
+from obs_sync.checkpoints.verify import checkpoint_folders
 from obs_sync.mock import mock_obs
-from obs_sync.pack_publishing import pack
-from obs_sync.verifying import checkpoint_folders
+from obs_sync.packs.publish import pack
+from obs_sync.transfer.compare import compare
 from tests.job.sync.bucket import TREE, URL
 from tests.obs_sync.trees import set_mtime, write_tree
 from tests.obs_sync.wrapped_store import WrappedStore
@@ -95,8 +95,8 @@ def test_damaged_members_of_a_pack_are_differences_each_of_them(sync, source, tm
 
 def test_an_object_without_a_digest_is_told_and_read_with_full(sync, store, obs, source, monkeypatch):
     sync("push", source, URL)
-    monkeypatch.setattr("obs_sync.esdk_store.plain_md5", lambda etag: None)
-    monkeypatch.setattr("obs_sync.esdk_store.md5_of", lambda result: None)
+    monkeypatch.setattr("obs_sync.esdk.store.plain_md5", lambda etag: None)
+    monkeypatch.setattr("obs_sync.esdk.store.md5_of", lambda result: None)
     told = sync.document("verify", URL, source)
     assert told["identical"] and len(told["size_only"]) == 4
     assert len(sync.document("diff", URL, source)["size_only"]) == 4

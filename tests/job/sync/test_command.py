@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from obs_sync import LocalStore
-from obs_sync.esdk_store import EsdkStore
+from obs_sync.esdk.store import EsdkStore
 from tests.job.sync.bucket import TREE, URL, content
 from tests.obs_sync.trees import leftovers, read_tree, set_mtime, write_tree
 
@@ -74,7 +74,7 @@ def test_gc_removes_by_age_what_has_no_marker_and_is_named_like_a_checkpoint(syn
 
 
 def test_gc_spares_what_was_finished_meanwhile(shelf):
-    from obs_sync.collecting import find_waste, remove_waste
+    from obs_sync.checkpoints.collect import find_waste, remove_waste
 
     waste = find_waste(shelf, lambda name: name.startswith("ckpt-"))
     shelf.write("run/checkpoints/ckpt-000010-0a0a0a0a.json", b"{}")
@@ -106,7 +106,7 @@ def test_gc_aborts_uploads_that_nobody_will_complete(sync, store, obs, monkeypat
 
 
 def test_gc_removes_shards_that_no_pack_names(sync, tmp_path):
-    from obs_sync.pack_publishing import pack
+    from obs_sync.packs.publish import pack
 
     shelf = LocalStore(str(tmp_path / "shelf"))
     pack(shelf, write_tree(tmp_path / "one", {"a": b"a"}), prefix="p/")

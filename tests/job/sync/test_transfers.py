@@ -8,8 +8,8 @@ import time
 import pytest
 
 from obs_sync import IntegrityError, LocalStore, push
-from obs_sync.pack_publishing import pack
-from obs_sync.removing import extra_files
+from obs_sync.local.removing import extra_files
+from obs_sync.packs.publish import pack
 from tests.job.sync.bucket import TOTAL, TREE, URL, content
 from tests.obs_sync.trees import leftovers, read_tree, write_tree
 from tests.obs_sync.wrapped_store import WrappedStore
@@ -221,7 +221,7 @@ def test_a_name_that_is_file_and_folder_stops_everything(sync, filled, obs, sour
 def test_names_that_differ_in_case_only_are_refused_where_it_does_not_count(sync, store, out, monkeypatch):
     for key in ("Dog.jpg", "dog.jpg"):
         store.write(key, b"x")
-    monkeypatch.setattr("obs_sync.pulling._folds_case", lambda workspace: True)
+    monkeypatch.setattr("obs_sync.transfer.pull._folds_case", lambda workspace: True)
     assert "are the same file where case does not count" in sync.error("pull", URL, out, code=4)
     assert read_tree(out) == {}
 

@@ -1,0 +1,116 @@
+"""Read a configuration file: YAML, flat or in the groups of ``config``, every value as it is written.
+
+The file is read as nodes, not as values: text keeps its spelling (YAML would make ``1e-5`` a string and ``no`` False),
+and every message can name the line.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
+
+from job.config.foreign_flags import unknown
+from job.config.settings import GROUPS, settings
+from job.errors import ConfigError
+
+NULL_TAG = "tag:yaml.org,2002:null"
+
+
+class Given(NamedTuple):
+    """A value that somebody gave: as text, list of texts or None, and where, for messages."""
+
+    value: Any
+    where: str
+
+
+def find_config_file(name: str, folders: Iterable[str]) -> str:
+    """The path of the file called ``name``, below the first of ``folders`` that has it.
+
+    Raises:
+        ConfigError: none has it.
+    """
+    # Two folders may be the same one, and an absolute name is below none of them.
+    tried = list({os.path.abspath(path): path for path in (os.path.join(folder, name) for folder in folders)}.values())
+    for path in tried:
+        if os.path.isfile(path):
+            return path
+    raise ConfigError("--config={}: there is no such file; looked for {}".format(name, " and ".join(tried)))
+
+
+def read_config_file(path: str, shown: Optional[str] = None) -> Tuple[Dict[str, Given], List[str]]:
+    """Read the settings in ``path``, which is called ``shown`` in messages.
+
+    Returns:
+        (name → what is given for it, problems: one sentence each).
+
+    Raises:
+        ConfigError: the file cannot be read or is not a mapping in YAML.
+    """
+    import yaml  # not needed by runs that are configured with flags alone
+
+    shown = shown or path
+    try:
+        with open(path, encoding="utf-8-sig") as stream:
+            root = yaml.compose(stream.read(), Loader=yaml.SafeLoader)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error  # without the path, which stands in front
+        raise ConfigError("{}: cannot be read: {}".format(shown, reason)) from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = "" if mark is None else ", line {}".format(mark.line + 1)
+        problem = getattr(error, "problem", None) or error
+        raise ConfigError("{}{}: not YAML: {}".format(shown, where, problem)) from error
+    if root is None:
+        return {}, []
+    if not isinstance(root, yaml.MappingNode):
+        raise ConfigError("{}: expected lines of the form `name: value`".format(shown))
+    reader = _Reader(shown, yaml)
+    reader.read(root, group=None)
+    return reader.given, reader.problems
+
+
+class _Reader:
+    """Walks the nodes of one file."""
+
+    def __init__(self, path: str, yaml: Any) -> None:
+        self.given: Dict[str, Given] = {}
+        self.problems: List[str] = []
+        self._path = path
+        self._yaml = yaml
+
+    def read(self, mapping: Any, group: Any) -> None:
+        """Take the settings of one mapping: the file itself (``group`` None) or one of its groups."""
+        for key_node, value_node in mapping.value:
+            where = "{}, line {}".format(self._path, key_node.start_mark.line + 1)
+            key = key_node.value
+            if not isinstance(key, str):
+                self.problems.append("{}: expected a name before the colon".format(where))
+            elif group is None and key in GROUPS:
+                self._read_group(key, value_node, where)
+            elif key not in settings():
+                self.problems.append(unknown("{}: unknown key {!r}".format(where, key), key, settings()))
+            elif group is not None and settings()[key].group != group:
+                self.problems.append("{}: {} belongs to the group {}, not {}".format(
+                    where, key, settings()[key].group, group))
+            elif key in self.given:
+                self.problems.append("{}: {} is given a second time, after {}".format(
+                    where, key, self.given[key].where))
+            else:
+                self._read_value(key, value_node, where)
+
+    def _read_group(self, name: str, node: Any, where: str) -> None:
+        if isinstance(node, self._yaml.MappingNode):
+            self.read(node, name)
+        elif node.tag != NULL_TAG:
+            self.problems.append("{}: {} is a group; expected settings below it, indented".format(where, name))
+
+    def _read_value(self, name: str, node: Any, where: str) -> None:
+        if isinstance(node, self._yaml.ScalarNode):
+            value = None if node.tag == NULL_TAG else node.value
+        elif isinstance(node, self._yaml.SequenceNode) and all(
+                isinstance(each, self._yaml.ScalarNode) for each in node.value):
+            value = [each.value for each in node.value]
+        else:
+            self.problems.append("{}: {}: expected one value, not a structure".format(where, name))
+            return
+        self.given[name] = Given(value, where)

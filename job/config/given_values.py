@@ -1,0 +1,75 @@
+"""What people bring along with a value: blanks around it, and the way in which consoles write a path of OBS."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from typing import Any, Dict, Mapping, Optional
+
+from job.config.files import Given
+
+log = logging.getLogger(__name__)
+
+PLATFORM_FOLDERS = ("/home/ma-user", "/cache")  # where ModelArts has folders of its own, which need not exist yet
+BLANKS = "\u200b\u2060\ufeff"  # beside those that str.strip() knows: nobody sees them, and copying brings them along
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
+
+
+def cut_blanks(given: Mapping[str, Given]) -> Dict[str, Given]:
+    """``given`` without blanks and line ends around its values; each cut is told."""
+    found = dict(given)
+    for name, (value, where) in given.items():
+        cut = _cut(value)
+        if cut != value:
+            found[name] = Given(cut, where.replace(value, cut))
+            log.warning("%s: blanks around the value were cut off; it is %r", name, cut)
+    return found
+
+
+def _cut(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    before, cut = None, value
+    while cut != before:
+        before, cut = cut, cut.strip().strip(BLANKS)
+    return cut
+
+
+def console_path(url: Optional[str], environ: Mapping[str, str] = os.environ) -> Optional[str]:
+    """The URL that ``url`` seems to mean, or None: consoles show obs://bucket/folder/ as /bucket/folder/.
+
+    A path is taken for a local one if its first folder exists, if it is the platform's, or if it begins with a dot.
+    """
+    if not url or "://" in url or url.startswith((".", "~")):
+        return None
+    path = os.path.normpath(url).lstrip("/")
+    bucket, separator, _ = path.partition("/")
+    if not _BUCKET.match(bucket) or not (separator or url.startswith("/")):
+        return None
+    if os.path.isdir(bucket if not os.path.isabs(url) else "/" + bucket) or _is_platforms(url, environ):
+        return None
+    return "obs://{}{}".format(path, "/" if url.endswith("/") else "")
+
+
+def refused_output(train_url: Optional[str], environ: Mapping[str, str] = os.environ) -> Optional[str]:
+    """A sentence about a ``train_url`` that would fill a new local folder where OBS was meant; else None."""
+    meant = console_path(train_url, environ)
+    if meant is None:
+        return None
+    return "train_url={}: there is no local folder {}; write {} for OBS, or make the folder first".format(
+        train_url, _first(train_url), meant)
+
+
+def _first(path: Optional[str]) -> str:
+    root = "/" if os.path.isabs(path or "") else ""
+    return root + os.path.normpath(path or "").lstrip("/").partition("/")[0]
+
+
+def _is_platforms(path: str, environ: Mapping[str, str]) -> bool:
+    """ModelArts tells its folders in variables, such as MA_OUTPUTS, some of which are JSON documents."""
+    real = os.path.normpath(path)
+    if any(real == folder or real.startswith(folder + "/") for folder in PLATFORM_FOLDERS):
+        return True
+    return os.path.isabs(path) and any(
+        real in value for name, value in environ.items() if name.startswith(("MA_", "DLS_LOCAL")))

@@ -1,0 +1,321 @@
+"""Every setting of the job: its name, default, unit, and what values it takes.
+
+Each setting is one line of one group. Its name is its flag and its key in a YAML file, so names are unique over all
+groups. To add a setting, add its line; flags, files, checks, help and the saved configuration follow from it.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import re
+import unicodedata
+from dataclasses import dataclass, field, fields
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+
+from job.config.kinds import (
+    MOST_NAME, Kind, assignments, boolean, boolean_or, choice, folder_name, folder_names, is_of_name, is_plain_name,
+    name_pattern, optional, patterns, plain_name, real, text, whole,
+)
+from masf_core.devices.ascend.options import FLOAT32_MODES, PRECISION_MODES, read_options
+from masf_core.network.registry import BACKBONES
+
+
+class Setting(NamedTuple):
+    """What is known of one setting. ``affects_result``: a run with another value of it is another run."""
+
+    name: str
+    group: str
+    default: Any
+    kind: Kind
+    help: str
+    affects_result: bool
+    published: bool
+
+
+def setting(default: Any, kind: Kind, help: str, result: bool = False, published: bool = False) -> Any:
+    """Declare a setting.
+
+    Args:
+        default: its value when nobody gives one. kind: the values it takes. help: a line with its unit.
+        result: it changes what comes out of training, so a run is not resumed under another value.
+        published: users know this name from the published parameters; it must stay.
+    """
+    return field(default=default, metadata={"kind": kind, "help": help, "result": result, "published": published})
+
+
+@dataclass(frozen=True)
+class Data:
+    """Images, labels and pretrained weights."""
+
+    data_url: Optional[str] = setting(
+        None, optional(text()), "obs:// or s3:// URL or local directory of the images", published=True)
+    dataroot: str = setting(
+        "auto", text(), "folder of the domains, below data_url or absolute; auto finds it", published=True)
+    filelist_root: str = setting(
+        "auto", text(),
+        "folder of the list files, below data_url or absolute; auto finds it, none splits the folders", published=True)
+    exclude: Tuple[str, ...] = setting(
+        (), patterns(), "objects below data_url to leave out, as with sync --exclude: patterns separated by commas")
+    list_pattern: Optional[str] = setting(
+        None, optional(name_pattern(), "auto"),
+        "names of the list files, such as {domain}-{part}.lst, where part is train, val, test or full; auto knows the "
+        "usual names")
+    weights_path: Optional[str] = setting(
+        None, optional(text()),
+        "weights to begin with, a path below data_url, a URL or a local path: a file of pretrained weights, a "
+        "checkpoint of this job, or a run (its best checkpoint); none trains from scratch",
+        result=True, published=True)
+    target_domain: str = setting(
+        "cartoon", folder_name(), "domain that is left out of training and tested on", result=True, published=True)
+    domains: Optional[Tuple[str, ...]] = setting(
+        None, optional(folder_names(), "all"),
+        "domains to use, the target among them; all found by default", result=True)
+    num_classes: Optional[int] = setting(
+        None, optional(whole(2), "auto"),
+        "number of classes; as many as there are class folders by default", result=True, published=True)
+    label_base: str = setting(
+        "auto", choice("auto", "0", "1"),
+        "the first label in the list files; auto checks them against the folder names", result=True)
+    bad_data: str = setting(
+        "refuse", choice("refuse", "skip"), "what to do with images and list lines that cannot be used", result=True)
+    validation_fraction: float = setting(
+        0.1, real(above=0.0, maximum=0.9),
+        "part of each source domain kept for validation when there are no lists", result=True)
+    max_pixels: int = setting(50_000_000, whole(1), "pixels; a larger image is refused before it is decoded")
+
+
+@dataclass(frozen=True)
+class Network:
+    """The networks that are trained."""
+
+    backbone: str = setting("alexnet", choice(*BACKBONES), "the network", result=True)
+    width: float = setting(
+        1.0, real(above=0.0, maximum=4.0), "multiple of every layer's channels", result=True)
+    keep_probability: float = setting(
+        0.5, real(above=0.0, maximum=1.0), "share of units that dropout keeps", result=True)
+    metric_hidden: int = setting(1024, whole(1), "units of the metric network's first layer", result=True)
+    metric_embedding: int = setting(
+        256, whole(1), "units of the metric network's second layer, the embedding", result=True)
+    metric_normalise: bool = setting(
+        False, boolean(), "scale embeddings to length 1; the reference does not", result=True)
+
+
+@dataclass(frozen=True)
+class Training:
+    """The method's own numbers. DeepAll and the paper's ablations are combinations of them: configs/table3/."""
+
+    method: str = setting(
+        "masf", choice("masf", "deepall"), "deepall is the task loss alone, on all sources", result=True)
+    episodic: bool = setting(
+        True, boolean(), "meta losses after an inner step on held-out domains; false takes them without", result=True)
+    update: str = setting(
+        "reference", choice("reference", "joint"),
+        "three Adams (task, meta, metric), or the paper's one step on the sum", result=True)
+    group_pass: str = setting(
+        "shared", choice("shared", "separate"),
+        "the local loss's features: those of the global loss, or of a pass with its own dropout", result=True)
+    train_iterations: int = setting(
+        300, whole(1),
+        "iterations of the whole run; a finished run goes on when it is raised", published=True)
+    meta_batch_size: int = setting(
+        126, whole(3), "images of each domain in an iteration, over all processes", result=True, published=True)
+    inner_lr: float = setting(1e-5, real(0.0), "learning rate of the inner step", result=True, published=True)
+    outer_lr: float = setting(
+        1e-5, real(0.0), "learning rate of the network's two Adams", result=True, published=True)
+    metric_lr: float = setting(
+        1e-5, real(0.0), "learning rate of the metric network's Adam", result=True, published=True)
+    margin: float = setting(
+        10.0, real(0.0), "triplet margin, squared distance of embeddings", result=True, published=True)
+    gradients_clip_value: float = setting(
+        2.0, real(above=0.0), "largest norm of a variable's inner and meta gradient", result=True, published=True)
+    flip_probability: float = setting(
+        0.0625, real(0.0, 1.0), "probability that a training image is mirrored", result=True)
+    crop_scale_min: float = setting(
+        1.0, real(above=0.0, maximum=1.0),
+        "smallest part of a training image's area that a random crop keeps; 1 does not crop", result=True)
+    colour_jitter: float = setting(
+        0.0, real(0.0, 1.0),
+        "brightness, contrast and saturation times random factors within 1 ± this; 0 changes none", result=True)
+    grey_probability: float = setting(
+        0.0, real(0.0, 1.0), "probability that a training image becomes grey", result=True)
+    temperature: float = setting(2.0, real(above=0.0), "number that divides the logits in the global loss", result=True)
+    beta1: float = setting(1.0, real(0.0), "weight of the global loss", result=True)
+    beta2: float = setting(0.005, real(0.0), "weight of the local loss", result=True)
+    meta_task: float = setting(
+        0.0, real(0.0), "weight of the task loss on the meta-test domain after the inner step", result=True)
+    seed: int = setting(0, whole(0, 2**31 - 1), "seed of every random choice", result=True)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """How often something is printed, evaluated, kept."""
+
+    print_interval: int = setting(
+        1, whole(1), "iterations from one line of losses to the next", published=True)
+    summary_interval: int = setting(
+        1, whole(1), "iterations from one TensorBoard point to the next", published=True)
+    histogram_interval: int = setting(
+        0, whole(0), "iterations from one TensorBoard histogram of every weight to the next; 0 writes none")
+    test_print_interval: int = setting(
+        20, whole(1), "iterations from one evaluation and checkpoint to the next", published=True)
+    evaluation_batch: int = setting(128, whole(1), "images evaluated at once")
+    selection: str = setting(
+        "source_val", choice("source_val", "oracle", "last"),
+        "what selects the best checkpoint: validation on the sources, accuracy on the target, or the newest",
+        result=True)
+    keep_checkpoints: int = setting(2, whole(1), "newest checkpoints that are kept; the best is kept as well")
+
+
+@dataclass(frozen=True)
+class Platform:
+    """Where it runs and where the results go."""
+
+    train_url: Optional[str] = setting(
+        None, optional(text()),
+        "obs:// or s3:// URL or local directory for the results; below work_dir by default", published=True)
+    run_name: Optional[str] = setting(
+        None, optional(plain_name()), "folder of this run below train_url; masf_<target_domain> by default")
+    logdir: Optional[str] = setting(
+        None, optional(text()), "local folder for the log files; below work_dir by default", published=True)
+    work_dir: Optional[str] = setting(
+        None, optional(text()),
+        "local folder for everything else; /cache/masf, or ./masf-work where there is no /cache")
+    resume: str = setting(
+        "auto", boolean_or(choice("auto", "never", "always"), {True: "auto", False: "never"}),
+        "resume from the newest checkpoint: auto if there is one, never, or always, which fails if there is none",
+        published=True)
+    device: str = setting(
+        "auto", choice("auto", "cpu", "gpu", "ascend"), "device that computes; auto takes the best one present")
+    precision: str = setting(
+        "auto", choice("auto", "float32", "mixed"),
+        "precision of matrix products and convolutions; auto is mixed on Ascend, whose 910 may have no float32 "
+        "convolution, and float32 elsewhere", result=True)
+    precision_mode: Optional[str] = setting(
+        None, optional(choice(*PRECISION_MODES)),
+        "the Ascend adapter's own mode, instead of the one that precision implies", result=True, published=True)
+    loss_scale: Optional[float] = setting(
+        None, optional(real(1.0, 2.0 ** 32), "dynamic"),
+        "number that multiplies losses where mixed precision is float16; dynamic adapts it to overflows", result=True)
+    loss_scale_initial: float = setting(
+        2.0 ** 15, real(1.0, 2.0 ** 32), "dynamic loss scale of the first iteration", result=True)
+    loss_scale_growth_steps: int = setting(
+        1000, whole(1), "iterations without an overflow after which the dynamic scale grows", result=True)
+    loss_scale_factor: float = setting(2.0, real(above=1.0), "factor by which the dynamic scale grows", result=True)
+    loss_scale_backoff: float = setting(
+        0.5, real(above=0.0, maximum=0.99), "factor by which an overflow lowers the dynamic scale",
+        result=True)
+    intra_op_threads: int = setting(0, whole(0), "threads of one operation; 0 takes every core")
+    inter_op_threads: int = setting(0, whole(0), "operations that run at the same time; 0 takes every core")
+    storage: str = setting(
+        "auto", choice("auto", "esdk", "moxing"), "client for URLs; auto takes what has credentials")
+    transfer_workers: int = setting(16, whole(1, 256), "downloads at the same time")
+    drain_seconds: float = setting(
+        1800.0, real(above=0.0),
+        "seconds that uploads may take after training; after that the job fails and keeps the files")
+    lease_seconds: float = setting(
+        60.0, real(10.0), "seconds of silence after which another job may take over the run name")
+    log_level: str = setting(
+        "info", choice("debug", "info", "warning", "error"), "least important level of lines that are logged")
+
+
+@dataclass(frozen=True)
+class Ascend:
+    """What the Ascend adapter is told besides its precision; no other device has a use for it."""
+
+    profile_dir: Optional[str] = setting(
+        None, optional(text()), "local folder for a profile of every operation's time; none is taken by default")
+    overflow_dump_dir: Optional[str] = setting(
+        None, optional(text()), "local folder for a dump of operations that overflow; none is made by default")
+    compile_cache_dir: Optional[str] = setting(
+        None, optional(text()), "local folder where compiled operations are kept for the next start; none by default")
+    mix_list: Optional[str] = setting(
+        None, optional(text()),
+        "JSON file that says which operations mixed precision takes in 16 bits; the adapter's own choice by default",
+        result=True)
+    ascend_options: Tuple[str, ...] = setting(
+        (), assignments(), "further options of the adapter, each checked for its name and type")
+
+
+@dataclass(frozen=True)
+class Config:
+    """The whole configuration; every value is of its setting's kind."""
+
+    data: Data = field(default_factory=Data)
+    network: Network = field(default_factory=Network)
+    training: Training = field(default_factory=Training)
+    interval: Interval = field(default_factory=Interval)
+    platform: Platform = field(default_factory=Platform)
+    ascend: Ascend = field(default_factory=Ascend)
+
+    @property
+    def run_name(self) -> str:
+        """The run's folder below train_url, always safe as a name."""
+        return self.platform.run_name or _derived_name("masf_", self.data.target_domain)
+
+
+def _derived_name(prefix: str, domain: str) -> str:
+    """A name of its own for each domain: where characters of other scripts are lost, a digest tells two apart."""
+    domain = unicodedata.normalize("NFC", domain)
+    if all(character < "\x80" for character in domain):
+        return (prefix + re.sub(r"[^A-Za-z0-9._-]+", "-", domain))[:MOST_NAME]
+    kept = "".join(each if is_of_name(each) else "-" for each in domain)
+    if kept == domain and is_plain_name(prefix + kept):
+        return prefix + kept
+    digest = "-" + hashlib.sha256(domain.encode("utf-8", "replace")).hexdigest()[:8]
+    while kept and not is_plain_name(prefix + kept + digest):
+        kept = kept[:-1]
+    return prefix + kept + digest
+
+
+GROUPS: Mapping[str, type] = {
+    "data": Data, "network": Network, "training": Training, "interval": Interval, "platform": Platform,
+    "ascend": Ascend}
+
+
+@functools.lru_cache(maxsize=None)
+def settings() -> Mapping[str, Setting]:
+    """Every setting by its name, in the order of their groups."""
+    table: Dict[str, Setting] = {}
+    for group, group_class in GROUPS.items():
+        for leaf in fields(group_class):
+            assert leaf.name not in table and leaf.name not in GROUPS, "two settings called " + leaf.name
+            about = leaf.metadata
+            table[leaf.name] = Setting(leaf.name, group, leaf.default, about["kind"], about["help"],
+                                       affects_result=about["result"], published=about["published"])
+    return table
+
+
+def values_of(config: Config) -> Dict[str, Any]:
+    """Name → value of every setting."""
+    return {name: getattr(getattr(config, each.group), name) for name, each in settings().items()}
+
+
+def config_of(values: Mapping[str, Any]) -> Config:
+    """The configuration with these values (converted already) and defaults for the rest."""
+    groups: Dict[str, Dict[str, Any]] = {group: {} for group in GROUPS}
+    for name, value in values.items():
+        groups[settings()[name].group][name] = value
+    return Config(**{group: GROUPS[group](**given) for group, given in groups.items()})
+
+
+def contradictions(config: Config) -> List[str]:
+    """What is wrong with values that are each right on their own: one sentence each."""
+    found = []
+    domains, target = config.data.domains, config.data.target_domain
+    if domains is not None and len(domains) < 3:
+        found.append("domains: {} given; expected at least 3, a target and 2 sources".format(len(domains)))
+    if domains is not None and target not in domains:
+        found.append("target_domain {!r} is not among domains {}; add it there".format(target, ",".join(domains)))
+    mode, precision, device = (
+        config.platform.precision_mode, config.platform.precision, config.platform.device)
+    if mode is not None and device in ("cpu", "gpu"):
+        found.append("precision_mode={} is the Ascend adapter's, but device={}; use precision there".format(
+            mode, device))
+    if mode is not None and precision != "auto" and (mode in FLOAT32_MODES) != (precision == "float32"):
+        found.append("precision_mode={} contradicts precision={}; give only one of them".format(mode, precision))
+    try:
+        read_options(config.ascend.ascend_options)
+    except ValueError as error:
+        found += str(error).splitlines()
+    return found

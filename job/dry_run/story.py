@@ -1,0 +1,212 @@
+"""The whole ModelArts job on this machine, against a mocked OBS.
+
+Nothing of the job is replaced but the server at the other end: a mocked OBS listens on 127.0.0.1, a bucket is filled
+with images and weights, and ``boot_modelarts.py`` runs as a process of its own with the arguments a v1 job gets.
+
+    <root>/bucket/masf-dry-run/…   the bucket's objects, as plain files
+    <root>/source/…                images and weights generated for the bucket
+    <root>/cache/…                 the job's working directory (/cache on ModelArts)
+"""
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+from job.config import loading
+from job.dry_run import hints
+from job.errors import ConfigError
+from job.exits import INTERRUPTED, MEANING, STOPPED
+from job.publication.run_record import read_published
+from job.reports.show import describe_run
+from job.shipped import CODE_FOLDER, CONFIG_HOME
+from masf_core.data import miniature
+from obs_sync import LocalStorageError, open_store, push
+from obs_sync.mock import FaultPlan, Faults, RootInUse, describe_injected, mock_obs
+
+BUCKET = "masf-dry-run"
+DEFAULT_CONFIG = os.path.join(CONFIG_HOME, "configs", "dry_run.yaml")
+
+
+def dry_run(request, console):
+    """Fill the bucket, run the job, show what came of it.
+
+    Args:
+        request: ``Request``. root: directory of the dry run, reused by the next one; pacs_root: directory with domain
+            folders of real images, or None for the miniature; weights: a weights file, or None to generate one (for
+            AlexNet; other networks get none); config_path: YAML file, or None for the dry run's own; overrides:
+            ``name=value`` settings; faults: text of the faults that the mocked OBS makes while the job runs, not while
+            the bucket is filled, or None; fault_seed: of what is drawn for them.
+        console: ``Console``.
+
+    Returns:
+        int, the job's exit code.
+
+    Raises:
+        ConfigError: a setting is wrong. FaultError: faults is no fault. LocalStorageError: root, pacs_root or weights
+        cannot be used. ConfigError: another dry run uses root.
+    """
+    root, pacs_root = os.path.abspath(request.root), request.pacs_root
+    flags = ["--config=" + (request.config_path or DEFAULT_CONFIG)] + ["--" + item for item in request.overrides]
+    config, _ = loading.load_config(flags + ["--data_url=obs://x/y/", "--weights_path=none"])
+    faults = Faults([request.faults] if request.faults else [], request.fault_seed)
+    make_root(root, request.lane)
+    with serve_bucket(root, request.lane) as mock:
+        environ = mock.environment()
+        say("mocked OBS at {} (bucket {})".format(mock.endpoint, BUCKET))
+        data_url = fill_data(root, pacs_root, environ, console)
+        weights_url = fill_weights(root, request.weights, config.network, environ, console)
+        run_name = name_of(config, data_url)
+        train_url = "obs://{}/output/".format(BUCKET)
+        command = [
+            sys.executable, os.path.join(CODE_FOLDER, "boot_modelarts.py"), "--data_url=" + data_url,
+            "--weights_path=" + weights_url, "--train_url=" + train_url, "--run_name=" + run_name,
+            "--work_dir=" + os.path.join(root, "cache")] + flags
+        say("starting the job as the platform would:\n  " + " ".join(shlex.quote(part) for part in command))
+        with open_store(train_url + run_name, environ, backend="esdk") as store:
+            before = read_published(store)
+            asked = sum(mock.counts.values())
+            if faults.rules:
+                say("from here on the mocked OBS makes faults on purpose: {} (seed {})".format(
+                    request.faults, request.fault_seed))
+                mock.faults = faults
+            started = time.monotonic()
+            code = wait_for(subprocess.Popen(command, env=environ))
+            mock.faults = FaultPlan()
+            asked = sum(mock.counts.values()) - asked
+            say("the job ended after {:.0f} s with exit code {} ({})".format(
+                time.monotonic() - started, code, MEANING.get(code, "unexpected")))
+            if code == 0:
+                print("\n" + describe_run(store))
+                run = os.path.join(hints.shorter(root), "bucket", BUCKET, "output", run_name)
+                # A job that finds its work done leaves the record as it was.
+                tell = hints.after_nothing if before == read_published(store) else hints.after_work
+                print(tell(request, config, run))
+            elif code in (INTERRUPTED, STOPPED):
+                print(hints.after_stop(request))
+            if faults.rules:
+                print()
+                say("{} in the job's {} requests".format(describe_injected(mock.injected), asked))
+    return code
+
+
+def other_root(lane):
+    """What gives a dry run another directory."""
+    return "RESULTS=DIR" if lane else "--root"
+
+
+@contextlib.contextmanager
+def serve_bucket(root, lane):
+    """The mocked OBS of this directory, while the context lasts. Raises ConfigError: another one serves it."""
+    mock = mock_obs(root=os.path.join(root, "bucket"), buckets=[BUCKET])
+    try:
+        mock.start()
+    except RootInUse as error:
+        raise ConfigError("another dry run, or `obs_sync.mock serve`, is at work in {}; wait until it ends, or choose "
+                          "another place with {}".format(root, other_root(lane))) from error
+    try:
+        yield mock
+    finally:
+        mock.stop()
+
+
+def make_root(root, lane):
+    """Make the directory, and find out whether it can be written before anything else is done."""
+    try:
+        os.makedirs(root, exist_ok=True)
+        with tempfile.TemporaryFile(dir=root):
+            pass
+    except OSError as error:
+        raise LocalStorageError("cannot write there ({})".format(error.strerror), root,
+                                "Choose another place with " + other_root(lane)) from error
+
+
+def fill_data(root, pacs_root, environ, console):
+    """Put images and lists into the bucket; returns the data_url. Objects already there are not sent again."""
+    if pacs_root is None:
+        source = os.path.join(root, "source", "miniature-pacs")
+        if not os.path.isdir(source):
+            # Drawn beside its place, so that one that was interrupted is not taken for whole.
+            shutil.rmtree(source + ".partial", ignore_errors=True)
+            miniature.write_miniature(source + ".partial", on_progress=console.task("draw miniature PACS", "images"))
+            os.replace(source + ".partial", source)
+        prefix, folders = "miniature-pacs", [("", source)]
+    else:
+        pacs_root = os.path.abspath(pacs_root)
+        if not os.path.isdir(pacs_root):
+            raise LocalStorageError("PACS_ROOT is not a directory", pacs_root, "Give the folder that holds the domains")
+        # Distinct data must not share a prefix: the job would see both.
+        prefix = "pacs-" + hashlib.sha256(pacs_root.encode()).hexdigest()[:6]
+        lists = next((path for path in list_places(pacs_root) if has_lists(path)), None)
+        folders = [("images/", pacs_root)] + ([("kfold/", lists)] if lists and lists != pacs_root else [])
+    url = "obs://{}/{}/".format(BUCKET, prefix)
+    for subfolder, source in folders:
+        with open_store(url + subfolder, environ, backend="esdk") as store:
+            push(store, source, on_progress=console.task("fill bucket", "B"))
+    return url
+
+
+def list_places(pacs_root):
+    """Where the official list files lie beside a PACS_ROOT, in the layouts that are in circulation."""
+    return [pacs_root, os.path.join(pacs_root, "kfold"), os.path.join(os.path.dirname(pacs_root), "kfold"),
+            os.path.dirname(pacs_root)]
+
+
+def has_lists(directory):
+    return os.path.isdir(directory) and any(name.endswith("_train_kfold.txt") for name in os.listdir(directory))
+
+
+def fill_weights(root, weights, network, environ, console):
+    """Put the weights into the bucket; returns their URL, or ``none`` where there are none to be made up."""
+    if weights is None:
+        if network.backbone != "alexnet":
+            say("{} is trained from scratch (made-up weights are there for alexnet alone)".format(network.backbone))
+            return "none"
+        weights = os.path.join(root, "source", "weights-{:g}".format(network.width), "bvlc_alexnet.npy")
+        if not os.path.exists(weights):
+            os.makedirs(os.path.dirname(weights), exist_ok=True)
+            miniature.write_alexnet_weights(weights, width=network.width)
+    elif not os.path.isfile(weights):
+        raise LocalStorageError("WEIGHTS is not a file", weights, "Give a .npy or .npz file")
+    stat = os.stat(weights)
+    version = hashlib.sha256("{} {} {}".format(os.path.abspath(weights), stat.st_size, stat.st_mtime_ns).encode())
+    folder, name = "obs://{}/weights/{}/".format(BUCKET, version.hexdigest()[:6]), os.path.basename(weights)
+    with open_store(folder, environ, backend="esdk") as store:
+        if not store.exists(name):
+            progress, sent = console.task("fill bucket", "B"), [0]
+
+            def on_bytes(count):
+                sent[0] += count
+                progress(sent[0], stat.st_size)
+
+            store.upload(weights, name, on_bytes)
+    return folder + name
+
+
+def name_of(config, data_url):
+    """A run name for this data and configuration: another configuration is another run, so none is refused."""
+    relevant = json.dumps([loading.result_settings(config), data_url], sort_keys=True, default=str)
+    return config.platform.run_name or "{}-{}".format(
+        config.data.target_domain, hashlib.sha256(relevant.encode()).hexdigest()[:6])
+
+
+def wait_for(process):
+    """The process's exit code; Ctrl-C reaches it too, and it is given the time to end well."""
+    while True:
+        try:
+            code = process.wait()
+            return 128 - code if code < 0 else code
+        except KeyboardInterrupt:
+            say("waiting for the job to stop")
+
+
+def say(text):
+    """One step of the dry run, set off from the job's own lines."""
+    print("== " + text, flush=True)

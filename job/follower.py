@@ -1,0 +1,70 @@
+"""What the processes of a job do that are not its rank 0: train along.
+
+They publish nothing, write no logs and hold no lease. Everything that has to be decided, rank 0 decides; on a machine
+without it the first of them pulls and decodes for its neighbours.
+"""
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from job.inputs.fetch import fetch_inputs
+from job.preparation import build_model, device_of, make_trainer, prepare_data
+from job.ranks.group import WAIT_FOR_INPUTS
+from job.start_times import StartTimes
+from job.stopping import Stopped
+from job.workspace import prepare_workspace
+from masf_core.records.checkpoints import Progress
+from masf_core.trainer import Observer
+
+
+class Followed(NamedTuple):
+    """What preparing data and model needs of a run."""
+
+    config: object
+    workspace: object
+    console: object
+    times: StartTimes
+
+
+class Attentive(Observer):
+    """Looks whether the job is to stop, wherever rank 0 does."""
+
+    def __init__(self, console):
+        self._console = console
+
+    def iteration(self, iteration, scalars, seconds):
+        self._console.check_stop()
+
+    def evaluation(self, domain):
+        return lambda done, total: self._console.check_stop()
+
+
+def follow(config, work_dir, run_name, console, environ, group):
+    """Train along with rank 0, which does ``run.run_job``. Arguments and errors are as there."""
+    own = os.path.join(work_dir, "runs", run_name, "rank-{}".format(group.rank))
+    run = Followed(config, prepare_workspace(work_dir, run_name, own), console, StartTimes())
+    done = group.gather(False, "the opening of the run")[0]
+    if done:
+        group.disband()
+        return
+    here = device_of(config)
+    group.check_device(here.name)
+    if group.leads_node:
+        index, images = prepare_data(run, fetch_inputs(config, run.workspace, console, environ))
+        group.gather(None, "the end of pulling and decoding", WAIT_FOR_INPUTS)
+    else:
+        group.gather(None, "the end of pulling and decoding", WAIT_FOR_INPUTS)
+        index, images = prepare_data(run, fetch_inputs(config, run.workspace, console, environ, present=True))
+    group.check_same_data(index.fingerprint)
+    with build_model(run, here, index, group) as model:
+        model.load({})  # what is in the variables comes from rank 0
+        progress = Progress(*group.gather(None, "the start of training", WAIT_FOR_INPUTS)[0], details={})
+        model.share()
+        group.hold_stop()
+        try:
+            make_trainer(run, model, index, images, progress, Attentive(console)).run()
+        except Stopped:
+            group.disband()
+            raise
+        group.disband()

@@ -1,0 +1,131 @@
+"""What is missing among the inputs, told from a look at names, before TensorFlow is loaded and anything is fetched."""
+from __future__ import annotations
+
+import itertools
+import os
+from typing import List, Optional, Sequence
+
+from job.config.given_values import console_path
+from masf_core.data.image_kind import told_by_name
+from masf_core.errors import DataError, WeightsError
+from obs_sync import ObjectNotFound, is_remote, open_store, split_object_url
+from obs_sync.errors import CHECK_PATH
+from obs_sync.packs.index import INDEX_NAME
+
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".7z", ".rar")
+LOOKED_AT = 1000  # objects: one answer of the storage
+LEVELS = 3  # of folders that are looked through for archives
+
+_UNPACK = ("A job reads folders <domain>/<class>/<image>, or a pack of them. Unpack the archive and give the folder; "
+           "or pack the unpacked folder, which is fetched as fast as an archive: python -m job pack FOLDER "
+           "obs://bucket/pacs-packed/, then --data_url=obs://bucket/pacs-packed/")
+
+
+def check_inputs(config, environ) -> None:
+    """Raise what ``inputs.fetch_inputs`` would find missing, as far as one or two requests tell.
+
+    Raises:
+        DataError, WeightsError: nothing there, or an archive. StoreError: no credentials, or the storage refuses.
+    """
+    data, backend = config.data, config.platform.storage
+    path = data.weights_path
+    if path is None:
+        raise WeightsError("no weights: give --weights_path (a path below data_url, an obs:// URL or a local file), "
+                           "or --weights_path=none to train from scratch")
+    _check_data(data, backend, environ)
+    # What is no single file (a run, a folder) is looked at where it is fetched.
+    if is_remote(path) and path.endswith((".npy", ".npz")):
+        folder, name = split_object_url(path)
+        with open_store(folder, environ, backend=backend) as store:
+            store.head(name)
+    elif os.path.isabs(path) and not os.path.exists(path):
+        raise WeightsError(f"weights_path: no such file: {path}")
+
+
+def archive_error(archives: Sequence[str], where: str) -> DataError:
+    """The error about a folder in which there are archives in the place of images. archives: their names."""
+    more = f" and {len(archives) - 3} more" if len(archives) > 3 else ""
+    return DataError(f"data_url: {where} holds no images but {'an archive' if len(archives) == 1 else 'archives'}: "
+                     f"{', '.join(archives[:3])}{more}. {_UNPACK}")
+
+
+def is_archive(name: str) -> bool:
+    return name.strip().lower().endswith(ARCHIVES)
+
+
+def no_directory(url: str) -> DataError:
+    """The error about a data_url that is a local path at which nothing is."""
+    meant = console_path(url)
+    expected = "a local directory or an obs:// URL" if meant is None else f"{meant} if it is in OBS"
+    return DataError(f"data_url: there is no directory {url}; expected {expected}")
+
+
+def refuse_archive(url: str) -> None:
+    """Raise DataError if the name of a file or object, given in the place of a folder, is an archive's."""
+    if is_archive(url.rstrip("/")):
+        raise DataError(f"data_url: {url.rstrip('/')} is an archive, no folder of images. {_UNPACK}")
+
+
+def archives_below(root: str) -> List[str]:
+    """Relative paths of the archives in a local folder, but a pack's shards."""
+    found = []
+    for parent, directories, names in os.walk(root):
+        relative = os.path.relpath(parent, root)
+        if relative != "." and relative.count(os.sep) >= LEVELS - 1:
+            directories[:] = []
+        if INDEX_NAME not in names:
+            found += [os.path.normpath(os.path.join(relative, name)) for name in names if is_archive(name)]
+    return sorted(found)
+
+
+def archives_alone(keys: Sequence[str]) -> List[str]:
+    """The archives among the keys of everything there is, where none of it can be an image and it is no pack."""
+    if INDEX_NAME in keys or any(told_by_name(key.rpartition("/")[2]) is not False for key in keys):
+        return []
+    return [key for key in keys if is_archive(key)]
+
+
+def _check_data(data, backend: str, environ) -> None:
+    url = data.data_url
+    if url is None:
+        if not os.path.isabs(data.dataroot):
+            raise DataError("no data: give --data_url (obs://bucket/folder/ or a local directory), "
+                            "or --dataroot with an absolute path")
+        if not os.path.isdir(data.dataroot):
+            raise DataError(f"dataroot: there is no directory {data.dataroot}")
+    elif is_remote(url):
+        with open_store(url, environ, backend=backend) as store:
+            _check_stored(store, url, backend, environ)
+    elif not os.path.isdir(url):
+        if os.path.isfile(url):
+            refuse_archive(url)
+            raise DataError(f"data_url: {url} is a file; expected a local directory or an obs:// URL of a folder")
+        raise no_directory(url)
+
+
+def _check_stored(store, url: str, backend: str, environ) -> None:
+    from obs_sync.esdk.store import EsdkStore
+
+    if not isinstance(store, EsdkStore):  # moxing asks for every object by itself: the pull does that, once
+        return
+    infos = list(itertools.islice(store.list(), LOOKED_AT))
+    keys = [info.key for info in infos if info.key and not info.key.endswith("/")]
+    if keys:
+        archives = archives_alone(keys) if len(infos) < LOOKED_AT else []
+        if archives:
+            raise archive_error(archives, url)
+        return
+    if _object_at(url, backend, environ):
+        refuse_archive(url)
+        raise DataError(f"data_url: {url} is an object, no folder; expected the folder above <domain>/<class>/<image>")
+    raise ObjectNotFound("there is nothing to fetch below", store.locate(), CHECK_PATH)
+
+
+def _object_at(url: str, backend: str, environ) -> Optional[str]:
+    """The name of the object at a URL that was given as that of a folder, None where there is none."""
+    try:
+        folder, name = split_object_url(url.rstrip("/"))
+    except ValueError:  # a whole bucket
+        return None
+    with open_store(folder, environ, backend=backend) as store:
+        return name if store.exists(name) else None

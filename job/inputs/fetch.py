@@ -1,0 +1,169 @@
+"""Bring the data and the weights to the local disk, and say where they are."""
+from __future__ import annotations
+
+import logging
+import os
+from typing import NamedTuple, Optional
+
+from job.inputs.check import archive_error, archives_below, no_directory, refuse_archive
+from job.inputs.pulled_data import PulledData
+from job.inputs.weights import EXPECTED, check_digest, find_weights
+from masf_core.data import find_dataroot, find_filelist_root, unused_lists
+from masf_core.errors import DataError, WeightsError
+from obs_sync import ObjectNotFound, is_remote, open_store, pull, pull_file
+from obs_sync.packs.index import INDEX_NAME
+
+log = logging.getLogger(__name__)
+
+SHOWN = 5  # files in a message
+
+
+class Inputs(NamedTuple):
+    """Local places of what a run reads."""
+
+    dataroot: str  # directory of the domain folders
+    filelist_root: Optional[str]  # directory of the list files, None: split the folders
+    weights: Optional[str]  # weights file, None: train from scratch
+
+
+def fetch_inputs(config, workspace, console, environ, present=False):
+    """Pull what is remote and locate everything.
+
+    A v1 job names ``obs://`` or ``s3://`` URLs; a v2 job names local directories that the platform has filled, which
+    are used where they are unless they hold a pack or ``exclude`` leaves something out.
+
+    Args:
+        present: another process has pulled everything to this machine already.
+
+    Raises:
+        obs_sync.StoreError: storage. DataError, WeightsError: something is not where the configuration says.
+    """
+    root = _fetch_data(config, workspace, console, environ, present)
+    dataroot, filelist_root = locate_data(config.data, root)
+    return Inputs(dataroot, filelist_root, _fetch_weights(config, root, workspace, console, environ, present))
+
+
+def _fetch_data(config, workspace, console, environ, present):
+    url = config.data.data_url
+    if url is None:
+        if not os.path.isabs(config.data.dataroot):
+            raise DataError("no data: give --data_url (obs://bucket/folder/ or a local directory), "
+                            "or --dataroot with an absolute path")
+        return config.data.dataroot
+    if not is_remote(url):
+        if not os.path.isdir(url):
+            refuse_archive(url)
+            raise no_directory(url)
+        if used_in_place(config.data):
+            return url
+    destination = workspace.inputs(url)
+    if present:
+        return destination
+    with open_store(url, environ, backend=config.platform.storage) as store:
+        # The directory is this URL's alone, so what the bucket no longer has goes from here too.
+        chosen = PulledData(config, store, workspace.root)
+        try:
+            report = pull(store, destination, workers=config.platform.transfer_workers, mirror=True,
+                          on_progress=console.task("pull", "B"), choose=chosen, may_vanish=chosen.may_vanish)
+        except ObjectNotFound:
+            refuse_archive(url)
+            raise
+    log.info("data: %d files, %.1f MB fetched in %.1f s, %d files were present (%s)",
+             report.files, report.bytes / 1e6, report.seconds, report.present_files, destination)
+    return destination
+
+
+def used_in_place(data):
+    """Whether data_url is a local folder that a run reads where it is: no pack, and nothing to leave out."""
+    return not is_remote(data.data_url) and not data.exclude and not os.path.isfile(
+        os.path.join(data.data_url, INDEX_NAME))
+
+
+def locate_data(data, root):
+    """Directories of images and lists: as configured, or found by what they hold.
+
+    Files that look like lists and are not used are warned of, unless filelist_root is none.
+    """
+    pattern = getattr(data, "list_pattern", None)
+    if data.dataroot == "auto":
+        try:
+            dataroot = find_dataroot(root)
+        except DataError:
+            archives = archives_below(root)
+            if archives:
+                raise archive_error(archives, root) from None
+            raise
+    else:
+        dataroot = _named_directory(root, data.dataroot, "dataroot")
+    if data.filelist_root == "none":
+        return dataroot, None
+    if data.filelist_root == "auto":
+        filelist_root = find_filelist_root(root, dataroot, pattern)
+    else:
+        filelist_root = _named_directory(root, data.filelist_root, "filelist_root")
+    unused = unused_lists(root, dataroot, filelist_root, pattern)
+    if unused:
+        log.warning("%s", told_unused(unused, filelist_root))
+    return dataroot, filelist_root
+
+
+def told_unused(unused, filelist_root):
+    """What to say of files that look like lists and are not used."""
+    return "{}: {}{}. {}".format(
+        "1 file looks like a list and is not used" if len(unused) == 1 else
+        "{} files look like lists and are not used".format(len(unused)),
+        ", ".join(unused[:SHOWN]), " and {} more".format(len(unused) - SHOWN) if len(unused) > SHOWN else "",
+        "Name their folder with --filelist_root and their names with --list_pattern, or set --filelist_root=none to go "
+        "by the folders alone" if filelist_root is None else "--filelist_root and --list_pattern choose others")
+
+
+def _named_directory(root, path, setting):
+    directory = os.path.join(root, path)
+    if not os.path.isdir(directory):
+        raise DataError("{}: there is no directory {} (relative paths start at the pulled data)".format(
+            setting, directory))
+    return directory
+
+
+def _fetch_weights(config, root, workspace, console, environ, present):
+    path = config.data.weights_path
+    if path is None:
+        raise WeightsError("no weights: give --weights_path (a path below data_url, an obs:// URL or a local path), "
+                           "or --weights_path=none to train from scratch")
+    if path == "none":
+        return None
+    if present:  # the process that pulls for its neighbours has looked, and only rank 0 loads them
+        return None
+
+    def open_at(url):
+        return open_store(url, environ, backend=config.platform.storage)
+
+    if is_remote(path):
+        found = find_weights(path, open_at)
+        local = workspace.weights(found.folder + found.key)
+        with open_at(found.folder) as store:
+            pull_file(store, found.key, local, on_progress=console.task("weights", "B"))
+    else:
+        place = local_weights(path, root)
+        if os.path.isfile(place):
+            return place
+        found = find_weights(place, open_at)
+        local = os.path.join(found.folder, found.key)
+        if not os.path.isfile(local):
+            raise WeightsError("weights_path: {} has no file {}".format(found.told, local))
+    check_digest(found, local)
+    log.info("weights: %s", found.told)
+    return local
+
+
+def local_weights(path, root):
+    """The file or folder that ``weights_path`` means, which is no URL: below ``root``, or from here.
+
+    Raises:
+        WeightsError: there is none.
+    """
+    candidates = [os.path.abspath(os.path.join(root, path)), os.path.abspath(path)]
+    for candidate in candidates:
+        if os.path.exists(candidate):
+            return candidate
+    raise WeightsError("weights_path: there is no {}. {}".format(" and no ".join(dict.fromkeys(candidates)), EXPECTED))

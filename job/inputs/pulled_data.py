@@ -1,0 +1,118 @@
+"""Which objects below data_url a run pulls: what it trains on, not what this and other runs have stored there.
+
+A run's objects are its run.json and logs, by their names, and all in its `checkpoints/` and `lease/`. Another run is
+known by the names in these two and by its run.json. Whatever else lies in a run's folder is pulled.
+"""
+from __future__ import annotations
+
+import logging
+import os
+import posixpath
+import re
+
+from job.config.kinds import filters_of
+from job.publication.run_record import NAME, read_published
+from obs_sync import IntegrityError, ObjectNotFound, is_remote, parse_url
+
+log = logging.getLogger(__name__)
+
+_OF_A_RUN = re.compile(r"(.+)/(?:checkpoints/ckpt-\d{6,}-[\w-]+(?:\.json\Z|/)|lease/\d{8}T\d{6}Z-[0-9a-f]{12}\.)")
+_LOG_FILES = re.compile(
+    r"(run\.json|eva\.txt|metrics\.jsonl|images\.json\.gz|report\.html|offenders\.txt|events\.out\.tfevents\..*)\Z")
+_FOLDERS = ("checkpoints/", "lease/")  # of a run
+
+
+class PulledData:
+    """Narrows the listing of data_url down.
+
+    Args:
+        config: ``Config``. store: of data_url. work_dir: local; its own files are no data either.
+    """
+
+    def __init__(self, config, store, work_dir):
+        self._config, self._store = config, store
+        self._filters = filters_of(config.data.exclude)
+        url, train_url = config.data.data_url, config.platform.train_url
+        self._results = None if train_url is None else _below(url, train_url)
+        self._own = None if train_url is None else _below(url, train_url.rstrip("/") + "/" + config.run_name)
+        self._work = _below(url, work_dir)
+        self._named = [posixpath.normpath(path) for path in (config.data.weights_path, config.data.filelist_root)
+                       if path not in (None, "auto", "none") and not os.path.isabs(path) and not is_remote(path)]
+
+    def may_vanish(self, key):
+        """Whether an object lies where results go: what comes and goes there ends no pull."""
+        return bool(self._results) and key.startswith(self._results)
+
+    def __call__(self, infos):
+        """The objects of the listing that are pulled; what is left out is counted and named in the log.
+
+        Raises:
+            ObjectNotFound: nothing is left.
+        """
+        runs = self._runs(infos)
+        folders = tuple(run + folder for run in runs for folder in _FOLDERS)
+        pulled, of_runs, excluded = [], 0, 0
+        for info in infos:
+            if not self._filters.selects(info.key):
+                excluded += 1
+            elif self._is_result(info.key, runs, folders) and not self._is_named(info.key):
+                of_runs += 1
+            else:
+                pulled.append(info)
+        told = []
+        if of_runs:
+            told.append("{:,} that runs have stored{}".format(
+                of_runs, ", such as below {}".format(self._store.locate(min(runs))) if runs else ""))
+        if excluded:
+            told.append("{:,} that exclude names".format(excluded))
+        if not pulled:
+            raise ObjectNotFound("nothing is left to fetch of {:,} objects ({}) below".format(
+                len(infos), ", ".join(told)), self._store.url, "Check data_url and exclude")
+        if told:
+            log.info("data: not pulled: %s", ", ".join(told))
+        for rule in self._filters.idle:
+            log.warning("exclude: %s matches no key below %s", rule.pattern, self._store.url)
+        return pulled
+
+    def _runs(self, infos):
+        """The folders of runs, each ending in "/"; "" where that is data_url itself."""
+        runs = set() if self._own is None else {self._own}
+        records = []
+        for info in infos:
+            key = info.key
+            if "/checkpoints/ckpt-" in key or "/lease/" in key:
+                found = _OF_A_RUN.match(key)
+                if found:
+                    runs.add(found.group(1) + "/")
+            elif key.endswith("/" + NAME):
+                records.append(key[:-len(NAME)])
+        return runs | {folder for folder in records if folder not in runs and self._is_run(folder)}
+
+    def _is_run(self, folder):
+        try:
+            read_published(self._store, folder)
+            return True  # if it is gone by now, what was listed there is about to go
+        except IntegrityError:  # somebody else's run.json
+            return False
+
+    def _is_result(self, key, runs, folders):
+        if self._work and key.startswith(self._work):
+            return True
+        if key.startswith(folders):
+            return True
+        folder, slash, name = key.rpartition("/")
+        return folder + slash in runs and _LOG_FILES.match(name) is not None
+
+    def _is_named(self, key):
+        """Whether a setting names the object, or a folder that it lies in."""
+        return any(key == path or key.startswith(path + "/") for path in self._named)
+
+
+def _below(url, inner):
+    """What is between the two, ending in "/" ("" if they are the same), or None if ``inner`` is not below ``url``."""
+    outer, inner = parse_url(url), parse_url(inner)
+    if outer.is_local != inner.is_local:
+        return None
+    above = os.path.realpath(outer.path).rstrip("/") + "/" if outer.is_local else outer.url
+    below = os.path.realpath(inner.path).rstrip("/") + "/" if inner.is_local else inner.url
+    return below[len(above):] if below.startswith(above) else None

@@ -1,0 +1,97 @@
+"""What ``weights_path`` may name: a file of weights, one of our checkpoints, or a run (its best)."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Callable, NamedTuple, Optional, Tuple
+
+from job.publication.retention import BEST
+from job.publication.run_record import NAME as RUN_RECORD
+from masf_core.errors import WeightsError
+from obs_sync import IntegrityError, is_remote, list_markers, read_pointer, split_object_url
+from obs_sync.local.files import digest_of
+
+log = logging.getLogger(__name__)
+
+NETWORK = "network.npz"  # the file of θ in a checkpoint
+EXPECTED = ("Expected a weights file, the folder of a checkpoint (train_url/run_name/checkpoints/ckpt-…/), or that of "
+            "a run (train_url/run_name/)")
+
+
+class Found(NamedTuple):
+    """A file of weights in a store.
+
+    folder: URL or path of the store it was found in. key: its key there. told: what it is, for the log. sha256: what
+    its marker says, None where there is no marker.
+    """
+
+    folder: str
+    key: str
+    told: str
+    sha256: Optional[str]
+
+
+def find_weights(path: str, open_at: Callable[[str], Any]) -> Found:
+    """Look what lies at a URL or a local folder.
+
+    Args:
+        open_at: opens a store as a context manager.
+
+    Raises:
+        WeightsError: there is nothing of the kind, or the run has no checkpoint yet. StoreError: storage.
+    """
+    if is_remote(path) and not path.endswith("/"):
+        folder, name = split_object_url(path)
+        with open_at(folder) as store:
+            if store.exists(name):
+                return Found(folder, name, path, None)
+    folder = path.rstrip("/") + "/"
+    with open_at(folder) as store:
+        if store.exists(RUN_RECORD):
+            name = read_pointer(store, BEST)
+            if name is None:
+                raise WeightsError("weights_path: the run {} has no best checkpoint yet; let it reach the end of an "
+                                   "interval, or name another run".format(folder))
+            key = "checkpoints/{}/{}".format(name, NETWORK)
+            return Found(folder, key, "the best checkpoint {} of the run {}".format(name, folder), _sha256(store, name))
+        if store.exists(NETWORK):
+            return Found(folder, NETWORK, "the checkpoint {}".format(folder), _sha256_beside(folder, open_at))
+        raise WeightsError("weights_path: there is no object {}, and below {} neither {} nor {}. {}".format(
+            path.rstrip("/"), folder, NETWORK, RUN_RECORD, EXPECTED))
+
+
+def check_digest(found: Found, local: str) -> None:
+    """Raises IntegrityError where the file ``local`` is not what the checkpoint's marker says."""
+    if found.sha256 is not None and digest_of(local, "sha256") != found.sha256:
+        raise IntegrityError("its SHA-256 is not the one in the checkpoint's marker", found.folder + found.key,
+                             "This checkpoint is damaged; name another one with --weights_path")
+
+
+def _sha256(store: Any, name: str) -> Optional[str]:
+    """What the marker of the checkpoint ``name`` says of its network.
+
+    Raises:
+        WeightsError: there is no such marker, so the checkpoint is not whole.
+    """
+    for marker in list_markers(store):
+        if marker.name == name:
+            return next((file.sha256 for file in marker.files if file.name == NETWORK), None)
+    raise WeightsError("weights_path: {} names {} as the best checkpoint, which has no marker, so it is not whole; "
+                       "name another checkpoint".format(store.locate("checkpoints/best.json"), name))
+
+
+def _sha256_beside(folder: str, open_at: Callable[[str], Any]) -> Optional[str]:
+    """What a marker beside the checkpoint's folder says of its network. A copy of the folder alone has none."""
+    parent, name = _parent(folder)
+    if not name:
+        return None
+    with open_at(parent) as store:
+        for marker in list_markers(store, prefix="") if store.exists(name + ".json") else ():
+            if marker.name == name:
+                return next((file.sha256 for file in marker.files if file.name == NETWORK), None)
+    return None
+
+
+def _parent(folder: str) -> Tuple[str, str]:
+    head, _, name = folder.rstrip("/").rpartition("/")
+    return (head + "/", name) if head and not head.endswith(":/") else (folder, "")

@@ -1,0 +1,225 @@
+"""Which checks a preflight makes, and what they share."""
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import os
+import time
+
+from job.environment import read_environment
+from job.errors import ConfigError
+from job.inputs.check import refuse_archive
+from job.inputs.fetch import used_in_place
+from job.inputs.pulled_data import PulledData
+from job.inputs.weights import find_weights
+from job.preflight import data as preflight_data, machine, storage
+from job.preflight.rows import BAD, GOOD, NONE, Row, Shared
+from job.publication.time_limit import within
+from job.ranks.group import check_share
+from job.stopping import GRACE
+from job.workspace import Workspace
+from masf_core.devices.ascend.options import AscendSettings, mode_of, parameters_of
+from obs_sync import PackedStore, StoreError, is_remote, open_store, this_process
+from obs_sync.esdk.store import EsdkStore
+from obs_sync.probing import Probe
+from obs_sync.retry import Retry
+
+log = logging.getLogger(__name__)
+
+CLASSES = 7  # PACS's, where neither configuration nor data say
+LAST_WORK = 10.0  # seconds for the removal of what is left
+PATIENCE = Retry(attempts=2, deadline=15.0)  # a run asks more often; here the answer is wanted soon
+
+
+class Preflight:
+    """The checks of one configuration; a context manager that removes and closes what they made, whatever happens.
+
+    Args:
+        config: ``Config``. problem: the ConfigError for which some settings are not in it, or None. environ:
+            environment variables. limit: ``Limit``.
+    """
+
+    def __init__(self, config, problem, environ, limit):
+        self._config, self._problem, self._environ = config, problem, environ
+        try:
+            self._environment = read_environment(environ)
+        except ConfigError:  # which is told by a check of its own
+            self._environment = read_environment({})
+        work_dir = config.platform.work_dir or self._environment.work_dir
+        self._workspace = Workspace(work_dir, os.path.join(work_dir, "decoded"), logs="", spool="")
+        self._url = (config.platform.train_url or os.path.join(work_dir, "output")).rstrip("/") + "/" + config.run_name
+        self._stores, self._probes = [], []
+        self._tensorflow = Shared("TensorFlow", _import_tensorflow, limit)
+        self._listing = Shared("data_url", self._list_data, limit)
+        self._found = Shared("domains", self._find_structure, limit)
+        self._weights_object = Shared("weights", self._find_weights, limit)
+        self._results = Shared("train_url", lambda: self._open(self._url), limit)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for probe in self._probes:
+            try:
+                within(LAST_WORK, "removing {}".format(probe.url), probe.end)
+            except StoreError as error:
+                log.warning("%s may be there still: `python -m job sync gc` finds it (%s)", probe.url, error)
+        for store in self._stores:
+            store.close()
+
+    def checks(self):
+        """(name, function) of each, in the order of the table."""
+        device = self._config.platform.device
+        return [
+            ("configuration", self._configuration),
+            ("Python", machine.python_row),
+            ("TensorFlow", lambda: machine.tensorflow_row(
+                lambda: self._tensorflow.get(own=True), device)),
+            ("npu_bridge", lambda: machine.adapter_row(device, _load_adapter, self._adapter_options)),
+            ("CANN", lambda: machine.cann_row(self._environ, device=device)),
+            ("packages", machine.packages_row),
+            ("devices", lambda: machine.devices_row(device, self._environ)),
+            ("platform", lambda: machine.platform_row(
+                self._environ, lambda: read_environment(self._environ))),
+            ("rank table", lambda: machine.rank_table_row(self._environment, device)),
+            ("client", lambda: storage.client_row(
+                [self._config.data.data_url, self._url], self._environ, self._config.platform.storage)),
+            ("data_url", self._data),
+            ("domains", lambda: preflight_data.structure_row(self._config, self._found.get(own=True))),
+            ("weights", self._weights),
+            ("train_url", self._permissions),
+            ("clock", self._clock),
+            ("lease", lambda: storage.lease_row(
+                self._results.get(), this_process(self._environment.job_name), self._config.platform.lease_seconds)),
+            ("resume", self._resume),
+            ("disk", self._disk),
+            ("time limit", lambda: Row("time limit", NONE, "a job is not told its own (auto_stop); at a stop it has "
+                                       "{:.0f} s to publish, and goes on when started again".format(GRACE)))]
+
+    # -- what checks share
+
+    def _open(self, url):
+        store = open_store(url, self._environ, backend=self._config.platform.storage, retry=PATIENCE)
+        self._stores.append(store)
+        return store
+
+    def _local_root(self):
+        """The folder that is used where it is, or None where data are pulled."""
+        data = self._config.data
+        if data.data_url is None:
+            return data.dataroot if os.path.isabs(data.dataroot) else None
+        return data.data_url if used_in_place(data) else None
+
+    def _list_data(self):
+        """``Listing``, or None for a folder that is used where it is."""
+        data, root = self._config.data, self._local_root()
+        if data.data_url is None and root is None:
+            raise ConfigError("no data: give --data_url (obs://bucket/folder/ or a local folder), or --dataroot with "
+                              "an absolute path")
+        if root is not None:
+            if not os.path.isdir(root):
+                refuse_archive(root)
+                raise ConfigError("there is no folder {}; expected a local folder or an obs:// URL".format(root))
+            return None
+        store = self._open(data.data_url)
+        return storage.list_data(PackedStore(store), store, PulledData(
+            self._config, store, self._workspace.root))
+
+    def _find_structure(self):
+        self._tensorflow.get()
+        return preflight_data.find_structure(self._config, self._listing.get(), self._local_root())
+
+    def _find_weights(self):
+        """(store, info) of weights that have a URL of their own, or None."""
+        path = self._config.data.weights_path
+        if path is None or not is_remote(path):
+            return None
+        found = find_weights(path, lambda url: contextlib.nullcontext(self._open(url)))
+        store = self._open(found.folder)
+        return store, store.head(found.key)
+
+    def _backbone(self):
+        self._tensorflow.get()
+        from masf_core.network.backbone import make_backbone
+
+        network = self._config.network
+        return make_backbone(network.backbone, self._config.data.num_classes or CLASSES, network.width)
+
+    # -- checks
+
+    def _configuration(self):
+        if self._problem is not None:
+            return [Row("configuration", BAD, problem, "Correct it; everything below was looked at without it")
+                    for problem in self._problem.problems]
+        config = self._config
+        check_share(config.training.meta_batch_size, self._environment.rank_size)
+        return Row("configuration", GOOD, "run {}: {} on {}, {} iterations of {} images a domain, method {}".format(
+            config.run_name, config.network.backbone, config.platform.device, config.training.train_iterations,
+            config.training.meta_batch_size, config.training.method))
+
+    def _adapter_options(self, adapter):
+        """(problems, doubts) of the options that a run would tell it."""
+        from masf_core.devices.ascend.adapter import unknown_to
+        from masf_core.devices.ascend.device import look_for_paths
+
+        platform = self._config.platform
+        try:
+            parameters = parameters_of(
+                AscendSettings(**dataclasses.asdict(self._config.ascend)),
+                mode_of(platform.precision != "float32", platform.precision_mode), self._environment.rank_size)
+            look_for_paths(parameters, self._config.ascend.profile_dir, make=False)
+        except ValueError as error:
+            return str(error).splitlines(), []
+        return unknown_to(adapter, parameters)
+
+    def _data(self):
+        listing = self._listing.get(own=True)
+        if listing is None:
+            return Row("data_url", GOOD, "{} is used where it is".format(self._local_root()))
+        return storage.data_row(listing, self._config.data.data_url, time.monotonic)
+
+    def _weights(self):
+        path, found = self._config.data.weights_path, self._weights_object.get(own=True)
+        if found is not None:
+            return preflight_data.stored_weights_row(*found, path=path, backbone=self._backbone)
+        listing = None if path in (None, "none") else self._listing.get()
+        return preflight_data.weights_row(path, listing, self._local_root(), self._backbone)
+
+    def _permissions(self):
+        store = self._results.get(own=True)
+        probe = Probe(store)
+        self._probes.append(probe)
+        with probe:
+            return storage.permission_rows(store, probe)
+
+    def _clock(self):
+        store = self._results.get()
+        return storage.clock_row(store, isinstance(store, EsdkStore))
+
+    def _resume(self):
+        store = self._results.get()
+        fingerprint = None
+        if storage.goes_on(store):
+            fingerprint = self._found.get().index.fingerprint
+        return storage.resume_row(store, self._config, fingerprint)
+
+    def _disk(self):
+        listing, found, url = self._listing.get(), self._found.get(), self._config.data.data_url
+        weights = self._weights_object.get()
+        return preflight_data.disk_row(
+            self._config, self._workspace.root, listing.bytes if listing is not None else 0,
+            self._workspace.inputs(url) if listing is not None else None, found,
+            weights[1].size if weights is not None else 0, self._backbone())
+
+
+def _import_tensorflow():
+    from masf_core.tf1 import VERSION
+
+    return VERSION
+
+
+def _load_adapter():
+    from masf_core.devices.ascend.adapter import load_adapter
+
+    return load_adapter()

@@ -1,0 +1,205 @@
+"""``python -m job check-graph``: the graphs of a configuration, what they are made of, and what they predict."""
+from __future__ import annotations
+
+import collections
+from typing import NamedTuple
+
+from job.console import amount
+from job.errors import ConfigError
+from job.preparation import scale_settings, step_settings
+from masf_core import model
+from masf_core.devices.ascend.graph import make_parts
+from masf_core.devices.ascend.options import FLOAT32_DOUBT, FLOAT32_MODES, mode_of
+from masf_core.graph_check.cost import CALL, DRAWING, GOOD, PEAK, costs, predict, seconds_of, total
+from masf_core.graph_check.limits import needed, problems, remarks, shown, type_of
+from masf_core.method import meta_step
+from masf_core.network.backbone import make_backbone
+from masf_core.tf1 import VERSION, tf
+
+CLASSES, DOMAINS = 7, 4  # PACS's, where the configuration does not say
+MOST_TOLD = 20  # problems in a table for people
+MOST_GROUPS = 12  # lines of types and of scopes, unless every operation is asked for
+
+
+class Checked(NamedTuple):
+    """What was built and found.
+
+    steps: name → what is fetched in it. images: of a training iteration on one card. ranks: their number. mixed:
+    whether losses are scaled. substitutes: what is not as on a card, a sentence each.
+    """
+
+    graph: tf.Graph
+    steps: dict
+    images: int
+    ranks: int
+    mixed: bool
+    problems: list
+    remarks: list
+    substitutes: list
+    made_of: str
+
+
+def check(config, ranks=1):
+    """Build training and evaluation as on an Ascend, from the configuration alone, and look for problems.
+
+    Where the adapter is not installed other operations take the place of its own; which, is in ``substitutes``.
+
+    Raises:
+        ConfigError: so many ranks cannot share a batch.
+    """
+    domains = len(config.data.domains or ()) or DOMAINS
+    settings = step_settings(config, domains - 1)
+    network, platform = config.network, config.platform
+    mode = mode_of(platform.precision != "float32", platform.precision_mode)  # as precision=auto means it there
+    mixed = mode not in FLOAT32_MODES
+    parts = make_parts(mixed, scale_settings(config), ranks)
+    backbone = make_backbone(network.backbone, config.data.num_classes or CLASSES, network.width, parts.kernels)
+    try:
+        meta_step.check_batch(settings, ranks)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    graph = tf.Graph()
+    with graph.as_default():
+        built = model.build(backbone, settings, config.interval.evaluation_batch, parts.taking)
+    steps = collections.OrderedDict([
+        ("training", list(built.scalars.values()) + [built.training.train]),
+        ("evaluation", [built.evaluation.losses, built.evaluation.predictions])])
+    if built.broadcast is not None:
+        steps["first values"] = [built.broadcast]
+    everything = [fetch for fetches in steps.values() for fetch in fetches]
+    made_of = "{}; {}, losses {}; TensorFlow {}, {}".format(
+        _sizes(backbone, settings, ranks, config.interval.evaluation_batch), mode,
+        "scaled" if mixed else "as they are", VERSION, parts.adapter)
+    images = settings.source_domains * settings.meta_batch_size // ranks
+    return Checked(graph, steps, images, ranks, mixed, problems(graph, everything),
+                   remarks(graph) + ([] if mixed else [FLOAT32_DOUBT]), parts.substitutes, made_of)
+
+
+def _sizes(backbone, settings, ranks, evaluated):
+    shared = ", {} of them on each of {} cards".format(settings.meta_batch_size // ranks, ranks) if ranks > 1 else ""
+    return "{}, {} classes, {} source domains of {} images{}, evaluated {} at once".format(
+        backbone.describe(), backbone.num_classes, settings.source_domains, settings.meta_batch_size, shared, evaluated)
+
+
+def by_type(operations):
+    """(type, number, the largest output of these) of each type, the most frequent first."""
+    groups = collections.OrderedDict()
+    for op in operations:
+        groups.setdefault(type_of(op), []).append(op)
+    return [(name, len(ops), _largest(ops)) for name, ops in
+            sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))]
+
+
+def by_scope(operations):
+    """(outermost name scope, number) of each; those without a scope are under their own common name, "(none)"."""
+    counts = collections.Counter(op.name.partition("/")[0] if "/" in op.name else "(none)" for op in operations)
+    return counts.most_common()
+
+
+def text(checked, every=False):
+    """Lines for people. every: each operation as well."""
+    lines = [checked.made_of] + ["not as on a card: {}.".format(each) for each in checked.substitutes]
+    for name, fetches in checked.steps.items():
+        lines += ["", *_step_lines(checked, name, fetches, every)]
+    lines += ["", *_prediction_lines(checked)]
+    if checked.remarks:
+        lines += [""] + ["note: {}.".format(remark) for remark in checked.remarks]
+    lines.append("")
+    lines += ["PROBLEM {}".format(problem) for problem in checked.problems[:None if every else MOST_TOLD]]
+    if len(checked.problems) > MOST_TOLD and not every:
+        lines.append("… and {} more (--ops or --json lists all)".format(len(checked.problems) - MOST_TOLD))
+    count = len(checked.problems)
+    lines.append("{} operations, {}".format(
+        len(checked.graph.get_operations()), "{} problem{}: an Ascend 910 does not take this graph".format(
+            count, "" if count == 1 else "s") if count else "no problem found"))
+    return lines
+
+
+def document(checked):
+    """All of it, for JSON."""
+    steps = collections.OrderedDict()
+    for name, fetches in checked.steps.items():
+        operations, found = _in_order(checked.graph, fetches), costs(checked.graph, fetches)
+        steps[name] = {
+            "types": {name: count for name, count, _ in by_type(operations)}, "scopes": dict(by_scope(operations)),
+            "costs": {group: cost._asdict() for group, cost in found.items()}, "total": total(found)._asdict(),
+            "operations": [{"name": op.name, "type": type_of(op), "outputs": [shown(tensor) for tensor in op.outputs]}
+                           for op in operations]}
+    found = costs(checked.graph, checked.steps["training"])
+    return {"made_of": checked.made_of, "ranks": checked.ranks, "substitutes": checked.substitutes, "steps": steps,
+            "remarks": checked.remarks,
+            "problems": [problem._asdict() for problem in checked.problems],
+            "predicted_iteration_seconds": {"at_peak": predict(found, PEAK, checked.images),
+                                            "at_good_use": predict(found, GOOD, checked.images)},
+            "host_seconds": {"call": CALL, "drawing": DRAWING * checked.images}}
+
+
+def _step_lines(checked, name, fetches, every):
+    operations = _in_order(checked.graph, fetches)
+    yield "{}: {} operations".format(name, len(operations))
+    if every:
+        for op in operations:
+            yield "  {:<28} {:<60} {}".format(type_of(op), op.name, ", ".join(map(shown, op.outputs)) or "-")
+    types, scopes = by_type(operations), by_scope(operations)
+    for each, count, largest in types[:None if every else MOST_GROUPS]:
+        yield "  {:>5} {:<28} largest {}".format(count, each, largest)
+    if len(types) > MOST_GROUPS and not every:
+        yield "  {:>5} of {} more types (--ops lists each operation)".format(
+            sum(count for _, count, _ in types[MOST_GROUPS:]), len(types) - MOST_GROUPS)
+    yield "  by scope: " + ", ".join("{} {}".format(*item) for item in scopes[:MOST_GROUPS]) + (
+        ", {} more".format(len(scopes) - MOST_GROUPS) if len(scopes) > MOST_GROUPS else "")
+    found = costs(checked.graph, fetches)
+    yield "  {:<16} {:>5} {:>10} {:>9} {:>8} {:>10} {:>10}  {}".format(
+        "", "ops", "GFLOP", "GB", "FLOP/B", "ms at peak", "good use", "bound by")
+    for group, cost in found.items():
+        yield _cost_line(group, cost, 1e3 * seconds_of(group, cost, PEAK), 1e3 * seconds_of(group, cost, GOOD),
+                         _bound(group, cost))
+    yield _cost_line("total", total(found), *(1e3 * sum(
+        seconds_of(group, cost, device) for group, cost in found.items()) for device in (PEAK, GOOD)), "")
+
+
+def _cost_line(group, cost, peak, good, bound):
+    return "  {:<16} {:>5} {:>10.2f} {:>9.3f} {:>8.1f} {:>10.2f} {:>10.2f}  {}".format(
+        group, cost.count, cost.flops / 1e9, cost.bytes / 1e9, cost.intensity, peak, good, bound).rstrip()
+
+
+def _bound(group, cost):
+    return "memory" if seconds_of(group, cost, PEAK) <= cost.bytes / PEAK.memory else "arithmetic"
+
+
+def _prediction_lines(checked):
+    found = costs(checked.graph, checked.steps["training"])
+    times = [predict(found, device, checked.images) for device in (PEAK, GOOD)]
+    yield "predicted for an Ascend 910 in mixed precision{}, not measured: {:.0f} ms an iteration at peak rates, " \
+          "{:.0f} at good use".format("" if checked.mixed else " (what float32 reaches is not published)",
+                                *(1e3 * seconds for seconds in times))
+    yield "  ({:.0f} and {:.0f} images/s{}). Peak: {:.0f} TFLOP/s of products, {:.1f} TB/s; good use: {:.0%} and " \
+          "{:.0%} of these.".format(*(checked.images * checked.ranks / seconds for seconds in times),
+                              " of all cards" if checked.ranks > 1 else "", PEAK.products / 1e12,
+                              PEAK.memory / 1e12, GOOD.products / PEAK.products,
+                              GOOD.memory / PEAK.memory)
+    yield "  All inputs and outputs count as moved, in the graph's types; fusing and float16 save some of it."
+    if checked.ranks > 1:
+        yield "  Of averaging, only reading and writing the card's memory: between cards it takes longer; " \
+              "benchmarks/README.md has estimates."
+    yield "  Host: {:.1f} ms a call; {:.0f} ms of drawing, while the device computes.".format(
+        1e3 * CALL, 1e3 * DRAWING * checked.images)
+    variables = [op for op in checked.graph.get_operations() if op.type in ("VariableV2", "VarHandleOp")]
+    yield "  {} variables, {}".format(len(variables), amount(sum(_size(op) for op in variables), "B"))
+
+
+def _size(variable):
+    shape = tf.TensorShape(variable.get_attr("shape"))
+    return (shape.num_elements() or 0) * variable.get_attr("dtype").size
+
+
+def _in_order(graph, fetches):
+    reached = needed(fetches)
+    return [op for op in graph.get_operations() if op in reached]
+
+
+def _largest(operations):
+    outputs = [tensor for op in operations for tensor in op.outputs]
+    return shown(max(outputs, key=lambda tensor: tensor.shape.num_elements() or 0)) if outputs else "-"
+
+

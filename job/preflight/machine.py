@@ -1,0 +1,195 @@
+"""Preflight of the machine: versions, packages, devices, and the process's place in the job. Nothing is requested."""
+from __future__ import annotations
+
+import glob
+import importlib
+import importlib.util
+import os
+import platform
+import re
+import sys
+
+from job.preflight.rows import BAD, GOOD, NONE, Row
+from job.ranks.table import read_rank_table
+
+# Name of the distribution → (module, oldest version that will do, is it needed).
+PACKAGES = (
+    ("numpy", "numpy", (), True), ("Pillow", "PIL", (8,), True), ("PyYAML", "yaml", (5, 1), True),
+    ("esdk-obs-python", "obs", (3, 22), True), ("moxing-framework", "moxing", (), False),
+    ("tqdm", "tqdm", (4, 30), False))
+# Where CANN says its version, newest habit first; below the folders that its set_env.sh exports, and its usual ones.
+CANN_HOMES = ("ASCEND_HOME_PATH", "ASCEND_TOOLKIT_HOME", "ASCEND_HOME")
+CANN_PLACES = ("usr/local/Ascend/ascend-toolkit/latest", "usr/local/Ascend/nnae/latest", "usr/local/Ascend/cann",
+               "usr/local/Ascend/latest", "usr/local/Ascend")
+CANN_FILES = ("*-linux/ascend_toolkit_install.info", "ascend_toolkit_install.info", "*-linux/ascend_nnae_install.info",
+              "ascend_nnae_install.info", "version.info", "*/version.info")
+DRIVER = "usr/local/Ascend/driver/version.info"
+
+
+def python_row():
+    version = sys.version_info[:2]
+    fits = version == (3, 7) or (3, 9) <= version <= (3, 12)
+    return Row("Python", GOOD if fits else BAD, "{} on {} {}".format(
+        platform.python_version(), platform.system(), platform.machine()),
+        None if fits else "Use Python 3.7 with TensorFlow 1.15, or 3.9 to 3.12 with 2.x")
+
+
+def tensorflow_row(load, device="auto"):
+    """load: imports TensorFlow and returns its version. device: the setting."""
+    try:
+        version = load()
+    except ImportError as error:
+        return Row("TensorFlow", BAD, "cannot be imported ({})".format(error),
+                   "pip install tensorflow==1.15.5 with Python 3.7, or any 2.16 to 2.21 with 3.9 to 3.12")
+    if device == "ascend" and not version.startswith("1.15"):
+        return Row("TensorFlow", BAD, "{}, and device=ascend: its adapter is built for 1.15".format(version),
+                   "Choose an image with TensorFlow 1.15 and Python 3.7, or --device=auto")
+    fits = version.startswith("1.15") or version.startswith("2.")
+    return Row("TensorFlow", GOOD if fits else BAD, version, None if fits else "Expected 1.15, or 2.x")
+
+
+def adapter_row(device, load_adapter, check_options=lambda adapter: ([], [])):
+    """Whether the Ascend adapter is there, and knows what it would be told.
+
+    Args:
+        device: the setting. load_adapter: imports npu_bridge and returns its ``Adapter``: ``masf_core.devices.ascend``
+        check_options: returns (problems, doubts) of the settings with an adapter: lists of sentences.
+    """
+    if importlib.util.find_spec("npu_bridge") is None:
+        if device == "ascend":
+            return Row("npu_bridge", BAD, "not installed, and device=ascend",
+                       "Choose an image with the Ascend engine, or --device=auto")
+        return Row("npu_bridge", NONE, "not installed: no Ascend is used")
+    if device in ("cpu", "gpu"):
+        return Row("npu_bridge", NONE, "installed, and not used with device={}".format(device))
+    try:
+        adapter = load_adapter()
+    except Exception as error:  # whatever its native code makes of a machine without a driver
+        return Row("npu_bridge", BAD, "does not load ({}: {})".format(type(error).__name__, error),
+                   "Is CANN's set_env.sh sourced, and does the adapter fit TensorFlow and CANN?")
+    problems, doubts = check_options(adapter)
+    told = "{} by what it exports".format(adapter.about)
+    if problems:
+        return Row("npu_bridge", BAD, "; ".join([told] + problems),
+                   "Correct these settings, or choose an image whose adapter knows them")
+    return Row("npu_bridge", GOOD, "; ".join([told] + doubts))
+
+
+def cann_row(environ, root="/", device="auto"):
+    """root: of the file system. device: the setting."""
+    homes = [environ[name] for name in CANN_HOMES if environ.get(name)]
+    if environ.get("ASCEND_OPP_PATH"):
+        homes.append(os.path.dirname(environ["ASCEND_OPP_PATH"].rstrip("/")))
+    homes += [os.path.join(root, place) for place in CANN_PLACES]
+    driver = version_in(os.path.join(root, DRIVER))
+    aside = ", driver {}".format(driver) if driver else ""
+    for home in homes:
+        for pattern in CANN_FILES:
+            for path in sorted(glob.glob(os.path.join(glob.escape(home), pattern))):
+                version = version_in(path)
+                if version and not path.endswith(DRIVER):
+                    return Row("CANN", GOOD, "{} ({}){}".format(version, path, aside))
+    if any(map(os.path.isdir, homes)):
+        return Row("CANN", NONE, "of unknown version: there is an installation, and no version in it{}".format(aside))
+    if device == "ascend":
+        return Row("CANN", BAD, "not installed, or nowhere that is known, and device=ascend",
+                   "Choose an image with the Ascend engine, or let {} name where CANN is".format(CANN_HOMES[0]))
+    return Row("CANN", NONE, "not installed")
+
+
+def version_in(path):
+    """What a file of lines ``version=…`` says, or None."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            found = re.search(r"^\s*[vV]ersion\s*[=:]\s*\[?([\w.+-]+)", stream.read(1 << 16), re.MULTILINE)
+    except OSError:
+        return None
+    return found.group(1) if found else None
+
+
+def packages_row():
+    there, problems = [], []
+    for name, module, oldest, needed in PACKAGES:
+        present, version = importlib.util.find_spec(module) is not None, version_of(name)
+        if present:
+            there.append("{} {}".format(name, version or "(version unknown)"))
+        if needed and not present:
+            problems.append(name)
+        elif present and version and oldest and numbers(version) < oldest:
+            problems.append("{}>={}".format(name, ".".join(map(str, oldest))))
+    return Row("packages", BAD if problems else GOOD, ", ".join(there) or "none",
+               "pip install " + " ".join(map("'{}'".format, problems)) if problems else None)
+
+
+def version_of(distribution):
+    """Installed version, or None."""
+    try:
+        return importlib.import_module("importlib.metadata").version(distribution)
+    except ImportError:  # Python 3.7, or (PackageNotFoundError is one) it is not there
+        pass
+    try:
+        return importlib.import_module("pkg_resources").get_distribution(distribution).version
+    except Exception:  # it is not there, or says nothing that can be understood
+        return None
+
+
+def numbers(version):
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+
+
+def devices_row(device, environ, root="/"):
+    """device: the setting."""
+    cards = [os.path.basename(path) for path in sorted(glob.glob(os.path.join(root, "dev/davinci[0-9]*")))]
+    gpus = [os.path.basename(path) for path in sorted(glob.glob(os.path.join(root, "dev/nvidia[0-9]*")))]
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    told = "{} processor thread{}".format(threads, "" if threads == 1 else "s")
+    for what, found in (("Ascend", cards), ("GPU", gpus)):
+        told += ", {} {}".format(what, " ".join(found)) if found else ""
+    if environ.get("ASCEND_DEVICE_ID"):
+        told += ", ASCEND_DEVICE_ID={}".format(environ["ASCEND_DEVICE_ID"])
+    if device == "ascend" and not cards:
+        return Row("devices", BAD, told + "; no /dev/davinci*, and device=ascend",
+                   "Choose a flavour with an Ascend 910, or --device=auto")
+    if device == "gpu" and not gpus:
+        return Row("devices", BAD, told + "; no /dev/nvidia*, and device=gpu",
+                   "Choose a flavour with a GPU, or --device=auto")
+    return Row("devices", GOOD, told)
+
+
+def platform_row(environ, read):
+    """read: reads ``Environment`` and may raise ConfigError."""
+    found = read()
+    kinds = [kind for kind, prefixes in (("v1", ("DLS_",)), ("v2", ("MA_JOB_DIR", "MA_VJ_NAME", "MA_TASK_NAME")))
+             if any(name.startswith(prefixes) and environ[name] for name in environ)]
+    place = "rank {} of {}, host {} of {}".format(found.rank_id, found.rank_size, found.host_index, found.host_count)
+    kind = "ModelArts {} job".format(" and ".join(kinds)) if kinds else "no ModelArts job (a notebook, or elsewhere)"
+    return Row("platform", GOOD, "{}; {}".format(kind, place))
+
+
+def rank_table_row(found, device="auto"):
+    """found: ``Environment``. device: the setting.
+
+    Raises:
+        ConfigError: what a run of several processes would refuse.
+    """
+    if found.rank_size == 1:
+        return Row("rank table", NONE, "not needed: a single process")
+    from job.ranks.group import control_address
+
+    place = "rank 0 is at {}:{}".format(*control_address(found))
+    if found.rank_table is None and device == "ascend":
+        return Row("rank table", BAD, "none, in which HCCL finds the cards; {}".format(place),
+                   "Let the platform start the boot file, once a card, or set RANK_TABLE_FILE and JOB_ID")
+    if found.rank_table is None:
+        return Row("rank table", NONE, "none, which Ascend needs; {}".format(place))
+    cards = read_rank_table(found.rank_table)
+    own = cards[found.rank_id]
+    # A container that has some of a machine's cards counts its own from 0, and the table counts the machine's.
+    here = sorted(card.device_id for card in cards if card.server == own.server).index(own.device_id)
+    if found.device_id not in (None, here, own.device_id):
+        return Row(
+            "rank table", BAD, "{}: rank {} has device {} there, number {} of its server, and ASCEND_DEVICE_ID is {}"
+            .format(found.rank_table, own.rank, own.device_id, here, found.device_id),
+            "Let the platform start the boot file, once a card")
+    return Row("rank table", GOOD, "{} ranks on {} servers, own rank {} is device {}; {}".format(
+        len(cards), len({card.server for card in cards}), own.rank, own.device_id, place))

@@ -1,0 +1,11 @@
+"""From the training loop to the store, in the background. Read `publisher` first.
+
+    publisher    uploads checkpoints and logs while training goes on
+    snapshots    checkpoints that wait, and which of them to upload
+    retention    which published checkpoints stay
+    log_upload   log files on their way to the store
+    restore      finds the checkpoint to resume from
+    run_record   run.json
+    time_limit   waits for a call no longer than so long
+    priority     lowers the priority of background work
+"""

@@ -1,0 +1,102 @@
+"""Which published checkpoints stay, and which of them ``checkpoints/best.json`` names.
+
+A job may end between a checkpoint's marker and the pointer to it. So the marker itself says that its checkpoint was the
+best one when it was published, which protects it from then on, and the next attempt writes the pointer that is missing.
+"""
+from __future__ import annotations
+
+import logging
+
+from job.publication.time_limit import within
+from masf_core.records import selection
+from obs_sync import AccessDenied, IntegrityError, list_markers, read_pointer, retain, write_pointer
+
+log = logging.getLogger(__name__)
+
+BEST = "best"  # name of the pointer beside the markers
+
+
+class Retention:
+    """Retention after each delivery. What it cannot delete stays, which is said and is no failure of the run.
+
+    Args:
+        store: the run's ``obs_sync.Store``. keep: number of newest checkpoints to keep.
+    """
+
+    def __init__(self, store, keep):
+        self._store, self._keep = store, keep
+        self._refused = self._failing = False
+        self.due = None  # lineage of a checkpoint that was delivered since
+
+    def apply(self, seconds):
+        """``apply_retention`` if it is due, within so many seconds.
+
+        A refusal is told once, an outage once until it is over.
+        """
+        lineage = self.due
+        if lineage is None:
+            return
+        try:
+            within(seconds, "retention", lambda: apply_retention(self._store, lineage, self._keep))
+            self._failing = False
+        except AccessDenied as error:
+            log.log(logging.DEBUG if self._refused else logging.WARNING,
+                    "old checkpoints stay: this key may not delete them (%s). Every checkpoint is published all the "
+                    "same. Grant the right to delete objects, or remove old checkpoints by hand", error.what)
+            self._refused = True
+        except Exception as error:
+            log.log(logging.DEBUG if self._failing else logging.WARNING,
+                    "old checkpoints stay for now, the next checkpoint tries again: %s", error)
+            self._failing = True
+        self.due = None
+
+
+def apply_retention(store, lineage, keep):
+    """Remove the checkpoints of ``lineage``, which alone are ours to delete, but the ``keep`` newest and the best.
+
+    The best is what the pointer names, and also the newest whose marker says so.
+    """
+    markers = _markers(store, lineage)
+    names = {marker.name for marker in markers[-keep:]}
+    names.update([marker.name for marker in markers if marker.metadata.get("best")][-1:])
+    best = read_pointer(store, BEST)
+    retain(store, names | ({best} if best else set()), lineage=lineage)
+
+
+def name_best(store, lineage, policy, history):
+    """Let the pointer name the best checkpoint of ``lineage`` that was published, where it does not.
+
+    Args:
+        policy, history: the selection policy and the records up to the restored checkpoint. Of a newer one, which could
+            not be restored from, the run knows nothing.
+
+    Raises:
+        StoreError: the store cannot be read or written.
+    """
+    ever_best = _ever_best(policy, history)
+    best = [marker for marker in _markers(store, lineage) if marker.metadata["iteration"] in ever_best][-1:]
+    if not best:
+        return
+    try:
+        named = read_pointer(store, BEST)
+    except IntegrityError as error:
+        log.warning("%s", error)
+        named = None
+    if named != best[0].name:
+        write_pointer(store, BEST, best[0].name, metadata=best[0].metadata)
+        log.info("the best checkpoint so far is %s; %s said %s", best[0].name, BEST + ".json", named or "nothing")
+
+
+def _markers(store, lineage):
+    """Those of ``lineage``, the newest last."""
+    markers = [marker for marker in list_markers(store) if marker.metadata.get("lineage") == lineage]
+    return sorted(markers, key=lambda marker: (marker.metadata["iteration"], marker.created, marker.name))
+
+
+def _ever_best(policy, history):
+    """The iterations whose record was the best one when it was made."""
+    iterations, best = set(), None
+    for record in history:
+        best = selection.best(policy, [record] if best is None else [best, record])
+        iterations.add(best["iteration"])
+    return iterations

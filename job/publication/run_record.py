@@ -1,0 +1,139 @@
+"""run.json: what a run is, where it stands, and every attempt that was made at it.
+
+It also names the run's current *lineage*. A fresh start under an existing run name (``--resume=never``) begins a new
+one, and only checkpoints of the current lineage are resumed from; older ones stay until they are deleted by hand.
+"""
+from __future__ import annotations
+
+import collections
+import json
+import platform
+import socket
+import threading
+import time
+import uuid
+
+from job.publication.time_limit import within
+from masf_core.records.files import replace_text
+from obs_sync import IntegrityError, ObjectNotFound
+from obs_sync.json_document import parse_json
+
+NAME = "run.json"
+FORMAT = 1
+LAST_WRITE = 60.0  # seconds that an upload of it may take
+
+
+def now():
+    """The present time as ISO 8601 in UTC, seconds."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def read_published(store, folder=""):
+    """The content of the published run.json, or None where there is none.
+
+    Args:
+        folder: of the run below the store's URL, "" or ending in "/".
+
+    Raises:
+        IntegrityError: there is one that this program did not write; taking the run for new would orphan its
+            checkpoints.
+    """
+    try:
+        data = store.read(folder + NAME)
+    except ObjectNotFound:
+        return None
+    try:
+        content = parse_json(data)
+    except ValueError:
+        content = None
+    if not isinstance(content, dict) or content.get("format") != FORMAT or not _is_whole(content):
+        raise IntegrityError("this run.json was not written by this version of the job", store.locate(folder + NAME),
+                             "Choose another --run_name, or remove it")
+    return content
+
+
+def publish_record(run):
+    """Write a run's run.json, locally and in the store.
+
+    Args:
+        run: ``run.Run``.
+
+    Raises:
+        StoreError: it could not be stored, or not within a minute.
+    """
+    run.record.write(run.workspace.log(NAME))
+    within(LAST_WRITE, "the upload of run.json", lambda: run.store.write(NAME, run.record.text().encode("utf-8")))
+
+
+def _is_whole(content):
+    attempts = content.get("attempts", [])
+    return (isinstance(content.get("lineage"), str) and isinstance(attempts, list)
+            and all(isinstance(attempt, dict) for attempt in attempts))
+
+
+class RunRecord:
+    """The run.json of this attempt, continuing the published one.
+
+    Args:
+        run_name: str. config: resolved configuration as a dict. previous: the published content or None.
+        fresh: begin a new lineage.
+    """
+
+    def __init__(self, run_name, config, previous, fresh):
+        self._lock = threading.Lock()  # the publisher writes while the trainer goes on
+        self._names = collections.Counter()
+        continued = previous is not None and not fresh
+        self.content = {
+            "format": FORMAT,
+            "run_name": run_name,
+            "state": "running",
+            "lineage": previous["lineage"] if continued else uuid.uuid4().hex[:12],
+            "config": config,
+            "attempts": list(previous.get("attempts", [])) if previous else [],
+        }
+        # An attempt that was killed could not say so; the next one can.
+        for attempt in self.content["attempts"]:
+            if attempt.get("outcome") is None:
+                attempt["outcome"] = "ended without a word"
+        self.attempt = {
+            "id": uuid.uuid4().hex[:8], "started": now(), "outcome": None, "host": socket.gethostname(),
+            "python": platform.python_version(), "machine": platform.machine(),
+        }
+        self.content["attempts"].append(self.attempt)
+
+    @property
+    def lineage(self):
+        return self.content["lineage"]
+
+    def checkpoint_name(self, iteration):
+        """A name that was never given before, by this or another attempt: a key is never written twice.
+
+        An iteration has a second checkpoint where the first was saved before its evaluation.
+        """
+        self._names[iteration] += 1
+        again = "x{}".format(self._names[iteration]) if self._names[iteration] > 1 else ""
+        return "ckpt-{:06d}-{}{}".format(iteration, self.attempt["id"], again)
+
+    def update(self, **fields):
+        """Set top-level fields."""
+        with self._lock:
+            self.content.update(fields)
+
+    def update_attempt(self, **fields):
+        """Set fields of this attempt."""
+        with self._lock:
+            self.attempt.update(fields)
+
+    def end(self, state, exit_code, **fields):
+        """Close this attempt."""
+        with self._lock:
+            self.attempt.update(ended=now(), outcome=state, exit_code=exit_code, **fields)
+            self.content["state"] = state
+
+    def text(self):
+        with self._lock:
+            return json.dumps(self.content, indent=2, sort_keys=True) + "\n"
+
+    def write(self, path):
+        """Save locally, whole or not at all."""
+        replace_text(path, self.text())

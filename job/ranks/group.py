@@ -1,0 +1,165 @@
+"""This process among those of its job: alone, or one of several that train together.
+
+A process of several is started with RANK_ID and RANK_SIZE, by the platform or by ``launch``; rank 0's address is in
+RANK_CONTROL=host:port, or follows from the rank table or from the list of hosts that ModelArts gives.
+"""
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+
+from job.config.settings import values_of
+from job.environment import CONTROL_PORT
+from job.errors import ConfigError
+from job.ranks.channel import Channel
+from job.ranks.stop import AgreedStop
+from job.ranks.table import check_place, read_rank_table
+from masf_core.ranks.one_rank import NeverStop, OneRank
+
+OF_A_PROCESS = ("work_dir", "logdir", "log_level")  # settings that may differ from one process to another
+WAIT_FOR_INPUTS = 7200.0  # seconds that a node's first process may take to pull and decode
+
+
+class Alone:
+    """The only process of its job."""
+
+    rank, size = 0, 1
+    leads_node = True
+
+    def gather(self, value, what="", seconds=0.0):
+        return [value]
+
+    def disband(self):
+        """The others are not needed any more."""
+
+    def on_loss(self, last_words):
+        """last_words: called with the error before the process is ended because another was lost."""
+
+    def check_same_config(self, config):
+        """All processes have been started with the same configuration. Raises ConfigError, in every one of them."""
+
+    def check_device(self, device):
+        """What averages on ``device`` finds the other processes. Raises ConfigError."""
+
+    def check_same_data(self, fingerprint):
+        """All processes see the same data. Raises ConfigError, in every one of them."""
+
+    def hold_stop(self):
+        """Requests to stop count only once all processes know of them."""
+
+    def ranks(self, device):
+        """What the graph knows of the others; see ``masf_core.ranks``. device: ``cpu``, ``gpu`` or ``ascend``."""
+        return OneRank()
+
+
+ALONE = Alone()
+
+
+class Group(Alone):
+    """One of several.
+
+    Args:
+        channel: ``Channel`` that all have joined. console: its stop request is held while they train.
+        rank_table: path of HCCL's table of cards, or None.
+    """
+
+    def __init__(self, channel, console, work_dir, rank_table=None):
+        self._channel, self._console, self._rank_table = channel, console, rank_table
+        self.rank, self.size, self.host = channel.rank, channel.size, channel.host
+        self.stop = AgreedStop(console.stop) if console.stop is not None else NeverStop()
+        here = [node_name(), os.path.realpath(work_dir)]
+        self.leads_node = self.gather(here, "the start").index(here) == self.rank
+
+    def gather(self, value, what="the next step", seconds=600.0):
+        return self._channel.gather(value, what, seconds)
+
+    def disband(self):
+        self._channel.disband()
+        if self._console.stop is not None:
+            self._console.stop.release()
+
+    def on_loss(self, last_words):
+        self._channel.last_words = last_words
+
+    def hold_stop(self):
+        if self._console.stop is not None:
+            self._console.stop.hold()
+
+    def ranks(self, device):
+        from masf_core.devices.choice import make_collectives  # brings TensorFlow
+
+        return make_collectives(device, self)
+
+    def blame(self):
+        self._channel.blame()
+
+    def check_same_config(self, config):
+        check_share(config.training.meta_batch_size, self.size)
+        own = {name: value for name, value in values_of(config).items() if name not in OF_A_PROCESS}
+        everybody = self.gather(own, "the comparison of configurations")
+        for rank, theirs in enumerate(everybody):
+            differing = [name for name in own if theirs.get(name) != everybody[0].get(name)]
+            if differing:
+                raise ConfigError("rank {} was started with another configuration than rank 0: {}".format(
+                    rank, ", ".join("{} is {!r} and not {!r}".format(name, theirs.get(name), everybody[0].get(name))
+                                    for name in differing)))
+
+    def check_device(self, device):
+        if device == "ascend" and self._rank_table is None:
+            raise ConfigError("RANK_SIZE={}, but RANK_TABLE_FILE is not set, in which HCCL finds the cards: let the "
+                              "platform start the processes, or give RANK_TABLE_FILE and JOB_ID to "
+                              "python -m job launch".format(self.size))
+
+    def check_same_data(self, fingerprint):
+        fingerprints = self.gather(fingerprint, "the comparison of data")
+        other = [rank for rank, each in enumerate(fingerprints) if each != fingerprints[0]]
+        if other:
+            raise ConfigError("rank {} sees other data than rank 0 ({} and not {}): give all processes the same "
+                              "data_url, or a local directory with the same content".format(
+                                  other[0], fingerprints[other[0]][:12], fingerprints[0][:12]))
+
+
+@contextlib.contextmanager
+def join(environment, console, work_dir):
+    """The group of this process, ``Alone`` or ``Group``, as a context manager.
+
+    Raises:
+        ConfigError: the others do not come, or do not fit.
+    """
+    if environment.rank_size == 1:
+        yield ALONE
+        return
+    with Channel(environment.rank_id, environment.rank_size, control_address(environment), environment.job_id or "",
+                 on_wait=console.check_stop) as channel:
+        yield Group(channel, console, work_dir, environment.rank_table)
+
+
+def check_share(batch, size):
+    """Raises ConfigError where a batch of so many images a domain cannot be shared by so many processes."""
+    if batch % size:
+        nearest = max(size, (batch + size // 2) // size * size)
+        raise ConfigError("meta_batch_size={} cannot be shared by {} processes: it counts the images of a domain over "
+                          "all of them, so give a multiple of {}, such as {}".format(batch, size, size, nearest))
+
+
+def control_address(environment):
+    """(host, port) where rank 0 listens. Raises ConfigError where that cannot be known, or the rank table is unfit."""
+    size, table = environment.rank_size, environment.rank_table
+    if table is not None:
+        cards = read_rank_table(table)
+        check_place(table, cards, environment.rank_id, size)
+        if environment.job_id is None:
+            raise ConfigError("RANK_SIZE={}, but JOB_ID is not set, without which HCCL averages nothing: set it to any "
+                              "number, the same in all processes".format(size))
+        alone = len({card.server for card in cards}) == 1
+        return environment.control or ("127.0.0.1" if alone else cards[0].server, CONTROL_PORT)
+    if environment.control is None:
+        raise ConfigError("RANK_SIZE={}: say where rank 0 is with RANK_CONTROL=host:port, or start all processes of "
+                          "this machine with python -m job launch --processes {} -- run …".format(size, size))
+    return environment.control
+
+
+def node_name():
+    """What tells this machine from others, and containers on it from one another."""
+    return socket.gethostname()

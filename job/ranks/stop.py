@@ -1,0 +1,26 @@
+"""Several processes stop after the same iteration: one that stopped alone would leave the others waiting for it."""
+from __future__ import annotations
+
+import signal
+
+from masf_core.ranks.one_rank import NeverStop
+
+
+class AgreedStop(NeverStop):
+    """What ``masf_core`` asks and tells; see ``NeverStop``.
+
+    Args:
+        request: ``StopRequest`` of this process. It is held until all have heard of one of them being asked to stop.
+    """
+
+    def __init__(self, request):
+        self._request = request
+
+    def wanted(self):
+        return self._request.requested
+
+    def note(self, wanted):
+        if wanted:
+            if not self._request.requested:
+                self._request.note(signal.SIGTERM)
+            self._request.release()

@@ -1,0 +1,7 @@
+"""What a person reads of a run.
+
+    report    report.html
+    charts    figures and tables as SVG and HTML text
+    compare   several runs beside each other
+    show      what a run has left in the store
+"""

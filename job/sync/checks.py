@@ -1,0 +1,147 @@
+"""`python -m job sync verify` and `diff`: the exit code says whether there is a difference."""
+
+from __future__ import annotations
+
+from job.console import BYTES
+from job.errors import ConfigError
+from job.exits import DONE
+from job.sync.output import files, listed, print_json, print_key, shown, telling, total
+from job.sync.session import open_session
+
+DIFFERENT = 1
+
+
+def verify(args, console):
+    """Compare a folder with its objects, or published checkpoints with their markers."""
+    if args.place1 is None:
+        if args.full or args.rules:
+            raise ConfigError("--full, --include and --exclude need a PATH to compare with; checkpoints are always "
+                              "read through, all of them")
+        return _verify_checkpoints(args, console)
+    with open_session(args) as session:
+        found = _compared(args, session, console, full=args.full)
+        different = len(found.differ) + len(found.only_stored) + len(found.only_local)
+        code = DIFFERENT if different else DONE
+        with telling(code):
+            if args.json:
+                print_json(_document(args, session, found))
+            else:
+                _print_differences(found)
+                agree = len(found.same) + len(found.size_only)
+                how = "by SHA-256 of what was read" if args.full else "by digest"
+                print("{}: {} the same {}{}{}".format(
+                    "DIFFERENT" if different else "identical", files(len(found.same), total(found.same)), how,
+                    "; {} by size only, {} (--full reads them)".format(
+                        files(len(found.size_only)), _why_size_only(found)) if found.size_only else "",
+                    "; {} of {} differ or are on one side only".format(different, different + agree)
+                    if different else ""))
+        return code
+
+
+def _why_size_only(found):
+    encrypted = sum(info.encrypted for info in found.size_only)
+    return "the store knows no digest" + (
+        ": {} of them encrypted, with an ETag that is none".format(encrypted) if encrypted else "")
+
+
+def diff(args, console):
+    """List what is on one side only, and what differs."""
+    with open_session(args) as session:
+        found = _compared(args, session, console, trust_index=True)
+        changed = [item.info for item in found.differ]
+        code = DIFFERENT if changed or found.only_stored or found.only_local else DONE
+        with telling(code):
+            if args.json:
+                print_json(_document(args, session, found))
+            else:
+                _print_differences(found)
+                print("pull would fetch {}; push would store {}{}".format(
+                    files(len(changed) + len(found.only_stored), total(changed) + total(found.only_stored)),
+                    files(len(changed) + len(found.only_local)),
+                    "; {} of equal size cannot be told apart without a digest"
+                    .format(files(len(found.size_only))) if found.size_only else ""))
+        return code
+
+
+def _compared(args, session, console, **options):
+    from obs_sync import ObjectNotFound
+    from obs_sync.transfer.compare import compare
+
+    found = compare(session.store, session.path, session.workers, console.task(args.action, BYTES),
+                    session.filters.selects, **options)
+    console.close()
+    if not any(found):
+        raise ObjectNotFound(
+            "the patterns leave nothing to compare below" if session.filters else "there is nothing to compare below",
+            session.store.url, "Check the URL and the patterns; keys are case-sensitive")
+    return found
+
+
+def _print_differences(found):
+    for item in found.only_stored:
+        print_key("only there", item.size, item.key)
+    for item in found.only_local:
+        print_key("only here ", item.size, item.key)
+    for info, why in found.differ:
+        print_key("differs   ", info.size, info.key + ": " + why)
+
+
+def _document(args, session, found):
+    return {"action": args.action, "url": session.store.url, "path": session.path,
+            "identical": not (found.differ or found.only_stored or found.only_local),
+            "same_files": len(found.same), "same_bytes": total(found.same),
+            "size_only": [info.key for info in found.size_only],
+            "differ": [{"key": info.key, "size": info.size, "why": why} for info, why in found.differ],
+            "only_stored": listed(found.only_stored), "only_local": listed(found.only_local)}
+
+
+def _verify_checkpoints(args, console):
+    from obs_sync import ObjectNotFound
+    from obs_sync.checkpoints.verify import verify_checkpoints
+
+    with open_session(args) as session:
+        folders = verify_checkpoints(session.store, session.workers, console.task("verify", BYTES))
+        console.close()
+        verdicts = [verdict for folder in folders for verdict in folder.verdicts]
+        if not verdicts:
+            raise ObjectNotFound("there is no published checkpoint below", session.store.url,
+                                 "Name the folder of a run, or give a local folder as well to compare with")
+        damaged = [verdict for verdict in verdicts if verdict.faults]
+        code = DIFFERENT if damaged else DONE
+        with telling(code):
+            if args.json:
+                print_json({"action": "verify", "url": session.store.url, "path": None,
+                            "identical": not damaged, "folders": [_folder(folder) for folder in folders]})
+            else:
+                for folder in folders:
+                    _print_folder(folder)
+                whole = [verdict for verdict in verdicts if not verdict.faults]
+                print("{} of {} checkpoints whole: {} read through and right".format(
+                    len(whole), len(verdicts),
+                    files(sum(verdict.files for verdict in whole), sum(verdict.bytes for verdict in whole))))
+        return code
+
+
+def _print_folder(folder):
+    for verdict in folder.verdicts:
+        pointers = [name for name, meant in sorted(folder.pointers.items()) if meant == verdict.name]
+        print("{}  {}{}  {}{}".format(
+            "DAMAGED" if verdict.faults else "whole  ", shown(folder.prefix), shown(verdict.name),
+            files(verdict.files, verdict.bytes), "  ({})".format(", ".join(pointers)) if pointers else ""))
+        for fault in verdict.faults:
+            print("         {}".format(shown(fault)))
+    names = {verdict.name for verdict in folder.verdicts}
+    for name, meant in sorted(folder.pointers.items()):
+        if meant not in names:
+            print("note     {}.json means {}, which is not there".format(shown(folder.prefix + name), shown(meant)))
+    for orphan in folder.orphans:
+        print("note     {}{}/ has no marker ({}): under way, or never finished".format(
+            shown(folder.prefix), shown(orphan.name), files(orphan.files, orphan.bytes)))
+
+
+def _folder(folder):
+    return {"prefix": folder.prefix, "pointers": dict(folder.pointers),
+            "checkpoints": [{"name": each.name, "created": each.created, "files": each.files, "bytes": each.bytes,
+                             "whole": not each.faults, "faults": list(each.faults)} for each in folder.verdicts],
+            "unfinished": [{"name": each.name, "files": each.files, "bytes": each.bytes, "modified": each.modified}
+                           for each in folder.orphans]}

@@ -1,0 +1,67 @@
+"""What the actions of `python -m job sync` share: the store that a command line means, its filters, its limits."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from typing import Any, NamedTuple, Optional
+
+from job.errors import ConfigError
+from job.sync.places import find_places
+
+log = logging.getLogger(__name__)
+
+
+class Session(NamedTuple):
+    """store: open. path: local folder, or None. selects: of keys. workers: how many transfers at a time."""
+
+    store: Any
+    path: Optional[str]
+    filters: Any
+    workers: int
+
+
+@contextlib.contextmanager
+def open_session(args):
+    """The session of a command line; at its end, patterns that were of no consequence are told.
+
+    Raises:
+        ConfigError: places or patterns. obs_sync.StoreError: see ``open_store``.
+    """
+    from obs_sync import ObjectNotFound, open_store
+    from obs_sync.throttle import Throttle, ThrottledStore
+    from obs_sync.transfer.filters import Filters, PatternError, Rule
+
+    places = find_places(args.action, args.place0, getattr(args, "place1", None), getattr(args, "delete", False))
+    try:
+        filters = Filters([Rule(include, pattern) for include, pattern in getattr(args, "rules", ())])
+    except PatternError as error:
+        raise ConfigError(str(error)) from error
+    workers, bandwidth = getattr(args, "workers", 8), getattr(args, "bandwidth", None)
+    with open_store(places.url, os.environ, args.storage) as store:
+        if bandwidth is not None:
+            throttle = Throttle(1e6 * bandwidth)
+            store, workers = ThrottledStore(store, throttle), throttle.workers(workers)
+        try:
+            yield Session(store, places.path, filters, workers)
+        except ObjectNotFound as error:
+            if error.where == store.url:
+                _refuse_object(places.url, args.storage)
+            raise
+    for rule in filters.idle:
+        log.warning("%s decides about no key: it matches none, or only keys that a pattern before it matches", rule)
+
+
+def _refuse_object(url, storage):
+    """Below an object there is nothing, which is no helpful thing to say. Raises ConfigError if ``url`` names one."""
+    from obs_sync import InvalidUrl, StoreError, is_remote, open_store, split_object_url
+
+    try:
+        folder, name = split_object_url(url.rstrip("/"))
+    except InvalidUrl:  # a bucket
+        return
+    if is_remote(url):
+        with contextlib.suppress(StoreError), open_store(folder, os.environ, storage) as store:
+            if store.exists(name):
+                raise ConfigError("{} is an object and no folder: give {} --include {}".format(url, folder, name))

@@ -1,0 +1,90 @@
+"""`python -m job sync pull` and `push`."""
+
+from __future__ import annotations
+
+from job.console import BYTES, amount
+from job.exits import DONE
+from job.sync.output import files, listed, print_json, print_key, telling, total
+from job.sync.session import open_session
+
+
+def pull(args, console):
+    """Bring a tree, or say what would be brought."""
+    from obs_sync.transfer.trees import preview_pull
+    from obs_sync.transfer.trees import pull as run
+
+    with open_session(args) as session:
+        if args.dry_run:
+            preview = preview_pull(session.store, session.path, selects=session.filters.selects,
+                                   on_compare=console.task("compare", BYTES))
+            return _tell_plan(args, session, preview.plan.fetch, preview.plan.present, preview.extra)
+        report = run(session.store, session.path, workers=session.workers, selects=session.filters.selects,
+                     delete=args.delete, on_progress=console.task("pull", BYTES),
+                     on_compare=console.task("compare", BYTES))
+        return _tell_report(args, session, report, console)
+
+
+def push(args, console):
+    """Store a tree, or say what would be stored."""
+    from obs_sync.local.removing import ExtraFile
+    from obs_sync.transfer.trees import preview_push
+    from obs_sync.transfer.trees import push as run
+
+    with open_session(args) as session:
+        if args.dry_run:
+            plan = preview_push(session.store, session.path, workers=session.workers,
+                                selects=session.filters.selects, on_compare=console.task("compare", BYTES))
+            return _tell_plan(args, session, [ExtraFile(*item) for item in plan.send], plan.present, plan.extra)
+        report = run(session.store, session.path, workers=session.workers, selects=session.filters.selects,
+                     delete=args.delete, on_progress=console.task("push", BYTES),
+                     on_compare=console.task("compare", BYTES))
+        return _tell_report(args, session, report, console)
+
+
+def _tell_plan(args, session, moved, present, extra):
+    moved, removed = sorted(moved, key=_key), sorted(extra, key=_key) if args.delete else []
+    with telling(DONE):
+        if args.json:
+            document = _document(args, session, len(moved), total(moved), len(present), total(present), len(removed),
+                                 total(removed), None)
+            print_json(dict(document, transfer=listed(moved), remove=listed(removed)))
+            return DONE
+        for item in moved:
+            print_key(args.action + "  ", item.size, item.key)
+        for item in removed:
+            print_key("remove", item.size, item.key)
+        print("would {} {}; {} present already{}".format(
+            args.action, files(len(moved), total(moved)), files(len(present)), _would_remove(args, extra)))
+    return DONE
+
+
+def _key(item):
+    return item.key
+
+
+def _would_remove(args, extra):
+    if not extra:
+        return ""
+    return "; would remove {}".format(files(len(extra), total(extra))) if args.delete else (
+        "; {} would be removed with --delete".format(files(len(extra), total(extra))))
+
+
+def _tell_report(args, session, report, console):
+    console.close()
+    with telling(DONE):
+        if args.json:
+            document = _document(args, session, report.files, report.bytes, report.present_files, report.present_bytes,
+                                 report.removed_files, report.removed_bytes, report.seconds)
+            print_json(dict(document, transfer=None, remove=None))
+            return DONE
+        rate = " ({}/s)".format(amount(report.bytes / report.seconds, BYTES)) if report.bytes and report.seconds else ""
+        print("{} {} in {:.1f} s{}; {} present already{}".format(
+            {"pull": "pulled", "push": "pushed"}[args.action], files(report.files, report.bytes), report.seconds, rate,
+            files(report.present_files), "; {} removed".format(files(report.removed_files)) if args.delete else ""))
+    return DONE
+
+
+def _document(args, session, count, size, present, present_size, removed, removed_size, seconds):
+    return {"action": args.action, "url": session.store.url, "path": session.path, "dry_run": args.dry_run,
+            "files": count, "bytes": size, "present_files": present, "present_bytes": present_size,
+            "removed_files": removed, "removed_bytes": removed_size, "seconds": seconds}

@@ -1,0 +1,123 @@
+"""An Ascend 910 through its adapter npu_bridge, which compiles the graph of a session for the card."""
+from __future__ import annotations
+
+import json
+import logging
+import os
+
+from masf_core.devices.ascend import adapter, options
+from masf_core.devices.ascend.kernels import AscendKernels
+from masf_core.devices.device import Device, DeviceError
+from masf_core.method.loss_scale import AdapterScale, NoScale
+
+log = logging.getLogger(__name__)
+
+
+class Ascend(Device):
+    """One card; the platform names it in ASCEND_DEVICE_ID, which the adapter reads by itself.
+
+    Args:
+        precision_mode: the adapter's own, overrides ``precision``. settings: ``AscendSettings``.
+
+    Attributes:
+        precision_mode: what the adapter is told.
+
+    Raises:
+        DeviceError: a precision or an option that the adapter does not know, a path that is not there, or the adapter
+            does not load.
+    """
+
+    name = "ascend"
+    automatic_precision = "mixed"
+
+    def __init__(self, precision="auto", intra_op_threads=0, inter_op_threads=0, precision_mode=None, settings=None):
+        super().__init__(precision, intra_op_threads, inter_op_threads)
+        self.precision_mode = options.mode_of(self.mixed, precision_mode)
+        if self.precision_mode not in options.PRECISION_MODES:
+            raise DeviceError("precision_mode={} is not one of {}".format(
+                precision_mode, ", ".join(options.PRECISION_MODES)))
+        self.mixed = self.precision_mode not in options.FLOAT32_MODES
+        self._settings = settings or options.AscendSettings()
+        try:
+            self._adapter = adapter.load_adapter()
+        except ImportError as error:
+            raise DeviceError("the adapter npu_bridge is installed, but does not load: {}. Its TensorFlow is 1.15, and "
+                              "its CANN libraries are found through LD_LIBRARY_PATH".format(error)) from error
+        # What is wrong shall be said before anything expensive begins.
+        parameters, _ = self._parameters(ranks=1)
+        look_for_paths(parameters, self._settings.profile_dir)
+
+    def session_config(self, ranks=None):
+        config = super().session_config(ranks)
+        parameters, doubts = self._parameters(ranks.size if ranks else 1)
+        if self.precision_mode in options.FLOAT32_MODES:
+            doubts.append(options.FLOAT32_DOUBT)
+        for doubt in doubts:
+            log.warning("%s", doubt)
+        rewrite = config.graph_options.rewrite_options
+        optimizer = rewrite.custom_optimizers.add()
+        optimizer.name = "NpuOptimizer"
+        options.write_parameters(optimizer.parameter_map, parameters)
+        # Grappler's own rewrites produce nodes that the adapter's compiler does not take.
+        rewrite.remapping = rewrite.OFF
+        rewrite.memory_optimization = rewrite.OFF
+        return config
+
+    def _parameters(self, ranks):
+        try:
+            parameters = options.parameters_of(self._settings, self.precision_mode, ranks)
+        except ValueError as error:
+            raise DeviceError(str(error)) from error
+        problems, doubts = adapter.unknown_to(self._adapter, parameters)
+        if problems:
+            raise DeviceError("\n".join(problems))
+        return parameters, doubts
+
+    def kernels(self):
+        return AscendKernels(self.mixed)
+
+    def loss_scale(self, ranks):
+        if not self.mixed:
+            return NoScale()
+        return AdapterScale(adapter.exports(), self.scaling, distributed=ranks.size > 1)
+
+    def describe(self):
+        return "{}, {}, adapter of about {}".format(self.name, self.precision_mode, self._adapter.about)
+
+
+def look_for_paths(parameters, profile_dir, make=True):
+    """Make the folders that are written to, and see that the files that are read are there.
+
+    make: False only looks whether the folders could be made.
+
+    Raises:
+        DeviceError: names the option and the path.
+    """
+    folders = [("profile_dir", profile_dir)] if profile_dir else []
+    for name, path in folders + [(name, parameters[name]) for name in options.FOLDERS if name in parameters]:
+        try:
+            if make:
+                os.makedirs(path, exist_ok=True)
+        except OSError as error:
+            raise DeviceError("{}={}: cannot make this folder: {}".format(name, path, error.strerror)) from error
+        there = path if make else _nearest(path)
+        if not os.path.isdir(there) or not os.access(there, os.R_OK | os.W_OK):
+            raise DeviceError("{}={}: this folder cannot be written; choose another".format(name, path))
+    for name in options.FILES:
+        if name in parameters and not os.path.isfile(parameters[name]):
+            raise DeviceError("{}={}: there is no such file (looked for from {})".format(
+                name, parameters[name], os.getcwd()))
+    if "modify_mixlist" in parameters:
+        try:
+            with open(parameters["modify_mixlist"], encoding="utf-8") as stream:
+                json.load(stream)
+        except (OSError, ValueError) as error:
+            raise DeviceError("mix_list={}: this is no JSON: {}".format(parameters["modify_mixlist"], error)) from error
+
+
+def _nearest(path):
+    """The folder, or the one above it that is there."""
+    path = os.path.abspath(path)
+    while not os.path.lexists(path):
+        path = os.path.dirname(path)
+    return path

@@ -1,0 +1,76 @@
+"""Which device a run takes, and which engine carries the collectives of several."""
+from __future__ import annotations
+
+import importlib.util
+
+from masf_core.devices.bfloat16 import narrows_products
+from masf_core.devices.cpu import Cpu
+from masf_core.devices.device import DeviceError
+from masf_core.devices.gpu import Gpu
+from masf_core.tf1 import VERSION, native_stderr_held_back, tf
+
+DEVICES = ("auto", "cpu", "gpu", "ascend")
+
+
+def choose_device(name):
+    """``auto`` → ``ascend`` where its adapter is installed, else ``gpu`` where TensorFlow sees one, else ``cpu``.
+
+    Raises:
+        DeviceError: unknown, or asked for by name and not present.
+    """
+    if name not in DEVICES:
+        raise DeviceError("device {!r} is not one of {}".format(name, ", ".join(DEVICES)))
+    if name == "cpu":
+        return "cpu"
+    if name in ("auto", "ascend") and importlib.util.find_spec("npu_bridge") is not None:
+        return "ascend"
+    if name == "ascend":
+        raise DeviceError("device 'ascend' was asked for, but the adapter npu_bridge is not installed; the Ascend "
+                          "images of ModelArts have it. Use --device=auto elsewhere")
+    # The driver's complaint that there is no GPU is news only to who asked for one: then it is printed after all.
+    with native_stderr_held_back():
+        has_gpu = bool(tf.config.experimental.list_physical_devices("GPU"))
+        if name == "gpu" and not has_gpu:
+            raise DeviceError("device 'gpu' was asked for, but TensorFlow {} sees none; use --device=cpu or "
+                              "auto".format(VERSION))
+    return "gpu" if has_gpu else "cpu"
+
+
+def make_device(name="auto", precision="auto", precision_mode=None, intra_op_threads=0, inter_op_threads=0,
+                ascend=None, scaling=None):
+    """The ``Device`` of that name.
+
+    Args:
+        name: one of ``DEVICES``. precision_mode: the Ascend adapter's own, overrides precision there.
+        ascend: ``ascend_options.AscendSettings``, which other devices have no use for.
+        scaling: ``loss_scale.ScaleSettings``, for mixed precision of float16's range.
+
+    Raises:
+        DeviceError: not present, a precision that cannot be had there, or an option that the adapter does not know.
+    """
+    kind = choose_device(name)
+    if kind == "ascend":
+        from masf_core.devices.ascend.device import Ascend
+
+        made = Ascend(precision, intra_op_threads, inter_op_threads, precision_mode, ascend)
+    elif precision_mode is not None:
+        raise DeviceError("precision_mode={} is the Ascend adapter's, and this run is on {}; use --precision".format(
+            precision_mode, kind))
+    else:
+        made = {"cpu": Cpu, "gpu": Gpu}[kind](precision, intra_op_threads, inter_op_threads)
+        if kind == "cpu" and made.mixed and not narrows_products(made.session_config()):
+            raise DeviceError("mixed precision on a CPU needs products in bfloat16, which oneDNN has from AVX-512 on; "
+                              "this processor, or ONEDNN_MAX_CPU_ISA, does without. Use --precision=float32")
+    made.scaling = scaling or made.scaling
+    return made
+
+
+def make_collectives(device, peers):
+    """The engine for a device, ``cpu``, ``gpu`` or ``ascend``: HCCL on Ascend, elsewhere TensorFlow's own runtime."""
+    if device == "ascend":
+        from masf_core.devices.ascend.collectives import HcclCollectives
+
+        return HcclCollectives(peers)
+    from masf_core.ranks.runtime import RuntimeCollectives
+
+    return RuntimeCollectives(peers)

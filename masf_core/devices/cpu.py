@@ -1,0 +1,29 @@
+"""A processor, through TensorFlow's own kernels."""
+from __future__ import annotations
+
+from masf_core.devices.device import Device, DeviceError
+from masf_core.network.kernels import processor_kernels
+from masf_core.tf1 import IS_TF2, VERSION
+
+
+class Cpu(Device):
+    """A processor. Its bfloat16 has float32's range: nothing needs scaling."""
+
+    name = "cpu"
+
+    def __init__(self, precision="auto", intra_op_threads=0, inter_op_threads=0):
+        super().__init__(precision, intra_op_threads, inter_op_threads)
+        if self.mixed and not IS_TF2:
+            raise DeviceError("mixed precision on a CPU needs TensorFlow 2.x (oneDNN bfloat16), this is {}; "
+                              "use --precision=float32".format(VERSION))
+
+    def session_config(self, ranks=None):
+        config = super().session_config(ranks)
+        config.device_count["GPU"] = 0
+        if self.mixed:
+            rewrite = config.graph_options.rewrite_options
+            rewrite.auto_mixed_precision_onednn_bfloat16 = rewrite.ON
+        return config
+
+    def kernels(self):
+        return processor_kernels(self.mixed)

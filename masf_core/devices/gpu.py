@@ -1,0 +1,27 @@
+"""A GPU, through TensorFlow's own kernels."""
+from __future__ import annotations
+
+from masf_core.devices.device import Device
+from masf_core.method.loss_scale import LossScale, NoScale
+from masf_core.tf1 import IS_TF2, tf
+
+
+class Gpu(Device):
+    """A GPU; its memory is taken as it is needed."""
+
+    name = "gpu"
+
+    def session_config(self, ranks=None):
+        config = super().session_config(ranks)
+        config.gpu_options.allow_growth = True
+        if IS_TF2:
+            # TensorFlow 2 lets float32 products of newer cards run in TF32, whose mantissa has float16's ten bits.
+            # Who asks for float32 gets it. It is a setting of the process, and so made before the session.
+            tf.config.experimental.enable_tensor_float_32_execution(self.mixed)
+        if self.mixed:
+            rewrite = config.graph_options.rewrite_options
+            rewrite.auto_mixed_precision = rewrite.ON
+        return config
+
+    def loss_scale(self, ranks):
+        return LossScale(self.scaling) if self.mixed else NoScale()

@@ -1,0 +1,42 @@
+"""How gradients are taken and applied: of scaled losses where the precision needs it, averaged over the ranks."""
+from __future__ import annotations
+
+import contextlib
+
+from masf_core.method.loss_scale import NoScale
+from masf_core.method.variables import gradients_of
+from masf_core.ranks.one_rank import OneRank
+
+
+class Gradients:
+    """Each gradient is taken of the scaled loss, scaled back, and then averaged: the same in every rank.
+
+    Args:
+        scale: see ``loss_scale``. ranks: see ``ranks``. keeping_float32: see ``Kernels``; for what is done with losses
+            and gradients, and not for the products in between.
+    """
+
+    def __init__(self, scale=None, ranks=None, keeping_float32=contextlib.nullcontext):
+        self.scale = scale or NoScale()
+        self.ranks = ranks or OneRank()
+        self._keeping_float32 = keeping_float32
+
+    def prepare(self):
+        """Make what they need in the default graph; before anything else is asked of them."""
+        with self._keeping_float32():
+            self.scale.prepare()
+
+    def of(self, loss, sources):
+        """∂loss/∂source for every entry: mapping name → float32 tensor."""
+        with self._keeping_float32():
+            scaled = self.scale.up(loss)
+        gradients = gradients_of(scaled, sources)
+        with self._keeping_float32():
+            return self.ranks.mean(self.scale.down(gradients))
+
+    def apply(self, stages):
+        """(operation, mapping name → variable that a checkpoint must hold), as ``updates.apply_stages``."""
+        with self._keeping_float32():
+            operation, moments = self.scale.apply(stages)
+        moments.update(self.scale.state)
+        return operation, moments

@@ -1,0 +1,169 @@
+"""Loss scaling: keeps small gradients of 16-bit products from vanishing, and large ones from being applied.
+
+Losses are multiplied by one scale before any gradient is taken, and every gradient is divided by it in float32 before
+anything else is done with it: the inner step, clipping and averaging see gradients of the losses themselves. Where a
+gradient overflowed, the iteration is skipped as a whole: one decision for all stages, so that no weight, no moment and
+no power of β moves. A dynamic scale then goes down; after a row of applied iterations it goes up again.
+
+Two ways to notice an overflow. GPUs compute ±inf and NaN, so the gradients that are about to be applied are looked at.
+Ascend 910 saturates at the largest number and sets a status register instead, which the adapter's own optimiser reads.
+bfloat16 has float32's range and needs neither.
+"""
+from __future__ import annotations
+
+import collections
+from typing import NamedTuple, Optional
+
+from masf_core.method import updates
+from masf_core.records.checkpoints import SCALE
+from masf_core.tf1 import tf
+
+PREFIX = SCALE + "/"  # of the names of the variables in a checkpoint
+LARGEST = 2.0 ** 120  # the reciprocal of anything larger would soon be 0
+
+
+class ScaleSettings(NamedTuple):
+    """How the scale is chosen. Powers of two change no bit of a gradient that neither overflows nor vanishes."""
+
+    fixed: Optional[float] = None  # a scale that stays; None: a dynamic one
+    initial: float = 2.0 ** 15
+    growth_steps: int = 1000  # applied iterations in a row after which the scale grows
+    factor: float = 2.0  # by which it grows
+    backoff: float = 0.5  # by which a skipped iteration multiplies it; never below 1
+
+
+DYNAMIC = ScaleSettings()
+
+
+class NoScale:
+    """Losses as they are, for precisions whose range is float32's."""
+
+    def __init__(self):
+        self.state = {}  # name → variable, for the checkpoint
+        self.scalars = {}  # name → float32 scalar, to be recorded with the losses
+
+    def prepare(self):
+        """Make the scale's variables in the default graph, outside of any control dependency."""
+
+    def up(self, loss):
+        """The loss to take gradients of."""
+        return loss
+
+    def down(self, gradients):
+        """The gradients of the loss itself: mapping name → float32 tensor."""
+        return gradients
+
+    def apply(self, stages):
+        """As ``updates.apply_stages``: all stages, or none of them."""
+        return updates.apply_stages(stages)
+
+
+class LossScale(NoScale):
+    """A scale with a test for gradients that are not finite.
+
+    Scalars: ``loss_scale``, the scale of this iteration; ``skipped``, 1 where nothing was applied, else 0.
+
+    Args:
+        settings: ``ScaleSettings``.
+    """
+
+    def __init__(self, settings=DYNAMIC):
+        super().__init__()
+        self.settings = settings
+
+    def prepare(self):
+        with tf.name_scope("loss_scale"):
+            self.state = collections.OrderedDict()
+            scale = self._make_scale()
+            self._applied = _variable(0, "applied", tf.int32)
+            self.state[PREFIX + "applied"] = self._applied
+            # A copy: what is fetched must be the scale before this iteration changes it.
+            self._scale = tf.maximum(scale, 1.0)
+            self._reciprocal = 1.0 / self._scale
+            self.scalars = collections.OrderedDict(loss_scale=self._scale)
+
+    def up(self, loss):
+        return loss * self._scale
+
+    def down(self, gradients):
+        return collections.OrderedDict((name, value * self._reciprocal) for name, value in gradients.items())
+
+    def apply(self, stages):
+        together = updates.Together(stages)
+        with tf.name_scope("loss_scale"):
+            before = tf.maximum(self._applied, 0)  # a copy, as above
+            with tf.control_dependencies([before]):
+                operation = self._apply_or_skip(together)
+            with tf.control_dependencies([operation]):
+                self.scalars["skipped"] = 1.0 - tf.cast(self._applied.read_value() - before, tf.float32)
+        return operation, together.moments
+
+    def _make_scale(self):
+        """The scale as a tensor or variable; its variables are in ``state`` then."""
+        if self.settings.fixed is not None:
+            return tf.constant(self.settings.fixed, tf.float32)
+        for name, value, dtype in (("loss_scale", self.settings.initial, tf.float32), ("good_steps", 0, tf.int32)):
+            self.state[PREFIX + name] = _variable(value, name, dtype)
+        return self.state[PREFIX + "loss_scale"]
+
+    def _apply_or_skip(self, together):
+        # A sum of squares is one pass over the gradients and not finite where one of them is not (or where its square
+        # overflows float32, which is as bad). A condition costs nothing; selecting values would be passes over weights.
+        finite = tf.is_finite(tf.add_n([tf.nn.l2_loss(gradient) for gradient, _ in together.pairs]))
+        applied = tf.cond(finite, lambda: together.apply_gradients(together.pairs, self._applied), tf.no_op)
+        return tf.group(applied, self._adjust(finite))
+
+    def _adjust(self, finite):
+        """The operation that sets the scale of the next iteration."""
+        settings = self.settings
+        if settings.fixed is not None:
+            return tf.no_op()
+        scale, good_steps = (self.state[PREFIX + name] for name in ("loss_scale", "good_steps"))
+        grows = good_steps + 1 >= settings.growth_steps
+        grown = tf.where(grows, tf.minimum(scale * settings.factor, LARGEST), scale)
+        values = [tf.where(finite, grown, tf.maximum(scale * settings.backoff, 1.0)),
+                  tf.where(tf.logical_and(finite, tf.logical_not(grows)), good_steps + 1, 0)]
+        with tf.control_dependencies(values):  # both are read before either is written
+            return tf.group(*[tf.assign(variable, value) for variable, value in zip((scale, good_steps), values)])
+
+
+class AdapterScale(LossScale):
+    """The same through the Ascend adapter's optimiser, which asks the device whether anything overflowed.
+
+    It reads the device's status and clears it, so there may be one such optimiser in an iteration, not one a stage.
+    Whatever overflowed since the last iteration counts, an evaluation in between included: that costs one skipped
+    iteration, and no wrong one is applied.
+
+    Args:
+        adapter: the module ``npu_bridge.npu_init``. settings: ``ScaleSettings``. distributed: whether there are several
+            ranks; one that overflowed makes all of them skip.
+    """
+
+    def __init__(self, adapter, settings=DYNAMIC, distributed=False):
+        super().__init__(settings)
+        self._adapter = adapter
+        self._distributed = distributed
+
+    def _make_scale(self):
+        settings = self.settings
+        if settings.fixed is not None:
+            self._manager = self._adapter.FixedLossScaleManager(settings.fixed)
+        else:
+            known = {id(variable) for variable in tf.global_variables()}
+            self._manager = self._adapter.ExponentialUpdateLossScaleManager(
+                init_loss_scale=settings.initial, incr_every_n_steps=settings.growth_steps, decr_every_n_nan_or_inf=1,
+                incr_ratio=settings.factor, decr_ratio=settings.backoff)
+            self.state.update((PREFIX + variable.op.name.rsplit("/", 1)[-1], variable)
+                              for variable in tf.global_variables() if id(variable) not in known)
+        return self._manager.get_loss_scale()
+
+    def _apply_or_skip(self, together):
+        optimizer = self._adapter.NPULossScaleOptimizer(together, self._manager, is_distributed=self._distributed)
+        # Up to r1.9 this is where the register is allocated that apply_gradients reads. Without it there would be a
+        # constant in its place, and no overflow be seen.
+        optimizer.compute_gradients(tf.constant(0.0))
+        return optimizer.apply_gradients(together.pairs, global_step=self._applied)
+
+
+def _variable(value, name, dtype):
+    return tf.Variable(tf.constant(value, dtype), name=name, trainable=False, use_resource=False)

@@ -1,0 +1,115 @@
+"""How gradients become updates: the reference's three Adams, or the paper's joint step.
+
+Adam is everywhere β 0.9/0.999, ε 1e-8, with bias correction. All gradients are taken at θ_t, φ_t before the first
+update is applied.
+"""
+from __future__ import annotations
+
+import collections
+
+from masf_core.method.variables import clipped, merged
+from masf_core.tf1 import tf
+
+RULES = ("reference", "joint")
+
+
+def reference_stages(theta, phi, gradients, settings):
+    """Three Adams with moments of their own, in this order (the reference leaves the order to chance):
+
+        θ      ← Adam_task(∂F/∂θ)                          outer_lr
+        (θ, φ) ← Adam_meta(clip ∂M/∂(θ, φ))                outer_lr; that φ moves too follows the reference's code
+        φ      ← Adam_metric(β₂ ∂L_local/∂φ)               metric_lr
+
+    Stages whose gradients there are not (a method without meta losses, or without the local one) are left out.
+
+    Args:
+        theta, phi: variables by name. gradients: ``task``, and where they exist ``meta`` and ``metric``.
+
+    Returns:
+        list of (name, learning rate, variables, gradients).
+    """
+    stages = [("task_adam", settings.outer_lr, theta, gradients["task"])]
+    if "meta" in gradients:
+        stages.append(("meta_adam", settings.outer_lr, merged(theta, phi),
+                       clipped(gradients["meta"], settings.gradients_clip_value)))
+    if "metric" in gradients:
+        stages.append(("metric_adam", settings.metric_lr, phi, gradients["metric"]))
+    return stages
+
+
+def joint_stages(theta, phi, gradients, settings):
+    """The paper's Algorithm 1, with Adam as its optimiser:
+
+        θ ← Adam_joint(∂(F + β₁ L_global + β₂ L_local)/∂θ)   outer_lr, no clipping
+        φ ← Adam_metric(β₂ ∂L_local/∂φ)                      metric_lr
+    """
+    total = gradients["task"]
+    if "meta" in gradients:
+        total = collections.OrderedDict((name, value + gradients["meta"][name]) for name, value in total.items())
+    stages = [("joint_adam", settings.outer_lr, theta, total)]
+    if "metric" in gradients:
+        stages.append(("metric_adam", settings.metric_lr, phi, gradients["metric"]))
+    return stages
+
+
+def apply_stages(stages):
+    """Apply the stages one after the other.
+
+    Returns:
+        (operation, mapping name → variable of all moments: ``task_adam/<variable>/m``, ``…/v``,
+        ``task_adam/beta1_power`` …).
+    """
+    # Nothing may be applied before every gradient has been taken at θ_t, φ_t.
+    previous = [tensor for _, _, _, tensors in stages for tensor in tensors.values()]
+    moments = collections.OrderedDict()
+    for name, rate, variables, tensors in stages:
+        adam = tf.train.AdamOptimizer(rate, beta1=0.9, beta2=0.999, epsilon=1e-8, name=name)
+        with tf.control_dependencies(previous):
+            apply = adam.apply_gradients([(tensors[key], variable) for key, variable in variables.items()])
+        previous = [apply]
+        moments.update(adam_state(adam, name, variables))
+    return apply, moments
+
+
+class Together(tf.train.Optimizer):
+    """All stages as one optimiser, for a wrapper that decides once whether they are applied.
+
+    ``pairs`` are the (gradient, variable) of every stage, in order: a variable comes once for each stage that moves it.
+    ``moments`` is as ``apply_stages`` returns it, once ``apply_gradients`` has been called.
+    """
+
+    def __init__(self, stages):
+        super().__init__(use_locking=False, name="together")
+        self._stages = stages
+        self.pairs = [(tensors[key], variable) for _, _, variables, tensors in stages
+                      for key, variable in variables.items()]
+        self.moments = None
+
+    def compute_gradients(self, loss, *arguments, **keywords):
+        """None: they are in ``pairs``. A wrapper's own ``compute_gradients`` calls it, and prepares itself there."""
+        return []
+
+    def apply_gradients(self, grads_and_vars, global_step=None, name=None):
+        """Apply every stage to its part of ``grads_and_vars``, which are ``pairs`` or follow them in their order."""
+        gradients = iter([gradient for gradient, _ in grads_and_vars])
+        operation, self.moments = apply_stages([
+            (title, rate, variables, collections.OrderedDict((key, next(gradients)) for key in variables))
+            for title, rate, variables, _ in self._stages])
+        if global_step is None:
+            return operation
+        with tf.control_dependencies([operation]):
+            return tf.assign_add(global_step, 1).op
+
+
+def adam_state(adam, name, variables):
+    """The optimiser's own variables under stable names (TensorFlow's differ between the lanes)."""
+    state = collections.OrderedDict()
+    for key, variable in variables.items():
+        for slot in ("m", "v"):
+            state["{}/{}/{}".format(name, key, slot)] = adam.get_slot(variable, slot)
+    slots = {id(variable) for variable in state.values()}
+    powers = [variable for variable in adam.variables() if id(variable) not in slots]
+    for variable in powers:
+        power = "beta1_power" if "beta1" in variable.op.name else "beta2_power"
+        state["{}/{}".format(name, power)] = variable
+    return state

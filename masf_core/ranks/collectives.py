@@ -1,0 +1,92 @@
+"""Sums over the ranks as operations of the graph, whatever carries them out.
+
+Every rank builds the same graph, so the collectives come in the same order everywhere: each waits for the one before.
+Gradients are laid end to end into few collectives, those that the backward pass has first coming first.
+"""
+from __future__ import annotations
+
+import abc
+import collections
+
+from masf_core.ranks.one_rank import OneRank
+from masf_core.tf1 import tf
+
+BUCKET = 8 * 2 ** 20  # values that are laid end to end at most: 32 MB; a larger tensor goes alone
+
+
+class Collectives(OneRank, abc.ABC):
+    """``ranks.OneRank`` for several; ``_sum`` and ``_from_first`` are left to the engines.
+
+    Args:
+        peers: what knows the other processes without TensorFlow: its ``rank``, ``size``, ``gather``, ``stop`` and
+            ``blame`` are as in ``OneRank``, and ``host`` is this machine's address as the others reach it.
+    """
+
+    def __init__(self, peers):
+        self.rank, self.size, self.stop = peers.rank, peers.size, peers.stop
+        self.gather, self.blame = peers.gather, peers.blame
+        self._last = []  # the collective that the next one waits for
+
+    @abc.abstractmethod
+    def _sum(self, flat):
+        """The sum over the ranks of a float32 [n]."""
+
+    @abc.abstractmethod
+    def _from_first(self, variable):
+        """An operation that assigns rank 0's value of a variable."""
+
+    def mean(self, tensors):
+        means = {}
+        for bucket in buckets(list(reversed(list(tensors.items())))):
+            parts = self._sums([tensor for _, tensor in bucket])
+            means.update((name, part / float(self.size)) for (name, _), part in zip(bucket, parts))
+        return collections.OrderedDict((name, means[name]) for name in tensors)
+
+    def total(self, *tensors):
+        # Every rank computes the same loss of the same sums, so what arrives here is the whole gradient of this rank's
+        # part, and the whole is their sum. The gradients are averaged later: hence the factor.
+        @tf.custom_gradient
+        def summed(*parts):
+            return self._sums(parts), lambda *arriving: [float(self.size) * each for each in arriving]
+
+        return summed(*tensors)
+
+    def union(self, rows, labels, domains, count):
+        own, most, width = self.share(count), -(-count // self.size), rows.shape.as_list()[1]
+        values = tf.concat([rows, tf.cast(labels, tf.float32)[:, tf.newaxis]], axis=1)
+        values = tf.reshape(values, [domains, own, 1, width + 1])
+        # Row j of a domain's own goes to place rank + size · j, between zeros for those of the others.
+        dealt = tf.pad(values, [[0, 0], [0, most - own], [self.rank, self.size - 1 - self.rank], [0, 0]])
+        dealt = tf.reshape(dealt, [domains, most * self.size, width + 1])[:, :count]
+        everyone, = self.total(tf.reshape(dealt, [domains * count, width + 1]))
+        return everyone[:, :width], tf.cast(tf.round(tf.stop_gradient(everyone[:, width])), tf.int32)
+
+    def broadcast(self, variables):
+        last = []
+        for variable in variables:
+            with tf.control_dependencies(last):  # one by one: a copy of all of them at once may not fit the memory
+                last = [self._from_first(variable)]
+        return last[0]
+
+    def _sums(self, tensors):
+        """The sum over the ranks of each, in one collective."""
+        shapes = [tensor.shape.as_list() for tensor in tensors]
+        flat = [tf.reshape(tf.cast(tensor, tf.float32), [-1]) for tensor in tensors]
+        with tf.control_dependencies(self._last):
+            whole = self._sum(flat[0] if len(flat) == 1 else tf.concat(flat, axis=0))
+        self._last = [whole]
+        parts = tf.split(whole, [part.shape.as_list()[0] for part in flat]) if len(flat) > 1 else [whole]
+        return [tf.reshape(part, shape) for part, shape in zip(parts, shapes)]
+
+
+def buckets(items):
+    """(name, tensor) pairs in groups of at most ``BUCKET`` values, in their order."""
+    groups, room = [], 0
+    for name, tensor in items:
+        values = tensor.shape.num_elements()
+        if values > room or not groups:
+            groups.append([])
+            room = BUCKET
+        groups[-1].append((name, tensor))
+        room -= values
+    return groups

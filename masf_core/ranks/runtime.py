@@ -1,0 +1,85 @@
+"""Collectives through TensorFlow's own runtime: processors and GPUs, in 1.15 and 2.x alike.
+
+Each rank runs a server of TensorFlow's and a session on it that sees its own devices alone; the servers pass the pieces
+of a ring of sums to one another.
+"""
+from __future__ import annotations
+
+import atexit
+import itertools
+import random
+import socket
+
+from masf_core.errors import MasfError
+from masf_core.ranks.collectives import Collectives
+from masf_core.tf1 import tf
+
+GROUP = 1  # all ranks are one group
+PORTS = (10000, 32000)  # below those that systems give to outgoing connections
+
+
+class RuntimeCollectives(Collectives):
+    """Collectives between TensorFlow servers.
+
+    Args:
+        peers: see ``Collectives``.
+
+    Raises:
+        ServerError: TensorFlow's server cannot listen.
+    """
+
+    def __init__(self, peers):
+        super().__init__(peers)
+        self._device = "/job:rank/replica:0/task:{}".format(self.rank)
+        self._keys = itertools.count(1)  # equal in all ranks, since they build equal graphs
+        addresses = self.gather("{}:{}".format(peers.host, free_port(peers.host)))
+        config = tf.ConfigProto()
+        self.configure(config)
+        try:
+            self._server = tf.train.Server(
+                tf.train.ClusterSpec({"rank": addresses}), job_name="rank", task_index=self.rank, config=config)
+        except (tf.errors.OpError, RuntimeError) as error:
+            raise ServerError("TensorFlow's server cannot listen at {}: {}. Start the job again".format(
+                addresses[self.rank], error)) from error
+        atexit.register(self._forget_server)
+        self.target = self._server.target
+        self.gather("ready")
+
+    def _forget_server(self):
+        self._server = None  # 1.15 complains if this is left to the end of the interpreter
+
+    def configure(self, session_config):
+        session_config.experimental.collective_group_leader = "/job:rank/replica:0/task:0"
+        del session_config.device_filters[:]
+        session_config.device_filters.append(self._device)
+
+    def placement(self):
+        return tf.device(self._device)
+
+    def _sum(self, flat):
+        return tf.raw_ops.CollectiveReduce(
+            input=flat, group_size=self.size, group_key=GROUP, instance_key=next(self._keys), merge_op="Add",
+            final_op="Id", subdiv_offsets=[0])
+
+    def _from_first(self, variable):
+        # What the others have counts as zeros, and adding zeros changes nothing.
+        value = variable if self.rank == 0 else tf.zeros_like(variable)
+        summed = self._sum(tf.reshape(tf.cast(value, tf.float32), [-1]))
+        return tf.assign(variable, tf.cast(tf.reshape(summed, variable.shape), variable.dtype.base_dtype)).op
+
+
+class ServerError(MasfError, OSError):
+    """TensorFlow's server cannot be started."""
+
+
+def free_port(host):
+    """A port of ``host``, an address of this machine, at which nobody listens."""
+    for _ in range(200):
+        port = random.SystemRandom().randrange(*PORTS)
+        with socket.socket() as probe:
+            try:
+                probe.bind((host, port))
+                return port
+            except OSError:
+                continue
+    raise ServerError("no port of {} between {} and {} can be listened at".format(host, *PORTS))

@@ -1,0 +1,40 @@
+"""A named pointer among the checkpoints, such as `checkpoints/best.json`: says which checkpoint is meant.
+
+Unlike a marker it is written again and again; it is one small object, so a reader sees the old or the new
+one. It may point to a checkpoint that has been removed: who follows it looks for the marker.
+"""
+from __future__ import annotations
+
+import json
+from typing import Any, Mapping, Optional
+
+from obs_sync.checkpoints.publish import checkpoint_name
+from obs_sync.errors import IntegrityError, ObjectNotFound
+from obs_sync.json_document import parse_json
+from obs_sync.store import Store
+
+FORMAT = "masf-pointer/1"
+
+
+def write_pointer(store: Store, pointer: str, name: str, prefix: str = "checkpoints/",
+                  metadata: Optional[Mapping[str, Any]] = None) -> None:
+    """Let `pointer` ("best") mean the checkpoint `name`; `metadata` is anything that JSON can hold."""
+    content = {"format": FORMAT, "name": checkpoint_name(name, store, prefix), "metadata": dict(metadata or {})}
+    data = json.dumps(content, indent=1, sort_keys=True, allow_nan=False).encode("ascii")
+    store.write(f"{prefix}{checkpoint_name(pointer, store, prefix)}.json", data)
+
+
+def read_pointer(store: Store, pointer: str, prefix: str = "checkpoints/") -> Optional[str]:
+    """The name of the checkpoint that `pointer` means, None if there is none. Raises IntegrityError."""
+    key = f"{prefix}{checkpoint_name(pointer, store, prefix)}.json"
+    try:
+        data = store.read(key)
+    except ObjectNotFound:
+        return None
+    try:
+        content = parse_json(data)
+    except ValueError:
+        content = None
+    if not isinstance(content, dict) or content.get("format") != FORMAT or not isinstance(content.get("name"), str):
+        raise IntegrityError("this is no pointer to a checkpoint", store.locate(key), "Write it again, or remove it")
+    return checkpoint_name(content["name"], store, prefix)

@@ -1,0 +1,269 @@
+"""Checkpoints in a store: seen whole or not at all.
+
+    checkpoints/<name>/<file>    the files, written first
+    checkpoints/<name>.json      the marker (format, name, created, metadata, files with size and SHA-256), last
+
+No marker, no checkpoint. A name is used once: of two writers to one key the store keeps the one that *began*
+last, so a straggler could change a file under a marker. Just before the marker the files are listed: should somebody
+have removed or overwritten one meanwhile, none is written. Removal takes the marker first. What a killed publication
+leaves is an orphan: invisible to readers, and listed by `orphans`.
+"""
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import os
+import time
+from typing import Any, Callable, Collection, Dict, List, Mapping, NamedTuple, Optional, Tuple
+
+from obs_sync.checkpoints.markers import AnotherDocument, Marker, MarkerFile, NotAMarker, parse_marker
+from obs_sync.confirm import look_again
+from obs_sync.errors import (
+    AlreadyPublished, IntegrityError, LocalStorageError, ObjectNotFound, StoreError, StoreUnavailable,
+    UnsafeKey, WrongDigest,
+)
+from obs_sync.keys import check_key, check_together, writable_path_below
+from obs_sync.local.files import check_free_space, check_unchanged, digest_of, files_below, local_storage
+from obs_sync.parallel import OnProgress, Progress, run_aside, run_parallel
+from obs_sync.store import ObjectInfo, Store
+from obs_sync.transfer.workspace import Workspace
+
+_log = logging.getLogger(__name__)
+
+_WORKERS = 8
+_DAMAGED = "This checkpoint is damaged; take an earlier one"
+
+
+class Orphan(NamedTuple):
+    """Files below a name that has no marker: a publication that is under way, or one that was killed."""
+
+    name: str
+    files: int
+    bytes: int
+    modified: Optional[float]  # of the newest file, seconds since the epoch; what tells the two apart
+
+
+def publish_checkpoint(store: Store, directory: str, name: str, metadata: Mapping[str, Any],
+                       prefix: str = "checkpoints/", on_progress: Optional[OnProgress] = None,
+                       clock: Callable[[], float] = time.time, digests: Optional[Mapping[str, str]] = None) -> Marker:
+    """Store every file below `directory` as the checkpoint `name`, then its marker.
+
+    `metadata` is anything that JSON can hold. `on_progress(done, total)` counts bytes. `digests` are SHA-256s by
+    file name, from whoever wrote the files; the other files are read for theirs. Returns when the checkpoint can
+    be fetched; raises AlreadyPublished if anything is stored under this name, IntegrityError if a file was removed or
+    overwritten before the marker, and whatever went wrong otherwise, in which case readers see no checkpoint.
+    """
+    checkpoint_name(name, store, prefix)
+    sources = {file: (os.path.join(directory, file), stat) for file, stat in files_below(directory)}
+    if not sources:
+        raise LocalStorageError("there are no files to publish", directory)
+    survey = Progress(0, on_progress)
+
+    def describe(file: str) -> MarkerFile:
+        path, stat = sources[file]
+        check_key(file, path)
+        sha256 = (digests or {}).get(file) or digest_of(path, "sha256", lambda _: survey.check())
+        return MarkerFile(file, stat.st_size, sha256)
+
+    run_aside(lambda: _check_unused(store, name, prefix), survey)
+    files = tuple(run_parallel(describe, sorted(sources), _WORKERS, survey))
+    created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(clock()))
+    marker = Marker(name, created, files, dict(metadata))
+    content = marker.to_json()  # metadata that is no JSON must fail before anything is stored
+    moving = Progress(marker.size, on_progress)
+
+    def send(file: MarkerFile) -> ObjectInfo:
+        path, stat = sources[file.name]
+        key = f"{prefix}{name}/{file.name}"
+        stored = store.upload(path, key, moving.add, with_md5=False)  # the marker has a SHA-256
+        if check_unchanged(path, stat).st_size != file.size:
+            raise IntegrityError("the file grew while it was being published", path, "Publish finished files only")
+        return stored
+
+    sent = run_parallel(send, files, _WORKERS, moving)
+    run_aside(lambda: _check_stored(store, f"{prefix}{name}/", sent), moving)
+    run_aside(lambda: _write_marker(store, f"{prefix}{name}.json", content), moving)
+    return marker
+
+
+def list_markers(store: Store, prefix: str = "checkpoints/",
+                 on_corrupt: Optional[Callable[[str, str], None]] = None) -> List[Marker]:
+    """The markers of all checkpoints that can be read, by name.
+
+    A marker that is damaged is left out and told to `on_corrupt(key, reason)`, by default a warning in the
+    log.
+    """
+    markers = []
+    for key in _marker_keys(store.list(prefix), prefix):
+        try:
+            markers.append(parse_marker(store.read(key), key[len(prefix):-len(".json")]))
+        except AnotherDocument:
+            continue
+        except ObjectNotFound:  # removed since it was listed
+            continue
+        except (NotAMarker, IntegrityError) as error:
+            if on_corrupt is None:
+                _log.warning("ignoring the damaged checkpoint marker %s: %s", store.locate(key), error)
+            else:
+                on_corrupt(key, str(error))
+    return sorted(markers, key=lambda marker: marker.name)
+
+
+def fetch_checkpoint(store: Store, marker: Marker, destination: str, prefix: str = "checkpoints/",
+                     on_progress: Optional[OnProgress] = None, to_read_only: bool = False) -> str:
+    """Bring a checkpoint to the directory `destination`/<name> and return its path.
+
+    The directory appears with a rename once every size and SHA-256 is right; one that is there already is
+    kept if they are right, and replaced if not. With `to_read_only` the files may be the store's own under another
+    name, which costs neither a copy nor a reading: they must not be written to, and whoever reads them compares their
+    SHA-256 with the marker's. Raises IntegrityError naming the first file that is wrong, ObjectNotFound if one is
+    missing.
+    """
+    path = os.path.join(os.path.realpath(destination), checkpoint_name(marker.name, store, prefix))
+    check_together((file.name for file in marker.files), store.locate(f"{prefix}{marker.name}/"))
+    moving = Progress(marker.size, on_progress)
+    with Workspace(os.path.dirname(path), moving.report) as workspace:
+        if _holds(path, marker, moving):
+            return path
+        temporary = workspace.temporary()
+
+        def look(file: MarkerFile) -> ObjectInfo:
+            key = f"{prefix}{marker.name}/{file.name}"
+            moving.check()
+            info = store.head(key)
+            if info.size != file.size:
+                raise IntegrityError(f"the object has {info.size} bytes, the marker says {file.size}",
+                                     store.locate(key), _DAMAGED)
+            return dataclasses.replace(info, sha256=file.sha256)
+
+        def fetch(item: Tuple[MarkerFile, ObjectInfo]) -> None:
+            file, info = item
+            target = writable_path_below(temporary, file.name, store.locate(info.key))
+            with local_storage(target):
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+            if to_read_only and store.link(info, target):
+                moving.add(file.size)
+                return
+            unfinished = workspace.unfinished(info)
+            _download_twice(store, info, unfinished, moving)
+            with local_storage(target):
+                os.replace(unfinished, target)
+
+        infos = run_parallel(look, marker.files, _WORKERS, moving)
+        check_free_space(workspace.destination, max(0, marker.size - workspace.keep_unfinished(infos)))
+        run_parallel(fetch, list(zip(marker.files, infos)), _WORKERS, moving)
+        with local_storage(path):
+            if os.path.lexists(path):
+                os.rename(path, workspace.temporary())  # goes with the workspace
+            os.rename(temporary, path)
+    return path
+
+
+def _download_twice(store: Store, info: ObjectInfo, path: str, moving: Progress) -> None:
+    """Nothing but the SHA-256 tells whether large files arrived as they are: a second time, should the bytes have been
+    damaged on the way.
+    """
+    with contextlib.suppress(WrongDigest):
+        store.download(info, path, moving.add)
+        return
+    try:
+        store.download(info, path, moving.add)
+    except WrongDigest as error:
+        raise IntegrityError(f"{error.what} as the marker says", error.where, _DAMAGED) from error
+
+
+def delete_checkpoint(store: Store, name: str, prefix: str = "checkpoints/") -> None:
+    """Remove a checkpoint, marker first, or an orphan. Nothing to remove is no error."""
+    checkpoint_name(name, store, prefix)
+    store.delete([f"{prefix}{name}.json"])
+    store.delete([info.key for info in store.list(f"{prefix}{name}/")])
+
+
+def retain(store: Store, keep_names: Collection[str], prefix: str = "checkpoints/",
+           lineage: Optional[str] = None) -> List[str]:
+    """Remove every checkpoint whose name is not in `keep_names`; returns the names removed.
+
+    With `lineage`, only those whose metadata["lineage"] is that. Damaged markers and orphans are left alone.
+    Raises ValueError if nothing would be kept: the newest and the best must always be.
+    """
+    if not keep_names:
+        raise ValueError("keep_names is empty, which would remove every checkpoint")
+    removed = []
+    for marker in list_markers(store, prefix, on_corrupt=lambda key, reason: None):
+        if marker.name not in keep_names and lineage in (None, marker.metadata.get("lineage")):
+            delete_checkpoint(store, marker.name, prefix)
+            removed.append(marker.name)
+    return removed
+
+
+def orphans(store: Store, prefix: str = "checkpoints/") -> List[Orphan]:
+    """Names below which there are files but no marker, by name. Judge by age: one may be being written."""
+    infos = list(store.list(prefix))
+    marked = {key[:-len(".json")] for key in _marker_keys(infos, prefix)}
+    found: Dict[str, List[ObjectInfo]] = {}
+    for info in infos:
+        name, separator, _ = info.key[len(prefix):].partition("/")
+        if separator and name and prefix + name not in marked:
+            found.setdefault(name, []).append(info)
+    return [Orphan(name, len(files), sum(info.size for info in files),
+                   max((info.modified for info in files if info.modified is not None), default=None))
+            for name, files in sorted(found.items())]
+
+
+def checkpoint_name(name: str, store: Store, prefix: str) -> str:
+    check_key(name, store.locate(prefix + name))
+    if "/" in name:
+        raise UnsafeKey("a checkpoint's name has no '/'", store.locate(prefix + name))
+    return name
+
+
+def _check_unused(store: Store, name: str, prefix: str) -> None:
+    used = f"{prefix}{name}.json"
+    if not store.exists(used):
+        used = next((info.key for info in store.list(f"{prefix}{name}/")), None)
+    if used is not None:
+        raise AlreadyPublished("a checkpoint of this name was begun before", store.locate(used),
+                               "Publish under a fresh name")
+
+
+def _check_stored(store: Store, prefix: str, sent: List[ObjectInfo]) -> None:
+    """Raises IntegrityError if one of the objects is no longer there as it was stored.
+
+    One that is there besides is no reader's concern.
+    """
+    for info, found in look_again(store, prefix, sent).lost:
+        raise IntegrityError(
+            "a file of the checkpoint was {} while others were being stored".format(
+                "removed" if found is None else "overwritten"), store.locate(info.key),
+            "Publish it again under a fresh name, and let nobody remove what is younger than this takes")
+
+
+def _write_marker(store: Store, key: str, content: bytes) -> None:
+    """The last word. If the reply is lost it may have been heard all the same: then read it back."""
+    try:
+        store.write(key, content)
+    except (StoreUnavailable, IntegrityError):
+        try:
+            written = store.read(key)
+        except StoreError:
+            written = None
+        if written != content:
+            raise
+
+
+def _marker_keys(infos: Any, prefix: str) -> List[str]:
+    keys = [info.key for info in infos if info.key.startswith(prefix) and info.key.endswith(".json")]
+    return [key for key in keys if "/" not in key[len(prefix):]]
+
+
+def _holds(path: str, marker: Marker, progress: Progress) -> bool:
+    """Whether the directory `path` holds exactly the files of the marker."""
+    if not os.path.isdir(path) or os.path.islink(path):
+        return False
+    sizes = {name: stat.st_size for name, stat in files_below(path)}
+    if sizes != {file.name: file.size for file in marker.files}:
+        return False
+    return all(run_parallel(
+        lambda file: digest_of(os.path.join(path, file.name), "sha256", progress.add) == file.sha256,
+        marker.files, _WORKERS, progress))

@@ -1,0 +1,198 @@
+"""Reading the SDK's results: what a version is called, what its MD5 is, when it was written."""
+from __future__ import annotations
+
+import base64
+import binascii
+import email.utils
+import functools
+import hashlib
+import re
+import time
+from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
+
+from obs_sync.errors import StoreUnavailable
+from obs_sync.esdk.listing import utc_time
+
+MD5_METADATA = "md5chksum"
+"""User metadata with the base64 MD5 of the whole object, for objects that were stored in parts and whose ETag
+therefore is no MD5. rclone reads and writes the same.
+"""
+
+PART_SIZE_METADATA = "part-size"
+"""User metadata with the bytes of each part but the last, for objects that we stored in parts: with it their ETag is a
+digest that can be computed from the content.
+"""
+
+_PARTED_MD5 = re.compile(r"[0-9a-f]{32}-([1-9][0-9]{0,4})\Z")
+_PLAIN_MD5 = re.compile(r"[0-9a-f]{32}\Z")
+_ENCRYPTION = "server-side-encryption"
+_CRC64 = "checksum-crc64ecma"
+
+
+def etag_of(text: Optional[str]) -> Optional[str]:
+    """An ETag without quotes, as the SDK must be given it (it sends quotes as %22)."""
+    if not text:
+        return None
+    return (text[2:] if text.startswith("W/") else text).strip('"') or None
+
+
+def plain_md5(etag: Optional[str]) -> Optional[str]:
+    """The MD5 that an ETag is, if it can be one: those of objects in parts end in '-<parts>'."""
+    return etag if etag and _PLAIN_MD5.match(etag) else None
+
+
+def readable_body(where: str, *telling: str) -> Callable[[Any], Any]:
+    """A check that returns the parsed body, of which one of the attributes `telling` must be told.
+
+    The SDK swallows what it cannot parse and says 200. Of a document that is not the one asked for, such as an error,
+    it finds nothing: an empty listing.
+    """
+    def check(result: Any) -> Any:
+        if result.body is None:
+            raise StoreUnavailable("the server's reply cannot be read", where, "Try again later")
+        if telling and all(getattr(result.body, name) is None for name in telling):
+            raise StoreUnavailable("the server's reply is not what was asked for", where,
+                                   "Check that OBS_SERVER is an OBS, and try again later")
+        return result.body
+    return check
+
+
+def headers_of(result: Any) -> Dict[str, str]:
+    """Response headers as the SDK leaves them: lower case, without x-obs-, x-amz- and meta- prefixes."""
+    return dict(result.header or ())
+
+
+def md5_of(result: Any) -> Optional[str]:
+    """The MD5 that a reply to GET, HEAD or PUT announces: our metadata, else the ETag unless the object is
+    encrypted at rest, in which case an ETag need not be the content's MD5.
+    """
+    headers = headers_of(result)
+    if MD5_METADATA in headers:
+        with_metadata = _decoded_md5(headers[MD5_METADATA])
+        if with_metadata is not None:
+            return with_metadata
+    return stored_md5(result)
+
+
+def stored_md5(result: Any) -> Optional[str]:
+    """The MD5 of what the server has stored, by its ETag: metadata are only what the sender said it would be."""
+    return None if is_encrypted(result) else plain_md5(etag_of(headers_of(result).get("etag")))
+
+
+def is_encrypted(result: Any) -> bool:
+    """Whether a reply says that the object, or the upload, is encrypted at rest: its ETag need be no MD5 then."""
+    return any(name.startswith(_ENCRYPTION) for name in headers_of(result))
+
+
+def parted_of(result: Any, size: int, etag: Optional[str] = None) -> Optional[Tuple[str, int]]:
+    """(ETag, part size in bytes) of an object of `size` bytes, if its ETag is that of parts of a known size.
+
+    `etag` is what is known of it otherwise, should the reply tell none.
+    """
+    headers = headers_of(result)
+    etag, part_size = etag_of(headers.get("etag")) or etag or "", headers.get(PART_SIZE_METADATA, "")
+    found = _PARTED_MD5.match(etag)
+    if found is None or not part_size.isdecimal() or is_encrypted(result):
+        return None
+    length = int(part_size)
+    return (etag, length) if length and -(-size // length) == int(found.group(1)) else None
+
+
+def crc64_of(result: Any) -> Optional[str]:
+    """The CRC-64 of the whole object that a reply to HEAD, or GET without a range, announces: a decimal number.
+
+    Of what it is in the reply to a range nothing is written.
+    """
+    text = headers_of(result).get(_CRC64, "")
+    return str(int(text)) if text.isdecimal() and result.status != 206 else None
+
+
+class PartedMd5:
+    """Computes the ETag of an object in parts, like a hash of hashlib: the MD5 of the parts' MD5s, and their number."""
+
+    name = "md5"
+
+    def __init__(self, part_size: int):
+        self._part_size = part_size
+        self._digests: List[bytes] = []
+        self._part, self._left = hashlib.md5(), part_size
+
+    def update(self, data: Any) -> None:
+        data = memoryview(data)
+        while data:
+            piece = data[:self._left]
+            self._part.update(piece)
+            self._left -= len(piece)
+            data = data[len(piece):]
+            if not self._left:
+                self._digests.append(self._part.digest())
+                self._part, self._left = hashlib.md5(), self._part_size
+
+    def hexdigest(self) -> str:
+        last = [self._part.digest()] if self._left < self._part_size else []
+        return f"{hashlib.md5(b''.join(self._digests + last)).hexdigest()}-{len(self._digests + last)}"
+
+
+def encoded_md5(hex_digest: str) -> str:
+    """As Content-MD5 and our metadata want it."""
+    return base64.b64encode(bytes.fromhex(hex_digest)).decode("ascii")
+
+
+def _decoded_md5(text: str) -> Optional[str]:
+    try:
+        digest = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return digest.hex() if len(digest) == 16 else None
+
+
+def header_time(text: Optional[str]) -> Optional[float]:
+    """A Last-Modified header, in seconds since the epoch; None for what is no date, or no year of a calendar."""
+    parsed = email.utils.parsedate_tz(text) if text else None
+    if parsed is None:
+        return None
+    try:
+        return float(email.utils.mktime_tz(parsed))
+    except (ValueError, OverflowError):
+        return None
+
+
+@functools.lru_cache(maxsize=4096)
+def listed_time(text: Optional[str]) -> Optional[float]:
+    """A time in a listing of the SDK's, of parts or uploads, in seconds since the epoch.
+
+    The SDK has turned UTC into a local time string, and while daylight saving is on it is wrong by that hour:
+    so we look for the instant of which it would have made this string.
+    """
+    if not text:
+        return None
+    instant = utc_time(text)  # the SDK leaves what it cannot read
+    if instant is not None:
+        return instant
+    try:
+        guess = time.mktime(time.strptime(text, "%Y/%m/%d %H:%M:%S"))
+    except (ValueError, OverflowError):
+        return None
+    from obs import DateTime
+    for instant in (guess, guess + time.timezone - time.altzone):
+        if DateTime.UTCToLocal(time.strftime("%Y-%m-%dT%H:%M:%S.0Z", time.gmtime(instant))) == text:
+            return instant
+    return guess
+
+
+def retry_after(header: Optional[Iterable[Tuple[str, str]]]) -> Optional[float]:
+    """Seconds that a reply asks us to wait, from its headers: a number, or a date, which is by the server's clock."""
+    headers = {name.lower(): value for name, value in header or ()}
+    text = headers.get("retry-after", "").strip()
+    if text.isdecimal():
+        return float(text)
+    until = header_time(text)
+    if until is None:
+        return None
+    return max(0.0, until - (header_time(headers.get("date")) or time.time()))
+
+
+def date_of(result: Any) -> Optional[float]:
+    """The server's time by the Date of its reply, in seconds since the epoch."""
+    headers = {name.lower(): value for name, value in result.header or ()}
+    return header_time(headers.get("date"))

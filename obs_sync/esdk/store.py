@@ -1,0 +1,287 @@
+"""A bucket of OBS itself, of the mocked OBS, or of an S3-compatible server: listed and read by signed requests of our
+own, written to, deleted from and asked for the rest through the OBS SDK (esdk-obs-python).
+"""
+from __future__ import annotations
+
+import contextlib
+import copy
+import functools
+import re
+import threading
+from typing import Any, Callable, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
+
+from obs_sync.errors import AccessDenied, IntegrityError, ObjectNotFound, StoreError, StoreUnavailable, UnsafeKey
+from obs_sync.esdk.client import Calls, Damaged
+from obs_sync.esdk.connect import Client
+from obs_sync.esdk.get import Exchange, Reader
+from obs_sync.esdk.ranges import download_ranges
+from obs_sync.esdk.reply import (
+    crc64_of, etag_of, header_time, is_encrypted, md5_of, parted_of, plain_md5, readable_body,
+)
+from obs_sync.esdk.unfinished import abort, clock_of, list_uploads, newest_part
+from obs_sync.esdk.upload import Stored, put_bytes, put_file
+from obs_sync.folder_markers import Skipped, only_objects
+from obs_sync.http.reply import Reply
+from obs_sync.keys import check_key
+from obs_sync.local.files import NewFile
+from obs_sync.parallel import in_turn
+from obs_sync.retry import DEFAULT_RETRY, Retry
+from obs_sync.store import LARGE, ObjectInfo, OnBytes, Store, UnfinishedUpload, attempt_counted, check_range
+
+_NOT_IN_XML = re.compile("[\x00-\x1f\x7f\ufffe\uffff]")  # or not without being changed on the way
+_PAGE = 1000             # objects, the most that OBS lists or deletes in one request
+_CONNECTIONS = 8         # that bring the pieces of one large object
+_SMALL = 1 << 18         # bytes; objects up to this size are asked for before the ones in front of them have come
+_AHEAD = 64              # so many at once, so that a distant server is not waited for each time
+_AHEAD_BYTES = 4 << 20  # or fewer: a slow line must not let a server wait for long
+_GROUPS = 3              # of these, at a time: one arrives, and the next have been asked for
+
+
+class EsdkStore(Store):
+    """Objects of `bucket` below `prefix` ("" or ending in '/').
+
+    `client` belongs to the store: it keeps connections to this one bucket.
+    """
+
+    def __init__(self, client: Client, bucket: str, prefix: str = "", retry: Retry = DEFAULT_RETRY):
+        self._calls = Calls(client, bucket, retry)
+        self._reader = Reader(self._calls)
+        self._lock = threading.Lock()
+        self._large = 0  # objects that are being downloaded in pieces
+        self._groups = threading.Semaphore(_GROUPS)
+        self._prefix = prefix
+        self.url = f"obs://{bucket}/{prefix}"
+        self._skipped = Skipped(self.locate)
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        return only_objects(self._listed(prefix), self._skipped)
+
+    def _listed(self, prefix: str) -> Iterator[ObjectInfo]:
+        where, full_prefix = self.locate(prefix), self._prefix + prefix
+        marker, seen = None, set()
+        while True:
+            page = self._calls.repeat(functools.partial(self._reader.page, where, full_prefix, marker, _PAGE))
+            for found in page.objects:
+                if not found.key.startswith(full_prefix):
+                    raise StoreError(f"the listing holds {found.key!r}, which was not asked for", where)
+                etag = etag_of(found.etag)
+                yield ObjectInfo(found.key[len(self._prefix):], found.size, etag, plain_md5(etag), found.modified)
+            if not page.is_truncated:
+                return
+            marker = page.next_marker or (page.objects[-1].key if page.objects else None)
+            if marker is None or marker in seen:
+                raise StoreError("the listing is cut short and does not go on", where,
+                                 "The server's paging is at fault; nothing was transferred")
+            seen.add(marker)
+
+    def head(self, key: str) -> ObjectInfo:
+        where, full_key = self.locate(key), self._full(key)
+        return self._calls.repeat(lambda: _info(key, self._reader.head(full_key, where), where))
+
+    def read(self, key: str) -> bytes:
+        where, full_key = self.locate(key), self._full(key)
+
+        def attempt(info: Optional[ObjectInfo]) -> Tuple[bytes, bool]:
+            pieces: List[bytes] = []
+            told: List[bool] = []
+            self._reader.receive(full_key, where, lambda piece: pieces.append(bytes(piece)), info,
+                                 look=lambda reply: told.append("etag" in reply.headers))
+            return b"".join(pieces), told[0]
+
+        data, checked = self._calls.repeat(lambda: attempt(None))
+        if not checked:  # nothing to check it by came with it: once more, by what is known otherwise
+            data, _ = self._calls.repeat(lambda: attempt(self.head(key)))
+        return data
+
+    def write(self, key: str, data: bytes) -> ObjectInfo:
+        where = self.locate(check_key(key, self.locate(key)))
+        return self._confirmed(key, put_bytes(self._calls, self._full(key), data, where))
+
+    def download(self, info: ObjectInfo, path: str, on_bytes: Optional[OnBytes] = None) -> None:
+        where, full_key = self.locate(info.key), self._full(info.key)
+        if info.size >= LARGE and info.etag is not None:
+            try:
+                with self._connections() as connections:
+                    download_ranges(self._calls, self._reader, full_key, where, info, path, on_bytes, connections)
+                return
+            except Damaged:  # by somebody between us who cannot do ranges, perhaps: then in one
+                pass
+
+        self._download_whole(info, path, on_bytes)
+
+    def together(self, infos: Iterable[ObjectInfo]) -> List[List[ObjectInfo]]:
+        groups: List[List[ObjectInfo]] = []
+        group: List[ObjectInfo] = []
+        size = 0
+        for info in infos:
+            if info.size > _SMALL:
+                groups.append([info])
+                continue
+            if len(group) == _AHEAD or size + info.size > _AHEAD_BYTES:
+                groups.append(group)
+                group, size = [], 0
+            group.append(info)
+            size += info.size
+        return groups + [group] if group else groups
+
+    def download_all(self, infos: Sequence[ObjectInfo], paths: Sequence[str],
+                     on_bytes: Optional[OnBytes] = None) -> None:
+        if len(infos) == 1:
+            self.download(infos[0], paths[0], on_bytes)
+            return
+        asked: List[Exchange] = []
+        with self._groups, attempt_counted(on_bytes) as count:
+            try:
+                with contextlib.suppress(StoreUnavailable):  # those that were not asked for are asked for in their turn
+                    for info in infos:
+                        asked.append(self._reader.ask(self._full(info.key), self.locate(info.key), info))
+                asked.reverse()
+                late = []  # what has to be asked for again; nobody else should wait for that
+                with in_turn():
+                    for info, path in zip(infos, paths):
+                        if not asked or not self._calls.works(
+                                lambda: self._receive(info, path, count, asked)):  # noqa: B023  (called at once)
+                            late.append((info, path))
+                for info, path in late:
+                    self._download_whole(info, path, count)
+            finally:
+                for exchange in asked:
+                    exchange.abandon()
+
+    def _download_whole(self, info: ObjectInfo, path: str, on_bytes: Optional[OnBytes]) -> None:
+        """By one request."""
+        self._calls.repeat(lambda: self._receive(info, path, on_bytes, []))
+
+    def _receive(self, info: ObjectInfo, path: str, on_bytes: Optional[OnBytes], asked: List[Exchange]) -> None:
+        """One attempt, with the last of the requests `asked` if there are any: it is taken away once it is used."""
+        with attempt_counted(on_bytes) as count, NewFile(path) as file:
+            def sink(piece: memoryview) -> None:
+                file.write(piece)
+                count(len(piece))
+
+            self._reader.receive(self._full(info.key), self.locate(info.key), sink, info,
+                                 asked=asked.pop() if asked else None)
+
+    def read_range(self, info: ObjectInfo, offset: int, size: int,
+                   on_bytes: Optional[OnBytes] = None) -> Union[bytes, bytearray]:
+        check_range(info, offset, size)
+        if size == 0:  # HTTP has no empty range
+            return b""
+        where, full_key = self.locate(info.key), self._full(info.key)
+
+        data = bytearray(size)  # filled as it arrives: megabytes are copied once
+
+        def attempt() -> bytearray:
+            filled = 0
+            with attempt_counted(on_bytes) as count:
+                def sink(piece: memoryview) -> None:
+                    nonlocal filled
+                    if filled + len(piece) > size:
+                        raise Damaged("received more bytes than the range that was asked for", where)
+                    data[filled:filled + len(piece)] = piece
+                    filled += len(piece)
+                    count(len(piece))
+
+                self._reader.receive(full_key, where, sink, info, (offset, size))
+            return data
+
+        return self._calls.repeat(attempt)
+
+    def upload(self, path: str, key: str, on_bytes: Optional[OnBytes] = None, with_md5: bool = True) -> ObjectInfo:
+        where = self.locate(check_key(key, self.locate(key)))
+        return self._confirmed(key, put_file(self._calls, self._full(key), path, where, on_bytes, with_md5))
+
+    def delete(self, keys: Iterable[str]) -> None:
+        full_keys = [self._full(key) for key in keys]
+        batched = [key for key in full_keys if not _NOT_IN_XML.search(key)]
+        for start in range(0, len(batched), _PAGE):
+            self._delete_batch(batched[start:start + _PAGE])
+        for key in full_keys:
+            if _NOT_IN_XML.search(key):
+                with contextlib.suppress(ObjectNotFound):
+                    self._calls("deleteObject", self.locate(key[len(self._prefix):]), key)
+
+    def unfinished_uploads(self, prefix: str = "") -> List[UnfinishedUpload]:
+        return [upload._replace(key=upload.key[len(self._prefix):])
+                for upload in list_uploads(self._calls, self._prefix + prefix, self.locate(prefix))]
+
+    def newest_part(self, key: str, upload_id: str) -> Optional[float]:
+        return newest_part(self._calls, self._full(key), upload_id, self.locate(key))
+
+    def abort_upload(self, key: str, upload_id: str) -> None:
+        abort(self._calls, self._full(key), upload_id, self.locate(key))
+
+    def server_time(self) -> float:
+        return clock_of(self._calls, self._prefix, self.url)
+
+    def checking(self, check: Callable[[], None]) -> "EsdkStore":
+        store = copy.copy(self)
+        store._calls = self._calls.checking(check)
+        return store
+
+    def close(self) -> None:
+        self._reader.close()
+        self._calls.close()
+
+    def _full(self, key: str) -> str:
+        if not key:
+            raise UnsafeKey("the key is empty", self.url, "Name an object below this URL")
+        return self._prefix + key
+
+    @contextlib.contextmanager
+    def _connections(self) -> Iterator[int]:
+        """How many connections one large object gets, among those that are under way."""
+        with self._lock:
+            self._large += 1
+            share = max(1, _CONNECTIONS // self._large)
+        try:
+            yield share
+        finally:
+            with self._lock:
+                self._large -= 1
+
+    def _confirmed(self, key: str, stored: Stored) -> ObjectInfo:
+        """What is there under `key` now, which must be what we have just stored."""
+        info = self.head(key)
+        size, md5, etag = stored
+        if md5 is not None and info.md5 is not None:
+            same = info.md5 == md5
+        else:
+            same = None in (etag, info.etag) or info.etag == etag
+        if info.size != size or not same:
+            raise IntegrityError(f"stored {size} bytes with MD5 {md5} as version {etag}, found {info.size} with "
+                                 f"{info.md5} as {info.etag}", self.locate(key),
+                                 "Does somebody else write to this key?")
+        return ObjectInfo(key, size, info.etag, md5, info.modified)
+
+    def _delete_batch(self, full_keys: List[str]) -> None:
+        from obs import DeleteObjectsRequest, Object
+        where = self.url
+        request = DeleteObjectsRequest(quiet=False, objects=[Object(key=key) for key in full_keys])
+
+        def check(result: Any) -> None:
+            body = readable_body(where)(result)
+            failed = {error.key: error.code for error in body.error if error.code != "NoSuchKey"}
+            gone = {item.key for item in body.deleted} | {item.key for item in body.error} - set(failed)
+            remaining = [key for key in full_keys if key not in gone]
+            if not remaining:
+                return
+            codes = ", ".join(sorted(set(failed.values()))) or "no reason given"
+            told = (f"{len(remaining)} of {len(full_keys)} objects were not deleted ({codes}), such as "
+                    f"{remaining[0]!r}")
+            if "AccessDenied" in failed.values():
+                raise AccessDenied(told, where, "Grant this user the right to delete objects")
+            raise StoreUnavailable(told, where, "Try again later")
+
+        self._calls("deleteObjects", where, request, check=check)
+
+
+def _info(key: str, reply: Reply, where: str) -> ObjectInfo:
+    told = reply.headers
+    length = told.get("content-length", "")
+    if not length.isdecimal():
+        raise StoreUnavailable("the server's reply tells no length", where, "Try again later")
+    parted = parted_of(reply, int(length))
+    return ObjectInfo(key, int(length), etag_of(told.get("etag")), md5_of(reply),
+                      header_time(told.get("last-modified")), crc64=crc64_of(reply),
+                      part_size=None if parted is None else parted[1], encrypted=is_encrypted(reply))

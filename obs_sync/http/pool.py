@@ -1,0 +1,139 @@
+"""Connections to one server, kept and used again, through a proxy if need be."""
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import socket
+import ssl
+import time
+from typing import Any, List, NamedTuple, Optional
+
+from obs_sync.http.pace import Pace
+from obs_sync.http.proxies import HttpProxy
+from obs_sync.http.reply import Connection, Reply, Stale
+
+
+class Pool:
+    """Safe to use from several threads; as many connections as requests are under way at once."""
+
+    def __init__(self, host: str, port: int, context: Optional[ssl.SSLContext], timeout: float,
+                 proxy: Optional[HttpProxy] = None):
+        """`context` verifies, or does not, the server's certificate and name; None for plain HTTP."""
+        self._host = host
+        self._port = port
+        self._context = context
+        self._timeout = timeout
+        self._proxy = proxy
+        self._idle: List[Connection] = []
+        self._process = os.getpid()
+
+    def ask(self, request: bytes) -> "Asked":
+        """Send a GET or HEAD; its reply may be taken later. Raises OSError."""
+        if self._process != os.getpid():  # after a fork the other process goes on with the same connections
+            self._idle, self._process = [], os.getpid()
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            return self._ask_anew(request)
+        try:
+            with _closed_on_fault(connection):
+                connection.send(request)
+        except Stale:
+            self.drop_idle()
+            return self._ask_anew(request)
+        return Asked(request, connection, True)
+
+    def reply(self, asked: "Asked") -> Reply:
+        """The reply, to be put back afterwards. Raises OSError, HTTPException."""
+        try:
+            with _closed_on_fault(asked.connection):
+                return asked.connection.reply(asked.has_body)
+        except Stale:  # servers and switches forget all idle connections at once
+            if not asked.reused:
+                raise
+        self.drop_idle()
+        asked = self._ask_anew(asked.request)
+        with _closed_on_fault(asked.connection):
+            return asked.connection.reply(asked.has_body)
+
+    def put_back(self, reply: Reply) -> None:
+        """Keep the connection for another request, or give it up unless the body was read to its end."""
+        if reply.reusable:
+            self._idle.append(reply.connection)
+        else:
+            reply.connection.close()
+
+    def drop_idle(self) -> None:
+        with contextlib.suppress(IndexError):
+            while True:
+                self._idle.pop().close()
+
+    def _ask_anew(self, request: bytes) -> "Asked":
+        connection = Connection(self._connect(), self._timeout)
+        with _closed_on_fault(connection):
+            connection.send(request)
+        return Asked(request, connection, False)
+
+    def _connect(self) -> socket.socket:
+        host, port = (self._host, self._port) if self._proxy is None else (self._proxy.host, self._proxy.port)
+        connected = socket.create_connection((host, port), self._timeout)
+        try:
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._proxy is not None:
+                self._open_tunnel(connected, self._proxy)
+            if self._context is not None:
+                connected = self._context.wrap_socket(connected, server_hostname=self._host)
+        except BaseException:
+            connected.close()
+            raise
+        return connected
+
+    def _open_tunnel(self, connected: socket.socket, proxy: HttpProxy) -> None:
+        place = f"[{self._host}]:{self._port}" if ":" in self._host else f"{self._host}:{self._port}"
+        lines = [f"CONNECT {place} HTTP/1.1", f"Host: {place}"]
+        if proxy.username is not None and proxy.password is not None:
+            login = base64.b64encode(f"{proxy.username}:{proxy.password}".encode("utf-8")).decode("ascii")
+            lines.append(f"Proxy-Authorization: Basic {login}")
+        connected.sendall(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
+        head, pace = b"", Pace()
+        while not head.endswith(b"\r\n\r\n"):  # byte by byte: what follows belongs to the server
+            began = time.monotonic()
+            byte = connected.recv(1)
+            pace.add(time.monotonic() - began, 1)
+            if not byte or len(head) > 65536:
+                raise ConnectionError("the proxy does not answer")
+            head += byte
+        status = head.split(b" ", 2)[1:2]
+        if status != [b"200"]:
+            raise ConnectionError(f"the proxy answers {head.splitlines()[0][:80].decode('latin-1')!r}")
+
+
+class Asked(NamedTuple):
+    """A request that is under way. Its repr shows no signature or token."""
+
+    request: bytes
+    connection: Connection
+    reused: bool  # the server may have closed it meanwhile
+
+    @property
+    def has_body(self) -> bool:
+        """Whether the reply has."""
+        return not self.request.startswith(b"HEAD ")
+
+    def __repr__(self) -> str:
+        return f"Asked({self.request.split(b' ', 2)[:2]!r})"
+
+
+class _closed_on_fault:  # noqa: N801
+    """Of no cost where nothing goes wrong, as contextlib's would be."""
+
+    def __init__(self, connection: Connection):
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, error_class: Any, *more: Any) -> None:
+        if error_class is not None:
+            self._connection.close()

@@ -1,0 +1,73 @@
+"""Directories for temporary files that outlive nobody for long: what a killed process has left the next one removes."""
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import tempfile
+from typing import Iterator, Optional, Tuple
+
+from obs_sync.local.files import remove_quietly
+
+_LOCK = "lock"
+
+
+@contextlib.contextmanager
+def scratch_directory(prefix: str) -> Iterator[str]:
+    """An empty directory in that for temporary files (TMPDIR), which is gone when the block ends.
+
+    Before, those with the same `prefix` are removed whose process is no longer there: each holds a lock as long as it
+    lives. Raises OSError.
+    """
+    _remove_the_dead_ones(prefix)
+    outer, lock = _made(prefix)
+    try:
+        inner = os.path.join(outer, "files")  # so that the lock is none of them
+        os.mkdir(inner)
+        yield inner
+    finally:
+        remove_quietly(outer)
+        os.close(lock)
+
+
+def _made(prefix: str) -> Tuple[str, int]:
+    """A new directory, and the descriptor of its lock."""
+    while True:
+        outer = tempfile.mkdtemp(prefix=prefix)
+        path = os.path.join(outer, _LOCK)
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.stat(path), os.fstat(lock)):
+                return outer, lock
+        except (BlockingIOError, FileNotFoundError):  # another one took it for left over, just before it was locked
+            pass
+        except OSError:  # a file system without locks: nobody will take it for left over then
+            os.remove(path)
+            return outer, lock
+        os.close(lock)
+
+
+def _remove_the_dead_ones(prefix: str) -> None:
+    with contextlib.suppress(OSError), os.scandir(tempfile.gettempdir()) as entries:
+        for entry in entries:
+            if entry.name.startswith(prefix) and entry.is_dir(follow_symlinks=False) \
+                    and entry.stat(follow_symlinks=False).st_uid == os.getuid():
+                lock = _lock_of_the_dead(os.path.join(entry.path, _LOCK))
+                if lock is not None:
+                    remove_quietly(entry.path)
+                    os.close(lock)
+
+
+def _lock_of_the_dead(path: str) -> Optional[int]:
+    """Its descriptor, once it is ours; None if its process lives, or there is none."""
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        return None
+    return lock

@@ -1,0 +1,152 @@
+"""Rules as one line of text each, for command lines, and presets made of them. `plan.py` says how to use them."""
+from __future__ import annotations
+
+import shlex
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple, Type
+
+from obs_sync.mock.faults.answers import (
+    ErrorBody, ETag, ExpiredToken, IgnoredRange, PartialDelete, StaleListing, Status,
+)
+from obs_sync.mock.faults.effect import Amount, Effect, FaultError
+from obs_sync.mock.faults.rules import Rule
+from obs_sync.mock.faults.transport import Cut, Flip, Latency, Reset, Skew, Stall
+
+
+def _amount(text: str) -> Amount:
+    return int(text) if text.isdecimal() else float(text)
+
+
+def _truth(text: str) -> bool:
+    return {"yes": True, "no": False}[text]
+
+
+class _Word(NamedTuple):
+    """How an effect is spelt: `word=value option=value …`."""
+
+    effect: Type[Effect]
+    field: Optional[str]   # that the word's own value gives; None where the word stands alone
+    convert: Callable[[str], Any] = str
+    options: Dict[str, Tuple[str, Callable[[str], Any]]] = {}  # option -> (field, converter)
+
+
+_EFFECTS: Dict[str, _Word] = {
+    "status": _Word(Status, "status", int, {"code": ("code", str), "retry-after": ("retry_after", float)}),
+    "error-body": _Word(ErrorBody, "code", str, {"applied": ("applied", _truth)}),
+    "expired-token": _Word(ExpiredToken, None),
+    "partial-delete": _Word(PartialDelete, "kept", _amount, {"code": ("code", str)}),
+    "stale": _Word(StaleListing, "seconds", float),
+    "stale-changes": _Word(StaleListing, "changes", int),
+    "etag": _Word(ETag, "how"),
+    "ignored-range": _Word(IgnoredRange, None),
+    "cut": _Word(Cut, "after", _amount, {"ending": ("ending", str)}),
+    "reset": _Word(Reset, "when"),
+    "stall": _Word(Stall, "seconds", float, {"at": ("at", _amount)}),
+    "flip": _Word(Flip, "at", _amount, {"of": ("of", str)}),
+    "latency": _Word(Latency, "seconds", float),
+    "skew": _Word(Skew, "seconds", float),
+}
+_CONDITIONS: Dict[str, Callable[[str], Any]] = {
+    "method": str, "key": str, "bucket": str, "nth": int, "every": int, "first": int, "since": int,
+    "probability": float, "limit": int}
+
+PRESETS: Dict[str, Tuple[str, ...]] = {
+    # A bit of everything that a client with sound retries and digests gets over: about one request in seven.
+    "storm": (
+        "probability=0.01 stall=0.3",
+        "probability=0.02 status=503 code=SlowDown",
+        "probability=0.01 status=503 code=SlowDown retry-after=1",
+        "probability=0.01 status=500",
+        "probability=0.01 status=429",
+        "probability=0.02 reset=before",
+        "probability=0.02 reset=after",
+        "GetObject,ListObjects probability=0.02 cut=0.5",
+        "GetObject probability=0.01 cut=0.9 ending=reset",
+        "GetObject probability=0.01 stall=0.3 at=0.5",
+        "GetObject probability=0.02 flip=0.5",
+        "GetObject probability=0.01 etag=wrong",
+        "GetObject probability=0.1 ignored-range",
+        "PutObject,UploadPart probability=0.03 flip=0.5 of=upload",
+        "PutObject,UploadPart probability=0.02 etag=wrong",
+        "CompleteMultipartUpload,CopyObject probability=0.1 error-body=InternalError",
+        "CompleteMultipartUpload,CopyObject probability=0.1 error-body=InternalError applied=yes",
+        "DeleteObjects probability=0.2 partial-delete=0.5",
+    ),
+    # A far and busy service: every request waits, some replies falter, nothing fails.
+    "slow": (
+        "latency=0.05",
+        "probability=0.02 stall=1.0",
+        "GetObject probability=0.02 stall=0.5 at=0.5",
+    ),
+    # A bad network: connections break at every point, the service itself is well.
+    "flaky": (
+        "probability=0.03 reset=before",
+        "probability=0.03 reset=after",
+        "GetObject,ListObjects probability=0.05 cut=0.5",
+        "GetObject probability=0.02 cut=0.9 ending=reset",
+    ),
+}
+
+
+def parse_rules(text: str) -> List[Rule]:
+    """The rules of a preset, or the one rule that `text` spells.
+
+    Raises:
+        FaultError: saying what of the text is wrong and what was expected.
+    """
+    if text in PRESETS:
+        return [_parse(line) for line in PRESETS[text]]
+    try:
+        return [_parse(text)]
+    except FaultError as error:
+        raise FaultError(f"the fault {text!r}: {error}") from None
+
+
+def describe_injected(counts: Mapping[str, int]) -> str:
+    """`MockObs.injected` in one line."""
+    kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(counts.items()) if count)
+    return f"faults injected: {sum(counts.values())}" + (f" ({kinds})" if kinds else "")
+
+
+def _parse(text: str) -> Rule:
+    try:
+        words = shlex.split(text)
+    except ValueError as error:  # a quote that is not closed
+        raise FaultError(str(error)) from None
+    conditions: Dict[str, Any] = {}
+    if words and "=" not in words[0] and words[0] not in _EFFECTS:
+        if words[0].islower():  # no operation is
+            raise FaultError(f"{words[0]!r} is neither an effect ({', '.join(sorted(_EFFECTS))}), "
+                             f"an operation nor a preset ({', '.join(PRESETS)})")
+        conditions["operation"] = words.pop(0)
+    pairs = [word.partition("=") for word in words]
+    named = [name for name, _, _ in pairs if name in _EFFECTS]
+    if len(named) != 1:
+        raise FaultError(f"expected one effect ({', '.join(sorted(_EFFECTS))}), found {', '.join(named) or 'none'}")
+    word = _EFFECTS[named[0]]
+    fields: Dict[str, Any] = {}
+    for name, equals, value in pairs:
+        if name == named[0]:
+            if bool(equals) != (word.field is not None):
+                raise FaultError(f"{name} stands alone" if word.field is None else f"{name} needs a value: {name}=…")
+            if word.field is not None:
+                fields[word.field] = _convert(name, value, word.convert)
+        elif name in word.options:
+            field, convert = word.options[name]
+            fields[field] = _convert(name, value, convert)
+        elif name in _CONDITIONS:
+            conditions[name] = _convert(name, value, _CONDITIONS[name])
+        else:
+            raise FaultError(f"{name!r} says nothing here: expected conditions ({', '.join(_CONDITIONS)})"
+                             + (f" or {', '.join(word.options)} of {named[0]}" if word.options else ""))
+    return Rule(word.effect(**fields), **conditions)
+
+
+def _convert(name: str, value: str, convert: Callable[[str], Any]) -> Any:
+    expected = {int: "a whole number", float: "a number", _amount: "a whole number or a share such as 0.5",
+                _truth: "yes or no", str: "text"}[convert]
+    try:
+        if not value:
+            raise ValueError
+        return convert(value)
+    except (ValueError, KeyError):
+        raise FaultError(f"{name}={value}: expected {expected}") from None

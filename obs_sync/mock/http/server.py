@@ -1,0 +1,147 @@
+"""The sockets: a thread for each connection, taken from a pool that grows as needed."""
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from typing import Optional, Set
+
+from obs_sync.mock.errors import ObsError
+from obs_sync.mock.http.http1 import BadRequest, body_of, head_of, read_head, send
+from obs_sync.mock.http.link import Link
+from obs_sync.mock.service import Service
+from obs_sync.mock.shelf.bodies import ChangedOnDisk
+from obs_sync.mock.wire.messages import Request, Response
+from obs_sync.mock.wire.mishaps import HungUp, send_with_mishaps
+
+log = logging.getLogger(__name__)
+
+_READ_BUFFER = 64 * 1024
+
+
+class Server:
+    """Listens on 127.0.0.1 and nothing else.
+
+    Every worker waits for a connection by itself, serves it to its end and waits for the next; the last one
+    to become busy starts another. So there is always one waiting, and no hand-over between threads.
+
+    Args:
+        service: answers the requests.
+        host_name: requests to `<bucket>.<host_name>` have their bucket in the host name, others in the path.
+        port: 0 for any free one.
+        link: that all connections share; None for none that would be felt.
+
+    Raises:
+        OSError: the port is taken.
+    """
+
+    def __init__(self, service: Service, host_name: str, port: int = 0, link: Optional[Link] = None):
+        self._service = service
+        self._link = link
+        self._host_name = host_name
+        self._lock = threading.Lock()
+        self._waiting = 0
+        self._closing = False
+        self._stopped = threading.Event()
+        self._workers: Set[threading.Thread] = set()
+        self._connections: Set[socket.socket] = set()
+        self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._listener.bind(("127.0.0.1", port))
+            self._listener.listen(1024)
+        except OSError:
+            self._listener.close()
+            raise
+        self.port: int = self._listener.getsockname()[1]
+
+    def start(self) -> None:
+        with self._lock:
+            self._add_worker()
+
+    def stop(self) -> None:
+        """Ends all connections and all threads."""
+        with self._lock:
+            self._closing = True
+            self._stopped.set()
+            connections, workers = list(self._connections), list(self._workers)
+        for connection in connections:
+            try:
+                connection.shutdown(socket.SHUT_RDWR)  # wakes a worker that reads or writes
+            except OSError:
+                pass
+        for _ in workers:
+            with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as connection:
+                connection.settimeout(1)
+                connection.connect_ex(("127.0.0.1", self.port))  # wakes a worker that waits for connections
+        for worker in workers:
+            worker.join(timeout=10)
+        self._listener.close()
+
+    def _add_worker(self) -> None:
+        worker = threading.Thread(target=self._work, name=f"mock-obs-{self.port}", daemon=True)
+        self._workers.add(worker)
+        self._waiting += 1
+        worker.start()
+
+    def _work(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:  # too many open files, or a client that gave up at once
+                time.sleep(0.01)
+                continue
+            with self._lock:
+                if self._closing:
+                    connection.close()
+                    return
+                self._connections.add(connection)
+                self._waiting -= 1
+                if self._waiting == 0:
+                    self._add_worker()
+            try:
+                self._serve(connection)
+            except OSError:
+                pass  # the client went away
+            except Exception:
+                log.exception("a connection ended in an error of the mocked OBS")
+            with self._lock:
+                self._connections.discard(connection)
+                self._waiting += 1
+            connection.close()
+
+    def _serve(self, connection: socket.socket) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        socket_below = connection
+        if self._link is not None:
+            connection = self._link.connection(connection)
+        with connection.makefile("rb", _READ_BUFFER) as stream:
+            keep_alive = True
+            while keep_alive and not self._closing:
+                try:
+                    head = read_head(stream)
+                    if head is None:
+                        return
+                    body = body_of(head, stream, connection)
+                except BadRequest as error:
+                    log.warning("not a request: %s", error)
+                    send(connection, Response(400), False, False)
+                    return
+                request = Request(head.method, head.target, head.headers, body, self._host_name)
+                request.pause = self._stopped.wait
+                response = self._service.answer(request)
+                keep_alive = head.keep_alive and not body.awaited
+                try:
+                    if not body.awaited and not (response.mishaps and response.is_never_sent):
+                        body.drain()
+                    if response.mishaps:
+                        send_with_mishaps(connection, socket_below, head_of(response, keep_alive), response,
+                                          self._stopped.wait, head.method == "HEAD")
+                    else:
+                        send(connection, response, head.method == "HEAD", keep_alive)
+                except (ObsError, ChangedOnDisk, HungUp):  # a body cut short, or one that cannot be sent to its end
+                    return
+                finally:
+                    if response.content is not None:
+                        response.content.close()

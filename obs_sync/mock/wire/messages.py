@@ -1,0 +1,147 @@
+"""What travels between the socket and the operations: a request, a reply, and names for both."""
+from __future__ import annotations
+
+import time
+from typing import Any, Callable, Dict, Optional, Sequence, Tuple
+from urllib.parse import unquote, unquote_plus
+
+from obs_sync.mock.errors import ObsError
+from obs_sync.mock.wire.dialect import OBS, Dialect, dialect_of
+from obs_sync.mock.wire.incoming import IncomingBody
+from obs_sync.mock.wire.mishaps import BEFORE_HEAD, Mishap
+
+MAX_KEY_BYTES = 1024
+
+
+class Request:
+    """One request as the operations see it.
+
+    Attributes:
+        method: HTTP verb.
+        path, raw_query: as they came, percent-encoded; what signatures cover.
+        query: decoded parameters; the value of a parameter without "=" is "".
+        headers: names in lower case.
+        bucket, key: "" where the request names none.
+        virtual_host: whether the bucket was in the host name rather than in the path.
+        dialect: spelling of headers and XML.
+        body: what follows the headers.
+        operation: name of the call, e.g. "PutObject"; "Unknown" until it is known.
+        id: what the reply's request-id header will say; "" until it is known.
+        pause: sleeps for some seconds, or until the server stops.
+
+    Faults set these; an ordinary request has the class's values and pays nothing for them:
+        faults: kinds of the faults made so far.
+        effects: the faults chosen for this request (`faults.Faults`).
+        clock_offset: seconds that the server's clock is ahead of the true one.
+        listing_lag: (seconds, changes) that a listing is behind, one of them None; or None.
+        deletions_kept: (of how many keys, how many a batch deletion keeps; error code); or None.
+    """
+
+    faults: Tuple[str, ...] = ()
+    effects: Sequence[Any] = ()
+    clock_offset = 0.0
+    listing_lag: Optional[Tuple[Optional[float], Optional[int]]] = None
+    deletions_kept: Optional[Tuple[Callable[[int], int], str]] = None
+
+    __slots__ = ("method", "path", "raw_query", "query", "headers", "bucket", "key", "virtual_host", "dialect", "body",
+                 "operation", "id", "pause", "__dict__")
+
+    def __init__(self, method: str, target: str, headers: Dict[str, str], body: IncomingBody, host_name: str):
+        self.method = method
+        self.headers = headers
+        self.body = body
+        self.operation = "Unknown"
+        self.id = ""
+        self.pause: Callable[[float], Any] = time.sleep
+        self.path, _, self.raw_query = target.partition("?")
+        self.query = _parse_query(self.raw_query) if self.raw_query else {}
+        self.dialect: Dialect = dialect_of(headers) if headers else OBS
+        self.virtual_host = False
+        self.bucket, self.key = self._address(host_name)
+
+    def _address(self, host_name: str):
+        path = self.path[1:]
+        host = self.headers.get("host", "").partition(":")[0].lower()
+        if host.endswith("." + host_name):
+            self.virtual_host = True
+            bucket = host[:-len(host_name) - 1]
+        else:
+            bucket, _, path = path.partition("/")
+        return unquote(bucket), unquote(path)
+
+    def check_key(self) -> None:
+        """Raises ObsError when the key cannot be the name of an object."""
+        if "\ufffd" in self.key:  # either the character itself or what unquote() puts in place of bad bytes
+            try:
+                unquote(self.path, errors="strict")
+            except UnicodeDecodeError:
+                raise ObsError("InvalidArgument", "The object key is not UTF-8.") from None
+        if len(self.key.encode("utf-8")) > MAX_KEY_BYTES:
+            raise ObsError("KeyTooLong")
+
+    def special(self, name: str, default: Optional[str] = None) -> Optional[str]:
+        """The header `x-obs-<name>` or `x-amz-<name>`, in the dialect of the request."""
+        return self.headers.get(self.dialect.prefix + name, default)
+
+    def note_fault(self, kind: str) -> None:
+        """Has the journal say that a fault of this kind was made here."""
+        self.faults += (kind,)
+
+    @property
+    def resource(self) -> str:
+        """What the request is about, as error documents name it."""
+        return "/" + "/".join(part for part in (self.bucket, self.key) if part)
+
+
+class Response:
+    """One reply.
+
+    Attributes:
+        status: HTTP status.
+        headers: name to value; Content-Length and the common headers are added when it is sent.
+        body: the bytes to send, unless `content` is given.
+        content: an open `bodies.Slice` of an object, closed after it was sent.
+        code: error code, or None.
+        mishaps: what happens to it on its way out (`mishaps.Mishap`).
+    """
+
+    __slots__ = ("status", "headers", "body", "content", "code", "__dict__")
+
+    mishaps: Tuple[Mishap, ...] = ()
+
+    def __init__(self, status: int = 200, headers: Optional[Dict[str, str]] = None, body: bytes = b"",
+                 content: Any = None, code: Optional[str] = None):
+        self.status = status
+        self.headers = headers if headers is not None else {}
+        self.body = body
+        self.content = content
+        self.code = code
+
+    @property
+    def length(self) -> int:
+        return self.content.length if self.content is not None else len(self.body)
+
+    def part(self, start: int, length: int) -> bytes:
+        """Some bytes of what is to be sent."""
+        if self.content is not None:
+            return self.content.part(start, length).read()
+        return self.body[start:start + length]
+
+    def hang_up(self, at: int, ending: str) -> "Response":
+        """This reply, which ends with the connection after `at` bytes of its body."""
+        self.mishaps += (Mishap(at, ending=ending),)
+        return self
+
+    @property
+    def is_never_sent(self) -> bool:
+        """Whether not even its status line leaves."""
+        return any(mishap.at == BEFORE_HEAD and mishap.ending is not None for mishap in self.mishaps)
+
+
+def _parse_query(text: str) -> Dict[str, str]:
+    query = {}
+    for item in text.split("&"):
+        if item:
+            name, _, value = item.partition("=")
+            query[unquote_plus(name)] = unquote_plus(value)
+    return query

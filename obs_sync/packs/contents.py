@@ -1,0 +1,80 @@
+"""What a folder with a pack holds: members by key, with the shard and the bytes of each, and the objects beside it."""
+from __future__ import annotations
+
+from typing import Callable, Dict, List, NamedTuple, Optional
+
+from obs_sync.errors import IntegrityError, ObjectNotFound
+from obs_sync.packs.index import INDEX_NAME, LARGEST_INDEX, PackIndex, is_shard_name, parse_index
+from obs_sync.store import ObjectInfo, Store
+
+_READINGS = 3  # of the index, if it is replaced while the listing is under way
+
+
+class Place(NamedTuple):
+    """Where a member is."""
+
+    shard: ObjectInfo
+    offset: int  # bytes
+    size: int    # bytes
+    sha256: str
+
+
+class Contents(NamedTuple):
+    """A folder as it was listed. Keys are the store's."""
+
+    index: Optional[ObjectInfo]  # None: there is no pack
+    places: Dict[str, Place]     # of the members, by key
+    beside: List[ObjectInfo]     # objects that are not the pack's; without a pack, all
+
+
+def load_contents(store: Store, prefix: str, listed_from: str,
+                  wants: Callable[[str], bool] = lambda key: False) -> Contents:
+    """What is there now, with a pack at `prefix` if there is one; `prefix` begins with `listed_from`. `wants` as in
+    `Store.list_completely`.
+
+    Raises IntegrityError if the index is damaged, if a shard is not there, or if a member is an object of its own too:
+    nobody could tell which of the two counts.
+    """
+    where, lacking = store.locate(prefix + INDEX_NAME), None
+    for _ in range(_READINGS):
+        listed = {info.key: info for info in store.list_completely(listed_from, wants)}
+        info = listed.get(prefix + INDEX_NAME)
+        if info is None:
+            return Contents(None, {}, list(listed.values()))
+        if info.size > LARGEST_INDEX:
+            raise IntegrityError(f"the index of a pack has {info.size:,} bytes, more than {LARGEST_INDEX:,}", where)
+        try:
+            index = parse_index(store.read(info.key), where)
+        except ObjectNotFound:  # removed since it was listed
+            continue
+        lacking = _lacking(index, listed, prefix)
+        if lacking is None:
+            return Contents(info, _places(index, listed, prefix), _beside(store, index, listed, prefix))
+    raise IntegrityError(lacking or "the index of the pack comes and goes", where, "Pack the source again")
+
+
+def _lacking(index: PackIndex, listed: Dict[str, ObjectInfo], prefix: str) -> Optional[str]:
+    """What is not as the index says; it may be newer than the listing."""
+    for shard in index.shards:
+        info = listed.get(prefix + shard.name)
+        if info is None:
+            return f"the pack names {shard.name}, which is not there"
+        if info.size != shard.size:
+            return f"the pack names {shard.name} with {shard.size} bytes, and it has {info.size}"
+    return None
+
+
+def _places(index: PackIndex, listed: Dict[str, ObjectInfo], prefix: str) -> Dict[str, Place]:
+    return {prefix + key: Place(listed[prefix + shard.name], offset, size, sha256)
+            for shard in index.shards for key, offset, size, sha256 in shard.members}
+
+
+def _beside(store: Store, index: PackIndex, listed: Dict[str, ObjectInfo], prefix: str) -> List[ObjectInfo]:
+    members = {prefix + member.key for member in index.members}
+    both = sorted(members & set(listed))
+    if both:
+        raise IntegrityError(f"{len(both)} members of the pack are objects of their own as well, such as {both[0]!r}, "
+                             "and nobody can tell which counts", store.locate(prefix),
+                             "Remove the objects that are packed, or the pack")
+    return [info for key, info in listed.items() if key != prefix + INDEX_NAME
+            and not (key.startswith(prefix) and is_shard_name(key[len(prefix):]))]

@@ -1,0 +1,84 @@
+"""What a pull knows about the files of its destination: which version of which object each one is.
+
+`.obs_sync/index.jsonl` in the destination: a header, then one JSON line per fetched file, appended as files
+arrive, so that a killed pull forgets nothing. Every line carries a checksum: a line torn by the kill is not
+believed. Nor is the whole index when it is of another source, or of another boot of the machine: pulled files
+are not synced to the disk one by one (they are a cache, and ten thousand syncs take minutes), so after a
+crash of the machine a file may have the right name and size and the wrong bytes. Files about which nothing is
+believed are compared by MD5 where possible.
+"""
+from __future__ import annotations
+
+import json
+import os
+import threading
+from typing import Dict, Mapping, Optional
+
+from obs_sync.local.files import local_storage
+from obs_sync.records import line_of, text_of
+from obs_sync.transfer.plan import Fetched
+
+INDEX_NAME = "index.jsonl"  # of a whole tree, as `pull` brings it
+
+_FORMAT = "obs_sync-index/1"
+
+
+class Index:
+    """The index file of one destination, for one source URL."""
+
+    def __init__(self, path: str, source: str, boot: Optional[str] = None):
+        self._path = path
+        self._header = json.dumps([_FORMAT, source, _boot_id() if boot is None else boot])
+        self._lock = threading.Lock()
+        self._stream = None
+
+    def load(self) -> Dict[str, Fetched]:
+        """Everything believable, by key. Empty if there is no index."""
+        try:
+            with open(self._path, "rb") as stream:
+                lines = [text_of(line) for line in stream.read().split(b"\n")]
+        except FileNotFoundError:
+            return {}
+        except OSError:  # an index that cannot be read is no index
+            return {}
+        if lines[0] != self._header:
+            return {}
+        records = [json.loads(line) for line in lines[1:] if line is not None]
+        return {key: Fetched(size, etag, mtime_ns) for key, size, etag, mtime_ns in records}
+
+    def start(self, known: Mapping[str, Fetched]) -> None:
+        """Begin a new file that holds `known`, at once, to be added to."""
+        lines = [self._header] + [_record(key, fetched) for key, fetched in known.items()]
+        with local_storage(self._path):
+            # Renamed and not synced: after a crash of the machine no line of it is believed.
+            with open(self._path + ".new", "wb") as stream:
+                stream.write(b"".join(map(line_of, lines)))
+            os.replace(self._path + ".new", self._path)
+            self._stream = open(self._path, "ab", buffering=0)
+
+    def add(self, key: str, fetched: Fetched) -> None:
+        """From any thread."""
+        self.add_all({key: fetched})
+
+    def add_all(self, records: Mapping[str, Fetched]) -> None:
+        """From any thread, in one write."""
+        lines = b"".join(line_of(_record(key, fetched)) for key, fetched in records.items())
+        with self._lock, local_storage(self._path):
+            self._stream.write(lines)
+
+    def close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+
+def _record(key: str, fetched: Fetched) -> str:
+    return json.dumps([key, fetched.size, fetched.etag, fetched.mtime_ns])
+
+
+def _boot_id() -> str:
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
+            return stream.read().strip()
+    except OSError:  # not Linux
+        return f"unknown-{os.name}"

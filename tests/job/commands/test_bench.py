@@ -1,0 +1,63 @@
+"""The measure that is put beside the published figures."""
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from job import cli
+from job.published_measure import Measure, table
+from masf_core.devices.cpu import Cpu
+from masf_core.method.loss_scale import LossScale, ScaleSettings
+
+TINY = ["--width=0.02", "--meta_batch_size=3", "--device=cpu", "--metric_hidden=4", "--metric_embedding=3"]
+
+
+def test_iterations_are_timed_one_by_one_and_the_first_does_not_count(tmp_path, capsys):
+    path = tmp_path / "bench.json"
+    assert cli.main(["bench", "--iterations", "2", "--json", str(path)] + TINY) == 0
+    shown = capsys.readouterr().out
+    assert "2 iterations of 3 × 3 images on cpu" in shown
+    assert "the published figures are for 99 iterations of 3 × 126 images" in shown
+    written = json.loads(path.read_text())
+    assert len(written["seconds"]) == 2 and min(written["seconds"]) > 0.0
+    assert written["total"] == pytest.approx(sum(written["seconds"]))
+    assert written["first"] > 0.0 and written["batch"] == 3
+
+
+def test_the_published_figures_stand_beside_a_measure_with_their_settings():
+    shown = "\n".join(table(Measure("ascend", 126, first=60.0, seconds=[0.0625] * 99)))
+    assert "total 6.2 s, mean 0.062 s" in shown and "6048 images/s" in shown
+    assert "port, Ascend 910, mixed precision     115.6 s: 18.68 times this" in shown
+    assert "the published figures are for" not in shown
+    assert "port" not in "\n".join(table(Measure("ascend", 42, first=60.0, seconds=[0.05] * 99)))
+
+
+@pytest.mark.parametrize("arguments, told", [
+    (["--iterations", "0"], "--iterations=0: expected a whole number from 1"),
+    (["--iterations=ten"], "--iterations=ten: expected a whole number from 1"),
+    (["--iteration=10"], "unknown flag --iteration; did you mean --iterations?"),
+    (["--json", "/nowhere/at/all/bench.json"], "there is no directory /nowhere/at/all"),
+    (["--widht=0.5"], "did you mean --width"),
+])
+def test_a_mistake_is_told_before_anything_is_measured(arguments, told, capsys):
+    assert cli.main(["bench"] + arguments) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_losses_that_are_not_finite_are_no_measure(capsys):
+    assert cli.main(["bench", "--iterations=2", "--outer_lr=1e30", "--inner_lr=1e30"] + TINY) == 5
+    assert "is not finite" in capsys.readouterr().err
+
+
+def test_the_loss_scale_has_found_its_way_before_iterations_count(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(Cpu, "loss_scale", lambda self, ranks: LossScale(ScaleSettings(initial=2.0 ** 127)))
+    path = tmp_path / "bench.json"
+    assert cli.main(["bench", "--iterations", "3", "--json", str(path)] + TINY) == 0
+    assert "skipped" not in capsys.readouterr().out
+    assert json.loads(path.read_text())["skipped"] == 0
+
+
+def test_iterations_that_count_but_were_skipped_are_told():
+    shown = "\n".join(table(Measure("gpu in mixed precision", 42, first=1.0, seconds=[0.05] * 3, skipped=2)))
+    assert "2 of them skipped: gradients overflowed" in shown

@@ -1,0 +1,101 @@
+"""weights_path names a file, a checkpoint or a run."""
+
+from __future__ import annotations
+
+import os
+import types
+
+import numpy as np
+import pytest
+
+from job.console import Console
+from job.inputs.fetch import _fetch_weights
+from job.publication.retention import BEST
+from job.workspace import prepare_workspace
+from masf_core.errors import WeightsError
+from masf_core.network.pretrained import is_network_file, read_pretrained
+from masf_core.records.npz import write_npz
+from obs_sync import IntegrityError, open_store, publish_checkpoint, write_pointer
+from obs_sync.mock import mock_obs
+
+ARRAYS = {"conv1/weights": np.ones((2, 3), np.float32), "conv1/biases": np.arange(3, dtype=np.float32)}
+
+
+@pytest.fixture(scope="module")
+def environ():
+    with mock_obs(buckets=["bucket"]) as mock:
+        yield mock.environment()
+
+
+@pytest.fixture(params=["obs", "local"])
+def run(request, tmp_path, environ):
+    """URL or folder of a run with two checkpoints, the first of them the best."""
+    url = "obs://bucket/{}/run".format(tmp_path.name) if request.param == "obs" else str(tmp_path / "out" / "run")
+    with open_store(url + "/", environ) as store:
+        for number, name in enumerate(("ckpt-000010-a", "ckpt-000020-b")):
+            folder = tmp_path / name
+            folder.mkdir()
+            with open(str(folder / "network.npz"), "wb") as stream:
+                write_npz(stream, {key: array + number for key, array in ARRAYS.items()})
+            publish_checkpoint(store, str(folder), name, {})
+        write_pointer(store, BEST, "ckpt-000010-a")
+        store.write("run.json", b"{}")
+    return url
+
+
+@pytest.fixture
+def fetch(tmp_path, environ):
+    """Bring what weights_path names to the local disk."""
+    workspace = prepare_workspace(str(tmp_path / "work"), "new")
+
+    def fetch(path, root=str(tmp_path), present=False):
+        config = types.SimpleNamespace(data=types.SimpleNamespace(weights_path=path),
+                                       platform=types.SimpleNamespace(storage="auto"))
+        return _fetch_weights(config, root, workspace, Console(), environ, present)
+    return fetch
+
+
+def biases(local):
+    assert is_network_file(local)
+    return list(read_pretrained(local)["conv1"][1])
+
+
+@pytest.mark.parametrize("below, expected", [
+    ("", [0, 1, 2]), ("/", [0, 1, 2]),
+    ("/checkpoints/ckpt-000020-b", [1, 2, 3]), ("/checkpoints/ckpt-000020-b/", [1, 2, 3]),
+    ("/checkpoints/ckpt-000020-b/network.npz", [1, 2, 3])])
+def test_a_run_means_its_best_checkpoint_and_a_checkpoint_itself(run, fetch, below, expected):
+    assert biases(fetch(run + below)) == expected
+
+
+def test_what_is_not_there_is_told_once_with_what_was_expected(run, fetch):
+    with pytest.raises(WeightsError, match="Expected a weights file, the folder of a checkpoint") as raised:
+        fetch(run + "/checkpoints/nope")
+    assert str(raised.value).count("nope") <= 2
+    with pytest.raises(WeightsError, match="below .* neither network.npz nor run.json"):
+        fetch(run + "/checkpoints/")
+
+
+def test_a_run_without_a_best_checkpoint_is_refused(run, fetch, environ):
+    with open_store(run + "/", environ) as store:
+        store.delete(["checkpoints/best.json"])
+    with pytest.raises(WeightsError, match="has no best checkpoint yet"):
+        fetch(run)
+
+
+@pytest.mark.parametrize("below", ["", "/checkpoints/ckpt-000010-a/"])
+def test_a_damaged_checkpoint_is_refused_by_its_digest(run, fetch, environ, below):
+    with open_store(run + "/", environ) as store:
+        store.write("checkpoints/ckpt-000010-a/network.npz", b"PK and then nothing")
+    with pytest.raises(IntegrityError, match="SHA-256 is not the one in the checkpoint's marker"):
+        fetch(run + below)
+
+
+def test_a_process_beside_rank_0_asks_for_nothing(fetch):
+    assert fetch("obs://bucket/nothing/", present=True) is None
+
+
+def test_a_path_is_looked_for_below_the_data_first_and_named_once(fetch, tmp_path):
+    with pytest.raises(WeightsError) as raised:
+        fetch("w.npy", root=os.getcwd())
+    assert str(raised.value).count("w.npy") == 1

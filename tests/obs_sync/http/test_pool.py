@@ -1,0 +1,194 @@
+"""The reading end of HTTP/1.1: how bodies end, what is used again, and what is not believed."""
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+
+import pytest
+
+from obs_sync.http.pool import Asked, Pool
+from obs_sync.http.proxies import HttpProxy
+from tests.obs_sync.raw_server import raw_server
+
+REQUEST = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
+BIG = os.urandom(700001)  # more than two buffers
+SMALL = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\ncontent"
+
+
+def test_no_secret_is_in_a_repr():
+    assert "s3cr3t" not in repr(HttpProxy("proxy", 1, "me", "s3cr3t")) and "proxy" in repr(HttpProxy("proxy", 1))
+    assert "s3cr3t" not in repr(Asked(b"GET /a HTTP/1.1\r\nx-obs-security-token: s3cr3t\r\n\r\n", None, False))
+
+
+def pool_at(port, timeout=5.0, **options):
+    return Pool("127.0.0.1", port, None, timeout, **options)
+
+
+def read(pool, request=REQUEST):
+    """(status, headers, body)"""
+    reply = pool.reply(pool.ask(request))
+    try:
+        return reply.status, reply.headers, b"".join(bytes(piece) for piece in reply.body())
+    finally:
+        pool.put_back(reply)
+
+
+def cut(data, size):
+    return [data[start:start + size] for start in range(0, len(data), size)]
+
+
+def reply(body, *headers):
+    lines = ["HTTP/1.1 200 OK", *headers, "Content-Length: %d" % len(body)]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
+
+
+def chunked(body, sizes, trailer=b""):
+    data = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    for size in sizes:
+        data += b"%x;note=1\r\n%s\r\n" % (size, body[:size])
+        body = body[size:]
+    return data + b"0\r\n" + trailer + b"\r\n"
+
+
+@pytest.mark.parametrize("size", [0, 1, 18000, 65498, 65499, 1 << 16, (1 << 18) - 38, 1 << 18, (1 << 18) + 1, 700001])
+def test_bodies_of_all_sizes_come_whole_and_the_connection_is_used_again(size):
+    with raw_server([reply(BIG[:size]), SMALL]) as (script, port):
+        pool = pool_at(port)
+        assert read(pool)[2] == BIG[:size]
+        assert read(pool)[2] == b"content"
+    assert len(script.heads) == 1
+
+
+@pytest.mark.parametrize("headers", [b"Content-Length: 700001", b"Transfer-Encoding: chunked", b"Server: x"])
+def test_the_reply_to_a_head_has_no_body_whatever_it_announces(headers):
+    with raw_server([b"HTTP/1.1 200 OK\r\n" + headers + b"\r\n\r\n", SMALL]) as (script, port):
+        pool = pool_at(port)
+        assert read(pool, REQUEST.replace(b"GET", b"HEAD"))[::2] == (200, b"")
+        assert read(pool)[2] == b"content"
+    assert len(script.heads) == 1
+
+
+def test_a_reply_may_come_byte_by_byte():
+    with raw_server([cut(reply(b"x" * 20, "ETag: \"e\""), 1)], wait=0.001) as (_, port):
+        status, headers, body = read(pool_at(port))
+    assert (status, headers["etag"], body) == (200, '"e"', b"x" * 20)
+
+
+def test_chunks_and_trailers_are_taken_apart_wherever_they_are_cut():
+    sizes = [1, 18000, 300000, 381999, 1]
+    whole = chunked(BIG, sizes, b"Trailer: x\r\n")
+    for pieces in (whole, cut(whole, 65537), [whole[:60], whole[60:63], whole[63:]]):
+        with raw_server([pieces, SMALL]) as (script, port):
+            pool = pool_at(port)
+            assert read(pool)[2] == BIG
+            assert read(pool)[2] == b"content"
+        assert len(script.heads) == 1
+
+
+@pytest.mark.parametrize("body", [b"zz\r\n", b"-1\r\n", b"3\r\nabcd\r\n0\r\n\r\n", b"x" * 3000])
+def test_chunks_that_make_no_sense_are_a_fault_of_the_network(body):
+    with raw_server([b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body]) as (_, port):
+        with pytest.raises(http.client.HTTPException):
+            read(pool_at(port))
+
+
+def test_a_body_without_length_ends_with_the_connection():
+    with raw_server([b"HTTP/1.1 200 OK\r\n\r\n" + BIG], [SMALL]) as (script, port):
+        pool = pool_at(port)
+        assert read(pool)[2] == BIG
+        assert read(pool)[2] == b"content"
+    assert len(script.heads) == 2
+
+
+@pytest.mark.parametrize("whole", [reply(BIG), chunked(BIG, [700001])], ids=["with its length", "chunked"])
+def test_a_body_cut_short_is_a_fault(whole):
+    for length in (100, 300000, len(whole) - 1):
+        with raw_server([whole[:length]]) as (_, port):
+            with pytest.raises(http.client.IncompleteRead):
+                read(pool_at(port))
+
+
+@pytest.mark.parametrize("head", [b"HTTP/2 200\r\n\r\n", b"ICY 200 OK\r\n\r\n", b"HTTP/1.1 2000 OK\r\n\r\n",
+                                  b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n", b"x" * 200000])
+def test_what_is_no_reply_is_a_fault(head):
+    with raw_server([head]) as (_, port):
+        with pytest.raises((http.client.HTTPException, ConnectionError)):
+            read(pool_at(port))
+
+
+def test_an_interim_reply_is_passed_over():
+    with raw_server([b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + SMALL]) as (_, port):
+        assert read(pool_at(port))[0] == 200
+
+
+def test_a_server_that_says_close_is_not_asked_again_on_that_connection():
+    with raw_server([reply(b"a", "Connection: close"), SMALL], [SMALL]) as (script, port):
+        pool = pool_at(port)
+        read(pool)
+        assert read(pool)[2] == b"content"
+    assert [len(heads) for heads in script.heads][1:] == [1]
+
+
+def test_a_connection_with_an_unread_body_is_given_up():
+    with raw_server([reply(BIG), SMALL], [SMALL]) as (script, port):
+        pool = pool_at(port)
+        pool.put_back(pool.reply(pool.ask(REQUEST)))
+        assert read(pool)[2] == b"content"
+    assert len(script.heads) == 2
+
+
+def test_a_connection_that_was_closed_while_idle_costs_nothing():
+    with raw_server([SMALL], [SMALL]) as (script, port):
+        pool = pool_at(port)
+        read(pool)
+        assert script.closed.acquire(timeout=5)
+        assert read(pool)[2] == b"content"
+    assert [len(heads) for heads in script.heads] == [1, 1]
+
+
+def test_a_forked_process_leaves_the_connections_to_the_other(monkeypatch):
+    with raw_server([SMALL, SMALL], [SMALL]) as (script, port):
+        pool = pool_at(port)
+        read(pool)
+        monkeypatch.setattr(os, "getpid", lambda: -1)
+        pool._idle[0].close()  # by the other process, for which the server, who serves one at a time, waits
+        assert read(pool)[2] == b"content"
+    assert script.heads == [[REQUEST.decode(), ""], [REQUEST.decode()]]
+
+
+def test_a_new_connection_that_is_closed_unheard_is_a_fault():
+    with raw_server([None], [SMALL]) as (script, port):
+        with pytest.raises(ConnectionError):
+            read(pool_at(port))
+    assert len(script.heads) == 1
+
+
+def test_a_server_that_falls_silent_is_waited_for_no_longer_than_allowed():
+    with raw_server([[reply(BIG)[:1000], b""]], wait=0.3) as (_, port):
+        with pytest.raises(socket.timeout):
+            read(pool_at(port, timeout=0.1))
+
+
+def test_what_the_user_named_does_not_pass_for_the_servers_own():
+    forged = reply(b"a", "x-obs-meta-ETag: forged", "x-amz-meta-Content-Length: 5", "ETag: right",
+                   "x-obs-request-id: 7")
+    with raw_server([forged]) as (_, port):
+        _, headers, body = read(pool_at(port))
+    assert (headers["etag"], headers["content-length"], headers["request-id"], body) == ("right", "1", "7", b"a")
+
+
+def test_a_proxy_is_asked_for_a_tunnel():
+    with raw_server([[b"HTTP/1.1 200 Connection established\r\n\r\n"], SMALL]) as (script, port):
+        pool = Pool("bucket.obs.example", 80, None, 5.0, HttpProxy("127.0.0.1", port, "me", "hush"))
+        assert read(pool)[2] == b"content"
+    tunnel, request = script.heads[0]
+    assert tunnel.startswith("CONNECT bucket.obs.example:80 HTTP/1.1\r\n")
+    assert "Proxy-Authorization: Basic bWU6aHVzaA==\r\n" in tunnel
+    assert request == REQUEST.decode()
+
+
+def test_a_proxy_that_refuses_is_quoted():
+    with raw_server([b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"]) as (_, port):
+        with pytest.raises(ConnectionError, match="407"):
+            read(Pool("bucket.obs.example", 80, None, 5.0, HttpProxy("127.0.0.1", port)))
