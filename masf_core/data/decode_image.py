@@ -22,6 +22,9 @@ DECODER_VERSION = "1/Pillow-" + PIL.__version__
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 
 
+# What Pillow says of a PNG's texts or profile above its limits; version 9, of Python 3.7, does not name the limit.
+TEXT_TOO_LARGE = re.compile("MAX_TEXT|Decompressed data too large|too much memory used in text", re.IGNORECASE)
+
 _limits: List[int] = []  # max_pixels of the images being decoded now
 _limits_lock = threading.Lock()
 _outer_limit = Image.MAX_IMAGE_PIXELS  # what Pillow's limit was before the first of them
@@ -50,7 +53,7 @@ def decode_image(path: str, image_size: int, max_pixels: int, out: np.ndarray) -
         try:
             _decode(path, image_size, max_pixels, out)
         except ValueError as problem:
-            if "MAX_TEXT" not in str(problem):
+            if not TEXT_TOO_LARGE.search(str(problem)):
                 raise
             # Pillow unpacks a PNG's texts and colour profile, and refuses large ones. No pixel depends on them.
             _decode(without_texts(path), image_size, max_pixels, out)
