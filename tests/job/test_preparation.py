@@ -154,7 +154,7 @@ def record_of(index, **more):
 def test_a_run_whose_data_changed_is_told_what_changed(tmp_path, kept):
     write_folders(tmp_path / "data")
     (tmp_path / "store").mkdir()
-    run = run_of(tmp_path)
+    run = run_of(tmp_path, target_domain="photo")
     run.store = LocalStore(str(tmp_path / "store"))
     begun = build_index(str(tmp_path / "data"))
     preparation.note_data(run, begun)
