@@ -32,7 +32,7 @@ def pytest_configure(config) -> None:
 def bfloat16() -> None:
     """Leaves a test out where nothing computes in bfloat16."""
     from masf_core.devices.bfloat16 import narrows_products
-    from masf_core.devices.device import Cpu
+    from masf_core.devices.cpu import Cpu
     from masf_core.tf1 import IS_TF2
 
     if not IS_TF2:

@@ -103,7 +103,7 @@ def test_mixed_precision_on_a_processor_is_tensorflow_2s():
 @pytest.mark.skipif(not IS_TF2, reason="a processor's mixed precision is TensorFlow 2's")
 def test_mixed_precision_is_refused_where_the_processor_has_no_bfloat16():
     done = subprocess.run(  # what oneDNN may use is the process's
-        [sys.executable, "-c", "from masf_core.devices.device import make_device; make_device('cpu', 'mixed')"],
+        [sys.executable, "-c", "from masf_core.devices.choice import make_device; make_device('cpu', 'mixed')"],
         env=dict(os.environ, ONEDNN_MAX_CPU_ISA="AVX2"), stderr=subprocess.PIPE, universal_newlines=True,
         cwd=os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))))
     assert done.returncode != 0
