@@ -14,15 +14,16 @@ from masf_core.parity.measures import (
 from masf_core.parity.mixed import PART_OF_TASK_LOSS, compare_in_16_bits
 
 # Two CPU kernel libraries running the same graph differ by so much in the 1st, 2nd and 3rd iteration (largest relative
-# difference seen); differences grow because the triplet loss switches negatives and Adam amplifies signs. Later
-# iterations are held to the 3rd's.
+# difference seen); differences grow because the triplet loss switches negatives and Adam amplifies signs. A processor,
+# or one thread in place of two, decides in which of the later ones a triplet does: so what the local loss reaches is
+# held to the same in the 2nd and the 3rd. Later iterations are held to the 3rd's.
 KERNEL_DIFFERENCES = {
-    "source_loss": (3e-7, 1e-5, 6e-5),
-    "global_loss": (8e-5, 6e-4, 3e-3),
-    "metric_loss": (2e-4, 6e-4, 1e-1),
+    "source_loss": (3e-7, 1e-5, 4e-4),
+    "global_loss": (8e-5, 3e-3, 3e-3),
+    "metric_loss": (2e-4, 1e-1, 1e-1),
     "grad_task": (4e-5, 3e-3, 2e-3),
-    "grad_meta": (3e-3, 9e-3, 6e-2),
-    "grad_metric": (1e-4, 2e-3, 6e-2),
+    "grad_meta": (3e-3, 6e-2, 6e-2),
+    "grad_metric": (1e-4, 6e-2, 6e-2),
     "delta_norm": (1e-2, 1e-2, 1e-2),
 }
 ACCEPTED_MULTIPLE = 5.0
@@ -31,9 +32,9 @@ ACCEPTED_MULTIPLE = 5.0
 # and in the first iteration from one another on inputs where a ReLU flips between them.
 ENTRY_DIFFERENCES = {
     "grad_task": (3e-3, 4e-2, 6e-2),
-    "grad_meta": (3e-2, 2e-1, 3e-1),
-    "grad_metric": (5e-4, 5e-3, 3e-1),
-    "weights": (1e-2, 3e-2, 5e-2),
+    "grad_meta": (3e-2, 3e-1, 3e-1),
+    "grad_metric": (5e-4, 3e-1, 3e-1),
+    "weights": (1e-2, 5e-2, 1e-1),
 }
 WEIGHTS_NORM = 2e-2
 # Entries of the wrong sign are 2 apart, unrelated ones 1.4.

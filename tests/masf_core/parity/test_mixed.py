@@ -8,7 +8,7 @@ import os
 import numpy as np
 import pytest
 
-from masf_core.devices import device
+from masf_core.devices.cpu import Cpu
 from masf_core.method import losses, meta_step, updates
 from masf_core.parity import comparison, case as parity_case
 from masf_core.tf1 import tf
@@ -117,7 +117,7 @@ def initial_values(seed, gain):
     return parity_case.initial_values(dict(seed=seed, gain=gain))
 
 
-class Coarse(device.Cpu):
+class Coarse(Cpu):
     """A processor of 16 bits, of which ``seed`` says how it rounds; it runs in either lane, on any processor."""
 
     def __init__(self, seed):
@@ -125,7 +125,7 @@ class Coarse(device.Cpu):
         self.mixed, self._seed = True, seed
 
     def session_config(self, ranks=None):
-        return device.Cpu("float32", 1, 1).session_config(ranks)
+        return Cpu("float32", 1, 1).session_config(ranks)
 
     def kernels(self):
         return RoundingOtherwise(self._seed)
@@ -233,4 +233,15 @@ def test_in_float32_small_planted_mistakes_are_noticed(planted, monkeypatch):
     for plant, _ in planted:
         plant(monkeypatch)
     assert {quantity for _, quantity in planted} <= exceeded_at_full_size(
-        "missing_classes", device.Cpu("float32", 1, 1))
+        "missing_classes", Cpu("float32", 1, 1))
+
+
+@pytest.mark.slow
+def test_moments_that_are_averaged_otherwise_are_noticed_in_later_iterations(monkeypatch):
+    """In the first iteration Adam moves by the sign of the gradient, whatever its decay rates are."""
+    adam = tf.train.AdamOptimizer
+    monkeypatch.setattr(tf.train, "AdamOptimizer", lambda rate, **given: adam(rate, **dict(given, beta1=0.6)))
+    differences = comparison.run_case(
+        parity_case.load_case(os.path.join(GOLDEN, "missing_classes.json")), Cpu("float32", 1, 1))
+    found = {(item.step, item.quantity) for item in exceeded(differences)}
+    assert {(3, "delta_norm"), (3, "source_loss")} <= found and 1 not in {step for step, _ in found}
