@@ -14,7 +14,7 @@ from job.environment import CONTROL_PORT
 from job.errors import ConfigError
 from job.ranks.channel import Channel
 from job.ranks.stop import AgreedStop
-from job.ranks.table import check_place, read_rank_table
+from job.ranks.table import check_place, read_rank_table, wait_for_rank_table
 from masf_core.ranks.one_rank import NeverStop, OneRank
 
 OF_A_PROCESS = ("work_dir", "logdir", "log_level")  # settings that may differ from one process to another
@@ -130,7 +130,8 @@ def join(environment, console, work_dir):
     if environment.rank_size == 1:
         yield ALONE
         return
-    with Channel(environment.rank_id, environment.rank_size, control_address(environment), environment.job_id or "",
+    address = control_address(environment, wait_for_rank_table)
+    with Channel(environment.rank_id, environment.rank_size, address, environment.job_id or "",
                  on_wait=console.check_stop) as channel:
         yield Group(channel, console, work_dir, environment.rank_table)
 
@@ -143,11 +144,13 @@ def check_share(batch, size):
                           "all of them, so give a multiple of {}, such as {}".format(batch, size, size, nearest))
 
 
-def control_address(environment):
-    """(host, port) where rank 0 listens. Raises ConfigError where that cannot be known, or the rank table is unfit."""
+def control_address(environment, read=read_rank_table):
+    """(host, port) where rank 0 listens. read: reads the rank table, at once or when the platform has completed it.
+
+    Raises ConfigError where that cannot be known, or the rank table is unfit."""
     size, table = environment.rank_size, environment.rank_table
     if table is not None:
-        cards = read_rank_table(table)
+        cards = read(table)
         check_place(table, cards, environment.rank_id, size)
         if environment.job_id is None:
             raise ConfigError("RANK_SIZE={}, but JOB_ID is not set, without which HCCL averages nothing: set it to any "

@@ -3,11 +3,13 @@
     {"version": "1.0", "status": "completed", "server_count": "1",
      "server_list": [{"server_id": "192.168.0.1", "device": [{"device_id": "0", "device_ip": "…", "rank_id": "0"}, …]}]}
 
-The platform writes it, and sets its status last. All values are strings. An older form, of ``group_list`` and
-``instance_list``, gives no ranks; ModelArts' own launcher turns it into this one, which is all that is read here.
+The platform writes it, and sets its status last. So a file that is empty, half written or of another status is not
+ready yet: it is waited for. All values are strings. An older form, of ``group_list`` and ``instance_list``, gives no
+ranks; ModelArts' own launcher turns it into this one, which is all that is read here.
 """
 from __future__ import annotations
 
+import ipaddress
 import json
 import logging
 import os
@@ -20,7 +22,8 @@ log = logging.getLogger(__name__)
 
 MEND = "The platform writes this file; give RANK_TABLE_FILE a table of version 1.0, or unset it to train on one card"
 NAME = "jobstart_hccl.json"  # of the file, where RANK_TABLE_FILE is the folder that it is in
-UNDER_WAY = "initializing"
+COMPLETED = "completed"
+PATIENCE = 600.0  # seconds in which the platform completes the table
 CONVERTED = "$MA_MOUNT_PATH/rank_table/" + NAME  # where ModelArts' launcher writes what it made of the older form
 
 
@@ -40,7 +43,7 @@ class Table(NamedTuple):
 
 
 def read_rank_table(path: str) -> List[Card]:
-    """All cards, by rank.
+    """All cards, by rank, of a table as it is now.
 
     Raises:
         ConfigError: it is not such a table, or not complete; says where.
@@ -48,7 +51,30 @@ def read_rank_table(path: str) -> List[Card]:
     return _checked(path, _load(path))
 
 
-def find_rank_table(path: str, seconds: float = 600.0, sleep: Callable[[float], None] = time.sleep,
+def wait_for_rank_table(path: str, seconds: float = PATIENCE, sleep: Callable[[float], None] = time.sleep,
+                        clock: Callable[[], float] = time.monotonic) -> List[Card]:
+    """All cards, by rank, once the platform has completed the table.
+
+    Raises:
+        ConfigError: it is no table, or not completed within ``seconds``.
+    """
+    deadline, told = clock() + seconds, False
+    while True:
+        late = clock() >= deadline
+        try:
+            table = _load(path)
+            if late or _is_ready(table):
+                return _checked(path, table)
+        except ConfigError as error:
+            if late or not isinstance(error.__cause__, ValueError):  # else it is empty or half written
+                raise
+        if not told:
+            log.info("waiting for the platform to complete %s, at most %.0f s", path, seconds)
+            told = True
+        sleep(1.0)
+
+
+def find_rank_table(path: str, seconds: float = PATIENCE, sleep: Callable[[float], None] = time.sleep,
                     clock: Callable[[], float] = time.monotonic) -> Optional[Table]:
     """The table that RANK_TABLE_FILE means, once the platform has completed it; None if there is none.
 
@@ -58,20 +84,17 @@ def find_rank_table(path: str, seconds: float = 600.0, sleep: Callable[[float], 
     file = os.path.join(path, NAME) if os.path.isdir(path) else path
     if not os.path.isfile(file):
         return None
-    deadline, told = clock() + seconds, False
-    table = _load(file)
-    while isinstance(table, dict) and table.get("status") == UNDER_WAY and clock() < deadline:
-        if not told:
-            log.info("waiting for the platform to complete %s", file)
-            told = True
-        sleep(1.0)
-        table = _load(file)
-    return Table(file, _checked(file, table))
+    return Table(file, wait_for_rank_table(file, seconds, sleep, clock))
+
+
+def _is_ready(table: Any) -> bool:
+    """Whether waiting would change nothing: it is complete, or not a table that has a status."""
+    return not isinstance(table, dict) or table.get("status", COMPLETED) == COMPLETED
 
 
 def _load(path: str) -> Any:
     try:
-        with open(path, encoding="utf-8") as stream:
+        with open(path, encoding="utf-8-sig") as stream:  # some editors begin a file with a byte-order mark
             return json.load(stream)
     except OSError as error:
         raise ConfigError("RANK_TABLE_FILE={}: {}. {}".format(path, error.strerror, MEND)) from error
@@ -113,7 +136,7 @@ def _cards(table: Any) -> List[Card]:
     if not isinstance(table, dict) or table.get("version") != "1.0":
         raise _Unfit("expected version \"1.0\", found {!r}".format(
             table.get("version") if isinstance(table, dict) else type(table).__name__))
-    if table.get("status") != "completed":
+    if table.get("status") != COMPLETED:
         raise _Unfit("its status is {!r}, expected \"completed\"".format(table.get("status")))
     servers = table.get("server_list")
     if not isinstance(servers, list) or not servers:
@@ -126,8 +149,9 @@ def _cards(table: Any) -> List[Card]:
         try:
             for card in server["device"]:
                 cards.append(Card(str(server["server_id"]), int(card["device_id"]), int(card["rank_id"])))
-                if not card["device_ip"]:
-                    raise _Unfit("{}: rank {} has no device_ip".format(where, card["rank_id"]))
+                if not _is_address(card["device_ip"]):
+                    raise _Unfit("{}: the device_ip of rank {} is {!r}, expected an IP address".format(
+                        where, card["rank_id"], card["device_ip"]))
         except (KeyError, TypeError, ValueError) as error:
             raise _Unfit("{}: expected server_id and device, a list of device_id, device_ip and rank_id ({})".format(
                 where, error if isinstance(error, ValueError) else "missing: {}".format(error))) from error
@@ -138,6 +162,14 @@ def _cards(table: Any) -> List[Card]:
     if len({card[:2] for card in cards}) < len(cards):
         raise _Unfit("a card of a server comes twice")
     return sorted(cards, key=lambda card: card.rank)
+
+
+def _is_address(text: Any) -> bool:
+    """Whether HCCL could connect to it: the platform writes ``-.-.-.-`` where it does not know a card's address."""
+    try:
+        return not ipaddress.ip_address(text).is_unspecified
+    except ValueError:
+        return False
 
 
 def check_place(path: str, cards: List[Card], rank_id: int, rank_size: int) -> None:

@@ -161,7 +161,7 @@ def test_variables_that_cannot_be_are_told():
 
 def table(ranks, status="completed"):
     return {"version": "1.0", "status": status, "server_count": "1", "server_list": [
-        {"server_id": "a", "device": [{"device_id": device, "device_ip": "1", "rank_id": rank}
+        {"server_id": "a", "device": [{"device_id": device, "device_ip": "192.168.0.1", "rank_id": rank}
                                       for rank, device in ranks]}]}
 
 

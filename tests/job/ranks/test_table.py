@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import json
 import types
 
@@ -9,8 +10,8 @@ import pytest
 
 from job.errors import ConfigError
 from job.ranks import table as rank_table
-from job.ranks.group import Group
-from job.ranks.table import check_place, find_rank_table, on_server, read_rank_table
+from job.ranks.group import Group, control_address
+from job.ranks.table import check_place, find_rank_table, on_server, read_rank_table, wait_for_rank_table
 
 TABLE = {"version": "1.0", "status": "completed", "server_count": "2", "server_list": [
     {"server_id": "10.0.0.{}".format(server), "device": [
@@ -50,7 +51,9 @@ def changed(change):
     (changed(lambda table: table["server_list"][0]["device"][1].update(rank_id="3")),
      "expected the ranks 0 to 3, each once, found 0, 2, 3, 3"),
     (changed(lambda table: table["server_list"][0]["device"][1].update(device_id="0")), "comes twice"),
-    (changed(lambda table: table["server_list"][0]["device"][1].update(device_ip="")), "rank 1 has no device_ip"),
+    (changed(lambda table: table["server_list"][0]["device"][1].update(device_ip="")), "device_ip of rank 1 is ''"),
+    (changed(lambda table: table["server_list"][0]["device"][1].update(device_ip="-.-.-.-")),
+     "device_ip of rank 1 is '-.-.-.-', expected an IP address"),
     (changed(lambda table: table["server_list"][0]["device"][1].update(rank_id="one")), "invalid literal"),
 ])
 def test_what_is_wrong_is_named(tmp_path, table, said):
@@ -84,9 +87,11 @@ def test_several_cards_of_ascend_find_each_other_in_a_rank_table_alone(device, p
             group.check_device(device)
 
 
+@pytest.mark.parametrize("begun", [dict(TABLE, status="initializing"), dict(TABLE, status="deploying"), "",
+                                   json.dumps(TABLE)[:100]], ids=["initializing", "deploying", "empty", "half"])
 @pytest.mark.parametrize("folder", [False, True])
-def test_a_table_is_waited_for_until_the_platform_has_completed_it(tmp_path, folder):
-    path, waits = written(tmp_path, dict(TABLE, status="initializing")), []
+def test_a_table_is_waited_for_until_the_platform_has_completed_it(tmp_path, folder, begun):
+    path, waits = written(tmp_path, begun), []
 
     def sleep(seconds):
         waits.append(seconds)
@@ -115,6 +120,19 @@ def test_the_older_form_is_refused_with_the_way_to_turn_it_into_the_one_that_is_
         assert "rank_id counted from 0" in str(raised.value)
 
 
+def test_a_process_can_wait_for_its_table_and_doctor_looks_at_it_as_it_is(tmp_path):
+    path = written(tmp_path, "")
+    environment = types.SimpleNamespace(rank_id=0, rank_size=4, rank_table=path, job_id="1", control=("h", 1))
+    with pytest.raises(ConfigError, match="it is no JSON"):
+        control_address(environment)
+    patient = functools.partial(wait_for_rank_table, sleep=lambda seconds: written(tmp_path, TABLE))
+    assert control_address(environment, patient) == ("h", 1)
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path):
+    assert len(read_rank_table(written(tmp_path, "\ufeff" + json.dumps(TABLE)))) == 4
+
+
 def test_a_table_that_is_never_completed_is_an_error_and_none_is_no_table(tmp_path):
     path, now = written(tmp_path, dict(TABLE, status="initializing")), [0.0]
     with pytest.raises(ConfigError, match="its status is 'initializing'"):
@@ -123,5 +141,8 @@ def test_a_table_that_is_never_completed_is_an_error_and_none_is_no_table(tmp_pa
     assert find_rank_table(str(tmp_path / "none")) is None
     (tmp_path / "empty").mkdir()
     assert find_rank_table(str(tmp_path / "empty")) is None
+    now.append(0.0)
     with pytest.raises(ConfigError, match="it is no JSON"):
-        find_rank_table(written(tmp_path, "{"), sleep=lambda seconds: pytest.fail("nothing to wait for"))
+        find_rank_table(written(tmp_path, "{"), seconds=5.0, sleep=lambda seconds: now.append(now[-1] + seconds),
+                        clock=lambda: now[-1])
+    assert now[-1] == 5.0
