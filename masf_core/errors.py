@@ -36,5 +36,13 @@ class ParityError(MasfError, ArithmeticError):
     """A quantity is further from the reference than kernel libraries are from one another."""
 
 
+class TensorFlowError(MasfError, ImportError):
+    """TensorFlow is installed, and cannot be imported. told: why. mend: what to do about it."""
+
+    def __init__(self, told: str, mend: str) -> None:
+        super().__init__(f"{told}. {mend}")
+        self.told, self.mend = told, mend
+
+
 class CheckpointError(MasfError, IOError):
     """A local checkpoint is incomplete, damaged, or belongs to another network."""

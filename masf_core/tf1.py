@@ -12,6 +12,8 @@ import tempfile
 import time
 import warnings
 
+from masf_core.errors import TensorFlowError
+
 # Set before the import: TensorFlow reads it once. Its C++ start-up chatter would drown the run's own lines; a user who
 # wants it sets the variable.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -43,12 +45,34 @@ def native_stderr_held_back():
             os.close(kept)
 
 
+def not_imported(error: TypeError, protobuf: str) -> TensorFlowError:
+    """What to raise for a TensorFlow that does not load. protobuf: the version that is installed beside it."""
+    if "Descriptors cannot" in str(error):  # what protobuf says from 3.21 (4.21) on to code that older ones generated
+        return TensorFlowError(
+            f"TensorFlow 1.15 needs a protobuf below 3.21, and {protobuf or 'a newer one'} is installed beside it",
+            "Run pip install 'protobuf<3.21'")
+    return TensorFlowError(f"TensorFlow cannot be imported ({(str(error) or type(error).__name__).splitlines()[0]})",
+                           "Install it and the packages that it needs afresh")
+
+
+def _protobuf_version() -> str:
+    try:
+        import google.protobuf
+
+        return str(google.protobuf.__version__)
+    except Exception:  # its own breakage is no second fault to tell of
+        return ""
+
+
 _started = time.perf_counter()
 with native_stderr_held_back(), warnings.catch_warnings():
     # 1.15 was built against an older NumPy and says so dozens of times.
     warnings.simplefilter("ignore", category=FutureWarning)
     warnings.simplefilter("ignore", category=DeprecationWarning)
-    import tensorflow.compat.v1 as tf
+    try:
+        import tensorflow.compat.v1 as tf
+    except TypeError as error:  # raised by another protobuf; a missing TensorFlow stays an ImportError
+        raise not_imported(error, _protobuf_version()) from error
 
     tf.logging.set_verbosity(tf.logging.ERROR)
     tf.disable_v2_behavior()
@@ -70,4 +94,5 @@ def _is_intels_115():
 
 IS_INTELS_115 = _is_intels_115()
 
-__all__ = ["tf", "VERSION", "IS_TF2", "IS_INTELS_115", "IMPORT_SECONDS", "native_stderr_held_back"]
+__all__ = ["tf", "VERSION", "IS_TF2", "IS_INTELS_115", "IMPORT_SECONDS",
+           "native_stderr_held_back", "not_imported"]

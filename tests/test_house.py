@@ -34,7 +34,8 @@ FLOORS = {
         ("__main__",),
     ),
     "masf_core": (
-        ("errors", "memory", "randomness", "tf1"),
+        ("errors", "memory", "randomness"),
+        ("tf1",),
         ("data", "records"),
         ("graph_check", "network", "ranks"),
         ("method",),

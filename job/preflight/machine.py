@@ -11,6 +11,7 @@ import sys
 
 from job.preflight.rows import BAD, GOOD, NONE, Row
 from job.ranks.table import read_rank_table
+from masf_core.errors import TensorFlowError
 
 # Name of the distribution → (module, oldest version that will do, is it needed).
 PACKAGES = (
@@ -38,6 +39,8 @@ def tensorflow_row(load, device="auto"):
     """load: imports TensorFlow and returns its version. device: the setting."""
     try:
         version = load()
+    except TensorFlowError as error:
+        return Row("TensorFlow", BAD, error.told, error.mend)
     except ImportError as error:
         return Row("TensorFlow", BAD, "cannot be imported ({})".format(error),
                    "pip install tensorflow==1.15.5 with Python 3.7, or any 2.16 to 2.21 with 3.9 to 3.12")
