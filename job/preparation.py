@@ -7,10 +7,11 @@ from typing import List, NamedTuple, Tuple
 
 from job.config.settings import settings
 from job.errors import ConfigError
+from job.inputs.indexing import index_data, refuse_other_data, summary, use_of
 from job.publication.restore import clear_spool, undelivered
 from job.publication.retention import name_best
 from job.ranks.group import ALONE
-from masf_core.data import Augmentation, EpisodeSampler, SourceDomain, build_index, decode
+from masf_core.data import Augmentation, EpisodeSampler, SourceDomain, decode
 from masf_core.data import manifest
 from masf_core.data.offences import Offences
 from masf_core.devices import choice
@@ -23,7 +24,6 @@ from masf_core.network.pretrained import is_network_file, read_pretrained
 from masf_core.records.checkpoints import Progress
 from masf_core.tf1 import VERSION
 from masf_core.trainer import EvaluationSet, Schedule, Trainer
-from obs_sync import ObjectNotFound
 
 log = logging.getLogger(__name__)
 
@@ -91,18 +91,7 @@ def prepare_data(run, inputs, before_decoding=None):
 
 def note_data(run, index):
     """Say in run.json what the data are. Raises ConfigError where they are not those that the run began with."""
-    before = (run.record.content.get("data") or {}).get("fingerprint", index.fingerprint)
-    if before != index.fingerprint:
-        told = run.record.content["data"]
-        try:
-            kept = run.store.read(manifest.NAME)
-        except ObjectNotFound:  # of a run that ended before its first logs were published
-            kept = None
-        changed = manifest.changes(kept, before, told.get("images", {}), told.get("classes", []), index)
-        raise ConfigError(
-            f"The images changed since this run began: {changed}. Go on with the data as they were, give another "
-            f"--run_name, or start afresh with --resume=never (the old checkpoints stay). Fingerprint {before[:12]} "
-            f"then, {index.fingerprint[:12]} now.")
+    refuse_other_data(run.store, run.record.content.get("data") or {}, index)
     with open(run.workspace.log(manifest.NAME), "wb") as stream:  # published with the logs
         stream.write(manifest.to_bytes(index))
     run.record.update(data={"fingerprint": index.fingerprint, "classes": list(index.classes),
@@ -168,49 +157,6 @@ def scale_settings(config):
     platform = config.platform
     return ScaleSettings(platform.loss_scale, platform.loss_scale_initial, platform.loss_scale_growth_steps,
                          platform.loss_scale_factor, platform.loss_scale_backoff)
-
-
-def index_data(config, dataroot, filelist_root, offenders_path=None, on_progress=None, pending=None):
-    """The ``DatasetIndex`` of the data, which is one that this configuration can be trained on.
-
-    Args:
-        pending: ``Offences`` that ``decode`` is going to tell; see ``build_index``.
-
-    Raises:
-        DataError, ConfigError: the data are not usable, or not for this.
-    """
-    data, batch = config.data, config.training.meta_batch_size
-    index = build_index(
-        dataroot, filelist_root, domains=data.domains or None, num_classes=data.num_classes,
-        label_base=data.label_base, bad_data=data.bad_data, validation_fraction=data.validation_fraction,
-        seed=config.training.seed, offenders_path=offenders_path, on_progress=on_progress,
-        list_pattern=data.list_pattern, pending=pending)
-    names = [domain.name for domain in index.domains]
-    if data.target_domain not in names:
-        raise ConfigError("target_domain {!r} is not among the domains found: {}".format(
-            data.target_domain, ", ".join(names)))
-    if len(names) < 3:
-        raise ConfigError("MASF needs a target and at least 2 source domains, found only {}".format(
-            ", ".join(names)))
-    for domain in index.domains:
-        if domain.name != data.target_domain and len(domain.train) < batch:
-            raise ConfigError("meta_batch_size={} is more than domain {} has to train on: {} images".format(
-                batch, domain.name, len(domain.train)))
-    return index
-
-
-def summary(index, target):
-    """A line about an index: images of each domain, the classes."""
-    return "{}; {} classes: {}".format(", ".join("{} {}{}".format(
-        domain.name, len(domain.used), " (target)" if domain.name == target else "") for domain in index.domains),
-        len(index.classes), ", ".join(index.classes))
-
-
-def use_of(index, target):
-    """A line about what an index's images are for, and which lists or folders say so."""
-    use = index.use(target)
-    return "{:,} images to train on, {:,} for validation, {:,} of {} to test on ({})".format(
-        use["train"], use["validation"], use["target"], target, index.origin.split)
 
 
 def device_of(config):

@@ -69,6 +69,9 @@ def run_job(config, work_dir, run_name, console, environ=None, group=ALONE):
         done = finished(previous, config)
         group.gather(done, "the opening of the run")
         if done:
+            from job.preflight.unchanged import refuse_changed_data
+
+            refuse_changed_data(config, environ, store, previous.get("data") or {}, workspace.root)
             log.info("run %s is done: %d iterations. Nothing is left to do (more with --train_iterations=…, afresh "
                      "with --resume=never).", run_name, previous["iteration"])
             return

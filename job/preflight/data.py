@@ -14,6 +14,7 @@ from job.console import amount
 from job.errors import ConfigError
 from job.inputs.check import archive_error, archives_alone
 from job.inputs.fetch import locate_data
+from job.inputs.indexing import index_data, summary, use_of
 from job.inputs.weights import find_weights
 from job.preflight.rows import BAD, GOOD, NONE, Row, Unknown
 from masf_core.data.decode_cache import directory_of
@@ -79,15 +80,11 @@ def find_structure(config, listing, root):
 
 
 def _found(config, root):
-    from job.preparation import index_data  # brings TensorFlow
-
     dataroot, filelist_root = locate_data(config.data, root)
     return Found(index_data(config, dataroot, filelist_root), os.path.relpath(dataroot, root))
 
 
 def structure_row(config, found):
-    from job.preparation import summary, use_of
-
     target = config.data.target_domain
     return Row("domains", GOOD, "{}; {}; fingerprint {}; by names and sizes: the run decodes them".format(
         summary(found.index, target), use_of(found.index, target), found.index.fingerprint[:12]))

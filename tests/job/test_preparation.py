@@ -48,7 +48,7 @@ def run_of(tmp_path, **values):
         config=config_of(values), times=SimpleNamespace(mark=lambda name: None),
         console=SimpleNamespace(task=lambda *_: None),
         workspace=SimpleNamespace(log=lambda name: str(tmp_path / name), decoded=str(tmp_path / "decoded")),
-        record=SimpleNamespace(content={}, update=lambda **_: None))
+        record=SimpleNamespace(content={}, update=lambda **_: None), store=None)
 
 
 def build(run, index):

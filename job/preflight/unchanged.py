@@ -1,0 +1,52 @@
+"""Whether the data of a finished run are still those that it was trained on, from names and sizes alone."""
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from typing import Any, Mapping
+
+from job.inputs.fetch import used_in_place
+from job.inputs.indexing import refuse_other_data
+from job.inputs.pulled_data import PulledData
+from job.preflight.data import find_structure
+from job.preflight.rows import Unknown
+from job.preflight.storage import list_data
+from masf_core.errors import DataError
+from obs_sync import PackedStore, StoreError, open_store
+
+log = logging.getLogger(__name__)
+
+
+def refuse_changed_data(config: Any, environ: Mapping[str, str], store: Any, told: Mapping[str, Any],
+                        work_dir: str) -> None:
+    """Raise ConfigError where the data are others than a finished run's. What cannot be compared is warned of.
+
+    Args:
+        store: the run's ``obs_sync.Store``. told: ``data`` of its run.json. work_dir: the job's.
+    """
+    if not told.get("fingerprint"):
+        return
+    try:
+        index = _index_now(config, environ, work_dir)
+    except (StoreError, DataError, Unknown, OSError) as error:  # what is gone after the end takes nothing from the run
+        log.warning("the data cannot be compared with those that the run was trained on: %s", error)
+        return
+    if index.fingerprint != told["fingerprint"] and config.data.bad_data == "skip":
+        log.warning("the data cannot be compared with those that the run was trained on: with bad_data=skip only "
+                    "decoding tells which images are used")
+        return
+    refuse_other_data(store, told, index)
+
+
+def _index_now(config, environ, work_dir):
+    data = config.data
+    if data.data_url is None or used_in_place(data):
+        root = data.data_url or data.dataroot
+        if not os.path.isdir(root):
+            raise DataError(f"there is no folder {root}")
+        return find_structure(config, None, root).index
+    with contextlib.ExitStack() as stack:
+        opened = stack.enter_context(open_store(data.data_url, environ, backend=config.platform.storage))
+        listing = list_data(PackedStore(opened), opened, PulledData(config, opened, work_dir))
+        return find_structure(config, listing, None).index
