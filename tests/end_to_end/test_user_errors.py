@@ -85,7 +85,7 @@ def test_a_malicious_weights_file_is_not_executed(job, tmp_path):
 
 
 def test_weights_of_another_width_are_refused_with_both_shapes(job):
-    refused(job, 3, "conv1/weights: expected shape (11, 11, 3, 4)", "`width`", width=0.04)
+    refused(job, 3, "conv1/weights: expected shape (11, 11, 3, 4)", "--backbone=alexnet --width=0.02", width=0.04)
 
 
 def test_a_wrong_secret(job):
