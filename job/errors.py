@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Iterable, List, Union
 
+from masf_core.errors import DataError, WeightsError
+
 
 class JobError(Exception):
     """Base of every error that this package raises on purpose."""
@@ -22,6 +24,22 @@ class ConfigError(JobError, ValueError):
         else:
             lines = ["{} problems in the configuration:".format(len(self.problems))]
             super().__init__("\n".join(lines + ["  - " + problem for problem in self.problems]))
+
+
+class NoSuchPlace(Exception):
+    """A folder or file that somebody named does not exist. Whatever it was for, the exit code is the storage's."""
+
+
+class NoSuchFolder(NoSuchPlace, ConfigError):
+    """One that a command line names."""
+
+
+class NoSuchData(NoSuchPlace, DataError):
+    """One that holds images or lists."""
+
+
+class NoSuchWeights(NoSuchPlace, WeightsError):
+    """One that holds weights."""
 
 
 class PeerFailed(JobError):

@@ -9,7 +9,7 @@ import errno
 import signal
 from typing import NamedTuple
 
-from job.errors import ConfigError, PeerFailed
+from job.errors import ConfigError, NoSuchPlace, PeerFailed
 from job.stopping import Stopped
 from masf_core.errors import (
     CacheError,
@@ -48,6 +48,7 @@ MEANING = {
 
 # The first line that fits counts: the special before the general.
 CODES = (
+    (NoSuchPlace, STORAGE),
     ((ConfigError, InvalidUrl, LeaseHeld), CONFIGURATION),
     ((DataError, WeightsError), DATA),
     ((StoreError, CacheError, CheckpointError), STORAGE),

@@ -12,7 +12,7 @@ import os
 from job.config.loading import load_config
 from job.config.near_miss import near_miss
 from job.environment import read_environment
-from job.errors import ConfigError
+from job.errors import ConfigError, NoSuchFolder
 from job.ranks.group import join
 
 TAKES_SETTINGS = True
@@ -34,7 +34,7 @@ def main(args, console):
     """Print the table; write the JSON."""
     iterations = whole_number("iterations", args.iterations)
     if args.json and not os.path.isdir(os.path.dirname(os.path.abspath(args.json))):
-        raise ConfigError("--json {}: there is no directory {}; make it, or give another file".format(
+        raise NoSuchFolder("--json {}: there is no directory {}; make it, or give another file".format(
             args.json, os.path.dirname(os.path.abspath(args.json))))
     environment = read_environment(os.environ)
     refuse_misspelt(args.settings)

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import posixpath
 
+from job.exits import DONE
+from job.sync.output import telling
+
 EXAMPLES = """
   python -m job compare output/deepall_cartoon output/masf_cartoon
   python -m job compare obs://bucket/output/deepall obs://bucket/output/masf --page compared.html
@@ -28,11 +31,12 @@ def main(args, console):
     for run in args.runs:
         with open_store(run) as store:
             candidates.append(read_candidate(store, posixpath.basename(run.rstrip("/"))))
-    print("\n".join(table(candidates)))
-    print("\n" + "\n".join(outcome(each) for each in candidates))
     if args.page:
         try:
             replace_text(args.page, page(candidates))
         except OSError as error:
             raise LocalStorageError("cannot be written ({})".format(error.strerror), args.page,
                                     "Choose another file with --page") from error
+    with telling(DONE):  # last: the page is written even where nobody reads on
+        print("\n".join(table(candidates)))
+        print("\n" + "\n".join(outcome(each) for each in candidates))

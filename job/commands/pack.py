@@ -4,7 +4,7 @@ DEST gets pack-*.tar (each an ordinary tar) and their index, masf-pack.json, wri
 finds the index and unpacks while it pulls. Packing again stores the shards that changed. Symbolic links are followed.
 Needed besides: space for one shard in the folder for temporary files (TMPDIR); for all of SRC if that is a URL.
 Of a pack that was killed the next one removes what is left there.
-Exit code 0: done; 2: usage, or there is no folder SRC; 4: storage, or the local disk.
+Exit code 0: done; 2: usage; 4: storage, the local disk, or there is no folder SRC.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 
 from job.console import amount
-from job.errors import ConfigError
+from job.errors import ConfigError, NoSuchFolder
 from job.exits import DONE
 from job.stopping import ended_by_sigterm
 from job.sync.output import shown, telling
@@ -50,7 +50,7 @@ def main(args, console):
         if not is_remote(args.source):
             source = parse_url(args.source).path
             if not os.path.isdir(source):
-                raise ConfigError("there is no folder {} to pack; check the path".format(source))
+                raise NoSuchFolder("there is no folder {} to pack; check the path".format(source))
             if not is_remote(args.url):
                 _check_apart(source, parse_url(args.url).path)
             _pack(args, source, console)

@@ -6,18 +6,20 @@ Each quantity's largest relative difference is printed beside its tolerance.
 
 from __future__ import annotations
 
+import os
 import time
 
-from job.errors import ConfigError
+from job.errors import ConfigError, NoSuchData
 from job.shipped import parity_cases
 from masf_core.errors import ParityError
 
 EXAMPLES = """
   python -m job parity
   python -m job parity tests/golden/balanced.json --device=ascend
-Exit code 0: every difference is within its tolerance; 3: a file is no case, or a damaged one; 5: a difference exceeds
-its tolerance. In the first iteration that means that something else is computed; if it does so only later, a triplet
-that takes another negative can be the reason, which depends on the number of threads: try --intra_op_threads=2, and 1.
+Exit code 0: every difference is within its tolerance; 3: a file is no case, or a damaged one; 4: there is no such file;
+5: a difference exceeds its tolerance. In the first iteration that means that something else is computed; if it does so
+only later, a triplet that takes another negative can be the reason, which depends on the number of threads: try
+--intra_op_threads=2, and 1.
 """
 
 
@@ -40,6 +42,9 @@ def main(args, console):
     paths = args.cases or parity_cases()
     if not paths:
         raise ConfigError("the cases that come with the code are missing; name files of your own")
+    for path in paths:
+        if not os.path.exists(path):
+            raise NoSuchData("there is no file {}; expected a parity case".format(path))
     cases = [(path, parity_case.load_case(path)) for path in paths]  # all read before the first one runs
     here = choice.make_device(args.device, args.precision, args.precision_mode, args.intra_op_threads)
     failed = []

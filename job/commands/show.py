@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from job.exits import DONE
+from job.sync.output import telling
+
 EXAMPLES = """
   python -m job show obs://bucket/output/masf_cartoon
   python -m job show masf-work/output/masf_cartoon
@@ -18,4 +21,6 @@ def main(args, console):
     from obs_sync import open_store
 
     with open_store(args.run) as store:
-        print(describe_run(store))
+        told = describe_run(store)
+    with telling(DONE):
+        print(told)

@@ -11,7 +11,7 @@ from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from job.config.foreign_flags import unknown
 from job.config.settings import GROUPS, settings
-from job.errors import ConfigError
+from job.errors import ConfigError, NoSuchFolder
 
 NULL_TAG = "tag:yaml.org,2002:null"
 
@@ -27,14 +27,14 @@ def find_config_file(name: str, folders: Iterable[str]) -> str:
     """The path of the file called ``name``, below the first of ``folders`` that has it.
 
     Raises:
-        ConfigError: none has it.
+        NoSuchFolder: none has it.
     """
     # Two folders may be the same one, and an absolute name is below none of them.
     tried = list({os.path.abspath(path): path for path in (os.path.join(folder, name) for folder in folders)}.values())
     for path in tried:
         if os.path.isfile(path):
             return path
-    raise ConfigError("--config={}: there is no such file; looked for {}".format(name, " and ".join(tried)))
+    raise NoSuchFolder("--config={}: there is no such file; looked for {}".format(name, " and ".join(tried)))
 
 
 def read_config_file(path: str, shown: Optional[str] = None) -> Tuple[Dict[str, Given], List[str]]:

@@ -14,7 +14,7 @@ from job.config.flags import read_flags, unknown_flag
 from job.config.foreign_flags import unknown
 from job.config.given_values import cut_blanks, refused_output
 from job.config.settings import GROUPS, Config, config_of, contradictions, settings, values_of
-from job.errors import ConfigError
+from job.errors import ConfigError, NoSuchFolder
 from job.shipped import CONFIG_HOME
 
 __all__ = ["ConfigError", "Loaded", "differences", "from_dict", "load_config", "replace_settings",
@@ -51,12 +51,14 @@ def load_config(arguments: Sequence[str], fallback: Optional[Mapping[str, Tuple[
     if not tolerant:
         problems += [unknown_flag(words) for words in flags.unknown]
     in_file: Dict[str, Given] = {}
+    absent = None
     if flags.config_file is not None:
         try:
             path = find_config_file(flags.config_file, [os.curdir, CONFIG_HOME])
             in_file, file_problems = read_config_file(path, shown_path(path))
             problems += file_problems
         except ConfigError as error:
+            absent = error if isinstance(error, NoSuchFolder) else None
             problems += error.problems
     platform_says = {name: Given(*said) for name, said in (fallback or {}).items()}
     values: Dict[str, Any] = {}
@@ -67,6 +69,8 @@ def load_config(arguments: Sequence[str], fallback: Optional[Mapping[str, Tuple[
         values.update(converted)
         provenance.update((name, source[name].where) for name in converted)
     elsewhere = refused_output(values.get("train_url"))
+    if absent is not None and problems == absent.problems:  # nothing else is wrong: it keeps its exit code
+        raise absent
     config = _checked(values, problems if elsewhere is None else problems + [elsewhere])
     if flags.platform:
         log.info("ignored flags of the platform, which are not settings of this job: %s", " ".join(flags.platform))

@@ -7,6 +7,7 @@ from typing import List, Optional, Sequence
 
 from job.config.given_values import console_path
 from masf_core.data.image_kind import told_by_name
+from job.errors import NoSuchData, NoSuchWeights
 from masf_core.errors import DataError, WeightsError
 from obs_sync import ObjectNotFound, is_remote, open_store, split_object_url
 from obs_sync.errors import CHECK_PATH
@@ -39,7 +40,7 @@ def check_inputs(config, environ) -> None:
         with open_store(folder, environ, backend=backend) as store:
             store.head(name)
     elif os.path.isabs(path) and not os.path.exists(path):
-        raise WeightsError(f"weights_path: no such file: {path}")
+        raise NoSuchWeights(f"weights_path: no such file: {path}")
 
 
 def archive_error(archives: Sequence[str], where: str) -> DataError:
@@ -53,11 +54,11 @@ def is_archive(name: str) -> bool:
     return name.strip().lower().endswith(ARCHIVES)
 
 
-def no_directory(url: str) -> DataError:
+def no_directory(url: str) -> NoSuchData:
     """The error about a data_url that is a local path at which nothing is."""
     meant = console_path(url)
     expected = "a local directory or an obs:// URL" if meant is None else f"{meant} if it is in OBS"
-    return DataError(f"data_url: there is no directory {url}; expected {expected}")
+    return NoSuchData(f"data_url: there is no directory {url}; expected {expected}")
 
 
 def refuse_archive(url: str) -> None:
@@ -92,7 +93,7 @@ def _check_data(data, backend: str, environ) -> None:
             raise DataError("no data: give --data_url (obs://bucket/folder/ or a local directory), "
                             "or --dataroot with an absolute path")
         if not os.path.isdir(data.dataroot):
-            raise DataError(f"dataroot: there is no directory {data.dataroot}")
+            raise NoSuchData(f"dataroot: there is no directory {data.dataroot}")
     elif is_remote(url):
         with open_store(url, environ, backend=backend) as store:
             _check_stored(store, url, backend, environ)

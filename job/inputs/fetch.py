@@ -8,6 +8,7 @@ from typing import NamedTuple, Optional
 from job.inputs.check import archive_error, archives_below, no_directory, refuse_archive
 from job.inputs.pulled_data import PulledData
 from job.inputs.weights import EXPECTED, check_digest, find_weights
+from job.errors import NoSuchData, NoSuchWeights
 from masf_core.data import find_dataroot, find_filelist_root, unused_lists
 from masf_core.errors import DataError, WeightsError
 from obs_sync import ObjectNotFound, is_remote, open_store, pull, pull_file
@@ -120,7 +121,7 @@ def told_unused(unused, filelist_root):
 def _named_directory(root, path, setting):
     directory = os.path.join(root, path)
     if not os.path.isdir(directory):
-        raise DataError("{}: there is no directory {} (relative paths start at the pulled data)".format(
+        raise NoSuchData("{}: there is no directory {} (relative paths start at the pulled data)".format(
             setting, directory))
     return directory
 
@@ -166,4 +167,4 @@ def local_weights(path, root):
     for candidate in candidates:
         if os.path.exists(candidate):
             return candidate
-    raise WeightsError("weights_path: there is no {}. {}".format(" and no ".join(dict.fromkeys(candidates)), EXPECTED))
+    raise NoSuchWeights("weights_path: there is no {}. {}".format(" and no ".join(dict.fromkeys(candidates)), EXPECTED))

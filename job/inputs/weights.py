@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any, Callable, NamedTuple, Optional, Tuple
 
+from job.errors import NoSuchWeights
 from job.publication.retention import BEST
 from job.publication.run_record import NAME as RUN_RECORD
 from masf_core.errors import WeightsError
@@ -56,7 +57,7 @@ def find_weights(path: str, open_at: Callable[[str], Any]) -> Found:
             return Found(folder, key, "the best checkpoint {} of the run {}".format(name, folder), _sha256(store, name))
         if store.exists(NETWORK):
             return Found(folder, NETWORK, "the checkpoint {}".format(folder), _sha256_beside(folder, open_at))
-        raise WeightsError("weights_path: there is no object {}, and below {} neither {} nor {}. {}".format(
+        raise NoSuchWeights("weights_path: there is no object {}, and below {} neither {} nor {}. {}".format(
             path.rstrip("/"), folder, NETWORK, RUN_RECORD, EXPECTED))
 
 

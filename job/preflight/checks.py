@@ -8,7 +8,7 @@ import os
 import time
 
 from job.environment import read_environment
-from job.errors import ConfigError
+from job.errors import ConfigError, NoSuchFolder
 from job.inputs.check import refuse_archive
 from job.inputs.fetch import used_in_place
 from job.inputs.pulled_data import PulledData
@@ -120,7 +120,7 @@ class Preflight:
         if root is not None:
             if not os.path.isdir(root):
                 refuse_archive(root)
-                raise ConfigError("there is no folder {}; expected a local folder or an obs:// URL".format(root))
+                raise NoSuchFolder("there is no folder {}; expected a local folder or an obs:// URL".format(root))
             return None
         store = self._open(data.data_url)
         return storage.list_data(PackedStore(store), store, PulledData(

@@ -6,7 +6,7 @@ import contextlib
 import os
 from typing import NamedTuple, Optional
 
-from job.errors import ConfigError
+from job.errors import ConfigError, NoSuchFolder
 
 
 class Places(NamedTuple):
@@ -36,7 +36,7 @@ def find_places(action, first, second=None, delete=False):
     if os.path.exists(path) and not os.path.isdir(path):
         raise ConfigError("{} is a file; {} needs a folder (one file of a folder: --include NAME)".format(path, action))
     if action != "pull" and not os.path.isdir(path):
-        raise ConfigError("there is no folder {}; check the path".format(path))
+        raise NoSuchFolder("there is no folder {}; check the path".format(path))
     if delete:
         _check_own(path if action == "pull" else _store(url, must_exist=False))
     elif action == "pull":
@@ -53,7 +53,7 @@ def _store(url, must_exist):
     if location.is_local and os.path.exists(location.path) and not os.path.isdir(location.path):
         raise ConfigError("{} is a file; a folder or an obs:// URL is needed".format(location.path))
     if location.is_local and must_exist and not os.path.isdir(location.path):
-        raise ConfigError("there is no folder {}; expected obs://bucket/folder/ or a local folder".format(
+        raise NoSuchFolder("there is no folder {}; expected obs://bucket/folder/ or a local folder".format(
             location.path))
     return location.path if location.is_local else url
 

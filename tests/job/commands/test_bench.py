@@ -37,7 +37,6 @@ def test_the_published_figures_stand_beside_a_measure_with_their_settings():
     (["--iterations", "0"], "--iterations=0: expected a whole number from 1"),
     (["--iterations=ten"], "--iterations=ten: expected a whole number from 1"),
     (["--iteration=10"], "unknown flag --iteration; did you mean --iterations?"),
-    (["--json", "/nowhere/at/all/bench.json"], "there is no directory /nowhere/at/all"),
     (["--widht=0.5"], "did you mean --width"),
 ])
 def test_a_mistake_is_told_before_anything_is_measured(arguments, told, capsys):

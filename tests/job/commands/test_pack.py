@@ -86,7 +86,7 @@ def test_what_is_in_a_bucket_can_be_packed_into_another_folder(obs, folder, tmp_
     (["file://{folder}", "{folder}/packed"], 2, "lies in {folder}, and the pack would be packed too"),
     (["{folder}", "ftp://bucket/x"], 2, "scheme 'ftp'"),
     (["file:{folder}", "elsewhere"], 2, "scheme is followed by two slashes"),
-    (["{folder}/none", "elsewhere"], 2, "there is no folder {folder}/none to pack; check the path"),
+    (["{folder}/none", "elsewhere"], 4, "there is no folder {folder}/none to pack; check the path"),
     (["{folder}/empty", "elsewhere"], 4, "there are no files to pack: {folder}/empty"),
     (["{folder}"], 2, "the following arguments are required: DEST"),
 ])

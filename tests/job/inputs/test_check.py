@@ -97,5 +97,5 @@ def test_a_run_without_its_data_ends_before_tensorflow_is_loaded(tmp_path):
         [sys.executable, "-c", program, "run", "--data_url=" + str(tmp_path / "typo"), "--weights_path=none",
          "--train_url=" + str(tmp_path / "out"), "--work_dir=" + str(tmp_path / "work")],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
-    assert done.stdout.decode().splitlines()[-1:] == ["[3, False]"], done.stderr.decode()
+    assert done.stdout.decode().splitlines()[-1:] == ["[4, False]"], done.stderr.decode()
     assert "there is no directory" in done.stderr.decode()

@@ -140,7 +140,6 @@ def test_gc_removes_shards_that_no_pack_names(sync, tmp_path):
     (["push", "{file}", URL], "notes.txt is a file; push needs a folder"),
     (["push", "{folder}", "{folder}/photo"], "are the same folder, or one is in the other"),
     (["pull", "{folder}", "{folder}/photo/../new"], "are the same folder, or one is in the other"),
-    (["pull", "bucket/base", "x"], "there is no folder "),
     (["ls", "{file}"], "notes.txt is a file; a folder or an obs:// URL is needed"),
     (["ls", "obs://bucket/base/notes.txt"],
      "obs://bucket/base/notes.txt is an object and no folder: give obs://bucket/base/ --include notes.txt"),
@@ -159,6 +158,8 @@ def test_a_mistake_is_one_message_and_exit_code_2(sync, filled, source, argument
 
 
 @pytest.mark.parametrize("arguments, told", [
+    (["pull", "bucket/base", "x"], "there is no folder "),
+    (["push", "/nope", URL], "there is no folder /nope"),
     (["ls", "obs://missing/x"], "there is no bucket 'missing'"),
     (["pull", "obs://missing/x", "{folder}"], "there is no bucket 'missing'"),
     (["push", "{folder}", "obs://missing/x"], "there is no bucket 'missing'"),
