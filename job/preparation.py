@@ -39,11 +39,12 @@ class InitialWeights:
     """The pretrained values, read before anything is decoded, so that a file that does not fit is told early.
 
     Args:
-        config: ``Config``. path: the file, None to train from scratch.
+        config: ``Config``. path: the file, None to train from scratch. classes: the names that its classifier is of,
+            None where they are not known.
     """
 
-    def __init__(self, config, path):
-        self._network, self._path, self._values = config.network, path, None
+    def __init__(self, config, path, classes=None):
+        self._network, self._path, self._classes, self._values = config.network, path, classes, None
 
     def read(self, index):
         """dict variable name → array, None without a file.
@@ -54,8 +55,18 @@ class InitialWeights:
         if self._values is None and self._path is not None:
             backbone = make_backbone(self._network.backbone, len(index.classes), self._network.width)
             self._values = backbone.from_pretrained(
-                read_pretrained(self._path), self._path, with_classifier=is_network_file(self._path))
+                read_pretrained(self._path), self._path, with_classifier=self._same_classes(index))
         return self._values
+
+    def _same_classes(self, index):
+        """Whether the file's classifier is of these classes, as far as is known. As many others would be mistaken."""
+        if not is_network_file(self._path):
+            return False
+        if self._classes is None or list(self._classes) == list(index.classes):
+            return True
+        log.warning("the classifier begins afresh: %s is of the classes %s, and the data have %s",
+                    self._path, ", ".join(self._classes), ", ".join(index.classes))
+        return False
 
 
 def prepare_data(run, inputs, before_decoding=None):
@@ -197,6 +208,7 @@ def restore_or_begin(run, model, inputs, index, restoring, weights=None):
         pretrained = weights.read(index) if weights is not None else None
         if pretrained is not None:
             log.info("weights: %d variables from %s", len(pretrained), inputs.weights)
+            run.record.update(initial_weights=inputs.origin)
         run.times.mark("weights")
         model.initialise(pretrained)
         details = {"lineage": run.record.lineage, "data_fingerprint": index.fingerprint,

@@ -131,6 +131,8 @@ def open_run(config, workspace, console, store, previous, run_name, times, group
     record = RunRecord(run_name, loading.to_dict(config), previous, fresh)
     if not fresh:
         record.update(data=previous.get("data"))
+        if previous.get("initial_weights") is not None:
+            record.update(initial_weights=previous["initial_weights"])
     run = Run(config, workspace, console, store, record, times, group)
     publish_record(run)
     return run

@@ -42,7 +42,7 @@ def prepare_and_train(run, environ):
     with Restoring(run.store, run.workspace, run.record.lineage) as restoring:
         inputs = fetch_inputs(config, run.workspace, run.console, environ)
         run.times.mark("inputs")
-        weights = InitialWeights(config, inputs.weights)
+        weights = InitialWeights(config, inputs.weights, (inputs.origin or {}).get("classes"))
         # A run that goes on has no use for them, unless its checkpoints turn out to be damaged.
         resumed = run.record.content.get("data") is not None
         index, images = prepare_data(run, inputs, None if resumed else weights.read)

@@ -3,11 +3,11 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import NamedTuple, Optional
+from typing import Any, Dict, NamedTuple, Optional
 
 from job.inputs.check import archive_error, archives_below, no_directory, refuse_archive
 from job.inputs.pulled_data import PulledData
-from job.inputs.weights import EXPECTED, check_digest, find_weights
+from job.inputs.weights import EXPECTED, check_digest, find_file, find_weights, record_of
 from job.errors import NoSuchData, NoSuchWeights
 from masf_core.data import find_dataroot, find_filelist_root, unused_lists
 from masf_core.errors import DataError, WeightsError
@@ -25,6 +25,7 @@ class Inputs(NamedTuple):
     dataroot: str  # directory of the domain folders
     filelist_root: Optional[str]  # directory of the list files, None: split the folders
     weights: Optional[str]  # weights file, None: train from scratch
+    origin: Optional[Dict[str, Any]] = None  # of the weights, for run.json; see weights.record_of
 
 
 def fetch_inputs(config, workspace, console, environ, present=False):
@@ -41,7 +42,7 @@ def fetch_inputs(config, workspace, console, environ, present=False):
     """
     root = _fetch_data(config, workspace, console, environ, present)
     dataroot, filelist_root = locate_data(config.data, root)
-    return Inputs(dataroot, filelist_root, _fetch_weights(config, root, workspace, console, environ, present))
+    return Inputs(dataroot, filelist_root, *_fetch_weights(config, root, workspace, console, environ, present))
 
 
 def _fetch_data(config, workspace, console, environ, present):
@@ -127,14 +128,15 @@ def _named_directory(root, path, setting):
 
 
 def _fetch_weights(config, root, workspace, console, environ, present):
+    """(local file, what run.json says of it); both None where there is nothing to load."""
     path = config.data.weights_path
     if path is None:
         raise WeightsError("no weights: give --weights_path (a path below data_url, an obs:// URL or a local path), "
                            "or --weights_path=none to train from scratch")
     if path == "none":
-        return None
+        return None, None
     if present:  # the process that pulls for its neighbours has looked, and only rank 0 loads them
-        return None
+        return None, None
 
     def open_at(url):
         return open_store(url, environ, backend=config.platform.storage)
@@ -147,14 +149,15 @@ def _fetch_weights(config, root, workspace, console, environ, present):
     else:
         place = local_weights(path, root)
         if os.path.isfile(place):
-            return place
+            found = find_file(place, open_at)
+            return place, record_of(found, place)
         found = find_weights(place, open_at)
         local = os.path.join(found.folder, found.key)
         if not os.path.isfile(local):
             raise WeightsError("weights_path: {} has no file {}".format(found.told, local))
     check_digest(found, local)
     log.info("weights: %s", found.told)
-    return local
+    return local, record_of(found, local)
 
 
 def local_weights(path, root):

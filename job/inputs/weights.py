@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from typing import Any, Callable, NamedTuple, Optional, Tuple
+import os
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from job.errors import NoSuchWeights
 from job.publication.retention import BEST
@@ -23,13 +25,17 @@ class Found(NamedTuple):
     """A file of weights in a store.
 
     folder: URL or path of the store it was found in. key: its key there. told: what it is, for the log. sha256: what
-    its marker says, None where there is no marker.
+    its marker says, None where there is no marker. run, checkpoint: the run's folder and the checkpoint's name, where
+    it is one of ours. classes: the names that its run.json has, in the classifier's order.
     """
 
     folder: str
     key: str
     told: str
     sha256: Optional[str]
+    run: Optional[str] = None
+    checkpoint: Optional[str] = None
+    classes: Optional[List[str]] = None
 
 
 def find_weights(path: str, open_at: Callable[[str], Any]) -> Found:
@@ -45,7 +51,8 @@ def find_weights(path: str, open_at: Callable[[str], Any]) -> Found:
         folder, name = split_object_url(path)
         with open_at(folder) as store:
             if store.exists(name):
-                return Found(folder, name, path, None)
+                ours = name == NETWORK
+                return Found(folder, name, path, None, *(_origin(folder, open_at) if ours else ()))
     folder = path.rstrip("/") + "/"
     with open_at(folder) as store:
         if store.exists(RUN_RECORD):
@@ -54,9 +61,11 @@ def find_weights(path: str, open_at: Callable[[str], Any]) -> Found:
                 raise WeightsError("weights_path: the run {} has no best checkpoint yet; let it reach the end of an "
                                    "interval, or name another run".format(folder))
             key = "checkpoints/{}/{}".format(name, NETWORK)
-            return Found(folder, key, "the best checkpoint {} of the run {}".format(name, folder), _sha256(store, name))
+            return Found(folder, key, "the best checkpoint {} of the run {}".format(name, folder), _sha256(store, name),
+                         folder, name, _classes(store))
         if store.exists(NETWORK):
-            return Found(folder, NETWORK, "the checkpoint {}".format(folder), _sha256_beside(folder, open_at))
+            return Found(folder, NETWORK, f"the checkpoint {folder}", _sha256_beside(folder, open_at),
+                         *_origin(folder, open_at))
         raise NoSuchWeights("weights_path: there is no object {}, and below {} neither {} nor {}. {}".format(
             path.rstrip("/"), folder, NETWORK, RUN_RECORD, EXPECTED))
 
@@ -91,6 +100,39 @@ def _sha256_beside(folder: str, open_at: Callable[[str], Any]) -> Optional[str]:
             if marker.name == name:
                 return next((file.sha256 for file in marker.files if file.name == NETWORK), None)
     return None
+
+
+def record_of(found: Found, local: str) -> Dict[str, Any]:
+    """What run.json says of initial weights: no URL holds a secret, as the settings refuse those that do."""
+    return {"source": found.folder + found.key, "run": found.run, "checkpoint": found.checkpoint,
+            "sha256": digest_of(local, "sha256"), "classes": found.classes}
+
+
+def find_file(path: str, open_at: Callable[[str], Any]) -> Found:
+    """``Found`` of a local file, which may be the network of a checkpoint in its run's folder."""
+    folder, name = os.path.split(os.path.abspath(path))
+    folder += "/"
+    return Found(folder, name, path, None, *(_origin(folder, open_at) if name == NETWORK else ()))
+
+
+def _origin(folder: str, open_at: Callable[[str], Any]) -> Tuple[Optional[str], str, Optional[List[str]]]:
+    """(run, checkpoint, classes) of a checkpoint's folder: run and classes only where its run.json is above."""
+    parent, name = _parent(folder)
+    above, checkpoints = _parent(parent)
+    if checkpoints == "checkpoints" and name:
+        with open_at(above) as store:
+            if store.exists(RUN_RECORD):
+                return above, name, _classes(store)
+    return None, name, None
+
+
+def _classes(store: Any) -> Optional[List[str]]:
+    """The class names in a run's run.json; None where they are not told, as in one of another version."""
+    try:
+        classes = json.loads(store.read(RUN_RECORD).decode("utf-8"))["data"]["classes"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return classes if isinstance(classes, list) and all(isinstance(each, str) for each in classes) else None
 
 
 def _parent(folder: str) -> Tuple[str, str]:

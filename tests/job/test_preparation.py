@@ -12,6 +12,7 @@ from job.errors import ConfigError
 from masf_core.data import build_index
 from masf_core.devices.ascend.options import AscendSettings
 from masf_core.devices.gpu import Gpu
+from masf_core.records.npz import write_npz
 from masf_core.errors import WeightsError
 from masf_core.method.loss_scale import ScaleSettings
 from masf_core.method.meta_step import StepSettings
@@ -132,6 +133,20 @@ def test_run_json_and_the_log_say_what_the_images_are_for(tmp_path, caplog):
     assert told["data"]["split"] == "no lists: folders split 90/10 by seed 7" and told["data"]["lists"] == []
     assert ("18 images to train on, 6 for validation, 12 of clip to test on (no lists: folders split 90/10 by seed 7)"
             in caplog.text)
+
+
+@pytest.mark.parametrize("known, taken", [(None, True), ("same", True), ("others", False)])
+def test_a_classifier_of_other_classes_begins_afresh(tmp_path, caplog, known, taken):
+    write_folders(tmp_path / "data")
+    config = run_of(tmp_path, target_domain="photo", meta_batch_size=2, width=0.05).config
+    index = preparation.index_data(config, str(tmp_path / "data"), None)
+    network = preparation.make_backbone("alexnet", len(index.classes), 0.05)
+    with open(str(tmp_path / "network.npz"), "wb") as stream:
+        write_npz(stream, {name: np.zeros(shape, np.float32) for name, shape in network.shapes().items()})
+    classes = {"same": list(index.classes), "others": ["other " + name for name in index.classes]}.get(known)
+    values = preparation.InitialWeights(config, str(tmp_path / "network.npz"), classes).read(index)
+    assert ("fc8/weights" in values) is taken and "conv1/weights" in values
+    assert ("begins afresh" in caplog.text) is not taken
 
 
 def test_weights_that_do_not_fit_are_told_before_any_image_is_decoded(tmp_path):

@@ -16,6 +16,7 @@ from masf_core.errors import WeightsError
 from masf_core.network.pretrained import is_network_file, read_pretrained
 from masf_core.records.npz import write_npz
 from obs_sync import IntegrityError, open_store, publish_checkpoint, write_pointer
+from obs_sync.local.files import digest_of
 from obs_sync.mock import mock_obs
 
 ARRAYS = {"conv1/weights": np.ones((2, 3), np.float32), "conv1/biases": np.arange(3, dtype=np.float32)}
@@ -39,7 +40,7 @@ def run(request, tmp_path, environ):
                 write_npz(stream, {key: array + number for key, array in ARRAYS.items()})
             publish_checkpoint(store, str(folder), name, {})
         write_pointer(store, BEST, "ckpt-000010-a")
-        store.write("run.json", b"{}")
+        store.write("run.json", b'{"data": {"classes": ["cat", "dog"]}}')
     return url
 
 
@@ -65,7 +66,11 @@ def biases(local):
     ("/checkpoints/ckpt-000020-b", [1, 2, 3]), ("/checkpoints/ckpt-000020-b/", [1, 2, 3]),
     ("/checkpoints/ckpt-000020-b/network.npz", [1, 2, 3])])
 def test_a_run_means_its_best_checkpoint_and_a_checkpoint_itself(run, fetch, below, expected):
-    assert biases(fetch(run + below)) == expected
+    local, origin = fetch(run + below)
+    assert biases(local) == expected
+    assert origin["sha256"] == digest_of(local, "sha256") and origin["source"].endswith("/network.npz")
+    assert origin["checkpoint"].startswith("ckpt-0000") and origin["run"] == run + "/"
+    assert origin["classes"] == ["cat", "dog"]
 
 
 def test_what_is_not_there_is_told_once_with_what_was_expected(run, fetch):
@@ -92,7 +97,7 @@ def test_a_damaged_checkpoint_is_refused_by_its_digest(run, fetch, environ, belo
 
 
 def test_a_process_beside_rank_0_asks_for_nothing(fetch):
-    assert fetch("obs://bucket/nothing/", present=True) is None
+    assert fetch("obs://bucket/nothing/", present=True) == (None, None)
 
 
 def test_a_path_is_looked_for_below_the_data_first_and_named_once(fetch, tmp_path):

@@ -12,12 +12,15 @@ from job import cli
 from job.config.settings import config_of
 from job.preflight import data
 from job.preflight.rows import GOOD, Limit, Row, Shared, Unknown, line_of, run_checks
+from job.publication.retention import BEST
 from masf_core.data import build_index, miniature
 from masf_core.data.layout import locate
 from masf_core.method import meta_step
 from masf_core.network.alexnet import AlexNet
+from masf_core.network.pretrained import read_pretrained
+from masf_core.records.npz import write_npz
 from masf_core.tf1 import tf
-from obs_sync import open_store, pack, push
+from obs_sync import open_store, pack, publish_checkpoint, push, write_pointer
 from obs_sync.local.files import digest_of
 from tests.job.preflight.conftest import DATA, bad
 from tests.masf_core.data.datasets import save_image
@@ -110,6 +113,25 @@ def test_weights_are_held_against_the_network(weights, doctor, path):
     assert "SHA-256 " + digest_of(weights, "sha256")[:12] in rows["weights"][0]["told"]
     rows = doctor("--weights_path=" + path, "--width=0.1")
     assert bad(rows) == ["weights"] and "expected shape" in rows["weights"][0]["told"]
+
+
+@pytest.mark.parametrize("below", ["", "checkpoints/ckpt-000010-a/"])
+def test_weights_may_be_a_run_or_a_checkpoint(weights, doctor, tmp_path, below):
+    layers = read_pretrained(weights)
+    folder = tmp_path / "ckpt-000010-a"
+    folder.mkdir()
+    with open(str(folder / "network.npz"), "wb") as stream:
+        write_npz(stream, {layer + part: array for layer, pair in layers.items()
+                           for part, array in zip(("/weights", "/biases"), pair)})
+    for url in ("obs://bucket/out/run/", str(tmp_path / "out" / "run") + "/"):
+        with open_store(url) as store:
+            publish_checkpoint(store, str(folder), folder.name, {})
+            write_pointer(store, BEST, folder.name)
+            store.write("run.json", b"{}")
+        rows = doctor("--weights_path=" + url + below)
+        assert bad(rows) == [] and "14 variables fit" in rows["weights"][0]["told"]
+    rows = doctor("--weights_path=obs://bucket/out/other/")
+    assert bad(rows) == ["weights"] and "neither network.npz nor run.json" in rows["weights"][0]["told"]
 
 
 def test_of_large_weights_the_beginning_and_the_size_are_looked_at(weights, doctor, monkeypatch):
