@@ -10,7 +10,7 @@ from masf_core.data import miniature
 from obs_sync import open_store, read_pointer
 from obs_sync.local.files import digest_of
 
-SMALL = ["--width=0.05", "--meta_batch_size=2", "--metric_hidden=4", "--metric_embedding=3", "--train_iterations=1",
+SMALL = ["--width=0.05", "--meta_batch_size=3", "--metric_hidden=4", "--metric_embedding=3", "--train_iterations=1",
          "--test_print_interval=1", "--target_domain=cartoon", "--filelist_root=none", "--device=cpu"]
 
 
