@@ -68,7 +68,6 @@ def test_help_and_configuration_bring_no_heavy_package(arguments):
 @pytest.mark.parametrize("arguments, told", [
     (["rum"], "unknown command 'rum'; did you mean 'run'? (python -m job --help lists them)"),
     (["run", "--sed=1"], "unknown flag --sed; did you mean --seed?"),
-    (["config", "--config=missing.yaml"], "--config=missing.yaml: there is no such file"),
     (["dry-run", "--set", "seed"], "--set seed: expected name=value"),
     (["make-miniature", "x", "--images_per_class=1"], "--images_per_class=1: expected at least 2"),
     (["make-miniature", os.curdir], ". exists and is not an empty folder; choose another"),
