@@ -13,6 +13,8 @@ log = logging.getLogger(__name__)
 
 PLATFORM_FOLDERS = ("/home/ma-user", "/cache")  # where ModelArts has folders of its own, which need not exist yet
 BLANKS = "\u200b\u2060\ufeff"  # beside those that str.strip() knows: nobody sees them, and copying brings them along
+_USER = re.compile(r"\w+://[^/]*@")  # key:secret@bucket
+_SIGNED = re.compile(r"[?&](AccessKeyId|AWSAccessKeyId|Signature|X-(Obs|Amz)-[\w-]+)=", re.IGNORECASE)
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
 
 
@@ -34,6 +36,17 @@ def _cut(value: Any) -> Any:
     while cut != before:
         before, cut = cut, cut.strip().strip(BLANKS)
     return cut
+
+
+def secret_in_url(name: str, value: Any) -> Optional[str]:
+    """A sentence about a URL that carries a key or a signature, which would be logged and saved; else None.
+
+    The value is not in the sentence.
+    """
+    if not isinstance(value, str) or "://" not in value or not (_USER.match(value) or _SIGNED.search(value)):
+        return None
+    return (f"{name}: the URL holds a key or a signature, which would end up in logs and in run.json. Give the plain "
+            "obs://bucket/folder/, and the key in OBS_ACCESS_KEY_ID and OBS_SECRET_ACCESS_KEY")
 
 
 def console_path(url: Optional[str], environ: Mapping[str, str] = os.environ) -> Optional[str]:

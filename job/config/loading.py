@@ -12,7 +12,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 from job.config.files import Given, find_config_file, read_config_file
 from job.config.flags import read_flags, unknown_flag
 from job.config.foreign_flags import unknown
-from job.config.given_values import cut_blanks, refused_output
+from job.config.given_values import cut_blanks, refused_output, secret_in_url
 from job.config.settings import GROUPS, Config, config_of, contradictions, settings, values_of
 from job.errors import ConfigError, NoSuchFolder
 from job.shipped import CONFIG_HOME
@@ -63,7 +63,12 @@ def load_config(arguments: Sequence[str], fallback: Optional[Mapping[str, Tuple[
     platform_says = {name: Given(*said) for name, said in (fallback or {}).items()}
     values: Dict[str, Any] = {}
     provenance = dict.fromkeys(settings(), DEFAULT)
-    for source in map(cut_blanks, (platform_says, in_file, flags.given)):
+    sources = (platform_says, in_file, flags.given)
+    secrets = [told for source in sources for name, given in source.items()
+               for told in [secret_in_url(name, given.value)] if told]
+    if secrets:  # before any other message can show the value
+        raise ConfigError(secrets)
+    for source in map(cut_blanks, sources):
         converted, bad = _convert(source)
         problems += bad
         values.update(converted)

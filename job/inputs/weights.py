@@ -103,7 +103,7 @@ def _sha256_beside(folder: str, open_at: Callable[[str], Any]) -> Optional[str]:
 
 
 def record_of(found: Found, local: str) -> Dict[str, Any]:
-    """What run.json says of initial weights: no URL holds a secret, as the settings refuse those that do."""
+    """What run.json says of initial weights: URLs that hold a secret have been refused by `given_values`."""
     return {"source": found.folder + found.key, "run": found.run, "checkpoint": found.checkpoint,
             "sha256": digest_of(local, "sha256"), "classes": found.classes}
 

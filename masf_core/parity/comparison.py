@@ -100,7 +100,7 @@ def one_step(model, images, labels, initial, number=1):
 
 
 def compare_step(step, record, found, scale=1.0, mixed=False):
-    """One ``Difference`` a quantity; ``mixed``: as ``parity_mixed`` compares them.
+    """One ``Difference`` a quantity; ``mixed``: as ``mixed`` compares them.
 
     - Losses and norms: |found − recorded| / |recorded|. Logits: ‖found − recorded‖ / ‖recorded‖.
     - Accuracy: in images, none in the first iteration.

@@ -102,3 +102,20 @@ def test_a_folder_of_which_the_platform_tells_is_taken():
     environ = {"MA_OUTPUTS": '{"outputs": [{"data_path": "/platform-output/train_url_0"}]}'}
     assert console_path("/platform-output/train_url_0", environ) is None
     assert console_path("/platform-output/train_url_0", {}) == "obs://platform-output/train_url_0"
+
+
+# -- secrets
+
+@pytest.mark.parametrize("name", ["data_url", "train_url", "weights_path"])
+@pytest.mark.parametrize("url", [
+    "obs://KEY:hush-hush@bucket/a/", " obs://bucket/a.npy?AccessKeyId=KEY&Signature=hush-hush",
+    "https://bucket.obs.example.com/a.npy?Expires=1&signature=hush-hush", "s3://bucket/a?X-Amz-Signature=hush-hush",
+    "obs://bucket/a?X-Obs-Security-Token=hush-hush"])
+def test_a_url_that_holds_a_secret_is_refused_and_not_shown(name, url, caplog):
+    with pytest.raises(ConfigError, match=name + ": the URL holds a key or a signature") as raised:
+        load_config([f"--{name}={url}", "--seed=none"])
+    assert "hush-hush" not in str(raised.value) and "hush-hush" not in caplog.text
+
+
+def test_a_key_of_the_store_may_have_odd_characters():
+    assert load_config(["--data_url=obs://bucket/a@b/c?d=1/"]).config.data.data_url == "obs://bucket/a@b/c?d=1/"

@@ -229,7 +229,7 @@ def test_in_16_bits_planted_mistakes_are_noticed(planted, monkeypatch):
     [(one_sided, "global_loss")],
 ], ids=["temperature, margin", "clip, beta2", "one-sided"])
 def test_in_float32_small_planted_mistakes_are_noticed(planted, monkeypatch):
-    """Those that 16 bits cannot tell apart, see ``parity_mixed``."""
+    """Those that 16 bits cannot tell apart, see ``parity.mixed``."""
     for plant, _ in planted:
         plant(monkeypatch)
     assert {quantity for _, quantity in planted} <= exceeded_at_full_size(
