@@ -146,7 +146,7 @@ def test_nothing_to_compare_is_no_success(sync, filled, source, tmp_path):
     (tmp_path / "empty").mkdir()
     assert "nothing to compare below" in sync.error("verify", "obs://bucket/none/", tmp_path / "empty", code=4)
     assert "the patterns leave nothing" in sync.error("diff", URL, source, "--include", "*.none", code=4)
-    assert "there is no folder" in sync.error("verify", URL, tmp_path / "missing", code=2)
+    assert "there is no folder" in sync.error("verify", URL, tmp_path / "missing", code=4)
 
 
 # -- published checkpoints

@@ -154,7 +154,7 @@ def test_an_empty_source_deletes_nothing(sync, filled, obs, out, tmp_path):
     (tmp_path / "empty").mkdir()
     assert "nothing will be deleted" in sync.error("push", tmp_path / "empty", URL, "--delete", code=4)
     assert "nothing will be deleted" in sync.error("push", out, URL, "--delete", "--include", "*.none", code=4)
-    assert "there is no folder" in sync.error("push", tmp_path / "missing", URL, "--delete", code=2)
+    assert "there is no folder" in sync.error("push", tmp_path / "missing", URL, "--delete", code=4)
     assert content(filled) == TREE
 
 
