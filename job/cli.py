@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Sequence
 from job.config.near_miss import suggestion
 from job.console import Console
 from job.errors import ConfigError
-from job.sync.output import OutputClosed
+from job.sync.output import UNREAD, OutputClosed, is_read
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +47,8 @@ def main(argv: Sequence[str]) -> int:
         return _run(list(argv), console)
     except OutputClosed as closed:  # whoever read the output has had enough of it
         return closed.code
+    except BrokenPipeError as error:
+        return UNREAD if not is_read() else _report(error)
     except SystemExit as leaving:  # argparse has printed help or its complaint
         return int(leaving.code or 0)
     except BaseException as error:
@@ -66,7 +68,9 @@ def _run(argv: Sequence[str], console: Console) -> int:
         raise ConfigError("unknown command {!r}{} (python -m job --help lists them)".format(
             name, suggestion(name, COMMANDS)))
     command = importlib.import_module(COMMANDS[name].module)
-    return command.main(_parse(name, command, rest), console) or 0
+    code = command.main(_parse(name, command, rest), console) or 0
+    is_read()  # what is still to be written goes out now, so that the interpreter has nothing to complain of at its end
+    return code
 
 
 def _parse(name: str, command: Any, arguments: Sequence[str]) -> argparse.Namespace:

@@ -22,12 +22,11 @@ from job.environment import CONTROL_PORT, read_environment
 from job.errors import ConfigError
 from job.ranks.table import Table, find_rank_table, on_server
 from job.stopping import heard_signals
-from job.sync.output import discard_output
+from job.sync.output import UNREAD, discard_output
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PATIENCE = 15.0  # seconds from SIGTERM to SIGKILL, as the platform has it
 POLL = 0.05  # seconds
-UNREAD = 128 + signal.SIGPIPE  # the exit code where the output was closed
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
+import signal
 import sys
 import time
 
 from job.console import amount
+
+
+UNREAD = 128 + signal.SIGPIPE  # exit code of what is stopped because nobody reads its output any more
 
 
 class OutputClosed(Exception):
@@ -39,6 +44,24 @@ def telling(code):
         discard_output()
         raise LocalStorageError("the output cannot be written ({})".format(error.strerror), "standard output",
                                 "All else has been done; free some space, or send the output elsewhere") from error
+
+
+def is_read():
+    """Write out what standard output holds; whether somebody reads it still. If not, the rest goes nowhere."""
+    if sys.stdout is None:
+        return True
+    try:
+        sys.stdout.flush()
+        watched = select.poll()  # a failed write has thrown away what a second flush would miss
+        watched.register(sys.stdout.fileno(), 0)
+        closed = any(events & select.POLLERR for _, events in watched.poll(0))
+    except BrokenPipeError:
+        closed = True
+    except (OSError, ValueError):  # a stream without a descriptor; or a full disk, which whoever printed tells of
+        closed = False
+    if closed:
+        discard_output()
+    return not closed
 
 
 def discard_output(stream=None):

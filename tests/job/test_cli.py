@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import types
@@ -225,3 +226,21 @@ def test_the_boot_file_does_nothing_when_it_is_imported(tmp_path):
     shutil.copy(os.path.join(REPOSITORY, "boot_modelarts.py"), str(tmp_path))
     code, out, errors = python("-c", "import boot_modelarts", cwd=str(tmp_path))
     assert (code, out, errors) == (0, "", "")
+
+
+# -- an output that nobody reads to its end
+
+@pytest.mark.parametrize("arguments, code", [
+    (["--help"], 0), (["run", "--help"], 0), (["config"], 0), (["doctor", "--data_url=/nope", "--weights_path=none"], 6),
+    (["check-graph", "--config=configs/dry_run.yaml", "--ops"], 0)])
+def test_a_command_ends_quietly_when_nobody_reads_on(tmp_path, arguments, code):
+    errors = tmp_path / "errors"
+    reading, writing = os.pipe()
+    os.close(reading)  # as `head` does when it has had enough
+    with open(str(errors), "wb") as stream:
+        done = subprocess.run([sys.executable, "-m", "job"] + arguments, stdout=writing, stderr=stream, cwd=REPOSITORY,
+                              timeout=120)
+    os.close(writing)
+    told = errors.read_text()
+    assert done.returncode in (code, 128 + signal.SIGPIPE), told  # what is told at once, and what is told bit by bit
+    assert "Traceback" not in told and "BrokenPipe" not in told, told
