@@ -162,3 +162,19 @@ def test_local_directories_as_a_v2_job_has_them_work_without_any_bucket(job, tmp
     with job.store("output/run/") as store:
         push(store, str(outputs / "run"))
     assert job.result() == uninterrupted
+
+
+def test_flags_that_have_no_effect_are_told_at_both_ends_of_a_log_on_modelarts(job):
+    job.environ["MA_JOB_DIR"] = "/home/ma-user/modelarts/user-job-dir"
+    output = refused(job, 4, "no-such-bucket", data_url="obs://no-such-bucket/pacs/", colour="blue", num_gpus="1")
+    lines = output.splitlines()
+    told = [number for number, line in enumerate(lines) if "unknown flags have no effect: --colour=blue" in line]
+    failed = [number for number, line in enumerate(lines) if "error:" in line and "no-such-bucket" in line]
+    assert len(told) == 2 and told[0] < failed[0], output
+    assert len(lines) - told[1] <= 3, output  # the last that is seen, beside the error itself
+    assert not any("num_gpus" in lines[number] for number in told)
+
+
+def test_elsewhere_an_unknown_flag_ends_the_job_before_it_begins(job):
+    refused(job, 2, "unknown flag --sead", "did you mean --seed", sead="3")
+    refused(job, 2, "unknown flag --colour", colour="blue")
