@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Sequence
 from job.config.near_miss import suggestion
 from job.console import Console
 from job.errors import ConfigError
+from job.stopping import begin_line
 from job.sync.output import UNREAD, OutputClosed, is_read
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,8 @@ def main(argv: Sequence[str]) -> int:
         return int(leaving.code or 0)
     except BaseException as error:
         console.close()  # first, so that the message is the last thing on screen
+        if isinstance(error, KeyboardInterrupt):
+            begin_line()
         return _report(error)
     finally:
         console.close()

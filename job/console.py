@@ -16,6 +16,7 @@ from typing import Any, Callable, ContextManager, Dict, List, Mapping, NamedTupl
 from job.stopping import StopRequest
 
 LINE_SECONDS = 10.0  # a line at the latest after so long
+SHORT = 0.5  # seconds of work below which a rate means nothing
 QUARTER_SECONDS = 2.0  # and for each quarter of the work, but not sooner than this after the last
 OUR_LOGGERS = ("job", "masf_core", "obs_sync")
 BYTES = "B"
@@ -198,7 +199,8 @@ class Task:
         seconds, silence = now - self._begun, now - self._last_line
         quarter = self._quarter(done, total)
         if done >= total:
-            rate = "" if seconds < 0.05 else " ({}/s)".format(amount((done - self._start) / seconds, self._unit))
+            # Of a moment it would tell how fast nothing was done: of files, say, that are there already.
+            rate = "" if seconds < SHORT else " ({}/s)".format(amount((done - self._start) / seconds, self._unit))
             self._write("{}: {} done in {:.1f} s{}".format(self._label, amount(done, self._unit), seconds, rate))
         elif silence >= LINE_SECONDS or (quarter > self._last_quarter and silence >= QUARTER_SECONDS):
             rate = max(0, done - self._start) / seconds if seconds > 0 else 0.0
@@ -260,12 +262,19 @@ class _LineHandler(logging.Handler):
 
 
 class _LineFormatter(logging.Formatter):
-    """``2026-01-31 12:00:00 message``; the level stands before the message when it is not info."""
+    """``12:00:00 message``, with the date before it on the first line of each day.
+
+    The level stands before the message when it is not info.
+    """
 
     def __init__(self) -> None:
-        super().__init__("%(asctime)s %(label)s%(message)s", "%Y-%m-%d %H:%M:%S")
+        super().__init__("%(day)s%(asctime)s %(label)s%(message)s", "%H:%M:%S")
+        self._day = ""
 
     def format(self, record: logging.LogRecord) -> str:
+        day = time.strftime("%Y-%m-%d ", self.converter(record.created))
+        record.day = day if day != self._day else ""
+        self._day = day
         record.label = "" if record.levelno == logging.INFO else record.levelname.lower() + ": "
         return super().format(record)
 

@@ -64,7 +64,8 @@ class JobObserver(Observer):
         self.write_files(progress.history)
         self._scalars.write_interval(record)
         self._publisher.submit(self.snapshot(progress))
-        log.info("%s", self._line(record, progress.history))
+        for line in self._lines(record, progress.history):
+            log.info("%s", line)
         failure = record["upload"]["last_failure"]
         if failure:
             log.warning("the storage has not taken the last upload (%s); training goes on, and tries again",
@@ -108,24 +109,27 @@ class JobObserver(Observer):
         best = selection.best(self._config.interval.selection, history)
         return best and {key: best[key] for key in ("iteration", "target_accuracy", "validation_accuracy")}
 
-    def _line(self, record, history):
-        best = selection.best(self._config.interval.selection, history)
+    def _lines(self, record, history):
+        """What an interval came to, in lines that fit a terminal of 80 columns behind their time."""
+        interval = self._config.interval
+        best = selection.best(interval.selection, history)
         left = self._total - record["iteration"]
         per_iteration = record["seconds_per_iteration"] or 0.0
-        intervals_left = -(-left // self._config.interval.test_print_interval)
-        seconds_left = left * per_iteration + intervals_left * record["evaluation_seconds"]
-        return (
-            "interval {iteration}/{total}: source loss {source_loss:.4f} (accuracy {source_accuracy:.1f} %), "
-            "global {global_loss:.5f}, metric {metric_loss:.5f}{skipped} | {target_domain} {target_accuracy:.2f} %, "
-            "validation {validation_accuracy:.2f} % (best by {policy}: iteration {best}) | "
-            "{per_iteration:.3f} s/iteration, {images:.0f} images/s | {left} left".format(
-                total=self._total, policy=self._config.interval.selection, best=best["iteration"],
-                skipped=", {} skipped (loss scale {:g})".format(record["skipped"], record["loss_scale"])
-                if record.get("skipped") else "",
-                per_iteration=per_iteration, images=record["images_per_second"] or 0.0, left=duration(seconds_left),
-                **{key: value if value is not None else float("nan") for key, value in record.items()
-                   if key in ("iteration", "source_loss", "source_accuracy", "global_loss", "metric_loss",
-                              "target_domain", "target_accuracy", "validation_accuracy")}))
+        seconds_left = left * per_iteration + -(-left // interval.test_print_interval) * record["evaluation_seconds"]
+        lines = [
+            f"interval {record['iteration']}/{self._total}: {record['target_domain']} "
+            f"{_number(record['target_accuracy']):.2f} %, validation {_number(record['validation_accuracy']):.2f} %",
+            f"  source loss {_number(record['source_loss']):.4f} ({_number(record['source_accuracy']):.1f} %), "
+            f"global {_number(record['global_loss']):.5f}, metric {_number(record['metric_loss']):.5f}",
+            f"  best at {best['iteration']} ({interval.selection}); {per_iteration:.3f} s/iteration; "
+            f"{duration(seconds_left)} left"]
+        if record.get("skipped"):
+            lines.append(f"  {record['skipped']} iterations skipped (loss scale {record['loss_scale']:g})")
+        return lines
+
+
+def _number(value):
+    return float("nan") if value is None else value
 
 
 def duration(seconds):

@@ -19,6 +19,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 import weakref
@@ -148,6 +149,8 @@ class StopRequest:
         first = not self.requested
         self.note(signal.SIGTERM if signum == signal.SIGHUP else signum)
         if first:
+            if signum == signal.SIGINT:
+                begin_line()
             log.warning("%s: stopping after the running iteration%s", signal.Signals(signum).name,
                         "; Ctrl-C again stops at once" if signum == signal.SIGINT else "")
 
@@ -195,6 +198,14 @@ def heard_signals() -> Tuple[int, ...]:
     """The signals that ask to stop. Whoever started this with `nohup` wants it to outlive the terminal."""
     ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     return tuple(signum for signum in SIGNALS if signum != signal.SIGHUP or not ignored)
+
+
+def begin_line():
+    """On a terminal, which has just shown ``^C``, begin a line: what is said next does not stand behind it."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or no terminal at all
+        if sys.stderr.isatty():
+            sys.stderr.write("\n")
+            sys.stderr.flush()
 
 
 @contextlib.contextmanager

@@ -43,7 +43,8 @@ class Shown:
     @property
     def lines(self):
         """Without the time at their beginning."""
-        return [re.sub(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", "", line) for line in self.stream.getvalue().splitlines()]
+        return [re.sub(r"^(\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d ", "", line)
+                for line in self.stream.getvalue().splitlines()]
 
 
 @pytest.fixture
@@ -62,6 +63,15 @@ def test_a_line_has_the_time_and_the_level_if_it_is_not_info(shown):
     logging.getLogger("obs_sync.x").warning("careful")
     assert shown.lines == ["hello", "warning: careful"]
     assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d hello\n", shown.stream.getvalue())
+
+
+def test_the_date_stands_on_the_first_line_of_a_day_alone(shown):
+    for created in (0.0, 60.0, 86400.0, 86460.0):
+        record = logging.LogRecord("job.x", logging.INFO, "", 0, "hello", (), None)
+        record.created = created
+        logging.getLogger().handlers[0].handle(record)
+    lines = shown.stream.getvalue().splitlines()
+    assert [len(line.split(" ")) for line in lines] == [3, 2, 3, 2], lines
 
 
 def test_other_packages_are_heard_only_when_they_warn(shown):
@@ -271,7 +281,8 @@ def test_bars_and_lines_do_not_tear_each_other(environ, rows, columns, width):
     pytest.importorskip("tqdm")
     written = on_a_terminal(dict(environ, TERM="xterm"), rows, columns)
     lines = visible(written, width)
-    told = [line[20:] for line in lines if "line" in line and "/s" not in line]
+    told = [re.sub(r"^(\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d ", "", line) for line in lines
+            if "line" in line and "/s" not in line]
     assert told == [
         "line {} from {}".format(i, where) for i in range(3) for where in ("here", "a thread")] + ["last line"]
     rest = [line for line in lines if "line" not in line]

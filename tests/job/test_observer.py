@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from job.config.settings import Config, Interval
+from job.config.settings import Config, Interval, Training
 from job.console import Console
 from job.observer import JobObserver
 from job.start_times import StartTimes
@@ -66,7 +66,7 @@ def test_while_the_storage_is_away_each_interval_says_so(tmp_path, caplog):
                            times=StartTimes())
     observer.write_files = lambda history: None
     observer.snapshot = lambda progress: None
-    observer._line = lambda record, history: "an interval"
+    observer._lines = lambda record, history: ["an interval"]
     warned = []
     for iteration in range(4):
         caplog.clear()
@@ -75,3 +75,19 @@ def test_while_the_storage_is_away_each_interval_says_so(tmp_path, caplog):
     assert warned[0] == warned[3] == []
     assert warned[1] == warned[2] == [
         "the storage has not taken the last upload (the storage is away); training goes on, and tries again"]
+
+
+@pytest.mark.parametrize("skipped", [None, 12])
+@pytest.mark.parametrize("target, total", [("cartoon", 300), ("art_painting", 10000)])
+def test_what_an_interval_came_to_fits_a_terminal(target, total, skipped):
+    config = Config(training=Training(train_iterations=total))
+    observer = JobObserver(config, Console(stream=io.StringIO()), workspace=None, model=Model(), record=None,
+                           publisher=None, scalars=None, times=StartTimes())
+    record = {"iteration": total - 10, "target_domain": target, "target_accuracy": 100.0, "validation_accuracy": 100.0,
+              "source_loss": 12.3456, "source_accuracy": 100.0, "global_loss": 12.34567, "metric_loss": None,
+              "seconds_per_iteration": 123.456, "evaluation_seconds": 1000.0, "skipped": skipped, "loss_scale": 32768.0,
+              "images_per_second": 1.0}
+    lines = observer._lines(record, [record])
+    assert max(map(len, lines)) <= 80 - len("12:00:00 "), lines
+    assert lines[0] == f"interval {total - 10}/{total}: {target} 100.00 %, validation 100.00 %"
+    assert "metric nan" in lines[1] and "left" in lines[2] and len(lines) == (3 if skipped is None else 4)
