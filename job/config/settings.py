@@ -81,7 +81,7 @@ class Data:
         "refuse", choice("refuse", "skip"), "what to do with images and list lines that cannot be used", result=True)
     validation_fraction: float = setting(
         0.1, real(above=0.0, maximum=0.9),
-        "part of each source domain kept for validation when there are no lists", result=True)
+        "part of each source domain kept for validation where no list says which images validate", result=True)
     max_pixels: int = setting(50_000_000, whole(1), "pixels; a larger image is refused before it is decoded")
 
 

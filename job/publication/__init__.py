@@ -2,7 +2,7 @@
 
     publisher    uploads checkpoints and logs while training goes on
     snapshots    checkpoints that wait, and which of them to upload
-    retention    which published checkpoints stay
+    retention    which published checkpoints stay, and which one best.json names
     log_upload   log files on their way to the store
     restore      finds the checkpoint to resume from
     run_record   run.json

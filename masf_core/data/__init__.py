@@ -1,15 +1,24 @@
 """From folders of images and list files to batches in memory. In the order of use:
 
     layout         finds the images and the lists below a directory
+    naming         which spellings are the same name; names of splits
     structure      which folders are the domains and the classes
+    survey         class folders and split folders of a domain
     folders        looks at folders on disk without following links
+    list_names     which files are lists
     lists          reads list files
     labels         do labels count from 0 or from 1?
     listed         what belongs where, according to the lists
+    from_folders   what belongs where, according to the folders
     split          the split of a domain without lists
     index          which images there are and what each is for
+    origin         which lists or folders an index comes from
     offences       collects everything that is wrong with the data
+    left_out       counts and names what is no image
+    manifest       what the data was when a run began, to tell what changed
+    image_kind     is a file an image? by its name, else by its first bytes
     decode_image   one image file to pixels
+    png_texts      PNG files without their texts and colour profiles
     decode_cache   decodes every image once
     cache_file     the files of the decode cache
     episodes       draws the batches of a step
@@ -17,15 +26,6 @@
     prefetch       draws batches ahead, in the background
     progress       tells a caller how far a long operation is
     miniature      a folder: draws a small data set to try all of it on
-    naming         which spellings are the same name; names of splits
-    survey         where the images of a domain lie
-    list_names     which files are lists
-    from_folders   what belongs where, according to the folders
-    origin         which lists or folders an index comes from
-    image_kind     is a file an image? by its name, else by its first bytes
-    left_out       counts and names what is no image
-    png_texts      PNG files without their texts and colour profiles
-    manifest       what the data was when a run began, to tell what changed
 """
 
 from masf_core.data.augmentation import Augmentation
