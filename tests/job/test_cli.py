@@ -232,8 +232,7 @@ def test_the_boot_file_does_nothing_when_it_is_imported(tmp_path):
 
 @pytest.mark.parametrize("arguments, code", [
     (["--help"], 0), (["run", "--help"], 0), (["config"], 0),
-    (["doctor", "--data_url=/nope", "--weights_path=none"], 6),
-    (["check-graph", "--config=configs/dry_run.yaml", "--ops"], 0)])
+    (["doctor", "--data_url=/nope", "--weights_path=none"], 6)])
 def test_a_command_ends_quietly_when_nobody_reads_on(tmp_path, arguments, code):
     errors = tmp_path / "errors"
     reading, writing = os.pipe()
