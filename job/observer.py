@@ -42,11 +42,8 @@ class JobObserver(Observer):
             self._bar(iteration - 1, self._total)
         interval = self._config.interval
         if iteration % interval.print_interval == 0:
-            log.info("iteration %d/%d: source loss %.4f, accuracy %.1f %%, global loss %.5f, metric loss %.5f, "
-                     "%.3f s%s", iteration, self._total, scalars["source_loss"],
-                     scalars["source_accuracy"], scalars["global_loss"], scalars["metric_loss"], seconds,
-                     "; skipped: gradients overflowed with a loss scale of {:g}".format(scalars["loss_scale"])
-                     if scalars.get("skipped") else "")
+            for line in iteration_lines(iteration, scalars):
+                log.info("%s", line)
         if iteration % interval.summary_interval == 0:
             self._scalars.write(iteration, {"train/" + name: value for name, value in scalars.items()})
         if interval.histogram_interval and iteration % interval.histogram_interval == 0:
@@ -64,7 +61,7 @@ class JobObserver(Observer):
         self.write_files(progress.history)
         self._scalars.write_interval(record)
         self._publisher.submit(self.snapshot(progress))
-        for line in self._lines(record, progress.history):
+        for line in interval_lines(record, progress.history, self._total, self._config.interval):
             log.info("%s", line)
         failure = record["upload"]["last_failure"]
         if failure:
@@ -109,23 +106,39 @@ class JobObserver(Observer):
         best = selection.best(self._config.interval.selection, history)
         return best and {key: best[key] for key in ("iteration", "target_accuracy", "validation_accuracy")}
 
-    def _lines(self, record, history):
-        """What an interval came to, in lines that fit a terminal of 80 columns behind their time."""
-        interval = self._config.interval
-        best = selection.best(interval.selection, history)
-        left = self._total - record["iteration"]
-        per_iteration = record["seconds_per_iteration"] or 0.0
-        seconds_left = left * per_iteration + -(-left // interval.test_print_interval) * record["evaluation_seconds"]
-        lines = [
-            f"interval {record['iteration']}/{self._total}: {record['target_domain']} "
-            f"{_number(record['target_accuracy']):.2f} %, validation {_number(record['validation_accuracy']):.2f} %",
-            f"  source loss {_number(record['source_loss']):.4f} ({_number(record['source_accuracy']):.1f} %), "
-            f"global {_number(record['global_loss']):.5f}, metric {_number(record['metric_loss']):.5f}",
-            f"  best at {best['iteration']} ({interval.selection}); {per_iteration:.3f} s/iteration; "
-            f"{duration(seconds_left)} left"]
-        if record.get("skipped"):
-            lines.append(f"  {record['skipped']} iterations skipped (loss scale {record['loss_scale']:g})")
-        return lines
+
+# What is said fits a terminal of 80 columns behind its time.
+
+def iteration_lines(iteration, scalars):
+    """What an iteration came to. scalars: as the trainer hands them over."""
+    lines = [f"iteration {iteration}: loss {scalars['source_loss']:.4f} ({scalars['source_accuracy']:.1f} %), "
+             f"global {scalars['global_loss']:.5f}, metric {scalars['metric_loss']:.5f}"]
+    if scalars.get("skipped"):
+        lines.append(f"  skipped: gradients overflowed (loss scale {scalars['loss_scale']:g})")
+    return lines
+
+
+def interval_lines(record, history, total, interval):
+    """What an interval came to.
+
+    Args:
+        record: its record in metrics.jsonl. history: all records so far. total: iterations of the run. interval: the
+            settings of that group.
+    """
+    best = selection.best(interval.selection, history)
+    left = total - record["iteration"]
+    per_iteration = record["seconds_per_iteration"] or 0.0
+    seconds_left = left * per_iteration + -(-left // interval.test_print_interval) * record["evaluation_seconds"]
+    lines = [
+        f"interval {record['iteration']}/{total}: {record['target_domain']} "
+        f"{_number(record['target_accuracy']):.2f} %, validation {_number(record['validation_accuracy']):.2f} %",
+        f"  source loss {_number(record['source_loss']):.4f} ({_number(record['source_accuracy']):.1f} %), "
+        f"global {_number(record['global_loss']):.5f}, metric {_number(record['metric_loss']):.5f}",
+        f"  best at {best['iteration']} ({interval.selection}); {per_iteration:.3f} s/iteration; "
+        f"{duration(seconds_left)} left"]
+    if record.get("skipped"):
+        lines.append(f"  {record['skipped']} iterations skipped (loss scale {record['loss_scale']:g})")
+    return lines
 
 
 def _number(value):

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from job.config.settings import Config, Interval, Training
+from job import observer as observing
+from job.config.settings import Config, Interval
 from job.console import Console
 from job.observer import JobObserver
 from job.start_times import StartTimes
@@ -50,7 +51,7 @@ def test_histograms_are_written_only_when_asked_for(every, expected):
     assert observed(histogram_interval=every).histograms == [(i, {"fc8/biases": "array"}) for i in expected]
 
 
-def test_while_the_storage_is_away_each_interval_says_so(tmp_path, caplog):
+def test_while_the_storage_is_away_each_interval_says_so(caplog, monkeypatch):
     """Training goes on meanwhile; nothing else of an interval is looked at here."""
     states = iter([None, "the storage is away", "the storage is away", None])
 
@@ -66,7 +67,7 @@ def test_while_the_storage_is_away_each_interval_says_so(tmp_path, caplog):
                            times=StartTimes())
     observer.write_files = lambda history: None
     observer.snapshot = lambda progress: None
-    observer._lines = lambda record, history: ["an interval"]
+    monkeypatch.setattr(observing, "interval_lines", lambda *_: ["an interval"])
     warned = []
     for iteration in range(4):
         caplog.clear()
@@ -80,14 +81,21 @@ def test_while_the_storage_is_away_each_interval_says_so(tmp_path, caplog):
 @pytest.mark.parametrize("skipped", [None, 12])
 @pytest.mark.parametrize("target, total", [("cartoon", 300), ("art_painting", 10000)])
 def test_what_an_interval_came_to_fits_a_terminal(target, total, skipped):
-    config = Config(training=Training(train_iterations=total))
-    observer = JobObserver(config, Console(stream=io.StringIO()), workspace=None, model=Model(), record=None,
-                           publisher=None, scalars=None, times=StartTimes())
     record = {"iteration": total - 10, "target_domain": target, "target_accuracy": 100.0, "validation_accuracy": 100.0,
               "source_loss": 12.3456, "source_accuracy": 100.0, "global_loss": 12.34567, "metric_loss": None,
               "seconds_per_iteration": 123.456, "evaluation_seconds": 1000.0, "skipped": skipped, "loss_scale": 32768.0,
               "images_per_second": 1.0}
-    lines = observer._lines(record, [record])
+    lines = observing.interval_lines(record, [record], total, Interval())
     assert max(map(len, lines)) <= 80 - len("12:00:00 "), lines
     assert lines[0] == f"interval {total - 10}/{total}: {target} 100.00 %, validation 100.00 %"
     assert "metric nan" in lines[1] and "left" in lines[2] and len(lines) == (3 if skipped is None else 4)
+
+
+@pytest.mark.parametrize("skipped", [False, True])
+def test_an_iteration_fits_a_terminal(skipped):
+    lines = observing.iteration_lines(10000, {
+        "source_loss": 0.15064, "source_accuracy": 100.0, "global_loss": 0.0532311, "metric_loss": float("nan"),
+        "skipped": skipped, "loss_scale": 32768.0})
+    assert max(map(len, lines)) <= 80 - len("12:00:00 "), lines
+    assert lines[:1] == ["iteration 10000: loss 0.1506 (100.0 %), global 0.05323, metric nan"]
+    assert lines[1:] == (["  skipped: gradients overflowed (loss scale 32768)"] if skipped else [])
