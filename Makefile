@@ -56,7 +56,7 @@ test: override export TESTS := $(value TESTS)
 test: ## run the tests in both lanes
 	@.ci/test
 
-check: ## look for mistakes by reading: ruff, vermin, the rules of the layers
+check: ## look for mistakes by reading: ruff, vermin, the rules of the house, the documents
 	@.ci/check
 
 bench: override export PACS_ROOT := $(value PACS_ROOT)
