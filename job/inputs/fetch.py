@@ -7,7 +7,7 @@ from typing import Any, Dict, NamedTuple, Optional
 
 from job.inputs.check import archive_error, archives_below, no_directory, refuse_archive
 from job.inputs.pulled_data import PulledData
-from job.inputs.weights import EXPECTED, check_digest, find_file, find_weights, record_of
+from job.inputs.weights import EXPECTED, find_file, find_weights, record_of
 from job.errors import NoSuchData, NoSuchWeights
 from masf_core.data import find_dataroot, find_filelist_root, unused_lists
 from masf_core.errors import DataError, WeightsError
@@ -155,9 +155,9 @@ def _fetch_weights(config, root, workspace, console, environ, present):
         local = os.path.join(found.folder, found.key)
         if not os.path.isfile(local):
             raise WeightsError("weights_path: {} has no file {}".format(found.told, local))
-    check_digest(found, local)
+    record = record_of(found, local)
     log.info("weights: %s", found.told)
-    return local, record_of(found, local)
+    return local, record
 
 
 def local_weights(path, root):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import os
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
@@ -11,10 +9,9 @@ from job.errors import NoSuchWeights
 from job.publication.retention import BEST
 from job.publication.run_record import NAME as RUN_RECORD
 from masf_core.errors import WeightsError
-from obs_sync import IntegrityError, is_remote, list_markers, read_pointer, split_object_url
+from obs_sync import IntegrityError, Marker, is_remote, list_markers, read_pointer, split_object_url
+from obs_sync.json_document import parse_json
 from obs_sync.local.files import digest_of
-
-log = logging.getLogger(__name__)
 
 NETWORK = "network.npz"  # the file of θ in a checkpoint
 EXPECTED = ("Expected a weights file, the folder of a checkpoint (train_url/run_name/checkpoints/ckpt-…/), or that of "
@@ -70,11 +67,18 @@ def find_weights(path: str, open_at: Callable[[str], Any]) -> Found:
             path.rstrip("/"), folder, NETWORK, RUN_RECORD, EXPECTED))
 
 
-def check_digest(found: Found, local: str) -> None:
-    """Raises IntegrityError where the file ``local`` is not what the checkpoint's marker says."""
-    if found.sha256 is not None and digest_of(local, "sha256") != found.sha256:
+def record_of(found: Found, local: str) -> Dict[str, Any]:
+    """What run.json says of initial weights: URLs that hold a secret have been refused by `given_values`.
+
+    Raises:
+        IntegrityError: the file ``local`` is not what the checkpoint's marker says.
+    """
+    sha256 = digest_of(local, "sha256")
+    if found.sha256 not in (None, sha256):
         raise IntegrityError("its SHA-256 is not the one in the checkpoint's marker", found.folder + found.key,
                              "This checkpoint is damaged; name another one with --weights_path")
+    return {"source": found.folder + found.key, "run": found.run, "checkpoint": found.checkpoint, "sha256": sha256,
+            "classes": found.classes}
 
 
 def _sha256(store: Any, name: str) -> Optional[str]:
@@ -85,7 +89,7 @@ def _sha256(store: Any, name: str) -> Optional[str]:
     """
     for marker in list_markers(store):
         if marker.name == name:
-            return next((file.sha256 for file in marker.files if file.name == NETWORK), None)
+            return _of_network(marker)
     raise WeightsError("weights_path: {} names {} as the best checkpoint, which has no marker, so it is not whole; "
                        "name another checkpoint".format(store.locate("checkpoints/best.json"), name))
 
@@ -98,14 +102,12 @@ def _sha256_beside(folder: str, open_at: Callable[[str], Any]) -> Optional[str]:
     with open_at(parent) as store:
         for marker in list_markers(store, prefix="") if store.exists(name + ".json") else ():
             if marker.name == name:
-                return next((file.sha256 for file in marker.files if file.name == NETWORK), None)
+                return _of_network(marker)
     return None
 
 
-def record_of(found: Found, local: str) -> Dict[str, Any]:
-    """What run.json says of initial weights: URLs that hold a secret have been refused by `given_values`."""
-    return {"source": found.folder + found.key, "run": found.run, "checkpoint": found.checkpoint,
-            "sha256": digest_of(local, "sha256"), "classes": found.classes}
+def _of_network(marker: Marker) -> Optional[str]:
+    return next((file.sha256 for file in marker.files if file.name == NETWORK), None)
 
 
 def find_file(path: str, open_at: Callable[[str], Any]) -> Found:
@@ -129,7 +131,7 @@ def _origin(folder: str, open_at: Callable[[str], Any]) -> Tuple[Optional[str], 
 def _classes(store: Any) -> Optional[List[str]]:
     """The class names in a run's run.json; None where they are not told, as in one of another version."""
     try:
-        classes = json.loads(store.read(RUN_RECORD).decode("utf-8"))["data"]["classes"]
+        classes = parse_json(store.read(RUN_RECORD))["data"]["classes"]
     except (ValueError, KeyError, TypeError):
         return None
     return classes if isinstance(classes, list) and all(isinstance(each, str) for each in classes) else None
