@@ -7,6 +7,7 @@ from typing import List, Optional, Sequence
 
 from job.config.given_values import console_path
 from masf_core.data.image_kind import told_by_name
+from masf_core.data.offences import some
 from job.errors import NoSuchData, NoSuchWeights
 from masf_core.errors import DataError, WeightsError
 from obs_sync import ObjectNotFound, is_remote, open_store, split_object_url
@@ -31,8 +32,7 @@ def check_inputs(config, environ) -> None:
     data, backend = config.data, config.platform.storage
     path = data.weights_path
     if path is None:
-        raise WeightsError("no weights: give --weights_path (a path below data_url, an obs:// URL or a local file), "
-                           "or --weights_path=none to train from scratch")
+        raise no_weights()
     _check_data(data, backend, environ)
     # What is no single file (a run, a folder) is looked at where it is fetched.
     if is_remote(path) and path.endswith((".npy", ".npz")):
@@ -43,11 +43,22 @@ def check_inputs(config, environ) -> None:
         raise NoSuchWeights(f"weights_path: no such file: {path}")
 
 
+def no_data() -> DataError:
+    """The error about settings that name no data."""
+    return DataError("no data: give --data_url (obs://bucket/folder/ or a local directory), or --dataroot with an "
+                     "absolute path")
+
+
+def no_weights() -> WeightsError:
+    """The error about settings that say nothing of weights."""
+    return WeightsError("no weights: give --weights_path (a path below data_url, an obs:// URL or a local path), or "
+                        "--weights_path=none to train from scratch")
+
+
 def archive_error(archives: Sequence[str], where: str) -> DataError:
     """The error about a folder in which there are archives in the place of images. archives: their names."""
-    more = f" and {len(archives) - 3} more" if len(archives) > 3 else ""
     return DataError(f"data_url: {where} holds no images but {'an archive' if len(archives) == 1 else 'archives'}: "
-                     f"{', '.join(archives[:3])}{more}. {_UNPACK}")
+                     f"{some(archives, 3)}. {_UNPACK}")
 
 
 def is_archive(name: str) -> bool:
@@ -90,8 +101,7 @@ def _check_data(data, backend: str, environ) -> None:
     url = data.data_url
     if url is None:
         if not os.path.isabs(data.dataroot):
-            raise DataError("no data: give --data_url (obs://bucket/folder/ or a local directory), "
-                            "or --dataroot with an absolute path")
+            raise no_data()
         if not os.path.isdir(data.dataroot):
             raise NoSuchData(f"dataroot: there is no directory {data.dataroot}")
     elif is_remote(url):

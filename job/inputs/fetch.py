@@ -5,18 +5,17 @@ import logging
 import os
 from typing import Any, Dict, NamedTuple, Optional
 
-from job.inputs.check import archive_error, archives_below, no_directory, refuse_archive
+from job.inputs.check import archive_error, archives_below, no_data, no_directory, no_weights, refuse_archive
 from job.inputs.pulled_data import PulledData
 from job.inputs.weights import EXPECTED, find_file, find_weights, record_of
 from job.errors import NoSuchData, NoSuchWeights
 from masf_core.data import find_dataroot, find_filelist_root, unused_lists
+from masf_core.data.offences import some
 from masf_core.errors import DataError, WeightsError
 from obs_sync import ObjectNotFound, is_remote, open_store, pull, pull_file
 from obs_sync.packs.index import INDEX_NAME
 
 log = logging.getLogger(__name__)
-
-SHOWN = 5  # files in a message
 
 
 class Inputs(NamedTuple):
@@ -49,8 +48,7 @@ def _fetch_data(config, workspace, console, environ, present):
     url = config.data.data_url
     if url is None:
         if not os.path.isabs(config.data.dataroot):
-            raise DataError("no data: give --data_url (obs://bucket/folder/ or a local directory), "
-                            "or --dataroot with an absolute path")
+            raise no_data()
         return config.data.dataroot
     if not is_remote(url):
         if not os.path.isdir(url):
@@ -79,6 +77,13 @@ def used_in_place(data):
     """Whether data_url is a local folder that a run reads where it is: no pack, and nothing to leave out."""
     return not is_remote(data.data_url) and not data.exclude and not os.path.isfile(
         os.path.join(data.data_url, INDEX_NAME))
+
+
+def local_root(data):
+    """The local folder of the data that a run reads where it is; None where data are pulled, or not named."""
+    if data.data_url is None:
+        return data.dataroot if os.path.isabs(data.dataroot) else None
+    return data.data_url if used_in_place(data) else None
 
 
 def locate_data(data, root):
@@ -111,10 +116,10 @@ def locate_data(data, root):
 
 def told_unused(unused, filelist_root):
     """What to say of files that look like lists and are not used."""
-    return "{}: {}{}. {}".format(
+    return "{}: {}. {}".format(
         "1 file looks like a list and is not used" if len(unused) == 1 else
         "{} files look like lists and are not used".format(len(unused)),
-        ", ".join(unused[:SHOWN]), " and {} more".format(len(unused) - SHOWN) if len(unused) > SHOWN else "",
+        some(unused),
         "Name their folder with --filelist_root and their names with --list_pattern, or set --filelist_root=none to go "
         "by the folders alone" if filelist_root is None else "--filelist_root and --list_pattern choose others")
 
@@ -131,8 +136,7 @@ def _fetch_weights(config, root, workspace, console, environ, present):
     """(local file, what run.json says of it); both None where there is nothing to load."""
     path = config.data.weights_path
     if path is None:
-        raise WeightsError("no weights: give --weights_path (a path below data_url, an obs:// URL or a local path), "
-                           "or --weights_path=none to train from scratch")
+        raise no_weights()
     if path == "none":
         return None, None
     if present:  # the process that pulls for its neighbours has looked, and only rank 0 loads them

@@ -10,8 +10,7 @@ import time
 from job.environment import read_environment
 from job.errors import ConfigError, NoSuchFolder
 from job.inputs.check import refuse_archive
-from job.inputs.fetch import used_in_place
-from job.inputs.pulled_data import PulledData
+from job.inputs.fetch import local_root
 from job.inputs.weights import find_weights
 from job.preflight import data as preflight_data, machine, storage
 from job.preflight.rows import BAD, GOOD, NONE, Row, Shared
@@ -20,7 +19,7 @@ from job.ranks.group import check_share
 from job.stopping import GRACE
 from job.workspace import Workspace
 from masf_core.devices.ascend.options import AscendSettings, mode_of, parameters_of
-from obs_sync import PackedStore, StoreError, is_remote, open_store, this_process
+from obs_sync import StoreError, is_remote, open_store, this_process
 from obs_sync.esdk.store import EsdkStore
 from obs_sync.probing import Probe
 from obs_sync.retry import Retry
@@ -104,16 +103,9 @@ class Preflight:
         self._stores.append(store)
         return store
 
-    def _local_root(self):
-        """The folder that is used where it is, or None where data are pulled."""
-        data = self._config.data
-        if data.data_url is None:
-            return data.dataroot if os.path.isabs(data.dataroot) else None
-        return data.data_url if used_in_place(data) else None
-
     def _list_data(self):
         """``Listing``, or None for a folder that is used where it is."""
-        data, root = self._config.data, self._local_root()
+        data, root = self._config.data, local_root(self._config.data)
         if data.data_url is None and root is None:
             raise ConfigError("no data: give --data_url (obs://bucket/folder/ or a local folder), or --dataroot with "
                               "an absolute path")
@@ -123,12 +115,11 @@ class Preflight:
                 raise NoSuchFolder("there is no folder {}; expected a local folder or an obs:// URL".format(root))
             return None
         store = self._open(data.data_url)
-        return storage.list_data(PackedStore(store), store, PulledData(
-            self._config, store, self._workspace.root))
+        return storage.list_data(self._config, store, self._workspace.root)
 
     def _find_structure(self):
         self._tensorflow.get()
-        return preflight_data.find_structure(self._config, self._listing.get(), self._local_root())
+        return preflight_data.find_structure(self._config, self._listing.get(), local_root(self._config.data))
 
     def _find_weights(self):
         """(store, info) of weights that have a URL of their own, or None."""
@@ -176,7 +167,7 @@ class Preflight:
     def _data(self):
         listing = self._listing.get(own=True)
         if listing is None:
-            return Row("data_url", GOOD, "{} is used where it is".format(self._local_root()))
+            return Row("data_url", GOOD, "{} is used where it is".format(local_root(self._config.data)))
         return storage.data_row(listing, self._config.data.data_url, time.monotonic)
 
     def _weights(self):
@@ -184,7 +175,7 @@ class Preflight:
         if found is not None:
             return preflight_data.stored_weights_row(*found, path=path, backbone=self._backbone)
         listing = None if path in (None, "none") else self._listing.get()
-        return preflight_data.weights_row(path, listing, self._local_root(), self._backbone)
+        return preflight_data.weights_row(path, listing, local_root(self._config.data), self._backbone)
 
     def _permissions(self):
         store = self._results.get(own=True)

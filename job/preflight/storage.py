@@ -5,9 +5,10 @@ from typing import Dict, List, NamedTuple
 
 from job.config import loading
 from job.console import amount
+from job.inputs.pulled_data import PulledData
 from job.preflight.rows import BAD, GOOD, NONE, NOTE, Row, refused
 from job.publication.run_record import read_published
-from obs_sync import ObjectInfo, StoreError, is_remote, list_markers
+from obs_sync import ObjectInfo, PackedStore, StoreError, is_remote, list_markers
 from obs_sync.json_document import parse_json
 from obs_sync.lease.claims import PREFIX, is_claim, over
 from obs_sync.lease.owner import parse_owner
@@ -33,10 +34,12 @@ class Listing(NamedTuple):
         return {info.key: info for info in self.infos}
 
 
-def list_data(store, plain, choose):
-    """The ``Listing`` of a ``PackedStore``. plain: the store below it. choose: what of a listing a run pulls."""
+def list_data(config, plain, work_dir):
+    """The ``Listing`` of what a run pulls. plain: the store of data_url. work_dir: the job's."""
+    store = PackedStore(plain)
     infos = list(store.list())
-    return Listing(store, choose(infos) if infos else infos, packed=plain.exists(INDEX_NAME))
+    chosen = PulledData(config, plain, work_dir)
+    return Listing(store, chosen(infos) if infos else infos, packed=plain.exists(INDEX_NAME))
 
 
 def client_row(urls, environ, backend):

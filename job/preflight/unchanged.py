@@ -1,19 +1,18 @@
 """Whether the data of a finished run are still those that it was trained on, from names and sizes alone."""
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 from typing import Any, Mapping
 
-from job.inputs.fetch import used_in_place
+from job.inputs.check import no_data
+from job.inputs.fetch import local_root
 from job.inputs.indexing import refuse_other_data
-from job.inputs.pulled_data import PulledData
 from job.preflight.data import find_structure
 from job.preflight.rows import Unknown
 from job.preflight.storage import list_data
 from masf_core.errors import DataError
-from obs_sync import PackedStore, StoreError, open_store
+from obs_sync import StoreError, open_store
 
 log = logging.getLogger(__name__)
 
@@ -40,13 +39,12 @@ def refuse_changed_data(config: Any, environ: Mapping[str, str], store: Any, tol
 
 
 def _index_now(config, environ, work_dir):
-    data = config.data
-    if data.data_url is None or used_in_place(data):
-        root = data.data_url or data.dataroot
+    root = local_root(config.data)
+    if root is not None:
         if not os.path.isdir(root):
             raise DataError(f"there is no folder {root}")
         return find_structure(config, None, root).index
-    with contextlib.ExitStack() as stack:
-        opened = stack.enter_context(open_store(data.data_url, environ, backend=config.platform.storage))
-        listing = list_data(PackedStore(opened), opened, PulledData(config, opened, work_dir))
-        return find_structure(config, listing, None).index
+    if config.data.data_url is None:
+        raise no_data()
+    with open_store(config.data.data_url, environ, backend=config.platform.storage) as store:
+        return find_structure(config, list_data(config, store, work_dir), None).index

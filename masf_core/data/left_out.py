@@ -9,13 +9,13 @@ from typing import List, Sequence
 from masf_core.data import folders
 from masf_core.data.image_kind import other_picture, told_by_name
 from masf_core.data.naming import canonical
-from masf_core.data.offences import Offences, plural
+from masf_core.data.offences import Offences, plural, some
 from masf_core.data.survey import DomainFolders
 from masf_core.errors import DataError
 
 log = logging.getLogger(__name__)
 
-SHOWN = 5  # names in a message
+LOOKED_AT = 5  # files whose format is told
 _LEFT_BY_SYSTEMS = ("thumbs.db", "desktop.ini", "icon\r")
 
 
@@ -33,7 +33,7 @@ def note_other_files(dataroot: str, domains: Sequence[DomainFolders], offences: 
                     left.append(path)
     if left:
         log.warning("%s among the images %s no image and left out: %s", plural(len(left), "file"),
-                    "is" if len(left) == 1 else "are", _some(left))
+                    "is" if len(left) == 1 else "are", some(left))
 
 
 def check_empty_folders(
@@ -70,7 +70,7 @@ def check_empty_folders(
             if found:
                 offences.add("domain without images", folder, " ".join(found[0]))
     if unused:
-        log.warning("%s without an image left out: %s", plural(len(unused), "folder"), _some(unused))
+        log.warning("%s without an image left out: %s", plural(len(unused), "folder"), some(unused))
 
 
 def refuse_emptied(domain: str, before: Sequence[str], after: Sequence[str]) -> None:
@@ -86,9 +86,9 @@ def _without_image(directory: str) -> str:
     files = _notable(directory)
     if not files:  # of images at another level `survey` tells
         return ""
-    kinds = sorted({kind for kind in (_picture(os.path.join(directory, name)) for name in files[:SHOWN]) if kind})
+    kinds = sorted({kind for kind in (_picture(os.path.join(directory, name)) for name in files[:LOOKED_AT]) if kind})
     unread = f" that is read ({', '.join(kinds)} is not)" if kinds else ""
-    return f"holds {plural(len(files), 'file')}, none of which is an image{unread}: {_some(files)}"
+    return f"holds {plural(len(files), 'file')}, none of which is an image{unread}: {some(files)}"
 
 
 def _notable(directory: str) -> List[str]:
@@ -100,7 +100,3 @@ def _notable(directory: str) -> List[str]:
 def _picture(path: str) -> str:
     # Only what a name says nothing of is opened, and no pipes.
     return other_picture(path) if told_by_name(path) is None and os.path.isfile(path) else ""
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

@@ -6,7 +6,7 @@ import collections
 import logging
 import os
 import tempfile
-from typing import List, NamedTuple, Optional
+from typing import List, NamedTuple, Optional, Sequence
 
 from masf_core.errors import DataError
 
@@ -116,6 +116,12 @@ def write_offenders(path: Optional[str], pairs) -> Optional[str]:
             os.unlink(temporary)
         return None
     return path
+
+
+def some(names: Sequence[str], shown: int = 5) -> str:
+    """The first of these names, and how many more there are."""
+    more = len(names) - shown
+    return ", ".join(names[:shown]) + (" and {} more".format(more) if more > 0 else "")
 
 
 def plural(count: int, noun: str) -> str:

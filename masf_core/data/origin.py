@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Dict, NamedTuple, Tuple
 
 from masf_core.data.list_names import Lists
+from masf_core.data.offences import some
 
 NAMED = 4  # lists in a sentence
 
@@ -21,8 +22,7 @@ class Origin(NamedTuple):
 def origin_of_lists(filelist_root: str, lists: Lists, drawn: Dict[str, bool], fraction: float, seed: int) -> Origin:
     """The origin of an index by lists. drawn: whether each domain's images to validate on were drawn at random."""
     names = sorted(name for domain in drawn for name in lists.files[domain].values())
-    told = "lists {}{}".format(
-        ", ".join(names[:NAMED]), " and {} more".format(len(names) - NAMED) if len(names) > NAMED else "")
+    told = "lists " + some(names, NAMED)
     by_draw = sorted(domain for domain, is_drawn in drawn.items() if is_drawn)
     if by_draw:
         told += "; of the images to train on, {} for validation{}".format(

@@ -13,7 +13,7 @@ from typing import Dict, Iterable, List, Optional, Sequence, Tuple
 from masf_core.data import folders
 from masf_core.data.list_names import Lists
 from masf_core.data.naming import by_canonical_name, canonical, is_part
-from masf_core.data.offences import Offences
+from masf_core.data.offences import Offences, some
 from masf_core.data.survey import MISPLACED, DomainFolders, has_domain_layout, misplaced_images, survey_domain
 from masf_core.errors import DataError
 
@@ -157,12 +157,6 @@ def check_classes(
         absent = [name for name in classes if name not in names]
         if absent:
             log.warning("domain %s has no images of %s", domain, ", ".join(absent))
-
-
-def some(names: Sequence[str], shown: int = 5) -> str:
-    """The first of these names, and how many more there are."""
-    more = len(names) - shown
-    return ", ".join(names[:shown]) + (" and {} more".format(more) if more > 0 else "")
 
 
 def _refuse_splits(dataroot: str, names: Sequence[str]) -> None:
