@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 
 import pytest
+
+from job.config.make_variables import DRY_RUN
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LANE = """#!/bin/sh
@@ -70,3 +73,9 @@ def test_a_variable_that_would_change_nothing_is_refused_with_the_right_spelling
 
 def test_what_programs_read_from_their_environment_may_be_given_to_make(make):
     assert make("OMP_NUM_THREADS=1", "PIP_INDEX_URL=https://index/")[0] == 0
+
+
+def test_the_message_knows_every_variable_that_the_makefile_takes():
+    with open(os.path.join(ROOT, "Makefile"), encoding="utf-8") as stream:
+        taken = re.search(r"^DRY_RUN_TAKES := (.*)$", stream.read(), re.MULTILINE).group(1).split()
+    assert set(taken) - {"SHELL", "MAKEFLAGS"} == set(DRY_RUN)

@@ -13,7 +13,7 @@ from job.config.foreign_flags import port_answer
 from job.config.near_miss import near_miss, suggestion
 from job.config.settings import settings
 
-DRY_RUN = ("LANE", "PACS_ROOT", "WEIGHTS", "CONFIG", "SET", "FAULTS", "FAULT_SEED")
+DRY_RUN = ("LANE", "PACS_ROOT", "WEIGHTS", "CONFIG", "SET", "FAULTS", "FAULT_SEED", "ENVS", "RESULTS")
 
 
 def problems_of(names: Sequence[str], environ: Mapping[str, str]) -> List[str]:

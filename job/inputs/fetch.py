@@ -91,7 +91,7 @@ def locate_data(data, root):
 
     Files that look like lists and are not used are warned of, unless filelist_root is none.
     """
-    pattern = getattr(data, "list_pattern", None)
+    pattern = data.list_pattern
     if data.dataroot == "auto":
         try:
             dataroot = find_dataroot(root)

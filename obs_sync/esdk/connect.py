@@ -7,7 +7,7 @@
 | with a proxy, cannot use a connection twice                  | it can                                            |
 | follows redirections, signing anew for whatever server       | none is followed                                  |
 | tries again by rules of its own                              | never: that is done by `Calls`                    |
-| waits for ever for a server that sends a byte now and then   | a minute (`http/pace`)                              |
+| waits for ever for a server that sends a byte now and then   | a minute (`http/pace`)                            |
 | dates requests by this machine's clock                       | by the server's, once that refuses a date         |
 | takes an IPv6 address for a name with a port                 | for an address                                    |
 | asks `bucket.localhost`, which seldom resolves               | the bucket is in the path                         |
