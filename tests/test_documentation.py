@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
+import subprocess
+import sys
 
 import pytest
 
+from job.cli import COMMANDS
 from job.config.page import settings_page
 from tests import documentation_checks as checks
 
@@ -50,11 +54,39 @@ def test_the_changelog_tells_of_this_version():
 def test_the_pages_show_enough_to_be_checked():
     shown = [command for text in PAGES.values() for command in checks.commands(text)]
     assert len(shown) > 60 and {command.words[0] for command in shown} >= {"make", "job", "obs_sync.mock"}
+    assert sum(command.words[0] == "make" for command in shown) > 4
     assert len(re.findall(r"`test_\w+::test_\w+`", PAGES["docs/storage.md"])) > 25
 
 
 def block(line):
     return f"```sh\n{line}\n```\n"
+
+
+# -- what they show
+
+EXAMPLES = [(f"{path}:{line}", text) for path, page in PAGES.items() for line, text in checks.blocks(page, "python")]
+
+
+@pytest.mark.parametrize("text", [text for _, text in EXAMPLES], ids=[name for name, _ in EXAMPLES])
+def test_a_python_example_runs(text, tmp_path):
+    done = subprocess.run([sys.executable, "-c", text], cwd=str(tmp_path), env=dict(os.environ, PYTHONPATH=checks.ROOT),
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True, timeout=100)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_example_of_the_mocked_obs_is_among_those_that_run():
+    assert any("mock_obs" in text for _, text in EXAMPLES)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_examples_in_a_command_s_help_are_right(name):
+    told = importlib.import_module(COMMANDS[name].module).EXAMPLES
+    shown = block("\n".join(row.strip() for row in told.splitlines() if row.strip().startswith(("python ", "make "))))
+    assert checks.command_breaches("help", shown) == []
+    assert ["job", name] in [command.words[:2] for command in checks.commands(shown)]
+
+
+# -- the rules
 
 
 @pytest.mark.parametrize("rule, path, text", [
@@ -68,6 +100,9 @@ def block(line):
     (checks.named_test_breaches, "docs/a.md", "`test_lanes::test_the_readme_leads_to_every_page`"),
     (checks.command_breaches, "docs/a.md", block("python -m job trian --seed=3")),
     (checks.command_breaches, "docs/a.md", block("python -m job run --sede=3")),
+    (checks.command_breaches, "docs/a.md", block("python -m job parity --devices=cpu")),
+    (checks.command_breaches, "docs/a.md", block("python -m job sync pull a b --excluded=x")),
+    (checks.command_breaches, "docs/a.md", block("python -m job launch --processes 8 -- run --sede=3")),
     (checks.command_breaches, "docs/a.md", block("python -m job run --seed=three")),
     (checks.command_breaches, "docs/a.md", block("python -m job run --seed=3 \\\n  --no_such_setting=1")),
     (checks.command_breaches, "docs/a.md", block("python -m job run --config=configs/no_such.yaml")),
