@@ -10,23 +10,9 @@ from obs import (
     GetObjectRequest, ListMultipartUploadsRequest, Object, PutObjectHeader,
 )
 
-from obs_sync.mock import mock_obs
 from tests.obs_sync.mock.support import BUCKET, DIALECTS, base64_md5_of, make_client
 
 PART = 100 * 1024  # bytes; the smallest that OBS takes
-
-
-@pytest.fixture
-def mock():
-    with mock_obs(buckets=[BUCKET]) as running:
-        yield running
-
-
-@pytest.fixture(params=DIALECTS)
-def client(mock, request):
-    made = make_client(mock, request.param)
-    yield made
-    made.close()
 
 
 def md5_of(data: bytes) -> str:

@@ -8,18 +8,12 @@ import pytest
 from obs_sync import open_store
 from obs_sync.mock import (
     PRESETS, Call, Cut, Effect, ErrorBody, ETag, ExpiredToken, FaultError, FaultPlan, Faults, Flip, IgnoredRange,
-    Latency, PartialDelete, Reset, Rule, Skew, Stall, StaleListing, Status, describe_injected, mock_obs,
+    Latency, PartialDelete, Reset, Rule, Skew, Stall, StaleListing, Status, describe_injected,
 )
 from obs_sync.retry import Retry
 from tests.obs_sync.mock.support import BUCKET, request
 
 REFUSED, SERVED = 503, 404  # no key exists: what is not refused is not found
-
-
-@pytest.fixture
-def mock():
-    with mock_obs(buckets=[BUCKET]) as mock:
-        yield mock
 
 
 def statuses(mock, count, path="/key", method="GET"):

@@ -5,20 +5,8 @@ import random
 
 import pytest
 
-from obs_sync.mock import mock_obs
 from obs_sync.mock.protocol.listing import page_of_keys
-from tests.obs_sync.mock.support import BUCKET, DIALECTS, make_client, request
-
-
-@pytest.fixture
-def mock():
-    with mock_obs(buckets=[BUCKET]) as running:
-        yield running
-
-
-@pytest.fixture(params=DIALECTS)
-def client(mock, request):
-    return make_client(mock, request.param)
+from tests.obs_sync.mock.support import BUCKET, request
 
 
 def put(mock, *keys):

@@ -13,12 +13,6 @@ from obs_sync.mock import FaultPlan, ObsError, Response, current_mock, mock_obs
 from tests.obs_sync.mock.support import BUCKET, base64_md5_of, make_client, request, signed_headers
 
 
-@pytest.fixture
-def mock():
-    with mock_obs(buckets=[BUCKET]) as running:
-        yield running
-
-
 def exchange(mock, *messages, wait=True) -> bytes:
     """Sends messages one by one over one connection, ends its sending side, and gives all that came back."""
     with socket.create_connection(("127.0.0.1", mock.port), timeout=20) as connection:

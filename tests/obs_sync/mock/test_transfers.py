@@ -7,22 +7,11 @@ import os
 import pytest
 from obs import GetObjectHeader
 
-from obs_sync.mock import FaultPlan, ObsError, mock_obs
+from obs_sync.mock import FaultPlan, ObsError
 from obs_sync.mock.protocol.operations import error_response
-from tests.obs_sync.mock.support import BUCKET, DIALECTS, make_client
+from tests.obs_sync.mock.support import BUCKET, make_client
 
 PART = 100 * 1024
-
-
-@pytest.fixture
-def mock():
-    with mock_obs(buckets=[BUCKET]) as running:
-        yield running
-
-
-@pytest.fixture(params=DIALECTS)
-def client(mock, request):
-    return make_client(mock, request.param)
 
 
 @pytest.fixture
