@@ -92,7 +92,7 @@ class Canned(NamedTuple):
         """Processor time that the server has taken so far."""
         ticks = 0
         for pid in [self.process.pid] + _children(self.process.pid):
-            with open("/proc/{}/stat".format(pid)) as stream:
+            with open(f"/proc/{pid}/stat") as stream:
                 fields = stream.read().rpartition(")")[2].split()
             ticks += int(fields[11]) + int(fields[12])
         return ticks / os.sysconf("SC_CLK_TCK")
@@ -123,11 +123,11 @@ def serving(root, work, delay=0.0, parts=False):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    named = "location @object {{ {} }}".format(_OBJECT)
-    wait = "echo_sleep {:.3f}; ".format(delay)
+    named = f"location @object {{ {_OBJECT} }}"
+    wait = f"echo_sleep {delay:.3f}; "
     configuration = _CONFIGURATION.format(
         user="user root;" if os.getuid() == 0 else "",  # else its worker would be somebody who may not look here
-        load="load_module {};".format(next(filter(os.path.exists, _ECHO))) if delay else "", work=work, root=root,
+        load=f"load_module {next(filter(os.path.exists, _ECHO))};" if delay else "", work=work, root=root,
         port=port, bucket=BUCKET, named_object=named if delay else "",
         delay_listing=wait + "echo_exec @listing;" if delay else "try_files /none @listing;",
         delay_object=wait + "echo_exec @object;" if delay else _OBJECT)
@@ -137,7 +137,7 @@ def serving(root, work, delay=0.0, parts=False):
     process = subprocess.Popen([program, "-c", os.path.join(work, "nginx.conf"), "-p", work])
     try:
         _await(process, port)
-        yield Canned("http://127.0.0.1:{}".format(port), process, os.path.join(work, "access.log"))
+        yield Canned(f"http://127.0.0.1:{port}", process, os.path.join(work, "access.log"))
     finally:
         process.terminate()
         process.wait()
@@ -153,11 +153,10 @@ def _write_listing(work, paths, keys, suffix):
                 for chunk in iter(lambda: content.read(1 << 20), b""):
                     md5.update(chunk)
             etag = md5.hexdigest() + suffix
-            stream.write('"/{}/{}" {};\n'.format(BUCKET, key, etag))
+            stream.write(f'"/{BUCKET}/{key}" {etag};\n')
             contents.append(
-                "<Contents><Key>{}</Key><LastModified>2024-01-01T00:00:00.000Z</LastModified>"
-                "<ETag>&quot;{}&quot;</ETag><Size>{}</Size><StorageClass>STANDARD</StorageClass></Contents>".format(
-                    key, etag, os.path.getsize(path)))
+                f"<Contents><Key>{key}</Key><LastModified>2024-01-01T00:00:00.000Z</LastModified>"
+                f"<ETag>&quot;{etag}&quot;</ETag><Size>{os.path.getsize(path)}</Size><StorageClass>STANDARD</StorageClass></Contents>")
     with open(os.path.join(work, "listing.xml"), "w") as stream:
         stream.write(
             '<?xml version="1.0" encoding="UTF-8"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
@@ -178,7 +177,7 @@ def _await(process, port):
 
 
 def _children(pid):
-    with open("/proc/{0}/task/{0}/children".format(pid)) as stream:
+    with open(f"/proc/{pid}/task/{pid}/children") as stream:
         return [int(child) for child in stream.read().split()]
 
 

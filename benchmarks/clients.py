@@ -60,7 +60,7 @@ def run(name, url, bucket, direction, path, environ, at_once=TRANSFERS):
     process.returncode = status
     process.stdout.close()
     if status:
-        sys.exit("{} failed:\n{}".format(name, said[-3000:]))
+        sys.exit(f"{name} failed:\n{said[-3000:]}")
     call, grown = json.loads(said.splitlines()[-1]) if name in (OURS, SDK) else (float("nan"), float("nan"))
     return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6, call, grown)
 
@@ -68,10 +68,9 @@ def run(name, url, bucket, direction, path, environ, at_once=TRANSFERS):
 def _command(name, url, bucket, direction, path, at_once):
     if name in (OURS, SDK):
         return [sys.executable, "-m", "benchmarks.clients", name, direction, path, bucket]
-    program, remote = _program(name), "s3://{}/".format(bucket)
+    program, remote = _program(name), f"s3://{bucket}/"
     if name == "rclone":
-        place = ":s3,provider=Other,env_auth=true,endpoint={!r},list_version=1,no_check_bucket=true:{}".format(
-            url, bucket)
+        place = f":s3,provider=Other,env_auth=true,endpoint={url!r},list_version=1,no_check_bucket=true:{bucket}"
         return [program, "copy", *((place, path) if direction == "down" else (path, place)), "--config", os.devnull,
                 "--fast-list", "--transfers", at_once, "--checkers", at_once, "--retries", "1"]
     if name == "s5cmd":
@@ -96,7 +95,7 @@ def main():
 
 def _ours(bucket):
     from obs_sync import open_store, pull
-    store = open_store("obs://{}/".format(bucket))
+    store = open_store(f"obs://{bucket}/")
 
     def transfer(direction, path):
         if direction == "down":
@@ -120,7 +119,7 @@ def _sdk(bucket):
         else:
             result = client.uploadFile(bucket, os.path.basename(path), path, 9 << 20, 8)
             if result.status >= 300:
-                sys.exit("the SDK failed: {}".format(result))
+                sys.exit(f"the SDK failed: {result}")
 
     return transfer
 

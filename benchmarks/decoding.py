@@ -50,7 +50,7 @@ def building(index, directory, rounds):
     last = []
 
     def build():
-        where = os.path.join(directory, "decoded-{}".format(next(number)))
+        where = os.path.join(directory, f"decoded-{next(number)}")
         started = time.process_time()
         decode(index, where)
         processor.append(time.process_time() - started)
@@ -60,7 +60,7 @@ def building(index, directory, rounds):
 
     seconds = alternate({"build": build, "open": lambda: decode(index, last[0])}, rounds)
     return [
-        Figure("cache built, {} images".format(count), [count / taken for taken in seconds["build"]], "images/s",
+        Figure(f"cache built, {count} images", [count / taken for taken in seconds["build"]], "images/s",
                (">=", 1000), "the decoder; two cores"),
         Figure("cache built, by processor time", [count / taken for taken in processor[1:]], "images/s and core"),
         Figure("cache opened warm", [1000.0 * taken for taken in seconds["open"]], "ms", None,
@@ -94,8 +94,8 @@ def in_memory(warm, cold):
                "three sets of buffers and the interpreter"),
         Figure("resident file pages at most, memory for all files", [warm["file_mb"]], "MB"),
         Figure("resident file pages at most, memory for a third", [cold["file_mb"]], "MB",
-               ("<=", round(cold["file_limit_mb"] + OVERSHOOT_MB)), "looked at every {:.0f} ms".format(
-                   1000 * small_memory.EVERY)),
+               ("<=", round(cold["file_limit_mb"] + OVERSHOOT_MB)), "looked at every "
+                                                                    f"{1000 * small_memory.EVERY:.0f} ms"),
     ]
 
 

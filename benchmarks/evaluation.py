@@ -68,7 +68,7 @@ def speed(source, classes, rounds):
     rates = {"batched": [BATCHED / taken for taken in seconds["batched"]],
              "single": [SINGLE / taken for taken in seconds["single"]]}
     return [
-        Figure("AlexNet evaluated {} at a time".format(BATCH), rates["batched"], "images/s", None, "the convolutions"),
+        Figure(f"AlexNet evaluated {BATCH} at a time", rates["batched"], "images/s", None, "the convolutions"),
         Figure("AlexNet evaluated one at a time", rates["single"], "images/s", None, "reading the weights"),
         Figure("batched ÷ one at a time", ratios(rates["batched"], rates["single"]), "", (">=", 4),
                "the arithmetic left"),
@@ -100,7 +100,7 @@ def growth(source, classes):
         added = len(model.session.graph.get_operations()) - operations
     half = EVALUATIONS // 2
     return [
-        Figure("memory, least in evaluations {}–{} less least in 1–{}".format(half + 1, EVALUATIONS, half),
+        Figure(f"memory, least in evaluations {half + 1}–{EVALUATIONS} less least in 1–{half}",
                [min(anonymous[half:]) - min(anonymous[:half])], "MB", ("<=", 5), "a batch is 2.5 MB"),
         Figure("memory during them", anonymous, "MB", None, "buffers come and go"),
         Figure("operations added to the graph by them", [added], "", ("<=", 0)),

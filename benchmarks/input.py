@@ -97,9 +97,9 @@ def rivalry(index, sources, rounds):
     drawn = [-(-len(paths) // batch) * batch / taken for taken in seconds.pop("draw")]
     rates = {name: [len(paths) / taken for taken in values] for name, values in seconds.items()}
     titles = {
-        "bare": ("tf.data, {} maps, decoding to uint8".format(rivals.PARALLEL_MAPS), 20),
-        "reference": ("tf.data, {} maps, as the reference has it (float32)".format(rivals.PARALLEL_MAPS), 20),
-        "torch": ("PyTorch DataLoader, {} workers, uint8".format(rivals.WORKERS), 5)}
+        "bare": (f"tf.data, {rivals.PARALLEL_MAPS} maps, decoding to uint8", 20),
+        "reference": (f"tf.data, {rivals.PARALLEL_MAPS} maps, as the reference has it (float32)", 20),
+        "torch": (f"PyTorch DataLoader, {rivals.WORKERS} workers, uint8", 5)}
     figures = []
     for name, values in rates.items():
         title, target = titles[name]
@@ -140,7 +140,7 @@ def prefetched(sources, classes, rounds):
         processor = alternate({"step": lambda: model.step(fixed), "draw": lambda: sampler.draw(steps.next(), buffers)},
                               PROCESSOR_ROUNDS, clock=time.process_time)
     return [
-        Figure("iteration of AlexNet ×{:g} at {} × {}, fixed batch".format(WIDTH, images.SOURCES, SMALL_BATCH),
+        Figure(f"iteration of AlexNet ×{WIDTH:g} at {images.SOURCES} × {SMALL_BATCH}, fixed batch",
                seconds["fixed"], "s"),
         Figure("iteration on prefetched batches ÷ on a fixed batch", ratios(seconds["prefetched"], seconds["fixed"]),
                "", ("<=", 1.02), "drawing shares the step's cores"),

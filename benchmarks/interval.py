@@ -62,7 +62,7 @@ def main():
     directory = tempfile.mkdtemp(prefix="masf-interval-")
     try:
         with mocked.bucket_directory() as bucket, mocked.served(bucket, LINK) as mock:
-            with open_store("obs://{}/run/".format(mocked.BUCKET), mock.environ) as store, _model() as model:
+            with open_store(f"obs://{mocked.BUCKET}/run/", mock.environ) as store, _model() as model:
                 figures = measure(model, store, mock, directory, arguments.rounds)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
@@ -139,13 +139,13 @@ def _iterations(model, episode, seconds=0.0, until=None):
 
 
 def _interval(model, episode, publisher, number, mock, spool):
-    name, mock_before, started = "ckpt-{:06d}-bench".format(number), mock.cpu_seconds(), time.perf_counter()
+    name, mock_before, started = f"ckpt-{number:06d}-bench", mock.cpu_seconds(), time.perf_counter()
     publisher.submit(_snapshot(model, name, number))
     blocked = time.perf_counter() - started
 
     def delivered():
         if time.perf_counter() - started > LONGEST_WAIT:
-            raise RuntimeError("{} was not delivered in {:.0f} s: {}".format(name, LONGEST_WAIT, publisher.state()))
+            raise RuntimeError(f"{name} was not delivered in {LONGEST_WAIT:.0f} s: {publisher.state()}")
         return publisher.state()["published"] == name
 
     beside = _iterations(model, episode, until=delivered)
@@ -190,7 +190,7 @@ def _parts(model, store, mock, spool):
         Figure("alone: its processor time", [write[1]], "s", None, "SHA-256 at 1.4 GB/s, copy, CRC-32"),
         Figure("alone: processor time of writing and uploading ÷ all that the cores have in 60 s", [
             100 * (write[1] + upload[1]) / (INTERVAL * machine()["cores"])], "%"),
-        Figure("alone: uploading", [upload[0]], "s", None, "the link: {:.1f} s".format(1e3 * size / LINK)),
+        Figure("alone: uploading", [upload[0]], "s", None, f"the link: {1e3 * size / LINK:.1f} s"),
         Figure("alone: its processor time, here", [upload[1]], "s", None, "MD5 of the parts at 0.6 GB/s, sockets"),
         Figure("alone: its processor time, in the mock", [upload[2]], "s"),
         Figure("alone: removing it from the spool", [remove[1]], "s"),

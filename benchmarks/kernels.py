@@ -56,7 +56,7 @@ def compared(what, others, own, rounds, *arrays):
     ways = {"own": Way(own, *arrays)}
     ways.update((title, Way(function, *arrays)) for title, function in others.items())
     seconds = alternate({title: way.run for title, way in ways.items()}, rounds, clock=time.process_time)
-    return [Figure("{}: {}".format(what, title), ratios(seconds[title], seconds["own"]), "") for title in others]
+    return [Figure(f"{what}: {title}", ratios(seconds[title], seconds["own"]), "") for title in others]
 
 
 def noise(*shape):
@@ -70,7 +70,7 @@ def normalisation(rounds):
                     ("band matrix with XLA, as in tf1", EigenKernels()))
     figures = []
     for layer, shape in (("conv1", (57, 57, 96)), ("conv2", (28, 28, 256))):
-        figures += compared("normalisation after {}".format(layer), {
+        figures += compared(f"normalisation after {layer}", {
             "TensorFlow's own": Kernels().local_response_normalisation, title: other.local_response_normalisation,
         }, processor_kernels().local_response_normalisation, rounds, 100.0 * noise(IMAGES, *shape))
     return figures

@@ -87,7 +87,7 @@ def pacs_root():
     """The directory of real images that ``PACS_ROOT`` names (domain/class/image), or None, which is said."""
     root = os.environ.get("PACS_ROOT")
     if root and not os.path.isdir(root):
-        sys.exit("PACS_ROOT={}: there is no such directory; expected domain/class/image below it".format(root))
+        sys.exit(f"PACS_ROOT={root}: there is no such directory; expected domain/class/image below it")
     if not root:
         print("PACS_ROOT is not set: the miniature that the package draws takes the place of real images")
     return root
@@ -131,8 +131,8 @@ def number(value):
     """Three digits that count."""
     magnitude = abs(value)
     if magnitude >= 1000:
-        return "{:,.0f}".format(value)
-    return "{:.3g}".format(value)
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
 
 
 def table(figures: Sequence[Figure]):
@@ -144,7 +144,7 @@ def table(figures: Sequence[Figure]):
             {">=": "≥", "<=": "≤"}[figure.target[0]], number(figure.target[1]), unit)
         mark = {None: "", True: "reached", False: "**missed**"}[figure.met]
         lines.append("| {} | {}{} | {} – {} | {} | {} |".format(
-            figure.what + (" ({})".format(figure.limit) if figure.limit else ""), number(figure.median), unit,
+            figure.what + (f" ({figure.limit})" if figure.limit else ""), number(figure.median), unit,
             number(min(figure.values)), number(max(figure.values)), target, mark))
     return lines
 
@@ -166,7 +166,7 @@ def report(name: str, title: str, figures: Sequence[Figure], out: str, notes: Se
     command = ["python", "-m", "benchmarks." + name] + [
         "PATH" if os.path.isabs(item) else item for item in sys.argv[1:]
         if not item.startswith("--out") and item != out]
-    with open(os.path.join(out, "{}-{}.json".format(lane(), name)), "w", encoding="utf-8") as stream:
+    with open(os.path.join(out, f"{lane()}-{name}.json"), "w", encoding="utf-8") as stream:
         json.dump({
             "name": name, "title": title, "lane": lane(), "command": " ".join(command), "machine": about,
             "versions": versions(), "when": time.strftime("%Y-%m-%d %H:%M"), "notes": list(notes),

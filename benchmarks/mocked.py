@@ -26,7 +26,7 @@ class Served(NamedTuple):
 
     def cpu_seconds(self):
         """Processor time that the mock has taken so far."""
-        with open("/proc/{}/stat".format(self.process.pid)) as stream:
+        with open(f"/proc/{self.process.pid}/stat") as stream:
             fields = stream.read().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

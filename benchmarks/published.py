@@ -32,7 +32,7 @@ def main():
             first.append(found["first"])
     report("published", "The published measure, on a processor", [
         Figure("an iteration of 3 × 126 images", seconds, "s", None, "the step; nothing waits for the host"),
-        Figure("{} of them, by the mean".format(WHOLE), [WHOLE * sum(seconds) / len(seconds)], "s"),
+        Figure(f"{WHOLE} of them, by the mean", [WHOLE * sum(seconds) / len(seconds)], "s"),
         Figure("the first iteration, in which TensorFlow compiles", first, "s"),
     ], arguments.out, ["The port is published with 115.6 s (Ascend 910, mixed), 133.4 s (GPU) and 198 s (Ascend 910, "
                        "float32)."])

@@ -37,11 +37,11 @@ def figures(found):
                    limit="two sets of gradients, float32")]
     for size, each in found.items():
         rows += [
-            Figure("{} processes: bytes that each sends".format(size), [sent(each["bytes"], size) / 1e6], "MB",
+            Figure(f"{size} processes: bytes that each sends", [sent(each["bytes"], size) / 1e6], "MB",
                    limit="a ring"),
-            Figure("{} processes: the sums of the global and local loss".format(size),
+            Figure(f"{size} processes: the sums of the global and local loss",
                    [1000.0 * seconds for seconds in each["small"]], "ms", limit="latency"),
-            Figure("{} processes: averaging both sets of gradients and these sums".format(size), each["gradients"], "s",
+            Figure(f"{size} processes: averaging both sets of gradients and these sums", each["gradients"], "s",
                    limit="memory and cores shared by all")]
     return rows
 
@@ -55,14 +55,14 @@ def members(size, rounds, width):
     """What rank 0 of a group of ``size`` processes has measured."""
     from job.ranks.launch import free_port
 
-    environ = dict(os.environ, RANK_SIZE=str(size), RANK_CONTROL="127.0.0.1:{}".format(free_port()))
+    environ = dict(os.environ, RANK_SIZE=str(size), RANK_CONTROL=f"127.0.0.1:{free_port()}")
     environ[MEMBER] = "1"
     command = [sys.executable, "-m", "benchmarks.ranks", "--rounds", str(rounds), "--width", str(width)]
     started = [subprocess.Popen(command, env=dict(environ, RANK_ID=str(rank)), stdout=subprocess.PIPE)
                for rank in range(size)]
     outputs = [process.communicate()[0] for process in started]
     if any(process.returncode for process in started):
-        sys.exit("a process failed: {}".format([process.returncode for process in started]))
+        sys.exit(f"a process failed: {[process.returncode for process in started]}")
     return json.loads(outputs[0].decode().splitlines()[-1])
 
 

@@ -22,7 +22,7 @@ def main():
         remarks = stream.read()
     with open(os.path.join(HERE, "RESULTS.md"), "w", encoding="utf-8") as stream:
         stream.write("\n".join(document(found)) + "\n\n" + remarks)
-    print("wrote benchmarks/RESULTS.md from {} files".format(sum(len(lanes) for lanes in found.values())))
+    print(f"wrote benchmarks/RESULTS.md from {sum(len(lanes) for lanes in found.values())} files")
 
 
 def read(directory):

@@ -63,7 +63,7 @@ def main():
     arguments.add_argument("--seed", type=int, default=1, help="of the operations and the faults (default %(default)s)")
     arguments = arguments.parse_args()
     outcome = soak(60 * arguments.minutes, arguments.seed, say=print)
-    faults = "; ".join("{} {}".format(kind, count) for kind, count in sorted(outcome.injected.items()))
+    faults = "; ".join(f"{kind} {count}" for kind, count in sorted(outcome.injected.items()))
     report("soak", "Soak: random faults", [
         Figure("results that were wrong", [len(outcome.wrong)], "", ("<=", 0)),
         Figure("operations", [sum(outcome.operations.values())], ""),
@@ -74,9 +74,9 @@ def main():
         Figure("operations that raised, and had to", [sum(outcome.refused.values())], ""),
         Figure("verified", [outcome.verified / 1e6], "MB"),
     ], arguments.out, [
-        "{}: {:.0f} s, {} threads, seed {}.".format(lane(), outcome.seconds, WORKERS, arguments.seed),
-        "Faults in {}: {}.".format(lane(), faults),
-        "Noticed in {}: {}.".format(lane(), _listed(outcome.noticed)),
+        f"{lane()}: {outcome.seconds:.0f} s, {WORKERS} threads, seed {arguments.seed}.",
+        f"Faults in {lane()}: {faults}.",
+        f"Noticed in {lane()}: {_listed(outcome.noticed)}.",
         "A fault that needs no second attempt (a stall, a range ignored, an ETag left out or looked up) is "
         "not counted, nor one that a second look in the pack or the pool of connections got over.",
         "Operations in {}: {}; raised: {}.".format(
@@ -138,16 +138,16 @@ def soak(seconds: float, seed: int, workers: int = WORKERS, say: Callable[[str],
     try:
         with mock_obs(buckets=[BUCKET]) as obs, small_parts(PART), counted_failures(failures):
             obs.faults = Faults(["storm"] + list(MORE), seed)
-            store = open_store("obs://{}/base/".format(BUCKET), obs.environment(), retry=retry)
+            store = open_store(f"obs://{BUCKET}/base/", obs.environment(), retry=retry)
             crew = [SoakWorker(number, seed, store, os.path.join(directory, str(number))) for number in range(workers)]
             threads = [threading.Thread(target=worker.run, args=(started + seconds,), daemon=True) for worker in crew]
             for thread in threads:
                 thread.start()
             while any(thread.is_alive() for thread in threads):
                 time.sleep(min(10.0, seconds / 4 + 0.1))
-                say("{:5.0f} s: {} operations, {} faults, {} wrong".format(
-                    time.monotonic() - started, sum(sum(worker.operations.values()) for worker in crew),
-                    sum(obs.injected.values()), sum(len(worker.wrong) for worker in crew)))
+                say(f"{time.monotonic() - started:5.0f} s: "
+                    f"{sum(sum(worker.operations.values()) for worker in crew)} operations, "
+                    f"{sum(obs.injected.values())} faults, {sum(len(worker.wrong) for worker in crew)} wrong")
             obs.faults = Faults()
             for worker in crew:
                 worker.compare_all()
@@ -164,7 +164,7 @@ def soak(seconds: float, seed: int, workers: int = WORKERS, say: Callable[[str],
 
 
 def _listed(counts):
-    return ", ".join("{} {}".format(name, count) for name, count in sorted(counts.items()))
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
 
 
 if __name__ == "__main__":

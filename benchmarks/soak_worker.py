@@ -21,9 +21,9 @@ class SoakWorker:
     """One user of the store, with a part of it for itself."""
 
     def __init__(self, number, seed, store, directory):
-        self._random = random.Random("{}/{}".format(seed, number))
+        self._random = random.Random(f"{seed}/{number}")
         self._store, self._directory = store, directory
-        self._prefix = "worker{}/".format(number)
+        self._prefix = f"worker{number}/"
         self._objects: Dict[str, bytes] = {}
         self._checkpoints: Dict[str, Dict[str, bytes]] = {}
         self._counter = 0
@@ -43,7 +43,7 @@ class SoakWorker:
             except StoreError as error:
                 self.refused[type(error).__name__] += 1
             except Exception as error:
-                self.wrong.append("{}: {!r} is no StoreError".format(name, error))
+                self.wrong.append(f"{name}: {error!r} is no StoreError")
 
     def compare_all(self):
         """In the end, with the faults off: everything is there."""
@@ -108,19 +108,18 @@ class SoakWorker:
         listed = {info.key: info.size for info in self._store.list(self._prefix + "objects/")}
         expected = {key: len(data) for key, data in self._objects.items()}
         if listed != expected:
-            self.wrong.append("listing of {}: {} instead of {} objects".format(
-                self._prefix, len(listed), len(expected)))
+            self.wrong.append(f"listing of {self._prefix}: {len(listed)} instead of {len(expected)} objects")
 
     def _publish(self):
         self._counter += 1
-        name = "c{}".format(self._counter)
+        name = f"c{self._counter}"
         files = {"network.npz": self._data(), "progress.json": self._data()}
         directory = self._tree(files)
         try:
             publish_checkpoint(self._store, directory, name, {}, self._prefix + "checkpoints/")
             self._checkpoints[name] = files
         except AlreadyPublished:
-            self.wrong.append("checkpoint {} was there before it was published".format(name))
+            self.wrong.append(f"checkpoint {name} was there before it was published")
         except StoreError:
             self._settle_checkpoint(name, files)
             raise
@@ -139,9 +138,9 @@ class SoakWorker:
     def _fetch_all(self):
         markers = {marker.name: marker for marker in list_markers(
             self._store, self._prefix + "checkpoints/", on_corrupt=lambda key, reason: self.wrong.append(
-                "marker {}: {}".format(key, reason)))}
+                f"marker {key}: {reason}"))}
         if set(markers) != set(self._checkpoints):
-            self.wrong.append("checkpoints {} instead of {}".format(sorted(markers), sorted(self._checkpoints)))
+            self.wrong.append(f"checkpoints {sorted(markers)} instead of {sorted(self._checkpoints)}")
         for name, marker in markers.items():
             path = fetch_checkpoint(self._store, marker, self._new("fetched"), self._prefix + "checkpoints/")
             self._compare_tree("checkpoint " + name, path, self._checkpoints.get(name, {}))
@@ -150,8 +149,8 @@ class SoakWorker:
     def _trees(self):
         """Push or pack a tree and pull it again."""
         self._counter += 1
-        files = {"a/{}".format(number): self._data(SIZES[:4]) for number in range(12)}
-        prefix = "{}tree{}/".format(self._prefix, self._counter)
+        files = {f"a/{number}": self._data(SIZES[:4]) for number in range(12)}
+        prefix = f"{self._prefix}tree{self._counter}/"
         store = self._random.choice((push, pack))
         store(self._store, self._tree(files), prefix)
         destination = self._new("pulled")
@@ -167,7 +166,7 @@ class SoakWorker:
             info = change()
             self._objects[key] = data
             if info.size != len(data):
-                self.wrong.append("{}: stored {} bytes, told {}".format(key, len(data), info.size))
+                self.wrong.append(f"{key}: stored {len(data)} bytes, told {info.size}")
         except StoreError:
             self._settle(key, before, data)
             raise
@@ -180,10 +179,10 @@ class SoakWorker:
         else:
             self._objects[key] = found
         if found not in (before, after):
-            self.wrong.append("{}: neither the old content nor the new one after a change that failed".format(key))
+            self.wrong.append(f"{key}: neither the old content nor the new one after a change that failed")
 
     def _settle_checkpoint(self, name, files):
-        key = "{}checkpoints/{}.json".format(self._prefix, name)
+        key = f"{self._prefix}checkpoints/{name}.json"
         if self._insist(lambda: self._store.exists(key)):
             self._checkpoints[name] = files
         else:
@@ -200,19 +199,18 @@ class SoakWorker:
     def _compare(self, what, found, expected):
         self.verified += len(expected)
         if found != expected:
-            self.wrong.append("{}: {} bytes found, {} expected, and they differ".format(
-                what, len(found), len(expected)))
+            self.wrong.append(f"{what}: {len(found)} bytes found, {len(expected)} expected, and they differ")
 
     def _compare_tree(self, what, directory, files):
         for name, data in files.items():
             with open(os.path.join(directory, *name.split("/")), "rb") as stream:
-                self._compare("{} {}".format(what, name), stream.read(), data)
+                self._compare(f"{what} {name}", stream.read(), data)
         there = sum(len(names) for parent, _, names in os.walk(directory) if ".obs_sync" not in parent)
         if there != len(files):
-            self.wrong.append("{}: {} files instead of {}".format(what, there, len(files)))
+            self.wrong.append(f"{what}: {there} files instead of {len(files)}")
 
     def _key(self):
-        return "{}objects/{}".format(self._prefix, self._random.randint(0, 15))
+        return f"{self._prefix}objects/{self._random.randint(0, 15)}"
 
     def _known(self):
         return self._random.choice(sorted(self._objects)) if self._objects else None

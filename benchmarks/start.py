@@ -40,7 +40,7 @@ def main():
                 "pretrained weights": lambda: job.start(os.path.join(directory, "elsewhere"), weights=True),
                 "a checkpoint in a directory": lambda: job.start(os.path.join(directory, "output")),
                 "a checkpoint in a mocked OBS": lambda: job.start(
-                    "obs://{}/output/".format(mocked.BUCKET), environ=mock.environ)}
+                    f"obs://{mocked.BUCKET}/output/", environ=mock.environ)}
             found = {name: [] for name in starts}
             for number in range(arguments.rounds + 1):
                 for name, start in starts.items():
@@ -56,10 +56,10 @@ def main():
 def _figures(name, splits):
     """The sum that counts, then its parts."""
     parts = [part for part in splits[0] if part != "total"]
-    yield Figure("from {}: all but TensorFlow's import and the first iteration".format(name), [
+    yield Figure(f"from {name}: all but TensorFlow's import and the first iteration", [
         split["total"] - sum(split.get(part, 0.0) for part in NOT_OURS) for split in splits], "s", ("<=", TARGET))
     for part in parts + ["total"]:
-        yield Figure("from {}: … {}".format(name, part), [split.get(part, 0.0) for split in splits], "s", None,
+        yield Figure(f"from {name}: … {part}", [split.get(part, 0.0) for split in splits], "s", None,
                      "not counted" if part in NOT_OURS else "")
 
 
@@ -106,7 +106,7 @@ class _Job:
         command = [sys.executable, os.path.join(mocked.REPOSITORY, "boot_modelarts.py"), "--data_url=" + self._data,
                    "--train_url=" + train_url, "--work_dir=" + os.path.join(self._directory, "work"),
                    "--weights_path=" + self._weights, "--target_domain=photo",
-                   "--meta_batch_size={}".format(BATCH), "--device=cpu", "--run_name=" + RUN]
+                   f"--meta_batch_size={BATCH}", "--device=cpu", "--run_name=" + RUN]
         return subprocess.Popen(command + flags, stderr=subprocess.PIPE, env=environ, universal_newlines=True)
 
 

@@ -62,11 +62,11 @@ def utilisation(batch, rounds):
     by_core = ratios([step.operations / seconds for seconds in busy["step"]],
                      [product.operations / seconds for seconds in busy["product"]])
     return [
-        Figure("rate of a step ÷ rate of a product, B = {}".format(batch), reached, "", (">=", TARGETS[lane()]),
+        Figure(f"rate of a step ÷ rate of a product, B = {batch}", reached, "", (">=", TARGETS[lane()]),
                "memory-bound operations between the products"),
-        Figure("the same by processor time, B = {}".format(batch), by_core, "",
+        Figure(f"the same by processor time, B = {batch}", by_core, "",
                None, "what others on the machine do shows less"),
-        Figure("a step, B = {}".format(batch), wall["step"], "s"),
+        Figure(f"a step, B = {batch}", wall["step"], "s"),
         Figure("rate of the product", [product.operations / seconds / 1e9 for seconds in wall["product"]], "GFLOP/s"),
     ]
 
@@ -77,7 +77,7 @@ def against_plain(rounds):
 
     with Step(COMPARED_BATCH) as own, Step(COMPARED_BATCH, kernels=Kernels()) as plain:
         busy = alternate({"plain": plain.run, "own": own.run}, rounds, clock=time.process_time)
-    return Figure("a step with TensorFlow's own operations ÷ with ours, processor time, B = {}".format(COMPARED_BATCH),
+    return Figure(f"a step with TensorFlow's own operations ÷ with ours, processor time, B = {COMPARED_BATCH}",
                   ratios(busy["plain"], busy["own"]), "")
 
 
@@ -88,7 +88,7 @@ def mixed(rounds):
         wall = alternate({"float32": exact.run, "mixed": coarse.run,
                           "product": exact_product.run, "bfloat16 product": coarse_product.run}, rounds)
     return [
-        Figure("rate of a step in mixed precision ÷ in float32, B = {}".format(COMPARED_BATCH),
+        Figure(f"rate of a step in mixed precision ÷ in float32, B = {COMPARED_BATCH}",
                ratios(wall["float32"], wall["mixed"]), "", (">=", MIXED_TARGET), "the product's own gain, below"),
         Figure("rate of a product in bfloat16 ÷ in float32", ratios(wall["product"], wall["bfloat16 product"]), ""),
     ]
@@ -188,10 +188,9 @@ def print_profile(batch):
             spent[kind] += node.op_end_rel_micros - node.op_start_rel_micros
             times[kind] += 1
     whole = sum(spent.values())
-    print("B = {}: {:.0f} ms in operations".format(batch, whole / 1000.0))
+    print(f"B = {batch}: {whole / 1000.0:.0f} ms in operations")
     for kind, micros in spent.most_common(24):
-        print("  {:<40} {:5d} × {:9.1f} ms {:5.1f} %".format(
-            kind, times[kind], micros / 1000.0, 100.0 * micros / whole))
+        print(f"  {kind:<40} {times[kind]:5d} × {micros / 1000.0:9.1f} ms {100.0 * micros / whole:5.1f} %")
 
 
 if __name__ == "__main__":

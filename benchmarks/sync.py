@@ -34,10 +34,10 @@ def main():
     arguments.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="of the table, these parts")
     arguments = arguments.parse_args()
     names, missing = clients.installed()
-    notes = ["not installed and left out: {} (pip install {})".format(name, clients.PACKAGES[name]) for name in missing]
+    notes = [f"not installed and left out: {name} (pip install {clients.PACKAGES[name]})" for name in missing]
     wanted = [part for part in PARTS if part in arguments.only]
     if canned.missing():
-        notes.append("not installed: {}; without it nothing is pulled here".format(canned.missing()))
+        notes.append(f"not installed: {canned.missing()}; without it nothing is pulled here")
         wanted = [part for part in wanted if part == "up"]
     elif not canned.can_wait():
         notes.append("nginx has no echo module; nothing is pulled from a distance")
@@ -48,8 +48,9 @@ def main():
             figures += _PARTS[part](os.path.join(directory, part), names, arguments.rounds)
     if figures:
         report("sync", "Sync: obs_sync beside other clients", figures, arguments.out, notes + [
-            "{} transfers at once, from afar {} of rclone and s5cmd; all but aws and the SDK in every round. Whole "
-            "processes, start included, unless it says \"the call\"".format(clients.TRANSFERS, AHEAD)])
+            f"{clients.TRANSFERS} transfers at once, from afar {AHEAD} of rclone and s5cmd; all but aws and the SDK "
+            "in every round. Whole "
+            "processes, start included, unless it says \"the call\""])
     else:
         print("\n".join(notes))
 
@@ -65,7 +66,7 @@ def images(directory, names, rounds):
         return []
     shutil.copytree(root, os.path.join(directory, "source"))
     count = sum(len(files) for _, _, files in os.walk(root))
-    return _pulls("{:,} real images".format(count), directory, names, rounds, target=1.0)
+    return _pulls(f"{count:,} real images", directory, names, rounds, target=1.0)
 
 
 def distant(directory, names, rounds):
@@ -132,13 +133,13 @@ def up(directory, names, rounds):
         port = re.search(r":(\d+)$", served.environ["OBS_SERVER"]).group(1)
         url = "http://127.0.0.1:" + port
         environ = clients.environment(url, served.environ["OBS_ACCESS_KEY_ID"], served.environ["OBS_SECRET_ACCESS_KEY"])
-        store = open_store("obs://{}/".format(mocked.BUCKET), served.environ)
+        store = open_store(f"obs://{mocked.BUCKET}/", served.environ)
 
         def send(name):
             cost = clients.run(name, url, mocked.BUCKET, "up", path, environ)
             found, = store.list()
             if found.size != LARGEST:
-                raise RuntimeError("{} stored {} bytes".format(name, found.size))
+                raise RuntimeError(f"{name} stored {found.size} bytes")
             store.delete([found.key])
             return cost
 
@@ -207,7 +208,7 @@ def _pulls(what, directory, names, rounds, target, delay=0.0):
     shutil.rmtree(directory)
     runs = sum(len(of_client) for of_client in costs.values()) + len(costs)
     return _figures(what, costs, None, target, per=count) + [
-        Figure("{}: nginx's processor time".format(what), [server / runs], "s")]
+        Figure(f"{what}: nginx's processor time", [server / runs], "s")]
 
 
 def _in_turn(names, rounds, run):
@@ -237,26 +238,26 @@ def _figures(what, costs, rival, target, per=None, limit=""):
     for name, of_client in costs.items():
         if not of_client:
             continue
-        figures.append(Figure("{}: {}".format(what, name), [cost.wall for cost in of_client], "s"))
+        figures.append(Figure(f"{what}: {name}", [cost.wall for cost in of_client], "s"))
         if not math.isnan(of_client[0].call):
-            figures.append(Figure("{}: {}, the call".format(what, name), [cost.call for cost in of_client], "s"))
+            figures.append(Figure(f"{what}: {name}, the call", [cost.call for cost in of_client], "s"))
         if per:
-            figures.append(Figure("{}: {}, processor time of 1,000".format(what, name),
+            figures.append(Figure(f"{what}: {name}, processor time of 1,000",
                                   [1000 * cost.cpu / per for cost in of_client], "s"))
         else:
-            figures.append(Figure("{}: {}, processor time".format(what, name), [cost.cpu for cost in of_client], "s"))
-        figures.append(Figure("{}: {}, peak memory".format(what, name), [cost.peak_mb for cost in of_client], "MB"))
-    return figures + [Figure("{}: memory that obs_sync has grown by".format(what), [cost.grown_mb for cost in ours],
+            figures.append(Figure(f"{what}: {name}, processor time", [cost.cpu for cost in of_client], "s"))
+        figures.append(Figure(f"{what}: {name}, peak memory", [cost.peak_mb for cost in of_client], "MB"))
+    return figures + [Figure(f"{what}: memory that obs_sync has grown by", [cost.grown_mb for cost in ours],
                              "MB", ("<=", 100.0))]
 
 
 def _compare(source, out, name):
     expected, found = _files(source), _files(out)
     if expected != found:
-        raise RuntimeError("{} brought {} files, of {}".format(name, len(found), len(expected)))
+        raise RuntimeError(f"{name} brought {len(found)} files, of {len(expected)}")
     for key in expected:
         if not filecmp.cmp(os.path.join(source, key), os.path.join(out, key), shallow=False):
-            raise RuntimeError("{} brought other bytes of {}".format(name, key))
+            raise RuntimeError(f"{name} brought other bytes of {key}")
     filecmp.clear_cache()
 
 
@@ -267,8 +268,8 @@ def _files(directory):
 
 def _write_small(directory):
     for number in range(SMALL):
-        folder = os.path.join(directory, "class-{:02d}".format(number % 20))
-        _write_file(os.path.join(folder, "{:04d}.jpg".format(number)), SMALL_SIZE)
+        folder = os.path.join(directory, f"class-{number % 20:02d}")
+        _write_file(os.path.join(folder, f"{number:04d}.jpg"), SMALL_SIZE)
 
 
 def _write_file(path, size):

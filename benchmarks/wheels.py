@@ -28,9 +28,9 @@ def main():
     for _ in range(arguments.rounds):
         for name, python in (("own", sys.executable), ("other", arguments.python)):
             figures = step_figures(python)
-            seconds[name].append(figures["a step, B = {}".format(BATCH)])
-            reached[name].append(figures["rate of a step ÷ rate of a product, B = {}".format(BATCH)])
-    title = "a step with this lane's wheel ÷ with the other, B = {}".format(BATCH)
+            seconds[name].append(figures[f"a step, B = {BATCH}"])
+            reached[name].append(figures[f"rate of a step ÷ rate of a product, B = {BATCH}"])
+    title = f"a step with this lane's wheel ÷ with the other, B = {BATCH}"
     report("wheels", "Wheels", [
         Figure(title, ratios(seconds["own"], seconds["other"]), ""),
         Figure("the other's rate of a step ÷ rate of its own product", reached["other"], ""),
@@ -45,7 +45,7 @@ def step_figures(python):
         subprocess.run([python, "-m", "benchmarks.step", "--batch", str(BATCH), "--rounds", "2", "--alone",
                         "--out", directory], check=True, stdout=subprocess.DEVNULL,
                        env=dict(os.environ, OMP_NUM_THREADS=cores, KMP_BLOCKTIME="0"))
-        with open(os.path.join(directory, "{}-step.json".format(lane())), encoding="utf-8") as stream:
+        with open(os.path.join(directory, f"{lane()}-step.json"), encoding="utf-8") as stream:
             return {figure["what"]: figure["median"] for figure in json.load(stream)["figures"]}
 
 

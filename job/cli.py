@@ -68,8 +68,7 @@ def _run(argv: Sequence[str], console: Console) -> int:
         return 0 if argv else 2
     name, rest = argv[0], argv[1:]
     if name not in COMMANDS:
-        raise ConfigError("unknown command {!r}{} (python -m job --help lists them)".format(
-            name, suggestion(name, COMMANDS)))
+        raise ConfigError(f"unknown command {name!r}{suggestion(name, COMMANDS)} (python -m job --help lists them)")
     command = importlib.import_module(COMMANDS[name].module)
     code = command.main(_parse(name, command, rest), console) or 0
     is_read()  # what is still to be written goes out now, so that the interpreter has nothing to complain of at its end
@@ -115,6 +114,6 @@ def _report(error: BaseException) -> int:
 def overview() -> str:
     """The help of the program."""
     lines = ["usage: python -m job COMMAND ...", "", "MASF as a ModelArts training job.", "", "commands:"]
-    lines += ["  {:<16} {}".format(name, command.summary) for name, command in COMMANDS.items()]
+    lines += [f"  {name:<16} {command.summary}" for name, command in COMMANDS.items()]
     lines += ["", "`python -m job COMMAND --help` explains one and gives examples."]
     return "\n".join(lines)

@@ -180,7 +180,7 @@ class Task:
                 # What has lines of its own, and what is part of something larger, makes room again.
                 leave=self._log_lines and not console._tasks, **console._size)
         elif self._log_lines and done < total:
-            self._write("{}: {}".format(self._label, amount(total, self._unit)))
+            self._write(f"{self._label}: {amount(total, self._unit)}")
         console._tasks.append(self)
 
     def _waits_for_bytes(self) -> bool:
@@ -200,13 +200,13 @@ class Task:
         quarter = self._quarter(done, total)
         if done >= total:
             # Of a moment it would tell how fast nothing was done: of files, say, that are there already.
-            rate = "" if seconds < SHORT else " ({}/s)".format(amount((done - self._start) / seconds, self._unit))
-            self._write("{}: {} done in {:.1f} s{}".format(self._label, amount(done, self._unit), seconds, rate))
+            rate = "" if seconds < SHORT else f" ({amount((done - self._start) / seconds, self._unit)}/s)"
+            self._write(f"{self._label}: {amount(done, self._unit)} done in {seconds:.1f} s{rate}")
         elif silence >= LINE_SECONDS or (quarter > self._last_quarter and silence >= QUARTER_SECONDS):
             rate = max(0, done - self._start) / seconds if seconds > 0 else 0.0
             self._write("{}: {} of {} ({:.0f} %), {:.0f} s{}".format(
                 self._label, amount(done, self._unit), amount(total, self._unit), 100.0 * done / total, seconds,
-                ", {}/s, {:,.0f} s left".format(amount(rate, self._unit), (total - done) / rate) if rate else ""))
+                f", {amount(rate, self._unit)}/s, {(total - done) / rate:,.0f} s left" if rate else ""))
             self._last_line, self._last_quarter = now, quarter
 
     @staticmethod

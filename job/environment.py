@@ -67,8 +67,8 @@ def read_environment(environ: Mapping[str, str], cache: str = CACHE) -> Environm
                         raise ValueError
                     return number
                 except ValueError:
-                    problems.append("environment variable {}={}: expected a whole number, at least {}".format(
-                        name, environ[name], least))
+                    problems.append(f"environment variable {name}={environ[name]}: expected a whole number, at "
+                                    f"least {least}")
         return default
 
     on_modelarts = any(environ.get(name) for name in PLATFORM_MARKS)
@@ -80,7 +80,7 @@ def read_environment(environ: Mapping[str, str], cache: str = CACHE) -> Environm
     host_index = count(("VC_TASK_INDEX", "DLS_TASK_INDEX"), 0)
     host_count = count(("MA_NUM_HOSTS", "DLS_TASK_NUMBER"), 1, least=1)
     if not problems and rank_id >= rank_size:
-        problems.append("environment variable RANK_ID={}: expected less than RANK_SIZE={}".format(rank_id, rank_size))
+        problems.append(f"environment variable RANK_ID={rank_id}: expected less than RANK_SIZE={rank_size}")
     control = _control(environ, host_count, problems)
     if problems:
         raise ConfigError(problems)
@@ -105,7 +105,7 @@ def _control(environ: Mapping[str, str], host_count: int, problems: List[str]) -
         host, _, port = given.rpartition(":")
         if host and port.isdigit() and 0 < int(port) < 65536:
             return host, int(port)
-        problems.append("environment variable RANK_CONTROL={}: expected host:port of rank 0".format(given))
+        problems.append(f"environment variable RANK_CONTROL={given}: expected host:port of rank 0")
         return None
     named = environ.get("VC_WORKER_HOSTS") or environ.get("BATCH_CUSTOM0_HOSTS") or ""  # of a v2 and a v1 job
     hosts = [host.strip() for host in named.split(",") if host.strip()]

@@ -22,7 +22,7 @@ class ConfigError(JobError, ValueError):
         if len(self.problems) == 1:
             super().__init__(self.problems[0])
         else:
-            lines = ["{} problems in the configuration:".format(len(self.problems))]
+            lines = [f"{len(self.problems)} problems in the configuration:"]
             super().__init__("\n".join(lines + ["  - " + problem for problem in self.problems]))
 
 

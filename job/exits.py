@@ -84,7 +84,7 @@ def ending(error: BaseException) -> Ending:
             return Ending(code, str(error), True)
     if isinstance(error, OSError) and error.errno in DISK:
         return Ending(STORAGE, "{}: {}".format(error.filename or "local disk", DISK[error.errno]), True)
-    return Ending(UNEXPECTED, "unexpected {}: {}".format(type(error).__name__, error), False)
+    return Ending(UNEXPECTED, f"unexpected {type(error).__name__}: {error}", False)
 
 
 def exit_code(error: BaseException) -> int:

@@ -42,7 +42,7 @@ class Attentive(Observer):
 
 def follow(config, work_dir, run_name, console, environ, group):
     """Train along with rank 0, which does ``run.run_job``. Arguments and errors are as there."""
-    own = os.path.join(work_dir, "runs", run_name, "rank-{}".format(group.rank))
+    own = os.path.join(work_dir, "runs", run_name, f"rank-{group.rank}")
     run = Followed(config, prepare_workspace(work_dir, run_name, own), console, StartTimes())
     done = group.gather(False, "the opening of the run")[0]
     if done:

@@ -149,7 +149,7 @@ def duration(seconds):
     """``75`` → ``1 min 15 s``."""
     seconds = int(round(seconds))
     if seconds < 60:
-        return "{} s".format(seconds)
+        return f"{seconds} s"
     if seconds < 3600:
-        return "{} min {:02d} s".format(seconds // 60, seconds % 60)
-    return "{} h {:02d} min".format(seconds // 3600, seconds % 3600 // 60)
+        return f"{seconds // 60} min {seconds % 60:02d} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"

@@ -84,7 +84,7 @@ def measure(config, iterations, on_progress, group=ALONE):
     group.disband()
     device = choose_device(config.platform.device)
     if group.size > 1:
-        device += ", {} processes".format(group.size)
+        device += f", {group.size} processes"
     return Measure(device, training.meta_batch_size, seconds[0], seconds[1:], skipped)
 
 
@@ -99,17 +99,16 @@ def made_up(name, side, classes, training):
 def table(found):
     """Lines of text: the measure, and the published figures where the settings are theirs."""
     iterations, images = len(found.seconds), len(SOURCES) * found.batch
-    lines = ["{} iterations of {} × {} images on {}:".format(iterations, len(SOURCES), found.batch, found.device),
-             "  total {:.1f} s, mean {:.3f} s, median {:.3f} s, {:.3f} to {:.3f} s; {:.0f} images/s".format(
-                 found.total, found.mean, float(np.median(found.seconds)), min(found.seconds), max(found.seconds),
-                 images / found.mean),
-             "  before them, until one was applied, compilation included: {:.1f} s".format(found.first)]
+    lines = [f"{iterations} iterations of {len(SOURCES)} × {found.batch} images on {found.device}:",
+             f"  total {found.total:.1f} s, mean {found.mean:.3f} s, median {float(np.median(found.seconds)):.3f} "
+             f"s, {min(found.seconds):.3f} to {max(found.seconds):.3f} s; {images / found.mean:.0f} images/s",
+             f"  before them, until one was applied, compilation included: {found.first:.1f} s"]
     if found.skipped:
-        lines.append("  {} of them skipped: gradients overflowed".format(found.skipped))
+        lines.append(f"  {found.skipped} of them skipped: gradients overflowed")
     if (iterations, found.batch) == (PUBLISHED_ITERATIONS, PUBLISHED_BATCH):
-        lines += ["  {:<36} {:6.1f} s: {:.2f} times this".format(what, seconds, seconds / found.total)
+        lines += [f"  {what:<36} {seconds:6.1f} s: {seconds / found.total:.2f} times this"
                   for what, seconds in PUBLISHED]
     else:
-        lines.append("  (the published figures are for {} iterations of 3 × {} images)".format(
-            PUBLISHED_ITERATIONS, PUBLISHED_BATCH))
+        lines.append(f"  (the published figures are for {PUBLISHED_ITERATIONS} iterations of 3 × {PUBLISHED_BATCH} "
+                     "images)")
     return lines

@@ -122,7 +122,7 @@ def open_run(config, workspace, console, store, previous, run_name, times, group
     resumable = previous is not None and bool(candidates(store, workspace, previous["lineage"]))
     fresh = not resumable or config.platform.resume == "never"
     if not resumable and config.platform.resume == "always":
-        raise ConfigError("resume=always, but there is no checkpoint at {}".format(store.url))
+        raise ConfigError(f"resume=always, but there is no checkpoint at {store.url}")
     if not fresh:
         refuse_changed("run " + run_name,
                        loading.differences(loading.from_dict(previous["config"]), config))

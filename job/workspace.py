@@ -29,12 +29,12 @@ class Workspace(NamedTuple):
     def inputs(self, url):
         """Where the content of ``url`` is pulled to: readable, and distinct for distinct URLs."""
         name = posixpath.basename(url.rstrip("/")) or "data"
-        return os.path.join(self.root, "inputs", "{}-{}".format(name, hashlib.sha256(url.encode()).hexdigest()[:8]))
+        return os.path.join(self.root, "inputs", f"{name}-{hashlib.sha256(url.encode()).hexdigest()[:8]}")
 
     def weights(self, url):
         """Where a single weights file is pulled to."""
         digest = hashlib.sha256(url.encode()).hexdigest()[:8]
-        return os.path.join(self.root, "weights", "{}-{}".format(digest, posixpath.basename(url)))
+        return os.path.join(self.root, "weights", f"{digest}-{posixpath.basename(url)}")
 
     def log(self, name):
         return os.path.join(self.logs, name)
@@ -70,13 +70,13 @@ def prepare_workspace(work_dir, run_name, logdir=None):
     spool = os.path.join(work_dir, "runs", run_name, "spool")
     workspace = Workspace(root=work_dir, decoded=os.path.join(work_dir, "decoded"), logs=logs, spool=spool)
     for directory, setting in ((workspace.decoded, "--work_dir"), (spool, "--work_dir"), (logs, "--logdir")):
-        probe = os.path.join(directory, ".writable-{}".format(os.getpid()))
+        probe = os.path.join(directory, f".writable-{os.getpid()}")
         try:
             os.makedirs(directory, exist_ok=True)
             with open(probe, "w"):
                 pass
             os.remove(probe)
         except OSError as error:
-            raise LocalStorageError("cannot write to {}: {}. Choose a directory that can be written with {}.".format(
-                directory, error.strerror or error, setting)) from error
+            raise LocalStorageError(f"cannot write to {directory}: {error.strerror or error}. Choose a directory "
+                                    f"that can be written with {setting}.") from error
     return workspace

@@ -150,8 +150,9 @@ class Model:
         try:
             scalars, _ = self.session.run([self._scalars, graph.train], feed)
         except tf.errors.ResourceExhaustedError as error:
-            raise DeviceError("the device has too little memory for {} images of each domain at once; lower "
-                              "meta_batch_size".format(self.settings.meta_batch_size)) from error
+            raise DeviceError(f"the device has too little memory for {self.settings.meta_batch_size} images of each "
+                              "domain at once; lower "
+                              "meta_batch_size") from error
         except tf.errors.OpError:
             self.ranks.blame()
             raise

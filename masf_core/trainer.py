@@ -101,8 +101,9 @@ class Trainer:
         skipped = (sum(record.get("skipped") or 0 for record in self.progress.history)
                    + sum(int(entry["skipped"]) for entry in self.progress.pending))
         if skipped == self.progress.iteration:
-            raise TrainingDiverged("all {} iterations were skipped, because gradients overflowed: nothing was trained. "
-                                   "{}".format(skipped, IF_SKIPPED))
+            raise TrainingDiverged(f"all {skipped} iterations were skipped, because gradients overflowed: nothing "
+                                   "was trained. "
+                                   f"{IF_SKIPPED}")
 
     def _close_interval_if_due(self):
         progress, schedule = self.progress, self.schedule

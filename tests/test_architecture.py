@@ -77,7 +77,7 @@ def imports(text):
 def layer_breaches(path, text):
     """Imports of our packages that go the wrong way."""
     allowed = LAYERS[path.split("/")[0]]
-    return ["{}:{} imports {}".format(path, line, package) for line, package, _ in imports(text)
+    return [f"{path}:{line} imports {package}" for line, package, _ in imports(text)
             if package == "." or (package in OURS and package not in allowed)]
 
 
@@ -87,9 +87,9 @@ def adapter_breaches(path, text):
     for line, package, top in imports(text):
         if package in ADAPTERS:
             if not any(fnmatch.fnmatch(path, pattern) for pattern in ADAPTERS[package]):
-                found.append("{}:{} imports {}".format(path, line, package))
+                found.append(f"{path}:{line} imports {package}")
             elif top and package not in AT_THE_TOP:
-                found.append("{}:{} imports {} outside a function".format(path, line, package))
+                found.append(f"{path}:{line} imports {package} outside a function")
     return found
 
 
@@ -110,7 +110,7 @@ def dotted(node):
     if isinstance(node, ast.Name):
         return node.id
     if isinstance(node, ast.Attribute):
-        return "{}.{}".format(dotted(node.value), node.attr)
+        return f"{dotted(node.value)}.{node.attr}"
     return ""
 
 
@@ -122,7 +122,7 @@ def literal(node):
 def length_breaches(path, text):
     lines = text.count("\n")
     most = LONGEST_TEST if path.startswith("tests/") else LONGEST_MODULE
-    return ["{} has {} lines".format(path, lines)] if lines > most else []
+    return [f"{path} has {lines} lines"] if lines > most else []
 
 
 def name_breaches(path, text):

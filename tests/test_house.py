@@ -86,7 +86,7 @@ def imported_modules(text, known):
     def visit(node, at_once):
         if isinstance(node, ast.ImportFrom) and node.module:
             for alias in node.names:
-                name = "{}.{}".format(node.module, alias.name)
+                name = f"{node.module}.{alias.name}"
                 found.append((node.lineno, name if name in known else node.module, at_once))
         elif isinstance(node, ast.Import):
             found.extend((node.lineno, alias.name, at_once) for alias in node.names)
@@ -112,18 +112,18 @@ def floor_breaches(texts):
         if room in APART.get(package, ()):
             continue
         if room not in floors:
-            found.append("{} has no floor; give {} one in FLOORS".format(path, room))
+            found.append(f"{path} has no floor; give {room} one in FLOORS")
             continue
         for line, target, _ in imported_modules(text, known):
             if target == package:
                 if room != "__main__":
-                    found.append("{}:{} imports {} itself; import the module".format(path, line, target))
+                    found.append(f"{path}:{line} imports {target} itself; import the module")
             elif house_of(target) not in (package, None) and target.startswith(package.split(".")[0] + "."):
-                found.append("{}:{} imports {}, which stands apart".format(path, line, target))
+                found.append(f"{path}:{line} imports {target}, which stands apart")
             elif house_of(target) == package:
                 other = room_of(target, package)
                 if other != room and floors.get(other, len(floors)) >= floors[room]:
-                    found.append("{}:{} imports {}, which is not on a lower floor".format(path, line, target))
+                    found.append(f"{path}:{line} imports {target}, which is not on a lower floor")
     return found
 
 
@@ -149,9 +149,9 @@ def map_breaches(folder, files, text):
     told = ast.get_docstring(ast.parse(text), clean=False) or ""
     named = set(re.findall(r"^ +`?(\w+)/?`? {2,}\S", told, re.MULTILINE))
     if not named:
-        return ["{} has no map: its docstring has no line a file".format(folder)]
-    return ["{}: the map lacks {}".format(folder, name) for name in sorted(files - named)] + [
-        "{}: the map has {}, which is not there".format(folder, name) for name in sorted(named - files)]
+        return [f"{folder} has no map: its docstring has no line a file"]
+    return [f"{folder}: the map lacks {name}" for name in sorted(files - named)] + [
+        f"{folder}: the map has {name}, which is not there" for name in sorted(named - files)]
 
 
 def rooms():

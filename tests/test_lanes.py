@@ -65,7 +65,7 @@ class Machine:
     def add(self, path, python=sys.executable):
         """Put an interpreter at ``path``."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text('#!/bin/sh\nexec "{}" "$@"\n'.format(python))
+        path.write_text(f'#!/bin/sh\nexec "{python}" "$@"\n')
         path.chmod(0o755)
 
     def add_shim(self, path):
@@ -75,7 +75,7 @@ class Machine:
 
     def lane(self, *arguments, **environ):
         """(exit code, standard output, standard error) of the script on this machine."""
-        environ = dict({"PATH": "{}:{}".format(self.path, self.tools), "HOME": str(self.home)}, **environ)
+        environ = dict({"PATH": f"{self.path}:{self.tools}", "HOME": str(self.home)}, **environ)
         done = subprocess.run([SCRIPT] + list(arguments), env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               universal_newlines=True, timeout=60)
         return done.returncode, done.stdout.strip(), done.stderr
@@ -121,7 +121,7 @@ def test_an_interpreter_of_another_version_is_not_taken(machine):
     machine.add(machine.path / "python3")
     code, python, errors = machine.lane("find", OTHER)
     assert (code, python) == (2, "")
-    assert "lane {}: found no working Python".format(OTHER) in errors
+    assert f"lane {OTHER}: found no working Python" in errors
 
 
 def test_without_any_interpreter_it_says_which_are_wanted(machine):
@@ -213,7 +213,7 @@ def test_where_environments_cannot_be_written_it_says_at_once_what_make_takes(ma
 
 def since(process):
     """When it started, as Linux counts."""
-    with open("/proc/{}/stat".format(process)) as stream:
+    with open(f"/proc/{process}/stat") as stream:
         return stream.read().rpartition(")")[2].split()[19]
 
 
@@ -221,11 +221,11 @@ def since(process):
 def test_a_lock_is_waited_for_while_its_owner_lives_and_taken_over_then(machine):
     machine.add_installer()
     owner = subprocess.Popen([shutil.which("sleep"), "2"])
-    machine.lock("{} {}".format(owner.pid, since(owner.pid)))
+    machine.lock(f"{owner.pid} {since(owner.pid)}")
     threading.Thread(target=owner.wait).start()
     code, _, told = machine.set_up()
     assert code == 0
-    assert "waiting for process {}, which is making it".format(owner.pid) in told and "ready after" in told
+    assert f"waiting for process {owner.pid}, which is making it" in told and "ready after" in told
     assert owner.poll() is not None
     assert not (machine.envs / (MINE + ".lock")).exists()
 

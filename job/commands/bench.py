@@ -34,8 +34,8 @@ def main(args, console):
     """Print the table; write the JSON."""
     iterations = whole_number("iterations", args.iterations)
     if args.json and not os.path.isdir(os.path.dirname(os.path.abspath(args.json))):
-        raise NoSuchFolder("--json {}: there is no directory {}; make it, or give another file".format(
-            args.json, os.path.dirname(os.path.abspath(args.json))))
+        raise NoSuchFolder(f"--json {args.json}: there is no directory "
+                           f"{os.path.dirname(os.path.abspath(args.json))}; make it, or give another file")
     environment = read_environment(os.environ)
     refuse_misspelt(args.settings)
     config, _ = load_config(args.settings, fallback=environment.urls)
@@ -62,11 +62,11 @@ def refuse_misspelt(words, own=OWN_FLAGS):
         name = word[2:].partition("=")[0]
         meant = near_miss(name, own) if word.startswith("--") else None
         if meant:
-            raise ConfigError("unknown flag --{}; did you mean --{}?".format(name, meant))
+            raise ConfigError(f"unknown flag --{name}; did you mean --{meant}?")
 
 
 def whole_number(flag, text):
     """The number that a flag was given. Raises ConfigError where it is none."""
     if not text.isdigit() or int(text) < 1:
-        raise ConfigError("--{}={}: expected a whole number from 1".format(flag, text))
+        raise ConfigError(f"--{flag}={text}: expected a whole number from 1")
     return int(text)

@@ -35,7 +35,7 @@ def main(args, console):
         try:
             replace_text(args.page, page(candidates))
         except OSError as error:
-            raise LocalStorageError("cannot be written ({})".format(error.strerror), args.page,
+            raise LocalStorageError(f"cannot be written ({error.strerror})", args.page,
                                     "Choose another file with --page") from error
     with telling(DONE):  # last: the page is written even where nobody reads on
         print("\n".join(table(candidates)))

@@ -55,7 +55,7 @@ def main(args, console):
     else:
         good, none, note = (sum(row.state == state for row in rows) for state in (GOOD, NONE, NOTE))
         print("\n{}; {} in order, {}{} not applicable or not looked at".format(
-            "{} to mend".format(bad) if bad else "nothing to mend", good, "{} to note, ".format(note) if note else "",
+            f"{bad} to mend" if bad else "nothing to mend", good, f"{note} to note, " if note else "",
             none))
     return FOUND if bad else DONE
 

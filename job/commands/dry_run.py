@@ -54,7 +54,7 @@ def main(args, console):
         return dry_run(Request(args.root, args.pacs_root, args.weights, args.config, overrides, args.lane, args.faults,
                                args.fault_seed), console)
     except FaultError as error:
-        raise ConfigError("--faults: {}".format(error)) from error
+        raise ConfigError(f"--faults: {error}") from error
 
 
 def words_of(text):
@@ -62,8 +62,8 @@ def words_of(text):
     try:
         return shlex.split(text)
     except ValueError as error:
-        raise ConfigError("SET={}: {}; quote a value with blanks as in SET=\"run_name=first 'domains=a,b c'\"".format(
-            text, error)) from error
+        raise ConfigError(f"SET={text}: {error}; quote a value with blanks as in SET=\"run_name=first 'domains=a,b "
+                          "c'\"") from error
 
 
 def problem_of(item):
@@ -72,13 +72,13 @@ def problem_of(item):
     if name.lstrip("-").replace("-", "_") in settings() and not name.startswith("-") and equals:
         return None
     if name.startswith("-"):
-        return "--set {}: expected name=value, without dashes".format(item)
+        return f"--set {item}: expected name=value, without dashes"
     variable = near_miss(name, DRY_RUN)
     if variable is not None and name.isupper():
-        return "--set {}: not a setting, but a variable of make: make dry-run {}={}".format(item, variable, value)
+        return f"--set {item}: not a setting, but a variable of make: make dry-run {variable}={value}"
     if not equals:
-        return "--set {}: expected name=value".format(item)
-    return unknown("--set {}: unknown setting {!r}".format(item, name), name, settings())
+        return f"--set {item}: expected name=value"
+    return unknown(f"--set {item}: unknown setting {name!r}", name, settings())
 
 
 def explain_unknown(words):
@@ -90,6 +90,6 @@ def explain_unknown(words):
             told.append("{}: a setting is given to the dry run with --set, as in --set {}={}".format(
                 word, name.replace("-", "_"), value if equals else "…"))
         else:
-            told.append(unknown("unknown argument {}".format(word), name,
+            told.append(unknown(f"unknown argument {word}", name,
                                 ("root", "pacs_root", "weights", "config", "set", "faults", "fault_seed"), "--"))
     return told

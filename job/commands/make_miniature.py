@@ -24,10 +24,10 @@ def main(args, console):
     from masf_core.data.miniature import write_miniature
 
     if args.images_per_class < 2:
-        raise ConfigError("--images_per_class={}: expected at least 2, one to train on and one to validate with".format(
-            args.images_per_class))
+        raise ConfigError(f"--images_per_class={args.images_per_class}: expected at least 2, one to train on and "
+                          "one to validate with")
     if os.path.exists(args.folder) and (not os.path.isdir(args.folder) or os.listdir(args.folder)):
-        raise ConfigError("{} exists and is not an empty folder; choose another".format(args.folder))
+        raise ConfigError(f"{args.folder} exists and is not an empty folder; choose another")
     with console.task("draw miniature PACS", "images") as on_progress:
         write_miniature(args.folder, args.images_per_class, args.seed, on_progress=on_progress)
     print(args.folder)

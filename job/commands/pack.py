@@ -44,13 +44,12 @@ def main(args, console):
     from obs_sync.local.scratch import scratch_directory
 
     if not 1 <= args.shard_mb <= _MOST_SHARD_MB:
-        raise ConfigError("--shard-mb={}: expected at least 1 and at most {:,}".format(
-            str(args.shard_mb)[:20], _MOST_SHARD_MB))
+        raise ConfigError(f"--shard-mb={str(args.shard_mb)[:20]}: expected at least 1 and at most {_MOST_SHARD_MB:,}")
     with ended_by_sigterm():
         if not is_remote(args.source):
             source = parse_url(args.source).path
             if not os.path.isdir(source):
-                raise NoSuchFolder("there is no folder {} to pack; check the path".format(source))
+                raise NoSuchFolder(f"there is no folder {source} to pack; check the path")
             if not is_remote(args.url):
                 _check_apart(source, parse_url(args.url).path)
             _pack(args, source, console)
@@ -86,8 +85,7 @@ def _check_apart(source, folder):
     """The next pack would hold this one."""
     inside, outside = os.path.realpath(folder), os.path.realpath(source)
     if os.path.commonpath([inside, outside]) == outside:
-        raise ConfigError("{} lies in {}, and the pack would be packed too; choose a folder elsewhere".format(
-            folder, source))
+        raise ConfigError(f"{folder} lies in {source}, and the pack would be packed too; choose a folder elsewhere")
 
 
 def _count(number, noun):

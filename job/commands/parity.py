@@ -44,7 +44,7 @@ def main(args, console):
         raise ConfigError("the cases that come with the code are missing; name files of your own")
     for path in paths:
         if not os.path.exists(path):
-            raise NoSuchData("there is no file {}; expected a parity case".format(path))
+            raise NoSuchData(f"there is no file {path}; expected a parity case")
     cases = [(path, parity_case.load_case(path)) for path in paths]  # all read before the first one runs
     here = choice.make_device(args.device, args.precision, args.precision_mode, args.intra_op_threads)
     failed = []
@@ -52,11 +52,11 @@ def main(args, console):
         started = time.monotonic()
         differences = comparison.run_case(
             case, here, console.task("parity", "iterations", log_lines=False), args.scale_tolerance)
-        print("{} on {} in {}:".format(path, here.name, args.precision))
+        print(f"{path} on {here.name} in {args.precision}:")
         print("\n".join("  " + line for line in comparison.table(differences)))
         exceeded = [item for item in differences if item.exceeded]
-        print("  {} of {} quantities within tolerance, {:.0f} s\n".format(
-            len(differences) - len(exceeded), len(differences), time.monotonic() - started))
+        print(f"  {len(differences) - len(exceeded)} of {len(differences)} quantities within tolerance, "
+              f"{time.monotonic() - started:.0f} s\n")
         if exceeded:
             failed.append("{}: {}".format(path, comparison.verdict(differences, here.mixed, here.name == "cpu")))
     if failed:

@@ -110,7 +110,7 @@ def add_arguments(parser):
             name, help=action.summary, description=action.description, epilog="examples:" + action.examples,
             allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter)
         for number, (metavar, optional) in enumerate(action.places):
-            sub.add_argument("place{}".format(number), metavar=metavar, nargs="?" if optional else None,
+            sub.add_argument(f"place{number}", metavar=metavar, nargs="?" if optional else None,
                              help="obs://bucket/folder/, or a local folder" if metavar == "URL" else "a local folder")
         for option in action.options:
             OPTIONS[option](sub)
@@ -162,7 +162,7 @@ class _AddRule(argparse.Action):
 
 def _count(text):
     if not text.isdigit() or not 1 <= int(text) <= 256:
-        raise argparse.ArgumentTypeError("{!r}: expected a whole number from 1 to 256".format(text))
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number from 1 to 256")
     return int(text)
 
 
@@ -173,7 +173,7 @@ def _rate(text):
     except ValueError:
         rate = 0.0
     if not 0.01 <= rate < float("inf"):
-        raise argparse.ArgumentTypeError("{!r}: expected MB per second, at least 0.01".format(text))
+        raise argparse.ArgumentTypeError(f"{text!r}: expected MB per second, at least 0.01")
     return rate
 
 
@@ -182,8 +182,9 @@ def _age(text):
     found = re.match(r"(\d{1,6})([mhd])\Z", text)
     seconds = int(found.group(1)) * {"m": 60, "h": 3600, "d": 86400}[found.group(2)] if found else 0
     if seconds < 3600:
-        raise argparse.ArgumentTypeError("{!r}: expected an age such as 90m, 24h or 7d, at least 1h; what is younger "
-                                         "may still be being written".format(text))
+        raise argparse.ArgumentTypeError(f"{text!r}: expected an age such as 90m, 24h or 7d, at least 1h; what is "
+                                         "younger "
+                                         "may still be being written")
     return float(seconds)
 
 

@@ -54,16 +54,16 @@ def read_config_file(path: str, shown: Optional[str] = None) -> Tuple[Dict[str, 
             root = yaml.compose(stream.read(), Loader=yaml.SafeLoader)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error  # without the path, which stands in front
-        raise ConfigError("{}: cannot be read: {}".format(shown, reason)) from error
+        raise ConfigError(f"{shown}: cannot be read: {reason}") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        where = "" if mark is None else ", line {}".format(mark.line + 1)
+        where = "" if mark is None else f", line {mark.line + 1}"
         problem = getattr(error, "problem", None) or error
-        raise ConfigError("{}{}: not YAML: {}".format(shown, where, problem)) from error
+        raise ConfigError(f"{shown}{where}: not YAML: {problem}") from error
     if root is None:
         return {}, []
     if not isinstance(root, yaml.MappingNode):
-        raise ConfigError("{}: expected lines of the form `name: value`".format(shown))
+        raise ConfigError(f"{shown}: expected lines of the form `name: value`")
     reader = _Reader(shown, yaml)
     reader.read(root, group=None)
     return reader.given, reader.problems
@@ -81,20 +81,18 @@ class _Reader:
     def read(self, mapping: Any, group: Any) -> None:
         """Take the settings of one mapping: the file itself (``group`` None) or one of its groups."""
         for key_node, value_node in mapping.value:
-            where = "{}, line {}".format(self._path, key_node.start_mark.line + 1)
+            where = f"{self._path}, line {key_node.start_mark.line + 1}"
             key = key_node.value
             if not isinstance(key, str):
-                self.problems.append("{}: expected a name before the colon".format(where))
+                self.problems.append(f"{where}: expected a name before the colon")
             elif group is None and key in GROUPS:
                 self._read_group(key, value_node, where)
             elif key not in settings():
-                self.problems.append(unknown("{}: unknown key {!r}".format(where, key), key, settings()))
+                self.problems.append(unknown(f"{where}: unknown key {key!r}", key, settings()))
             elif group is not None and settings()[key].group != group:
-                self.problems.append("{}: {} belongs to the group {}, not {}".format(
-                    where, key, settings()[key].group, group))
+                self.problems.append(f"{where}: {key} belongs to the group {settings()[key].group}, not {group}")
             elif key in self.given:
-                self.problems.append("{}: {} is given a second time, after {}".format(
-                    where, key, self.given[key].where))
+                self.problems.append(f"{where}: {key} is given a second time, after {self.given[key].where}")
             else:
                 self._read_value(key, value_node, where)
 
@@ -102,7 +100,7 @@ class _Reader:
         if isinstance(node, self._yaml.MappingNode):
             self.read(node, name)
         elif node.tag != NULL_TAG:
-            self.problems.append("{}: {} is a group; expected settings below it, indented".format(where, name))
+            self.problems.append(f"{where}: {name} is a group; expected settings below it, indented")
 
     def _read_value(self, name: str, node: Any, where: str) -> None:
         if isinstance(node, self._yaml.ScalarNode):
@@ -111,6 +109,6 @@ class _Reader:
                 isinstance(each, self._yaml.ScalarNode) for each in node.value):
             value = [each.value for each in node.value]
         else:
-            self.problems.append("{}: {}: expected one value, not a structure".format(where, name))
+            self.problems.append(f"{where}: {name}: expected one value, not a structure")
             return
         self.given[name] = Given(value, where)

@@ -39,7 +39,7 @@ def read_flags(arguments: Sequence[str]) -> Flags:
     while words:
         word = words.pop(0)
         if not word.startswith("--"):
-            flags.problems.append("unexpected argument {!r}; expected --name=value".format(word))
+            flags.problems.append(f"unexpected argument {word!r}; expected --name=value")
             continue
         spelled, has_value, value = word[2:].partition("=")
         name = spelled.replace("-", "_")
@@ -54,20 +54,20 @@ def read_flags(arguments: Sequence[str]) -> Flags:
             continue
         if not has_value:
             if not words or words[0].startswith("--"):
-                flags.problems.append("--{} needs a value, as in --{}=…".format(spelled, spelled))
+                flags.problems.append(f"--{spelled} needs a value, as in --{spelled}=…")
                 continue
             value = words.pop(0)
         if name == CONFIG_FLAG:
             flags = flags._replace(config_file=value or None)
         else:
-            flags.given[name] = Given(value, "--{}={}".format(spelled, value))
+            flags.given[name] = Given(value, f"--{spelled}={value}")
     return flags
 
 
 def unknown_flag(words: str) -> str:
     """A sentence about a flag, given with its value, that is nobody's."""
     flag = words.split(" ")[0].partition("=")[0]
-    return unknown("unknown flag {}".format(flag), flag[2:], list(settings()) + [CONFIG_FLAG], prefix="--")
+    return unknown(f"unknown flag {flag}", flag[2:], list(settings()) + [CONFIG_FLAG], prefix="--")
 
 
 def _bare_words(words: List[str]) -> List[str]:

@@ -55,5 +55,5 @@ def unknown(what: str, name: str, known: Iterable[str], prefix: str = "") -> str
     """
     answer = port_answer(name)
     if answer is not None:
-        return "{}, {}".format(what, answer)
+        return f"{what}, {answer}"
     return what + suggestion(name.replace("-", "_"), known, prefix)

@@ -70,8 +70,8 @@ def refused_output(train_url: Optional[str], environ: Mapping[str, str] = os.env
     meant = console_path(train_url, environ)
     if meant is None:
         return None
-    return "train_url={}: there is no local folder {}; write {} for OBS, or make the folder first".format(
-        train_url, _first(train_url), meant)
+    return (f"train_url={train_url}: there is no local folder {_first(train_url)}; write {meant} for OBS, or make "
+            "the folder first")
 
 
 def _first(path: Optional[str]) -> str:

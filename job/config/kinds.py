@@ -145,7 +145,7 @@ def whole(minimum: int, maximum: Optional[int] = None) -> Kind:
             raise ValueError
         return number
 
-    span = "at least {}".format(minimum) if maximum is None else "from {} to {}".format(minimum, maximum)
+    span = f"at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
     return Kind("a whole number, " + span, convert)
 
 
@@ -199,8 +199,8 @@ def boolean_or(kind: Kind, meaning: Mapping[bool, str]) -> Kind:
         except ValueError:
             return kind.convert(value)
 
-    names = ", ".join("{} = {}".format(str(key).lower(), word) for key, word in sorted(meaning.items(), reverse=True))
-    return Kind("{} ({})".format(kind.expected, names), convert)
+    names = ", ".join(f"{str(key).lower()} = {word}" for key, word in sorted(meaning.items(), reverse=True))
+    return Kind(f"{kind.expected} ({names})", convert)
 
 
 def optional(kind: Kind, word: Optional[str] = None) -> Kind:
@@ -211,4 +211,4 @@ def optional(kind: Kind, word: Optional[str] = None) -> Kind:
             return None
         return kind.convert(value)
 
-    return Kind(kind.expected + (", or nothing" if word is None else ", or {}".format(word)), convert)
+    return Kind(kind.expected + (", or nothing" if word is None else f", or {word}"), convert)

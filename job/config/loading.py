@@ -115,7 +115,7 @@ def replace_settings(config: Config, **values: Any) -> Config:
 def _known(given: Mapping[str, Given]) -> Tuple[Dict[str, Given], List[str]]:
     strange = [name for name in given if name not in settings()]
     return ({name: each for name, each in given.items() if name in settings()},
-            [unknown("unknown setting {!r}".format(name), name, settings()) for name in strange])
+            [unknown(f"unknown setting {name!r}", name, settings()) for name in strange])
 
 
 def _convert(given: Mapping[str, Given]) -> Tuple[Dict[str, Any], List[str]]:
@@ -125,8 +125,7 @@ def _convert(given: Mapping[str, Given]) -> Tuple[Dict[str, Any], List[str]]:
         try:
             values[name] = settings()[name].kind.convert(value)
         except ValueError:
-            problems.append("{}: {} cannot be {!r}; expected {}".format(
-                where, name, value, settings()[name].kind.expected))
+            problems.append(f"{where}: {name} cannot be {value!r}; expected {settings()[name].kind.expected}")
     return values, problems
 
 
@@ -176,12 +175,12 @@ def to_yaml(config: Config, provenance: Optional[Mapping[str, str]] = None) -> s
 
     lines = []
     for group, leaves in to_dict(config).items():
-        lines.append("{}:".format(group))
+        lines.append(f"{group}:")
         for name, value in leaves.items():
             dumped = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=float("inf"))
             line = "  {}: {}".format(name, dumped.replace("\n...\n", "\n").strip())
             where = (provenance or {}).get(name, DEFAULT)
-            lines.append(line if where == DEFAULT else "{:<44}  # {}".format(line, where))
+            lines.append(line if where == DEFAULT else f"{line:<44}  # {where}")
     return "\n".join(lines) + "\n"
 
 
@@ -201,6 +200,6 @@ def settings_help() -> str:
         lines += ["", "{}: {}".format(group, (group_class.__doc__ or "").strip())]
         for name, each in settings().items():
             if each.group == group:
-                lines.append("  --{}={}".format(name, _as_given(each.default)))
-                lines.append("      {} ({})".format(each.help, each.kind.expected))
+                lines.append(f"  --{name}={_as_given(each.default)}")
+                lines.append(f"      {each.help} ({each.kind.expected})")
     return "\n".join(lines)

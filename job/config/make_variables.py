@@ -26,7 +26,7 @@ def problems_of(names: Sequence[str], environ: Mapping[str, str]) -> List[str]:
     for name in names:
         given = "{}={}".format(name, environ.get(name, ""))
         if name in settings():
-            problems.append("{}: a setting is given with SET, as in make dry-run SET=\"{}\"".format(given, given))
+            problems.append(f"{given}: a setting is given with SET, as in make dry-run SET=\"{given}\"")
             continue
         answer, setting = port_answer(name), near_miss(name, settings())
         if answer is not None:
@@ -35,7 +35,7 @@ def problems_of(names: Sequence[str], environ: Mapping[str, str]) -> List[str]:
             mend = "; did you mean SET=\"{}={}\"?".format(setting, environ.get(name, ""))
         else:
             mend = suggestion(name, DRY_RUN) or "; there are " + ", ".join(DRY_RUN)
-        problems.append("{}: make dry-run has no variable {}{}".format(given, name, mend))
+        problems.append(f"{given}: make dry-run has no variable {name}{mend}")
     return problems
 
 

@@ -41,4 +41,4 @@ def suggestion(name: str, known: Iterable[str], prefix: str = "") -> str:
     meant = near_miss(name, known) or next(iter(difflib.get_close_matches(name.lower(), known, 1)), None)
     if meant is None:
         return ""
-    return "; did you mean {}?".format(prefix + meant if prefix else repr(meant))
+    return f"; did you mean {prefix + meant if prefix else repr(meant)}?"

@@ -29,7 +29,7 @@ def settings_page() -> str:
     """The whole page."""
     lines = [OPENING]
     for group, group_class in GROUPS.items():
-        lines += ["## {}{}".format(group[0].upper(), group[1:]), "", (group_class.__doc__ or "").strip(), "",
+        lines += [f"## {group[0].upper()}{group[1:]}", "", (group_class.__doc__ or "").strip(), "",
                   "| setting | default | values | meaning | |", "|-|-|-|-|-|"]
         lines += [_row(each) for each in settings().values() if each.group == group] + [""]
     return "\n".join(lines).rstrip("\n") + "\n"
@@ -38,7 +38,7 @@ def settings_page() -> str:
 def _row(each: Setting) -> str:
     marks: List[str] = [mark for mark, applies in (
         ("run", each.affects_result), ("published", each.published)) if applies]
-    cells = ["`{}`".format(each.name), _default(each.default), each.kind.expected, each.help, ", ".join(marks)]
+    cells = [f"`{each.name}`", _default(each.default), each.kind.expected, each.help, ", ".join(marks)]
     return "| {} |".format(" | ".join(_cell(cell) for cell in cells))
 
 
@@ -46,7 +46,7 @@ def _default(value: Any) -> str:
     """The default as a flag gives it."""
     if value is None or value == ():
         return "–"
-    return "`{}`".format(str(value).lower() if isinstance(value, bool) else value)
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
 def _cell(text: str) -> str:

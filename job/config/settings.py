@@ -304,16 +304,15 @@ def contradictions(config: Config) -> List[str]:
     found = []
     domains, target = config.data.domains, config.data.target_domain
     if domains is not None and len(domains) < 3:
-        found.append("domains: {} given; expected at least 3, a target and 2 sources".format(len(domains)))
+        found.append(f"domains: {len(domains)} given; expected at least 3, a target and 2 sources")
     if domains is not None and target not in domains:
         found.append("target_domain {!r} is not among domains {}; add it there".format(target, ",".join(domains)))
     mode, precision, device = (
         config.platform.precision_mode, config.platform.precision, config.platform.device)
     if mode is not None and device in ("cpu", "gpu"):
-        found.append("precision_mode={} is the Ascend adapter's, but device={}; use precision there".format(
-            mode, device))
+        found.append(f"precision_mode={mode} is the Ascend adapter's, but device={device}; use precision there")
     if mode is not None and precision != "auto" and (mode in FLOAT32_MODES) != (precision == "float32"):
-        found.append("precision_mode={} contradicts precision={}; give only one of them".format(mode, precision))
+        found.append(f"precision_mode={mode} contradicts precision={precision}; give only one of them")
     try:
         read_options(config.ascend.ascend_options)
     except ValueError as error:

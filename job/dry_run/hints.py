@@ -33,10 +33,10 @@ def command(request, **changes):
     """The command that asks for the same with other values of some settings: make's where make was used."""
     values = dict(item.split("=", 1) for item in request.overrides)
     values.update((name, str(value)) for name, value in changes.items())
-    settings = ["{}={}".format(name, value) for name, value in values.items()]
+    settings = [f"{name}={value}" for name, value in values.items()]
     if request.lane:
         words = ["make", "dry-run", "LANE=" + request.lane] + environments() + [
-            "{}={}".format(name, shlex.quote(value)) for name, value in (
+            f"{name}={shlex.quote(value)}" for name, value in (
                 ("PACS_ROOT", request.pacs_root), ("WEIGHTS", request.weights), ("CONFIG", request.config_path),
                 ("FAULTS", request.faults), ("FAULT_SEED", str(request.fault_seed or "")),
                 ("RESULTS", None if request.root == DEFAULT_ROOT else request.root))
@@ -55,14 +55,13 @@ def after_work(request, config, run):
     lines = [("look at the report", os.path.join(run, "report.html"))]
     tensorboard = os.path.join(os.path.dirname(sys.executable), "tensorboard")
     if os.path.exists(tensorboard):  # not every TensorFlow brings it
-        lines.append(("look at the curves", "{} --logdir {}".format(quoted(shorter(tensorboard)), quoted(run))))
+        lines.append(("look at the curves", f"{quoted(shorter(tensorboard))} --logdir {quoted(run)}"))
     other = "sketch" if config.data.target_domain != "sketch" else "cartoon"
     bucket = os.path.join(shorter(request.root), "bucket")
     lines += [
         ("go on from here", command(request, train_iterations=2 * config.training.train_iterations)),
         ("another target", command(request, target_domain=other)),
-        ("serve the bucket again", "{} -m obs_sync.mock serve --root {}".format(
-            quoted(shorter(sys.executable)), quoted(bucket))),
+        ("serve the bucket again", f"{quoted(shorter(sys.executable))} -m obs_sync.mock serve --root {quoted(bucket)}"),
     ]
     return "\n".join(["", "Next:"] + ["  {:<22}  {}".format(*line) for line in lines])
 
@@ -72,7 +71,7 @@ def after_nothing(request, config, run):
     return "\n".join([
         "", "The job had nothing to do: an earlier dry run did all of this run, and what stands above is its result.",
         "Settings that do not change the result, as test_print_interval, do not begin another run.",
-        "  see it again            rm -r {}".format(quoted(run)),
+        f"  see it again            rm -r {quoted(run)}",
         "  begin another run       " + command(request, seed=config.training.seed + 1),
         "  go on from here         " + command(request, train_iterations=2 * config.training.train_iterations),
     ])

@@ -60,11 +60,11 @@ def dry_run(request, console):
     make_root(root, request.lane)
     with serve_bucket(root, request.lane) as mock:
         environ = mock.environment()
-        say("mocked OBS at {} (bucket {})".format(mock.endpoint, BUCKET))
+        say(f"mocked OBS at {mock.endpoint} (bucket {BUCKET})")
         data_url = fill_data(root, pacs_root, environ, console)
         weights_url = fill_weights(root, request.weights, config.network, environ, console)
         run_name = name_of(config, data_url)
-        train_url = "obs://{}/output/".format(BUCKET)
+        train_url = f"obs://{BUCKET}/output/"
         command = [
             sys.executable, os.path.join(CODE_FOLDER, "boot_modelarts.py"), "--data_url=" + data_url,
             "--weights_path=" + weights_url, "--train_url=" + train_url, "--run_name=" + run_name,
@@ -74,8 +74,8 @@ def dry_run(request, console):
             before = read_published(store)
             asked = sum(mock.counts.values())
             if faults.rules:
-                say("from here on the mocked OBS makes faults on purpose: {} (seed {})".format(
-                    request.faults, request.fault_seed))
+                say(f"from here on the mocked OBS makes faults on purpose: {request.faults} (seed "
+                    f"{request.fault_seed})")
                 mock.faults = faults
             started = time.monotonic()
             code = wait_for(subprocess.Popen(command, env=environ))
@@ -93,7 +93,7 @@ def dry_run(request, console):
                 print(hints.after_stop(request))
             if faults.rules:
                 print()
-                say("{} in the job's {} requests".format(describe_injected(mock.injected), asked))
+                say(f"{describe_injected(mock.injected)} in the job's {asked} requests")
     return code
 
 
@@ -109,8 +109,9 @@ def serve_bucket(root, lane):
     try:
         mock.start()
     except RootInUse as error:
-        raise ConfigError("another dry run, or `obs_sync.mock serve`, is at work in {}; wait until it ends, or choose "
-                          "another place with {}".format(root, other_root(lane))) from error
+        raise ConfigError(f"another dry run, or `obs_sync.mock serve`, is at work in {root}; wait until it ends, or "
+                          "choose "
+                          f"another place with {other_root(lane)}") from error
     try:
         yield mock
     finally:
@@ -124,7 +125,7 @@ def make_root(root, lane):
         with tempfile.TemporaryFile(dir=root):
             pass
     except OSError as error:
-        raise LocalStorageError("cannot write there ({})".format(error.strerror), root,
+        raise LocalStorageError(f"cannot write there ({error.strerror})", root,
                                 "Choose another place with " + other_root(lane)) from error
 
 
@@ -146,7 +147,7 @@ def fill_data(root, pacs_root, environ, console):
         prefix = "pacs-" + hashlib.sha256(pacs_root.encode()).hexdigest()[:6]
         lists = next((path for path in list_places(pacs_root) if has_lists(path)), None)
         folders = [("images/", pacs_root)] + ([("kfold/", lists)] if lists and lists != pacs_root else [])
-    url = "obs://{}/{}/".format(BUCKET, prefix)
+    url = f"obs://{BUCKET}/{prefix}/"
     for subfolder, source in folders:
         with open_store(url + subfolder, environ, backend="esdk") as store:
             push(store, source, on_progress=console.task("fill bucket", "B"))
@@ -167,17 +168,17 @@ def fill_weights(root, weights, network, environ, console):
     """Put the weights into the bucket; returns their URL, or ``none`` where there are none to be made up."""
     if weights is None:
         if network.backbone != "alexnet":
-            say("{} is trained from scratch (made-up weights are there for alexnet alone)".format(network.backbone))
+            say(f"{network.backbone} is trained from scratch (made-up weights are there for alexnet alone)")
             return "none"
-        weights = os.path.join(root, "source", "weights-{:g}".format(network.width), "bvlc_alexnet.npy")
+        weights = os.path.join(root, "source", f"weights-{network.width:g}", "bvlc_alexnet.npy")
         if not os.path.exists(weights):
             os.makedirs(os.path.dirname(weights), exist_ok=True)
             miniature.write_alexnet_weights(weights, width=network.width)
     elif not os.path.isfile(weights):
         raise LocalStorageError("WEIGHTS is not a file", weights, "Give a .npy or .npz file")
     stat = os.stat(weights)
-    version = hashlib.sha256("{} {} {}".format(os.path.abspath(weights), stat.st_size, stat.st_mtime_ns).encode())
-    folder, name = "obs://{}/weights/{}/".format(BUCKET, version.hexdigest()[:6]), os.path.basename(weights)
+    version = hashlib.sha256(f"{os.path.abspath(weights)} {stat.st_size} {stat.st_mtime_ns}".encode())
+    folder, name = f"obs://{BUCKET}/weights/{version.hexdigest()[:6]}/", os.path.basename(weights)
     with open_store(folder, environ, backend="esdk") as store:
         if not store.exists(name):
             progress, sent = console.task("fill bucket", "B"), [0]
@@ -193,8 +194,8 @@ def fill_weights(root, weights, network, environ, console):
 def name_of(config, data_url):
     """A run name for this data and configuration: another configuration is another run, so none is refused."""
     relevant = json.dumps([loading.result_settings(config), data_url], sort_keys=True, default=str)
-    return config.platform.run_name or "{}-{}".format(
-        config.data.target_domain, hashlib.sha256(relevant.encode()).hexdigest()[:6])
+    digest = hashlib.sha256(relevant.encode()).hexdigest()[:6]
+    return config.platform.run_name or f"{config.data.target_domain}-{digest}"
 
 
 def wait_for(process):

@@ -118,7 +118,7 @@ def told_unused(unused, filelist_root):
     """What to say of files that look like lists and are not used."""
     return "{}: {}. {}".format(
         "1 file looks like a list and is not used" if len(unused) == 1 else
-        "{} files look like lists and are not used".format(len(unused)),
+        f"{len(unused)} files look like lists and are not used",
         some(unused),
         "Name their folder with --filelist_root and their names with --list_pattern, or set --filelist_root=none to go "
         "by the folders alone" if filelist_root is None else "--filelist_root and --list_pattern choose others")
@@ -127,8 +127,7 @@ def told_unused(unused, filelist_root):
 def _named_directory(root, path, setting):
     directory = os.path.join(root, path)
     if not os.path.isdir(directory):
-        raise NoSuchData("{}: there is no directory {} (relative paths start at the pulled data)".format(
-            setting, directory))
+        raise NoSuchData(f"{setting}: there is no directory {directory} (relative paths start at the pulled data)")
     return directory
 
 
@@ -158,7 +157,7 @@ def _fetch_weights(config, root, workspace, console, environ, present):
         found = find_weights(place, open_at)
         local = os.path.join(found.folder, found.key)
         if not os.path.isfile(local):
-            raise WeightsError("weights_path: {} has no file {}".format(found.told, local))
+            raise WeightsError(f"weights_path: {found.told} has no file {local}")
     record = record_of(found, local)
     log.info("weights: %s", found.told)
     return local, record

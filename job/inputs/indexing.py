@@ -53,8 +53,8 @@ def index_data(config, dataroot, filelist_root, offenders_path=None, on_progress
             ", ".join(names)))
     for domain in index.domains:
         if domain.name != data.target_domain and len(domain.train) < batch:
-            raise ConfigError("meta_batch_size={} is more than domain {} has to train on: {} images".format(
-                batch, domain.name, len(domain.train)))
+            raise ConfigError(f"meta_batch_size={batch} is more than domain {domain.name} has to train on: "
+                              f"{len(domain.train)} images")
     return index
 
 

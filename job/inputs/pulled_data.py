@@ -62,9 +62,9 @@ class PulledData:
         told = []
         if of_runs:
             told.append("{:,} that runs have stored{}".format(
-                of_runs, ", such as below {}".format(self._store.locate(min(runs))) if runs else ""))
+                of_runs, f", such as below {self._store.locate(min(runs))}" if runs else ""))
         if excluded:
-            told.append("{:,} that exclude names".format(excluded))
+            told.append(f"{excluded:,} that exclude names")
         if not pulled:
             raise ObjectNotFound("nothing is left to fetch of {:,} objects ({}) below".format(
                 len(infos), ", ".join(told)), self._store.url, "Check data_url and exclude")

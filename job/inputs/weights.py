@@ -55,10 +55,11 @@ def find_weights(path: str, open_at: Callable[[str], Any]) -> Found:
         if store.exists(RUN_RECORD):
             name = read_pointer(store, BEST)
             if name is None:
-                raise WeightsError("weights_path: the run {} has no best checkpoint yet; let it reach the end of an "
-                                   "interval, or name another run".format(folder))
-            key = "checkpoints/{}/{}".format(name, NETWORK)
-            return Found(folder, key, "the best checkpoint {} of the run {}".format(name, folder), _sha256(store, name),
+                raise WeightsError(f"weights_path: the run {folder} has no best checkpoint yet; let it reach the "
+                                   "end of an "
+                                   "interval, or name another run")
+            key = f"checkpoints/{name}/{NETWORK}"
+            return Found(folder, key, f"the best checkpoint {name} of the run {folder}", _sha256(store, name),
                          folder, name, _classes(store))
         if store.exists(NETWORK):
             return Found(folder, NETWORK, f"the checkpoint {folder}", _sha256_beside(folder, open_at),

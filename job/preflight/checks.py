@@ -61,7 +61,7 @@ class Preflight:
     def __exit__(self, *_):
         for probe in self._probes:
             try:
-                within(LAST_WORK, "removing {}".format(probe.url), probe.end)
+                within(LAST_WORK, f"removing {probe.url}", probe.end)
             except StoreError as error:
                 log.warning("%s may be there still: `python -m job sync gc` finds it (%s)", probe.url, error)
         for store in self._stores:
@@ -94,7 +94,7 @@ class Preflight:
             ("resume", self._resume),
             ("disk", self._disk),
             ("time limit", lambda: Row("time limit", NONE, "a job is not told its own (auto_stop); at a stop it has "
-                                       "{:.0f} s to publish, and goes on when started again".format(GRACE)))]
+                                       f"{GRACE:.0f} s to publish, and goes on when started again"))]
 
     # -- what checks share
 
@@ -112,7 +112,7 @@ class Preflight:
         if root is not None:
             if not os.path.isdir(root):
                 refuse_archive(root)
-                raise NoSuchFolder("there is no folder {}; expected a local folder or an obs:// URL".format(root))
+                raise NoSuchFolder(f"there is no folder {root}; expected a local folder or an obs:// URL")
             return None
         store = self._open(data.data_url)
         return storage.list_data(self._config, store, self._workspace.root)
@@ -145,9 +145,10 @@ class Preflight:
                     for problem in self._problem.problems]
         config = self._config
         check_share(config.training.meta_batch_size, self._environment.rank_size)
-        return Row("configuration", GOOD, "run {}: {} on {}, {} iterations of {} images a domain, method {}".format(
-            config.run_name, config.network.backbone, config.platform.device, config.training.train_iterations,
-            config.training.meta_batch_size, config.training.method))
+        return Row("configuration", GOOD, f"run {config.run_name}: {config.network.backbone} on "
+                                          f"{config.platform.device}, {config.training.train_iterations} iterations "
+                                          f"of {config.training.meta_batch_size} images a domain, method "
+                                          f"{config.training.method}")
 
     def _adapter_options(self, adapter):
         """(problems, doubts) of the options that a run would tell it."""
@@ -167,7 +168,7 @@ class Preflight:
     def _data(self):
         listing = self._listing.get(own=True)
         if listing is None:
-            return Row("data_url", GOOD, "{} is used where it is".format(local_root(self._config.data)))
+            return Row("data_url", GOOD, f"{local_root(self._config.data)} is used where it is")
         return storage.data_row(listing, self._config.data.data_url, time.monotonic)
 
     def _weights(self):

@@ -49,7 +49,7 @@ def find_structure(config, listing, root):
     if listing is None:
         return _found(config, root)
     if len(listing.infos) > MOST_FILES:
-        raise Unknown("not looked at: more than {:,} files".format(MOST_FILES))
+        raise Unknown(f"not looked at: more than {MOST_FILES:,} files")
     odd = {info.key for info in listing.infos if info.size and odd_name(info.key)}
     if len(odd) > MOST_HEADS:
         raise Unknown(f"not looked at: the names of {len(odd):,} objects, such as {min(odd)}, do not tell whether they "
@@ -86,8 +86,8 @@ def _found(config, root):
 
 def structure_row(config, found):
     target = config.data.target_domain
-    return Row("domains", GOOD, "{}; {}; fingerprint {}; by names and sizes: the run decodes them".format(
-        summary(found.index, target), use_of(found.index, target), found.index.fingerprint[:12]))
+    return Row("domains", GOOD, f"{summary(found.index, target)}; {use_of(found.index, target)}; fingerprint "
+                                f"{found.index.fingerprint[:12]}; by names and sizes: the run decodes them")
 
 
 def weights_row(path, listing, root, backbone):
@@ -113,7 +113,7 @@ def weights_row(path, listing, root, backbone):
         if os.path.isdir(candidate):
             found = find_weights(candidate, open_store)
             return _whole_weights(os.path.join(found.folder, found.key), path, backbone)
-    return Row("weights", BAD, "weights_path: there is no {} below data_url, and none here".format(path),
+    return Row("weights", BAD, f"weights_path: there is no {path} below data_url, and none here",
                "Put it there, or correct --weights_path; keys are case-sensitive")
 
 
@@ -130,7 +130,7 @@ def stored_weights_row(store, info, path, backbone):
             shutil.rmtree(directory, ignore_errors=True)
     head = bytes(store.read_range(info, 0, 6))
     if head != b"\x93NUMPY" and head[:4] != b"PK\x03\x04":
-        return Row("weights", BAD, "{} is neither .npy nor .npz".format(path), "Give the weights of a network")
+        return Row("weights", BAD, f"{path} is neither .npy nor .npz", "Give the weights of a network")
     network = backbone()
     least = 4 * sum(_elements(shape) for name, shape in network.shapes().items()
                     if name.rsplit("/", 1)[0] not in network.new_layers)
@@ -185,7 +185,7 @@ def disk_row(config, work_dir, data_bytes, destination, found, weights_bytes, ba
     while not os.path.isdir(existing):
         existing = os.path.dirname(existing)
     if not os.access(existing, os.W_OK | os.X_OK):
-        return Row("disk", BAD, "{} cannot be written".format(existing), "Choose another --work_dir")
+        return Row("disk", BAD, f"{existing} cannot be written", "Choose another --work_dir")
     present = _size_of(destination) if destination else 0
     images = sum(len(domain.paths) for domain in found.index.domains)
     cache = images * backbone.image_size ** 2 * 3

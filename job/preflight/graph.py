@@ -76,9 +76,9 @@ def check(config, ranks=1):
 
 
 def _sizes(backbone, settings, ranks, evaluated):
-    shared = ", {} of them on each of {} cards".format(settings.meta_batch_size // ranks, ranks) if ranks > 1 else ""
-    return "{}, {} classes, {} source domains of {} images{}, evaluated {} at once".format(
-        backbone.describe(), backbone.num_classes, settings.source_domains, settings.meta_batch_size, shared, evaluated)
+    shared = f", {settings.meta_batch_size // ranks} of them on each of {ranks} cards" if ranks > 1 else ""
+    return (f"{backbone.describe()}, {backbone.num_classes} classes, {settings.source_domains} source domains of "
+            f"{settings.meta_batch_size} images{shared}, evaluated {evaluated} at once")
 
 
 def by_type(operations):
@@ -98,16 +98,16 @@ def by_scope(operations):
 
 def text(checked, every=False):
     """Lines for people. every: each operation as well."""
-    lines = [checked.made_of] + ["not as on a card: {}.".format(each) for each in checked.substitutes]
+    lines = [checked.made_of] + [f"not as on a card: {each}." for each in checked.substitutes]
     for name, fetches in checked.steps.items():
         lines += ["", *_step_lines(checked, name, fetches, every)]
     lines += ["", *_prediction_lines(checked)]
     if checked.remarks:
-        lines += [""] + ["note: {}.".format(remark) for remark in checked.remarks]
+        lines += [""] + [f"note: {remark}." for remark in checked.remarks]
     lines.append("")
-    lines += ["PROBLEM {}".format(problem) for problem in checked.problems[:None if every else MOST_TOLD]]
+    lines += [f"PROBLEM {problem}" for problem in checked.problems[:None if every else MOST_TOLD]]
     if len(checked.problems) > MOST_TOLD and not every:
-        lines.append("… and {} more (--ops or --json lists all)".format(len(checked.problems) - MOST_TOLD))
+        lines.append(f"… and {len(checked.problems) - MOST_TOLD} more (--ops or --json lists all)")
     count = len(checked.problems)
     lines.append("{} operations, {}".format(
         len(checked.graph.get_operations()), "{} problem{}: an Ascend 910 does not take this graph".format(
@@ -136,18 +136,18 @@ def document(checked):
 
 def _step_lines(checked, name, fetches, every):
     operations = _in_order(checked.graph, fetches)
-    yield "{}: {} operations".format(name, len(operations))
+    yield f"{name}: {len(operations)} operations"
     if every:
         for op in operations:
             yield "  {:<28} {:<60} {}".format(type_of(op), op.name, ", ".join(map(shown, op.outputs)) or "-")
     types, scopes = by_type(operations), by_scope(operations)
     for each, count, largest in types[:None if every else MOST_GROUPS]:
-        yield "  {:>5} {:<28} largest {}".format(count, each, largest)
+        yield f"  {count:>5} {each:<28} largest {largest}"
     if len(types) > MOST_GROUPS and not every:
-        yield "  {:>5} of {} more types (--ops lists each operation)".format(
-            sum(count for _, count, _ in types[MOST_GROUPS:]), len(types) - MOST_GROUPS)
+        rest = sum(count for _, count, _ in types[MOST_GROUPS:])
+        yield f"  {rest:>5} of {len(types) - MOST_GROUPS} more types (--ops lists each operation)"
     yield "  by scope: " + ", ".join("{} {}".format(*item) for item in scopes[:MOST_GROUPS]) + (
-        ", {} more".format(len(scopes) - MOST_GROUPS) if len(scopes) > MOST_GROUPS else "")
+        f", {len(scopes) - MOST_GROUPS} more" if len(scopes) > MOST_GROUPS else "")
     found = costs(checked.graph, fetches)
     yield "  {:<16} {:>5} {:>10} {:>9} {:>8} {:>10} {:>10}  {}".format(
         "", "ops", "GFLOP", "GB", "FLOP/B", "ms at peak", "good use", "bound by")
@@ -159,8 +159,8 @@ def _step_lines(checked, name, fetches, every):
 
 
 def _cost_line(group, cost, peak, good, bound):
-    return "  {:<16} {:>5} {:>10.2f} {:>9.3f} {:>8.1f} {:>10.2f} {:>10.2f}  {}".format(
-        group, cost.count, cost.flops / 1e9, cost.bytes / 1e9, cost.intensity, peak, good, bound).rstrip()
+    work = f"{cost.count:>5} {cost.flops / 1e9:>10.2f} {cost.bytes / 1e9:>9.3f} {cost.intensity:>8.1f}"
+    return f"  {group:<16} {work} {peak:>10.2f} {good:>10.2f}  {bound}".rstrip()
 
 
 def _bound(group, cost):
@@ -182,8 +182,8 @@ def _prediction_lines(checked):
     if checked.ranks > 1:
         yield "  Of averaging, only reading and writing the card's memory: between cards it takes longer; " \
               "benchmarks/README.md has estimates."
-    yield "  Host: {:.1f} ms a call; {:.0f} ms of drawing, while the device computes.".format(
-        1e3 * CALL, 1e3 * DRAWING * checked.images)
+    yield (f"  Host: {1e3 * CALL:.1f} ms a call; {1e3 * DRAWING * checked.images:.0f} ms of drawing, while the device "
+           "computes.")
     variables = [op for op in checked.graph.get_operations() if op.type in ("VariableV2", "VarHandleOp")]
     yield "  {} variables, {}".format(len(variables), amount(sum(_size(op) for op in variables), "B"))
 

@@ -30,8 +30,8 @@ DRIVER = "usr/local/Ascend/driver/version.info"
 def python_row():
     version = sys.version_info[:2]
     fits = version == (3, 7) or (3, 9) <= version <= (3, 12)
-    return Row("Python", GOOD if fits else BAD, "{} on {} {}".format(
-        platform.python_version(), platform.system(), platform.machine()),
+    return Row("Python", GOOD if fits else BAD, f"{platform.python_version()} on {platform.system()} "
+                                                f"{platform.machine()}",
         None if fits else "Use Python 3.7 with TensorFlow 1.15, or 3.9 to 3.12 with 2.x")
 
 
@@ -42,10 +42,10 @@ def tensorflow_row(load, device="auto"):
     except TensorFlowError as error:
         return Row("TensorFlow", BAD, error.told, error.mend)
     except ImportError as error:
-        return Row("TensorFlow", BAD, "cannot be imported ({})".format(error),
+        return Row("TensorFlow", BAD, f"cannot be imported ({error})",
                    "pip install tensorflow==1.15.5 with Python 3.7, or any 2.16 to 2.21 with 3.9 to 3.12")
     if device == "ascend" and not version.startswith("1.15"):
-        return Row("TensorFlow", BAD, "{}, and device=ascend: its adapter is built for 1.15".format(version),
+        return Row("TensorFlow", BAD, f"{version}, and device=ascend: its adapter is built for 1.15",
                    "Choose an image with TensorFlow 1.15 and Python 3.7, or --device=auto")
     fits = version.startswith("1.15") or version.startswith("2.")
     return Row("TensorFlow", GOOD if fits else BAD, version, None if fits else "Expected 1.15, or 2.x")
@@ -64,14 +64,14 @@ def adapter_row(device, load_adapter, check_options=lambda adapter: ([], [])):
                        "Choose an image with the Ascend engine, or --device=auto")
         return Row("npu_bridge", NONE, "not installed: no Ascend is used")
     if device in ("cpu", "gpu"):
-        return Row("npu_bridge", NONE, "installed, and not used with device={}".format(device))
+        return Row("npu_bridge", NONE, f"installed, and not used with device={device}")
     try:
         adapter = load_adapter()
     except Exception as error:  # whatever its native code makes of a machine without a driver
-        return Row("npu_bridge", BAD, "does not load ({}: {})".format(type(error).__name__, error),
+        return Row("npu_bridge", BAD, f"does not load ({type(error).__name__}: {error})",
                    "Is CANN's set_env.sh sourced, and does the adapter fit TensorFlow and CANN?")
     problems, doubts = check_options(adapter)
-    told = "{} by what it exports".format(adapter.about)
+    told = f"{adapter.about} by what it exports"
     if problems:
         return Row("npu_bridge", BAD, "; ".join([told] + problems),
                    "Correct these settings, or choose an image whose adapter knows them")
@@ -85,18 +85,18 @@ def cann_row(environ, root="/", device="auto"):
         homes.append(os.path.dirname(environ["ASCEND_OPP_PATH"].rstrip("/")))
     homes += [os.path.join(root, place) for place in CANN_PLACES]
     driver = version_in(os.path.join(root, DRIVER))
-    aside = ", driver {}".format(driver) if driver else ""
+    aside = f", driver {driver}" if driver else ""
     for home in homes:
         for pattern in CANN_FILES:
             for path in sorted(glob.glob(os.path.join(glob.escape(home), pattern))):
                 version = version_in(path)
                 if version and not path.endswith(DRIVER):
-                    return Row("CANN", GOOD, "{} ({}){}".format(version, path, aside))
+                    return Row("CANN", GOOD, f"{version} ({path}){aside}")
     if any(map(os.path.isdir, homes)):
-        return Row("CANN", NONE, "of unknown version: there is an installation, and no version in it{}".format(aside))
+        return Row("CANN", NONE, f"of unknown version: there is an installation, and no version in it{aside}")
     if device == "ascend":
         return Row("CANN", BAD, "not installed, or nowhere that is known, and device=ascend",
-                   "Choose an image with the Ascend engine, or let {} name where CANN is".format(CANN_HOMES[0]))
+                   f"Choose an image with the Ascend engine, or let {CANN_HOMES[0]} name where CANN is")
     return Row("CANN", NONE, "not installed")
 
 
@@ -164,9 +164,9 @@ def platform_row(environ, read):
     found = read()
     kinds = [kind for kind, prefixes in (("v1", ("DLS_",)), ("v2", ("MA_JOB_DIR", "MA_VJ_NAME", "MA_TASK_NAME")))
              if any(name.startswith(prefixes) and environ[name] for name in environ)]
-    place = "rank {} of {}, host {} of {}".format(found.rank_id, found.rank_size, found.host_index, found.host_count)
+    place = f"rank {found.rank_id} of {found.rank_size}, host {found.host_index} of {found.host_count}"
     kind = "ModelArts {} job".format(" and ".join(kinds)) if kinds else "no ModelArts job (a notebook, or elsewhere)"
-    return Row("platform", GOOD, "{}; {}".format(kind, place))
+    return Row("platform", GOOD, f"{kind}; {place}")
 
 
 def rank_table_row(found, device="auto"):
@@ -181,18 +181,19 @@ def rank_table_row(found, device="auto"):
 
     place = "rank 0 is at {}:{}".format(*control_address(found))
     if found.rank_table is None and device == "ascend":
-        return Row("rank table", BAD, "none, in which HCCL finds the cards; {}".format(place),
+        return Row("rank table", BAD, f"none, in which HCCL finds the cards; {place}",
                    "Let the platform start the boot file, once a card, or set RANK_TABLE_FILE and JOB_ID")
     if found.rank_table is None:
-        return Row("rank table", NONE, "none, which Ascend needs; {}".format(place))
+        return Row("rank table", NONE, f"none, which Ascend needs; {place}")
     cards = read_rank_table(found.rank_table)
     own = cards[found.rank_id]
     # A container that has some of a machine's cards counts its own from 0, and the table counts the machine's.
     here = sorted(card.device_id for card in cards if card.server == own.server).index(own.device_id)
     if found.device_id not in (None, here, own.device_id):
         return Row(
-            "rank table", BAD, "{}: rank {} has device {} there, number {} of its server, and ASCEND_DEVICE_ID is {}"
-            .format(found.rank_table, own.rank, own.device_id, here, found.device_id),
+            "rank table", BAD, f"{found.rank_table}: rank {own.rank} has device {own.device_id} there, number "
+                               f"{here} of its server, and ASCEND_DEVICE_ID is {found.device_id}"
+            ,
             "Let the platform start the boot file, once a card")
-    return Row("rank table", GOOD, "{} ranks on {} servers, own rank {} is device {}; {}".format(
-        len(cards), len({card.server for card in cards}), own.rank, own.device_id, place))
+    return Row("rank table", GOOD, f"{len(cards)} ranks on {len({card.server for card in cards})} servers, own rank "
+                                   f"{own.rank} is device {own.device_id}; {place}")

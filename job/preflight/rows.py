@@ -65,7 +65,7 @@ class Shared:
         if own and self._error is not None:
             raise self._error
         if not done or self._error is not None:
-            raise Unknown("not looked at, because of {}".format(self._name))
+            raise Unknown(f"not looked at, because of {self._name}")
         return self._found
 
 
@@ -101,7 +101,7 @@ def run_checks(checks, limit, check_stop=lambda: None):
             thread.join(min(TICK, max(0.0, limit.seconds_left())))
         check_stop()
         yield from outcome[0] if outcome else [Row(
-            name, BAD, "no answer within {:.0f} s".format(limit.seconds),
+            name, BAD, f"no answer within {limit.seconds:.0f} s",
             "Check the network, OBS_SERVER and proxies; a store that is only slow is no obstacle to a run")]
 
 
@@ -117,13 +117,13 @@ def outcome_of(name, function):
     except (ConfigError, MasfError) as error:
         return [Row(name, BAD, str(error).rstrip("."), mend_of(error))]
     except Exception as error:
-        return [Row(name, BAD, "the check itself failed: {}: {}".format(type(error).__name__, error),
+        return [Row(name, BAD, f"the check itself failed: {type(error).__name__}: {error}",
                     "Run it with --log_level=debug, and report it")]
 
 
 def refused(name, error, what=""):
     """The row of a StoreError. what: was tried."""
-    told = error.what if error.where is None else "{}: {}".format(error.what, error.where)
+    told = error.what if error.where is None else f"{error.what}: {error.where}"
     return Row(name, BAD, (what + ": " if what else "") + told, error.mend or mend_of(error))
 
 
@@ -142,5 +142,5 @@ def line_of(row, width, encoding):
     text = "{:<{}} {:<{}} {}".format(marks[row.state], max(map(len, marks.values())), row.name, width, row.told)
     if row.mend:
         indent = " " * (max(map(len, marks.values())) + width + 2)
-        text += "\n{}{} {}".format(indent, arrow, row.mend)
+        text += f"\n{indent}{arrow} {row.mend}"
     return text

@@ -64,7 +64,7 @@ def client_row(urls, environ, backend):
 def data_row(listing, url, clock):
     """List data_url, and read one of its objects. clock: seconds."""
     if not listing.infos:
-        return Row("data_url", BAD, "there is nothing below {}".format(url), "Check the URL; keys are case-sensitive")
+        return Row("data_url", BAD, f"there is nothing below {url}", "Check the URL; keys are case-sensitive")
     read = [info for info in listing.infos if 0 < info.size <= SMALL]
     told = "{:,} {}, {}".format(len(listing.infos), "files in a pack and beside it" if listing.packed else "objects",
                                 amount(listing.bytes, "B"))
@@ -94,7 +94,7 @@ def permission_rows(store, probe):
         mend = "{}. What was tried out stays at {}; `python -m job sync gc` finds it".format(
             stays.mend or "Allow it", probe.url)
         if probe.may_not_remove:
-            stays = Row("train_url", NOTE, "{}. A run delivers everything, and old checkpoints stay".format(stays.told),
+            stays = Row("train_url", NOTE, f"{stays.told}. A run delivers everything, and old checkpoints stay",
                         mend)
         else:
             rows.append(stays._replace(mend=mend))
@@ -118,7 +118,7 @@ def _tried(rows, what, operation, seconds):
     except Abandoned:
         raise
     except StoreError as error:
-        rows.append(refused("train_url", error, "may not, or cannot, {}".format(what)))
+        rows.append(refused("train_url", error, f"may not, or cannot, {what}"))
         return False
 
 
@@ -150,7 +150,7 @@ def lease_row(store, own, seconds):
             if isinstance(error, StoreError):
                 raise
         if owner is not None and (owner.has_ended() or owner.is_restarted_as(own)):
-            told.append("left by {}, who has ended: taken over at once".format(owner))
+            told.append(f"left by {owner}, who has ended: taken over at once")
         elif age > seconds:
             told.append("left by {}, silent for {:.0f} s: taken over".format(owner or "somebody", age))
         else:
@@ -173,13 +173,13 @@ def resume_row(store, config, fingerprint):
         markers = [marker for marker in list_markers(store) if marker.metadata.get("lineage") == previous["lineage"]]
     if not markers:
         if config.platform.resume == "always":
-            return Row("resume", BAD, "resume=always, and there is no checkpoint at {}".format(store.url),
+            return Row("resume", BAD, f"resume=always, and there is no checkpoint at {store.url}",
                        "Check train_url and run_name, or leave resume at auto")
         return Row("resume", GOOD, "a new run" if previous is None else "the run has no checkpoint yet: it begins")
     newest = max(marker.metadata["iteration"] for marker in markers)
     held = "{} checkpoint{}, the newest of iteration {}".format(len(markers), "s" * (len(markers) > 1), newest)
     if config.platform.resume == "never":
-        return Row("resume", GOOD, "{}; resume=never begins afresh, and they stay".format(held))
+        return Row("resume", GOOD, f"{held}; resume=never begins afresh, and they stay")
     differing = loading.differences(loading.from_dict(previous["config"]), config)
     was = (previous.get("data") or {}).get("fingerprint")
     if fingerprint is not None and was not in (None, fingerprint):
@@ -189,5 +189,5 @@ def resume_row(store, config, fingerprint):
             held, "; ".join("{} was {}, is {}".format(*each) for each in differing)),
             "Go on with the old values, give another --run_name, or --resume=never")
     if previous.get("state") == "done" and newest >= config.training.train_iterations:
-        return Row("resume", GOOD, "{}; nothing is left to do (more with --train_iterations)".format(held))
-    return Row("resume", GOOD, "{}; the run goes on from there".format(held))
+        return Row("resume", GOOD, f"{held}; nothing is left to do (more with --train_iterations)")
+    return Row("resume", GOOD, f"{held}; the run goes on from there")

@@ -198,8 +198,8 @@ class Publisher:
                         if all(other.name != item.name for other in self._pending):  # dropped meanwhile
                             shutil.rmtree(directory, ignore_errors=True)
             except CheckpointError as error:
-                return "Not all could be kept either: {}".format(error)
-        return "Checkpoints are kept in {}.".format(self._spool)
+                return f"Not all could be kept either: {error}"
+        return f"Checkpoints are kept in {self._spool}."
 
     # The worker. Everything below runs in its thread.
 
@@ -310,8 +310,8 @@ class Publisher:
         left = self._deadline - self._clock()
         if self._rate is None or size / self._rate <= left:
             return True
-        why = "{:.1f} MB take {:.0f} s at {:.1f} MB/s, and {:.0f} s are left".format(
-            size / 1e6, size / self._rate, self._rate / 1e6, max(0.0, left))
+        why = (f"{size / 1e6:.1f} MB take {size / self._rate:.0f} s at {self._rate / 1e6:.1f} MB/s, and "
+               f"{max(0.0, left):.0f} s are left")
         self._not_begun[snapshot.name] = why
         log.warning("the upload of checkpoint %s is not begun: %s; it stays in %s", snapshot.name, why, self._spool)
         return False
@@ -325,9 +325,9 @@ class Publisher:
         if self._transferred != (done, total):
             self._transferred, self._moved = (done, total), now
         if self._deadline is not None and now > self._deadline:
-            raise _OutOfTime("the time was up after {} of {} bytes".format(done, total))
+            raise _OutOfTime(f"the time was up after {done} of {total} bytes")
         if now - self._moved > STALL:
-            raise NotDelivered("no byte moved for {:.0f} s, after {} of {}".format(now - self._moved, done, total))
+            raise NotDelivered(f"no byte moved for {now - self._moved:.0f} s, after {done} of {total}")
 
     def _drop_superseded(self, pending):
         kept, dropped = without_superseded(pending, self._under_way)

@@ -189,4 +189,4 @@ def refuse_changed(name, differing):
         raise ConfigError(
             "{} was made with another configuration: {}. Go on with the old values, give another --run_name, or start "
             "afresh with --resume=never (the old checkpoints stay).".format(
-                name, "; ".join("{} was {}, is {}".format(key, there, here) for key, there, here in differing)))
+                name, "; ".join(f"{key} was {there}, is {here}" for key, there, here in differing)))

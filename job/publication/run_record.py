@@ -111,7 +111,7 @@ class RunRecord:
         An iteration has a second checkpoint where the first was saved before its evaluation.
         """
         self._names[iteration] += 1
-        again = "x{}".format(self._names[iteration]) if self._names[iteration] > 1 else ""
+        again = f"x{self._names[iteration]}" if self._names[iteration] > 1 else ""
         return "ckpt-{:06d}-{}{}".format(iteration, self.attempt["id"], again)
 
     def update(self, **fields):

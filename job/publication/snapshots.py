@@ -21,7 +21,7 @@ class Snapshot(NamedTuple):
     @property
     def published_name(self):
         """The name it gets in the store."""
-        return self.name if self.attempt == 1 else "{}-{}".format(self.name, self.attempt)
+        return self.name if self.attempt == 1 else f"{self.name}-{self.attempt}"
 
 
 def without_superseded(pending, under_way):

@@ -28,7 +28,7 @@ def within(seconds, what, work):
     try:
         result, error = outcomes.get(timeout=max(0.0, seconds))
     except queue.Empty:
-        raise StoreUnavailable("{} did not end within {:.0f} s".format(what, seconds)) from None
+        raise StoreUnavailable(f"{what} did not end within {seconds:.0f} s") from None
     if error is not None:
         raise error
     return result

@@ -63,7 +63,7 @@ class Channel:
         self._meet()
         self._values = {rank: [] for rank in self._peers}
         for rank, peer in self._peers.items():
-            threading.Thread(target=self._listen, args=(rank, peer), name="rank {}".format(rank), daemon=True).start()
+            threading.Thread(target=self._listen, args=(rank, peer), name=f"rank {rank}", daemon=True).start()
         threading.Thread(target=self._beat, name="signs of life", daemon=True).start()
         return self
 
@@ -137,8 +137,9 @@ class Channel:
             try:
                 door.bind(("127.0.0.1" if loopback else "", self._address[1]))
             except OSError as error:
-                raise ConfigError("rank 0 cannot listen at port {}: {}; give another one with RANK_CONTROL=host:port"
-                                  .format(self._address[1], error.strerror)) from error
+                raise ConfigError(f"rank 0 cannot listen at port {self._address[1]}: {error.strerror}; give another "
+                                  "one with RANK_CONTROL=host:port"
+                                  ) from error
             door.listen(self.size)
             door.settimeout(0.2)
             while len(self._peers) < self.size - 1:
@@ -168,7 +169,7 @@ class Channel:
         if hello.get("size") != self.size:
             problem = "rank {} has RANK_SIZE={}, but rank 0 has {}".format(rank, hello.get("size"), self.size)
         elif rank in self._peers or not 0 < rank < self.size:
-            problem = "RANK_ID={} comes twice".format(rank)
+            problem = f"RANK_ID={rank} comes twice"
         if problem:
             peer.send({"refused": problem})
             raise ConfigError(problem)
@@ -194,7 +195,7 @@ class Channel:
             while True:
                 said = peer.receive(SILENCE)
                 if said is None:
-                    raise PeerFailed("rank {} was lost: it ended without a word".format(rank), RANK_LOST)
+                    raise PeerFailed(f"rank {rank} was lost: it ended without a word", RANK_LOST)
                 if "bye" in said:
                     if said["bye"]:
                         raise PeerFailed("rank {} has ended: {}".format(said["rank"], said["message"]), said["bye"])
@@ -210,7 +211,7 @@ class Channel:
         except PeerFailed as error:
             self._fail(error)
         except (OSError, ValueError) as error:
-            self._fail(PeerFailed("rank {} was lost: {}".format(rank, "no sign of life for {:.0f} s".format(SILENCE)
+            self._fail(PeerFailed("rank {} was lost: {}".format(rank, f"no sign of life for {SILENCE:.0f} s"
                                                                 if isinstance(error, socket.timeout) else error),
                                   RANK_LOST))
 
@@ -267,7 +268,7 @@ class _Peer:
                 return None
             self._unread += data
             if len(self._unread) > LONGEST:
-                raise ValueError("a line of more than {} bytes".format(LONGEST))
+                raise ValueError(f"a line of more than {LONGEST} bytes")
         line, _, self._unread = self._unread.partition(b"\n")
         said = json.loads(line.decode("utf-8"))
         if not isinstance(said, dict):

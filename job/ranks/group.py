@@ -102,22 +102,23 @@ class Group(Alone):
             differing = [name for name in own if theirs.get(name) != everybody[0].get(name)]
             if differing:
                 raise ConfigError("rank {} was started with another configuration than rank 0: {}".format(
-                    rank, ", ".join("{} is {!r} and not {!r}".format(name, theirs.get(name), everybody[0].get(name))
+                    rank, ", ".join(f"{name} is {theirs.get(name)!r} and not {everybody[0].get(name)!r}"
                                     for name in differing)))
 
     def check_device(self, device):
         if device == "ascend" and self._rank_table is None:
-            raise ConfigError("RANK_SIZE={}, but RANK_TABLE_FILE is not set, in which HCCL finds the cards: let the "
+            raise ConfigError(f"RANK_SIZE={self.size}, but RANK_TABLE_FILE is not set, in which HCCL finds the "
+                              "cards: let the "
                               "platform start the processes, or give RANK_TABLE_FILE and JOB_ID to "
-                              "python -m job launch".format(self.size))
+                              "python -m job launch")
 
     def check_same_data(self, fingerprint):
         fingerprints = self.gather(fingerprint, "the comparison of data")
         other = [rank for rank, each in enumerate(fingerprints) if each != fingerprints[0]]
         if other:
-            raise ConfigError("rank {} sees other data than rank 0 ({} and not {}): give all processes the same "
-                              "data_url, or a local directory with the same content".format(
-                                  other[0], fingerprints[other[0]][:12], fingerprints[0][:12]))
+            raise ConfigError(f"rank {other[0]} sees other data than rank 0 ({fingerprints[other[0]][:12]} and not "
+                              f"{fingerprints[0][:12]}): give all processes the same "
+                              "data_url, or a local directory with the same content")
 
 
 @contextlib.contextmanager
@@ -140,8 +141,9 @@ def check_share(batch, size):
     """Raises ConfigError where a batch of so many images a domain cannot be shared by so many processes."""
     if batch % size:
         nearest = max(size, (batch + size // 2) // size * size)
-        raise ConfigError("meta_batch_size={} cannot be shared by {} processes: it counts the images of a domain over "
-                          "all of them, so give a multiple of {}, such as {}".format(batch, size, size, nearest))
+        raise ConfigError(f"meta_batch_size={batch} cannot be shared by {size} processes: it counts the images of a "
+                          "domain over "
+                          f"all of them, so give a multiple of {size}, such as {nearest}")
 
 
 def control_address(environment, read=read_rank_table):
@@ -153,13 +155,15 @@ def control_address(environment, read=read_rank_table):
         cards = read(table)
         check_place(table, cards, environment.rank_id, size)
         if environment.job_id is None:
-            raise ConfigError("RANK_SIZE={}, but JOB_ID is not set, without which HCCL averages nothing: set it to any "
-                              "number, the same in all processes".format(size))
+            raise ConfigError(f"RANK_SIZE={size}, but JOB_ID is not set, without which HCCL averages nothing: set "
+                              "it to any "
+                              "number, the same in all processes")
         alone = len({card.server for card in cards}) == 1
         return environment.control or ("127.0.0.1" if alone else cards[0].server, CONTROL_PORT)
     if environment.control is None:
-        raise ConfigError("RANK_SIZE={}: say where rank 0 is with RANK_CONTROL=host:port, or start all processes of "
-                          "this machine with python -m job launch --processes {} -- run …".format(size, size))
+        raise ConfigError(f"RANK_SIZE={size}: say where rank 0 is with RANK_CONTROL=host:port, or start all "
+                          "processes of "
+                          f"this machine with python -m job launch --processes {size} -- run …")
     return environment.control
 
 

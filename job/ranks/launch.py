@@ -33,7 +33,7 @@ DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 def number_of_processes(text: str) -> int:
     """Raises ConfigError where it is none."""
     if not text.isdigit() or int(text) < 1:
-        raise ConfigError("--processes={}: expected a whole number from 1".format(text))
+        raise ConfigError(f"--processes={text}: expected a whole number from 1")
     return int(text)
 
 
@@ -83,7 +83,7 @@ def environments(processes: int, environ: Mapping[str, str]) -> List[Dict[str, s
     if rank_table is not None:
         return _on_ascend(processes, environ, found, rank_table)
     if found.host_count > 1 and found.control is None:
-        raise ConfigError("{} hosts: say where rank 0 is with RANK_CONTROL=host:port".format(found.host_count))
+        raise ConfigError(f"{found.host_count} hosts: say where rank 0 is with RANK_CONTROL=host:port")
     control = found.control or ("127.0.0.1", free_port())
     cards = _cuda_cards(processes, environ)
     threads = str(max(1, _cores() // processes))
@@ -103,8 +103,7 @@ def _on_ascend(processes: int, environ: Mapping[str, str], found: Any, rank_tabl
     cards = rank_table.cards
     ours = on_server(cards, environ)
     if len(ours) != processes:
-        raise ConfigError("--processes={}, but the rank table gives this machine {} cards".format(
-            processes, len(ours)))
+        raise ConfigError(f"--processes={processes}, but the rank table gives this machine {len(ours)} cards")
     several = len({card.server for card in cards}) > 1
     control = found.control or ((cards[0].server, CONTROL_PORT) if several else ("127.0.0.1", free_port()))
     return [{"RANK_ID": str(card.rank), "RANK_SIZE": str(len(cards)), "RANK_CONTROL": "{}:{}".format(*control),
@@ -120,8 +119,8 @@ def _cuda_cards(processes: int, environ: Mapping[str, str]) -> List[str]:
     cards = ([each for each in visible.split(",") if each.strip()] if visible is not None
              else [str(number) for number in range(len(glob.glob("/dev/nvidia[0-9]*")))])
     if cards and cards[0] != "-1" and len(cards) < processes:
-        raise ConfigError("--processes={}, but there are {} GPUs: give at most as many, or set "
-                          "CUDA_VISIBLE_DEVICES=-1 for processors alone".format(processes, len(cards)))
+        raise ConfigError(f"--processes={processes}, but there are {len(cards)} GPUs: give at most as many, or set "
+                          "CUDA_VISIBLE_DEVICES=-1 for processors alone")
     return cards if cards and cards[0] != "-1" else []
 
 

@@ -97,16 +97,16 @@ def _load(path: str) -> Any:
         with open(path, encoding="utf-8-sig") as stream:  # some editors begin a file with a byte-order mark
             return json.load(stream)
     except OSError as error:
-        raise ConfigError("RANK_TABLE_FILE={}: {}. {}".format(path, error.strerror, MEND)) from error
+        raise ConfigError(f"RANK_TABLE_FILE={path}: {error.strerror}. {MEND}") from error
     except ValueError as error:
-        raise ConfigError("RANK_TABLE_FILE={}: it is no JSON ({}). {}".format(path, error, MEND)) from error
+        raise ConfigError(f"RANK_TABLE_FILE={path}: it is no JSON ({error}). {MEND}") from error
 
 
 def _checked(path: str, table: Any) -> List[Card]:
     try:
         return _cards(table)
     except _Unfit as error:
-        raise ConfigError("RANK_TABLE_FILE={}: {}. {}".format(path, error, MEND)) from error
+        raise ConfigError(f"RANK_TABLE_FILE={path}: {error}. {MEND}") from error
 
 
 def on_server(cards: List[Card], environ: Dict[str, str]) -> List[Card]:
@@ -130,9 +130,10 @@ def _cards(table: Any) -> List[Card]:
     if isinstance(table, dict) and "group_list" in table:
         raise _Unfit(
             "this is the older form, of group_list, which gives no ranks. ModelArts' launcher leaves what it made of "
-            "it at {}: let RANK_TABLE_FILE name that. By hand: a server_list entry for each server_id, and in its "
+            f"it at {CONVERTED}: let RANK_TABLE_FILE name that. By hand: a server_list entry for each server_id, "
+            "and in its "
             "device every device of the instances there, with rank_id counted from 0 in the order of the numbers that "
-            "end their pod_name".format(CONVERTED))
+            "end their pod_name")
     if not isinstance(table, dict) or table.get("version") != "1.0":
         raise _Unfit("expected version \"1.0\", found {!r}".format(
             table.get("version") if isinstance(table, dict) else type(table).__name__))
@@ -145,7 +146,7 @@ def _cards(table: Any) -> List[Card]:
         raise _Unfit("server_count is {}, but server_list has {}".format(table["server_count"], len(servers)))
     cards = []
     for number, server in enumerate(servers):
-        where = "server_list[{}]".format(number)
+        where = f"server_list[{number}]"
         try:
             for card in server["device"]:
                 cards.append(Card(str(server["server_id"]), int(card["device_id"]), int(card["rank_id"])))
@@ -154,7 +155,7 @@ def _cards(table: Any) -> List[Card]:
                         where, card["rank_id"], card["device_ip"]))
         except (KeyError, TypeError, ValueError) as error:
             raise _Unfit("{}: expected server_id and device, a list of device_id, device_ip and rank_id ({})".format(
-                where, error if isinstance(error, ValueError) else "missing: {}".format(error))) from error
+                where, error if isinstance(error, ValueError) else f"missing: {error}")) from error
     ranks = sorted(card.rank for card in cards)
     if ranks != list(range(len(cards))):
         raise _Unfit("expected the ranks 0 to {}, each once, found {}".format(
@@ -175,7 +176,7 @@ def _is_address(text: Any) -> bool:
 def check_place(path: str, cards: List[Card], rank_id: int, rank_size: int) -> None:
     """Raises ConfigError where the process's variables and the table do not agree."""
     if len(cards) != rank_size:
-        raise ConfigError("RANK_SIZE={}, but {} has {} cards: both must say the same".format(
-            rank_size, os.path.basename(path), len(cards)))
+        raise ConfigError(f"RANK_SIZE={rank_size}, but {os.path.basename(path)} has {len(cards)} cards: both must "
+                          "say the same")
     if rank_id >= len(cards):
-        raise ConfigError("RANK_ID={} is not in {}".format(rank_id, path))
+        raise ConfigError(f"RANK_ID={rank_id} is not in {path}")

@@ -36,12 +36,11 @@ def line_chart(series, x_label, y_label, y_range=None):
     for step in range(5):
         y = y_low + y_span * step / 4
         _, py = place(x_low, y)
-        parts.append('<line x1="{}" y1="{:.1f}" x2="{}" y2="{:.1f}" stroke="{}"/>'.format(
-            LEFT, py, WIDTH - RIGHT, py, GRID))
-        parts.append(_text(LEFT - 6, py + 4, "{:.3g}".format(y), anchor="end"))
+        parts.append(f'<line x1="{LEFT}" y1="{py:.1f}" x2="{WIDTH - RIGHT}" y2="{py:.1f}" stroke="{GRID}"/>')
+        parts.append(_text(LEFT - 6, py + 4, f"{y:.3g}", anchor="end"))
     for x in sorted({x_low, (x_low + x_high) // 2, x_high}):
         px, _ = place(x, y_low)
-        parts.append(_text(px, HEIGHT - BOTTOM + 16, "{:g}".format(x), anchor="middle"))
+        parts.append(_text(px, HEIGHT - BOTTOM + 16, f"{x:g}", anchor="middle"))
     parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, x_label, anchor="middle"))
     parts.append(_text(LEFT, TOP - 4, y_label))
     for number, (label, points) in enumerate(series):
@@ -49,9 +48,9 @@ def line_chart(series, x_label, y_label, y_range=None):
         placed = [place(x, y) for x, y in points]
         parts.append('<polyline fill="none" stroke="{}" stroke-width="2" points="{}"/>'.format(
             colour, " ".join("{:.1f},{:.1f}".format(*point) for point in placed)))
-        parts.extend('<circle cx="{:.1f}" cy="{:.1f}" r="2.5" fill="{}"/>'.format(x, y, colour) for x, y in placed)
-        parts.append('<rect x="{}" y="{}" width="12" height="4" fill="{}"/>'.format(
-            WIDTH - RIGHT + 12, TOP + 14 + 18 * number, colour))
+        parts.extend(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{colour}"/>' for x, y in placed)
+        parts.append(f'<rect x="{WIDTH - RIGHT + 12}" y="{TOP + 14 + 18 * number}" width="12" height="4" '
+                     f'fill="{colour}"/>')
         parts.append(_text(WIDTH - RIGHT + 30, TOP + 20 + 18 * number, label))
     return "\n".join(parts) + "</svg>"
 
@@ -65,8 +64,8 @@ def bar_chart(values, unit="%", highest=100.0):
         y = 4 + row * number
         parts.append(_text(110, y + 14, label, anchor="end"))
         length = 0 if value is None else max(0.0, min(value, highest)) / highest * 400
-        parts.append('<rect x="118" y="{}" width="{:.1f}" height="14" fill="{}"/>'.format(y + 3, length, COLOURS[0]))
-        shown = "no image" if value is None else "{:.1f} {}".format(value, unit)
+        parts.append(f'<rect x="118" y="{y + 3}" width="{length:.1f}" height="14" fill="{COLOURS[0]}"/>')
+        shown = "no image" if value is None else f"{value:.1f} {unit}"
         parts.append(_text(124 + length, y + 14, shown))
     return "\n".join(parts) + "</svg>"
 
@@ -74,12 +73,12 @@ def bar_chart(values, unit="%", highest=100.0):
 def confusion_table(matrix, classes):
     """An HTML table: rows are true classes, columns predictions, shaded by the share of the row."""
     lines = ['<table class="confusion"><tr><th>true \\ predicted</th>' + "".join(
-        "<th>{}</th>".format(html.escape(name)) for name in classes) + "</tr>"]
+        f"<th>{html.escape(name)}</th>" for name in classes) + "</tr>"]
     for name, row in zip(classes, matrix):
         total = sum(row) or 1
-        cells = "".join('<td style="background:rgba(31,111,180,{:.2f})">{}</td>'.format(0.75 * count / total, count)
+        cells = "".join(f'<td style="background:rgba(31,111,180,{0.75 * count / total:.2f})">{count}</td>'
                         for count in row)
-        lines.append("<tr><th>{}</th>{}</tr>".format(html.escape(name), cells))
+        lines.append(f"<tr><th>{html.escape(name)}</th>{cells}</tr>")
     return "\n".join(lines) + "</table>"
 
 
@@ -90,10 +89,9 @@ def padded(low, high):
 
 
 def _open(height):
-    return ('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {w} {h}" width="{w}" height="{h}" '
-            'font-family="sans-serif" font-size="12">').format(w=WIDTH, h=height)
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
+            'font-family="sans-serif" font-size="12">')
 
 
 def _text(x, y, content, anchor="start"):
-    return '<text x="{:.1f}" y="{:.1f}" text-anchor="{}" fill="{}">{}</text>'.format(
-        x, y, anchor, INK, html.escape(str(content)))
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{INK}">{html.escape(str(content))}</text>'

@@ -45,7 +45,7 @@ def read_candidate(store, name):
 
 def table(candidates):
     """Lines of Markdown: the target's and the sources' validation accuracy in per cent, a row an interval."""
-    titles = ["{} {}".format(each.name, what) for each in candidates for what in (target_of(each), "validation")]
+    titles = [f"{each.name} {what}" for each in candidates for what in (target_of(each), "validation")]
     lines = ["| iteration | {} |".format(" | ".join(titles)), "|-:|{}".format("-:|" * len(titles))]
     for iteration in sorted({record["iteration"] for each in candidates for record in each.history}):
         cells = []
@@ -72,19 +72,20 @@ def target_of(each):
 
 def page(candidates):
     """A self-contained HTML page: outcomes, curves of both accuracies, the table."""
-    parts = ["<!DOCTYPE html><html lang=en><head><meta charset=utf-8><title>Runs compared</title><style>{}</style>"
-             "</head><body><h1>Runs compared</h1>".format(STYLE)]
-    parts.append("<ul>{}</ul>".format("".join("<li>{}</li>".format(html.escape(outcome(each)))
+    parts = ["<!DOCTYPE html><html lang=en><head><meta charset=utf-8><title>Runs "
+             f"compared</title><style>{STYLE}</style>"
+             "</head><body><h1>Runs compared</h1>"]
+    parts.append("<ul>{}</ul>".format("".join(f"<li>{html.escape(outcome(each))}</li>"
                                               for each in candidates)))
     for title, key in (("Target", "target_accuracy"), ("Validation on the sources", "validation_accuracy")):
-        parts.append("<h2>{}</h2>".format(title) + line_chart(
+        parts.append(f"<h2>{title}</h2>" + line_chart(
             [(each.name, [(record["iteration"], record[key]) for record in each.history]) for each in candidates],
             "iteration", "accuracy, %"))
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table(candidates)]
     parts.append("<h2>Interval by interval</h2><table>")
     for number, row in enumerate(rows[:1] + rows[2:]):
         tag = "td" if number else "th"
-        parts.append("<tr>{}</tr>".format("".join("<{0}>{1}</{0}>".format(tag, _marked(cell)) for cell in row)))
+        parts.append("<tr>{}</tr>".format("".join(f"<{tag}>{_marked(cell)}</{tag}>" for cell in row)))
     return "\n".join(parts) + "</table></body></html>\n"
 
 

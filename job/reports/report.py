@@ -30,15 +30,16 @@ def write_report(path, run, history, classes):
 def render(run, history, classes):
     """The page as text."""
     title = html.escape("MASF: {}".format(run["run_name"]))
-    parts = ["<!DOCTYPE html><html lang=en><head><meta charset=utf-8><title>{t}</title><style>{s}</style></head>"
-             "<body><h1>{t}</h1>".format(t=title, s=STYLE)]
+    parts = ["<!DOCTYPE html><html lang=en><head><meta "
+             f"charset=utf-8><title>{title}</title><style>{STYLE}</style></head>"
+             f"<body><h1>{title}</h1>"]
     if history:
         parts.extend(_results(run, history, classes))
     else:
         parts.append("<p>No interval has been completed yet.</p>")
     parts.extend(_data(run.get("data") or {}))
     parts.append("<h2>Configuration</h2><pre>{}</pre>".format(html.escape("\n".join(
-        "{} = {}".format(key, value) for key, value in sorted(_leaves(run["config"]))))))
+        f"{key} = {value}" for key, value in sorted(_leaves(run["config"]))))))
     return "\n".join(parts) + "</body></html>\n"
 
 
@@ -53,7 +54,7 @@ def _data(data):
                     "{} {:,}".format(*item) for item in sorted(data["images"].items()))),
                 ("fingerprint", data["fingerprint"][:12])] + [("also", told) for told in data.get("left_out", [])]
         yield "<h2>Data</h2><table>{}</table>".format("".join(
-            '<tr><th>{}</th><td style="text-align: left">{}</td></tr>'.format(html.escape(name), html.escape(told))
+            f'<tr><th>{html.escape(name)}</th><td style="text-align: left">{html.escape(told)}</td></tr>'
             for name, told in rows))
 
 

@@ -31,9 +31,9 @@ def verify(args, console):
                 how = "by SHA-256 of what was read" if args.full else "by digest"
                 print("{}: {} the same {}{}{}".format(
                     "DIFFERENT" if different else "identical", files(len(found.same), total(found.same)), how,
-                    "; {} by size only, {} (--full reads them)".format(
-                        files(len(found.size_only)), _why_size_only(found)) if found.size_only else "",
-                    "; {} of {} differ or are on one side only".format(different, different + agree)
+                    f"; {files(len(found.size_only))} by size only, {_why_size_only(found)} (--full reads them)"
+                    if found.size_only else "",
+                    f"; {different} of {different + agree} differ or are on one side only"
                     if different else ""))
         return code
 
@@ -41,7 +41,7 @@ def verify(args, console):
 def _why_size_only(found):
     encrypted = sum(info.encrypted for info in found.size_only)
     return "the store knows no digest" + (
-        ": {} of them encrypted, with an ETag that is none".format(encrypted) if encrypted else "")
+        f": {encrypted} of them encrypted, with an ETag that is none" if encrypted else "")
 
 
 def diff(args, console):
@@ -58,8 +58,8 @@ def diff(args, console):
                 print("pull would fetch {}; push would store {}{}".format(
                     files(len(changed) + len(found.only_stored), total(changed) + total(found.only_stored)),
                     files(len(changed) + len(found.only_local)),
-                    "; {} of equal size cannot be told apart without a digest"
-                    .format(files(len(found.size_only))) if found.size_only else ""))
+                    f"; {files(len(found.size_only))} of equal size cannot be told apart without a digest"
+                     if found.size_only else ""))
         return code
 
 
@@ -116,9 +116,9 @@ def _verify_checkpoints(args, console):
                 for folder in folders:
                     _print_folder(folder)
                 whole = [verdict for verdict in verdicts if not verdict.faults]
-                print("{} of {} checkpoints whole: {} read through and right".format(
-                    len(whole), len(verdicts),
-                    files(sum(verdict.files for verdict in whole), sum(verdict.bytes for verdict in whole))))
+                print(f"{len(whole)} of {len(verdicts)} checkpoints whole: "
+                      f"{files(sum(verdict.files for verdict in whole), sum(verdict.bytes for verdict in whole))} "
+                      "read through and right")
         return code
 
 
@@ -129,14 +129,14 @@ def _print_folder(folder):
             "DAMAGED" if verdict.faults else "whole  ", shown(folder.prefix), shown(verdict.name),
             files(verdict.files, verdict.bytes), "  ({})".format(", ".join(pointers)) if pointers else ""))
         for fault in verdict.faults:
-            print("         {}".format(shown(fault)))
+            print(f"         {shown(fault)}")
     names = {verdict.name for verdict in folder.verdicts}
     for name, meant in sorted(folder.pointers.items()):
         if meant not in names:
-            print("note     {}.json means {}, which is not there".format(shown(folder.prefix + name), shown(meant)))
+            print(f"note     {shown(folder.prefix + name)}.json means {shown(meant)}, which is not there")
     for orphan in folder.orphans:
-        print("note     {}{}/ has no marker ({}): under way, or never finished".format(
-            shown(folder.prefix), shown(orphan.name), files(orphan.files, orphan.bytes)))
+        print(f"note     {shown(folder.prefix)}{shown(orphan.name)}/ has no marker "
+              f"({files(orphan.files, orphan.bytes)}): under way, or never finished")
 
 
 def _folder(folder):

@@ -42,7 +42,7 @@ def telling(code):
         raise OutputClosed(code) from None
     except OSError as error:
         discard_output()
-        raise LocalStorageError("the output cannot be written ({})".format(error.strerror), "standard output",
+        raise LocalStorageError(f"the output cannot be written ({error.strerror})", "standard output",
                                 "All else has been done; free some space, or send the output elsewhere") from error
 
 
@@ -79,7 +79,7 @@ def print_json(document):
 
 def print_key(first, size, key):
     """A line about one object or file: a word or a time, bytes, key."""
-    print("{}  {:>15,}  {}".format(first, size, shown(key)))
+    print(f"{first}  {size:>15,}  {shown(key)}")
 
 
 def shown(text):
@@ -105,7 +105,7 @@ def age(seconds):
     if seconds is None:
         return "of unknown age"
     days = seconds / 86400.0
-    return "{:.1f} days old".format(days) if days >= 2.0 else "{:.1f} h old".format(24.0 * days)
+    return f"{days:.1f} days old" if days >= 2.0 else f"{24.0 * days:.1f} h old"
 
 
 def total(items):

@@ -29,14 +29,15 @@ def find_places(action, first, second=None, delete=False):
         return Places(_store(first, must_exist=True), None)
     remote = [is_remote(place) for place in (first, second)]
     if all(remote):
-        raise ConfigError("{} and {} are both in OBS, and from server to server nothing is copied: pull to a local "
-                          "folder, then push from there".format(first, second))
+        raise ConfigError(f"{first} and {second} are both in OBS, and from server to server nothing is copied: pull "
+                          "to a local "
+                          "folder, then push from there")
     url, path = (second, first) if remote[1] or (action == "push" and not remote[0]) else (first, second)
     path = parse_url(path).path
     if os.path.exists(path) and not os.path.isdir(path):
-        raise ConfigError("{} is a file; {} needs a folder (one file of a folder: --include NAME)".format(path, action))
+        raise ConfigError(f"{path} is a file; {action} needs a folder (one file of a folder: --include NAME)")
     if action != "pull" and not os.path.isdir(path):
-        raise NoSuchFolder("there is no folder {}; check the path".format(path))
+        raise NoSuchFolder(f"there is no folder {path}; check the path")
     if delete:
         _check_own(path if action == "pull" else _store(url, must_exist=False))
     elif action == "pull":
@@ -51,10 +52,9 @@ def _store(url, must_exist):
 
     location = parse_url(url)
     if location.is_local and os.path.exists(location.path) and not os.path.isdir(location.path):
-        raise ConfigError("{} is a file; a folder or an obs:// URL is needed".format(location.path))
+        raise ConfigError(f"{location.path} is a file; a folder or an obs:// URL is needed")
     if location.is_local and must_exist and not os.path.isdir(location.path):
-        raise NoSuchFolder("there is no folder {}; expected obs://bucket/folder/ or a local folder".format(
-            location.path))
+        raise NoSuchFolder(f"there is no folder {location.path}; expected obs://bucket/folder/ or a local folder")
     return location.path if location.is_local else url
 
 
@@ -70,11 +70,12 @@ def _check_own(folder):
         held.append(("the current directory", os.getcwd()))
     used = [name for name, path in held if os.path.commonpath([real, os.path.realpath(path)]) == real]
     reason = ("the root of the file system, or directly below it" if os.path.dirname(real) in ("/", real)
-              else "{} is there, or below it".format(used[0]) if used
+              else f"{used[0]} is there, or below it" if used
               else "it is a checkout, with .git" if os.path.exists(os.path.join(real, ".git")) else None)
     if reason is not None:
-        raise ConfigError("--delete: {} holds far more than one transfer brings ({}); choose a folder of its own"
-                          .format(folder, reason))
+        raise ConfigError(f"--delete: {folder} holds far more than one transfer brings ({reason}); choose a folder "
+                          "of its own"
+                          )
 
 
 def _check_fillable(folder):
@@ -92,5 +93,4 @@ def _check_fillable(folder):
 def _check_apart(one, other):
     one, other = os.path.realpath(one), os.path.realpath(other)
     if os.path.commonpath([one, other]) in (one, other):
-        raise ConfigError("{} and {} are the same folder, or one is in the other; choose two that are apart".format(
-            one, other))
+        raise ConfigError(f"{one} and {other} are the same folder, or one is in the other; choose two that are apart")

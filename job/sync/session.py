@@ -64,4 +64,4 @@ def _refuse_object(url, storage):
     if is_remote(url):
         with contextlib.suppress(StoreError), open_store(folder, os.environ, storage) as store:
             if store.exists(name):
-                raise ConfigError("{} is an object and no folder: give {} --include {}".format(url, folder, name))
+                raise ConfigError(f"{url} is an object and no folder: give {folder} --include {name}")

@@ -20,7 +20,7 @@ def ls(args, console):
         found = [info for info in everything if session.filters.selects(info.key)]
         if not found:
             raise ObjectNotFound(
-                "the patterns leave nothing of {} below".format(files(len(everything))) if everything
+                f"the patterns leave nothing of {files(len(everything))} below" if everything
                 else "there is nothing below", session.store.url, "Check the URL; keys are case-sensitive")
         with telling(DONE):
             _tell_listing(args, session, found)
@@ -35,7 +35,7 @@ def _tell_listing(args, session, found):
         return
     for info in found:
         print_key(moment(info.modified), info.size, info.key)
-    print("{} below {}".format(files(len(found), total(found)), shown(session.store.url)))
+    print(f"{files(len(found), total(found))} below {shown(session.store.url)}")
 
 
 def gc(args, console):
@@ -60,14 +60,14 @@ def _tell_waste(args, session, found, removed, younger):
     for waste in found:
         done = "would remove" if not args.delete else "removed" if waste in removed else "spared "
         what = files(waste.files, waste.bytes) if waste.files else "parts of an upload"
-        print("{}  {}  {}, {}, {}".format(done, waste.kind.ljust(10), shown(waste.key), what, age(waste.age)))
+        print(f"{done}  {waste.kind.ljust(10)}  {shown(waste.key)}, {what}, {age(waste.age)}")
     if not found and not younger:
-        print("nothing unfinished below {}".format(shown(session.store.url)))
+        print(f"nothing unfinished below {shown(session.store.url)}")
         return
     print("{} of {} unfinished things {}{}{}".format(
         len(removed) if args.delete else len(found), len(found) + len(younger),
         "removed" if args.delete else "would be removed",
-        "; {} younger than {:.0f} h".format(len(younger), args.older_than / 3600.0) if younger else "",
+        f"; {len(younger)} younger than {args.older_than / 3600.0:.0f} h" if younger else "",
         "" if args.delete or not found else "; run it with --delete to remove them"))
 
 

@@ -53,8 +53,8 @@ def _tell_plan(args, session, moved, present, extra):
             print_key(args.action + "  ", item.size, item.key)
         for item in removed:
             print_key("remove", item.size, item.key)
-        print("would {} {}; {} present already{}".format(
-            args.action, files(len(moved), total(moved)), files(len(present)), _would_remove(args, extra)))
+        print(f"would {args.action} {files(len(moved), total(moved))}; {files(len(present))} present "
+              f"already{_would_remove(args, extra)}")
     return DONE
 
 
@@ -65,8 +65,8 @@ def _key(item):
 def _would_remove(args, extra):
     if not extra:
         return ""
-    return "; would remove {}".format(files(len(extra), total(extra))) if args.delete else (
-        "; {} would be removed with --delete".format(files(len(extra), total(extra))))
+    return f"; would remove {files(len(extra), total(extra))}" if args.delete else (
+        f"; {files(len(extra), total(extra))} would be removed with --delete")
 
 
 def _tell_report(args, session, report, console):
@@ -77,10 +77,10 @@ def _tell_report(args, session, report, console):
                                  report.removed_files, report.removed_bytes, report.seconds)
             print_json(dict(document, transfer=None, remove=None))
             return DONE
-        rate = " ({}/s)".format(amount(report.bytes / report.seconds, BYTES)) if report.bytes and report.seconds else ""
+        rate = f" ({amount(report.bytes / report.seconds, BYTES)}/s)" if report.bytes and report.seconds else ""
         print("{} {} in {:.1f} s{}; {} present already{}".format(
             {"pull": "pulled", "push": "pushed"}[args.action], files(report.files, report.bytes), report.seconds, rate,
-            files(report.present_files), "; {} removed".format(files(report.removed_files)) if args.delete else ""))
+            files(report.present_files), f"; {files(report.removed_files)} removed" if args.delete else ""))
     return DONE
 
 

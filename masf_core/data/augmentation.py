@@ -47,9 +47,9 @@ class Augmentation:
     def __post_init__(self) -> None:
         for name in ("flip_probability", "colour_jitter", "grey_probability"):
             if not 0.0 <= getattr(self, name) <= 1.0:
-                raise ValueError("{} must lie in [0, 1], got {}".format(name, getattr(self, name)))
+                raise ValueError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
         if not 0.0 < self.crop_scale_min <= 1.0:
-            raise ValueError("crop_scale_min must lie in (0, 1], got {}".format(self.crop_scale_min))
+            raise ValueError(f"crop_scale_min must lie in (0, 1], got {self.crop_scale_min}")
 
 
 REFERENCE = Augmentation()

@@ -41,7 +41,7 @@ class Unreadable(NamedTuple):
 
 
 def file_name(domain: str, image_size: int, digest: str) -> str:
-    return "{}-{}px-{}.npy".format(domain, image_size, digest)
+    return f"{domain}-{image_size}px-{digest}.npy"
 
 
 def open_cache(path: str, shape: Tuple[int, ...]) -> Optional[Tuple[np.memmap, List[Unreadable]]]:
@@ -138,7 +138,7 @@ def sole_builder(directory: str, on_wait: Callable[[], None]) -> Iterator[None]:
 
 def remove_stale(directory: str, domain: str, image_size: int, keep: str) -> None:
     """Remove this domain's caches of this size but `keep`; `directory` is of one dataroot alone."""
-    pattern = re.compile(re.escape("{}-{}px-".format(domain, image_size)) + r"[0-9a-f]{20}\.npy")
+    pattern = re.compile(re.escape(f"{domain}-{image_size}px-") + r"[0-9a-f]{20}\.npy")
     for name in os.listdir(directory):
         if name != keep and pattern.fullmatch(name):
             log.info("decode cache: removing %s, made before its images, its lists or max_pixels changed", name)
@@ -169,11 +169,11 @@ def _translated(place: str, needed: int = 0) -> Iterator[None]:
     try:
         yield
     except OSError as problem:
-        message = "decode cache: {}: {}.".format(place, problem.strerror or problem)
+        message = f"decode cache: {place}: {problem.strerror or problem}."
         if needed:
             with contextlib.suppress(OSError):
                 free = shutil.disk_usage(os.path.dirname(place)).free
-                message += " The file needs {:.1f} MB, {:.1f} MB are free.".format(needed / 1e6, free / 1e6)
+                message += f" The file needs {needed / 1e6:.1f} MB, {free / 1e6:.1f} MB are free."
         error = CacheError(message + " Free some space there or choose another directory.")
         error.errno = problem.errno
         raise error from problem

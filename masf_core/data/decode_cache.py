@@ -197,8 +197,8 @@ def _make_directory(cache_dir: str) -> None:
     try:
         os.makedirs(cache_dir, exist_ok=True)
     except OSError as problem:
-        raise CacheError("decode cache: {} cannot be made: {}. Choose another directory.".format(
-            cache_dir, problem.strerror)) from problem
+        raise CacheError(f"decode cache: {cache_dir} cannot be made: {problem.strerror}. "
+                         "Choose another directory.") from problem
 
 
 def _make_room(cache_dir: str, missing: List[_Plan], image_size: int) -> None:

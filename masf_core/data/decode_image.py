@@ -62,7 +62,7 @@ def decode_image(path: str, image_size: int, max_pixels: int, out: np.ndarray) -
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as problem:
         raise _too_large(re.search(r"[0-9]+|$", str(problem)).group() or "too many", max_pixels) from problem
     except Exception as problem:  # Pillow's readers raise almost anything on damaged files
-        raise Unusable("unreadable image", "{}: {}".format(type(problem).__name__, problem)) from problem
+        raise Unusable("unreadable image", f"{type(problem).__name__}: {problem}") from problem
 
 
 def _decode(source: Union[str, BinaryIO], image_size: int, max_pixels: int, out: np.ndarray) -> None:
@@ -70,7 +70,7 @@ def _decode(source: Union[str, BinaryIO], image_size: int, max_pixels: int, out:
     with _pillow_limit(max_pixels), Image.open(source, formats=FORMATS) as image:
         width, height = image.size
         if width * height > max_pixels:
-            raise _too_large("{} x {}".format(width, height), max_pixels)
+            raise _too_large(f"{width} x {height}", max_pixels)
         if image.size != side:
             # Lets the JPEG decoder skip detail that does not show at twice the wanted size.
             image.draft(None, (2 * image_size, 2 * image_size))
@@ -81,7 +81,7 @@ def _decode(source: Union[str, BinaryIO], image_size: int, max_pixels: int, out:
 
 
 def _too_large(pixels: str, max_pixels: int) -> Unusable:
-    return Unusable("image too large", "{} pixels, more than max_pixels={}".format(pixels, max_pixels))
+    return Unusable("image too large", f"{pixels} pixels, more than max_pixels={max_pixels}")
 
 
 @contextlib.contextmanager
@@ -121,5 +121,5 @@ def _eight_bits(image: Image.Image) -> np.ndarray:
     """Grey levels 0..65535 as uint8 0..255."""
     levels = np.asarray(image)
     if image.mode == "F" or levels.min() < 0 or levels.max() > 65535:
-        raise Unusable("unreadable image", "pixels of mode {} are no grey levels of 8 or 16 bits".format(image.mode))
+        raise Unusable("unreadable image", f"pixels of mode {image.mode} are no grey levels of 8 or 16 bits")
     return ((levels.astype(np.uint32) + 128) // 257).astype(np.uint8)

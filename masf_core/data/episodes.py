@@ -80,7 +80,7 @@ class EpisodeSampler:
     def draw(self, step: int, out: Optional[Buffers] = None) -> Episode:
         """The episode of `step`, an int ≥ 0, in the memory of `out` or in fresh memory."""
         if step < 0:
-            raise ValueError("step must be 0 or more, got {}".format(step))
+            raise ValueError(f"step must be 0 or more, got {step}")
         out = self.buffers() if out is None else out
         order = generator(self._seed, "domains", step).permutation(len(self._domains))
         for position, which in enumerate(order):
@@ -119,20 +119,19 @@ class EpisodeSampler:
 def _check(domains: Sequence[SourceDomain], batch_size: int, ranks: int) -> None:
     names = [domain.name for domain in domains]
     if len(names) < 2 or len(set(names)) != len(names):
-        raise ValueError("two or more domains of different names are needed, got {}".format(names))
+        raise ValueError(f"two or more domains of different names are needed, got {names}")
     if batch_size < 1:
-        raise ValueError("batch_size must be 1 or more, got {}".format(batch_size))
+        raise ValueError(f"batch_size must be 1 or more, got {batch_size}")
     if batch_size % ranks:
-        raise ValueError("batch_size must be a multiple of the {} processes, got {}".format(ranks, batch_size))
+        raise ValueError(f"batch_size must be a multiple of the {ranks} processes, got {batch_size}")
     shape = domains[0].images.shape[1:]
     for domain in domains:
         images, rows = domain.images, np.asarray(domain.rows)
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != shape or shape[2] != 3:
-            raise ValueError("domain {}: images must be uint8 [n, S, S, 3] of one size, got {} {}".format(
-                domain.name, images.dtype, images.shape))
+            raise ValueError(f"domain {domain.name}: images must be uint8 [n, S, S, 3] of one size, got "
+                             f"{images.dtype} {images.shape}")
         if len(domain.labels) != len(images):
-            raise ValueError("domain {}: {} images but {} labels".format(
-                domain.name, len(images), len(domain.labels)))
+            raise ValueError(f"domain {domain.name}: {len(images)} images but {len(domain.labels)} labels")
         if len(rows) == 0 or rows.min() < 0 or rows.max() >= len(images):
             raise ValueError("domain {}: rows must be some of 0..{}, got {}".format(
-                domain.name, len(images) - 1, "none" if len(rows) == 0 else "{}..{}".format(rows.min(), rows.max())))
+                domain.name, len(images) - 1, "none" if len(rows) == 0 else f"{rows.min()}..{rows.max()}"))

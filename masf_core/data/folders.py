@@ -79,7 +79,7 @@ def _entries(directory: str) -> Iterator[os.DirEntry]:
             for entry in entries:
                 yield entry
     except OSError as problem:
-        raise DataError("{} cannot be listed: {}".format(directory, problem.strerror or problem)) from problem
+        raise DataError(f"{directory} cannot be listed: {problem.strerror or problem}") from problem
 
 
 class FileCheck:
@@ -93,19 +93,19 @@ class FileCheck:
         """(size in bytes, "", ""), or (0, kind of offence, what is wrong) for a '/'-separated relative path."""
         parent = path.rpartition("/")[0]
         if self._behind_link(parent):
-            return 0, "symbolic link", "{} lies behind a symbolic link".format(path)
+            return 0, "symbolic link", f"{path} lies behind a symbolic link"
         try:
             status = os.lstat(os.path.join(self._dataroot, path))
         except (FileNotFoundError, NotADirectoryError):
-            return 0, "missing file", "{} is not there".format(path)
+            return 0, "missing file", f"{path} is not there"
         except (OSError, ValueError) as problem:
-            return 0, "unreadable image", "{}: {}".format(path, problem)
+            return 0, "unreadable image", f"{path}: {problem}"
         if stat.S_ISLNK(status.st_mode):
-            return 0, "symbolic link", "{} is a symbolic link".format(path)
+            return 0, "symbolic link", f"{path} is a symbolic link"
         if not stat.S_ISREG(status.st_mode):
-            return 0, "unreadable image", "{} is not a file".format(path)
+            return 0, "unreadable image", f"{path} is not a file"
         if status.st_size == 0:
-            return 0, "empty file", "{} has no bytes".format(path)
+            return 0, "empty file", f"{path} has no bytes"
         return status.st_size, "", ""
 
     def _behind_link(self, directory: str) -> bool:

@@ -133,7 +133,7 @@ def build_index(
     offences = Offences() if pending is None else pending
     for setting, directory in (("dataroot", dataroot), ("filelist_root", filelist_root)):
         if directory is not None and not os.path.isdir(directory):
-            raise DataError("{}: there is no directory {}".format(setting, directory))
+            raise DataError(f"{setting}: there is no directory {directory}")
     lists = lists_in(filelist_root, domain_folders(dataroot), list_pattern) if filelist_root is not None else None
     names = domain_names(dataroot, filelist_root, lists, domains, bad_data, offences)
     surveyed = survey_domains(dataroot, names, offences)

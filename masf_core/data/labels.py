@@ -70,10 +70,11 @@ def check_labels(
     pairs = [(line.where, _disagreement(line, base, classes)) for line in disagreeing]
     if 2 * len(disagreeing) >= len(lines) or any(2 * wrong_in_class[name] > in_class[name] for name in in_class):
         raise refuse(
-            "the labels of the lists fit their folders counted neither from 0 nor from 1.\n{}\nExpected: one label "
-            "for each class in all lists, from 0 or 1 on, such as {}. Correct the lists, or check dataroot for folders "
-            "that are no classes.".format(
-                _found(lines), _order(classes)), pairs, offenders_path)
+            "the labels of the lists fit their folders counted neither from 0 nor from "
+            f"1.\n{_found(lines)}\nExpected: one label "
+            f"for each class in all lists, from 0 or 1 on, such as {_order(classes)}. Correct the lists, or check "
+            "dataroot for folders "
+            "that are no classes.", pairs, offenders_path)
     odd_lists = [name for name, group in lists.items() if 2 * fits(group, 1 - base) > len(group)]
     if odd_lists:
         raise refuse(
@@ -84,10 +85,10 @@ def check_labels(
             "label_base={} was asked for, but the lists count from {}: {} of {} agree with their folders then.\n{}\n"
             "Leave label_base at auto, or correct the lists.".format(
                 label_base, base, fits(lines, base), plural(len(lines), "line"), _found(lines)),
-            [(line.where, "label {} of folder {}".format(line.label, line.class_name)) for line in lines],
+            [(line.where, f"label {line.label} of folder {line.class_name}") for line in lines],
             offenders_path)
     for line, (where, what) in zip(disagreeing, pairs):
-        offences.add("label that disagrees with the folder", where, "{}: {}".format(line.path, what))
+        offences.add("label that disagrees with the folder", where, f"{line.path}: {what}")
     return Numbering(base, tuple(classes))
 
 
@@ -139,7 +140,7 @@ def _labels_of(lines: Sequence[Line]) -> Optional[Dict[str, int]]:
 def _disagreement(line: Line, base: int, classes: Sequence[str]) -> str:
     index = line.label - base
     meaning = "is " + classes[index] if 0 <= index < len(classes) else "is no class"
-    return "label {} {} (labels count from {}), the folder says {}".format(line.label, meaning, base, line.class_name)
+    return f"label {line.label} {meaning} (labels count from {base}), the folder says {line.class_name}"
 
 
 def _found(lines: Sequence[Line]) -> str:
@@ -150,10 +151,10 @@ def _found(lines: Sequence[Line]) -> str:
     shown: List[Tuple[int, collections.Counter]] = sorted(folders.items())[:10]
     return "Found labels {}..{}: {}{}".format(
         min(folders), max(folders),
-        ", ".join("{} in folder {}".format(label, counter.most_common(1)[0][0]) for label, counter in shown),
+        ", ".join(f"{label} in folder {counter.most_common(1)[0][0]}" for label, counter in shown),
         ", ..." if len(folders) > len(shown) else ".")
 
 
 def _order(classes: Sequence[str]) -> str:
-    return ", ".join("{}={}".format(index, name) for index, name in enumerate(classes[:10])) + (
+    return ", ".join(f"{index}={name}" for index, name in enumerate(classes[:10])) + (
         ", ..." if len(classes) > 10 else "")

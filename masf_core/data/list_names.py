@@ -16,9 +16,9 @@ PARTS = ("train", "crossval", "test")
 _WORDS = "|".join(PART_OF_FOLDER)
 _OFFICIAL = re.compile(r"(?P<domain>.+)_(train|crossval|test)_kfold\.txt")
 _NAMES = (  # the first that a name matches
-    re.compile(r"(?P<domain>.+)_(?P<part>{})_kfold\.txt".format(_WORDS), re.IGNORECASE),
+    re.compile(rf"(?P<domain>.+)_(?P<part>{_WORDS})_kfold\.txt", re.IGNORECASE),
     re.compile(r"(?P<domain>.+)_kfold\.txt", re.IGNORECASE),
-    re.compile(r"(?P<domain>.+)_(?P<part>{})\.txt".format(_WORDS), re.IGNORECASE),
+    re.compile(rf"(?P<domain>.+)_(?P<part>{_WORDS})\.txt", re.IGNORECASE),
     re.compile(r"(?P<domain>.+)\.txt", re.IGNORECASE))
 _LIKE_A_LIST = re.compile(r".+[_-](train|crossval|val|test)(?![a-z])[^/]*", re.IGNORECASE)
 
@@ -72,8 +72,8 @@ def compiled(pattern: str) -> "re.Pattern":
     """The regular expression of a `list_pattern`. Raises ValueError where the pattern is none."""
     pieces = re.split(r"(\{domain\}|\{part\})", pattern)
     if pieces.count("{domain}") != 1 or pieces.count("{part}") > 1 or "/" in pattern:
-        raise ValueError("expected {{domain}} once, {{part}} at most once, and no slash, got {!r}".format(pattern))
-    groups = {"{domain}": "(?P<domain>.+)", "{part}": "(?P<part>{})".format(_WORDS)}
+        raise ValueError(f"expected {{domain}} once, {{part}} at most once, and no slash, got {pattern!r}")
+    groups = {"{domain}": "(?P<domain>.+)", "{part}": f"(?P<part>{_WORDS})"}
     return re.compile("".join(groups.get(piece) or re.escape(piece) for piece in pieces))
 
 

@@ -93,9 +93,9 @@ def read_listed(
                 if kind:
                     offences.add(kind, line.where, what)
                 elif path in seen:
-                    offences.add("repeated path", line.where, "{}: {}".format(path, seen[path]))
+                    offences.add("repeated path", line.where, f"{path}: {seen[path]}")
                 else:
-                    seen[path] = "named before in {}".format(line.where)
+                    seen[path] = f"named before in {line.where}"
                     sizes[path] = size
                     kept[part].append(path)
         rows = _rows(domain.name, kept, sizes, position, "crossval" in files[domain.name])

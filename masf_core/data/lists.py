@@ -89,11 +89,11 @@ def read_list(path: str, domain: str, offences: Offences) -> List[Line]:
         with open(path, encoding="utf-8-sig") as stream:
             rows = stream.read().split("\n")
     except (OSError, UnicodeDecodeError) as problem:
-        raise DataError("list file {} cannot be read as UTF-8 text: {}".format(path, problem)) from problem
+        raise DataError(f"list file {path} cannot be read as UTF-8 text: {problem}") from problem
     lines = []
     for number, row in enumerate(rows, start=1):
         if row.strip():
-            line = _parse(row.strip(), "{}:{}".format(os.path.basename(path), number), domain, offences)
+            line = _parse(row.strip(), f"{os.path.basename(path)}:{number}", domain, offences)
             if line is not None:
                 lines.append(line)
     return lines
@@ -103,7 +103,7 @@ def _parse(row: str, where: str, domain: str, offences: Offences) -> Optional[Li
     fields = row.rsplit(None, 1)
     if len(fields) != 2 or not re.fullmatch(r"[+-]?[0-9]{1,9}", fields[1]):
         offences.add("malformed line", where,
-                     "expected '<domain>/<class>/<file> <label>', found {!r}".format(row[:200]))
+                     f"expected '<domain>/<class>/<file> <label>', found {row[:200]!r}")
         return None
     path, label = fields[0], int(fields[1])
     parts = [part for part in path.split("/") if part != "."]

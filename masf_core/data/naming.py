@@ -39,8 +39,9 @@ def by_canonical_name(names: List[str], where: str) -> Dict[str, str]:
     result: Dict[str, str] = {}
     for name in names:
         if canonical(name) in result:
-            raise DataError("{} has two folders called {}, one in composed and one in decomposed Unicode. Move the "
-                            "images of one into the other.".format(where, canonical(name)))
+            raise DataError(f"{where} has two folders called {canonical(name)}, one in composed and one in "
+                            "decomposed Unicode. Move the "
+                            "images of one into the other.")
         result[canonical(name)] = name
     return result
 

@@ -73,18 +73,18 @@ class Offences:
         kinds = [kind for kind in REMEDIES if counts[kind]]
         lines = ["{} at fault in {}: {}".format(
             plural(len(self.found), "item"), dataroot,
-            ", ".join("{} x {}".format(counts[kind], kind) for kind in kinds))]
-        lines += ["  {}: {}".format(offence.where, offence.what) for offence in self.found[:SHOWN]]
+            ", ".join(f"{counts[kind]} x {kind}" for kind in kinds))]
+        lines += [f"  {offence.where}: {offence.what}" for offence in self.found[:SHOWN]]
         if len(self.found) > SHOWN:
-            lines.append("  ... and {} more".format(len(self.found) - SHOWN))
+            lines.append(f"  ... and {len(self.found) - SHOWN} more")
         pairs = [(offence.where, offence.what) for offence in self.found]
         written = write_offenders(offenders_path, pairs)
         if written:
-            lines.append("The whole list is in {}.".format(written))
+            lines.append(f"The whole list is in {written}.")
         if bad_data == "skip":
             log.warning("%s\nThey are left out (bad_data=skip).", "\n".join(lines))
             return
-        lines += ["To mend {}: {}.".format(kind, REMEDIES[kind]) for kind in kinds]
+        lines += [f"To mend {kind}: {REMEDIES[kind]}." for kind in kinds]
         lines.append("Or leave them out with bad_data=skip.")
         raise DataError("\n".join(lines), pairs)
 
@@ -92,7 +92,7 @@ class Offences:
 def refuse(message: str, pairs, offenders_path: Optional[str]) -> DataError:
     """The error to raise for data that no skipping can save, its offenders written to `offenders_path`."""
     written = write_offenders(offenders_path, pairs)
-    return DataError(message + ("\nThe whole list is in {}.".format(written) if written else ""), pairs)
+    return DataError(message + (f"\nThe whole list is in {written}." if written else ""), pairs)
 
 
 def write_offenders(path: Optional[str], pairs) -> Optional[str]:
@@ -108,7 +108,7 @@ def write_offenders(path: Optional[str], pairs) -> Optional[str]:
         os.makedirs(directory, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=directory, prefix=".offenders-")
         with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as stream:
-            stream.writelines("{}\t{}\n".format(where, what) for where, what in pairs)
+            stream.writelines(f"{where}\t{what}\n" for where, what in pairs)
         os.replace(temporary, path)
     except OSError as problem:
         log.warning("the list of offenders could not be written to %s: %s", path, problem)
@@ -121,7 +121,7 @@ def write_offenders(path: Optional[str], pairs) -> Optional[str]:
 def some(names: Sequence[str], shown: int = 5) -> str:
     """The first of these names, and how many more there are."""
     more = len(names) - shown
-    return ", ".join(names[:shown]) + (" and {} more".format(more) if more > 0 else "")
+    return ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")
 
 
 def plural(count: int, noun: str) -> str:

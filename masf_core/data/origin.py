@@ -42,11 +42,11 @@ def origin_of_folders(
             ", ".join(sorted(domain for domain, names in splits.items() if names))))
     by_draw = sorted(domain for domain, is_drawn in drawn.items() if is_drawn)
     if by_draw:
-        share = "{:g}/{:g}".format(round(100 * (1 - fraction), 3), round(100 * fraction, 3))
+        share = f"{round(100 * (1 - fraction), 3):g}/{round(100 * fraction, 3):g}"
         told.append("no lists: folders split {} by seed {}{}".format(
             share, seed, "" if len(by_draw) == len(drawn) else " in " + ", ".join(by_draw)))
     return Origin("; ".join(told))
 
 
 def _draw(fraction: float, seed: int) -> str:
-    return "{:g} % drawn by seed {}".format(round(100 * fraction, 3), seed)
+    return f"{round(100 * fraction, 3):g} % drawn by seed {seed}"

@@ -24,7 +24,7 @@ class Prefetcher:
 
     def __init__(self, sampler, first_step: int, last_step: int, depth: int = 2) -> None:
         if depth < 1:
-            raise ValueError("depth must be 1 or more, got {}".format(depth))
+            raise ValueError(f"depth must be 1 or more, got {depth}")
         self._sampler = sampler
         self._steps = range(first_step, last_step)
         self._depth = depth

@@ -25,7 +25,7 @@ def stratified_split(
         (train, validation): int64 rows, each ascending.
     """
     if not 0.0 < fraction < 1.0:
-        raise ValueError("validation_fraction must lie between 0 and 1, got {}".format(fraction))
+        raise ValueError(f"validation_fraction must lie between 0 and 1, got {fraction}")
     chosen = np.zeros(len(names), bool)
     for label in np.unique(labels):
         rows = sorted(np.flatnonzero(labels == label), key=lambda row: names[row])

@@ -61,7 +61,7 @@ def domain_names(
         if not with_images:
             _refuse_links(dataroot, links)
             raise DataError("no images in {}: expected <domain>/<class>/<image> below it, found {}.".format(
-                dataroot, ", ".join("{} ({})".format(name, others[name]) if name in others else name
+                dataroot, ", ".join(f"{name} ({others[name]})" if name in others else name
                                     for name in list(present)[:10]) or "no folders"))
         for name, what in others.items():
             if "deeper" in what:  # a domain less would be another experiment, whatever may be skipped
@@ -110,8 +110,8 @@ def survey_domains(dataroot: str, domains: Sequence[str], offences: Offences) ->
         folder = present[domain]
         before = len(offences.found)
         found = survey_domain(dataroot, domain, folder, offences)
-        holders = ["{}/{}".format(folder, split) for split in found.splits]
-        links = ["{}/{}".format(holder, name) for holder in [folder] + holders
+        holders = [f"{folder}/{split}" for split in found.splits]
+        links = [f"{holder}/{name}" for holder in [folder] + holders
                  for name in folders.linked_folders(os.path.join(dataroot, holder))]
         for path in links:
             _add_link(path, offences)
@@ -133,7 +133,7 @@ def survey_domains(dataroot: str, domains: Sequence[str], offences: Offences) ->
             (domain,) = having
             for directory in result[domain].classes.pop(name):
                 offences.add("class of a single domain", directory,
-                             "only domain {} has a class {}{}".format(domain, name, _suggestion(name, owners)))
+                             f"only domain {domain} has a class {name}{_suggestion(name, owners)}")
     return result
 
 

@@ -60,17 +60,17 @@ def survey_domain(dataroot: str, name: str, folder: str, offences: Offences) -> 
     """
     splits = _splits(dataroot, folder)
     classes: Dict[str, List[str]] = {}
-    strays: List[str] = ["{}/{}".format(folder, image) for image in folders.images(os.path.join(dataroot, folder))]
-    for holder in ["{}/{}".format(folder, split) for split in splits] or [folder]:
+    strays: List[str] = [f"{folder}/{image}" for image in folders.images(os.path.join(dataroot, folder))]
+    for holder in [f"{folder}/{split}" for split in splits] or [folder]:
         if splits:
-            strays += ["{}/{}".format(holder, image) for image in folders.images(os.path.join(dataroot, holder))]
+            strays += [f"{holder}/{image}" for image in folders.images(os.path.join(dataroot, holder))]
         for each in folders.subdirectories(os.path.join(dataroot, holder)):
-            directory = "{}/{}".format(holder, each)
+            directory = f"{holder}/{each}"
             deeper = _deeper(dataroot, directory)
             count = len(folders.images(os.path.join(dataroot, directory))) if deeper else 0
             if deeper and len(deeper) > count:
                 offences.add(MISPLACED, directory, "{} deeper than <domain>/<class>/<image>, such as {}{}".format(
-                    _lie(len(deeper)), deeper[0], ", and {} at the right level".format(count) if count else ""))
+                    _lie(len(deeper)), deeper[0], f", and {count} at the right level" if count else ""))
             else:
                 strays += deeper
             if count or (not deeper and folders.has_image(os.path.join(dataroot, directory))):
@@ -87,10 +87,9 @@ def misplaced_images(dataroot: str, folder: str) -> Optional[str]:
     right = folders.images(os.path.join(dataroot, folder))
     deeper = _deeper(dataroot, folder, DEEPEST)
     if deeper:
-        return "{} deeper than <domain>/<class>/<image>, such as {}".format(_lie(len(deeper)), deeper[0])
+        return f"{_lie(len(deeper))} deeper than <domain>/<class>/<image>, such as {deeper[0]}"
     if right:
-        return "{} right in this folder, without a class folder, such as {}/{}".format(
-            _lie(len(right)), folder, right[0])
+        return f"{_lie(len(right))} right in this folder, without a class folder, such as {folder}/{right[0]}"
     return None
 
 
@@ -126,8 +125,8 @@ def _deeper(dataroot: str, directory: str, levels: int = 2) -> List[str]:
     """Images in the folders below `directory`, relative to dataroot."""
     found: List[str] = []
     for name in folders.subdirectories(os.path.join(dataroot, directory)):
-        path = "{}/{}".format(directory, name)
-        found += ["{}/{}".format(path, image) for image in folders.images(os.path.join(dataroot, path))]
+        path = f"{directory}/{name}"
+        found += [f"{path}/{image}" for image in folders.images(os.path.join(dataroot, path))]
         if levels > 1:
             found += _deeper(dataroot, path, levels - 1)
     return found

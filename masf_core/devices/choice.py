@@ -31,8 +31,8 @@ def choose_device(name):
     with native_stderr_held_back():
         has_gpu = bool(tf.config.experimental.list_physical_devices("GPU"))
         if name == "gpu" and not has_gpu:
-            raise DeviceError("device 'gpu' was asked for, but TensorFlow {} sees none; use --device=cpu or "
-                              "auto".format(VERSION))
+            raise DeviceError(f"device 'gpu' was asked for, but TensorFlow {VERSION} sees none; use --device=cpu or "
+                              "auto")
     return "gpu" if has_gpu else "cpu"
 
 
@@ -54,8 +54,8 @@ def make_device(name="auto", precision="auto", precision_mode=None, intra_op_thr
 
         made = Ascend(precision, intra_op_threads, inter_op_threads, precision_mode, ascend)
     elif precision_mode is not None:
-        raise DeviceError("precision_mode={} is the Ascend adapter's, and this run is on {}; use --precision".format(
-            precision_mode, kind))
+        raise DeviceError(f"precision_mode={precision_mode} is the Ascend adapter's, and this run is on {kind}; use "
+                          "--precision")
     else:
         made = {"cpu": Cpu, "gpu": Gpu}[kind](precision, intra_op_threads, inter_op_threads)
         if kind == "cpu" and made.mixed and not narrows_products(made.session_config()):

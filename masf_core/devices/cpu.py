@@ -14,8 +14,8 @@ class Cpu(Device):
     def __init__(self, precision="auto", intra_op_threads=0, inter_op_threads=0):
         super().__init__(precision, intra_op_threads, inter_op_threads)
         if self.mixed and not IS_TF2:
-            raise DeviceError("mixed precision on a CPU needs TensorFlow 2.x (oneDNN bfloat16), this is {}; "
-                              "use --precision=float32".format(VERSION))
+            raise DeviceError(f"mixed precision on a CPU needs TensorFlow 2.x (oneDNN bfloat16), this is {VERSION}; "
+                              "use --precision=float32")
 
     def session_config(self, ranks=None):
         config = super().session_config(ranks)

@@ -25,7 +25,7 @@ class Problem(NamedTuple):
     mend: str
 
     def __str__(self):
-        return "{} ({}): {}: {}. {}.".format(self.op, self.type, self.what, self.why, self.mend)
+        return f"{self.op} ({self.type}): {self.what}: {self.why}. {self.mend}."
 
 
 class Rule(NamedTuple):
@@ -204,7 +204,7 @@ def _in_functions(graph):
             types = {tf.as_dtype(number).base_dtype for value in node.attr.values()
                      for number in [value.type] + list(value.list.type) if number}
             told = [(rule.what, rule.why, rule.mend)] if rule is not None else _told_of_types(types)
-            found += [Problem("{}/{}".format(function.signature.name, node.name), node.op, *each) for each in told]
+            found += [Problem(f"{function.signature.name}/{node.name}", node.op, *each) for each in told]
     return found
 
 
@@ -213,4 +213,4 @@ def shown(tensor):
     shape = tensor.shape
     sides = "?" if shape.rank is None else "[{}]".format(
         ", ".join("?" if side is None else str(side) for side in shape.as_list()))
-    return "{} {}".format(tensor.dtype.base_dtype.name, sides)
+    return f"{tensor.dtype.base_dtype.name} {sides}"

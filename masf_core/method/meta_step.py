@@ -204,10 +204,10 @@ def _meta_losses(forward_pass, labels, phi, settings, features_of, inputs, kerne
 
 def _check(settings, ranks):
     if settings.source_domains < 2:
-        raise ValueError("MASF needs at least 2 source domains, got {}".format(settings.source_domains))
+        raise ValueError(f"MASF needs at least 2 source domains, got {settings.source_domains}")
     if settings.meta_batch_size < settings.source_domains:
-        raise ValueError("meta_batch_size must be at least the number of source domains ({}), got {}".format(
-            settings.source_domains, settings.meta_batch_size))
+        raise ValueError("meta_batch_size must be at least the number of source domains "
+                         f"({settings.source_domains}), got {settings.meta_batch_size}")
     check_batch(settings, ranks)
     for name, choices in (("method", METHODS), ("update", updates.RULES), ("group_pass", GROUP_PASSES)):
         if getattr(settings, name) not in choices:
@@ -218,5 +218,6 @@ def _check(settings, ranks):
 def check_batch(settings, ranks):
     """Raises ValueError where so many ranks cannot share a batch: each needs a part of the group, too."""
     if settings.meta_batch_size % ranks or settings.meta_batch_size < ranks * settings.source_domains:
-        raise ValueError("meta_batch_size must be a multiple of the number of processes ({}), with at least {} images "
-                         "for each, got {}".format(ranks, settings.source_domains, settings.meta_batch_size))
+        raise ValueError(f"meta_batch_size must be a multiple of the number of processes ({ranks}), with at least "
+                         f"{settings.source_domains} images "
+                         f"for each, got {settings.meta_batch_size}")

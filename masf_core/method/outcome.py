@@ -35,7 +35,7 @@ class Outcomes:
             self._count(iteration, scalars)
             return True
         self._skipped = 0
-        strange = ["{}={}".format(name, value) for name, value in scalars.items() if not math.isfinite(value)]
+        strange = [f"{name}={value}" for name, value in scalars.items() if not math.isfinite(value)]
         if strange:
             raise TrainingDiverged(
                 "iteration {}: {} is not finite. {}Lower outer_lr or inner_lr, or look at the images; "
@@ -47,7 +47,7 @@ class Outcomes:
         self._skipped = self._skipped + 1 if scalars["loss_scale"] == self._scale else 1
         self._scale = scalars["loss_scale"]
         if self._skipped == SKIPPED_IN_A_ROW:
-            losses = ", ".join("{}={:g}".format(name, scalars[name]) for name in LOSSES)
+            losses = ", ".join(f"{name}={scalars[name]:g}" for name in LOSSES)
             raise TrainingDiverged(
-                "iteration {}: gradients overflowed {} times in a row with a loss scale of {:g}, and {}. {}{}".format(
-                    iteration, self._skipped, self._scale, losses, self._kept, IF_SKIPPED))
+                f"iteration {iteration}: gradients overflowed {self._skipped} times in a row with a loss scale of "
+                f"{self._scale:g}, and {losses}. {self._kept}{IF_SKIPPED}")

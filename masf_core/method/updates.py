@@ -106,10 +106,10 @@ def adam_state(adam, name, variables):
     state = collections.OrderedDict()
     for key, variable in variables.items():
         for slot in ("m", "v"):
-            state["{}/{}/{}".format(name, key, slot)] = adam.get_slot(variable, slot)
+            state[f"{name}/{key}/{slot}"] = adam.get_slot(variable, slot)
     slots = {id(variable) for variable in state.values()}
     powers = [variable for variable in adam.variables() if id(variable) not in slots]
     for variable in powers:
         power = "beta1_power" if "beta1" in variable.op.name else "beta2_power"
-        state["{}/{}".format(name, power)] = variable
+        state[f"{name}/{power}"] = variable
     return state

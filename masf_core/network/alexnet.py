@@ -26,7 +26,7 @@ class AlexNet(Backbone):
     def __init__(self, num_classes, width=1.0, kernels=layers.PLAIN):
         super().__init__(num_classes, kernels)
         if not 0.0 < width <= 4.0:
-            raise ValueError("width must be in (0, 4], got {}".format(width))
+            raise ValueError(f"width must be in (0, 4], got {width}")
         self.width = width
         self.feature_width = self._channels(4096)
 

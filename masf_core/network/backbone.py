@@ -123,7 +123,7 @@ class Backbone(abc.ABC):
 
     def describe(self):
         """One line for messages: what this network is."""
-        return "{} with {} classes".format(type(self).__name__, self.num_classes)
+        return f"{type(self).__name__} with {self.num_classes} classes"
 
 
 def _pick(arrays, part):
@@ -150,7 +150,7 @@ def recognised(layers):
         widest = max(biases, key=biases.get)
         width = float(np.shape(_pick(layers[widest], "biases"))[-1]) / biases[widest]
         # Channels are rounded, so that the width of a narrow network does not follow from them to the last digit.
-        return "another network: --backbone={} --width={:.3g}".format(name, width)
+        return f"another network: --backbone={name} --width={width:.3g}"
     return None
 
 

@@ -50,10 +50,10 @@ def read_pretrained(path: str) -> Dict[str, List[np.ndarray]]:
                 raise _Unfit("it is neither .npy nor .npz")
         return {name: [_checked(name, value) for value in values] for name, values in layers.items()}
     except (_Unfit, restricted_pickle.Refused) as problem:
-        raise WeightsError("weights file {}: {}. {}".format(path, problem, _EXPECTED)) from problem
+        raise WeightsError(f"weights file {path}: {problem}. {_EXPECTED}") from problem
     except _DAMAGED as problem:
-        raise WeightsError("weights file {} cannot be read, it may be cut short: {}. {}".format(
-            path, problem, _EXPECTED)) from problem
+        raise WeightsError(f"weights file {path} cannot be read, it may be cut short: {problem}. "
+                           f"{_EXPECTED}") from problem
 
 
 class _Unfit(Exception):
@@ -63,10 +63,10 @@ class _Unfit(Exception):
 def _read_npy(stream: BinaryIO, size: int) -> Dict[str, List[np.ndarray]]:
     shape, dtype = _read_header(stream)
     if dtype != np.dtype(object) or shape != ():
-        raise _Unfit("it holds one array of shape {} and type {}".format(shape, dtype))
+        raise _Unfit(f"it holds one array of shape {shape} and type {dtype}")
     content = restricted_pickle.load(stream, size - stream.tell())
     if not isinstance(content, dict):
-        raise _Unfit("it holds a {}, no dict".format(type(content).__name__))
+        raise _Unfit(f"it holds a {type(content).__name__}, no dict")
     return {_layer_name(name): _pair(_layer_name(name), value) for name, value in content.items()}
 
 
@@ -77,7 +77,7 @@ def _pair(name: str, value: Any) -> List[Any]:
         value = [named.get("weights"), named.get("biases")]
     if (not isinstance(value, (list, tuple)) or len(value) != 2
             or not all(isinstance(item, np.ndarray) for item in value)):
-        raise _Unfit("layer {} is no pair of arrays".format(name))
+        raise _Unfit(f"layer {name} is no pair of arrays")
     return list(value)
 
 
@@ -86,7 +86,7 @@ def _layer_name(key: Any) -> str:
     if isinstance(key, bytes):
         key = key.decode("latin-1")
     if not isinstance(key, str):
-        raise _Unfit("a layer's name is {!r}, no text".format(key))
+        raise _Unfit(f"a layer's name is {key!r}, no text")
     return key
 
 
@@ -95,7 +95,7 @@ def _read_npz(stream: BinaryIO, size: int) -> Dict[str, List[np.ndarray]]:
         members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
         total = sum(info.file_size for info in members)
         if total > max(MOST_UNASKED, MOST_EXPANSION * size):
-            raise _Unfit("it has {} bytes but unpacks to {}".format(size, total))
+            raise _Unfit(f"it has {size} bytes but unpacks to {total}")
         arrays = {info.filename[:-len(".npy")]: _read_member(archive, info) for info in members}
     if not arrays:
         raise _Unfit("it holds no arrays")
@@ -105,7 +105,7 @@ def _read_npz(stream: BinaryIO, size: int) -> Dict[str, List[np.ndarray]]:
     odd = [name for name in arrays if not name.endswith(suffixes)]
     alone = [layer + suffix for layer in layers for suffix in suffixes if layer + suffix not in arrays]
     if odd or alone:
-        raise _Unfit("; ".join("{} arrays: {}".format(what, _few(names)) for what, names in (
+        raise _Unfit("; ".join(f"{what} arrays: {_few(names)}" for what, names in (
             ("unexpected", odd), ("missing", alone)) if names))
     return {layer if ours else layer.replace("__", "/"): [arrays[layer + suffix] for suffix in suffixes]
             for layer in layers}
@@ -131,13 +131,13 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
     with archive.open(info) as stream:
         shape, dtype = _read_header(stream)
         if dtype.hasobject:
-            raise _Unfit("{} holds objects; only numbers are read".format(info.filename))
+            raise _Unfit(f"{info.filename} holds objects; only numbers are read")
         # The header's shape is only believed if the archive says the same.
         count = 1
         for length in shape:
             count *= length
         if count * dtype.itemsize > info.file_size:
-            raise _Unfit("{} says it has shape {}, but only {} bytes".format(info.filename, shape, info.file_size))
+            raise _Unfit(f"{info.filename} says it has shape {shape}, but only {info.file_size} bytes")
     with archive.open(info) as stream:
         return np.lib.format.read_array(stream, allow_pickle=False)
 
@@ -154,9 +154,9 @@ def _read_header(stream) -> Tuple[Tuple[int, ...], np.dtype]:
 def _checked(name: str, value: np.ndarray) -> np.ndarray:
     """`value` as float32, C-contiguous. Raises _Unfit for other types than real numbers and for values not finite."""
     if value.dtype.kind != "f":
-        raise _Unfit("layer {} has an array of type {}, expected floating-point numbers".format(name, value.dtype))
+        raise _Unfit(f"layer {name} has an array of type {value.dtype}, expected floating-point numbers")
     with np.errstate(over="ignore"):  # becomes infinite, which is told below
         value = np.ascontiguousarray(value, np.float32)
     if not np.all(np.isfinite(value)):
-        raise _Unfit("layer {} has values that are not finite".format(name))
+        raise _Unfit(f"layer {name} has values that are not finite")
     return value

@@ -46,7 +46,7 @@ def load(stream: BinaryIO, size: int) -> Any:
     except EOFError as problem:
         raise Refused("the file ends too early") from problem
     except Exception as problem:  # a damaged program fails in as many ways as there are instructions
-        raise Refused("the pickle is damaged ({}: {})".format(type(problem).__name__, problem)) from problem
+        raise Refused(f"the pickle is damaged ({type(problem).__name__}: {problem})") from problem
 
 
 class _Note:
@@ -100,7 +100,7 @@ class _Encode(_Note):
 
     def __call__(self, text, encoding):
         if _text(encoding).replace("-", "").lower() not in ("latin1", "iso88591"):
-            raise Refused("the pickle encodes text as {!r}".format(encoding))
+            raise Refused(f"the pickle encodes text as {encoding!r}")
         return _text(text).encode("latin-1")
 
 
@@ -114,11 +114,11 @@ class _Dtype(_Note):
     def __setstate__(self, state):
         self.order = _text(state[1])
         if any(part is not None for part in state[2:5]):
-            raise Refused("an array has the structured type {}".format(self.code[:20]))
+            raise Refused(f"an array has the structured type {self.code[:20]}")
 
     def resolve(self) -> np.dtype:
         if self.code[:1] not in tuple("fiub") or not self.code[1:].isdigit() or self.order not in tuple("<>=|"):
-            raise Refused("an array has the type {!r}; only numbers are read".format(self.code[:20]))
+            raise Refused(f"an array has the type {self.code[:20]!r}; only numbers are read")
         return np.dtype(self.code).newbyteorder(self.order)
 
 
@@ -150,8 +150,8 @@ class _Array(_Note):
         for length in shape:
             count *= length
         if count * kind.itemsize != len(data):
-            raise Refused("an array of shape {} needs {} bytes, the file has {}".format(
-                tuple(shape), count * kind.itemsize, len(data)))
+            raise Refused(f"an array of shape {tuple(shape)} needs {count * kind.itemsize} bytes, the file has "
+                          f"{len(data)}")
         self.content = np.frombuffer(data, kind).reshape(shape, order="F" if is_fortran else "C")
 
 
@@ -215,7 +215,7 @@ class _Resolver:
     def resolve(self, value: Any, depth: int) -> Any:
         self._left -= 1
         if depth > 8 or self._left < 0:
-            raise Refused("containers are nested more than 8 deep or hold more than {} items".format(_MOST_ITEMS))
+            raise Refused(f"containers are nested more than 8 deep or hold more than {_MOST_ITEMS} items")
         if isinstance(value, _Array):
             if not isinstance(value.content, np.ndarray):
                 raise Refused("an array holds objects; only numbers are read")

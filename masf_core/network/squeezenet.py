@@ -50,7 +50,7 @@ class SqueezeNet(Backbone):
     def __init__(self, num_classes, width=1.0, kernels=layers.PLAIN):
         super().__init__(num_classes, kernels)
         if not 0.0 < width <= 4.0:
-            raise ValueError("width must be in (0, 4], got {}".format(width))
+            raise ValueError(f"width must be in (0, 4], got {width}")
         self.width = width
         self.feature_width = 2 * self._channels(FIRES["fire9"][1])
 
@@ -63,9 +63,9 @@ class SqueezeNet(Backbone):
         for fire, (squeeze, expand) in FIRES.items():
             squeeze, expand = self._channels(squeeze), self._channels(expand)
             kernels += [
-                ("{}/{}".format(fire, SQUEEZE), (1, 1, channels, squeeze)),
-                ("{}/{}".format(fire, EXPAND_1X1), (1, 1, squeeze, expand)),
-                ("{}/{}".format(fire, EXPAND_3X3), (3, 3, squeeze, expand)),
+                (f"{fire}/{SQUEEZE}", (1, 1, channels, squeeze)),
+                (f"{fire}/{EXPAND_1X1}", (1, 1, squeeze, expand)),
+                (f"{fire}/{EXPAND_3X3}", (3, 3, squeeze, expand)),
             ]
             channels = 2 * expand
         kernels.append((CLASSIFIER, (channels, self.num_classes)))
@@ -83,7 +83,7 @@ class SqueezeNet(Backbone):
         """fire9's output, float32 [N, 13, 13, F], of what ``preprocess`` returned."""
 
         def convolve(x, fire, part):
-            layer = "{}/{}/".format(fire, part)
+            layer = f"{fire}/{part}/"
             return layers.convolution(x, weights[layer + "weights"], weights[layer + "biases"], kernels=self.kernels)
 
         filters_rgb = tf.reverse(weights["conv1/weights"], axis=[2])

@@ -37,13 +37,13 @@ def load_case(path):
         with open(path, encoding="utf-8") as stream:
             case = json.load(stream)
     except OSError as error:
-        raise DataError("{}: cannot be read: {}".format(path, error.strerror)) from error
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise DataError("{}: not a parity case: no JSON: {}".format(path, error)) from error
+        raise DataError(f"{path}: not a parity case: no JSON: {error}") from error
     try:
         _check_case(case)
     except _Fault as fault:
-        raise DataError("{}: not a parity case: {}".format(path, fault)) from None
+        raise DataError(f"{path}: not a parity case: {fault}") from None
     return case
 
 
@@ -94,33 +94,33 @@ def _check_case(case):
         raise _Fault("case.clip", "a number above 0", settings["clip"])
     iterations = _list(settings["labels"], "case.labels", None, "iterations")
     for i, domains in enumerate(iterations):
-        for k, labels in enumerate(_list(domains, "case.labels[{}]".format(i), DOMAINS, "domains")):
-            place = "case.labels[{}][{}]".format(i, k)
+        for k, labels in enumerate(_list(domains, f"case.labels[{i}]", DOMAINS, "domains")):
+            place = f"case.labels[{i}][{k}]"
             for j, label in enumerate(_list(labels, place, batch, "labels, as many as meta_batch_size")):
-                _whole(label, "{}[{}]".format(place, j), 0, CLASSES - 1)
+                _whole(label, f"{place}[{j}]", 0, CLASSES - 1)
     names = _list(case["names"], "names", len(SHAPES), "variables")
     for i, (found, name) in enumerate(zip(names, SHAPES)):
         if found != name:
-            raise _Fault("names[{}]".format(i), "{!r}, the variables in the order of the rule".format(name), found)
+            raise _Fault(f"names[{i}]", f"{name!r}, the variables in the order of the rule", found)
     for i, record in enumerate(_list(case["steps"], "steps", len(iterations), "records, one for each set of labels")):
-        _check_record(record, "steps[{}]".format(i), batch)
+        _check_record(record, f"steps[{i}]", batch)
 
 
 def _check_record(record, place, batch):
     scalars = ("source_loss", "source_accuracy", "global_loss", "metric_loss")
     record = _mapping(record, place, scalars + tuple(VARIABLES) + ("delta_norm", "logits_b_at_theta"))
     for name in scalars:
-        _number(record[name], "{}.{}".format(place, name), smallest=0.0)
+        _number(record[name], f"{place}.{name}", smallest=0.0)
     for quantity, shapes in VARIABLES.items():
-        here = "{}.{}".format(place, quantity)
+        here = f"{place}.{quantity}"
         for name, entry in _variables(record[quantity], here, shapes).items():
-            _check_samples(entry, "{}[{}]".format(here, name), int(np.prod(shapes[name])))
+            _check_samples(entry, f"{here}[{name}]", int(np.prod(shapes[name])))
     for name, value in _variables(record["delta_norm"], place + ".delta_norm", SHAPES).items():
-        _number(value, "{}.delta_norm[{}]".format(place, name), smallest=0.0)
+        _number(value, f"{place}.delta_norm[{name}]", smallest=0.0)
     here = place + ".logits_b_at_theta"
     for i, row in enumerate(_list(record["logits_b_at_theta"], here, batch, "rows, as many as meta_batch_size")):
-        for j, value in enumerate(_list(row, "{}[{}]".format(here, i), CLASSES, "logits")):
-            _number(value, "{}[{}][{}]".format(here, i, j))
+        for j, value in enumerate(_list(row, f"{here}[{i}]", CLASSES, "logits")):
+            _number(value, f"{here}[{i}][{j}]")
 
 
 def _check_samples(entry, place, size):
@@ -129,8 +129,8 @@ def _check_samples(entry, place, size):
     indices = _list(entry["index"], place + ".index", None, "flat indices")
     values = _list(entry["value"], place + ".value", len(indices), "values, one for each index")
     for i, (index, value) in enumerate(zip(indices, values)):
-        _whole(index, "{}.index[{}]".format(place, i), 0, size - 1)
-        _number(value, "{}.value[{}]".format(place, i))
+        _whole(index, f"{place}.index[{i}]", 0, size - 1)
+        _number(value, f"{place}.value[{i}]")
 
 
 def _mapping(value, place, keys):
@@ -138,7 +138,7 @@ def _mapping(value, place, keys):
         raise _Fault(place, "an object with " + ", ".join(keys[:9]) + (" …" if len(keys) > 9 else ""), value)
     for key in keys:
         if key not in value:
-            raise _Fault(place, "an entry {!r}".format(key), sorted(value))
+            raise _Fault(place, f"an entry {key!r}", sorted(value))
     return value
 
 
@@ -146,7 +146,7 @@ def _variables(value, place, shapes):
     _mapping(value, place, tuple(shapes))
     for name in value:
         if name not in shapes:
-            raise _Fault(place, "no other variables than the {} of this quantity".format(len(shapes)), name)
+            raise _Fault(place, f"no other variables than the {len(shapes)} of this quantity", name)
     return value
 
 
@@ -154,14 +154,14 @@ def _list(value, place, length, of):
     """length: None for any but 0."""
     if not isinstance(value, list) or len(value) != (length or max(1, len(value))):
         raise _Fault(place, "a list of {} {}".format("one or more" if length is None else length, of),
-                     "{} of them".format(len(value)) if isinstance(value, list) else value)
+                     f"{len(value)} of them" if isinstance(value, list) else value)
     return value
 
 
 def _whole(value, place, smallest, largest=2 ** 31 - 1):
     # bool is an int, and 1.0 == 1: both would count as a label.
     if type(value) is not int or not smallest <= value <= largest:
-        raise _Fault(place, "a whole number from {} to {}".format(smallest, largest), value)
+        raise _Fault(place, f"a whole number from {smallest} to {largest}", value)
     return value
 
 

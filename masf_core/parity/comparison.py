@@ -161,8 +161,8 @@ def verdict(differences, mixed=False, threads=True):
     exceeded = [item for item in differences if item.exceeded]
     if not exceeded:
         return None
-    named = ", ".join("{} in iteration {}".format(item.quantity, item.step) for item in exceeded[:4])
-    named += " and {} more".format(len(exceeded) - 4) if len(exceeded) > 4 else ""
+    named = ", ".join(f"{item.quantity} in iteration {item.step}" for item in exceeded[:4])
+    named += f" and {len(exceeded) - 4} more" if len(exceeded) > 4 else ""
     if mixed:
         return named + ": rounding to 16 bits explains less. Try it with --precision=float32: if that is met, these " \
                        "products are coarser than bfloat16's; if not, it says more closely what differs"
@@ -181,6 +181,6 @@ def table(differences):
     lines = [row.format("step", "quantity", "difference", "tolerance", "largest at", "")]
     for item in differences:
         lines.append(row.format(
-            item.step, item.quantity + (" ({})".format(item.unit) if item.unit else ""), "{:.2e}".format(item.value),
-            "{:.1e}".format(item.tolerance), item.where, "  EXCEEDED" if item.exceeded else ""))
+            item.step, item.quantity + (f" ({item.unit})" if item.unit else ""), f"{item.value:.2e}",
+            f"{item.tolerance:.1e}", item.where, "  EXCEEDED" if item.exceeded else ""))
     return lines

@@ -30,17 +30,17 @@ class RuntimeCollectives(Collectives):
 
     def __init__(self, peers):
         super().__init__(peers)
-        self._device = "/job:rank/replica:0/task:{}".format(self.rank)
+        self._device = f"/job:rank/replica:0/task:{self.rank}"
         self._keys = itertools.count(1)  # equal in all ranks, since they build equal graphs
-        addresses = self.gather("{}:{}".format(peers.host, free_port(peers.host)))
+        addresses = self.gather(f"{peers.host}:{free_port(peers.host)}")
         config = tf.ConfigProto()
         self.configure(config)
         try:
             self._server = tf.train.Server(
                 tf.train.ClusterSpec({"rank": addresses}), job_name="rank", task_index=self.rank, config=config)
         except (tf.errors.OpError, RuntimeError) as error:
-            raise ServerError("TensorFlow's server cannot listen at {}: {}. Start the job again".format(
-                addresses[self.rank], error)) from error
+            raise ServerError(f"TensorFlow's server cannot listen at {addresses[self.rank]}: {error}. Start the job "
+                              "again") from error
         atexit.register(self._forget_server)
         self.target = self._server.target
         self.gather("ready")

@@ -63,7 +63,7 @@ def save(directory, arrays, progress):
         CheckpointError: it exists already, or could not be written (disk full, no permission).
     """
     if os.path.exists(directory):
-        raise CheckpointError("checkpoint {} exists already; a checkpoint is never written twice".format(directory))
+        raise CheckpointError(f"checkpoint {directory} exists already; a checkpoint is never written twice")
     partial, digests = directory + ".partial", {}
 
     def write(name, write_to):
@@ -79,8 +79,8 @@ def save(directory, arrays, progress):
         needed, free = sum(array.nbytes for array in arrays.values()), shutil.disk_usage(partial).free
         if needed > free:
             # Found out here rather than by a write that fails half-way into an archive.
-            raise OSError(errno.ENOSPC, "No space left: {:.1f} MB are needed, {:.1f} MB are free".format(
-                needed / 1e6, free / 1e6))
+            raise OSError(errno.ENOSPC, f"No space left: {needed / 1e6:.1f} MB are needed, {free / 1e6:.1f} MB are "
+                                        "free")
         for group, members in grouped(arrays).items():
             write(group + ARRAYS_ENDING, lambda stream, members=members: write_npz(stream, members))
         text = json.dumps(dict(progress._asdict(), format=FORMAT), allow_nan=True)
@@ -88,8 +88,9 @@ def save(directory, arrays, progress):
         os.replace(partial, directory)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
-        raise CheckpointError("cannot write checkpoint {}: {}. Make room there, or choose another place with "
-                              "--work_dir.".format(directory, error.strerror or error)) from error
+        raise CheckpointError(f"cannot write checkpoint {directory}: {error.strerror or error}. Make room there, or "
+                              "choose another place with "
+                              "--work_dir.") from error
     return digests
 
 
@@ -116,7 +117,7 @@ def load(directory, digests=None):
                 group = name[:-len(ARRAYS_ENDING)]
                 arrays.update((restored_name(group, key), array) for key, array in members.items())
     except (OSError, ValueError, zipfile.BadZipFile, KeyError) as error:
-        raise CheckpointError("cannot read checkpoint {}: {}".format(directory, error)) from error
+        raise CheckpointError(f"cannot read checkpoint {directory}: {error}") from error
     return arrays, progress
 
 
@@ -132,7 +133,7 @@ def check_shapes(name, arrays, expected):
         CheckpointError: names what differs.
     """
     differing = sorted(key for key in set(arrays) ^ set(expected) if not is_scale(key)) + [
-        "{} {} instead of {}".format(key, arrays[key].shape, tuple(expected[key]))
+        f"{key} {arrays[key].shape} instead of {tuple(expected[key])}"
         for key in expected if key in arrays and arrays[key].shape != tuple(expected[key])]
     if differing:
         raise CheckpointError("checkpoint {} was made for another network: {}".format(
@@ -146,13 +147,13 @@ def load_progress(directory, sha256=None):
         with open(path, "rb") as stream:
             data = stream.read()
         if sha256 not in (None, hashlib.sha256(data).hexdigest()):
-            raise ValueError("its SHA-256 is not {}".format(sha256))
+            raise ValueError(f"its SHA-256 is not {sha256}")
         content = json.loads(data.decode("utf-8"))
         if content.pop("format") != FORMAT:
-            raise CheckpointError("{} is of another format than {}".format(path, FORMAT))
+            raise CheckpointError(f"{path} is of another format than {FORMAT}")
         return Progress(**content)
     except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
-        raise CheckpointError("cannot read {}: {}".format(path, error)) from error
+        raise CheckpointError(f"cannot read {path}: {error}") from error
 
 
 def group_key(name):
@@ -165,7 +166,7 @@ def group_key(name):
 
 def restored_name(group, key):
     """The inverse of ``group_key`` after the file's name has been cut off."""
-    return "{}/{}".format(group, key) if group.endswith("_adam") or group == SCALE else key
+    return f"{group}/{key}" if group.endswith("_adam") or group == SCALE else key
 
 
 def is_scale(name):

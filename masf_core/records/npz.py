@@ -70,7 +70,7 @@ def read_npz(path, sha256=None):
         return _read_npz(path, sha256)
     except (EOFError, RuntimeError, SyntaxError, tokenize.TokenError, struct.error) as error:
         # What zipfile and NumPy's reading of a header say of some damages.
-        raise ValueError("it is damaged ({}: {})".format(type(error).__name__, error)) from error
+        raise ValueError(f"it is damaged ({type(error).__name__}: {error})") from error
 
 
 def _read_npz(path, sha256):
@@ -85,11 +85,11 @@ def _read_npz(path, sha256):
             name_length, extra_length = struct.unpack("<26x2H", hashing.read(_LOCAL_HEADER))
             hashing.pass_over(name_length + extra_length)
             if info.compress_type != zipfile.ZIP_STORED:
-                raise ValueError("{}: is compressed".format(info.filename))
+                raise ValueError(f"{info.filename}: is compressed")
             arrays[_array_name(info)] = _read_array(hashing, info)
         hashing.pass_over(os.fstat(stream.fileno()).st_size - hashing.offset)
     if hashing.sha256() != sha256:
-        raise ValueError("its SHA-256 is {}, not {}".format(hashing.sha256(), sha256))
+        raise ValueError(f"its SHA-256 is {hashing.sha256()}, not {sha256}")
     return arrays
 
 
@@ -159,13 +159,13 @@ def _read_array(reader, info):
     """The array that begins here and ends the member ``info``."""
     begin = reader.offset
     if np.lib.format.read_magic(reader) != (1, 0):
-        raise ValueError("{}: of another version of the .npy format than 1.0".format(info.filename))
+        raise ValueError(f"{info.filename}: of another version of the .npy format than 1.0")
     shape, fortran, dtype = np.lib.format.read_array_header_1_0(reader)
     if dtype.hasobject:
-        raise ValueError("{}: holds objects, not numbers".format(info.filename))
+        raise ValueError(f"{info.filename}: holds objects, not numbers")
     size, there = dtype.itemsize * functools.reduce(operator.mul, shape, 1), info.file_size - (reader.offset - begin)
     if size != there:  # before memory is taken for what is not there
-        raise ValueError("{}: its array takes {} bytes, there are {}".format(info.filename, size, there))
+        raise ValueError(f"{info.filename}: its array takes {size} bytes, there are {there}")
     array = aligned_empty(shape[::-1] if fortran else shape, dtype)
     content = memoryview(array.reshape(-1).view(np.uint8))
     for start in range(0, size, PIECE):

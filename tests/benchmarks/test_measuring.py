@@ -82,7 +82,7 @@ def test_the_report_is_printed_and_kept_as_json_with_all_that_belongs_to_it(tmp_
                      ["said beside it"])
     printed = capsys.readouterr().out
     assert "| drawing (memory) | 2 images/s |" in printed and "- said beside it" in printed
-    path = tmp_path / "new" / "out" / "{}-input.json".format(measuring.lane())
+    path = tmp_path / "new" / "out" / f"{measuring.lane()}-input.json"
     content = json.loads(path.read_text(encoding="utf-8"))
     assert content["figures"] == [{
         "what": "drawing", "values": [3.0, 1.0, 2.0], "unit": "images/s", "target": [">=", 2.5], "limit": "memory",
@@ -97,7 +97,7 @@ def test_the_report_is_printed_and_kept_as_json_with_all_that_belongs_to_it(tmp_
 def test_where_the_json_goes_is_no_part_of_the_command(flags, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["…"] + [flag.replace("/somewhere", str(tmp_path)) for flag in flags])
     measuring.report("host", "Host", [Figure("iteration", [1.0], "ms")], str(tmp_path))
-    content = json.loads((tmp_path / "{}-host.json".format(measuring.lane())).read_text(encoding="utf-8"))
+    content = json.loads((tmp_path / f"{measuring.lane()}-host.json").read_text(encoding="utf-8"))
     assert content["command"] == "python -m benchmarks.host"
 
 

@@ -53,7 +53,7 @@ class Job:
         values = dict(SETTINGS, data_url="obs://bucket/pacs/", train_url="obs://bucket/output/",
                       weights_path="weights/bvlc_alexnet.npy", work_dir=str(self.work_dir))
         values.update(changes)
-        return ["--{}={}".format(name, value) for name, value in values.items() if value is not None]
+        return [f"--{name}={value}" for name, value in values.items() if value is not None]
 
     def start(self, *prefix, **changes):
         """The process, its output in one pipe."""
@@ -75,10 +75,10 @@ class Job:
 
     def result(self, run="run"):
         """What must not depend on how often the run was interrupted: records without timings, and final weights."""
-        with self.store("output/{}/".format(run)) as store:
+        with self.store(f"output/{run}/") as store:
             records = [json.loads(line) for line in store.read("metrics.jsonl").decode().splitlines()]
             state = json.loads(store.read("run.json").decode())
-            newest = sorted(key for key in self.mock.keys("bucket", "output/{}/checkpoints/ckpt-000006".format(run))
+            newest = sorted(key for key in self.mock.keys("bucket", f"output/{run}/checkpoints/ckpt-000006")
                             if key.endswith("/network.npz"))[-1]
         timeless = [{key: value for key, value in record.items() if "second" not in key and key != "upload"}
                     for record in records]

@@ -10,7 +10,7 @@ import subprocess
 def small_disk(directory, megabytes):
     """Mount a tmpfs of that size at ``directory``, or raise ``CannotMount`` where this user may not."""
     os.makedirs(directory, exist_ok=True)
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size={}m".format(megabytes), "tmpfs", directory],
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", directory],
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
     if mounted.returncode != 0:
         raise CannotMount(mounted.stdout.strip())

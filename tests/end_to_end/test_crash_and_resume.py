@@ -57,9 +57,9 @@ def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(job, uninterrup
     with job.store("output/run/") as store:
         newest = max(list_markers(store), key=lambda marker: marker.metadata["iteration"])
         assert newest.metadata["iteration"] == 4
-        data = bytearray(store.read("checkpoints/{}/network.npz".format(newest.name)))
+        data = bytearray(store.read(f"checkpoints/{newest.name}/network.npz"))
         data[len(data) // 2] ^= 1
-        store.write("checkpoints/{}/network.npz".format(newest.name), bytes(data))
+        store.write(f"checkpoints/{newest.name}/network.npz", bytes(data))
     code, output = job.run()
     assert code == 0, output
     assert "trying the one before it" in output and "at iteration 2" in output
@@ -137,4 +137,4 @@ def test_a_storage_that_goes_away_costs_no_iteration(tmp_path, source, uninterru
         assert job.result() == uninterrupted
         with job.store("output/run/") as store:
             best = json.loads(store.read("run.json").decode())["best"]["iteration"]
-            assert read_pointer(store, "best").startswith("ckpt-{:06d}".format(best))
+            assert read_pointer(store, "best").startswith(f"ckpt-{best:06d}")

@@ -92,7 +92,7 @@ def test_after_a_stop_it_says_how_to_go_on(tmp_path, source, signum, code):
 
 def child_of(pid):
     """The process that ``pid`` has begun."""
-    with open("/proc/{0}/task/{0}/children".format(pid)) as stream:
+    with open(f"/proc/{pid}/task/{pid}/children") as stream:
         return int(stream.read().split()[0])
 
 

@@ -41,7 +41,7 @@ def start_ranks(job, *ranks, last=None, **changes):
 
     last: settings of the last rank that differ.
     """
-    environ = dict(job.environ, RANK_SIZE=str(len(ranks)), RANK_CONTROL="127.0.0.1:{}".format(free_port()))
+    environ = dict(job.environ, RANK_SIZE=str(len(ranks)), RANK_CONTROL=f"127.0.0.1:{free_port()}")
     started = []
     for rank, program in enumerate(ranks):
         job.environ = dict(environ, RANK_ID=str(rank))
@@ -61,7 +61,7 @@ def ended(process, seconds):
 
 
 def run_record(job, run):
-    with job.store("output/{}/".format(run)) as store:
+    with job.store(f"output/{run}/") as store:
         return json.loads(store.read("run.json").decode())
 
 
@@ -94,7 +94,7 @@ def test_a_killed_process_ends_the_other_and_a_restart_with_one_process_goes_on(
     begun = time.monotonic()
     code, output = ended(ranks[1 - lost], 60)
     assert code == RANK_LOST, output
-    assert "rank {} was lost".format(lost) in output
+    assert f"rank {lost} was lost" in output
     assert time.monotonic() - begun < 40.0
     if lost == 1:
         attempt = run_record(job, "run")["attempts"][-1]
@@ -137,7 +137,7 @@ def on_two_cards(on_ascend, folder):  # noqa: F811
     table.write_text(json.dumps({
         "version": "1.0", "status": "completed", "server_count": "1", "server_list": [{
             "server_id": "10.0.0.1", "device": [
-                {"device_id": str(rank), "device_ip": "192.168.1.{}".format(rank), "rank_id": str(rank)}
+                {"device_id": str(rank), "device_ip": f"192.168.1.{rank}", "rank_id": str(rank)}
                 for rank in range(2)]}]}))
     del on_ascend.environ["ASCEND_DEVICE_ID"]
     on_ascend.environ.update(RANK_TABLE_FILE=str(table), FAKE_HCCL_PORT=str(free_port()),

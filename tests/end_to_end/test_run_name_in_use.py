@@ -30,7 +30,7 @@ def test_a_second_job_is_refused_and_the_first_goes_on_to_its_end(job, tmp_path,
     try:
         code, output = elsewhere(job, tmp_path).run(lease_seconds=10)
         assert code == 2, output
-        for fragment in ("process {} on {}".format(first.pid, socket.gethostname()), "renewed its lease",
+        for fragment in (f"process {first.pid} on {socket.gethostname()}", "renewed its lease",
                          "obs://bucket/output/run/lease/", "another --run_name"):
             assert fragment in output, output
         assert "Traceback" not in output

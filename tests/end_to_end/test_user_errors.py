@@ -33,7 +33,7 @@ def relabel(job, shift):
     """Add ``shift`` to every label of every list."""
     def change(data):
         lines = [line.rsplit(" ", 1) for line in data.decode().splitlines()]
-        return "".join("{} {}\n".format(path, int(label) + shift) for path, label in lines).encode()
+        return "".join(f"{path} {int(label) + shift}\n" for path, label in lines).encode()
 
     for key in job.mock.keys("bucket", "pacs/kfold/"):
         rewrite(job, key[len("pacs/"):], change)
@@ -122,7 +122,7 @@ def test_a_full_disk(job, tmp_path):
         with small_disk(str(tmp_path / "disk"), megabytes=1) as disk:
             refused(job, 4, str(disk), "free", work_dir=disk)
     except CannotMount as error:
-        pytest.skip("this user may not mount a small disk: {}".format(error))
+        pytest.skip(f"this user may not mount a small disk: {error}")
 
 
 def test_a_disk_that_fills_up_in_training_fails_at_the_end_and_the_next_run_goes_on(job, tmp_path, uninterrupted):
@@ -139,7 +139,7 @@ def test_a_disk_that_fills_up_in_training_fails_at_the_end_and_the_next_run_goes
                 os.symlink(str(tmp_path / name), os.path.join(disk, name))
             refused(job, 4, "cannot write checkpoint", "No space left", work_dir=disk)
     except CannotMount as error:
-        pytest.skip("this user may not mount a small disk: {}".format(error))
+        pytest.skip(f"this user may not mount a small disk: {error}")
     code, output = job.run()
     assert code == 0, output
     assert job.result() == uninterrupted

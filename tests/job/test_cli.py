@@ -34,7 +34,7 @@ def test_the_overview_lists_every_command(capsys):
     assert cli.main(["--help"]) == 0
     told = capsys.readouterr().out
     for name, command in cli.COMMANDS.items():
-        assert "{:<16} {}".format(name, command.summary) in told
+        assert f"{name:<16} {command.summary}" in told
 
 
 def test_without_a_command_the_overview_is_a_usage_error(capsys):
@@ -47,7 +47,7 @@ def test_every_command_explains_itself_with_examples(name, capsys):
     assert cli.main([name, "--help"]) == 0
     told = capsys.readouterr().out
     assert "examples:" in told
-    assert "python -m job {}".format(name) in told
+    assert f"python -m job {name}" in told
 
 
 def test_the_help_of_run_lists_the_settings(capsys):
@@ -57,9 +57,9 @@ def test_the_help_of_run_lists_the_settings(capsys):
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["config"], ["dry-run", "--help"]])
 def test_help_and_configuration_bring_no_heavy_package(arguments):
-    program = ("import sys\nfrom job.cli import main\nmain({!r})\n"
-               "heavy = set(sys.modules) & {{'tensorflow', 'numpy', 'PIL', 'obs', 'tqdm'}}\n"
-               "sys.exit(len(heavy) and 'imported: ' + ', '.join(heavy))").format(arguments)
+    program = (f"import sys\nfrom job.cli import main\nmain({arguments!r})\n"
+               "heavy = set(sys.modules) & {'tensorflow', 'numpy', 'PIL', 'obs', 'tqdm'}\n"
+               "sys.exit(len(heavy) and 'imported: ' + ', '.join(heavy))")
     code, _, errors = python("-c", program)
     assert code == 0, errors
 
@@ -138,10 +138,10 @@ def test_a_command_can_choose_its_exit_code(monkeypatch):
 def test_config_prints_the_resolved_configuration(capsys, tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("margin: 3\n")
-    assert cli.main(["config", "--config={}".format(path), "--seed=4", "--num_gpus=1"]) == 0
+    assert cli.main(["config", f"--config={path}", "--seed=4", "--num_gpus=1"]) == 0
     captured = capsys.readouterr()
     lines = {line.split("#")[0].strip(): line.partition("# ")[2] for line in captured.out.splitlines()}
-    assert lines["margin: 3.0"] == "{}, line 1".format(path)
+    assert lines["margin: 3.0"] == f"{path}, line 1"
     assert lines["seed: 4"] == "--seed=4"
     assert lines["train_iterations: 300"] == ""
     assert "ignored flags of the platform, which are not settings of this job: --num_gpus=1" in captured.err
@@ -157,8 +157,8 @@ def test_what_reads_a_run_needs_no_tensorflow(tmp_path):
     run = {"format": 1, "state": "finished", "lineage": "0", "attempts": []}
     (tmp_path / "run.json").write_text(json.dumps(run))
     program = ("import sys\nfrom job.cli import main\nimport job.reports.report, job.publication.restore\n"
-               "code = main(['show', {!r}])\n"
-               "sys.exit('tensorflow was imported' if 'tensorflow' in sys.modules else code)").format(str(tmp_path))
+               f"code = main(['show', {str(tmp_path)!r}])\n"
+               "sys.exit('tensorflow was imported' if 'tensorflow' in sys.modules else code)")
     code, out, errors = python("-c", program)
     assert code == 0, errors
     assert "run.json" in out and "no interval has been completed" in out
@@ -169,7 +169,7 @@ def test_make_miniature_draws_the_images_asked_for(tmp_path, capsys):
     assert cli.main(["make-miniature", str(folder), "--images_per_class=2"]) == 0
     images = [name for _, _, names in os.walk(str(folder)) for name in names if name.endswith((".png", ".jpg"))]
     assert len(images) == 4 * 7 * 2
-    assert capsys.readouterr().out == "{}\n".format(folder)
+    assert capsys.readouterr().out == f"{folder}\n"
 
 
 def test_a_file_of_the_code_folder_is_called_by_its_short_name(tmp_path):
@@ -216,7 +216,7 @@ def test_the_boot_file_ends_with_the_code_of_the_job(tmp_path):
 def test_the_boot_file_finds_its_packages_even_when_python_is_told_not_to_look_beside_it(tmp_path):
     """As when the platform loads the file with a launcher of its own."""
     boot = os.path.join(REPOSITORY, "boot_modelarts.py")
-    program = "import runpy, sys; sys.argv = ['boot', '--help']; runpy.run_path({!r}, run_name='__main__')".format(boot)
+    program = f"import runpy, sys; sys.argv = ['boot', '--help']; runpy.run_path({boot!r}, run_name='__main__')"
     code, out, errors = python("-c", program, cwd=str(tmp_path))
     assert code == 0, errors
     assert "usage: python -m job run" in out

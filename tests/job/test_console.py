@@ -261,7 +261,7 @@ def visible(written, columns):
         elif part == "\x1b[A":
             row = max(0, row - 1)
         elif part.startswith("\x1b["):
-            assert part in ("\x1b[K",), "an escape that only colours or moves: {!r}".format(part)
+            assert part in ("\x1b[K",), f"an escape that only colours or moves: {part!r}"
             del screen[row][column:]
         else:
             line = screen[row]
@@ -284,7 +284,7 @@ def test_bars_and_lines_do_not_tear_each_other(environ, rows, columns, width):
     told = [re.sub(r"^(\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d ", "", line) for line in lines
             if "line" in line and "/s" not in line]
     assert told == [
-        "line {} from {}".format(i, where) for i in range(3) for where in ("here", "a thread")] + ["last line"]
+        f"line {i} from {where}" for i in range(3) for where in ("here", "a thread")] + ["last line"]
     rest = [line for line in lines if "line" not in line]
     assert [line.split(":")[0] for line in rest] == ["train"]
     assert "unfinished: " in written and "never begun" not in written

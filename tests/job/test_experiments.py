@@ -33,7 +33,7 @@ def test_every_file_resolves_and_opens_with_command_expectation_and_duration(pat
 @pytest.mark.parametrize("target", ["art_painting", "cartoon", "photo", "sketch"])
 @pytest.mark.parametrize("name", sorted(TABLE_3))
 def test_a_row_of_table_3_differs_from_masf_in_nothing_but_its_name_says(name, target):
-    masf = values_of(load(os.path.join(ROOT, "configs", "pacs_{}.yaml".format(target))))
+    masf = values_of(load(os.path.join(ROOT, "configs", f"pacs_{target}.yaml")))
     row = values_of(load_config(["--config=" + os.path.join(ROOT, "configs", "table3", name + ".yaml"),
                                  "--weights_path=" + masf["weights_path"], "--target_domain=" + target]).config)
     # All settings, not only those that a run may not change: as many iterations and evaluations, too.

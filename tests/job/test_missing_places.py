@@ -29,7 +29,7 @@ def test_a_path_that_does_not_exist_ends_with_the_same_code_everywhere(words, tm
     assert cli.main([word.format(nope=nope, here=tmp_path) for word in words.split()]) == 4
     told = capsys.readouterr().err
     assert "nope" in told and "Traceback" not in told
-    assert "{0} and {0}".format(nope) not in told and "{0} and no {0}".format(nope) not in told
+    assert f"{nope} and {nope}" not in told and f"{nope} and no {nope}" not in told
 
 
 def piped(words):

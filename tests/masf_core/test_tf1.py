@@ -36,7 +36,7 @@ def test_doctor_has_a_row_for_it():
 def test_a_command_ends_with_one_line_and_no_trace(tmp_path, command):
     package = tmp_path / "tensorflow"
     package.mkdir()
-    (package / "__init__.py").write_text("raise TypeError({!r})\n".format(REFUSAL))
+    (package / "__init__.py").write_text(f"raise TypeError({REFUSAL!r})\n")
     done = subprocess.run([sys.executable, "-m", "job"] + command, cwd=ROOT, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, universal_newlines=True, timeout=60,
                           env=dict(os.environ, PYTHONPATH=str(tmp_path)))

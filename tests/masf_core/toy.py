@@ -67,7 +67,7 @@ def sampler(batch=7, seed=5, domains=3, rank=0, ranks=1):
     parts = []
     for number in range(domains):
         images, labels = domain_images(number)
-        parts.append(SourceDomain("domain{}".format(number), images, labels, np.arange(len(labels))))
+        parts.append(SourceDomain(f"domain{number}", images, labels, np.arange(len(labels))))
     return EpisodeSampler(parts, batch, seed, Augmentation(flip_probability=0.25), rank, ranks)
 
 

@@ -44,7 +44,7 @@ def test_a_claim_that_nests_too_deep_is_somebodys(local_store):
 def test_a_marker_without_an_iteration_is_passed_over(local_store, tmp_path, caplog):
     for name, metadata in (("no", {"lineage": "l"}), ("yes", {"lineage": "l", "iteration": 7})):
         marker = Marker(name, "2026", (MarkerFile("a", 1, 64 * "0"),), metadata)
-        local_store.write("checkpoints/{}.json".format(name), marker.to_json())
+        local_store.write(f"checkpoints/{name}.json", marker.to_json())
     found = candidates(local_store, types.SimpleNamespace(spool=str(tmp_path)), "l")
     assert [candidate.name for candidate in found] == ["yes"] and "checkpoint no cannot be used" in caplog.text
 

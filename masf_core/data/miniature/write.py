@@ -29,7 +29,7 @@ def write_miniature(root: str, images_per_class: int = 30, seed: int = 0, on_pro
     images_per_class: per domain, at least 2. on_progress: called with (images written, images).
     """
     if images_per_class < 2:
-        raise ValueError("images_per_class must be 2 or more, got {}".format(images_per_class))
+        raise ValueError(f"images_per_class must be 2 or more, got {images_per_class}")
     jobs = []
     for domain in DOMAINS:
         for name in CLASSES:
@@ -67,4 +67,4 @@ def _write_lists(root: str, domain: str, images_per_class: int, seed: int) -> No
     train, validation = stratified_split(paths, labels, domain, 0.1, seed)
     for part, rows in (("train", train), ("crossval", validation), ("test", range(len(paths)))):
         with open(os.path.join(root, "kfold", file_name(domain, part)), "w", encoding="utf-8", newline="\n") as stream:
-            stream.writelines("{} {}\n".format(paths[row], labels[row] + 1) for row in rows)
+            stream.writelines(f"{paths[row]} {labels[row] + 1}\n" for row in rows)

@@ -20,7 +20,7 @@ class Adapter(NamedTuple):
     @property
     def about(self):
         """For people: ``r1.9``, or ``r1.5 to r1.9``."""
-        return self.certain if self.certain == self.possible else "{} to {}".format(self.certain, self.possible)
+        return self.certain if self.certain == self.possible else f"{self.certain} to {self.possible}"
 
     def lacks(self, since):
         """Surely does not know what came with that release."""
@@ -77,20 +77,23 @@ def unknown_to(adapter, parameters):
     for name in parameters:
         since = OPTIONS[name].since
         if adapter.lacks(since):
-            problems.append("option {} came later than the adapter npu_bridge here, which is of about {} and would "
-                            "pass over it without a word; leave it out".format(name, adapter.about))
+            problems.append(f"option {name} came later than the adapter npu_bridge here, which is of about "
+                            f"{adapter.about} and would "
+                            "pass over it without a word; leave it out")
         elif adapter.may_lack(since):
-            doubts.append("option {} came with {} of the adapter npu_bridge, and the one here may be of {}: then it "
-                          "passes over it without a word".format(name, since, adapter.certain))
+            doubts.append(f"option {name} came with {since} of the adapter npu_bridge, and the one here may be of "
+                          f"{adapter.certain}: then it "
+                          "passes over it without a word")
     mode, since = parameters["precision_mode"], PRECISION_MODES[parameters["precision_mode"]]
     if adapter.lacks(since) or (adapter.may_lack(since) and adapter.certain == RELEASES[0]):
         known = [name for name, since in PRECISION_MODES.items() if not adapter.may_lack(since)]
         problems.append("precision_mode={} is not known to the adapter npu_bridge here, of about {}; it takes "
                         "{}".format(mode, adapter.about, ", ".join(known)))
     elif adapter.may_lack(since):
-        doubts.append("precision_mode={} came after {} of the adapter npu_bridge, and the one here may be of any "
+        doubts.append(f"precision_mode={mode} came after {adapter.certain} of the adapter npu_bridge, and the one "
+                      "here may be of any "
                       "release since: one that does not know it hands it on unchecked; its log says what the compiler "
-                      "took".format(mode, adapter.certain))
+                      "took")
     return problems, doubts
 
 

@@ -41,8 +41,9 @@ class Ascend(Device):
         try:
             self._adapter = adapter.load_adapter()
         except ImportError as error:
-            raise DeviceError("the adapter npu_bridge is installed, but does not load: {}. Its TensorFlow is 1.15, and "
-                              "its CANN libraries are found through LD_LIBRARY_PATH".format(error)) from error
+            raise DeviceError(f"the adapter npu_bridge is installed, but does not load: {error}. Its TensorFlow is "
+                              "1.15, and "
+                              "its CANN libraries are found through LD_LIBRARY_PATH") from error
         # What is wrong shall be said before anything expensive begins.
         parameters, _ = self._parameters(ranks=1)
         look_for_paths(parameters, self._settings.profile_dir)
@@ -82,7 +83,7 @@ class Ascend(Device):
         return AdapterScale(adapter.exports(), self.scaling, distributed=ranks.size > 1)
 
     def describe(self):
-        return "{}, {}, adapter of about {}".format(self.name, self.precision_mode, self._adapter.about)
+        return f"{self.name}, {self.precision_mode}, adapter of about {self._adapter.about}"
 
 
 def look_for_paths(parameters, profile_dir, make=True):
@@ -99,14 +100,13 @@ def look_for_paths(parameters, profile_dir, make=True):
             if make:
                 os.makedirs(path, exist_ok=True)
         except OSError as error:
-            raise DeviceError("{}={}: cannot make this folder: {}".format(name, path, error.strerror)) from error
+            raise DeviceError(f"{name}={path}: cannot make this folder: {error.strerror}") from error
         there = path if make else _nearest(path)
         if not os.path.isdir(there) or not os.access(there, os.R_OK | os.W_OK):
-            raise DeviceError("{}={}: this folder cannot be written; choose another".format(name, path))
+            raise DeviceError(f"{name}={path}: this folder cannot be written; choose another")
     for name in options.FILES:
         if name in parameters and not os.path.isfile(parameters[name]):
-            raise DeviceError("{}={}: there is no such file (looked for from {})".format(
-                name, parameters[name], os.getcwd()))
+            raise DeviceError(f"{name}={parameters[name]}: there is no such file (looked for from {os.getcwd()})")
     if "modify_mixlist" in parameters:
         try:
             with open(parameters["modify_mixlist"], encoding="utf-8") as stream:

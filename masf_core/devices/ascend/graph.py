@@ -45,7 +45,7 @@ def make_parts(mixed, scaling, ranks):
         scale = AdapterScale(ascend_adapter.exports(), scaling, ranks > 1) if mixed else NoScale()
         together = HcclCollectives(peers) if ranks > 1 else peers
         return Parts(kernels, Gradients(scale, together, kernels.keeping_float32),
-                     "adapter npu_bridge of about {}".format(adapter.about), [])
+                     f"adapter npu_bridge of about {adapter.about}", [])
     kernels = _SubstituteKernels(mixed)
     together = _SubstituteCollectives(peers) if ranks > 1 else peers
     substitutes = ["dropout is TensorFlow's own stateless one; a card has npu_ops.dropout, with other masks"]
@@ -69,7 +69,7 @@ def _adapter():
     try:
         return ascend_adapter.load_adapter(), None
     except Exception as error:  # whatever its native code makes of a machine without a driver
-        return None, "the adapter npu_bridge does not load here ({}: {})".format(type(error).__name__, error)
+        return None, f"the adapter npu_bridge does not load here ({type(error).__name__}: {error})"
 
 
 class _Imagined(OneRank):

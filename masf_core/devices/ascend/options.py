@@ -143,10 +143,10 @@ def read_options(texts):
             if name in found:
                 raise ValueError("given twice")
             if name in HELD:
-                raise ValueError("it is not yours to set: {}".format(HELD[name]))
+                raise ValueError(f"it is not yours to set: {HELD[name]}")
             found[name] = converted(name, value)
         except ValueError as error:
-            problems.append("ascend_options: {!r}: {}".format(text, error))
+            problems.append(f"ascend_options: {text!r}: {error}")
     if found.get("enable_dump") and "dump_path" not in found:
         problems.append("ascend_options: enable_dump needs dump_path as well: the adapter ends the process without it")
     if "enable_compress_weight" in found and "compress_weight_conf" in found:
@@ -164,7 +164,7 @@ def converted(name, text):
     if name not in OPTIONS:
         near = difflib.get_close_matches(name, OPTIONS, n=1)
         raise ValueError("the adapter knows no such option{}".format(
-            "; did you mean {!r}?".format(near[0]) if near else ", and would pass over it without a word"))
+            f"; did you mean {near[0]!r}?" if near else ", and would pass over it without a word"))
     option = OPTIONS[name]
     if option.values and text not in option.values:
         raise ValueError("expected one of {}".format(", ".join(option.values)))

@@ -75,7 +75,7 @@ def npu_config_proto(config_proto=None):
 def npu_hooks_append(hooks_list=()):
     # Of what is no list the real one takes nothing over, without a word.
     if hooks_list and not isinstance(hooks_list, list):
-        raise TypeError("hooks_list is a {}: the adapter would drop these hooks".format(type(hooks_list).__name__))
+        raise TypeError(f"hooks_list is a {type(hooks_list).__name__}: the adapter would drop these hooks")
     return list(hooks_list) + [NPUBroadcastGlobalVariablesHook(0, int(os.getenv("RANK_ID", "0")))]
 
 

@@ -68,7 +68,7 @@ def test_a_file_that_is_no_case_is_one_clear_error(tmp_path, capsys):
 def test_a_damaged_case_is_refused_before_anything_runs(first_iteration, capsys):
     path = first_iteration(lambda record: record["grad_task"].pop("fc8/biases"))
     assert main(["parity", GOLDEN, path]) == DATA
-    assert "{}: not a parity case: steps[0].grad_task: expected an entry 'fc8/biases'".format(path) \
+    assert f"{path}: not a parity case: steps[0].grad_task: expected an entry 'fc8/biases'" \
         in capsys.readouterr().err
 
 

@@ -11,7 +11,7 @@ from job.config.settings import Config, values_of
 def written(folder, text, name="settings.yaml"):
     path = folder / name
     path.write_text(text, encoding="utf-8")
-    return "--config={}".format(path)
+    return f"--config={path}"
 
 
 def problem_of(*arguments):

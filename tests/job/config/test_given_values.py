@@ -61,7 +61,7 @@ def test_blanks_around_a_value_are_cut_off_with_a_word(before, after, caplog):
     config, provenance = load_config(["--data_url=" + before + url + after, "--seed=7"])
     assert config.data.data_url == url and provenance["data_url"] == "--data_url=" + url
     assert [record.getMessage() for record in caplog.records] == [
-        "data_url: blanks around the value were cut off; it is {!r}".format(url)]
+        f"data_url: blanks around the value were cut off; it is {url!r}"]
     assert len(to_yaml(config, provenance).splitlines()) == len(to_yaml(config).splitlines())
 
 
@@ -87,7 +87,7 @@ def test_blanks_within_a_value_stay(caplog):
 def test_a_path_as_consoles_write_it_is_refused_with_the_right_spelling(given, meant):
     with pytest.raises(ConfigError) as caught:
         load_config(["--train_url=" + given])
-    assert "write {} for OBS".format(meant) in str(caught.value) and "no local folder" in str(caught.value)
+    assert f"write {meant} for OBS" in str(caught.value) and "no local folder" in str(caught.value)
 
 
 def test_a_folder_that_can_be_meant_is_taken(tmp_path, monkeypatch):

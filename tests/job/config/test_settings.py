@@ -134,7 +134,7 @@ def test_the_answers_of_the_port_name_settings_that_there_are():
 def test_what_the_port_called_otherwise_is_answered_in_a_file_too(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("clipNorm: true\n")
-    assert "line 1: unknown key 'clipNorm', of the published port: " in problem_of("--config={}".format(path))
+    assert "line 1: unknown key 'clipNorm', of the published port: " in problem_of(f"--config={path}")
 
 
 @pytest.mark.parametrize("flag, meant", [
@@ -222,7 +222,7 @@ def test_values_are_read(flag, name, value):
 def test_a_bad_value_names_flag_value_and_what_was_expected(flag, expected):
     name, _, value = flag[2:].partition("=")
     problem = problem_of(flag)
-    assert problem.startswith("{}: {} cannot be {!r}; expected ".format(flag, name, value))
+    assert problem.startswith(f"{flag}: {name} cannot be {value!r}; expected ")
     assert expected in problem
 
 
@@ -321,4 +321,4 @@ def test_help_lists_every_setting_with_its_default():
     told = loading.settings_help()
     for name, each in settings().items():
         default = "" if each.default in (None, ()) else str(each.default)
-        assert "--{}={}\n".format(name, default.lower()) in told
+        assert f"--{name}={default.lower()}\n" in told

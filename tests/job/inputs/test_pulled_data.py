@@ -126,7 +126,7 @@ def test_what_an_earlier_pull_brought_goes_when_exclude_names_it(bucket):
 
 def test_objects_that_go_where_results_are_stored_end_no_pull(bucket, monkeypatch):
     for number in range(3):
-        bucket.store.write("output/log-{}.txt".format(number), b"line\n")
+        bucket.store.write(f"output/log-{number}.txt", b"line\n")
     monkeypatch.setattr("job.inputs.fetch.open_store", lambda *_, **__: Coming(bucket.store))
     before = {info.key for info in bucket.store.list() if not info.key.startswith("output/")}
     bucket.fetch("--train_url=obs://bucket/pacs/output/")

@@ -31,7 +31,7 @@ def environ():
 @pytest.fixture(params=["obs", "local"])
 def run(request, tmp_path, environ):
     """URL or folder of a run with two checkpoints, the first of them the best."""
-    url = "obs://bucket/{}/run".format(tmp_path.name) if request.param == "obs" else str(tmp_path / "out" / "run")
+    url = f"obs://bucket/{tmp_path.name}/run" if request.param == "obs" else str(tmp_path / "out" / "run")
     with open_store(url + "/", environ) as store:
         for number, name in enumerate(("ckpt-000010-a", "ckpt-000020-b")):
             folder = tmp_path / name

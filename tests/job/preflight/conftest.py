@@ -39,7 +39,7 @@ def doctor(capsys, tmp_path):
     def run(*arguments, **urls):
         """{check: [row, …]} of the JSON document; ``code`` and ``err`` say the rest."""
         run.code = cli.main(["doctor", "--json", "--work_dir=" + str(tmp_path / "work")] + [
-            "--{}={}".format(name, value) for name, value in dict(dict(data_url=DATA, train_url=OUT), **urls).items()
+            f"--{name}={value}" for name, value in dict(dict(data_url=DATA, train_url=OUT), **urls).items()
             if value] + SMALL + list(arguments))
         out, run.err = capsys.readouterr()
         assert "Traceback" not in run.err

@@ -51,7 +51,7 @@ def test_lists_of_other_names_and_splits_are_judged_as_a_run_would(obs, doctor, 
         for name in classes:
             for number in range(4):
                 for split in ["full"] + ["train"] * (number < 3):
-                    save_image(tmp_path / "data" / domain / split / name / "{}.png".format(number), number)
+                    save_image(tmp_path / "data" / domain / split / name / f"{number}.png", number)
     with open_store("obs://bucket/splits/") as store:
         push(store, str(tmp_path / "data"))
     rows = doctor(data_url="obs://bucket/splits/")
@@ -62,7 +62,7 @@ def test_lists_of_other_names_and_splits_are_judged_as_a_run_would(obs, doctor, 
     for domain in domains:
         for name in (domain + ".lst", domain + "_train (1).txt"):
             (tmp_path / "lists" / name).write_text("".join(
-                "kfold/{}/full/{}/{}.png {}\n".format(domain, name, number, label)
+                f"kfold/{domain}/full/{name}/{number}.png {label}\n"
                 for label, name in enumerate(classes) for number in range(4)))
     with open_store("obs://bucket/splits/filelist/") as store:
         push(store, str(tmp_path / "lists"))

@@ -33,7 +33,7 @@ def test_the_version_of_cann_is_found_where_its_releases_write_it(tmp_path, plac
     path = write(tmp_path / place, content)
     write(tmp_path / machine.DRIVER, "Version=22.0.3\n")
     row = machine.cann_row({}, str(tmp_path))
-    assert row.state == "good" and row.told == "{} ({}), driver 22.0.3".format(version, path)
+    assert row.state == "good" and row.told == f"{version} ({path}), driver 22.0.3"
 
 
 def test_the_variables_of_cann_go_before_its_usual_places(tmp_path):

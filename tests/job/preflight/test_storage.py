@@ -85,7 +85,7 @@ def test_data_that_may_not_be_read_are_noticed(obs, doctor, rule, checks):
 @pytest.mark.parametrize("seconds, checks, told", [
     (300, [], "300 s ahead"), (-300, [], "300 s behind"), (800, [], "800 s ahead"), (5000, [], "5000 s ahead")])
 def test_a_clock_that_is_wrong_is_told_and_stands_in_nobodys_way(obs, doctor, seconds, checks, told):
-    obs.faults = Faults(["skew={}".format(seconds)])
+    obs.faults = Faults([f"skew={seconds}"])
     rows = doctor()
     assert bad(rows) == checks
     minutes = int(rows["clock"][0]["told"].split("is ")[1].split(" s ")[0])
@@ -114,7 +114,7 @@ def test_a_run_name_in_use_is_told_and_one_that_was_left_is_free(obs, doctor):
     with open_store(RUN, os.environ) as store:
         with Lease(store, this_process("other-job"), 60.0):
             rows = doctor()
-            assert bad(rows) == ["lease"] and "is in use by process {}".format(os.getpid()) in rows["lease"][0]["told"]
+            assert bad(rows) == ["lease"] and f"is in use by process {os.getpid()}" in rows["lease"][0]["told"]
             assert "--run_name" in rows["lease"][0]["mend"]
             assert len([key for key in left(RUN) if key.startswith("lease/")]) == 1  # only looked at
         assert bad(doctor()) == []
@@ -157,7 +157,7 @@ def test_a_dead_network_ends_it_in_time(obs, doctor, monkeypatch):
     with socket.socket() as silent:  # accepts, and never says a word
         silent.bind(("127.0.0.1", 0))
         silent.listen(64)
-        monkeypatch.setenv("OBS_SERVER", "http://127.0.0.1:{}".format(silent.getsockname()[1]))
+        monkeypatch.setenv("OBS_SERVER", f"http://127.0.0.1:{silent.getsockname()[1]}")
         started = time.monotonic()
         rows = doctor()
         assert time.monotonic() - started < 30.0

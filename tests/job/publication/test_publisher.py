@@ -20,7 +20,7 @@ from tests.job.faulty_store import FaultyStore, Gate, failing_with, outage
 
 def snapshot(iteration, best=False, lineage="line"):
     return Snapshot(
-        name="ckpt-{:06d}-aaaa".format(iteration), attempt=1, arrays={"a/weights": np.full(5, iteration, np.float32)},
+        name=f"ckpt-{iteration:06d}-aaaa", attempt=1, arrays={"a/weights": np.full(5, iteration, np.float32)},
         progress=checkpoints.Progress(iteration, [], [], {"lineage": lineage}), best=best,
         metadata={"iteration": iteration, "lineage": lineage})
 
@@ -77,7 +77,7 @@ def test_retention_keeps_the_newest_the_best_and_other_lineages(parts):
     for item in (snapshot(5, lineage="older"), snapshot(10, best=True), snapshot(20), snapshot(30), snapshot(40)):
         publisher.submit(item)
         publisher.drain(seconds=20)
-    assert names(store) == ["ckpt-{:06d}-aaaa".format(i) for i in (5, 10, 30, 40)]
+    assert names(store) == [f"ckpt-{i:06d}-aaaa" for i in (5, 10, 30, 40)]
 
 
 def warnings(caplog):
@@ -193,7 +193,7 @@ def test_after_an_outage_the_spool_holds_the_newest_and_the_best_and_nothing_els
         publisher.drain()
     publisher.close()
     kept = sorted(os.listdir(str(spool)))
-    assert {"ckpt-000020-aaaa", "ckpt-000050-aaaa"} <= set(kept) <= {"ckpt-0000{}-aaaa".format(i) for i in (10, 20, 50)}
+    assert {"ckpt-000020-aaaa", "ckpt-000050-aaaa"} <= set(kept) <= {f"ckpt-0000{i}-aaaa" for i in (10, 20, 50)}
     for name in kept:
         assert checkpoints.load_progress(str(spool / name)).iteration == int(name[5:11])
     assert all(name in str(caught.value) for name in kept)
@@ -356,7 +356,7 @@ def test_a_snapshot_is_read_for_its_digests_only_if_it_was_written_by_another_pr
     assert digests["ckpt-000020-aaaa"] is None
     for marker in list_markers(store):
         for file in marker.files:
-            content = store.read("checkpoints/{}/{}".format(marker.name, file.name))
+            content = store.read(f"checkpoints/{marker.name}/{file.name}")
             assert file.sha256 == hashlib.sha256(content).hexdigest()
     assert set(digests["ckpt-000010-aaaa"]) == {"network.npz", "progress.json"}
 

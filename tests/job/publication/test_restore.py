@@ -41,7 +41,7 @@ def newest(store, workspace):
 
 
 def publish(store, tmp_path, iteration, lineage="line", name=None, size=3):
-    name = name or "ckpt-{:06d}-aa".format(iteration)
+    name = name or f"ckpt-{iteration:06d}-aa"
     save(str(tmp_path / name), iteration, lineage, size)
     publish_checkpoint(store, str(tmp_path / name), name, {"iteration": iteration, "lineage": lineage})
 
@@ -75,7 +75,7 @@ def test_a_checkpoint_left_in_the_spool_counts_when_it_is_newer(store, workspace
 
 def test_everything_saved_and_not_delivered_is_kept_to_be_delivered(store, workspace, tmp_path):
     for iteration in (20, 30, 40, 50):
-        save(workspace.spool + "/ckpt-0000{}-aa".format(iteration), iteration)
+        save(workspace.spool + f"/ckpt-0000{iteration}-aa", iteration)
     save(workspace.spool + "/ckpt-000010-aa", 10, lineage="older")
     publish(store, tmp_path, 30)  # killed between its marker and the removal from the spool
     publish(store, tmp_path, 20, name="ckpt-000020-aa-2")  # the same, at the second attempt
@@ -175,7 +175,7 @@ def test_a_workspace_that_cannot_be_written_names_the_setting(tmp_path):
 
 def test_a_run_has_one_user_on_a_machine(workspace):
     with sole_user(workspace, "run"):
-        with pytest.raises(ConfigError, match="in use by process {}".format(os.getpid())):
+        with pytest.raises(ConfigError, match=f"in use by process {os.getpid()}"):
             with sole_user(workspace, "run"):
                 pass
     with sole_user(workspace, "run"):

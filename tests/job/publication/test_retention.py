@@ -31,7 +31,7 @@ def history(to):
 def snapshot(iteration):
     best = selection.best("source_val", history(iteration))["iteration"] == iteration
     return Snapshot(
-        name="ckpt-{:06d}-aaaa".format(iteration), attempt=1, arrays={"a/weights": np.full(5, iteration, np.float32)},
+        name=f"ckpt-{iteration:06d}-aaaa", attempt=1, arrays={"a/weights": np.full(5, iteration, np.float32)},
         progress=checkpoints.Progress(iteration, history(iteration), [], {"lineage": "line"}), best=best,
         metadata={"iteration": iteration, "lineage": "line"})
 
@@ -101,7 +101,7 @@ def test_retention_does_not_rely_on_the_pointer_alone(store, attempt):
     deliver(first, 10)
     killed_before_the_pointer(store, first, 20)
     deliver(attempt("second"), 30, 40, 50)
-    assert names(store) == ["ckpt-0000{}0-aaaa".format(i) for i in (1, 2, 4, 5)]
+    assert names(store) == [f"ckpt-0000{i}0-aaaa" for i in (1, 2, 4, 5)]
 
 
 def published(store, tmp_path, iteration, name, lineage="line"):
@@ -113,7 +113,7 @@ def published(store, tmp_path, iteration, name, lineage="line"):
 @pytest.mark.parametrize("pointer", [None, b"no pointer at all", b'{"format": "masf-pointer/1", "name": "removed"}'])
 def test_a_pointer_that_leads_nowhere_is_written_again(store, tmp_path, pointer):
     for iteration in (10, 30):
-        published(store, tmp_path, iteration, "ckpt-{:06d}-aaaa".format(iteration))
+        published(store, tmp_path, iteration, f"ckpt-{iteration:06d}-aaaa")
     if pointer is not None:
         store.write(POINTER, pointer)
     name_best(store, "line", "source_val", history(30))  # the checkpoint of 20, the best, was never published

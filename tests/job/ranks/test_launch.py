@@ -38,7 +38,7 @@ def table(tmp_path, servers):
 
 def alive(pid):
     try:
-        with open("/proc/{}/stat".format(pid)) as stream:
+        with open(f"/proc/{pid}/stat") as stream:
             return stream.read().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
@@ -61,7 +61,7 @@ def test_each_process_has_its_rank_and_its_lines_begin_with_it(capfd):
 @pytest.mark.parametrize("end, code", [("sys.exit(4)", 4), ("os.kill(os.getpid(), signal.SIGKILL)", 137)])
 def test_the_first_that_fails_stops_the_others_and_its_code_is_the_job_s(end, code):
     begun = time.monotonic()
-    text = "if rank == 1:\n    {}\ntime.sleep(60)".format(end)
+    text = f"if rank == 1:\n    {end}\ntime.sleep(60)"
     assert launch(3, python(text), ENVIRON) == code
     assert time.monotonic() - begun < 20.0
 
@@ -80,9 +80,9 @@ def in_background(tmp_path, text):
                "sys.exit(launch(2, [sys.executable, '-c', sys.argv[1]], dict(os.environ)))")
     text = ("import os, signal, subprocess, sys, time\nrank = os.environ['RANK_ID']\n"
             "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
-            "path = os.path.join({!r}, rank)\n"
-            "with open(path + '.part', 'w') as stream:\n    stream.write('{{}} {{}}'.format(os.getpid(), child.pid))\n"
-            .format(str(tmp_path))) + text + "\nos.rename(path + '.part', path)\ntime.sleep(60)"
+            f"path = os.path.join({str(tmp_path)!r}, rank)\n"
+            "with open(path + '.part', 'w') as stream:\n    stream.write('{} {}'.format(os.getpid(), child.pid))\n"
+            ) + text + "\nos.rename(path + '.part', path)\ntime.sleep(60)"
     process = subprocess.Popen([sys.executable, "-c", program, text], cwd=ROOT, env=dict(os.environ, **ENVIRON))
     wait_until(lambda: all((tmp_path / rank).exists() for rank in "01"))
     return process, [int(pid) for rank in "01" for pid in (tmp_path / rank).read_text().split()]
@@ -91,7 +91,7 @@ def in_background(tmp_path, text):
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_signals_are_passed_on_and_nothing_is_left(tmp_path, signum):
     process, pids = in_background(
-        tmp_path, "signal.signal(signal.{}, lambda *_: os._exit(43))".format(signum.name))
+        tmp_path, f"signal.signal(signal.{signum.name}, lambda *_: os._exit(43))")
     process.send_signal(signum)
     assert process.wait(20) == 43
     wait_until(lambda: not any(map(alive, pids)))
@@ -100,9 +100,9 @@ def test_signals_are_passed_on_and_nothing_is_left(tmp_path, signum):
 def test_a_closed_output_stops_all_processes_without_a_word(tmp_path):
     program = ("from job.ranks.launch import launch; import os, sys; "
                "sys.exit(launch(2, [sys.executable, '-c', sys.argv[1]], dict(os.environ)))")
-    text = ("import os, time\nwith open(os.path.join({!r}, os.environ['RANK_ID']), 'w') as stream:\n"
+    text = (f"import os, time\nwith open(os.path.join({str(tmp_path)!r}, os.environ['RANK_ID']), 'w') as stream:\n"
             "    stream.write(str(os.getpid()))\nwhile True:\n    print('line', flush=True)\n    time.sleep(0.02)"
-            .format(str(tmp_path)))
+            )
     process = subprocess.Popen([sys.executable, "-c", program, text], cwd=ROOT, env=dict(os.environ, **ENVIRON),
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout.readline().endswith(b"line\n")
@@ -131,7 +131,7 @@ def test_the_ranks_of_several_hosts_follow_one_another():
     found = environments(2, dict(ENVIRON, MA_NUM_HOSTS="2", VC_TASK_INDEX="1", VC_WORKER_HOSTS="a.job, b.job"))
     assert [place["RANK_ID"] for place in found] == ["2", "3"]
     assert {place["RANK_SIZE"] for place in found} == {"4"}
-    assert {place["RANK_CONTROL"] for place in found} == {"a.job:{}".format(CONTROL_PORT)}
+    assert {place["RANK_CONTROL"] for place in found} == {f"a.job:{CONTROL_PORT}"}
 
 
 def test_each_process_has_a_gpu_of_its_own():
@@ -147,7 +147,7 @@ def test_on_ascend_the_rank_table_gives_the_ranks(tmp_path):
     found = environments(2, environ)
     assert [(place["RANK_ID"], place["ASCEND_DEVICE_ID"], place["RANK_SIZE"]) for place in found] == [
         ("2", "0", "4"), ("3", "1", "4")]
-    assert {place["RANK_CONTROL"] for place in found} == {"10.0.0.1:{}".format(CONTROL_PORT)}
+    assert {place["RANK_CONTROL"] for place in found} == {f"10.0.0.1:{CONTROL_PORT}"}
     assert {place["JOB_ID"] for place in found} == {"10087"}
     with pytest.raises(ConfigError, match="--processes=8, but the rank table gives this machine 2 cards"):
         environments(8, environ)

@@ -14,8 +14,8 @@ from job.ranks.group import Group, control_address
 from job.ranks.table import check_place, find_rank_table, on_server, read_rank_table, wait_for_rank_table
 
 TABLE = {"version": "1.0", "status": "completed", "server_count": "2", "server_list": [
-    {"server_id": "10.0.0.{}".format(server), "device": [
-        {"device_id": str(card), "device_ip": "192.168.{}.{}".format(server, card), "rank_id": str(2 * server + card)}
+    {"server_id": f"10.0.0.{server}", "device": [
+        {"device_id": str(card), "device_ip": f"192.168.{server}.{card}", "rank_id": str(2 * server + card)}
         for card in range(2)]} for server in range(2)]}
 
 

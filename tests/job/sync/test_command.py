@@ -70,7 +70,7 @@ def test_gc_removes_by_age_what_has_no_marker_and_is_named_like_a_checkpoint(syn
     assert before - set(content(shelf)) == {"run/checkpoints/ckpt-000010-0a0a0a0a/net.npz"}
     assert sync("gc", shelf.url + "/run/checkpoints", "--older-than", "1h", word) == 0
     assert sync.out.splitlines()[-1] == "1 of 1 unfinished things removed"
-    assert sync("gc", shelf.url, word) == 0 and sync.out == "nothing unfinished below {}\n".format(shelf.url)
+    assert sync("gc", shelf.url, word) == 0 and sync.out == f"nothing unfinished below {shelf.url}\n"
 
 
 def test_gc_spares_what_was_finished_meanwhile(shelf):
@@ -204,7 +204,7 @@ def test_a_signal_ends_it_and_leaves_whole_files_only(tmp_path, name, code):
 
 
 def test_a_reader_that_has_enough_is_no_failure(tmp_path):
-    tree = {"{:0200d}".format(number): b"" for number in range(2000)}
+    tree = {f"{number:0200d}": b"" for number in range(2000)}
     program = "import sys; from job.cli import main; sys.exit(main(['sync', 'ls', sys.argv[1]]))"
     child = subprocess.Popen([sys.executable, "-c", program, write_tree(tmp_path / "shelf", tree)],
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE,

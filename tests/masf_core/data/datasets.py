@@ -26,7 +26,7 @@ def write_folders(root, domains=DOMAINS, classes=CLASSES, count=4):
     for domain in domains:
         for name in classes:
             for i in range(count):
-                paths.append("{}/{}/{}.png".format(domain, name, i))
+                paths.append(f"{domain}/{name}/{i}.png")
                 save_image(os.path.join(str(root), paths[-1]), number=len(paths))
     return paths
 
@@ -38,7 +38,7 @@ def write_lists(root, base=1, domains=DOMAINS, classes=CLASSES, count=4, with_te
         rows = {"train": [], "crossval": [], "test": []}
         for index, name in enumerate(classes):
             for i in range(count):
-                row = "{}/{}/{}.png {}".format(domain, name, i, index + base)
+                row = f"{domain}/{name}/{i}.png {index + base}"
                 rows["crossval" if i == count - 1 else "train"].append(row)
                 rows["test"].append(row)
         for part in rows:
@@ -47,7 +47,7 @@ def write_lists(root, base=1, domains=DOMAINS, classes=CLASSES, count=4, with_te
 
 
 def list_path(root, domain, part):
-    return os.path.join(str(root), "{}_{}_kfold.txt".format(domain, part))
+    return os.path.join(str(root), f"{domain}_{part}_kfold.txt")
 
 
 def write_list(root, domain, part, rows):

@@ -225,7 +225,7 @@ def test_a_killed_build_leaves_nothing_that_looks_whole_and_is_cleared_away(inde
         "    os.write(1, b'decoding\\n')\n"  # at once: each thread decodes, and what they print may mix
         "    time.sleep(60)\n"
         "decode_cache.decode_image = hang\n"
-        "decode(build_index(sys.argv[1]), sys.argv[2], {})\n".format(SIDE))
+        f"decode(build_index(sys.argv[1]), sys.argv[2], {SIDE})\n")
     process = subprocess.Popen([sys.executable, "-c", script, index.dataroot, cache], stdout=subprocess.PIPE, cwd=ROOT)
     try:
         assert process.stdout.readline() == b"decoding\n"
@@ -307,9 +307,9 @@ def test_a_disk_that_fills_up_on_the_way_is_told_and_leaves_nothing_behind(index
         "from masf_core.data import build_index, decode\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))\n"
         "try:\n"
-        "    decode(build_index(sys.argv[1]), sys.argv[2], {})\n"
+        f"    decode(build_index(sys.argv[1]), sys.argv[2], {SIDE})\n"
         "except OSError as problem:\n"
-        "    print(type(problem).__name__, problem)\n".format(SIDE))
+        "    print(type(problem).__name__, problem)\n")
     output = subprocess.check_output([sys.executable, "-c", script, index.dataroot, cache], cwd=ROOT).decode()
     assert output.startswith("CacheError") and cache in output and "File too large" in output and "are free" in output
     assert files(place) == []

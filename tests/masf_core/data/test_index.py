@@ -37,8 +37,8 @@ def test_lists_decide_what_is_trained_on_selected_on_and_reported_on(data):
     assert [domain.name for domain in index.domains] == list(DOMAINS)
     photo = index.domain("photo")
     assert len(photo.paths) == 12
-    assert named(photo, photo.validation) == ["photo/{}/3.png".format(name) for name in CLASSES]
-    assert named(photo, photo.train) == ["photo/{}/{}.png".format(name, i) for name in CLASSES for i in range(3)]
+    assert named(photo, photo.validation) == [f"photo/{name}/3.png" for name in CLASSES]
+    assert named(photo, photo.train) == [f"photo/{name}/{i}.png" for name in CLASSES for i in range(3)]
     assert sorted(named(photo, photo.whole)) == sorted(photo.paths)
     assert [CLASSES[label] for label in photo.labels] == [path.split("/")[1] for path in photo.paths]
     assert photo.sizes[0] == os.path.getsize(os.path.join(data[0], photo.paths[0]))

@@ -11,7 +11,7 @@ CLASSES = ("dog", "elephant", "person")
 
 
 def lines(base, name="a_train", count=4, classes=CLASSES):
-    return [Line("a/{}/{}.jpg".format(folder, i), index + base, "{}:{}{}".format(name, folder, i))
+    return [Line(f"a/{folder}/{i}.jpg", index + base, f"{name}:{folder}{i}")
             for index, folder in enumerate(classes) for i in range(count)]
 
 
@@ -37,9 +37,9 @@ def test_the_label_trap_a_list_forced_to_the_wrong_base_is_refused(base, asked, 
     report = tmp_path / "offenders.txt"
     with pytest.raises(DataError) as caught:
         check({"a_train": lines(base)}, asked, str(report))
-    assert "label_base={}".format(asked) in str(caught.value)
-    assert "count from {}".format(base) in str(caught.value)
-    assert "{} in folder dog".format(base) in str(caught.value)
+    assert f"label_base={asked}" in str(caught.value)
+    assert f"count from {base}" in str(caught.value)
+    assert f"{base} in folder dog" in str(caught.value)
     assert len(caught.value.offenders) == 12 and len(report.read_text().splitlines()) == 12
 
 
@@ -65,7 +65,7 @@ def test_one_class_in_another_place_is_refused_though_most_lines_fit():
 def test_labels_that_fit_no_base_are_refused_and_shown(base):
     with pytest.raises(DataError) as caught:
         check({"a_train": lines(base)})
-    assert "labels {}..{}".format(base, base + 2) in str(caught.value)
+    assert f"labels {base}..{base + 2}" in str(caught.value)
     assert "0=dog, 1=elephant, 2=person" in str(caught.value)
 
 
@@ -99,7 +99,7 @@ def test_lists_that_disagree_among_themselves_are_refused_whatever_the_majority(
 
 
 def test_exactly_half_is_not_most():
-    group = [Line("a/dog/{}.jpg".format(i), i % 2 * 5, str(i)) for i in range(4)]
+    group = [Line(f"a/dog/{i}.jpg", i % 2 * 5, str(i)) for i in range(4)]
     with pytest.raises(DataError, match="neither"):
         check({"a_train": group})
 

@@ -11,7 +11,7 @@ from masf_core.errors import DataError, MasfError
 def offences(count=7):
     result = Offences()
     for i in range(count):
-        result.add("missing file", "list:{}".format(i), "file {}".format(i))
+        result.add("missing file", f"list:{i}", f"file {i}")
     result.add("unknown class", "list:99", "folder x")
     return result
 

@@ -27,7 +27,7 @@ class CountingSampler:
         if self.gate is not None:
             assert self.gate.acquire(timeout=30)
         if step == self.fail_at:
-            raise ZeroDivisionError("step {}".format(step))
+            raise ZeroDivisionError(f"step {step}")
         self.drawn.append(step)
         out.images[:] = step
         return Episode(out.images, out.labels, ("a", "b"), step)

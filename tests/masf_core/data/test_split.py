@@ -8,7 +8,7 @@ from masf_core.data.split import stratified_split
 
 def names_and_labels(counts):
     labels = np.repeat(np.arange(len(counts)), counts)
-    return ["c{}/{:03d}".format(label, i) for i, label in enumerate(labels)], labels
+    return [f"c{label}/{i:03d}" for i, label in enumerate(labels)], labels
 
 
 def test_a_tenth_of_each_class_is_validated_on():

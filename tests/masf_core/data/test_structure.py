@@ -107,8 +107,8 @@ def test_a_class_of_a_single_domain_is_refused_with_what_may_be_meant(data, wron
     save_image(os.path.join(data[0], "photo", wrong, "0.png"))
     problem = refused(data[0])
     (where, what), = problem.offenders
-    assert where == "photo/" + wrong and "only domain photo has a class {}".format(wrong) in str(problem)
-    assert ("did you mean {}".format(meant) in what) if meant else ("did you mean" not in what)
+    assert where == "photo/" + wrong and f"only domain photo has a class {wrong}" in str(problem)
+    assert (f"did you mean {meant}" in what) if meant else ("did you mean" not in what)
 
 
 def test_names_that_differ_by_case_alone_are_suggested_first(tmp_path):

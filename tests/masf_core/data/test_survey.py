@@ -99,8 +99,8 @@ def test_lists_name_images_below_full_behind_any_path(tmp_path):
     (tmp_path / "txt_lists").mkdir()
     for domain in DOMAINS:
         for part, names in (("train", "ab"), ("crossval", "c"), ("test", "abcd")):
-            (tmp_path / "txt_lists" / "{}_{}.txt".format(domain, part)).write_text("".join(
-                "/home/me/VLCS/{}/full/{}/{}.png {}\n".format(domain, each, name, each)
+            (tmp_path / "txt_lists" / f"{domain}_{part}.txt").write_text("".join(
+                f"/home/me/VLCS/{domain}/full/{each}/{name}.png {each}\n"
                 for each in "01" for name in names))
     dataroot, filelist_root = locate(str(tmp_path))
     index = build_index(dataroot, filelist_root)
@@ -127,7 +127,7 @@ def test_a_class_most_of_whose_images_lie_deeper_is_refused_and_a_few_are_named(
     index = build_index(str(tmp_path))
     assert "1 image lies at another level" in caplog.text and "photo/ant/old/0.png" in index.origin.left_out[0]
     for number in range(5):
-        save_image(tmp_path / "photo" / "ant" / "old" / "{}.png".format(number))
+        save_image(tmp_path / "photo" / "ant" / "old" / f"{number}.png")
     assert "photo/ant: 5 images lie deeper" in refused(tmp_path)
 
 
@@ -172,7 +172,7 @@ def write_one_list(folder, domains=DOMAINS, count=4, prefix=""):
     folder.mkdir(exist_ok=True)
     for domain in domains:
         (folder / (domain + ".txt")).write_text("".join(
-            "{}{}/{}/{}.png {}\n".format(prefix, domain, name, number, label)
+            f"{prefix}{domain}/{name}/{number}.png {label}\n"
             for label, name in enumerate(CLASSES, start=1) for number in range(count)))
 
 
@@ -201,7 +201,7 @@ def test_names_of_pacs_own_go_before_others_and_the_others_are_told(tmp_path):
     write_one_list(tmp_path / "filelist")
     dataroot, filelist_root = locate(str(tmp_path))
     assert filelist_root == str(tmp_path / "kfold")
-    assert unused_lists(str(tmp_path), dataroot, filelist_root) == ["filelist/{}.txt".format(name) for name in DOMAINS]
+    assert unused_lists(str(tmp_path), dataroot, filelist_root) == [f"filelist/{name}.txt" for name in DOMAINS]
 
 
 def test_a_domain_that_the_lists_lack_is_refused_with_every_way_out(tmp_path):

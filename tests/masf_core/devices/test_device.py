@@ -207,10 +207,10 @@ def test_a_path_that_cannot_be_used_is_named(npu_bridge, tmp_path):
     (tmp_path / "file").write_text("no JSON")
     path = str(tmp_path / "file")
     for settings, problem in [
-            (dict(profile_dir=path), "profile_dir={}: cannot make this folder".format(path)),
-            (dict(overflow_dump_dir=path + "/below"), "dump_path={}/below: cannot make".format(path)),
-            (dict(mix_list=path + ".json"), "modify_mixlist={}.json: there is no such file".format(path)),
-            (dict(mix_list=path), "mix_list={}: this is no JSON".format(path)),
+            (dict(profile_dir=path), f"profile_dir={path}: cannot make this folder"),
+            (dict(overflow_dump_dir=path + "/below"), f"dump_path={path}/below: cannot make"),
+            (dict(mix_list=path + ".json"), f"modify_mixlist={path}.json: there is no such file"),
+            (dict(mix_list=path), f"mix_list={path}: this is no JSON"),
             (dict(ascend_options=("fusion_switch_file=none",)), "fusion_switch_file=none: there is no such file")]:
         with pytest.raises(DeviceError) as caught:
             make_device("ascend", precision_mode="allow_mix_precision", ascend=AscendSettings(**settings))

@@ -143,7 +143,7 @@ class Calls:
 @pytest.mark.parametrize("protocol", [0, 2, 4])
 def test_functions_are_refused_by_name(tmp_path, function, name, protocol):
     marker = tmp_path / "executed"
-    value = dict(layers(), evil=Calls(function, "touch {}".format(marker)))
+    value = dict(layers(), evil=Calls(function, f"touch {marker}"))
     message = refusal(npy(tmp_path, wrapped(value, protocol)))
     assert "refuses to load" in message and name in message
     assert not marker.exists()

@@ -34,7 +34,7 @@ class Files:
 
     def gather(self, value):
         self.round += 1
-        paths = [os.path.join(self.directory, "{}-{}-{}.json".format(self.size, self.round, rank))
+        paths = [os.path.join(self.directory, f"{self.size}-{self.round}-{rank}.json")
                  for rank in range(self.size)]
         with open(paths[self.rank] + ".part", "w") as stream:
             json.dump(value, stream)
@@ -65,7 +65,7 @@ def run(rank, size, directory, given):
         model.share()
         losses = [model.step(sampler.draw(step)) for step in range(iterations)]
         found = model.evaluate(target.images, target.labels, target.rows)
-        np.savez(os.path.join(directory, "{}-of-{}.npz".format(rank, size)),
+        np.savez(os.path.join(directory, f"{rank}-of-{size}.npz"),
                  losses=[list(each.values()) for each in losses], evaluation=[found.loss, found.accuracy],
                  confusion=found.confusion, **{"state/" + name: value for name, value in model.snapshot().items()})
 

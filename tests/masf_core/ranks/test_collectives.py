@@ -39,7 +39,7 @@ def results(directory, size, given):
 
 
 def load(directory, rank, size):
-    with np.load(os.path.join(str(directory), "{}-of-{}.npz".format(rank, size))) as arrays:
+    with np.load(os.path.join(str(directory), f"{rank}-of-{size}.npz")) as arrays:
         return {name: arrays[name] for name in arrays.files}
 
 

@@ -384,7 +384,7 @@ def test_a_lost_completion_without_an_md5_is_known_by_the_parts(server, store, p
         if request.method == "POST" and "uploadId" in request.query:
             return error(503, "SlowDown")
         if request.method == "HEAD":
-            return reply(200, DATA, {"ETag": '"{}"'.format(etag)})
+            return reply(200, DATA, {"ETag": f'"{etag}"'})
         return None
 
     server.twist = lose

@@ -11,7 +11,7 @@ ENTRY = ("<Contents><Key>{}</Key><LastModified>2026-11-27T01:02:03.456Z</LastMod
 
 
 def page_of(inner, namespace="", declaration=""):
-    document = "{}<ListBucketResult{}><Name>bucket</Name>{}</ListBucketResult>".format(declaration, namespace, inner)
+    document = f"{declaration}<ListBucketResult{namespace}><Name>bucket</Name>{inner}</ListBucketResult>"
     return parse_page(document.encode("utf-8"), "obs://bucket/")
 
 
@@ -26,7 +26,7 @@ def test_objects_are_read_whatever_the_namespace(namespace):
     ("<EncodingType>url</EncodingType>", "a%2Fwith+space%2Bplus%0A%C3%BC", "a/with space+plus\nü"),
     ("", "a%2Fwith+plus", "a%2Fwith+plus"), ("<EncodingType/>", "&lt;ü&gt;", "<ü>")])
 def test_keys_are_decoded_only_where_the_server_says_that_they_are_encoded(told, written, key):
-    page = page_of(told + ENTRY.format(written) + "<NextMarker>{}</NextMarker>".format(written))
+    page = page_of(told + ENTRY.format(written) + f"<NextMarker>{written}</NextMarker>")
     assert page.objects[0].key == page.next_marker == key and not page.is_truncated
 
 
@@ -42,7 +42,7 @@ def test_what_is_no_listing_is_asked_for_again(document):
 @pytest.mark.parametrize("size", ["", "-1", "1.5", "many", "٣x"])
 def test_an_object_without_a_size_is_an_error(size):
     with pytest.raises(StoreError, match="the listing holds 'a' with a size of "):
-        page_of("<Contents><Key>a</Key><Size>{}</Size></Contents>".format(size))
+        page_of(f"<Contents><Key>a</Key><Size>{size}</Size></Contents>")
 
 
 @pytest.mark.parametrize("text, seconds", [

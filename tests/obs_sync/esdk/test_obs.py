@@ -105,7 +105,7 @@ def test_a_time_of_no_calendar_is_unknown(obs, year):
     class Absurd(FaultPlan):
         def before_reply(self, request, response):
             if request.operation == "HeadObject":
-                response.headers["Last-Modified"] = "Tue, 01 Jan {} 00:00:00 GMT".format(year)
+                response.headers["Last-Modified"] = f"Tue, 01 Jan {year} 00:00:00 GMT"
             return response
 
     obs.faults = Absurd()

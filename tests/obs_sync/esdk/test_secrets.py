@@ -36,8 +36,8 @@ def log_everything_of_the_sdk(client, directory):
     """As the SDK's own manual says; it has no other switch."""
     from obs import LogConf
     (directory / "log.conf").write_text(
-        "[LOGCONF]\nLogFileDir={0}\nLogFileName=sdk.log\nLogFileNumber=0\nLogFileSize=0\nLogFileLevel=DEBUG\n"
-        "PrintLogToConsole=1\nPrintLogLevel=DEBUG\n".format(directory))
+        f"[LOGCONF]\nLogFileDir={directory}\nLogFileName=sdk.log\nLogFileNumber=0\nLogFileSize=0\nLogFileLevel=DEBUG\n"
+        "PrintLogToConsole=1\nPrintLogLevel=DEBUG\n")
     client.sdk.initLog(LogConf(str(directory / "log.conf")), "sdk_of_" + directory.name)
 
 
@@ -61,7 +61,7 @@ def test_no_secret_is_in_any_log_or_exception(obs, proxy, tmp_path, caplog, capf
                         lambda *arguments: original(*arguments, part_size=200000, largest_put=300000))
     caplog.set_level(logging.DEBUG)
     (tmp_path / "big").write_bytes(os.urandom(500000))
-    environ = {**obs.environment(), "HTTP_PROXY": "http://me:{}@127.0.0.1:{}".format(PASSWORD, proxy.port),
+    environ = {**obs.environment(), "HTTP_PROXY": f"http://me:{PASSWORD}@127.0.0.1:{proxy.port}",
                "NO_PROXY": ""}
     if trouble == "wrong secret":
         environ["OBS_SECRET_ACCESS_KEY"] = WRONG

@@ -22,7 +22,7 @@ def destination(tmp_path):
 def finished(tmp_path):
     """A function that makes so many finished files."""
     def make(count):
-        paths = [str(tmp_path / "{}.tmp".format(number)) for number in range(count)]
+        paths = [str(tmp_path / f"{number}.tmp") for number in range(count)]
         for path in paths:
             with open(path, "wb") as stream:
                 stream.write(b"whole")
@@ -38,7 +38,7 @@ def counted(keys, seen):
 
 
 def test_a_tree_of_many_folders_takes_few_descriptors(destination, finished):
-    keys = ["a/{:03d}/file".format(number) for number in range(200)]
+    keys = [f"a/{number:03d}/file" for number in range(200)]
     seen = []
     destination.put(finished(200), counted(keys, seen))
     assert sorted(destination.look(keys)) == keys
@@ -49,7 +49,7 @@ def test_a_tree_of_many_folders_takes_few_descriptors(destination, finished):
 
 
 def test_a_folder_that_is_left_and_met_again_is_the_same(destination, finished):
-    keys = ["{}/deep/er/{}".format(number % 100, number) for number in range(300)]
+    keys = [f"{number % 100}/deep/er/{number}" for number in range(300)]
     destination.put(finished(300), keys)
     assert sorted(destination.look(keys)) == sorted(keys)
 
@@ -59,7 +59,7 @@ def test_a_link_in_place_of_a_folder_that_was_used_before_is_refused(destination
 
     def keys():
         for number in range(100):
-            yield "{:03d}/file".format(number)
+            yield f"{number:03d}/file"
         shutil.rmtree(os.path.join(destination.root, "000"))
         os.symlink(str(tmp_path / "elsewhere"), os.path.join(destination.root, "000"))
         yield "000/other"

@@ -208,7 +208,7 @@ def test_a_source_that_may_not_be_read_is_no_fault_of_the_destination(tmp_path, 
     unreadable(source, local_store)
     for operation in (lambda: store.download(info, str(tmp_path / "out")), lambda: store.read("k"),
                       lambda: LocalStore(str(tmp_path / "other")).upload(str(source), "k")):
-        with pytest.raises(LocalStorageError, match="cannot be read .Permission denied.: {}. Let this".format(source)):
+        with pytest.raises(LocalStorageError, match=f"cannot be read .Permission denied.: {source}. Let this"):
             operation()
 
 
@@ -218,12 +218,12 @@ def test_a_file_that_may_not_be_read_is_no_fault_of_the_bucket(tmp_path, unreada
     source.write_bytes(bytes(300000 if module is multipart else 1))
     unreadable(source, module)
     with small_parts(102400), mock_obs(buckets=["bucket"]), open_store("obs://bucket/") as store:
-        with pytest.raises(LocalStorageError, match="cannot be read .Permission denied.: {}. Let this".format(source)):
+        with pytest.raises(LocalStorageError, match=f"cannot be read .Permission denied.: {source}. Let this"):
             store.upload(str(source), "k")
 
 
 def test_a_file_that_may_not_be_packed_any_more_is_no_fault_of_the_folder_for_shards(tmp_path, unreadable):
     plan = plan_pack(write_tree(tmp_path / "source", {"k": b"x"}))
     unreadable(tmp_path / "source" / "k", pack_source)
-    with pytest.raises(LocalStorageError, match="cannot be read .Permission denied.: {}/source/k[.]".format(tmp_path)):
+    with pytest.raises(LocalStorageError, match=f"cannot be read .Permission denied.: {tmp_path}/source/k[.]"):
         write_shard(str(tmp_path / "shard"), plan.index.shards[0], plan.paths, lambda amount: None)

@@ -72,8 +72,7 @@ def test_a_date_that_is_none_is_refused(mock, date):
 def test_the_date_of_the_dialect_stands_in_for_the_plain_one(mock):
     headers = {"x-obs-date": formatdate(usegmt=True), "Host": f"{BUCKET}.{mock.host_name}:{mock.port}"}
     text = f"GET\n\n\n\nx-obs-date:{headers['x-obs-date']}\n/{BUCKET}/key"
-    headers["Authorization"] = "OBS {}:{}".format(mock.credentials.access_key,
-                                                 sign_hmac_sha1(mock.credentials.secret_key, text))
+    headers["Authorization"] = f"OBS {mock.credentials.access_key}:{sign_hmac_sha1(mock.credentials.secret_key, text)}"
     assert send(mock, "GET", "/key", headers).status == 200
 
 

@@ -127,7 +127,7 @@ def test_a_change_stores_the_shards_around_it_and_no_others(tmp_path, target, ch
 
 
 def test_shards_keep_to_their_size_and_larger_files_have_one_each():
-    entries = [Entry("{:04d}".format(number), 100 + 37 * (number % 60)) for number in range(2000)]
+    entries = [Entry(f"{number:04d}", 100 + 37 * (number % 60)) for number in range(2000)]
     entries[700:700] = [Entry("0699-large", 5 * SHARD)]
     parts = cut(entries, SHARD)
     assert [entry for part in parts for entry in part] == entries

@@ -19,7 +19,7 @@ from tests.obs_sync.wrapped_store import Killed, KilledAt, WrappedStore
 
 TREE = {"photo/dog/1.jpg": b"1" * 1000, "photo/cat/2.jpg": b"", "art/cat/3.png": os.urandom(70000),
         "lists/train.txt": b"photo/dog/1.jpg 1\n", "Höhe.png": b"h" * 513}
-TREE.update({"sketch/{:02d}.png".format(number): os.urandom(3000 + number) for number in range(30)})
+TREE.update({f"sketch/{number:02d}.png": os.urandom(3000 + number) for number in range(30)})
 TOTAL = sum(map(len, TREE.values()))
 SPAN = 32 << 10   # bytes
 SHARD = 64 << 10  # bytes
@@ -223,14 +223,14 @@ def test_a_shard_that_is_stored_again_under_way_is_read_as_it_is_now(packed, sou
 
 def test_a_shard_that_is_lost_under_way_is_told(packed, out):
     shard = shard_of(packed, "sketch/05.png").key
-    with pytest.raises(IntegrityError, match="names {}, which is not there.*Pack the source again".format(shard)):
+    with pytest.raises(IntegrityError, match=f"names {shard}, which is not there.*Pack the source again"):
         pull(once(packed, "read_range", lambda: packed.inner.delete([shard])), out, workers=1)
 
 
 def test_a_shard_that_was_cut_short_is_told_before_anything_is_fetched(packed, out):
     shard = shard_of(packed, "sketch/05.png")
     packed.write(shard.key, packed.read(shard.key)[:-1])
-    with pytest.raises(IntegrityError, match="with {} bytes, and it has {}".format(shard.size, shard.size - 1)):
+    with pytest.raises(IntegrityError, match=f"with {shard.size} bytes, and it has {shard.size - 1}"):
         pull(packed, out)
     assert packed.calls_of("read_range") == []
 

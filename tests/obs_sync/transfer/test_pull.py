@@ -485,5 +485,5 @@ def test_what_comes_in_the_way_of_a_file_under_way_is_named(source, out):
 
     with pytest.raises(LocalStorageError) as caught:
         pull(Meddled(source), out)
-    assert "(Is a directory): {}/photo/dog/1.jpg. There is a directory".format(out) in str(caught.value)
+    assert f"(Is a directory): {out}/photo/dog/1.jpg. There is a directory" in str(caught.value)
     assert "bytes" not in str(caught.value)

@@ -16,9 +16,9 @@ def shutdown_system(name=None):
 def dropout(x, keep_prob, noise_shape=None, seed=None, name=None):
     x = tf.convert_to_tensor(x, name="x")
     if not x.dtype.is_floating:
-        raise ValueError("x must be a floating-point tensor, got a {}".format(x.dtype))
+        raise ValueError(f"x must be a floating-point tensor, got a {x.dtype}")
     if not 0 < keep_prob <= 1:
-        raise ValueError("keep_prob must be in (0, 1], got {}".format(keep_prob))
+        raise ValueError(f"keep_prob must be in (0, 1], got {keep_prob}")
     if keep_prob == 1:
         return x
     with tf.name_scope(name or "npu_dropout"):

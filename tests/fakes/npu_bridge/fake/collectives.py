@@ -64,5 +64,5 @@ def checked(group):
     if not _initialised:
         raise RuntimeError("hccl: ranks are not known before initialize_system has run in a session")
     if group != "hccl_world_group":
-        raise ValueError("hccl: there is no group {!r}".format(group))
+        raise ValueError(f"hccl: there is no group {group!r}")
     return engine()

@@ -43,8 +43,9 @@ class Compiled:
             return
         if before is not None and not at_least("master"):
             changed = next(name for name in sorted(shapes) if shapes[name] != before[name])
-            raise tf.errors.InternalError(None, None, "The input shape of {} is dynamic, please ensure that npu "
-                                          "option[dynamic_input] is set".format(changed))
+            raise tf.errors.InternalError(None, None, f"The input shape of {changed} is dynamic, please ensure that "
+                                                      "npu "
+                                          "option[dynamic_input] is set")
         self._shapes[key] = shapes
         operations = _needed(wanted, fed)
         for operation in operations:
@@ -75,18 +76,16 @@ def _check(operation):
         return
     for pattern, what in FORBIDDEN:
         if pattern.fullmatch(operation.type):
-            raise NotForTheDevice("{} ({}): {}".format(operation.name, operation.type, what))
+            raise NotForTheDevice(f"{operation.name} ({operation.type}): {what}")
     tensors = list(operation.inputs) + list(operation.outputs)
     for tensor in tensors:
         dtype = tensor.dtype.base_dtype
         if dtype == tf.string or dtype in NO_TYPES:
-            raise NotForTheDevice("{} ({}): {} of type {}".format(
-                operation.name, operation.type, tensor.name, dtype.name))
+            raise NotForTheDevice(f"{operation.name} ({operation.type}): {tensor.name} of type {dtype.name}")
     if operation.type != "Placeholder":
         for tensor in operation.outputs:
             if tensor.dtype.base_dtype in CHECKED_SHAPES and not tensor.shape.is_fully_defined():
-                raise NotForTheDevice("{} ({}): shape {} is not known".format(
-                    operation.name, operation.type, tensor.shape))
+                raise NotForTheDevice(f"{operation.name} ({operation.type}): shape {tensor.shape} is not known")
 
 
 def _marked(operation):

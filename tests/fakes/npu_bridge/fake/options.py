@@ -79,9 +79,9 @@ def read(parameter_map):
             raise ValueError("{} {} is none of {}".format(name, options[name], ", ".join(values)))
     for name in ("dump_path", "work_path"):
         if name in options and not os.path.isdir(options[name]):
-            raise ValueError("the path {} is not directory.".format(options[name]))
+            raise ValueError(f"the path {options[name]} is not directory.")
     for switch, needed in (("enable_dump", "dump_path"), ("enable_dump_debug", "dump_path"),
                            ("profiling_mode", "profiling_options")):
         if options.get(switch) and not options.get(needed):
-            raise ValueError("{} must be set when {} is".format(needed, switch))
+            raise ValueError(f"{needed} must be set when {switch} is")
     return options

@@ -72,12 +72,12 @@ def _taken_out(config):
         record("session", options={}, release=release(), by_import=True)
         return {}, plain
     if len(given) > 1:
-        raise ValueError("{} is given {} times".format(OPTIMIZER, len(given)))
+        raise ValueError(f"{OPTIMIZER} is given {len(given)} times")
     told = options.read(given[0].parameter_map)
     for name in ("remapping", "memory_optimization"):
         if getattr(rewrite, name) != RewriterConfig.OFF:
-            raise ValueError("rewrite_options.{} must be OFF: the adapter's compiler does not take what it "
-                             "makes".format(name))
+            raise ValueError(f"rewrite_options.{name} must be OFF: the adapter's compiler does not take what it "
+                             "makes")
     del rewrite.custom_optimizers[:]
     record("session", options=told, release=release(), by_import=False)
     return told, plain

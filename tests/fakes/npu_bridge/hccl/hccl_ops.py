@@ -29,7 +29,7 @@ def allreduce(tensor, reduction, fusion=1, fusion_id=-1, group="hccl_world_group
 
 def broadcast(tensor, root_rank, fusion=2, fusion_id=0, group="hccl_world_group"):
     if not isinstance(tensor, list):
-        raise TypeError("Expected list for 'input' argument to 'HcomBroadcast' Op, not {}.".format(tensor))
+        raise TypeError(f"Expected list for 'input' argument to 'HcomBroadcast' Op, not {tensor}.")
     tensors = [tf.convert_to_tensor(each) for each in tensor]
     with standing_for("HcomBroadcast"):
         return [engine().broadcast(each, root_rank) for each in tensors]
@@ -44,7 +44,7 @@ def reduce(tensor, reduction, root_rank, fusion=0, fusion_id=-1, group="hccl_wor
 
 def _allgather(tensor, rank_size):
     if rank_size != engine().size:
-        raise ValueError("allgather: rank_size {}, but there are {} ranks".format(rank_size, engine().size))
+        raise ValueError(f"allgather: rank_size {rank_size}, but there are {engine().size} ranks")
     return engine().all_gather(tensor)
 
 
@@ -72,4 +72,4 @@ def _check(tensor, reduction):
     if reduction not in REDUCTIONS:
         raise ValueError("reduction {!r}: expected one of {}".format(reduction, ", ".join(REDUCTIONS)))
     if tensor.dtype.base_dtype not in TYPES:
-        raise TypeError("HcomAllReduce takes int8, int32, float16 and float32, not {}".format(tensor.dtype.name))
+        raise TypeError(f"HcomAllReduce takes int8, int32, float16 and float32, not {tensor.dtype.name}")

@@ -39,7 +39,7 @@ def test_values_become_those_of_their_options_types():
 def test_a_mistake_says_what_was_expected(text, problem):
     with pytest.raises(ValueError) as caught:
         read_options([text])
-    assert str(caught.value) == "ascend_options: {!r}: {}".format(text, problem)
+    assert str(caught.value) == f"ascend_options: {text!r}: {problem}"
 
 
 def test_all_mistakes_are_told_at_once():

@@ -54,5 +54,5 @@ class IterationPerLoop:
 
 def _check_operation(train_op):
     if not isinstance(train_op, tf.Operation):
-        raise ValueError("The incoming 'train_op' type is '{}', and the need type is 'Operation'".format(
-            type(train_op).__name__))
+        raise ValueError(f"The incoming 'train_op' type is '{type(train_op).__name__}', and the need type is "
+                         "'Operation'")
