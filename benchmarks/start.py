@@ -19,7 +19,7 @@ import sys
 
 from benchmarks import images, mocked
 from benchmarks.measuring import Figure, pacs_root, parser, report
-from masf_core.data import find_filelist_root
+from masf_core.data import Folder, find_filelist_root
 
 BATCH = 6  # images of a domain: only the first iteration, which does not count, depends on it
 TARGET = 3.0  # seconds
@@ -75,7 +75,7 @@ class _Job:
             root = os.path.join(directory, "data", "images")
             miniature.write_miniature(os.path.dirname(root))
         beside = os.path.dirname(os.path.abspath(root))
-        self._data = beside if find_filelist_root(beside) else os.path.abspath(root)
+        self._data = beside if find_filelist_root(Folder(beside)) else os.path.abspath(root)
         self._weights = os.path.join(directory, "bvlc_alexnet.npy")
         miniature.write_alexnet_weights(self._weights)
 

@@ -9,7 +9,7 @@ from job.inputs.check import archive_error, archives_below, no_data, no_director
 from job.inputs.pulled_data import PulledData
 from job.inputs.weights import EXPECTED, find_file, find_weights, record_of
 from job.errors import NoSuchData, NoSuchWeights
-from masf_core.data import find_dataroot, find_filelist_root, unused_lists
+from masf_core.data import Folder, find_dataroot, find_filelist_root, unused_lists
 from masf_core.data.offences import some
 from masf_core.errors import DataError, WeightsError
 from obs_sync import ObjectNotFound, is_remote, open_store, pull, pull_file
@@ -91,10 +91,10 @@ def locate_data(data, root):
 
     Files that look like lists and are not used are warned of, unless filelist_root is none.
     """
-    pattern = data.list_pattern
+    pattern, tree = data.list_pattern, Folder(root)
     if data.dataroot == "auto":
         try:
-            dataroot = find_dataroot(root)
+            dataroot = find_dataroot(tree)
         except DataError:
             archives = archives_below(root)
             if archives:
@@ -105,10 +105,10 @@ def locate_data(data, root):
     if data.filelist_root == "none":
         return dataroot, None
     if data.filelist_root == "auto":
-        filelist_root = find_filelist_root(root, dataroot, pattern)
+        filelist_root = find_filelist_root(tree, dataroot, pattern)
     else:
         filelist_root = _named_directory(root, data.filelist_root, "filelist_root")
-    unused = unused_lists(root, dataroot, filelist_root, pattern)
+    unused = unused_lists(tree, dataroot, filelist_root, pattern)
     if unused:
         log.warning("%s", told_unused(unused, filelist_root))
     return dataroot, filelist_root

@@ -2,9 +2,10 @@
 
     layout         finds the images and the lists below a directory
     naming         which spellings are the same name; names of splits
-    structure      which folders are the domains and the classes
+    domains        which folders are the domains
+    classes        which class folders are the classes
     survey         class folders and split folders of a domain
-    folders        looks at folders on disk without following links
+    folders        folders on disk as a tree that is read once
     list_names     which files are lists
     lists          reads list files
     labels         do labels count from 0 or from 1?
@@ -31,9 +32,10 @@
 from masf_core.data.augmentation import Augmentation
 from masf_core.data.decode_cache import decode
 from masf_core.data.episodes import EpisodeSampler, SourceDomain
+from masf_core.data.folders import Folder
 from masf_core.data.index import build_index
 from masf_core.data.layout import find_dataroot, find_filelist_root, locate, unused_lists
 
 __all__ = [
-    "Augmentation", "EpisodeSampler", "SourceDomain", "build_index", "decode", "find_dataroot", "find_filelist_root",
-    "locate", "unused_lists"]
+    "Augmentation", "EpisodeSampler", "Folder", "SourceDomain", "build_index", "decode", "find_dataroot",
+    "find_filelist_root", "locate", "unused_lists"]

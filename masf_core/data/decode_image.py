@@ -25,6 +25,10 @@ FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 # What Pillow says of a PNG's texts or profile above its limits; version 9, of Python 3.7, does not name the limit.
 TEXT_TOO_LARGE = re.compile("MAX_TEXT|Decompressed data too large|too much memory used in text", re.IGNORECASE)
 
+# The longest side that a JPEG can have. Resizing first makes image_size columns of every row, so that a picture of one
+# pixel by 50 million, which `max_pixels` allows, would take gigabytes.
+MAX_SIDE = 65_535
+
 _limits: List[int] = []  # max_pixels of the images being decoded now
 _limits_lock = threading.Lock()
 _outer_limit = Image.MAX_IMAGE_PIXELS  # what Pillow's limit was before the first of them
@@ -47,7 +51,8 @@ def decode_image(path: str, image_size: int, max_pixels: int, out: np.ndarray) -
     as the reference does.
 
     Raises:
-        Unusable: unreadable, truncated, of another format, or of more than `max_pixels` by its header.
+        Unusable: unreadable, truncated, of another format, or, by its header, of more than `max_pixels` pixels or a
+            side of more than `MAX_SIDE` pixels.
     """
     try:
         try:
@@ -71,6 +76,8 @@ def _decode(source: Union[str, BinaryIO], image_size: int, max_pixels: int, out:
         width, height = image.size
         if width * height > max_pixels:
             raise _too_large(f"{width} x {height}", max_pixels)
+        if max(width, height) > MAX_SIDE:
+            raise Unusable("image too long", f"{width} x {height} pixels; a side may have at most {MAX_SIDE}")
         if image.size != side:
             # Lets the JPEG decoder skip detail that does not show at twice the wanted size.
             image.draft(None, (2 * image_size, 2 * image_size))

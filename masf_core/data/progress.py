@@ -20,7 +20,13 @@ class Progress:
         self._every = every
         self._clock = clock
         self._last_time = clock()
+        self._done = 0
         self._call(0)
+
+    def advance(self) -> None:
+        """One more item is begun; those before it are finished."""
+        self.at(self._done)
+        self._done += 1
 
     def at(self, done: int) -> None:
         """`done` items are finished (call it as often as is convenient, also when nothing has changed)."""

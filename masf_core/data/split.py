@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Sequence, Tuple
+from typing import NamedTuple, Sequence, Tuple
 
 import numpy as np
 
 from masf_core.randomness import generator
+
+
+class Draw(NamedTuple):
+    """How images to validate on are drawn."""
+
+    fraction: float  # share of each class, in (0, 1)
+    seed: int
+
+    def split(self, names: Sequence[str], labels: np.ndarray, domain: str) -> Tuple[np.ndarray, np.ndarray]:
+        """As `stratified_split`."""
+        return stratified_split(names, labels, domain, self.fraction, self.seed)
 
 
 def stratified_split(

@@ -14,6 +14,7 @@ from job.preflight import data
 from job.preflight.rows import GOOD, Limit, Row, Shared, Unknown, line_of, run_checks
 from job.publication.retention import BEST
 from masf_core.data import build_index, miniature
+from masf_core.data.folders import Folder
 from masf_core.data.layout import locate
 from masf_core.method import meta_step
 from masf_core.network.alexnet import AlexNet
@@ -31,7 +32,7 @@ WEIGHTS = "obs://bucket/w/bvlc_alexnet.npy"
 def test_the_index_is_the_one_that_a_run_makes_and_no_image_is_fetched(obs, doctor, pacs):
     read = obs.counts["GetObject"]
     rows = doctor()
-    index = build_index(*locate(pacs))
+    index = build_index(*locate(Folder(pacs)))
     assert "fingerprint " + index.fingerprint[:12] in rows["domains"][0]["told"]
     assert "cartoon 28 (target)" in rows["domains"][0]["told"] and "7 classes: dog, " in rows["domains"][0]["told"]
     assert obs.counts["GetObject"] - read < 20  # 12 lists, an image, the probe
@@ -42,7 +43,7 @@ def test_a_pack_is_looked_into(obs, doctor, pacs):
         pack(store, pacs)
     rows = doctor(data_url="obs://bucket/packed/")
     assert bad(rows) == [] and "files in a pack" in rows["data_url"][0]["told"]
-    assert build_index(*locate(pacs)).fingerprint[:12] in rows["domains"][0]["told"]
+    assert build_index(*locate(Folder(pacs))).fingerprint[:12] in rows["domains"][0]["told"]
 
 
 def test_lists_of_other_names_and_splits_are_judged_as_a_run_would(obs, doctor, tmp_path):
@@ -223,7 +224,7 @@ def test_what_is_shared_is_found_once_and_its_failure_is_told_once():
 
 
 def test_objects_whose_names_tell_nothing_are_judged_by_their_first_bytes(obs, doctor, pacs):
-    index = build_index(*locate(pacs))
+    index = build_index(*locate(Folder(pacs)))
     with open(os.path.join(index.dataroot, index.domain("photo").paths[0]), "rb") as stream:
         image = stream.read()
     for domain in ("photo", "sketch", "cartoon"):

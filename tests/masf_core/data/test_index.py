@@ -187,7 +187,7 @@ def test_lines_at_fault_are_all_in_one_error_and_in_the_report(data, tmp_path):
     for count in ("1 x unknown class", "1 x missing file", "2 x repeated path", "1 x path outside dataroot",
                   "1 x label that disagrees with the folder"):
         assert count in str(problem)
-    assert "6 items at fault" in str(problem) and str(report) in str(problem)
+    assert "6 problems in" in str(problem) and str(report) in str(problem)
     assert ("clip_train_kfold.txt:12", "clip/ant/0.png: named before in clip_train_kfold.txt:1") in problem.offenders
     assert ("photo_crossval_kfold.txt:4", "photo/ant/0.png: crossval leaks from train") in problem.offenders
     assert len(report.read_text().splitlines()) == 6
@@ -201,7 +201,7 @@ def test_lines_at_fault_can_be_skipped(data, tmp_path, caplog):
     add_line(data[1], "photo", "crossval", "photo/ant/1.png 1")
     index = build_index(*data, bad_data="skip", offenders_path=str(tmp_path / "offenders.txt"))
     assert index.fingerprint == good.fingerprint
-    assert "4 items at fault" in caplog.text
+    assert "4 problems in" in caplog.text
     assert len((tmp_path / "offenders.txt").read_text().splitlines()) == 4
 
 
