@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import threading
-from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -78,17 +78,8 @@ def decode(
     offences = Offences() if pending is None else pending
     plans = _plans(index, cache_dir, image_size, max_pixels, offences, offenders_path)
     progress = Progress(on_progress, sum(plan.shape[0] for plan in plans))
-    opened = {plan.domain.name: cache_file.open_cache(plan.path, plan.shape) for plan in plans}
-    missing = [plan for plan in plans if opened[plan.domain.name] is None]
-    if missing:
-        builder = _Builder(index.dataroot, workers or _usable_cores(), max_pixels, bad_data == "skip")
-        ready = sum(plan.shape[0] for plan in plans) - sum(plan.shape[0] for plan in missing)
-        with cache_file.sole_builder(cache_dir, lambda: progress.at(ready)):
-            _make_room(cache_dir, missing, image_size)
-            for plan in missing:
-                opened[plan.domain.name] = builder.open_or_build(
-                    plan, lambda done, base=ready: progress.at(base + done))
-                ready += plan.shape[0]
+    builder = _Builder(index.dataroot, workers or _usable_cores(), max_pixels, bad_data == "skip")
+    opened = _open_all(plans, builder, progress)
     for plan in plans:
         for row, kind, what in opened[plan.domain.name].unreadable:
             offences.add(kind, plan.domain.paths[row], what)
@@ -130,6 +121,22 @@ def _plan(
     digest = hashlib.sha256(json.dumps(content).encode("ascii")).hexdigest()[:20]
     return _Plan(domain, os.path.join(cache_dir, cache_file.file_name(domain.name, image_size, digest)),
                  (len(domain.paths), image_size, image_size, 3))
+
+
+def _open_all(plans: Sequence[_Plan], builder: _Builder, progress: Progress) -> Dict[str, Cache]:
+    """{domain: its cache}, decoded if there is none."""
+    opened = {plan.domain.name: cache_file.open_cache(plan.path, plan.shape) for plan in plans}
+    missing = [plan for plan in plans if opened[plan.domain.name] is None]
+    if missing:
+        cache_dir = os.path.dirname(missing[0].path)
+        ready = sum(plan.shape[0] for plan in plans if opened[plan.domain.name] is not None)
+        with cache_file.sole_builder(cache_dir, lambda: progress.at(ready)):
+            _make_room(cache_dir, missing)
+            for plan in missing:
+                opened[plan.domain.name] = builder.open_or_build(
+                    plan, lambda done, base=ready: progress.at(base + done))
+                ready += plan.shape[0]
+    return opened
 
 
 class _Builder(NamedTuple):
@@ -220,10 +227,10 @@ def _make_directory(cache_dir: str) -> None:
                          "Choose another directory.") from problem
 
 
-def _make_room(cache_dir: str, missing: List[_Plan], image_size: int) -> None:
+def _make_room(cache_dir: str, missing: Sequence[_Plan]) -> None:
     """Delete the files that the missing ones replace, then raise CacheError if there is too little space for them."""
     for plan in missing:
-        cache_file.remove_stale(cache_dir, plan.domain.name, image_size, os.path.basename(plan.path))
+        cache_file.remove_stale(cache_dir, plan.domain.name, plan.shape[1], os.path.basename(plan.path))
     needed = sum(int(np.prod(plan.shape, dtype=np.int64)) for plan in missing if not os.path.exists(plan.path))
     usage = shutil.disk_usage(cache_dir)
     if usage.total > 0 and needed > usage.free:  # some network file systems report nothing at all

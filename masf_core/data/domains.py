@@ -50,18 +50,26 @@ def domain_names(
     others = {name: what for name, what in misplaced.items() if what is not None}
     if lists is not None:
         return _listed(root, lists, with_images, others, bad_data)
+    _check_others(root, with_images, others, offences)
+    return with_images
+
+
+def _check_others(root: Folder, with_images: Sequence[str], others: Dict[str, str], offences: Offences) -> None:
+    """Add to `offences` the folders whose images are no domain's, {name: what to say of them}.
+
+    Raises DataError where there is no domain, or images lie deeper than in the domains.
+    """
     if not with_images:
         _refuse_links(root, root.links)
         raise DataError("no images in {}: expected <domain>/<class>/<image> below it, found {}.".format(
             root.location, ", ".join(f"{name} ({others[name]})" if name in others else name
-                                     for name in list(present)[:10]) or "no folders"))
+                                     for name in list(domain_folders(root))[:10]) or "no folders"))
     for name, what in others.items():
         if "deeper" in what:  # a domain less would be another experiment, whatever may be skipped
             raise DataError(
                 f"{name} in {root.location}: {what}. Move them up to <domain>/<class>/<image>, or name the domains to "
                 f"use with --domains={','.join(with_images)}, or the folder of the domains with --dataroot.")
         offences.add(MISPLACED, name, what)
-    return with_images
 
 
 def survey_domains(root: Folder, names: Sequence[str], offences: Offences) -> List[DomainFolders]:

@@ -124,14 +124,17 @@ def _check(domains: Sequence[SourceDomain], batch_size: int, ranks: int) -> None
         raise ValueError(f"batch_size must be 1 or more, got {batch_size}")
     if batch_size % ranks:
         raise ValueError(f"batch_size must be a multiple of the {ranks} processes, got {batch_size}")
-    shape = domains[0].images.shape[1:]
     for domain in domains:
-        images, rows = domain.images, np.asarray(domain.rows)
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != shape or shape[2] != 3:
-            raise ValueError(f"domain {domain.name}: images must be uint8 [n, S, S, 3] of one size, got "
-                             f"{images.dtype} {images.shape}")
-        if len(domain.labels) != len(images):
-            raise ValueError(f"domain {domain.name}: {len(images)} images but {len(domain.labels)} labels")
-        if len(rows) == 0 or rows.min() < 0 or rows.max() >= len(images):
-            raise ValueError("domain {}: rows must be some of 0..{}, got {}".format(
-                domain.name, len(images) - 1, "none" if len(rows) == 0 else f"{rows.min()}..{rows.max()}"))
+        _check_domain(domain, domains[0].images.shape[1:])
+
+
+def _check_domain(domain: SourceDomain, shape: Tuple[int, ...]) -> None:
+    images, rows = domain.images, np.asarray(domain.rows)
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != shape or shape[2] != 3:
+        raise ValueError(f"domain {domain.name}: images must be uint8 [n, S, S, 3] of one size, got "
+                         f"{images.dtype} {images.shape}")
+    if len(domain.labels) != len(images):
+        raise ValueError(f"domain {domain.name}: {len(images)} images but {len(domain.labels)} labels")
+    if len(rows) == 0 or rows.min() < 0 or rows.max() >= len(images):
+        given = f"{rows.min()}..{rows.max()}" if len(rows) else "none"
+        raise ValueError(f"domain {domain.name}: rows must be some of 0..{len(images) - 1}, got {given}")

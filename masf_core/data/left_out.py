@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Dict, List, Sequence
+from typing import Collection, Dict, List, Sequence
 
 from masf_core.data.folders import Folder
 from masf_core.data.image_kind import other_picture, told_by_name
@@ -61,10 +61,9 @@ def check_empty_folders(
                     "it" if len(unused) == 1 else "them", some(unused))
     taken = [domain.folder.path for domain in domains]
     for folder in root.subfolders.values() if all_folders else ():
-        found = [f"{name} {_without_image(each)}" for name, each in folder.subfolders.items()
-                 if canonical(name) in classes and _without_image(each)]
-        if found and folder.path not in taken:
-            offences.add("domain without images", folder.path, found[0])
+        what = _like_a_domain(folder, classes)
+        if what and folder.path not in taken:
+            offences.add("domain without images", folder.path, what)
 
 
 def refuse_emptied(domain: str, before: Sequence[str], after: Sequence[str]) -> None:
@@ -73,6 +72,15 @@ def refuse_emptied(domain: str, before: Sequence[str], after: Sequence[str]) -> 
     if emptied:
         raise DataError(f"domain {domain} would have no image of {', '.join(emptied)}, because none of them can be "
                         "used. Replace these images, or remove the class or the domain from the data.")
+
+
+def _like_a_domain(folder: Folder, classes: Collection[str]) -> str:
+    """What a folder of this folder that is called as a class holds instead of images; "" where there is none."""
+    for name, each in folder.subfolders.items():
+        what = _without_image(each) if canonical(name) in classes else ""
+        if what:
+            return f"{name} {what}"
+    return ""
 
 
 def _without_images(domain: DomainFolders) -> Dict[str, str]:

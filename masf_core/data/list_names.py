@@ -59,13 +59,17 @@ def find_names(names: Iterable[str], domains: Iterable[str], pattern: Optional[s
         said = _told_by(name, shapes, None if official and _OFFICIAL.fullmatch(name) else known)
         if said is not None:
             found.setdefault(said.domain, {}).setdefault(said.part, []).append((said.preference, name))
-    files = {domain: {part: min(candidates)[1] for part, candidates in parts.items()}
-             for domain, parts in sorted(found.items())}
-    for parts in files.values():
-        if "full" in parts and "train" in parts:  # beside a list to train on, the whole domain is what to test on
-            parts["test"] = parts.pop("full")
+    files = {domain: _chosen(parts) for domain, parts in sorted(found.items())}
     used = {name for parts in files.values() for name in parts.values()}
     return Lists(files, [name for name in names if name not in used and looks_like_list(name, known)], official)
+
+
+def _chosen(candidates: Dict[str, List[Tuple[Tuple[int, int], str]]]) -> Dict[str, str]:
+    """{part: the preferred of its names}."""
+    parts = {part: min(preferences)[1] for part, preferences in candidates.items()}
+    if "full" in parts and "train" in parts:  # beside a list to train on, the whole domain is what to test on
+        parts["test"] = parts.pop("full")
+    return parts
 
 
 def _told_by(name: str, shapes: Sequence["re.Pattern"], domains: Optional[Collection[str]]) -> Optional[_Name]:
