@@ -88,11 +88,12 @@ def read_environment(environ: Mapping[str, str], cache: str = CACHE) -> Environm
         on_modelarts, rank_id, rank_size, environ.get("RANK_TABLE_FILE") or None, control,
         environ.get("JOB_ID") or None, device_id, host_index, host_count,
         job_name=environ.get("MA_VJ_NAME"), task_name=environ.get("MA_TASK_NAME"),
-        instance_name=environ.get("MA_CURRENT_INSTANCE_NAME"), work_dir=_work_dir(cache),
+        instance_name=environ.get("MA_CURRENT_INSTANCE_NAME"), work_dir=default_work_dir(cache),
         urls=_urls(environ) if on_modelarts else {})
 
 
-def _work_dir(cache: str) -> str:
+def default_work_dir(cache: str = CACHE) -> str:
+    """Where large files go unless work_dir is set."""
     if os.path.isdir(cache) and os.access(cache, os.W_OK | os.X_OK):
         return os.path.join(cache, "masf")
     return os.path.join(os.curdir, "masf-work")

@@ -6,10 +6,10 @@ import os
 from typing import Any, Dict, NamedTuple, Optional
 
 from job.inputs.check import archive_error, archives_below, no_data, no_directory, no_weights, refuse_archive
-from job.inputs.pulled_data import PulledData
+from job.inputs.pulled_data import PulledData, written_locally
 from job.inputs.weights import EXPECTED, find_file, find_weights, record_of
 from job.errors import NoSuchData, NoSuchWeights
-from masf_core.data import Folder, find_dataroot, find_filelist_root, unused_lists
+from masf_core.data import Folder, find_dataroot, find_filelist_root, lists_beside, unused_lists
 from masf_core.data.offences import some
 from masf_core.errors import DataError, WeightsError
 from obs_sync import ObjectNotFound, is_remote, open_store, pull, pull_file
@@ -40,7 +40,7 @@ def fetch_inputs(config, workspace, console, environ, present=False):
         obs_sync.StoreError: storage. DataError, WeightsError: something is not where the configuration says.
     """
     root = _fetch_data(config, workspace, console, environ, present)
-    dataroot, filelist_root = locate_data(config.data, root)
+    dataroot, filelist_root = locate_data(config, root)
     return Inputs(dataroot, filelist_root, *_fetch_weights(config, root, workspace, console, environ, present))
 
 
@@ -86,12 +86,13 @@ def local_root(data):
     return data.data_url if used_in_place(data) else None
 
 
-def locate_data(data, root):
+def locate_data(config, root):
     """Directories of images and lists: as configured, or found by what they hold.
 
     Files that look like lists and are not used are warned of, unless filelist_root is none.
     """
-    pattern, tree = data.list_pattern, Folder(root)
+    data, tree = config.data, Folder(root, skip=written_locally(config))
+    pattern = data.list_pattern
     if data.dataroot == "auto":
         try:
             dataroot = find_dataroot(tree)
@@ -108,6 +109,10 @@ def locate_data(data, root):
         filelist_root = find_filelist_root(tree, dataroot, pattern)
     else:
         filelist_root = _named_directory(root, data.filelist_root, "filelist_root")
+    beside = None if filelist_root or root != data.data_url else lists_beside(tree, dataroot, pattern)
+    if beside:
+        log.warning("%s holds lists of these domains, which are not used because they lie outside data_url. To use "
+                    "them, set --filelist_root=%s", beside, beside)
     unused = unused_lists(tree, dataroot, filelist_root, pattern)
     if unused:
         log.warning("%s", told_unused(unused, filelist_root))

@@ -4,6 +4,7 @@ from __future__ import annotations
 from typing import Any, Mapping
 
 from job.errors import ConfigError
+from job.inputs.pulled_data import written_locally
 from masf_core.data import build_index, manifest
 from masf_core.data.index import DatasetIndex
 from obs_sync import ObjectNotFound
@@ -43,7 +44,7 @@ def index_data(config, dataroot, filelist_root, offenders_path=None, on_progress
         dataroot, filelist_root, domains=data.domains or None, num_classes=data.num_classes,
         label_base=data.label_base, bad_data=data.bad_data, validation_fraction=data.validation_fraction,
         seed=config.training.seed, offenders_path=offenders_path, on_progress=on_progress,
-        list_pattern=data.list_pattern, pending=pending)
+        list_pattern=data.list_pattern, pending=pending, skip=written_locally(config))
     names = [domain.name for domain in index.domains]
     if data.target_domain not in names:
         raise ConfigError("target_domain {!r} is not among the domains found: {}".format(

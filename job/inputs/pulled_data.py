@@ -11,7 +11,9 @@ import posixpath
 import re
 
 from job.config.kinds import filters_of
+from job.environment import default_work_dir
 from job.publication.run_record import NAME, read_published
+from job.workspace import WRITTEN
 from obs_sync import IntegrityError, ObjectNotFound, is_remote, parse_url
 
 log = logging.getLogger(__name__)
@@ -20,6 +22,17 @@ _OF_A_RUN = re.compile(r"(.+)/(?:checkpoints/ckpt-\d{6,}-[\w-]+(?:\.json\Z|/)|le
 _LOG_FILES = re.compile(
     r"(run\.json|eva\.txt|metrics\.jsonl|images\.json\.gz|report\.html|offenders\.txt|events\.out\.tfevents\..*)\Z")
 _FOLDERS = ("checkpoints/", "lease/")  # of a run
+
+
+def written_locally(config):
+    """Local directories that hold what runs write, and no data: those of work_dir, and this run's in a local train_url.
+    """
+    platform = config.platform
+    written = [os.path.join(platform.work_dir or default_work_dir(), name) for name in WRITTEN]
+    if platform.train_url is not None and not is_remote(platform.train_url):
+        run = os.path.join(parse_url(platform.train_url).path, config.run_name)
+        written += [os.path.join(run, name) for name in _FOLDERS]
+    return written
 
 
 class PulledData:

@@ -80,7 +80,7 @@ def find_structure(config, listing, root):
 
 
 def _found(config, root):
-    dataroot, filelist_root = locate_data(config.data, root)
+    dataroot, filelist_root = locate_data(config, root)
     return Found(index_data(config, dataroot, filelist_root), os.path.relpath(dataroot, root))
 
 

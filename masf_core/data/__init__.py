@@ -34,8 +34,8 @@ from masf_core.data.decode_cache import decode
 from masf_core.data.episodes import EpisodeSampler, SourceDomain
 from masf_core.data.folders import Folder
 from masf_core.data.index import build_index
-from masf_core.data.layout import find_dataroot, find_filelist_root, locate, unused_lists
+from masf_core.data.layout import find_dataroot, find_filelist_root, lists_beside, locate, unused_lists
 
 __all__ = [
     "Augmentation", "EpisodeSampler", "Folder", "SourceDomain", "build_index", "decode", "find_dataroot",
-    "find_filelist_root", "locate", "unused_lists"]
+    "find_filelist_root", "lists_beside", "locate", "unused_lists"]

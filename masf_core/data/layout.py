@@ -7,16 +7,18 @@ one of images, or domain folders alone, with or without splits between a domain 
 from __future__ import annotations
 
 import os
+import re
 from typing import List, Optional, Tuple
 
 from masf_core.data.folders import Folder
 from masf_core.data.list_names import looks_like_list
 from masf_core.data.lists import lists_in
-from masf_core.data.naming import is_part
+from masf_core.data.naming import canonical, is_part
 from masf_core.errors import DataError
 
 DEPTH = 3  # levels below the root at which a directory is still found
 SHOWN = 5  # names in a message
+_LISTS_FOLDER = re.compile("list|split|kfold|label|txt", re.IGNORECASE)
 
 
 def locate(root: Folder, list_pattern: Optional[str] = None) -> Tuple[str, Optional[str]]:
@@ -63,6 +65,23 @@ def find_filelist_root(
                 official.append(folder)
     found = official or found
     return _only(found, root, "directories with list files", "filelist_root") if found else None
+
+
+def lists_beside(root: Folder, dataroot: str, list_pattern: Optional[str] = None) -> Optional[str]:
+    """The directory above `root`, or one next to it called as lists' are, that holds lists of the domains; or None.
+
+    Such lists are not used unasked: a job that reads the same data from a bucket could not see them, and would split
+    the images otherwise.
+    """
+    above = Folder(os.path.dirname(os.path.abspath(root.location)))
+    domains = {canonical(name) for name in Folder(dataroot).subfolders}
+    try:
+        for folder in [above] + [each for name, each in above.subfolders.items() if _LISTS_FOLDER.search(name)]:
+            if len(domains & set(lists_in(folder, domains, list_pattern).files)) > 1:
+                return folder.location
+    except DataError:  # what cannot be listed is not the user's, or not meant
+        pass
+    return None
 
 
 def unused_lists(

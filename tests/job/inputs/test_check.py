@@ -60,13 +60,13 @@ def test_a_local_archive_is_named(obs, tmp_path, name):
     with pytest.raises(DataError, match=r"is an archive, no folder of images\. .*python -m job pack"):
         check(obs, data_url=str(tmp_path / "data" / name))
     with pytest.raises(DataError, match=f"holds no images but an archive: {name}"):
-        locate_data(config_of({}).data, str(tmp_path / "data"))
+        locate_data(config_of({}), str(tmp_path / "data"))
 
 
 def test_an_archive_beside_the_images_is_in_nobodys_way(tmp_path):
     write_folders(tmp_path / "data")
     (tmp_path / "data" / "PACS.zip").write_bytes(b"content")
-    assert locate_data(config_of({}).data, str(tmp_path / "data"))[0] == str(tmp_path / "data")
+    assert locate_data(config_of({}), str(tmp_path / "data"))[0] == str(tmp_path / "data")
     assert archives_alone(["clip/ant/0.png", "PACS.zip"]) == [] and archives_alone(["clip/ant/0", "PACS.zip"]) == []
     assert archives_below(str(tmp_path)) == ["data/PACS.zip"]
 

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from masf_core.data import Folder, find_dataroot, find_filelist_root, locate
+from masf_core.data import Folder, build_index, find_dataroot, find_filelist_root, lists_beside, locate
 from masf_core.errors import DataError
 from tests.masf_core.data.datasets import save_image, write_folders, write_lists
 
@@ -65,3 +65,36 @@ def test_a_directory_that_is_not_there_is_named(tmp_path):
     for find in (locate, find_dataroot, find_filelist_root):
         with pytest.raises(DataError, match="nowhere cannot be listed"):
             find(Folder(str(tmp_path / "nowhere")))
+
+
+def test_one_folder_between_each_domain_and_its_classes_is_named_exactly(tmp_path):
+    write_folders(tmp_path / "data", domains=("clip/images", "photo/images", "sketch/pictures"), count=1)
+    with pytest.raises(DataError, match="one level too deep, below a single folder such as data/clip/images. Expected "
+                                        "<domain>/<class>/<image>. Move what is in data/clip/images into data/clip, "
+                                        "data/photo/images into data/photo, data/sketch/pictures into data/sketch"):
+        find_dataroot(Folder(str(tmp_path)))
+
+
+def test_folders_to_skip_are_as_if_they_were_not_there(tmp_path):
+    for place in ("kfold", "work/inputs/kfold", "kfold/inputs"):
+        write_folders(tmp_path / place, count=2)
+        write_lists(tmp_path / place, count=2)
+    skip = [str(tmp_path / "work" / "inputs"), str(tmp_path / "kfold" / "inputs")]
+    assert locate(Folder(str(tmp_path), skip=skip)) == (str(tmp_path / "kfold"), str(tmp_path / "kfold"))
+    with pytest.raises(DataError, match="inputs"):
+        build_index(str(tmp_path / "kfold"))
+    assert len(build_index(str(tmp_path / "kfold"), skip=skip).domains) == 3
+
+
+@pytest.mark.parametrize("place, found", [("", True), ("filelist", True), ("pacs_label", True), ("other", False)])
+def test_lists_beside_the_data_are_found_where_lists_are_kept(tmp_path, place, found):
+    write_folders(tmp_path / "kfold", count=1)
+    write_lists(tmp_path / place, count=1)
+    beside = lists_beside(Folder(str(tmp_path / "kfold")), str(tmp_path / "kfold"))
+    assert beside == (os.path.normpath(str(tmp_path / place)) if found else None)
+
+
+def test_lists_of_other_domains_beside_the_data_are_none_of_it(tmp_path):
+    write_folders(tmp_path / "kfold", domains=("art", "cartoon", "photo"), count=1)
+    write_lists(tmp_path, domains=("clip", "photo", "sketch"), count=1)
+    assert lists_beside(Folder(str(tmp_path / "kfold")), str(tmp_path / "kfold")) is None
