@@ -18,7 +18,7 @@ SUGGESTIONS = 3  # names in a "did you mean"
 def leave_out_single(domains: Sequence[DomainFolders], offences: Offences) -> None:
     """Take out of `domains` the classes that only one of several domains has, and add them to `offences`.
 
-    Such a class cannot be generalised to another domain, and mostly its name is misspelt.
+    Such a class cannot be generalised to another domain, and most often its name is misspelt.
     """
     owners: Dict[str, List[DomainFolders]] = {}
     for domain in domains:
@@ -34,20 +34,20 @@ def leave_out_single(domains: Sequence[DomainFolders], offences: Offences) -> No
 def find_classes(root: Folder, domains: Sequence[DomainFolders], num_classes: Optional[int]) -> Tuple[str, ...]:
     """The classes, sorted. Warns of those that a domain lacks.
 
-    Raises DataError where a domain has no class, or there are too few classes, or other than `num_classes`.
+    Raises DataError where a domain has no class, or where there are fewer than two classes or not `num_classes`.
     """
     empty = [domain.name for domain in domains if not domain.classes]
     if empty:
         raise DataError(f"domain {', '.join(empty)} in {root.location} has no class in common with another domain. "
-                        "Rename its class folders as the others' are, or name the domains to use with --domains.")
+                        "Rename its class folders as in the other domains, or name the domains to use with --domains.")
     classes = tuple(sorted({name for domain in domains for name in domain.classes}))
     if len(classes) < 2:
         raise DataError(f"expected at least 2 classes in {root.location}, found only {', '.join(classes)}. Looked for "
                         f"class folders with images at <domain>/<class>/<image> in "
                         f"{', '.join(domain.name for domain in domains)}.")
     if num_classes is not None and num_classes != len(classes):
-        raise DataError(f"num_classes={num_classes} was asked for, but the class folders in {root.location} are "
-                        f"{len(classes)}: {', '.join(classes)}. Correct num_classes, or remove the folders that are no "
+        raise DataError(f"num_classes={num_classes} is set, but {root.location} has {len(classes)} class "
+                        f"folders: {', '.join(classes)}. Correct num_classes, or remove the folders that are not "
                         "classes.")
     for domain in domains:
         absent = [name for name in classes if name not in domain.classes]

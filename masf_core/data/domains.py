@@ -18,8 +18,6 @@ from masf_core.errors import DataError
 
 log = logging.getLogger(__name__)
 
-_LINK = "{} is a symbolic link in the place of a folder"
-
 
 def domain_folders(root: Folder) -> Dict[str, Folder]:
     """{name in NFC: folder} of the folders in dataroot. Raises DataError for one name in two spellings."""
@@ -55,20 +53,20 @@ def domain_names(
 
 
 def _check_others(root: Folder, with_images: Sequence[str], others: Dict[str, str], offences: Offences) -> None:
-    """Add to `offences` the folders whose images are no domain's, {name: what to say of them}.
+    """Add to `offences` the folders whose images are not a domain's. others: {name: what to say of it}.
 
     Raises DataError where there is no domain, or images lie deeper than in the domains.
     """
     if not with_images:
         _refuse_links(root, root.links)
-        raise DataError("no images in {}: expected <domain>/<class>/<image> below it, found {}.".format(
-            root.location, ", ".join(f"{name} ({others[name]})" if name in others else name
-                                     for name in list(domain_folders(root))[:10]) or "no folders"))
+        found = [f"{name} ({others[name]})" if name in others else name for name in domain_folders(root)]
+        raise DataError(f"no images in {root.location}: expected <domain>/<class>/<image> below it, found "
+                        f"{some(found, 10) or 'no folders'}.")
     for name, what in others.items():
-        if "deeper" in what:  # a domain less would be another experiment, whatever may be skipped
+        if "deeper" in what:  # without this domain it would be another experiment, also with bad_data="skip"
             raise DataError(
-                f"{name} in {root.location}: {what}. Move them up to <domain>/<class>/<image>, or name the domains to "
-                f"use with --domains={','.join(with_images)}, or the folder of the domains with --dataroot.")
+                f"{name} in {root.location}: {what}. Move the images up to <domain>/<class>/<image>, or name the "
+                f"domains to use with --domains={','.join(with_images)}, or the folder of the domains with --dataroot.")
         offences.add(MISPLACED, name, what)
 
 
@@ -81,8 +79,8 @@ def survey_domains(root: Folder, names: Sequence[str], offences: Offences) -> Li
     present = domain_folders(root)
     missing = [name for name in names if name not in present]
     if missing:
-        raise DataError("no folder for domain {} in {}: found {}. Check dataroot and the names of the domains.".format(
-            ", ".join(missing), root.location, ", ".join(present) or "no folders"))
+        raise DataError(f"no folder for domain {', '.join(missing)} in {root.location}: found "
+                        f"{', '.join(present) or 'no folders'}. Check dataroot and the names of the domains.")
     return [_survey(present[name], name, offences) for name in names]
 
 
@@ -98,20 +96,20 @@ def _asked_for(root: Folder, domains: Sequence[str]) -> List[str]:
 def _listed(
     root: Folder, lists: Lists, with_images: Sequence[str], others: Dict[str, str], bad_data: str
 ) -> List[str]:
-    """The domains that have lists. others: folders whose images are no domain's, and what to say of them."""
+    """The domains that have lists. others: {folder whose images are not a domain's: what to say of it}."""
     names = list(lists.files)
     if not names:
-        raise DataError("no list files in {} for the domains {}: expected <domain>_train_kfold.txt and so on, "
-                        "<domain>_train.txt or <domain>.txt{}. Correct filelist_root or list_pattern, or set "
-                        "filelist_root=none to split the folders instead.".format(
-                            lists.directory, ", ".join(with_images) or "(none with images)",
-                            "; not used: " + some(lists.unused) if lists.unused else ""))
+        unused = f" Not used: {some(lists.unused)}." if lists.unused else ""
+        raise DataError(
+            f"no list files in {lists.directory} for the domains {', '.join(with_images) or '(none has images)'}: "
+            f"expected <domain>_train_kfold.txt and so on, <domain>_train.txt or <domain>.txt.{unused} Correct "
+            "filelist_root or list_pattern, or set filelist_root=none to split the folders instead.")
     _refuse_links(root, [name for name in names if name in root.links])
     _refuse_splits(root, names)
     unlisted = ", ".join(sorted(set(with_images) - set(names)))
     if unlisted and bad_data != "skip":
         raise DataError(
-            f"no lists for domain {unlisted} in {lists.directory}, while {root.location} has images of it. Add the "
+            f"no lists for domain {unlisted} in {lists.directory}, but {root.location} has images of it. Add the "
             f"lists, or name the domains to use with --domains, such as --domains={','.join(names)}, or set "
             "filelist_root=none to split the folders instead.")
     if unlisted:
@@ -142,17 +140,21 @@ def _refuse_splits(root: Folder, names: Sequence[str]) -> None:
     splits = [name for name in names if is_part(name)]
     if splits:
         raise DataError(
-            f"{', '.join(splits)} in {root.location} would be domains, but these are names of splits. Expected "
+            f"{', '.join(splits)} in {root.location} would be domains, but they are called as splits are. Expected "
             "<domain>/<class>/<image> or <domain>/<split>/<class>/<image>: correct data_url or dataroot, or put the "
             "class folders of a split below each domain.")
 
 
 def _add_link(path: str, offences: Offences) -> None:
-    offences.add("symbolic link", path, _LINK.format(path))
+    offences.add("symbolic link", path, _told_of_link(path))
 
 
 def _refuse_links(folder: Folder, paths: Sequence[str]) -> None:
-    """Raise DataError for these links if there are any: without what they stand for nothing is left to index."""
+    """Raise DataError if there are such links: without the folders that they stand for, nothing is left to index."""
     if paths:
         raise DataError(f"symbolic links in {folder.root} are not followed: {', '.join(paths)}. Replace each link by "
-                        "the folder itself.", [(path, _LINK.format(path)) for path in paths])
+                        "the folder itself.", [(path, _told_of_link(path)) for path in paths])
+
+
+def _told_of_link(path: str) -> str:
+    return f"{path} is a symbolic link in the place of a folder"

@@ -12,11 +12,12 @@ import logging
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from masf_core.data.lists import Line
-from masf_core.data.offences import Offences, plural, refuse
+from masf_core.data.offences import Offences, plural, refuse, some
 
 log = logging.getLogger(__name__)
 
 BASES = (0, 1)
+SHOWN = 10  # labels in a message
 
 
 class Numbering(NamedTuple):
@@ -65,19 +66,19 @@ def check_labels(
     pairs = [(line.where, _disagreement(line, numbering)) for line in disagreeing]
     if not _fits_most(lines, numbering):
         raise refuse(
-            "the labels of the lists fit their folders counted neither from 0 nor from 1.\n"
-            f"{_found(lines)}\nExpected: one label for each class in all lists, from 0 or 1 on, such as "
-            f"{_order(numbering.classes)}. Correct the lists, or check dataroot for folders that are no classes.",
+            "the labels of the lists do not match their folders, whether counted from 0 or from 1.\n"
+            f"{_found(lines)}\nExpected one label for each class in all lists, counted from 0 or 1, such as "
+            f"{_order(numbering.classes)}. Correct the lists, or check dataroot for folders that are not classes.",
             pairs, offenders_path)
     odd_lists = _counting_otherwise(lists, numbering)
     if odd_lists:
         raise refuse(
-            f"the lists disagree about the label of the first class: {', '.join(odd_lists)} from {1 - base}, the "
-            f"others from {base}. Make them agree.", pairs, offenders_path)
+            f"the lists disagree about the label of the first class: it is {1 - base} in {', '.join(odd_lists)}, and "
+            f"{base} in the others. Make all lists count from the same number.", pairs, offenders_path)
     if label_base not in ("auto", str(base)):
         raise refuse(
-            f"label_base={label_base} was asked for, but the lists count from {base}: "
-            f"{len(lines) - len(disagreeing)} of {plural(len(lines), 'line')} agree with their folders then.\n"
+            f"label_base={label_base} is set, but the lists count from {base}: then "
+            f"{len(lines) - len(disagreeing)} of {plural(len(lines), 'line')} agree with their folders.\n"
             f"{_found(lines)}\nLeave label_base at auto, or correct the lists.",
             [(line.where, f"label {line.label} of folder {line.class_name}") for line in lines],
             offenders_path)
@@ -153,17 +154,13 @@ def _disagreement(line: Line, numbering: Numbering) -> str:
 
 
 def _found(lines: Sequence[Line]) -> str:
-    """What the labels stand for in the lists, most frequent folder first."""
+    """The folder that each label is found with most often."""
     folders: Dict[int, collections.Counter] = collections.defaultdict(collections.Counter)
     for line in lines:
         folders[line.label][line.class_name] += 1
-    shown: List[Tuple[int, collections.Counter]] = sorted(folders.items())[:10]
-    return "Found labels {}..{}: {}{}".format(
-        min(folders), max(folders),
-        ", ".join(f"{label} in folder {counter.most_common(1)[0][0]}" for label, counter in shown),
-        ", ..." if len(folders) > len(shown) else ".")
+    told = [f"{label} in folder {counter.most_common(1)[0][0]}" for label, counter in sorted(folders.items())]
+    return f"Found labels {min(folders)}..{max(folders)}: {some(told, SHOWN)}."
 
 
 def _order(classes: Sequence[str]) -> str:
-    return ", ".join(f"{index}={name}" for index, name in enumerate(classes[:10])) + (
-        ", ..." if len(classes) > 10 else "")
+    return some([f"{index}={name}" for index, name in enumerate(classes)], SHOWN)

@@ -37,8 +37,8 @@ def origin_of_folders(domains: Sequence[DomainFolders], drawn: Dict[str, bool], 
     told = []
     if splits:
         having = sorted(domain.name for domain in domains if domain.splits)
-        told.append("folders {} of {}".format(
-            ", ".join(splits), "each domain" if len(having) == len(domains) else ", ".join(having)))
+        of = "each domain" if len(having) == len(domains) else ", ".join(having)
+        told.append(f"folders {', '.join(splits)} of {of}")
     if any(drawn.values()):
         told.append(f"no lists: folders split {_percent(1 - draw.fraction)}/{_percent(draw.fraction)} by seed "
                     f"{draw.seed}" + _in_some(drawn))

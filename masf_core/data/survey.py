@@ -11,7 +11,7 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from masf_core.data.folders import Folder
 from masf_core.data.naming import PART_OF_FOLDER, canonical, is_part
-from masf_core.data.offences import Offences, plural
+from masf_core.data.offences import Offences, plural, some
 from masf_core.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -111,8 +111,8 @@ def warn_of_strays(paths: List[str]) -> Optional[str]:
     """Warn of these images, if there are any; returns what was said."""
     if not paths:
         return None
-    told = "skipped because {} at another level than <domain>/<class>/<image>: {}{}".format(
-        _lie(len(paths)), ", ".join(paths[:NAMED]), " and others" if len(paths) > NAMED else "")
+    told = (f"skipped because {_lie(len(paths))} at another level than <domain>/<class>/<image>: "
+            f"{some(paths, NAMED)}")
     log.warning("%s", told)
     return told
 
@@ -128,6 +128,7 @@ def _splits(folder: Folder) -> Tuple[Folder, ...]:
         return tuple(splits)
     if any(each.has_image() for each in splits):
         return ()  # a class that is called "train", with sub-folders
-    raise DataError("{} in {} has class folders ({}) and splits ({}) side by side. Expected <domain>/<class>/<image> "
-                    "or <domain>/<split>/<class>/<image>. Move one of the two.".format(
-                        folder.path, folder.root, ", ".join(classes[:NAMED]), ", ".join(each.name for each in splits)))
+    raise DataError(
+        f"{folder.path} in {folder.root} has class folders ({some(classes, NAMED)}) and splits "
+        f"({', '.join(each.name for each in splits)}) side by side. Expected <domain>/<class>/<image> or "
+        "<domain>/<split>/<class>/<image>. Move either the class folders or the splits.")

@@ -78,7 +78,7 @@ def test_lists_of_other_names_and_splits_are_judged_as_a_run_would(obs, doctor, 
 
 @pytest.mark.parametrize("arguments, told", [
     (["--target_domain=catoon"], "target_domain 'catoon' is not among the domains found: art_painting, cartoon"),
-    (["--num_classes=8"], "num_classes=8 was asked for, but the class folders in obs://bucket/pacs/"),
+    (["--num_classes=8"], "num_classes=8 is set, but obs://bucket/pacs/"),
     (["--meta_batch_size=1000"], "meta_batch_size=1000 is more than domain"),
     (["--filelist_root=elsewhere"], "there is no directory obs://bucket/pacs/elsewhere")])
 def test_data_that_do_not_fit_the_settings_are_told_as_a_run_would(obs, doctor, arguments, told):

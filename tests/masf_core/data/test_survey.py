@@ -78,7 +78,7 @@ def test_splits_in_the_place_of_domains_are_refused(tmp_path):
     write_folders(tmp_path, domains=("train", "Val"))
     for arguments in ({}, {"domains": ["train", "Val"]}):
         message = refused(tmp_path, **arguments)
-        assert "names of splits" in message and "train" in message and "Val" in message
+        assert "called as splits are" in message and "train" in message and "Val" in message
 
 
 def test_a_class_may_be_called_train(tmp_path):
