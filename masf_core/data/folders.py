@@ -14,7 +14,7 @@ MADE_BY_SYSTEMS = ("@eaDir", "#recycle", "$RECYCLE.BIN", "lost+found", "System V
 
 
 class Folder:
-    """A folder, the root or one below it. Its directory is read once, when something in it is first asked for.
+    """The root or a folder below it. Its directory is read once, when a caller first asks for something in it.
 
     root: directory on disk. path: below the root with "/", as the disk spells it; "" is the root itself.
     skip: directories on disk that are treated as if they were not there, such as those that a run writes to.
@@ -43,7 +43,7 @@ class Folder:
     def subfolders(self) -> Dict[str, Folder]:
         """{name: folder}, sorted by name: the real directories.
 
-        Left out are hidden ones, those that archives (`__MACOSX`) and systems (`@eaDir`) leave, and `skip`.
+        Directories are left out that are hidden, that archives (`__MACOSX`) or systems (`@eaDir`) leave, or in `skip`.
         """
         if self._subfolders is None:
             self._subfolders = {}

@@ -1,5 +1,4 @@
-"""What lies in the folders of images and is no image: it is counted and named, and refused where a class would be
-empty.
+"""Files in the folders of images that are not images: they are counted and named. A class without any image is refused.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def file_name(domain: str, part: str) -> str:
 
 
 def lists_in(folder: Folder, domains: Iterable[str], pattern: Optional[str] = None) -> Lists:
-    """The lists in this folder, see `list_names`; a name that is not PACS's own must have a list's first line."""
+    """The lists in this folder, see `list_names`. A file without one of PACS's own names must begin as a list does."""
     names, known = folder.files, list(domains)
     found = find_names(names, known, pattern)
     if not found.official and pattern is None:
@@ -71,16 +71,16 @@ def check_complete(lists: Lists, domains: Sequence[str]) -> None:
             missing.append(f"{domain}_train.txt")
     if missing:
         raise DataError(
-            f"list files missing in {lists.directory}: {', '.join(missing)}. Every domain needs its train "
-            f"{'and crossval list' if lists.official else 'list'} (found lists of: "
-            f"{', '.join(lists.files) or 'no domain'}). Put them there, or set filelist_root=none to split the folders "
+            f"list files missing in {lists.directory}: {', '.join(missing)}. Every domain needs a train "
+            f"{'and a crossval list' if lists.official else 'list'} (found lists of: "
+            f"{', '.join(lists.files) or 'no domain'}). Add the files, or set filelist_root=none to split the folders "
             "instead.")
 
 
 def read_list(path: str, domain: str, offences: Offences) -> List[Line]:
     """The well-formed lines of one list file in their order; the others are added to `offences`.
 
-    Blank lines, CRLF, a byte-order mark, spaces within paths and folders in front of the domain's are fine.
+    A list may have blank lines, CRLF and a byte-order mark; a path may have spaces, and folders before the domain's.
     Raises DataError where the file as a whole cannot be read as text.
     """
     try:
@@ -122,7 +122,7 @@ def _parse(row: str, where: str, domain: str, offences: Offences) -> Optional[Li
 
 
 def _below_dataroot(parts: List[str], domain: str) -> List[str]:
-    """These parts from the domain's folder on: lists have paths such as `kfold/photo/…` and `/data/VLCS/SUN/full/…`."""
+    """The parts from the domain's folder on: some lists have paths as `kfold/photo/…` or `/data/VLCS/SUN/full/…`."""
     if canonical(parts[0]) == domain:
         return parts
     starts = [index for index, part in enumerate(parts) if canonical(part) == domain and index + 2 < len(parts)]
