@@ -47,13 +47,13 @@ def index_data(config, dataroot, filelist_root, offenders_path=None, on_progress
         list_pattern=data.list_pattern, pending=pending, skip=written_locally(config))
     names = [domain.name for domain in index.domains]
     if data.target_domain not in names:
-        raise ConfigError("target_domain {!r} is not among the domains found: {}".format(
-            data.target_domain, ", ".join(names)))
+        raise ConfigError(f"target_domain {data.target_domain!r} is not among the domains found: {', '.join(names)}")
     if len(names) < 3:
-        raise ConfigError("MASF needs a target and at least 2 source domains, found only {}".format(
-            ", ".join(names)))
+        raise ConfigError(f"MASF needs a target and at least 2 source domains, found only {', '.join(names)}")
     for domain in index.domains:
         if domain.name != data.target_domain and len(domain.train) < batch:
+            if pending is not None:  # images that cannot be used may be the cause
+                pending.settle(dataroot, data.bad_data, offenders_path)
             raise ConfigError(f"meta_batch_size={batch} is more than domain {domain.name} has to train on: "
                               f"{len(domain.train)} images")
     return index

@@ -1,6 +1,7 @@
 """From the configuration to data and network: nothing that was set is lost on the way."""
 from __future__ import annotations
 
+import os
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,10 +11,11 @@ from job import preparation
 from job.config.settings import config_of, settings
 from job.errors import ConfigError
 from masf_core.data import build_index
+from masf_core.data.offences import Offences
 from masf_core.devices.ascend.options import AscendSettings
 from masf_core.devices.gpu import Gpu
 from masf_core.records.npz import write_npz
-from masf_core.errors import WeightsError
+from masf_core.errors import DataError, WeightsError
 from masf_core.method.loss_scale import ScaleSettings
 from masf_core.method.meta_step import StepSettings
 from masf_core.network.kernels import Kernels
@@ -21,7 +23,7 @@ from masf_core.network.registry import BACKBONES
 from masf_core.network.squeezenet import SqueezeNet
 from obs_sync import LocalStore
 from tests.masf_core import toy
-from tests.masf_core.data.datasets import save_image, write_folders
+from tests.masf_core.data.datasets import CLASSES, save_image, write_folders, write_lists
 
 # No setting of an iteration at its default, and no two of the same kind alike.
 OTHER = {
@@ -133,6 +135,16 @@ def test_run_json_and_the_log_say_what_the_images_are_for(tmp_path, caplog):
     assert told["data"]["split"] == "no lists: folders split 90/10 by seed 7" and told["data"]["lists"] == []
     assert ("18 images to train on, 6 for validation, 12 of clip to test on (no lists: folders split 90/10 by seed 7)"
             in caplog.text)
+
+
+def test_lines_at_fault_are_told_rather_than_that_too_few_images_are_left(tmp_path):
+    write_folders(tmp_path / "data")
+    write_lists(tmp_path / "data")
+    for line in range(8):
+        os.unlink(str(tmp_path / "data" / "photo" / CLASSES[line % 3] / f"{line // 3}.png"))
+    config = run_of(tmp_path, target_domain="clip", meta_batch_size=3).config
+    with pytest.raises(DataError, match="16 x missing file"):  # in the train list and in the test list
+        preparation.index_data(config, str(tmp_path / "data"), str(tmp_path / "data"), pending=Offences())
 
 
 @pytest.mark.parametrize("known, taken", [(None, True), ("same", True), ("others", False)])
