@@ -60,8 +60,9 @@ def find_names(names: Iterable[str], domains: Iterable[str], pattern: Optional[s
         if said is not None:
             found.setdefault(said.domain, {}).setdefault(said.part, []).append((said.preference, name))
     files = {domain: _chosen(parts) for domain, parts in sorted(found.items())}
-    used = {name for parts in files.values() for name in parts.values()}
-    return Lists(files, [name for name in names if name not in used and looks_like_list(name, known)], official)
+    lists = Lists(files, [], official)
+    used = set(lists.names())
+    return lists._replace(unused=[name for name in names if name not in used and looks_like_list(name, known)])
 
 
 def _chosen(candidates: Dict[str, List[Tuple[Tuple[int, int], str]]]) -> Dict[str, str]:

@@ -111,7 +111,8 @@ def warn_of_strays(paths: List[str]) -> Optional[str]:
     """Warn of these images, if there are any; returns what was said."""
     if not paths:
         return None
-    told = (f"skipped because {_lie(len(paths))} at another level than <domain>/<class>/<image>: "
+    lie = "it lies" if len(paths) == 1 else "they lie"
+    told = (f"{plural(len(paths), 'image')} skipped, because {lie} at another level than <domain>/<class>/<image>: "
             f"{some(paths, NAMED)}")
     log.warning("%s", told)
     return told
