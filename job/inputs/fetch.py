@@ -109,10 +109,10 @@ def locate_data(config, root):
         filelist_root = find_filelist_root(tree, dataroot, pattern)
     else:
         filelist_root = _named_directory(root, data.filelist_root, "filelist_root")
-    beside = None if filelist_root or root != data.data_url else lists_beside(tree, dataroot, pattern)
-    if beside:
-        log.warning("%s holds lists of these domains, which are not used because they lie outside data_url. To use "
-                    "them, set --filelist_root=%s", beside, beside)
+    beside = lists_beside(tree, dataroot, pattern) if filelist_root is None and root == local_root(data) else None
+    if beside is not None:
+        log.warning("%s holds lists of these domains, which are not used because they lie outside %s. To use them, set "
+                    "--filelist_root=%s", beside, root, beside)
     unused = unused_lists(tree, dataroot, filelist_root, pattern)
     if unused:
         log.warning("%s", told_unused(unused, filelist_root))

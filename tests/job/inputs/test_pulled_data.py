@@ -181,7 +181,7 @@ def test_lists_that_lie_outside_a_local_data_url_are_named_and_used_only_if_aske
     found, _ = local(tmp_path / "pacs" / "kfold", tmp_path)
     flag = f"--filelist_root={tmp_path / 'pacs' / 'filelist'}"
     assert found.filelist_root is None
-    assert f"not used because they lie outside data_url. To use them, set {flag}" in caplog.text
+    assert f"not used because they lie outside {tmp_path / 'pacs' / 'kfold'}. To use them, set {flag}" in caplog.text
     caplog.clear()
     found, _ = local(tmp_path / "pacs" / "kfold", tmp_path, flag)
     assert found.filelist_root == str(tmp_path / "pacs" / "filelist") and "outside" not in caplog.text
