@@ -25,8 +25,7 @@ _FOLDERS = ("checkpoints/", "lease/")  # of a run
 
 
 def written_locally(config):
-    """Local directories that hold what runs write, and no data: those of work_dir, and this run's in a local train_url.
-    """
+    """Local directories that runs write to, and that are not data: in work_dir, and this run's in a local train_url."""
     platform = config.platform
     written = [os.path.join(platform.work_dir or default_work_dir(), name) for name in WRITTEN]
     if platform.train_url is not None and not is_remote(platform.train_url):

@@ -43,7 +43,7 @@ class Unreadable(NamedTuple):
 class Cache(NamedTuple):
     """An opened cache file."""
 
-    images: Optional[np.memmap]  # uint8 [n, S, S, 3], read-only; None where there is no file, for unreadable images
+    images: Optional[np.memmap]  # uint8 [n, S, S, 3], read-only; None where unreadable images prevented the file
     unreadable: List[Unreadable]
 
 

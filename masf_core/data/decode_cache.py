@@ -100,7 +100,7 @@ def _plans(
     index: DatasetIndex, cache_dir: str, image_size: int, max_pixels: int, offences: Offences,
     offenders_path: Optional[str]
 ) -> List[_Plan]:
-    """The cache file of each domain. Raises DataError, with `offences` so far, for files that are gone meanwhile."""
+    """The cache file of each domain. Raises DataError, with `offences` so far, for files that have disappeared."""
     known = len(offences.found)
     plans = [_plan(index.dataroot, domain, cache_dir, image_size, max_pixels, offences) for domain in index.domains]
     if len(offences.found) > known:
@@ -149,12 +149,12 @@ class _Builder(NamedTuple):
 
     def open_or_build(self, plan: _Plan, tick: Callable[[int], None]) -> Cache:
         """The cache of a domain. tick: called with the images that are decoded."""
-        # Another process may have made the file while this one waited for the right to.
+        # Another process may have made the file while this one waited for the lock.
         cache = cache_file.open_cache(plan.path, plan.shape)
         if cache is None:
             unreadable = self._build(plan, tick)
             cache = cache_file.open_cache(plan.path, plan.shape)
-            if cache is None:  # it has not appeared
+            if cache is None:  # not published
                 cache = Cache(None, unreadable)
         return cache
 

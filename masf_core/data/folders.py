@@ -70,7 +70,7 @@ class Folder:
 
     @property
     def other_files(self) -> List[str]:
-        """Names of the files in this folder that are no images, sorted."""
+        """Names of the files in this folder that are not images, sorted."""
         listing, images = self._read(), set(self.images)
         return sorted(listing.others + [name for name in listing.unknown if self.path_of(name) not in images])
 

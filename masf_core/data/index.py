@@ -1,8 +1,7 @@
-"""The index of a data set: which images there are, of which class and domain, and what each is for.
+"""The index of a data set: its images, the class and domain of each, and what each is used for.
 
-Built from list files or from folders, `<domain>/<class>/<image>` or `<domain>/<split>/<class>/<image>`, and checked on
-the way: everything that is wrong is reported at once. Only names and sizes are looked at here; images are opened by
-`decode_cache`.
+It is built from list files or from folders, `<domain>/<class>/<image>` or `<domain>/<split>/<class>/<image>`. One error
+reports everything that is wrong with them. Only names and sizes are read here; `decode_cache` opens the images.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ class DomainIndex:
 
     @property
     def used(self) -> np.ndarray:
-        """The rows that are for anything, which are all but those taken out by `DatasetIndex.without`."""
+        """The rows that are for training, validation or test: all but those taken out by `DatasetIndex.without`."""
         return np.unique(np.concatenate((self.train, self.validation, self.whole)))
 
 
@@ -126,11 +125,11 @@ def build_index(
         list_pattern: names of the list files, such as `{domain}-{part}.lst`; None knows the usual ones.
         pending: collects what is wrong with single images and lines, which is then no error here: pass it to `decode`,
             which reports it together with what it finds.
-        skip: directories below dataroot that are no data, see `folders.Folder`.
+        skip: directories below dataroot that are not data, see `folders.Folder`.
 
     Raises:
         DataError: the data is not usable as it is; says everything that is wrong with it.
-        ValueError: an argument is none of its choices.
+        ValueError: an argument is not one of its choices.
     """
     _check_choices(label_base, bad_data)
     for setting, directory in (("dataroot", dataroot), ("filelist_root", filelist_root)):

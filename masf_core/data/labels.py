@@ -41,8 +41,8 @@ def check_labels(
 ) -> Numbering:
     """The base b of all lists, and the classes' order: label − b is the index of the line's folder in it.
 
-    The order is that of `classes`, or, where that does not fit, the one that the lists themselves agree on: each label
-    stands for one class, and in each list for the same.
+    The order is that of `classes`, or, where that does not fit, the one that the lists agree on: each label stands for
+    one class, which is the same in all lists.
 
     The base is the one that more lines fit. It must fit more than half of all lines, and at least half of each class: a
     whole class that disagrees is a list in another order, not a list with mistakes. Lines that do not fit are added to

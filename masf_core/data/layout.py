@@ -33,7 +33,7 @@ def locate(root: Folder, list_pattern: Optional[str] = None) -> Tuple[str, Optio
 def find_dataroot(root: Folder) -> str:
     """The one directory that holds `<domain>/<class>/<image>` or `<domain>/<split>/<class>/<image>`."""
     found = [folder for folder in _folders(root) if _has_domains(folder)]
-    # Where some folders of a data set are a level deeper than the others, they are no data set of their own.
+    # Folders of a data set that lie a level deeper than the others are not a data set of their own.
     found = [folder for folder in found
              if not any(folder.path.startswith(other.path_of("")) for other in found if other is not folder)]
     if not found:
@@ -50,7 +50,7 @@ def find_filelist_root(
 ) -> Optional[str]:
     """The one directory that holds list files, or None.
 
-    A directory with PACS's own names goes before others.
+    A directory with PACS's own names is preferred to others.
 
     Args:
         dataroot: directory of the domain folders, whose names lists have; without it only PACS's own names count.
@@ -68,10 +68,10 @@ def find_filelist_root(
 
 
 def lists_beside(root: Folder, dataroot: str, list_pattern: Optional[str] = None) -> Optional[str]:
-    """The directory above `root`, or one next to it called as lists' are, that holds lists of the domains; or None.
+    """The directory above `root`, or a folder of lists next to `root`, if it holds lists of the domains; else None.
 
-    Such lists are not used unasked: a job that reads the same data from a bucket could not see them, and would split
-    the images otherwise.
+    Such lists are not used by default: a job that reads the same data from a bucket would not see them, and would split
+    the images in another way.
     """
     above = Folder(os.path.dirname(os.path.abspath(root.location)))
     domains = {canonical(name) for name in Folder(dataroot).subfolders}
@@ -79,7 +79,7 @@ def lists_beside(root: Folder, dataroot: str, list_pattern: Optional[str] = None
         for folder in [above] + [each for name, each in above.subfolders.items() if _LISTS_FOLDER.search(name)]:
             if len(domains & set(lists_in(folder, domains, list_pattern).files)) > 1:
                 return folder.location
-    except DataError:  # what cannot be listed is not the user's, or not meant
+    except DataError:  # a directory outside the data may be unreadable
         pass
     return None
 
@@ -110,8 +110,7 @@ def _only(found: List[Folder], root: Folder, what: str, setting: str) -> str:
 
 
 def _refuse_wrapped(found: List[Folder]) -> None:
-    """Raise DataError where these are the domains themselves: each holds one folder, such as `images`, of the classes.
-    """
+    """Raise DataError if these are the domains themselves, each with a single folder, such as `images`, of classes."""
     above = {folder.path.rpartition("/")[0] for folder in found}
     wrapping = [next(iter(folder.subfolders.values())) for folder in found if len(folder.subfolders) == 1]
     if len(found) > 1 and len(above) == 1 and len(wrapping) == len(found):
@@ -126,8 +125,8 @@ def _refuse_wrapped(found: List[Folder]) -> None:
 def _has_domains(folder: Folder) -> bool:
     """Whether more folders with images lie two levels below `folder` than one level below.
 
-    So a picture right in a domain's folder does not hide it, and the directory of a domain whose class folders have
-    sub-folders is not taken for that of the domains.
+    So a domain is found although a picture lies directly in its folder, and a domain whose class folders have
+    subfolders is not mistaken for the directory of the domains.
     """
     one, two = 0, 0
     for domain in folder.subfolders.values():

@@ -21,7 +21,7 @@ _LEFT_BY_SYSTEMS = ("thumbs.db", "desktop.ini", "icon\r")
 
 
 def note_other_files(domains: Sequence[DomainFolders], offences: Offences) -> None:
-    """Warn once of the files in class folders that are no images; pictures of other formats are `offences`."""
+    """Warn once of the files in class folders that are not images; pictures of other formats are `offences`."""
     others = []
     for domain in domains:
         for folder in sorted(domain.class_folders, key=lambda each: each.path):
@@ -74,7 +74,7 @@ def refuse_emptied(domain: str, before: Sequence[str], after: Sequence[str]) -> 
 
 
 def _like_a_domain(folder: Folder, classes: Collection[str]) -> str:
-    """What a folder of this folder that is called as a class holds instead of images; "" where there is none."""
+    """What the first subfolder with the name of a class holds instead of images; "" where there is no such folder."""
     for name, each in folder.subfolders.items():
         what = _without_image(each) if canonical(name) in classes else ""
         if what:
@@ -100,7 +100,7 @@ def _without_image(folder: Folder) -> str:
 
 
 def _notable(folder: Folder) -> List[str]:
-    """Names of the files that are no images and that the user put there."""
+    """Names of the files that are not images and that no system has put there."""
     return [name for name in folder.other_files
             if not name.startswith(".") and name.lower() not in _LEFT_BY_SYSTEMS]
 

@@ -42,7 +42,7 @@ class _Name(NamedTuple):
 
     domain: str
     part: str
-    preference: Tuple[int, int]  # of several names for one part the smallest is taken
+    preference: Tuple[int, int]  # of several files for one part, the one with the smallest preference is used
 
 
 def find_names(names: Iterable[str], domains: Iterable[str], pattern: Optional[str] = None) -> Lists:
