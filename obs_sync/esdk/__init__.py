@@ -12,6 +12,7 @@
     unfinished         uploads in parts that are not completed
     body               what the SDK reads a request's body from
     reply              reads the SDK's results
+    sdk_response       the replies that the SDK reads, held to bounds
     credentials        access keys and endpoint from the environment
     credentials_file   access keys in a file that is rewritten when keys rotate
     keys               the current key, and the next one when it is refused

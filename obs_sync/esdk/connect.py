@@ -7,7 +7,10 @@
 | with a proxy, cannot use a connection twice                  | it can                                            |
 | follows redirections, signing anew for whatever server       | none is followed                                  |
 | tries again by rules of its own                              | never: that is done by `Calls`                    |
-| waits for ever for a server that sends a byte now and then   | a minute (`http/pace`)                            |
+| waits for ever for a server that sends a byte now and then   | for a minute (`http/pace`)                        |
+| reads replies of any size                                    | up to a limit (`sdk_response`)                    |
+| fails at an error's body that is not UTF-8                   | reads it; the status counts                       |
+| takes whatever an idle connection brought for the next reply | the connection is dropped                         |
 | dates requests by this machine's clock                       | by the server's, once that refuses a date         |
 | takes an IPv6 address for a name with a port                 | for an address                                    |
 | asks `bucket.localhost`, which seldom resolves               | the bucket is in the path                         |
@@ -139,7 +142,9 @@ def _context(endpoint: Endpoint) -> ssl.SSLContext:
 def _client_class() -> Any:
     from obs import ObsClient
 
-    from obs_sync.http.pace import PacedResponse
+    from obs_sync.esdk.sdk_response import SdkResponse
+    from obs_sync.http.head import BadReply
+    from obs_sync.http.reply import is_quiet
 
     class SafeClient(ObsClient):
         server_clock = ServerClock()
@@ -169,10 +174,21 @@ def _client_class() -> Any:
 
         def _get_server_connection(self, *arguments: Any, **options: Any) -> Any:
             connection = super()._get_server_connection(*arguments, **options)
-            connection.response_class = PacedResponse
+            while getattr(connection, "sock", None) is not None and not is_quiet(connection.sock):
+                connection.close()
+                connection = super()._get_server_connection(*arguments, **options)
+            connection.response_class = SdkResponse
             connection.host = connection.host.strip("[]")  # some versions of http.client leave them on
             if getattr(connection, "sock", None) is not None:  # it has its tunnel, and the SDK will ask for another
                 connection.set_tunnel = lambda *ignored, **ignored_too: None
             return connection
+
+        def _parse_xml(self, *arguments: Any, **options: Any) -> Any:
+            try:
+                return super()._parse_xml(*arguments, **options)
+            except OSError:
+                raise
+            except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+                raise BadReply(f"the SDK cannot read it: {type(error).__name__}: {error}") from error
 
     return SafeClient

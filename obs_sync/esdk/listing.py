@@ -8,6 +8,7 @@ from urllib.parse import unquote_plus
 from xml.etree import ElementTree
 
 from obs_sync.errors import StoreError, StoreUnavailable
+from obs_sync.http.head import whole_number
 
 _UTC = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.\d+)?Z\Z")
 
@@ -39,10 +40,10 @@ def parse_page(document: bytes, where: str) -> Page:
         if _name(element) != "Contents":
             continue
         entry = _texts(element)
-        key, size = decoded(entry.get("Key", "")), entry.get("Size", "")
-        if not key or not size.isdecimal():
-            raise StoreError(f"the listing holds {key!r} with a size of {size!r}", where)
-        objects.append(Listed(key, int(size), entry.get("ETag"), utc_time(entry.get("LastModified", ""))))
+        key, size = decoded(entry.get("Key", "")), whole_number(entry.get("Size", ""))
+        if not key or size is None:
+            raise StoreError(f"the listing holds {key!r} with a size of {entry.get('Size', '')[:40]!r}", where)
+        objects.append(Listed(key, size, entry.get("ETag"), utc_time(entry.get("LastModified", ""))))
     return Page(objects, told.get("IsTruncated", "").lower() == "true", decoded(told.get("NextMarker", "")) or None)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
 from obs_sync.errors import StoreUnavailable
 from obs_sync.esdk.listing import utc_time
+from obs_sync.http.head import whole_number
 
 MD5_METADATA = "md5chksum"
 """User metadata with the base64 MD5 of the whole object, for objects that were stored in parts and whose ETag
@@ -92,9 +93,9 @@ def parted_of(result: Any, size: int, etag: Optional[str] = None) -> Optional[Tu
     headers = headers_of(result)
     etag, part_size = etag_of(headers.get("etag")) or etag or "", headers.get(PART_SIZE_METADATA, "")
     found = _PARTED_MD5.match(etag)
-    if found is None or not part_size.isdecimal() or is_encrypted(result):
+    length = whole_number(part_size)
+    if found is None or length is None or is_encrypted(result):
         return None
-    length = int(part_size)
     return (etag, length) if length and -(-size // length) == int(found.group(1)) else None
 
 
@@ -103,8 +104,8 @@ def crc64_of(result: Any) -> Optional[str]:
 
     Of what it is in the reply to a range nothing is written.
     """
-    text = headers_of(result).get(_CRC64, "")
-    return str(int(text)) if text.isdecimal() and result.status != 206 else None
+    crc64 = whole_number(headers_of(result).get(_CRC64, ""))
+    return None if crc64 is None or result.status == 206 else str(crc64)
 
 
 class PartedMd5:
@@ -184,8 +185,9 @@ def retry_after(header: Optional[Iterable[Tuple[str, str]]]) -> Optional[float]:
     """Seconds that a reply asks us to wait, from its headers: a number, or a date, which is by the server's clock."""
     headers = {name.lower(): value for name, value in header or ()}
     text = headers.get("retry-after", "").strip()
-    if text.isdecimal():
-        return float(text)
+    seconds = whole_number(text)
+    if seconds is not None:
+        return float(seconds)
     until = header_time(text)
     if until is None:
         return None

@@ -8,7 +8,7 @@ import copy
 import functools
 import re
 import threading
-from typing import Any, Callable, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Iterable, Iterator, List, Optional, Sequence, Union
 
 from obs_sync.errors import AccessDenied, IntegrityError, ObjectNotFound, StoreError, StoreUnavailable, UnsafeKey
 from obs_sync.esdk.client import Calls, Damaged
@@ -34,6 +34,7 @@ _CONNECTIONS = 8         # that bring the pieces of one large object
 _SMALL = 1 << 18         # bytes; objects up to this size are asked for before the ones in front of them have come
 _AHEAD = 64              # so many at once, so that a distant server is not waited for each time
 _AHEAD_BYTES = 4 << 20  # or fewer: a slow line must not let a server wait for long
+_MOST_READ = 1 << 30     # bytes of an object that is read into memory
 _GROUPS = 3              # of these, at a time: one arrives, and the next have been asked for
 
 
@@ -81,17 +82,23 @@ class EsdkStore(Store):
     def read(self, key: str) -> bytes:
         where, full_key = self.locate(key), self._full(key)
 
-        def attempt(info: Optional[ObjectInfo]) -> Tuple[bytes, bool]:
-            pieces: List[bytes] = []
-            told: List[bool] = []
-            self._reader.receive(full_key, where, lambda piece: pieces.append(bytes(piece)), info,
-                                 look=lambda reply: told.append("etag" in reply.headers))
-            return b"".join(pieces), told[0]
+        def attempt(info: Optional[ObjectInfo]) -> bytes:
+            def look(reply: Reply) -> None:
+                size = reply.length if info is None else info.size
+                if info is None and (size is None or "etag" not in reply.headers):
+                    raise _Unannounced
+                if size > _MOST_READ:
+                    raise StoreError(f"the object has {size:,} bytes; at most {_MOST_READ:,} fit into a read", where,
+                                     "Download it to a file")
 
-        data, checked = self._calls.repeat(lambda: attempt(None))
-        if not checked:  # nothing to check it by came with it: once more, by what is known otherwise
-            data, _ = self._calls.repeat(lambda: attempt(self.head(key)))
-        return data
+            pieces: List[bytes] = []
+            self._reader.receive(full_key, where, lambda piece: pieces.append(bytes(piece)), info, look=look)
+            return b"".join(pieces)
+
+        try:
+            return self._calls.repeat(lambda: attempt(None))
+        except _Unannounced:
+            return self._calls.repeat(lambda: attempt(self.head(key)))
 
     def write(self, key: str, data: bytes) -> ObjectInfo:
         where = self.locate(check_key(key, self.locate(key)))
@@ -276,12 +283,16 @@ class EsdkStore(Store):
         self._calls("deleteObjects", where, request, check=check)
 
 
+class _Unannounced(Exception):
+    """The reply announces no length or no ETag to check its body by; the reply to a HEAD may."""
+
+
 def _info(key: str, reply: Reply, where: str) -> ObjectInfo:
     told = reply.headers
-    length = told.get("content-length", "")
-    if not length.isdecimal():
-        raise StoreUnavailable("the server's reply tells no length", where, "Try again later")
-    parted = parted_of(reply, int(length))
-    return ObjectInfo(key, int(length), etag_of(told.get("etag")), md5_of(reply),
+    length = reply.length
+    if length is None:
+        raise StoreUnavailable("the server's reply has no Content-Length", where, "Try again later")
+    parted = parted_of(reply, length)
+    return ObjectInfo(key, length, etag_of(told.get("etag")), md5_of(reply),
                       header_time(told.get("last-modified")), crc64=crc64_of(reply),
                       part_size=None if parted is None else parted[1], encrypted=is_encrypted(reply))

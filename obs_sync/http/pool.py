@@ -9,6 +9,7 @@ import ssl
 import time
 from typing import Any, List, NamedTuple, Optional
 
+from obs_sync.http.head import LONGEST, parse_head
 from obs_sync.http.pace import Pace
 from obs_sync.http.proxies import HttpProxy
 from obs_sync.http.reply import Connection, Reply, Stale
@@ -32,9 +33,8 @@ class Pool:
         """Send a GET or HEAD; its reply may be taken later. Raises OSError."""
         if self._process != os.getpid():  # after a fork the other process goes on with the same connections
             self._idle, self._process = [], os.getpid()
-        try:
-            connection = self._idle.pop()
-        except IndexError:
+        connection = self._kept()
+        if connection is None:
             return self._ask_anew(request)
         try:
             with _closed_on_fault(connection):
@@ -48,7 +48,10 @@ class Pool:
         """The reply, to be put back afterwards. Raises OSError, HTTPException."""
         try:
             with _closed_on_fault(asked.connection):
-                return asked.connection.reply(asked.has_body)
+                reply = asked.connection.reply(asked.has_body)
+            if reply.status != 408 or not asked.reused:
+                return reply
+            asked.connection.close()  # the server closes a connection that was idle, and had not received the request
         except Stale:  # servers and switches forget all idle connections at once
             if not asked.reused:
                 raise
@@ -68,6 +71,17 @@ class Pool:
         with contextlib.suppress(IndexError):
             while True:
                 self._idle.pop().close()
+
+    def _kept(self) -> Optional[Connection]:
+        """An idle connection, if there is one. What a server sends unasked must not pass for the next reply."""
+        while True:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                return None
+            if connection.is_quiet():
+                return connection
+            connection.close()
 
     def _ask_anew(self, request: bytes) -> "Asked":
         connection = Connection(self._connect(), self._timeout)
@@ -101,11 +115,10 @@ class Pool:
             began = time.monotonic()
             byte = connected.recv(1)
             pace.add(time.monotonic() - began, 1)
-            if not byte or len(head) > 65536:
+            if not byte or len(head) > LONGEST:
                 raise ConnectionError("the proxy does not answer")
             head += byte
-        status = head.split(b" ", 2)[1:2]
-        if status != [b"200"]:
+        if parse_head(head[:-4]).status != 200:
             raise ConnectionError(f"the proxy answers {head.splitlines()[0][:80].decode('latin-1')!r}")
 
 
