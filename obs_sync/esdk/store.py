@@ -76,8 +76,12 @@ class EsdkStore(Store):
             seen.add(marker)
 
     def head(self, key: str) -> ObjectInfo:
-        where, full_key = self.locate(key), self._full(key)
-        return self._calls.repeat(lambda: _info(key, self._reader.head(full_key, where), where))
+        return self._calls.repeat(lambda: self._head(key))
+
+    def _head(self, key: str) -> ObjectInfo:
+        """One attempt."""
+        where = self.locate(key)
+        return _info(key, self._reader.head(self._full(key), where), where)
 
     def read(self, key: str) -> bytes:
         where, full_key = self.locate(key), self._full(key)
@@ -98,7 +102,7 @@ class EsdkStore(Store):
         try:
             return self._calls.repeat(lambda: attempt(None))
         except _Unannounced:
-            return self._calls.repeat(lambda: attempt(self.head(key)))
+            return self._calls.repeat(lambda: attempt(self._head(key)))
 
     def write(self, key: str, data: bytes) -> ObjectInfo:
         where = self.locate(check_key(key, self.locate(key)))
