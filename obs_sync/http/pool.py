@@ -7,7 +7,7 @@ import os
 import socket
 import ssl
 import time
-from typing import Any, List, NamedTuple, Optional
+from typing import List, NamedTuple, Optional
 
 from obs_sync.http.head import LONGEST, parse_head
 from obs_sync.http.pace import Pace
@@ -34,31 +34,25 @@ class Pool:
         if self._process != os.getpid():  # after a fork the other process goes on with the same connections
             self._idle, self._process = [], os.getpid()
         connection = self._kept()
-        if connection is None:
-            return self._ask_anew(request)
-        try:
-            with _closed_on_fault(connection):
-                connection.send(request)
-        except Stale:
-            self.drop_idle()
-            return self._ask_anew(request)
-        return Asked(request, connection, True)
+        if connection is not None:
+            try:
+                return _sent(request, connection, True)
+            except Stale:
+                self.drop_idle()
+        return self._ask_anew(request)
 
     def reply(self, asked: "Asked") -> Reply:
         """The reply, to be put back afterwards. Raises OSError, HTTPException."""
         try:
-            with _closed_on_fault(asked.connection):
-                reply = asked.connection.reply(asked.has_body)
+            reply = _received(asked)
             if reply.status != 408 or not asked.reused:
                 return reply
             asked.connection.close()  # the server closes a connection that was idle, and had not received the request
-        except Stale:  # servers and switches forget all idle connections at once
+        except Stale:
             if not asked.reused:
                 raise
-        self.drop_idle()
-        asked = self._ask_anew(asked.request)
-        with _closed_on_fault(asked.connection):
-            return asked.connection.reply(asked.has_body)
+        self.drop_idle()  # servers and switches forget all idle connections at once
+        return _received(self._ask_anew(asked.request))
 
     def put_back(self, reply: Reply) -> None:
         """Keep the connection for another request, or give it up unless the body was read to its end."""
@@ -84,10 +78,7 @@ class Pool:
             connection.close()
 
     def _ask_anew(self, request: bytes) -> "Asked":
-        connection = Connection(self._connect(), self._timeout)
-        with _closed_on_fault(connection):
-            connection.send(request)
-        return Asked(request, connection, False)
+        return _sent(request, Connection(self._connect(), self._timeout), False)
 
     def _connect(self) -> socket.socket:
         host, port = (self._host, self._port) if self._proxy is None else (self._proxy.host, self._proxy.port)
@@ -138,15 +129,18 @@ class Asked(NamedTuple):
         return f"Asked({self.request.split(b' ', 2)[:2]!r})"
 
 
-class _closed_on_fault:  # noqa: N801
-    """Of no cost where nothing goes wrong, as contextlib's would be."""
+def _sent(request: bytes, connection: Connection, reused: bool) -> Asked:
+    try:
+        connection.send(request)
+    except BaseException:
+        connection.close()
+        raise
+    return Asked(request, connection, reused)
 
-    def __init__(self, connection: Connection):
-        self._connection = connection
 
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, error_class: Any, *more: Any) -> None:
-        if error_class is not None:
-            self._connection.close()
+def _received(asked: Asked) -> Reply:
+    try:
+        return asked.connection.reply(asked.has_body)
+    except BaseException:
+        asked.connection.close()
+        raise

@@ -71,7 +71,7 @@ class Connection:
         except http.client.IncompleteRead as error:
             raise Stale(errno.ECONNRESET, "closed without a reply") from error
         while True:
-            head = parse_head(self._head())
+            head = parse_head(self._until(b"\r\n\r\n", LONGEST - self._start, "headers"))
             if head.status == 101:
                 raise BadReply("the server switches protocols, which nobody asked for")
             if head.status >= 200:
@@ -80,34 +80,26 @@ class Connection:
     def close(self) -> None:
         self._socket.close()
 
-    def _head(self) -> bytes:
-        """Up to the empty line, without it."""
-        looked = self._start
-        while True:
-            found = self._buffer.find(b"\r\n\r\n", looked, self._end)
-            if 0 <= found <= LONGEST:
-                head = self._buffer[self._start:found]
-                self._start = found + 4
-                return head
-            if self._end > LONGEST:
-                raise BadReply(f"the headers are longer than {LONGEST} bytes")
-            looked = max(self._start, self._end - 3)
-            self._receive(1)
-
     def line(self, longest: int = _LONGEST_LINE) -> bytes:
         """The next line of a body, without its end."""
+        return self._until(b"\r\n", longest, "a line between chunks")
+
+    def _until(self, mark: bytes, longest: int, what: str) -> bytes:
+        """What comes before `mark`, at most `longest` bytes."""
+        looked = self._start
         while True:
-            found = self._buffer.find(b"\r\n", self._start, self._end)
+            found = self._buffer.find(mark, looked, self._end)
             if 0 <= found <= self._start + longest:
-                line = self._buffer[self._start:found]
-                self._start = found + 2
-                return line
-            if self._end - self._start > longest + 1:
-                raise BadReply(f"a line between two chunks is longer than {longest} bytes")
+                data = self._buffer[self._start:found]
+                self._start = found + len(mark)
+                return data
+            if self._end - self._start >= longest + len(mark):
+                raise BadReply(f"{what}: more than {max(longest, 0)} bytes")
+            looked = max(self._start, self._end - len(mark) + 1)
             if self._end == _BUFFER:
                 left = self._buffer[self._start:self._end]
                 self._view[:len(left)] = left
-                self._start, self._end = 0, len(left)
+                self._start, self._end, looked = 0, len(left), 0
             self._receive(1)
 
     def pieces(self, length: int) -> Iterator[memoryview]:

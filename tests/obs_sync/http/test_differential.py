@@ -152,6 +152,9 @@ def read_by_h11(data, method):
     return status, body, left
 
 
+READERS = [read_by_http_client] + ([] if h11 is None else [read_by_h11])
+
+
 def disagreement(ours, theirs):
     """What is wrong with `ours`, or None. A connection that only we close is no fault."""
     if theirs is None:
@@ -182,17 +185,15 @@ def judged(readers, seed, count):
     return wrong, accepted
 
 
-@pytest.mark.parametrize("reader", [
-    read_by_http_client,
-    pytest.param(read_by_h11, marks=pytest.mark.skipif(h11 is None, reason="h11 is not installed"))])
-def test_what_we_accept_others_accept_and_read_the_same(reader):
-    wrong, accepted = judged([reader], SEED, COUNT)
+@pytest.mark.slow
+def test_what_we_accept_others_accept_and_read_the_same():
+    wrong, accepted = judged(READERS, SEED, COUNT)
     assert wrong == {}
     assert COUNT // 10 < accepted < COUNT  # else the mutations would be too wild, or too tame
 
 
+@pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("data", REPLIES)
-@pytest.mark.parametrize("reader", [read_by_http_client])
 def test_the_replies_that_are_mutated_are_valid(reader, data):
     ours, theirs = read_by_us(data, "GET", [20, 1, 3]), reader(data, "GET")
     assert ours is not None and ours[:2] == theirs[:2]
