@@ -1,8 +1,8 @@
 """One request at a time through the OBS SDK, its results checked and translated.
 
-The SDK returns errors as results, raises bare `Exception` on network faults, and its own retries know neither
-jitter nor 429. Here every call either returns a result whose status and body are right or raises one of our errors;
-retries are ours.
+The SDK returns errors as results and raises bare `Exception` on network faults; its own retries have no jitter and
+ignore 429. Here every call returns a result whose status and body are right, or raises one of our errors. Retries are
+ours.
 """
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ class Calls:
 
     def __call__(self, method: str, where: str, *arguments: Any,
                  check: Callable[[Any], Any] = lambda result: result, **options: Any) -> Any:
-        """client.method(bucket, *arguments, **options), tried again where it makes sense; returns its result.
+        """The result of client.method(bucket, *arguments, **options), which is retried as `repeat` does.
 
-        `check(result)` may raise, or return what is to be returned instead.
+        `check(result)` may raise; what it returns is returned instead.
         """
         return self.repeat(lambda: check(self.once(method, where, *arguments, **options)))
 
@@ -99,7 +99,7 @@ class Calls:
         return result
 
     def drop_idle_connections(self) -> None:
-        """After one connection failed the idle ones are suspect: servers and switches forget all at once."""
+        """After one connection failed: servers and switches forget all idle connections at once."""
         sdk = self.client.made_sdk
         holder = None if sdk is None else sdk.connHolder
         with contextlib.suppress(queue.Empty):
@@ -126,7 +126,7 @@ class Calls:
         if status in (401, 403):
             return self._refused(code, result, told, where)
         if status == 412:
-            return ObjectChanged("the object is another version by now", where, _WRITTEN_TO)
+            return ObjectChanged("the object was overwritten after it was listed", where, _WRITTEN_TO)
         if code in _CORRUPTED:
             return Damaged(f"{told}: the bytes were damaged on the way", where, None)
         if _is_retried(status, code):
@@ -183,14 +183,14 @@ def _is_retried(status: int, code: Optional[str]) -> bool:
 class KeyRefused(AccessDenied):
     """The access key itself may be at fault: rotated, expired or wrong."""
 
-    unexplained = False  # a reply to HEAD, which tells no reason: it may have been its date, which is another by now
+    unexplained = False  # the reply states no reason: it may be the date, and the next attempt has another one
 
 
 class Damaged(IntegrityError):
     """Bytes were damaged on the way; worth another attempt."""
 
     def __init__(self, what: str, where: Optional[str] = None, mend: Optional[str] = None):
-        super().__init__(what, where, mend or "Try again; if it goes on, suspect a proxy, the network or this "
+        super().__init__(what, where, mend or "Try again; if it happens again, suspect a proxy, the network or this "
                                               "machine's memory")
 
 
@@ -201,7 +201,7 @@ class OtherVersion(ObjectChanged):
 
 
 class UploadGone(StoreError):
-    """There is no such upload in parts, or not with the parts that we know: it was completed, aborted or shared."""
+    """There is no such upload in parts, or it has other parts: it was completed or aborted, or two write to it."""
 
 
 _RETRIED = (StoreUnavailable, Damaged, OtherVersion, DateRefused)
@@ -209,7 +209,7 @@ _RETRIED = (StoreUnavailable, Damaged, OtherVersion, DateRefused)
 
 @contextlib.contextmanager
 def translated(where: str, on_fault: Callable[[], None], client: Client, bucket: str) -> Any:
-    """Turn what the SDK and the network raise into our errors. Others, such as a callback's, pass."""
+    """Turn what the SDK and the network raise into our errors. Other exceptions pass, such as those of a callback."""
     try:
         yield
     except StoreError:
@@ -252,10 +252,10 @@ def _tls_fault(error: ssl.SSLError, where: str, doubled: Optional[str]) -> Store
 
 
 def _unresolved(error: socket.gaierror, where: str, client: Client, bucket: str) -> StoreUnavailable:
-    """A name that is not known, or a name service that does not answer: that happens for a while, too."""
+    """The name is unknown, or the name service does not answer, which may be temporary."""
     told = f"the host name {client.connects_to(bucket)!r} cannot be resolved ({error.strerror})"
     if client.proxy is not None:
-        return StoreUnavailable(f"the proxy's address is not known: {told}", where,
+        return StoreUnavailable(f"the address of the proxy is unknown: {told}", where,
                                 "Check HTTPS_PROXY or HTTP_PROXY, and NO_PROXY")
     return StoreUnavailable(told, where, client.doubled(bucket) or
                             "Check OBS_SERVER for a typo in the region, the bucket's name, and this machine's DNS")

@@ -1,8 +1,8 @@
-"""Reading objects, listings and what is told of an object without the cost of the SDK, of 2 ms of processor time for
-each object and more than 0.1 s for its import: signed requests over kept connections.
+"""Reads objects, listings and what a server states of an object, by signed requests over kept connections. The SDK
+would cost 2 ms of processor time for each object, and more than 0.1 s to import.
 
-`esdk_connect.Client` says where the server is, how TLS is verified, which proxy stands between and, for each request
-anew, with which key to sign. Redirections are not followed. What comes is checked as it arrives.
+`connect.Client` knows the server, how to verify TLS, the proxy and, for each request, the key to sign with.
+Redirections are not followed. Bytes are checked as they arrive.
 """
 from __future__ import annotations
 
@@ -90,14 +90,14 @@ class Reader:
         check.finish()
 
     def ask(self, key: str, where: str, info: Optional[ObjectInfo] = None, span: Optional[Span] = None) -> "Exchange":
-        """Send the request for an object already; `receive` takes what comes, once, or `abandon` gives it up."""
+        """Send the request for an object. Later `receive` takes its reply, once, or `abandon` drops it."""
         return self._exchange(self._object(key, where, None if info is None else info.etag, span), where)
 
     def close(self) -> None:
         self._pool.drop_idle()
 
     def head(self, key: str, where: str) -> Reply:
-        """One attempt at what the server tells of the object `key`, in the reply's headers."""
+        """One attempt at the headers of the object `key`."""
         quoted = quoted_key(key)
         request = self._request("HEAD", self._start + quoted, self._signed("HEAD", quoted, where))
         with self._exchange(request, where) as exchange:
@@ -130,7 +130,7 @@ class Reader:
         return translated(where, self._pool.drop_idle, self._calls.client, self._calls.bucket)
 
     def _negotiated(self, where: str) -> str:
-        """What the SDK would sign with: the server says whether it knows OBS's own dialect. Asked once."""
+        """The dialect that the SDK would sign with: the server says whether it knows that of OBS. Asked once."""
         with self._exchange(self._request("HEAD", "/?apiversion", ""), where) as exchange:
             exchange.document(0)
             reply = exchange.reply
@@ -155,7 +155,7 @@ def _check_version(reply: Reply, info: ObjectInfo, where: str) -> None:
 
 
 def _check_span(reply: Reply, span: Span, size: int, where: str) -> None:
-    """A server may ignore a Range, or answer another one, and a proxy may do so now and then."""
+    """A server or a proxy may ignore a Range, or answer with another one."""
     stated = reply.headers.get("content-range")
     wanted = f"bytes {span[0]}-{span[0] + span[1] - 1}/{size}"
     if reply.status != 206 or stated != wanted:
@@ -163,7 +163,7 @@ def _check_span(reply: Reply, span: Span, size: int, where: str) -> None:
 
 
 class Exchange:
-    """One request and its reply, the network's faults translated and those of who reads left alone."""
+    """One request and its reply. Faults of the network become our errors; those of the reader pass."""
 
     def __init__(self, pool: Pool, request: bytes, where: str, translated: Callable[[str], ContextManager[None]]):
         self._pool = pool
@@ -201,11 +201,11 @@ class Exchange:
         return piece
 
     def _translate(self, error: Exception) -> NoReturn:
-        with self._translated(self._where):  # no context is entered for what goes well
+        with self._translated(self._where):  # entered for faults only, because it costs time
             raise error
 
     def refusal(self) -> _Refusal:
-        """The error. If its document cannot be read, the status tells what it tells."""
+        """The error. If its document cannot be read, the status alone decides."""
         try:
             text = self.document(_MOST_ERROR).decode("utf-8", "replace")
         except StoreError:
@@ -215,7 +215,7 @@ class Exchange:
                         _element(text, "RequestId") or reply.headers.get("request-id"), list(reply.header))
 
     def document(self, most: int) -> bytes:
-        """The body, of which no more than `most` bytes are kept; of a longer one the connection is dropped."""
+        """The first `most` bytes of the body. If it is longer the connection is dropped."""
         document = bytearray()
         for piece in self:
             document += piece
@@ -264,7 +264,7 @@ class _Check:
 
 
 def wanted_digest(reply: Reply, info: Optional[ObjectInfo]) -> Tuple[Optional[str], Any]:
-    """The digest that the whole object must have, and a hash to compute it with; two Nones where none is known."""
+    """The digest that the whole object must have and a hash to compute it with, or (None, None)."""
     if info is not None and info.sha256 is not None:
         return info.sha256, hashlib.sha256()
     md5 = md5_of(reply)
@@ -277,7 +277,7 @@ def wanted_digest(reply: Reply, info: Optional[ObjectInfo]) -> Tuple[Optional[st
 
 
 def wanted_crc64(reply: Any) -> Tuple[Optional[str], Any]:
-    """The same, where nothing stronger is known. `reply` may be a result of the SDK's."""
+    """The CRC-64 likewise, for where no stronger digest is known. `reply` may be a result of the SDK."""
     crc64 = crc64_of(reply)
     digest = None if crc64 is None else new_crc64()
     return (None, None) if digest is None else (crc64, digest)

@@ -1,4 +1,4 @@
-"""What the SDK reads of a server: replies of `http.client`, held to the bounds of our own reader (`http/`).
+"""The replies that the SDK reads through `http.client`, held to the bounds of our own reader (`http/`).
 
 The SDK expects UTF-8 in the body of an error and raises UnicodeDecodeError for a proxy's page in another encoding. Here
 the status counts, whatever the body is.

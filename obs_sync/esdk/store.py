@@ -1,5 +1,5 @@
-"""A bucket of OBS itself, of the mocked OBS, or of an S3-compatible server: listed and read by signed requests of our
-own, written to, deleted from and asked for the rest through the OBS SDK (esdk-obs-python).
+"""A bucket of OBS, of the mocked OBS or of an S3-compatible server. Our own signed requests list and read it; all other
+requests go through the OBS SDK (esdk-obs-python).
 """
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ from obs_sync.parallel import in_turn
 from obs_sync.retry import DEFAULT_RETRY, Retry
 from obs_sync.store import LARGE, ObjectInfo, OnBytes, Store, UnfinishedUpload, attempt_counted, check_range
 
-_NOT_IN_XML = re.compile("[\x00-\x1f\x7f\ufffe\uffff]")  # or not without being changed on the way
+_NOT_IN_XML = re.compile("[\x00-\x1f\x7f\ufffe\uffff]")  # or XML would change them
 _PAGE = 1000             # objects, the most that OBS lists or deletes in one request
-_CONNECTIONS = 8         # that bring the pieces of one large object
-_SMALL = 1 << 18         # bytes; objects up to this size are asked for before the ones in front of them have come
-_AHEAD = 64              # so many at once, so that a distant server is not waited for each time
-_AHEAD_BYTES = 4 << 20  # or fewer: a slow line must not let a server wait for long
+_CONNECTIONS = 8         # that fetch the ranges of one large object
+_SMALL = 1 << 18         # bytes; objects up to this size are requested before those ahead of them have arrived
+_AHEAD = 64              # so many at once, so that a distant server costs one wait for all of them
+_AHEAD_BYTES = 4 << 20  # or fewer: on a slow line a server must not wait for long
 _MOST_READ = 1 << 30     # bytes of an object that is read into memory
-_GROUPS = 3              # of these, at a time: one arrives, and the next have been asked for
+_GROUPS = 3              # of these at a time: one arrives, and the next have been requested
 
 
 class EsdkStore(Store):
     """Objects of `bucket` below `prefix` ("" or ending in '/').
 
-    `client` belongs to the store: it keeps connections to this one bucket.
+    `client` belongs to the store, which keeps connections to this bucket.
     """
 
     def __init__(self, client: Client, bucket: str, prefix: str = "", retry: Retry = DEFAULT_RETRY):
         self._calls = Calls(client, bucket, retry)
         self._reader = Reader(self._calls)
         self._lock = threading.Lock()
-        self._large = 0  # objects that are being downloaded in pieces
+        self._large = 0  # objects that are being downloaded by ranges
         self._groups = threading.Semaphore(_GROUPS)
         self._prefix = prefix
         self.url = f"obs://{bucket}/{prefix}"
@@ -115,7 +115,7 @@ class EsdkStore(Store):
                 with self._connections() as connections:
                     download_ranges(self._calls, self._reader, full_key, where, info, path, on_bytes, connections)
                 return
-            except Damaged:  # by somebody between us who cannot do ranges, perhaps: then in one
+            except Damaged:  # perhaps by a proxy that cannot do ranges: then by one request
                 pass
 
         self._download_whole(info, path, on_bytes)
@@ -143,11 +143,11 @@ class EsdkStore(Store):
         asked: List[Exchange] = []
         with self._groups, attempt_counted(on_bytes) as count:
             try:
-                with contextlib.suppress(StoreUnavailable):  # those that were not asked for are asked for in their turn
+                with contextlib.suppress(StoreUnavailable):  # the others are requested in their turn
                     for info in infos:
                         asked.append(self._reader.ask(self._full(info.key), self.locate(info.key), info))
                 asked.reverse()
-                late = []  # what has to be asked for again; nobody else should wait for that
+                late = []  # to be requested again, when no other thread waits for them
                 with in_turn():
                     for info, path in zip(infos, paths):
                         if not asked or not self._calls.works(
@@ -160,11 +160,11 @@ class EsdkStore(Store):
                     exchange.abandon()
 
     def _download_whole(self, info: ObjectInfo, path: str, on_bytes: Optional[OnBytes]) -> None:
-        """By one request."""
+        """By one request, retried."""
         self._calls.repeat(lambda: self._receive(info, path, on_bytes, []))
 
     def _receive(self, info: ObjectInfo, path: str, on_bytes: Optional[OnBytes], asked: List[Exchange]) -> None:
-        """One attempt, with the last of the requests `asked` if there are any: it is taken away once it is used."""
+        """One attempt. If `asked` is not empty its last request is used, and removed."""
         with attempt_counted(on_bytes) as count, NewFile(path) as file:
             def sink(piece: memoryview) -> None:
                 file.write(piece)
@@ -180,7 +180,7 @@ class EsdkStore(Store):
             return b""
         where, full_key = self.locate(info.key), self._full(info.key)
 
-        data = bytearray(size)  # filled as it arrives: megabytes are copied once
+        data = bytearray(size)  # filled as the bytes arrive, so that they are copied once
 
         def attempt() -> bytearray:
             filled = 0
@@ -241,7 +241,7 @@ class EsdkStore(Store):
 
     @contextlib.contextmanager
     def _connections(self) -> Iterator[int]:
-        """How many connections one large object gets, among those that are under way."""
+        """The number of connections for one more large object, while others are being downloaded."""
         with self._lock:
             self._large += 1
             share = max(1, _CONNECTIONS // self._large)
@@ -252,7 +252,7 @@ class EsdkStore(Store):
                 self._large -= 1
 
     def _confirmed(self, key: str, stored: Stored) -> ObjectInfo:
-        """What is there under `key` now, which must be what we have just stored."""
+        """The object under `key`, which must be the one that we have just stored."""
         info = self.head(key)
         size, md5, etag = stored
         if md5 is not None and info.md5 is not None:
@@ -262,7 +262,7 @@ class EsdkStore(Store):
         if info.size != size or not same:
             raise IntegrityError(f"stored {size} bytes with MD5 {md5} as version {etag}, found {info.size} with "
                                  f"{info.md5} as {info.etag}", self.locate(key),
-                                 "Does somebody else write to this key?")
+                                 "Check whether somebody else writes to this key")
         return ObjectInfo(key, size, info.etag, md5, info.modified)
 
     def _delete_batch(self, full_keys: List[str]) -> None:

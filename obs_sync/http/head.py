@@ -20,7 +20,6 @@ _NO_TRAILER = re.compile(rb"(?:^|\n)(?:content-length|transfer-encoding):", re.I
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;" + _VALUE + rb")?[ \t]*")
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:[ \t]*chunked(?=\r\n|\Z)", re.IGNORECASE)
 _MOST_DIGITS = 20  # of a length, a time or a CRC-64
-_META = ("x-obs-meta-", "x-amz-meta-")
 _VENDOR = ("x-obs-", "x-amz-")
 
 
@@ -58,10 +57,11 @@ def parse_head(head: bytes) -> Head:
     for line in lines:
         name, _, value = line.partition(":")
         name, value = name.lower(), value.strip(" \t")
-        if name.startswith(_META):
-            metadata[name[11:]] = value
-        elif name.startswith(_VENDOR):
-            vendor[name[6:]] = value
+        if name[0] == "x" and name[:6] in _VENDOR:
+            if name.startswith("meta-", 6):
+                metadata[name[11:]] = value
+            else:
+                vendor[name[6:]] = value
         elif headers.setdefault(name, value) != value:
             headers[name] += f", {value}"
     status, length, chunked = int(first[9:12]), headers.get("content-length"), "transfer-encoding" in headers
@@ -73,8 +73,9 @@ def parse_head(head: bytes) -> Head:
     if length is not None and size is None:
         raise BadReply(f"Content-Length is {length[:40]!r}")
     keeps = first.startswith("HTTP/1.1") and "close" not in headers.get("connection", "").lower()
-    for name, value in {**metadata, **vendor}.items():  # those of the vendor and the user must not hide a standard one
-        headers.setdefault(name, value)
+    for added in (vendor, metadata):  # whose names must not hide those of the standard
+        for name in added:
+            headers.setdefault(name, added[name])
     return Head(status, first[13:], headers, size, chunked, keeps)
 
 

@@ -1,4 +1,4 @@
-"""Connections to one server, kept and used again, through a proxy if need be."""
+"""Connections to one server, kept open and reused, through a proxy where one is set."""
 from __future__ import annotations
 
 import base64
@@ -16,11 +16,11 @@ from obs_sync.http.reply import Connection, Reply, Stale
 
 
 class Pool:
-    """Safe to use from several threads; as many connections as requests are under way at once."""
+    """Safe to use from several threads. There is a connection for each request that runs at the same time."""
 
     def __init__(self, host: str, port: int, context: Optional[ssl.SSLContext], timeout: float,
                  proxy: Optional[HttpProxy] = None):
-        """`context` verifies, or does not, the server's certificate and name; None for plain HTTP."""
+        """`context` says how the server's certificate and name are verified; None for plain HTTP."""
         self._host = host
         self._port = port
         self._context = context
@@ -31,7 +31,7 @@ class Pool:
 
     def ask(self, request: bytes) -> "Asked":
         """Send a GET or HEAD; its reply may be taken later. Raises OSError."""
-        if self._process != os.getpid():  # after a fork the other process goes on with the same connections
+        if self._process != os.getpid():  # after a fork the other process uses the same connections
             self._idle, self._process = [], os.getpid()
         connection = self._kept()
         if connection is not None:
@@ -55,7 +55,7 @@ class Pool:
         return _received(self._ask_anew(asked.request))
 
     def put_back(self, reply: Reply) -> None:
-        """Keep the connection for another request, or give it up unless the body was read to its end."""
+        """Keep the connection for another request, or close it if the body was not read to its end."""
         if reply.reusable:
             self._idle.append(reply.connection)
         else:
@@ -114,7 +114,7 @@ class Pool:
 
 
 class Asked(NamedTuple):
-    """A request that is under way. Its repr shows no signature or token."""
+    """A request that was sent. Its repr shows no signature or token."""
 
     request: bytes
     connection: Connection
@@ -122,7 +122,7 @@ class Asked(NamedTuple):
 
     @property
     def has_body(self) -> bool:
-        """Whether the reply has."""
+        """Whether its reply has a body."""
         return not self.request.startswith(b"HEAD ")
 
     def __repr__(self) -> str:
