@@ -54,21 +54,29 @@ class Calls:
         return self.repeat(lambda: check(self.once(method, where, *arguments, **options)))
 
     def repeat(self, attempt: Callable[[], Any]) -> Any:
-        """attempt(), tried again after StoreUnavailable, Damaged, OtherVersion and DateRefused.
+        """attempt(), tried again after StoreUnavailable, Damaged and DateRefused.
 
-        After DateRefused the next attempt is dated by the server's clock. After the access key was refused there is one
-        more attempt, if the key's source holds another key by then.
+        After DateRefused the next attempt is dated by the server's clock. There is one more attempt at once after
+        OtherVersion, and one after the access key was refused, if the key's source holds another key by then.
         """
-        return self._retry.call(lambda: self._with_a_good_key(attempt), _RETRIED)
+        return self._retry.call(lambda: self._with_a_good_key(lambda: self._twice(attempt)), _RETRIED)
 
     def works(self, attempt: Callable[[], Any]) -> bool:
         """attempt() once; False if it failed and `repeat` should do it. Raises what is final."""
         self._retry.before_attempt()
         try:
             attempt()
-        except (KeyRefused, *_RETRIED):
+        except (KeyRefused, OtherVersion, *_RETRIED):
             return False
         return True
+
+    def _twice(self, attempt: Callable[[], Any]) -> Any:
+        """A server that ignores If-Match does so each time, and waiting would not help; a cache may do it once."""
+        try:
+            return attempt()
+        except OtherVersion:
+            self._retry.before_attempt()
+            return attempt()
 
     def _with_a_good_key(self, attempt: Callable[[], Any]) -> Any:
         keys = self.client.keys
@@ -195,16 +203,14 @@ class Damaged(IntegrityError):
 
 
 class OtherVersion(ObjectChanged):
-    """The reply is of another version than the one that was asked for: a cache or a proxy may have ignored If-Match.
-    Worth another attempt.
-    """
+    """The reply is of another version than the one that was asked for: something ignored If-Match."""
 
 
 class UploadGone(StoreError):
     """There is no such upload in parts, or it has other parts: it was completed or aborted, or two write to it."""
 
 
-_RETRIED = (StoreUnavailable, Damaged, OtherVersion, DateRefused)
+_RETRIED = (StoreUnavailable, Damaged, DateRefused)
 
 
 @contextlib.contextmanager

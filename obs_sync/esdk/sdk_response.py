@@ -52,7 +52,7 @@ class SdkResponse(http.client.HTTPResponse):
         document = b""
         try:
             while len(document) <= _MOST_ERROR:
-                piece = super().read(_MOST_ERROR)
+                piece = super().read(_MOST_ERROR + 1 - len(document))
                 if not piece:
                     return document
                 document += piece

@@ -71,7 +71,7 @@ class Connection:
         except http.client.IncompleteRead as error:
             raise Stale(errno.ECONNRESET, "closed without a reply") from error
         while True:
-            head = parse_head(self._until(b"\r\n\r\n", LONGEST - self._start, "headers"))
+            head = parse_head(self._until(b"\r\n\r\n", LONGEST - self._start, "of headers"))
             if head.status == 101:
                 raise BadReply("the server switches protocols, which nobody asked for")
             if head.status >= 200:
@@ -82,7 +82,7 @@ class Connection:
 
     def line(self, longest: int = _LONGEST_LINE) -> bytes:
         """The next line of a body, without its end."""
-        return self._until(b"\r\n", longest, "a line between chunks")
+        return self._until(b"\r\n", longest, "between two chunks")
 
     def _until(self, mark: bytes, longest: int, what: str) -> bytes:
         """What comes before `mark`, at most `longest` bytes."""
@@ -94,7 +94,7 @@ class Connection:
                 self._start = found + len(mark)
                 return data
             if self._end - self._start >= longest + len(mark):
-                raise BadReply(f"{what}: more than {max(longest, 0)} bytes")
+                raise BadReply(f"more than {max(longest, 0)} bytes {what}")
             looked = max(self._start, self._end - len(mark) + 1)
             if self._end == _BUFFER:
                 left = self._buffer[self._start:self._end]
@@ -181,8 +181,7 @@ class Reply:
         length = chunk_size(connection.line())
         while length:
             yield from connection.pieces(length)
-            if connection.line(0):
-                raise BadReply("a chunk does not end where its length says")
+            connection.line(0)  # a chunk must end where its length says
             length = chunk_size(connection.line())
         trailers, line = b"", connection.line(LONGEST)
         while line:

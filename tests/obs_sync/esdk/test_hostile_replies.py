@@ -70,6 +70,28 @@ def test_what_a_server_says_is_shown_in_one_short_line(server):
     assert "a [2J b" in str(caught.value) and str(caught.value).isprintable() and len(str(caught.value)) < 600
 
 
+def test_the_rest_of_a_long_page_is_not_taken_for_the_next_reply():
+    page = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 10000000\r\n\r\n" + b"x" * ((1 << 16) + 1)
+    emptied = b"<R><Deleted><Key>a</Key></Deleted></R>"
+    slept = []
+    with raw_server([page, None], [b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(emptied), emptied)]) as \
+            (script, port), store_at(f"http://127.0.0.1:{port}", slept) as store:
+        with pytest.raises(StoreError, match="answered 400"):
+            store.delete(["a"])
+        store.delete(["a"])
+    assert slept == [] and len(script.heads) == 2
+
+
+@pytest.mark.parametrize("status, expected", [(412, ObjectChanged), (400, StoreError), (403, AccessDenied)])
+def test_a_page_that_is_cut_short_leaves_its_status_to_decide(info, tmp_path, status, expected):
+    cut = b"HTTP/1.1 %d Told\r\nContent-Length: 100\r\n\r\n<Err" % status
+    slept = []
+    with raw_server(*[[cut]] * 4) as (_, port), store_at(f"http://127.0.0.1:{port}", slept) as store:
+        with pytest.raises(expected):
+            store.download(info, str(tmp_path / "out"))
+    assert slept == []
+
+
 # --- versions
 
 @pytest.fixture
@@ -88,7 +110,7 @@ def test_a_pin_does_not_rest_on_the_server_to_keep_it(server, info, tmp_path):
         partial(other[:10], {"ETag": md5(other)}, 0) if "Range" in request.headers else
         reply(200, other, {"ETag": md5(other)}) if request.method == "GET" and request.key else None)
     with store_at(server.url) as store:
-        with pytest.raises(ObjectChanged, match="asked for the version .*tried 4 times"):
+        with pytest.raises(ObjectChanged, match="asked for the version "):
             store.download(info, str(tmp_path / "out"))
         with pytest.raises(ObjectChanged):
             store.read_range(info, 0, 10)
@@ -101,7 +123,7 @@ def test_a_cache_that_answers_once_with_another_version_costs_one_more_attempt(s
     slept = []
     with store_at(server.url, slept) as store:
         store.download(info, str(tmp_path / "out"))
-    assert (tmp_path / "out").read_bytes() == DATA and len(slept) == 1
+    assert (tmp_path / "out").read_bytes() == DATA and slept == []
 
 
 @pytest.mark.parametrize("modified, same", [
