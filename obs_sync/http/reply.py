@@ -71,7 +71,7 @@ class Connection:
         except http.client.IncompleteRead as error:
             raise Stale(errno.ECONNRESET, "closed without a reply") from error
         while True:
-            head = parse_head(self._until(b"\r\n\r\n", LONGEST - self._start, "of headers"))
+            head = parse_head(self._until(b"\r\n\r\n", LONGEST - self._start, "headers are"))
             if head.status == 101:
                 raise BadReply("the server switches protocols, which nobody asked for")
             if head.status >= 200:
@@ -82,7 +82,7 @@ class Connection:
 
     def line(self, longest: int = _LONGEST_LINE) -> bytes:
         """The next line of a body, without its end."""
-        return self._until(b"\r\n", longest, "between two chunks")
+        return self._until(b"\r\n", longest, "a line between chunks is")
 
     def _until(self, mark: bytes, longest: int, what: str) -> bytes:
         """What comes before `mark`, at most `longest` bytes."""
@@ -94,7 +94,7 @@ class Connection:
                 self._start = found + len(mark)
                 return data
             if self._end - self._start >= longest + len(mark):
-                raise BadReply(f"more than {max(longest, 0)} bytes {what}")
+                raise BadReply(f"{what} too long")
             looked = max(self._start, self._end - len(mark) + 1)
             if self._end == _BUFFER:
                 left = self._buffer[self._start:self._end]
