@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Callable, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Union
 
-from obs_sync.errors import ObjectNotFound, StoreError
+from obs_sync.errors import IntegrityError, ObjectNotFound, StoreError
 
 LARGE = 32 << 20  # bytes; downloads of this size and more are worth going on with after a crash
 
@@ -65,6 +65,17 @@ def attempt_counted(on_bytes: Optional[OnBytes]) -> Iterator[OnBytes]:
     except StoreError:
         count(-moved)
         raise
+
+
+def read_at_most(store: "Store", key: str, largest: int) -> bytes:
+    """The whole object, as `store.read` returns it. One of more than `largest` bytes is not read into memory.
+
+    Raises IntegrityError for such an object, and as `store.read`.
+    """
+    size = store.head(key).size
+    if size > largest:
+        raise IntegrityError(f"the object has {size:,} bytes, and at most {largest:,} are read", store.locate(key))
+    return store.read(key)
 
 
 class Store(abc.ABC):

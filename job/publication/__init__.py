@@ -6,6 +6,7 @@
     log_upload   log files on their way to the store
     restore      finds the checkpoint to resume from
     run_record   run.json
+    history      metrics.jsonl
     time_limit   waits for a call no longer than so long
     priority     lowers the priority of background work
 """

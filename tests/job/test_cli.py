@@ -154,7 +154,7 @@ def test_a_run_is_opened_before_tensorflow_is_loaded():
 
 
 def test_what_reads_a_run_needs_no_tensorflow(tmp_path):
-    run = {"format": 1, "state": "finished", "lineage": "0", "attempts": []}
+    run = {"format": 1, "state": "finished", "lineage": "0", "config": {}, "attempts": []}
     (tmp_path / "run.json").write_text(json.dumps(run))
     program = ("import sys\nfrom job.cli import main\nimport job.reports.report, job.publication.restore\n"
                f"code = main(['show', {str(tmp_path)!r}])\n"

@@ -62,7 +62,8 @@ def test_data_are_pulled_and_what_runs_have_stored_is_not(store, folder, flags):
 
 
 def test_a_run_without_a_checkpoint_is_known_by_its_run_json_and_a_strangers_run_json_is_no_run(store, caplog):
-    store.write("new/run.json", json.dumps({"format": 1, "lineage": "a", "attempts": []}).encode())
+    store.write("new/run.json", json.dumps({
+        "format": 1, "state": "running", "lineage": "a", "config": {}, "attempts": []}).encode())
     store.write("photo/run.json", b'{"scanner": "x"}')
     caplog.set_level(logging.INFO, "job")
     assert pulled(store, DATA + ["new/run.json", "new/eva.txt", "photo/run.json", "photo/eva.txt"]) == DATA + [

@@ -123,7 +123,7 @@ def test_a_run_name_in_use_is_told_and_one_that_was_left_is_free(obs, doctor):
 def published(store, config, fingerprint=None, state="stopped"):
     """A run with one checkpoint, of iteration 10."""
     store.write("run.json", json.dumps({
-        "format": 1, "lineage": "abc", "state": state, "config": config,
+        "format": 1, "lineage": "abc", "state": state, "config": config, "attempts": [],
         "data": {"fingerprint": fingerprint} if fingerprint else None}).encode())
 
 
