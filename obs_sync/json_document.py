@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any, Callable, Dict, Iterable, List, Mapping, NoReturn, Optional
 
 LARGEST = 32 << 20       # bytes of a document, unless its reader says otherwise
@@ -36,7 +37,7 @@ def parse_json(data: bytes, largest: int = LARGEST) -> Any:
     if len(data) > largest:
         raise DocumentError(f"it has {len(data):,} bytes; at most {largest:,} are read")
     try:
-        content = json.loads(data.decode("utf-8"), parse_int=_parse_whole)
+        content = _DECODER.decode(data.decode("utf-8"))
         if b"\\ud" in data or b"\\uD" in data:  # perhaps half of a pair, which no file or terminal takes
             json.dumps(content, ensure_ascii=False).encode("utf-8")
         return content
@@ -100,6 +101,21 @@ def text(longest: Optional[int] = None) -> Shape:
     return check
 
 
+def matching(pattern: str, expected: str) -> Shape:
+    """Text that matches the whole regular expression `pattern`, which is `expected` in words."""
+    compiled = re.compile(pattern)
+
+    def check(value: Any, place: str) -> None:
+        if not isinstance(value, str) or compiled.fullmatch(value) is None:
+            _refuse(place, expected, value)
+    return check
+
+
+def sha256() -> Shape:
+    """A SHA-256 as it is written everywhere here."""
+    return matching("[0-9a-f]{64}", "a SHA-256 of 64 lower-case hex digits")
+
+
 def truth() -> Shape:
     """true or false."""
     def check(value: Any, place: str) -> None:
@@ -112,7 +128,7 @@ def one_of(*values: Any) -> Shape:
     """One of these values, of the same type too."""
     def check(value: Any, place: str) -> None:
         if not any(type(value) is type(each) and value == each for each in values):
-            _refuse(place, " or ".join(json.dumps(each) for each in values), value)
+            _refuse(place, " or ".join(map(in_words, values)), value)
     return check
 
 
@@ -185,23 +201,26 @@ def _parse_whole(digits: str) -> int:
     return int(digits)
 
 
+_DECODER = json.JSONDecoder(parse_int=_parse_whole)
+
+
 def _inside(place: str, name: str) -> str:
     return f"{place}.{_short(name)}" if place else _short(name)
 
 
 def _refuse(place: str, expected: str, found: Any) -> NoReturn:
-    raise DocumentError(f"{place or 'the document'}: expected {expected}, found {_told(found)}")
+    raise DocumentError(f"{place or 'the document'}: expected {expected}, found {in_words(found)}")
 
 
-def _told(value: Any) -> str:
-    """A value in words: short, and on one line."""
+def in_words(value: Any) -> str:
+    """A value as an error message shows it: short, and on one line."""
     if isinstance(value, dict):
         return "an object"
     if isinstance(value, list):
         return f"a list that is {len(value)} long" if value else "an empty list"
-    return _short(json.dumps(value))
+    return _short(repr(value) if isinstance(value, str) else json.dumps(value))
 
 
 def _short(words: str) -> str:
-    words = words if words.isprintable() else json.dumps(words)
+    words = words if words.isprintable() else repr(words)
     return words if len(words) <= _SHOWN else f"{words[:_SHOWN]}…"

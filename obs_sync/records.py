@@ -14,4 +14,6 @@ def line_of(text: str) -> bytes:
 def text_of(line: bytes) -> Optional[str]:
     """The text of a line without its break, or None if it is not whole."""
     checksum, _, data = line.partition(b" ")
-    return data.decode("ascii") if data and checksum == b"%08x" % zlib.crc32(data) else None
+    if not data or checksum != b"%08x" % zlib.crc32(data):
+        return None
+    return data.decode("ascii", errors="replace")  # what is not ASCII was not written by `line_of`

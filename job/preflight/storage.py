@@ -9,9 +9,7 @@ from job.inputs.pulled_data import PulledData
 from job.preflight.rows import BAD, GOOD, NONE, NOTE, Row, refused
 from job.publication.run_record import read_published
 from obs_sync import ObjectInfo, PackedStore, StoreError, is_remote, list_markers
-from obs_sync.json_document import parse_json
-from obs_sync.lease.claims import PREFIX, is_claim, over
-from obs_sync.lease.owner import parse_owner
+from obs_sync.lease.claims import PREFIX, is_claim, over, read_claim
 from obs_sync.packs.index import INDEX_NAME
 from obs_sync.probing import SIZE, Abandoned, clock_ahead
 
@@ -142,13 +140,10 @@ def lease_row(store, own, seconds):
     now = store.server_time() if claims else 0.0
     told = []
     for key in claims:
-        owner, age = None, now - (infos[key].modified or now)
-        try:
-            content = parse_json(store.read(key))
-            owner = parse_owner(content["owner"])
-        except (ValueError, KeyError, TypeError) as error:
-            if isinstance(error, StoreError):
-                raise
+        claim, age = read_claim(store, infos[key]), now - (infos[key].modified or now)
+        if claim is None:  # deleted since it was listed
+            continue
+        owner = claim.owner
         if owner is not None and (owner.has_ended() or owner.is_restarted_as(own)):
             told.append(f"left by {owner}, who has ended: taken over at once")
         elif age > seconds:

@@ -15,9 +15,9 @@ import dataclasses
 import logging
 import os
 import time
-from typing import Any, Callable, Collection, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Collection, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
 
-from obs_sync.checkpoints.markers import AnotherDocument, Marker, MarkerFile, NotAMarker, parse_marker
+from obs_sync.checkpoints.markers import LARGEST, AnotherDocument, Marker, MarkerFile, NotAMarker, parse_marker
 from obs_sync.confirm import look_again
 from obs_sync.errors import (
     AlreadyPublished, IntegrityError, LocalStorageError, ObjectNotFound, StoreError, StoreUnavailable,
@@ -49,10 +49,14 @@ def publish_checkpoint(store: Store, directory: str, name: str, metadata: Mappin
                        clock: Callable[[], float] = time.time, digests: Optional[Mapping[str, str]] = None) -> Marker:
     """Store every file below `directory` as the checkpoint `name`, then its marker.
 
-    `metadata` is anything that JSON can hold. `on_progress(done, total)` counts bytes. `digests` are SHA-256s by
-    file name, from whoever wrote the files; the other files are read for theirs. Returns when the checkpoint can
-    be fetched; raises AlreadyPublished if anything is stored under this name, IntegrityError if a file was removed or
-    overwritten before the marker, and whatever went wrong otherwise, in which case readers see no checkpoint.
+    Args:
+        metadata: anything that JSON can hold, nested at most 16 levels deep. on_progress: called with (bytes done,
+            bytes in all). clock: seconds since the epoch. digests: SHA-256 by file name, from the caller who wrote the
+            files; other files are read to compute theirs.
+
+    Returns the marker, once the checkpoint can be fetched. Raises AlreadyPublished if anything is stored under this
+    name, IntegrityError if a file was deleted or overwritten before the marker was written, and StoreError or
+    LocalStorageError for other failures. After an exception readers see no checkpoint.
     """
     checkpoint_name(name, store, prefix)
     sources = {file: (os.path.join(directory, file), stat) for file, stat in files_below(directory)}
@@ -70,7 +74,8 @@ def publish_checkpoint(store: Store, directory: str, name: str, metadata: Mappin
     files = tuple(run_parallel(describe, sorted(sources), _WORKERS, survey))
     created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(clock()))
     marker = Marker(name, created, files, dict(metadata))
-    content = marker.to_json()  # metadata that is no JSON must fail before anything is stored
+    content = marker.to_json()
+    parse_marker(content, name)  # metadata that nobody could read must fail before anything is stored
     moving = Progress(marker.size, on_progress)
 
     def send(file: MarkerFile) -> ObjectInfo:
@@ -95,8 +100,11 @@ def list_markers(store: Store, prefix: str = "checkpoints/",
     log.
     """
     markers = []
-    for key in _marker_keys(store.list(prefix), prefix):
+    for info in _marker_objects(store.list(prefix), prefix):
+        key = info.key
         try:
+            if info.size > LARGEST:  # not to be read into memory
+                raise NotAMarker(f"it has {info.size:,} bytes; at most {LARGEST:,} are read")
             markers.append(parse_marker(store.read(key), key[len(prefix):-len(".json")]))
         except AnotherDocument:
             continue
@@ -200,7 +208,7 @@ def retain(store: Store, keep_names: Collection[str], prefix: str = "checkpoints
 def orphans(store: Store, prefix: str = "checkpoints/") -> List[Orphan]:
     """Names below which there are files but no marker, by name. Judge by age: one may be being written."""
     infos = list(store.list(prefix))
-    marked = {key[:-len(".json")] for key in _marker_keys(infos, prefix)}
+    marked = {info.key[:-len(".json")] for info in _marker_objects(infos, prefix)}
     found: Dict[str, List[ObjectInfo]] = {}
     for info in infos:
         name, separator, _ = info.key[len(prefix):].partition("/")
@@ -252,9 +260,10 @@ def _write_marker(store: Store, key: str, content: bytes) -> None:
             raise
 
 
-def _marker_keys(infos: Any, prefix: str) -> List[str]:
-    keys = [info.key for info in infos if info.key.startswith(prefix) and info.key.endswith(".json")]
-    return [key for key in keys if "/" not in key[len(prefix):]]
+def _marker_objects(infos: Iterable[ObjectInfo], prefix: str) -> List[ObjectInfo]:
+    """The objects at `prefix` that have the name of a marker."""
+    return [info for info in infos if info.key.startswith(prefix) and info.key.endswith(".json")
+            and "/" not in info.key[len(prefix):]]
 
 
 def _holds(path: str, marker: Marker, progress: Progress) -> bool:

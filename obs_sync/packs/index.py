@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, List, NamedTuple, Tuple
 
 from obs_sync.errors import IntegrityError, UnsafeKey
+from obs_sync.json_document import DocumentError, in_words, parse_json
 from obs_sync.keys import check_key
 
 INDEX_NAME = "masf-pack.json"
@@ -72,12 +73,12 @@ def shard_name(size: int, members: Any) -> str:
 def parse_index(data: bytes, where: str) -> PackIndex:
     """Read the index at the URL `where`. Raises IntegrityError if anything in it is not as it has to be."""
     try:
-        content = json.loads(data.decode("utf-8"))
-    except (ValueError, RecursionError):
-        raise _damaged("it is no JSON", where) from None
+        content = parse_json(data, LARGEST_INDEX)
+    except DocumentError as error:
+        raise _damaged(str(error), where) from None
     stated = content.get("format") if isinstance(content, dict) else None
     if isinstance(stated, str) and stated != FORMAT and stated.startswith("masf-pack/"):
-        raise IntegrityError(f"the pack has the format {stated!r}, and only {FORMAT!r} can be read here", where,
+        raise IntegrityError(f"the pack has the format {in_words(stated)}; this version reads only {FORMAT!r}", where,
                              f"{_FROM_SOURCE} with this version, or use the version that wrote it")
     if stated != FORMAT or not isinstance(content.get("shards"), list):
         raise _damaged(f"it has no format {FORMAT!r} or no shards", where)
@@ -94,7 +95,7 @@ def _parse_shard(shard: Any, where: str) -> Shard:
     fields: Dict[str, Any] = shard if isinstance(shard, dict) else {}
     name, size, rows = fields.get("name"), fields.get("size"), fields.get("members")
     if not isinstance(name, str) or not is_shard_name(name) or not _is_count(size) or not isinstance(rows, list):
-        raise _damaged(f"a shard has no valid name, size and members: {str(name)[:100]!r}", where)
+        raise _damaged(f"a shard has no valid name, size and members: {in_words(name)}", where)
     members = tuple(_parse_member(row, size, where) for row in rows)
     if shard_name(size, rows) != name:
         raise _damaged(f"the members of {name} are not those that it is named after", where)
@@ -104,16 +105,16 @@ def _parse_shard(shard: Any, where: str) -> Shard:
 
 def _parse_member(row: Any, shard_size: int, where: str) -> PackMember:
     if not isinstance(row, list) or len(row) != 4:
-        raise _damaged(f"a member is no list of key, offset, size and SHA-256: {str(row)[:100]}", where)
+        raise _damaged(f"a member is not a list of key, offset, size and SHA-256: {in_words(row)}", where)
     key, offset, size, sha256 = row
     if not isinstance(key, str) or not isinstance(sha256, str) or not _SHA256.match(sha256):
-        raise _damaged(f"a member has no valid key and SHA-256: {str(row)[:200]}", where)
+        raise _damaged(f"a member has no valid key and SHA-256: {in_words(key)}, {in_words(sha256)}", where)
     if not _is_count(offset) or not _is_count(size) or offset + size > shard_size:
-        raise _damaged(f"{key!r} lies outside its shard", where)
+        raise _damaged(f"{in_words(key)} lies outside its shard", where)
     try:
         check_key(key, where)
     except UnsafeKey as error:
-        raise _damaged(f"{key[:200]!r} cannot be a file ({error.what})", where) from None
+        raise _damaged(f"{in_words(key)} cannot be a file ({error.what})", where) from None
     return PackMember(key, offset, size, sha256)
 
 
@@ -122,7 +123,7 @@ def _check_apart(members: Tuple[PackMember, ...], where: str) -> None:
     filled = sorted((member for member in members if member.size), key=lambda member: member.offset)
     for before, member in zip(filled, filled[1:]):
         if before.offset + before.size > member.offset:
-            raise _damaged(f"{before.key!r} and {member.key!r} lie on the same bytes", where)
+            raise _damaged(f"{in_words(before.key)} and {in_words(member.key)} lie on the same bytes", where)
 
 
 def _is_count(value: Any) -> bool:

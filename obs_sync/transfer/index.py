@@ -12,8 +12,9 @@ from __future__ import annotations
 import json
 import os
 import threading
-from typing import Dict, Mapping, Optional
+from typing import Dict, Mapping, Optional, Tuple
 
+from obs_sync.json_document import DocumentError, parse_json
 from obs_sync.local.files import local_storage
 from obs_sync.records import line_of, text_of
 from obs_sync.transfer.plan import Fetched
@@ -43,8 +44,8 @@ class Index:
             return {}
         if lines[0] != self._header:
             return {}
-        records = [json.loads(line) for line in lines[1:] if line is not None]
-        return {key: Fetched(size, etag, mtime_ns) for key, size, etag, mtime_ns in records}
+        records = [_read_record(line) for line in lines[1:] if line is not None]
+        return dict(record for record in records if record is not None)
 
     def start(self, known: Mapping[str, Fetched]) -> None:
         """Begin a new file that holds `known`, at once, to be added to."""
@@ -74,6 +75,21 @@ class Index:
 
 def _record(key: str, fetched: Fetched) -> str:
     return json.dumps([key, fetched.size, fetched.etag, fetched.mtime_ns])
+
+
+def _read_record(line: str) -> Optional[Tuple[str, Fetched]]:
+    """What `_record` wrote, or None if the line says something else."""
+    try:
+        values = parse_json(line.encode("utf-8"))
+    except DocumentError:
+        return None
+    if not isinstance(values, list) or len(values) != 4:
+        return None
+    key, size, etag, mtime_ns = values
+    if not isinstance(key, str) or not isinstance(etag, (str, type(None))) or type(size) is not int \
+            or type(mtime_ns) is not int:
+        return None
+    return key, Fetched(size, etag, mtime_ns)
 
 
 def _boot_id() -> str:

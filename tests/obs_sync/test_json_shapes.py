@@ -42,12 +42,12 @@ def test_a_document_of_its_shape_is_read_with_members_that_nobody_knows():
     ({"images": {"photo": 10 ** 20}}, "images.photo: expected a whole number"),
     ({"images": {"photo": 1.0}}, "found 1.0"),
     ({"images": [1]}, "images: expected an object, found a list that is 1 long"),
-    ({"loss": "high"}, 'loss: expected a number, found "high"'),
+    ({"loss": "high"}, "loss: expected a number, found 'high'"),
     ({"ended": 0}, "ended: expected true or false, found 0"),
     ({"name": "a name that is too long"}, "name: expected text of at most 8 characters"),
     ({"name": 100 * "é"}, "…"),
     ({"new": json.loads(30 * "[" + 30 * "]")}, "new nests deeper than 16 levels"),
-    ({"a\nb": json.loads(30 * "[" + 30 * "]")}, '"a\\nb" nests deeper'),
+    ({"a\nb": json.loads(30 * "[" + 30 * "]")}, "'a\\nb' nests deeper"),
 ])
 def test_what_is_wrong_is_told_with_its_place(change, told):
     with pytest.raises(DocumentError) as caught:

@@ -92,7 +92,7 @@ def test_an_index_that_is_damaged_is_one_clear_error(wrong):
 
 
 def test_an_index_of_another_version_is_told():
-    with pytest.raises(IntegrityError, match="'masf-pack/2', and only 'masf-pack/1'"):
+    with pytest.raises(IntegrityError, match="'masf-pack/2'; this version reads only 'masf-pack/1'"):
         parse_index(index_of(GOOD, format="masf-pack/2"), "obs://b/masf-pack.json")
 
 
