@@ -7,8 +7,9 @@ from job.config import loading
 from job.console import amount
 from job.inputs.pulled_data import PulledData
 from job.preflight.rows import BAD, GOOD, NONE, NOTE, Row, refused
+from job.publication.lineage import published_checkpoints
 from job.publication.run_record import read_published
-from obs_sync import ObjectInfo, PackedStore, StoreError, is_remote, list_markers
+from obs_sync import ObjectInfo, PackedStore, StoreError, is_remote
 from obs_sync.lease.claims import PREFIX, is_claim, over, read_claim
 from obs_sync.packs.index import INDEX_NAME
 from obs_sync.probing import SIZE, Abandoned, clock_ahead
@@ -165,13 +166,13 @@ def resume_row(store, config, fingerprint):
     previous = read_published(store)
     markers = []
     if previous is not None:
-        markers = [marker for marker in list_markers(store) if marker.metadata.get("lineage") == previous["lineage"]]
+        markers = published_checkpoints(store, previous["lineage"]).usable
     if not markers:
         if config.platform.resume == "always":
             return Row("resume", BAD, f"resume=always, and there is no checkpoint at {store.url}",
                        "Check train_url and run_name, or leave resume at auto")
         return Row("resume", GOOD, "a new run" if previous is None else "the run has no checkpoint yet: it begins")
-    newest = max(marker.metadata["iteration"] for marker in markers)
+    newest = markers[-1].metadata["iteration"]
     held = "{} checkpoint{}, the newest of iteration {}".format(len(markers), "s" * (len(markers) > 1), newest)
     if config.platform.resume == "never":
         return Row("resume", GOOD, f"{held}; resume=never begins afresh, and they stay")

@@ -7,6 +7,7 @@
     restore      finds the checkpoint to resume from
     run_record   run.json
     history      metrics.jsonl
+    lineage      the published checkpoints of a run's current lineage
     time_limit   waits for a call no longer than so long
     priority     lowers the priority of background work
 """
