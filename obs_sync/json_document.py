@@ -144,7 +144,7 @@ def list_of(shape: Shape, least: int = 0) -> Shape:
     """A list of at least `least` values, each of the shape."""
     def check(value: Any, place: str) -> None:
         if not isinstance(value, list) or len(value) < least:
-            _refuse(place, "a list" if not least else f"a list that is at least {least} long", value)
+            _refuse(place, "a list" if not least else f"a list of at least {least}", value)
         for index, each in enumerate(value):
             shape(each, f"{place}[{index}]")
     return check
@@ -217,7 +217,7 @@ def in_words(value: Any) -> str:
     if isinstance(value, dict):
         return "an object"
     if isinstance(value, list):
-        return f"a list that is {len(value)} long" if value else "an empty list"
+        return f"a list of {len(value)}" if value else "an empty list"
     return _short(repr(value) if isinstance(value, str) else json.dumps(value))
 
 

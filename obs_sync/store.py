@@ -7,7 +7,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Callable, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Union
 
-from obs_sync.errors import IntegrityError, ObjectNotFound, StoreError
+from obs_sync.errors import ObjectNotFound, StoreError
+from obs_sync.json_document import DocumentError
 
 LARGE = 32 << 20  # bytes; downloads of this size and more are worth going on with after a crash
 
@@ -70,11 +71,11 @@ def attempt_counted(on_bytes: Optional[OnBytes]) -> Iterator[OnBytes]:
 def read_at_most(store: "Store", key: str, largest: int) -> bytes:
     """The whole object, as `store.read` returns it. One of more than `largest` bytes is not read into memory.
 
-    Raises IntegrityError for such an object, and as `store.read`.
+    Raises DocumentError for such an object, and as `store.read`.
     """
     size = store.head(key).size
     if size > largest:
-        raise IntegrityError(f"the object has {size:,} bytes, and at most {largest:,} are read", store.locate(key))
+        raise DocumentError(f"it has {size:,} bytes; at most {largest:,} are read")
     return store.read(key)
 
 

@@ -23,6 +23,7 @@ __all__ = ["ConfigError", "Loaded", "differences", "from_dict", "load_config", "
 log = logging.getLogger(__name__)
 
 DEFAULT = "default"
+IN_RUN = "config in run.json"
 
 
 class Loaded(NamedTuple):
@@ -147,15 +148,18 @@ def to_dict(config: Config) -> Dict[str, Dict[str, Any]]:
 
 
 def from_dict(groups: Mapping[str, Mapping[str, Any]]) -> Config:
-    """The configuration that ``to_dict`` gave; settings it does not have, being newer, get their defaults.
+    """The configuration that ``to_dict`` gave and run.json holds. A setting that is newer gets its default.
 
     Raises:
         ConfigError: unknown setting, bad value, contradiction.
     """
-    given = {name: Given(value, "saved configuration") for group in groups.values() for name, value in group.items()}
-    known, problems = _known(given)
+    given = {name: Given(value, IN_RUN) for group in groups.values() for name, value in group.items()}
+    known, strange = _known(given)
     values, bad = _convert(known)
-    return _checked(values, problems + bad)
+    problems = [f"{IN_RUN}: {each}" for each in strange] + bad
+    if problems:
+        problems[-1] += ". Use the version of the job that wrote this run.json, or give another --run_name"
+    return _checked(values, problems)
 
 
 def result_settings(config: Config) -> Dict[str, Any]:

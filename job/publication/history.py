@@ -35,5 +35,5 @@ def read_history(store: Store, folder: str = "") -> List[Dict[str, Any]]:
         return []
     except DocumentError as error:
         raise IntegrityError(f"{NAME} is damaged ({error})", store.locate(folder + NAME),
-                             "Repair the line or remove it; the run itself writes the file again at its next interval"
-                             ) from None
+                             "Repair or remove that line; a running job writes the whole file again at its next "
+                             "interval") from None

@@ -10,6 +10,7 @@ from obs_sync.json_document import (
     DocumentError, anything, list_of, mapping_of, members, number, one_of, optional, parse_json, read_json,
     read_json_lines, text, truth, whole,
 )
+from tests.mutations import changed_bytes
 
 RUN = members({"format": one_of(1), "attempts": list_of(members({"outcome": optional(text())}))},
               may={"best": optional(members({"accuracy": number(0, 100)})), "images": mapping_of(whole()),
@@ -41,7 +42,7 @@ def test_a_document_of_its_shape_is_read_with_members_that_nobody_knows():
     ({"images": {"photo": -1}}, "images.photo: expected a whole number from 0 to 9,007,199,254,740,992, found -1"),
     ({"images": {"photo": 10 ** 20}}, "images.photo: expected a whole number"),
     ({"images": {"photo": 1.0}}, "found 1.0"),
-    ({"images": [1]}, "images: expected an object, found a list that is 1 long"),
+    ({"images": [1]}, "images: expected an object, found a list of 1"),
     ({"loss": "high"}, "loss: expected a number, found 'high'"),
     ({"ended": 0}, "ended: expected true or false, found 0"),
     ({"name": "a name that is too long"}, "name: expected text of at most 8 characters"),
@@ -90,21 +91,10 @@ def test_any_value_is_taken_up_to_a_depth():
 
 
 def test_whatever_stands_in_a_place_nothing_else_than_the_documented_error_comes_out():
-    chosen = random.Random(7)
-    values = [None, True, -1, 0, 10 ** 39, 1e308, float("inf"), float("nan"), "", "x" * 300, "\u2028", [], [[]], {},
-              {"": 0}]
-    refused = 0
+    chosen, refused = random.Random(7), 0
     for _ in range(500):
-        content = json.loads(json.dumps(GOOD))
-        holder = content
-        while True:
-            name = chosen.choice(sorted(holder) if isinstance(holder, dict) else range(len(holder)))
-            if not isinstance(holder[name], (dict, list)) or not holder[name] or chosen.random() < 0.5:
-                break
-            holder = holder[name]
-        holder[name] = chosen.choice(values)
         try:
-            read_json(encoded(content), RUN)
+            read_json(changed_bytes(GOOD, chosen), RUN)
         except DocumentError:
             refused += 1
     assert refused > 250
