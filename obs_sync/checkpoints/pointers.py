@@ -1,7 +1,7 @@
-"""A named pointer among the checkpoints, such as `checkpoints/best.json`: says which checkpoint is meant.
+"""A named pointer to a checkpoint, such as `checkpoints/best.json`.
 
-Unlike a marker it is written again and again; it is one small object, so a reader sees the old or the new
-one. It may point to a checkpoint that has been removed: who follows it looks for the marker.
+Unlike a marker, a pointer is overwritten. It is one small object, so a reader sees the old pointer or the new one. It
+may point to a checkpoint that has been deleted: code that follows a pointer checks that the marker exists.
 """
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _SHAPE = members({"format": one_of(FORMAT), "name": text()})
 
 def write_pointer(store: Store, pointer: str, name: str, prefix: str = "checkpoints/",
                   metadata: Optional[Mapping[str, Any]] = None) -> None:
-    """Let `pointer` ("best") mean the checkpoint `name`; `metadata` is anything that JSON can hold."""
+    """Let `pointer` ("best") point to the checkpoint `name`. `metadata`: any JSON, 16 levels deep."""
     content = {"format": FORMAT, "name": checkpoint_name(name, store, prefix), "metadata": dict(metadata or {})}
     data = json.dumps(content, indent=1, sort_keys=True, allow_nan=False).encode("ascii")
     store.write(f"{prefix}{checkpoint_name(pointer, store, prefix)}.json", data)
 
 
 def read_pointer(store: Store, pointer: str, prefix: str = "checkpoints/") -> Optional[str]:
-    """The name of the checkpoint that `pointer` means, None if there is no such pointer.
+    """The name of the checkpoint that `pointer` points to; None if there is no such pointer.
 
     Raises IntegrityError if the object is not a pointer.
     """
@@ -40,4 +40,4 @@ def read_pointer(store: Store, pointer: str, prefix: str = "checkpoints/") -> Op
         return None
     except (DocumentError, UnsafeKey) as error:
         raise IntegrityError(f"this is not a pointer to a checkpoint ({error})", store.locate(key),
-                             "Write it again, or remove it") from None
+                             "Write it again, or delete it") from None

@@ -108,7 +108,7 @@ def _fault(store: Store, infos: Mapping[str, ObjectInfo], prefix: str, marker: M
     if info is None:
         wrong = "is missing"
     elif info.size != file.size:
-        wrong = f"has {info.size:,} bytes, the marker says {file.size:,}"
+        wrong = f"has {info.size:,} bytes; the marker says {file.size:,}"
     if wrong is not None:
         progress.add(file.size)
         return f"{file.name} {wrong}"
@@ -120,7 +120,7 @@ def _fault(store: Store, infos: Mapping[str, ObjectInfo], prefix: str, marker: M
         return f"{file.name} was deleted while it was being read"
     except ObjectChanged:
         return f"{file.name} was overwritten while it was being read"
-    return None if found == file.sha256 else f"{file.name} has the SHA-256 {found}, the marker says {file.sha256}"
+    return None if found == file.sha256 else f"{file.name} has the SHA-256 {found}; the marker says {file.sha256}"
 
 
 def _pointers(store: Store, infos: Iterable[str], prefix: str, verdicts: Iterable[Verdict]) -> Dict[str, str]:

@@ -85,7 +85,7 @@ def test_what_is_in_a_bucket_can_be_packed_into_another_folder(obs, folder, tmp_
     (["{folder}", "elsewhere", "--shard-mb", "9" * 400], 2, "--shard-mb=99999999999999999999: expected at least 1"),
     (["file://{folder}", "{folder}/packed"], 2, "lies in {folder}, and the pack would be packed too"),
     (["{folder}", "ftp://bucket/x"], 2, "scheme 'ftp'"),
-    (["file:{folder}", "elsewhere"], 2, "scheme is followed by two slashes"),
+    (["file:{folder}", "elsewhere"], 2, "scheme of a URL must be followed by two slashes"),
     (["{folder}/none", "elsewhere"], 4, "there is no folder {folder}/none to pack; check the path"),
     (["{folder}/empty", "elsewhere"], 4, "there are no files to pack: {folder}/empty"),
     (["{folder}"], 2, "the following arguments are required: DEST"),

@@ -181,7 +181,7 @@ FIRST = "run/checkpoints/ckpt-000010-0a"
 
 @pytest.mark.parametrize("damage, fault", [
     (lambda store: store.write(FIRST + "/network.npz", os.urandom(30000)), "network.npz has the SHA-256 "),
-    (lambda store: store.write(FIRST + "/network.npz", b"x"), "network.npz has 1 bytes, the marker says 30,000"),
+    (lambda store: store.write(FIRST + "/network.npz", b"x"), "network.npz has 1 bytes; the marker says 30,000"),
     (lambda store: store.delete([FIRST + "/sub/metric.npz"]), "sub/metric.npz is missing"),
     (lambda store: store.write(FIRST + ".json", b"{torn"), "its marker: it is not JSON"),
 ], ids=["bytes", "size", "missing", "marker"])
