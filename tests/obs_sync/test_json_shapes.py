@@ -42,6 +42,7 @@ def test_a_document_of_its_shape_is_read_with_members_that_nobody_knows():
     ({"images": {"photo": -1}}, "images.photo: expected a whole number from 0 to 9,007,199,254,740,992, found -1"),
     ({"images": {"photo": 10 ** 20}}, "images.photo: expected a whole number"),
     ({"images": {"photo": 1.0}}, "found 1.0"),
+    ({"images": {"photo": True}}, "images.photo: expected a whole number from 0 to 9,007,199,254,740,992, found true"),
     ({"images": [1]}, "images: expected an object, found a list of 1"),
     ({"loss": "high"}, "loss: expected a number, found 'high'"),
     ({"ended": 0}, "ended: expected true or false, found 0"),
