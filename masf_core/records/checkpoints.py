@@ -117,8 +117,8 @@ def _checked(file: str, key: str, array: np.ndarray) -> np.ndarray:
     """``array``, of which ``file`` holds ``key``. Raises ValueError if training cannot go on from it."""
     kinds = [np.float32, np.int32, np.int64] if file == SCALE + ARRAYS_ENDING else [np.float32]
     if all(array.dtype != kind for kind in kinds):
-        raise ValueError("{} in {} is of type {}; expected {}".format(
-            key, file, array.dtype, " or ".join(np.dtype(kind).name for kind in kinds)))
+        expected = " or ".join(np.dtype(kind).name for kind in kinds)
+        raise ValueError(f"{key} in {file} is of type {array.dtype}; expected {expected}")
     values = array.reshape(-1, order="A")
     if not all(np.isfinite(values[start:start + PIECE]).all() for start in range(0, values.size, PIECE)):
         raise ValueError(f"{key} in {file} holds values that are NaN or infinite")
@@ -140,8 +140,8 @@ def check_shapes(name: str, arrays: Mapping[str, np.ndarray], expected: Mapping[
         f"{key} {arrays[key].shape} instead of {tuple(expected[key])}"
         for key in expected if key in arrays and arrays[key].shape != tuple(expected[key])]
     if differing:
-        raise CheckpointError("checkpoint {} was made for another network: {}".format(
-            name, ", ".join(differing[:5]) + (" …" if len(differing) > 5 else "")))
+        more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
+        raise CheckpointError(f"checkpoint {name} was made for another network: {', '.join(differing[:5])}{more}")
 
 
 def load_progress(directory: str, sha256: Optional[str] = None) -> Progress:

@@ -58,7 +58,7 @@ def parse_progress(data: bytes) -> Progress:
     _check_members(content, _PROGRESS, "")
     unknown = set(content) - set(_PROGRESS)
     if unknown:
-        raise ValueError("it has members that are not known here: {}".format(", ".join(sorted(unknown))[:200]))
+        raise ValueError(f"it has members that are not known here: {', '.join(sorted(unknown))[:200]}")
     for index, record in enumerate(content["history"]):
         _check_record(record, f"history[{index}]")
     for index, scalars in enumerate(content["pending"]):
