@@ -27,7 +27,9 @@ def add_arguments(parser):
     parser.add_argument("cases", nargs="*", metavar="CASE.json",
                         help="recorded numbers (default: the three cases that the package carries)")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "gpu", "ascend"], help="what computes")
-    parser.add_argument("--precision", default="float32", choices=["float32", "mixed"], help="of matrix products")
+    parser.add_argument("--precision", default="auto", choices=["auto", "float32", "mixed"],
+                        help="precision of matrix products and convolutions; auto is mixed on Ascend, whose 910 has no "
+                             "float32 convolution, and float32 elsewhere")
     parser.add_argument("--precision_mode", help="the Ascend adapter's own mode")
     parser.add_argument("--intra_op_threads", type=int, default=0, metavar="N", help="0 takes every core")
     parser.add_argument("--scale_tolerance", type=float, default=1.0, metavar="FACTOR",
@@ -52,7 +54,7 @@ def main(args, console):
         started = time.monotonic()
         differences = comparison.run_case(
             case, here, console.task("parity", "iterations", log_lines=False), args.scale_tolerance)
-        print(f"{path} on {here.name} in {args.precision}:")
+        print(f"{path} on {here.name} in {'mixed precision' if here.mixed else 'float32'}:")
         print("\n".join("  " + line for line in comparison.table(differences)))
         exceeded = [item for item in differences if item.exceeded]
         print(f"  {len(differences) - len(exceeded)} of {len(differences)} quantities within tolerance, "

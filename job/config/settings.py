@@ -18,6 +18,7 @@ from job.config.kinds import (
     name_pattern, optional, patterns, plain_name, real, text, whole,
 )
 from masf_core.devices.ascend.options import FLOAT32_MODES, PRECISION_MODES, read_options
+from masf_core.devices.ascend.releases import RELEASES
 from masf_core.network.registry import BACKBONES
 
 
@@ -235,6 +236,9 @@ class Ascend:
         result=True)
     ascend_options: Tuple[str, ...] = setting(
         (), assignments(), "further options of the adapter, each checked for its name and type")
+    adapter_release: str = setting(
+        "auto", choice("auto", *RELEASES),
+        "release of the adapter npu_bridge, which decides the options that it reads; auto dates it by what it exports")
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from job.publication.time_limit import within
 from job.ranks.group import check_share
 from job.stopping import GRACE
 from job.workspace import Workspace
-from masf_core.devices.ascend.options import AscendSettings, mode_of, parameters_of
+from masf_core.devices.ascend.options import AscendSettings, mode_of, parameters_of, unknown_to
+from masf_core.devices.ascend.releases import Adapter
 from obs_sync import StoreError, is_remote, open_store, this_process
 from obs_sync.esdk.store import EsdkStore
 from obs_sync.probing import Probe
@@ -75,7 +76,8 @@ class Preflight:
             ("Python", machine.python_row),
             ("TensorFlow", lambda: machine.tensorflow_row(
                 lambda: self._tensorflow.get(own=True), device)),
-            ("npu_bridge", lambda: machine.adapter_row(device, _load_adapter, self._adapter_options)),
+            ("npu_bridge", lambda: machine.adapter_row(
+                device, lambda: _load_adapter(self._config.ascend.adapter_release), self._adapter_options)),
             ("CANN", lambda: machine.cann_row(self._environ, device=device)),
             ("packages", machine.packages_row),
             ("devices", lambda: machine.devices_row(device, self._environ)),
@@ -152,14 +154,13 @@ class Preflight:
 
     def _adapter_options(self, adapter):
         """(problems, doubts) of the options that a run would tell it."""
-        from masf_core.devices.ascend.adapter import unknown_to
         from masf_core.devices.ascend.device import look_for_paths
 
         platform = self._config.platform
         try:
             parameters = parameters_of(
                 AscendSettings(**dataclasses.asdict(self._config.ascend)),
-                mode_of(platform.precision != "float32", platform.precision_mode), self._environment.rank_size)
+                mode_of(platform.precision, platform.precision_mode), self._environment.rank_size)
             look_for_paths(parameters, self._config.ascend.profile_dir, make=False)
         except ValueError as error:
             return str(error).splitlines(), []
@@ -211,7 +212,7 @@ def _import_tensorflow():
     return VERSION
 
 
-def _load_adapter():
+def _load_adapter(release: str) -> Adapter:
     from masf_core.devices.ascend.adapter import load_adapter
 
-    return load_adapter()
+    return load_adapter(release)

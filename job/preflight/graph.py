@@ -45,12 +45,15 @@ def check(config, ranks=1):
     Where the adapter is not installed other operations take the place of its own; which, is in ``substitutes``.
 
     Raises:
-        ConfigError: so many ranks cannot share a batch.
+        ConfigError: so many ranks cannot share a batch, or an Ascend has no such precision.
     """
     domains = len(config.data.domains or ()) or DOMAINS
     settings = step_settings(config, domains - 1)
     network, platform = config.network, config.platform
-    mode = mode_of(platform.precision != "float32", platform.precision_mode)  # as precision=auto means it there
+    try:
+        mode = mode_of(platform.precision, platform.precision_mode)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     mixed = mode not in FLOAT32_MODES
     parts = make_parts(mixed, scale_settings(config), ranks)
     backbone = make_backbone(network.backbone, config.data.num_classes or CLASSES, network.width, parts.kernels)

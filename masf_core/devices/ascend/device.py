@@ -32,18 +32,19 @@ class Ascend(Device):
 
     def __init__(self, precision="auto", intra_op_threads=0, inter_op_threads=0, precision_mode=None, settings=None):
         super().__init__(precision, intra_op_threads, inter_op_threads)
-        self.precision_mode = options.mode_of(self.mixed, precision_mode)
+        try:
+            self.precision_mode = options.mode_of(precision, precision_mode)
+        except ValueError as error:
+            raise DeviceError(str(error)) from error
         if self.precision_mode not in options.PRECISION_MODES:
-            raise DeviceError("precision_mode={} is not one of {}".format(
-                precision_mode, ", ".join(options.PRECISION_MODES)))
+            raise DeviceError(f"precision_mode={precision_mode} is not one of {', '.join(options.PRECISION_MODES)}")
         self.mixed = self.precision_mode not in options.FLOAT32_MODES
         self._settings = settings or options.AscendSettings()
         try:
-            self._adapter = adapter.load_adapter()
+            self._adapter = adapter.load_adapter(self._settings.adapter_release)
         except ImportError as error:
             raise DeviceError(f"the adapter npu_bridge is installed, but does not load: {error}. Its TensorFlow is "
-                              "1.15, and "
-                              "its CANN libraries are found through LD_LIBRARY_PATH") from error
+                              "1.15, and its CANN libraries are found through LD_LIBRARY_PATH") from error
         # What is wrong shall be said before anything expensive begins.
         parameters, _ = self._parameters(ranks=1)
         look_for_paths(parameters, self._settings.profile_dir)
@@ -58,7 +59,7 @@ class Ascend(Device):
         rewrite = config.graph_options.rewrite_options
         optimizer = rewrite.custom_optimizers.add()
         optimizer.name = "NpuOptimizer"
-        options.write_parameters(optimizer.parameter_map, parameters)
+        options.write_parameters(optimizer.parameter_map, parameters, self._adapter)
         # Grappler's own rewrites produce nodes that the adapter's compiler does not take.
         rewrite.remapping = rewrite.OFF
         rewrite.memory_optimization = rewrite.OFF
@@ -69,7 +70,7 @@ class Ascend(Device):
             parameters = options.parameters_of(self._settings, self.precision_mode, ranks)
         except ValueError as error:
             raise DeviceError(str(error)) from error
-        problems, doubts = adapter.unknown_to(self._adapter, parameters)
+        problems, doubts = options.unknown_to(self._adapter, parameters)
         if problems:
             raise DeviceError("\n".join(problems))
         return parameters, doubts
@@ -83,7 +84,7 @@ class Ascend(Device):
         return AdapterScale(adapter.exports(), self.scaling, distributed=ranks.size > 1)
 
     def describe(self):
-        return f"{self.name}, {self.precision_mode}, adapter of about {self._adapter.about}"
+        return f"{self.name}, {self.precision_mode}, adapter of {self._adapter.about}"
 
 
 def look_for_paths(parameters, profile_dir, make=True):

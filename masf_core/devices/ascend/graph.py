@@ -45,7 +45,7 @@ def make_parts(mixed, scaling, ranks):
         scale = AdapterScale(ascend_adapter.exports(), scaling, ranks > 1) if mixed else NoScale()
         together = HcclCollectives(peers) if ranks > 1 else peers
         return Parts(kernels, Gradients(scale, together, kernels.keeping_float32),
-                     f"adapter npu_bridge of about {adapter.about}", [])
+                     f"adapter npu_bridge of {adapter.about}", [])
     kernels = _SubstituteKernels(mixed)
     together = _SubstituteCollectives(peers) if ranks > 1 else peers
     substitutes = ["dropout is TensorFlow's own stateless one; a card has npu_ops.dropout, with other masks"]

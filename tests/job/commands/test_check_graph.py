@@ -75,11 +75,16 @@ def test_the_document_has_everything(capsys):
 
 
 @pytest.mark.parametrize("settings, is_scaled", [
-    ([], True), (["--precision=mixed"], True), (["--precision=float32"], False),
+    ([], True), (["--precision=mixed"], True),
     (["--precision_mode=must_keep_origin_dtype"], False), (["--precision_mode=allow_mix_precision"], True)])
 def test_losses_are_scaled_as_the_precision_on_an_ascend_needs_it(settings, is_scaled, capsys):
     document = checked(capsys, *settings)
     assert ("loss_scale" in document["steps"]["training"]["scopes"]) == is_scaled
+
+
+def test_float32_is_refused_as_a_card_refuses_it(capsys):
+    assert cli.main(["check-graph", "--precision=float32"] + SMALL) == 2
+    assert "precision=float32: an Ascend 910 has no convolution in float32" in capsys.readouterr().err
 
 
 def checked(capsys, *arguments):
@@ -109,7 +114,8 @@ def test_the_number_of_cards_is_the_platforms_unless_it_is_given(monkeypatch, ca
 @pytest.mark.parametrize("arguments, expected, missing", [
     ([], ["npu_ops.dropout", "NPULossScaleOptimizer", "keep_dtype_scope"], ["HcomAllReduce", "must_keep_origin"]),
     (["--ranks=2"], ["one HcomAllReduce more", "stand for HCCL's HcomAllReduce and HcomBroadcast"], []),
-    (["--precision=float32"], ["npu_ops.dropout", "may not compute this in float32"], ["NPULossScaleOptimizer"])])
+    (["--precision_mode=must_keep_origin_dtype"], ["npu_ops.dropout", "has no convolution in float32"],
+     ["NPULossScaleOptimizer"])])
 def test_what_is_not_as_on_a_card_is_said(arguments, expected, missing, capsys):
     document = checked(capsys, *arguments)
     told = "\n".join(document["substitutes"] + document["remarks"])
@@ -123,7 +129,7 @@ def test_where_the_adapter_is_installed_its_own_operations_are_in_the_graph(monk
     with stand_in.npu_bridge(monkeypatch, "r1.9", JOB_ID="1") as fake:
         fake.use_engine(Added())
         document = checked(capsys, "--ranks=2")
-    assert document["substitutes"] == [] and "adapter npu_bridge of about r1.9" in document["made_of"]
+    assert document["substitutes"] == [] and "adapter npu_bridge of r1.9" in document["made_of"]
     types = document["steps"]["training"]["types"]
     assert types["NpuGetFloatStatus"] == types["NpuClearFloatStatus"] == 1 and "DropOutGenMask" in types
     assert not any("Stateless" in name for name in types) and "IsFinite" not in types

@@ -41,7 +41,7 @@ class Compiled:
         before = self._shapes.get(key)
         if before == shapes:
             return
-        if before is not None and not at_least("master"):
+        if before is not None and not at_least("r1.11"):
             changed = next(name for name in sorted(shapes) if shapes[name] != before[name])
             raise tf.errors.InternalError(None, None, f"The input shape of {changed} is dynamic, please ensure that "
                                                       "npu "

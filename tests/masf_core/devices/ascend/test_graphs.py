@@ -28,7 +28,7 @@ def fake(monkeypatch):
 
 
 def on_ascend(**changes):
-    here = make_device("ascend", "float32", intra_op_threads=1, inter_op_threads=1)
+    here = make_device("ascend", precision_mode="must_keep_origin_dtype", intra_op_threads=1, inter_op_threads=1)
     model = Model(toy.TinyBackbone(toy.CLASSES, here.kernels()), toy.settings(**changes), 8, here.session_config(), 5,
                   taking=here.gradients())
     model.initialise()
@@ -73,7 +73,8 @@ def test_in_mixed_precision_losses_and_updates_are_marked_to_stay_float32_and_pr
 def test_dropout_is_the_adapters(fake):
     kernels = AscendKernels()
     assert kernels.dropout(1.0, None, 0) is no_dropout
-    with tf.Graph().as_default(), tf.Session(config=make_device("ascend", "float32").session_config()) as session:
+    config = make_device("ascend", precision_mode="must_keep_origin_dtype").session_config()
+    with tf.Graph().as_default(), tf.Session(config=config) as session:
         drop = kernels.dropout(0.5, None, 0)
         first, second = session.run([drop(tf.ones([200]), 0), drop(tf.ones([200]), 1)])
     assert set(np.unique(first)) == {0.0, 2.0} and not np.array_equal(first, second)
