@@ -130,7 +130,7 @@ def build_model(run, here, index, group=ALONE):
         raise ConfigError(str(error)) from error
     ranks = group.ranks(here.name)
     return Model(backbone, step, config.interval.evaluation_batch, here.session_config(ranks), config.training.seed,
-                 on_stage=run.times.mark, taking=here.gradients(ranks))
+                 on_stage=run.times.mark, taking=here.gradients(ranks), check_graph=here.check_graph)
 
 
 def make_trainer(run, model, index, images, progress, observer):

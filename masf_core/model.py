@@ -4,7 +4,7 @@ The only owner of a session. After construction the graph is finalised: nothing 
 """
 from __future__ import annotations
 
-from typing import NamedTuple, Optional
+from typing import Dict, Mapping, NamedTuple, Optional
 
 from masf_core import evaluation
 from masf_core.devices.device import DeviceError
@@ -52,10 +52,11 @@ class Model:
         backbone: a ``Backbone``. settings: ``meta_step.StepSettings``. evaluation_batch: images.
         session_config: ``tf.ConfigProto`` (see ``device``). seed: of dropout and of fresh initial values.
         on_stage: called with "graph" and "session" once they are there. taking: ``Gradients`` of the device, or None.
+        check_graph: called with the complete graph before a session takes it; see ``Device.check_graph``.
     """
 
     def __init__(self, backbone, settings, evaluation_batch, session_config, seed, on_stage=lambda name: None,
-                 taking=None):
+                 taking=None, check_graph=lambda graph: None):
         self.backbone = backbone
         self.settings = settings
         self.seed = seed
@@ -67,10 +68,11 @@ class Model:
         with graph.as_default(), ranks.placement():
             (self.training, self._scalars, self._wants_to_stop, self.evaluation, self._broadcast) = build(
                 backbone, settings, evaluation_batch, taking)
-            self._loaders = {name: _loader(variable) for name, variable in self.training.state.items()}
+            self._loaders = make_loaders(self.training.state)
             # A variable is not filled as built only to be loaded: those 1.2 GB take as long as the loading.
             self._as_built = {name: variable.initializer for name, variable in self.training.state.items()}
         graph.finalize()
+        check_graph(graph)
         on_stage("graph")
         ranks.configure(session_config)
         self.session = tf.Session(ranks.target, graph=graph, config=session_config)
@@ -166,11 +168,17 @@ class Model:
                                    self.backbone.num_classes, on_progress, self.ranks)
 
 
-class _Loader(NamedTuple):
+class Loader(NamedTuple):
+    """What fills a variable: ``assign`` sets it to what ``value`` is fed."""
+
     value: "tf.Tensor"
     assign: "tf.Operation"
 
 
-def _loader(variable):
-    value = tf.placeholder(variable.dtype.base_dtype, variable.shape)
-    return _Loader(value, tf.assign(variable, value).op)
+def make_loaders(state: Mapping[str, "tf.Variable"]) -> Dict[str, Loader]:
+    """Name → what fills that variable, in the default graph."""
+    loaders = {}
+    for name, variable in state.items():
+        value = tf.placeholder(variable.dtype.base_dtype, variable.shape)
+        loaders[name] = Loader(value, tf.assign(variable, value).op)
+    return loaders

@@ -1,6 +1,7 @@
 """Measure iterations as the published port does: no evaluation, no saving, total and mean of 99 iterations.
 
-The port took 115.6 s on an Ascend 910 in mixed precision, 198 s in the adapter's default mode, and 133.4 s on a GPU, at 126 images of each
+The port took 115.6 s on an Ascend 910 in mixed precision, 198 s in the adapter's default mode, and 133.4 s on a GPU,
+at 126 images of each
 of three domains. The images here are made up and lie in memory; everything else of an iteration is as in a run.
 """
 

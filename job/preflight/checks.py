@@ -18,6 +18,7 @@ from job.publication.time_limit import within
 from job.ranks.group import check_share
 from job.stopping import GRACE
 from job.workspace import Workspace
+from masf_core.devices.ascend import operators
 from masf_core.devices.ascend.options import AscendSettings, mode_of, parameters_of, unknown_to
 from masf_core.devices.ascend.releases import Adapter
 from obs_sync import StoreError, is_remote, open_store, this_process
@@ -80,6 +81,7 @@ class Preflight:
                 device, lambda: _load_adapter(self._config.ascend.adapter_release), self._adapter_options)),
             ("CANN", lambda: machine.cann_row(self._environ, device=device)),
             ("packages", machine.packages_row),
+            ("graph", self._graph),
             ("devices", lambda: machine.devices_row(device, self._environ)),
             ("platform", lambda: machine.platform_row(
                 self._environ, lambda: read_environment(self._environ))),
@@ -162,9 +164,25 @@ class Preflight:
                 AscendSettings(**dataclasses.asdict(self._config.ascend)),
                 mode_of(platform.precision, platform.precision_mode), self._environment.rank_size)
             look_for_paths(parameters, self._config.ascend.profile_dir, make=False)
+            operators.installed_list(self._environ)
         except ValueError as error:
             return str(error).splitlines(), []
         return unknown_to(adapter, parameters)
+
+    def _graph(self):
+        """Whether a card takes every operation of the run; only where the adapter is used, for it takes seconds."""
+        if not machine.uses_adapter(self._config.platform.device):
+            return Row("graph", NONE, "only an Ascend limits it; `python -m job check-graph` looks at it anywhere")
+        self._tensorflow.get()
+        from job.preflight import graph
+
+        checked = graph.check(self._config, self._environment.rank_size)
+        if checked.problems:
+            first = checked.problems[0]
+            return Row("graph", BAD, f"{len(checked.problems)} operations that the card does not take; the first: "
+                                     f"{first.op} ({first.type}): {first.what}",
+                       f"{first.mend}. `python -m job check-graph` lists them all")
+        return Row("graph", GOOD, f"{len(checked.graph.get_operations())} operations, all in {checked.operator_list}")
 
     def _data(self):
         listing = self._listing.get(own=True)

@@ -51,6 +51,11 @@ def tensorflow_row(load, device="auto"):
     return Row("TensorFlow", GOOD if fits else BAD, version, None if fits else "Expected 1.15, or 2.x")
 
 
+def uses_adapter(device: str) -> bool:
+    """Whether a run on this device, a setting, goes through the Ascend adapter."""
+    return device in ("auto", "ascend") and importlib.util.find_spec("npu_bridge") is not None
+
+
 def adapter_row(device, load_adapter, check_options=lambda adapter: ([], [])):
     """Whether the Ascend adapter is there, and knows what it would be told.
 

@@ -56,6 +56,13 @@ class Device:
         return tf.ConfigProto(
             intra_op_parallelism_threads=intra_op, inter_op_parallelism_threads=inter_op, allow_soft_placement=True)
 
+    def check_graph(self, graph: tf.Graph) -> None:
+        """Look at a complete graph before a session takes it.
+
+        Raises:
+            DeviceError: the device would not compute all of it.
+        """
+
     def kernels(self):
         """How the arithmetic of a layer is asked for: ``Kernels``."""
         return Kernels(self.mixed)

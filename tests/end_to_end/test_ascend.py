@@ -7,6 +7,7 @@ import os
 import pytest
 
 from tests.end_to_end.conftest import ROOT
+from tests.masf_core.devices.ascend.stand_in import write_operator_list
 
 pytestmark = pytest.mark.slow
 FAKES = os.path.join(ROOT, "tests", "fakes")
@@ -15,9 +16,11 @@ FAKES = os.path.join(ROOT, "tests", "fakes")
 @pytest.fixture
 def on_ascend(job, tmp_path):
     """``job`` where the adapter is installed; ``recorded(what)`` is what the adapter was asked."""
+    write_operator_list(str(tmp_path / "opp"))
     job.environ.update(
         PYTHONPATH=os.pathsep.join(filter(None, [FAKES, job.environ.get("PYTHONPATH")])),
-        FAKE_NPU_VERSION="r1.9", FAKE_NPU_RECORD=str(tmp_path / "record.jsonl"), ASCEND_DEVICE_ID="0")
+        ASCEND_OPP_PATH=str(tmp_path / "opp"), FAKE_NPU_VERSION="r1.9",
+        FAKE_NPU_RECORD=str(tmp_path / "record.jsonl"), ASCEND_DEVICE_ID="0")
 
     def recorded(what):
         with open(job.environ["FAKE_NPU_RECORD"]) as stream:
@@ -55,6 +58,9 @@ def test_a_whole_run_keeps_to_what_the_adapter_takes(on_ascend):
         "use_off_line": True, "graph_run_mode": 1, "precision_mode": "must_keep_origin_dtype",
         "op_compiler_cache_mode": "enable", "op_compiler_cache_dir": str(on_ascend.work_dir / "kernels"),
         "mix_compile_mode": True, "op_debug_level": 1}
+
+    # Every run of the session is one graph for the card, and nothing stays on the host.
+    assert {(entry["on_card"], *entry["on_host"]) for entry in on_ascend.recorded("graph")} == {(1,)}
 
     # One shape a graph, in training and in evaluation, whose last batch is not full.
     graphs = graphs_by_feeds(on_ascend)
@@ -117,6 +123,20 @@ def test_a_mistake_is_one_message_and_exit_code_2(on_ascend, changes, problem):
     code, output = on_ascend.run(device="ascend", **changes)
     assert code == 2, output
     assert problem in output and "Traceback" not in output and "pull:" not in output  # told before anything is fetched
+
+
+def test_a_cann_without_its_operator_list_is_one_message_and_exit_code_2(on_ascend, tmp_path):
+    on_ascend.environ["ASCEND_OPP_PATH"] = str(tmp_path / "none")
+    code, output = on_ascend.run(device="ascend")
+    assert code == 2, output
+    assert "CANN's operator list is missing" in output and "Traceback" not in output and "pull:" not in output
+
+
+def test_a_cann_that_lacks_an_operation_of_the_graph_is_one_message_and_exit_code_2(on_ascend, tmp_path):
+    write_operator_list(str(tmp_path / "opp"), without=["LRN"])
+    code, output = on_ascend.run(device="ascend")
+    assert code == 2, output
+    assert "lacks LRN" in output and "Traceback" not in output
 
 
 def test_ascend_without_its_adapter_is_one_message_and_exit_code_2(job):

@@ -5,10 +5,12 @@ import json
 import logging
 import os
 
-from masf_core.devices.ascend import adapter, options
+from masf_core.devices.ascend import adapter, operators, options
 from masf_core.devices.ascend.kernels import AscendKernels
 from masf_core.devices.device import Device, DeviceError
+from masf_core.graph_check.limits import type_of
 from masf_core.method.loss_scale import AdapterScale, NoScale
+from masf_core.tf1 import tf
 
 log = logging.getLogger(__name__)
 
@@ -23,8 +25,8 @@ class Ascend(Device):
         precision_mode: what the adapter is told.
 
     Raises:
-        DeviceError: a precision or an option that the adapter does not know, a path that is not there, or the adapter
-            does not load.
+        DeviceError: a precision or an option that the adapter does not know, a path that is not there, the adapter
+            does not load, or CANN has no operator list.
     """
 
     name = "ascend"
@@ -45,6 +47,10 @@ class Ascend(Device):
         except ImportError as error:
             raise DeviceError(f"the adapter npu_bridge is installed, but does not load: {error}. Its TensorFlow is "
                               "1.15, and its CANN libraries are found through LD_LIBRARY_PATH") from error
+        try:
+            self._operators = operators.installed_list(os.environ)
+        except ValueError as error:
+            raise DeviceError(str(error)) from error
         # What is wrong shall be said before anything expensive begins.
         parameters, _ = self._parameters(ranks=1)
         look_for_paths(parameters, self._settings.profile_dir)
@@ -64,6 +70,14 @@ class Ascend(Device):
         rewrite.remapping = rewrite.OFF
         rewrite.memory_optimization = rewrite.OFF
         return config
+
+    def check_graph(self, graph: tf.Graph) -> None:
+        lacking = self._operators.lacking(type_of(op) for op in graph.get_operations())
+        if lacking:
+            raise DeviceError(
+                f"CANN's operator list {self._operators.source} lacks {', '.join(lacking)}. The adapter npu_bridge "
+                "would compute these on the host and split the graph around them, without a message. Choose an image "
+                "with a newer CANN")
 
     def _parameters(self, ranks):
         try:

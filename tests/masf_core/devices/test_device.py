@@ -21,6 +21,7 @@ from masf_core.method.loss_scale import AdapterScale, LossScale, NoScale, ScaleS
 from masf_core.network.kernels import Kernels, processor_kernels
 from masf_core.ranks.one_rank import OneRank
 from masf_core.tf1 import IS_TF2, tf
+from tests.masf_core.devices.ascend.stand_in import write_operator_list
 
 # What npu_init exports since each release; it exports what came before as well.
 EXPORTS = {"r1.1": (), "r1.5": ("npu_config_proto",),
@@ -29,8 +30,11 @@ EXPORTS = {"r1.1": (), "r1.5": ("npu_config_proto",),
 
 
 @pytest.fixture
-def npu_bridge(monkeypatch):
+def npu_bridge(monkeypatch, tmp_path):
     """Installs an adapter of some release: just enough of it to be found, imported and dated."""
+    write_operator_list(str(tmp_path / "opp"))
+    monkeypatch.setenv("ASCEND_OPP_PATH", str(tmp_path / "opp"))
+
     def install(release="r1.9"):
         package, init = types.ModuleType("npu_bridge"), types.ModuleType("npu_bridge.npu_init")
         package.__spec__ = types.SimpleNamespace(name="npu_bridge", loader=None)
@@ -263,6 +267,23 @@ def test_a_release_that_is_given_overrules_the_dating(npu_bridge, caplog):
     assert here.describe().endswith("adapter of r1.12")
     with pytest.raises(DeviceError, match="option deterministic is read by"):
         make_device("ascend", ascend=newer._replace(adapter_release="r1.11"))
+
+
+def test_a_card_without_an_operator_list_is_refused(npu_bridge, monkeypatch, tmp_path):
+    monkeypatch.setenv("ASCEND_OPP_PATH", str(tmp_path / "elsewhere"))
+    with pytest.raises(DeviceError, match="operator list is missing .*elsewhere.*Set ASCEND_OPP_PATH"):
+        make_device("ascend")
+
+
+def test_a_graph_with_an_operation_that_the_card_does_not_take_is_refused(npu_bridge, tmp_path):
+    here = make_device("ascend")
+    with tf.Graph().as_default() as graph:
+        tf.matmul(tf.ones([2, 2]), tf.ones([2, 2]))
+        here.check_graph(graph)
+        tf.math.lgamma(tf.ones([2, 2]))
+        with pytest.raises(DeviceError, match="npu_supported_ops.json lacks Lgamma.*compute these on the host"):
+            here.check_graph(graph)
+        make_device("cpu").check_graph(graph)
 
 
 def test_an_adapter_that_does_not_load_is_no_stack_trace(npu_bridge, monkeypatch):
