@@ -48,7 +48,7 @@ def trained(graphs):
 def test_a_whole_run_keeps_to_what_the_adapter_takes(on_ascend):
     code, output = on_ascend.run(
         device="ascend", precision_mode="must_keep_origin_dtype", compile_cache_dir=str(on_ascend.work_dir / "kernels"),
-        ascend_options="mix_compile_mode=true op_debug_level=1")
+        ascend_options="enable_small_channel=1 op_debug_level=1")
     assert code == 0, output
     assert "on ascend, must_keep_origin_dtype, adapter of r1.9" in output and "Traceback" not in output
     assert on_ascend.result()["state"] == "done"
@@ -57,7 +57,7 @@ def test_a_whole_run_keeps_to_what_the_adapter_takes(on_ascend):
     assert session["options"] == {
         "use_off_line": True, "graph_run_mode": 1, "precision_mode": "must_keep_origin_dtype",
         "op_compiler_cache_mode": "enable", "op_compiler_cache_dir": str(on_ascend.work_dir / "kernels"),
-        "mix_compile_mode": True, "op_debug_level": 1}
+        "enable_small_channel": 1, "op_debug_level": 1}
 
     # Every run of the session is one graph for the card, and nothing stays on the host.
     assert {(entry["on_card"], *entry["on_host"]) for entry in on_ascend.recorded("graph")} == {(1,)}

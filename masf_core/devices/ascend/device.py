@@ -72,12 +72,17 @@ class Ascend(Device):
         return config
 
     def check_graph(self, graph: tf.Graph) -> None:
-        lacking = self._operators.lacking(type_of(op) for op in graph.get_operations())
+        types = {type_of(op) for op in graph.get_operations()}
+        lacking = self._operators.lacking(types)
         if lacking:
             raise DeviceError(
                 f"CANN's operator list {self._operators.source} lacks {', '.join(lacking)}. The adapter npu_bridge "
                 "would compute these on the host and split the graph around them, without a message. Choose an image "
                 "with a newer CANN")
+        gray = sorted(types & self._operators.gray)
+        if gray and self._parameters(ranks=1)[0].get("mix_compile_mode"):
+            log.warning("mix_compile_mode=true leaves %s to the host and splits the graph around it. Without it "
+                        "the card computes everything", ", ".join(gray))
 
     def _parameters(self, ranks):
         try:

@@ -286,6 +286,15 @@ def test_a_graph_with_an_operation_that_the_card_does_not_take_is_refused(npu_br
         make_device("cpu").check_graph(graph)
 
 
+def test_gray_operations_in_mixed_compilation_are_warned_of(npu_bridge, caplog):
+    with tf.Graph().as_default() as graph:
+        tf.dynamic_stitch([[0, 1]], [tf.ones([2])])
+        make_device("ascend").check_graph(graph)
+        assert not caplog.text
+        make_device("ascend", ascend=AscendSettings(ascend_options=("mix_compile_mode=true",))).check_graph(graph)
+    assert "mix_compile_mode=true leaves DynamicStitch to the host" in caplog.text
+
+
 def test_an_adapter_that_does_not_load_is_no_stack_trace(npu_bridge, monkeypatch):
     monkeypatch.setitem(sys.modules, "npu_bridge.npu_init", None)
     with pytest.raises(DeviceError, match="does not load.*LD_LIBRARY_PATH"):
