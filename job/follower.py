@@ -6,11 +6,14 @@ without it the first of them pulls and decodes for its neighbours.
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
+from typing import Callable, Dict, Mapping, Optional
 
+from job.config.settings import Config
+from job.console import Console
 from job.inputs.fetch import fetch_inputs
+from job.opened_run import Followed
 from job.preparation import build_model, device_of, make_trainer, prepare_data
-from job.ranks.group import WAIT_FOR_INPUTS
+from job.ranks.group import WAIT_FOR_INPUTS, Group
 from job.start_times import StartTimes
 from job.stopping import Stopped
 from job.workspace import prepare_workspace
@@ -18,29 +21,21 @@ from masf_core.records.checkpoints import Progress
 from masf_core.trainer import Observer
 
 
-class Followed(NamedTuple):
-    """What preparing data and model needs of a run."""
-
-    config: object
-    workspace: object
-    console: object
-    times: StartTimes
-
-
 class Attentive(Observer):
     """Looks whether the job is to stop, wherever rank 0 does."""
 
-    def __init__(self, console):
+    def __init__(self, console: Console) -> None:
         self._console = console
 
-    def iteration(self, iteration, scalars, seconds):
+    def iteration(self, iteration: int, scalars: Dict[str, float], seconds: float) -> None:
         self._console.check_stop()
 
-    def evaluation(self, domain):
+    def evaluation(self, domain: str) -> Optional[Callable[[int, int], None]]:
         return lambda done, total: self._console.check_stop()
 
 
-def follow(config, work_dir, run_name, console, environ, group):
+def follow(config: Config, work_dir: str, run_name: str, console: Console, environ: Mapping[str, str],
+           group: Group) -> None:
     """Train along with rank 0, which does ``run.run_job``. Arguments and errors are as there."""
     own = os.path.join(work_dir, "runs", run_name, f"rank-{group.rank}")
     run = Followed(config, prepare_workspace(work_dir, run_name, own), console, StartTimes())

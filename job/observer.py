@@ -3,24 +3,30 @@ from __future__ import annotations
 
 import logging
 import os
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence
 
+from job.config.settings import Config, Interval
+from job.console import Console
+from job.publication.publisher import Publisher
+from job.publication.run_record import RunRecord
 from job.publication.snapshots import Snapshot
-from job.start_times import sentence
+from job.start_times import StartTimes, sentence
+from job.workspace import Workspace
 from masf_core.records import logs, selection
+from masf_core.records.checkpoints import Progress
 from masf_core.trainer import Observer
+
+if TYPE_CHECKING:
+    from masf_core.model import Model  # brings TensorFlow
 
 log = logging.getLogger(__name__)
 
 
 class JobObserver(Observer):
-    """Reacts to iterations and intervals.
+    """Reacts to iterations and intervals: writes the log files, and hands checkpoints to the publisher."""
 
-    Args:
-        config: ``Config``. console: ``Console``. workspace: ``Workspace``. model: ``Model``. record: ``RunRecord``.
-        publisher: ``Publisher``. scalars: ``records.ScalarWriter``. times: ``StartTimes``.
-    """
-
-    def __init__(self, config, console, workspace, model, record, publisher, scalars, times):
+    def __init__(self, config: Config, console: Console, workspace: Workspace, model: Model, record: RunRecord,
+                 publisher: Publisher, scalars: logs.ScalarWriter, times: StartTimes) -> None:
         self._config = config
         self._console = console
         self._workspace = workspace
@@ -32,7 +38,7 @@ class JobObserver(Observer):
         self._total = config.training.train_iterations
         self._bar = None
 
-    def iteration(self, iteration, scalars, seconds):
+    def iteration(self, iteration: int, scalars: Dict[str, float], seconds: float) -> None:
         start_seconds = self._times.end("first_iteration")
         if start_seconds is not None:
             log.info("%s", sentence(start_seconds))
@@ -50,10 +56,10 @@ class JobObserver(Observer):
             self._scalars.write_histograms(iteration, self._model.weights())
         self._bar(iteration, self._total)  # last, because it may raise the request to stop
 
-    def evaluation(self, domain):
+    def evaluation(self, domain: str) -> Callable[[int, int], None]:
         return self._console.task("evaluate " + domain, "images", log_lines=False)
 
-    def interval(self, progress):
+    def interval(self, progress: Progress) -> None:
         record = progress.history[-1]
         policy = self._config.interval.selection
         record["score"] = selection.score(policy, record)
@@ -68,11 +74,11 @@ class JobObserver(Observer):
             log.warning("the storage has not taken the last upload (%s); training goes on, and tries again",
                         failure.rstrip("."))
 
-    def snapshot(self, progress):
+    def snapshot(self, progress: Progress) -> Snapshot:
         """A ``Snapshot`` of the model, which is at ``progress``."""
         return self._described(self._model.snapshot(), progress, progress.history)
 
-    def leftover(self, name, progress, history):
+    def leftover(self, name: str, progress: Progress, history: List[Dict[str, Any]]) -> Snapshot:
         """A ``Snapshot`` of the spool's checkpoint ``name`` that an earlier attempt could not deliver.
 
         It gets a name of this attempt: the old one may have been begun in the store. history: of the whole run so far,
@@ -82,7 +88,8 @@ class JobObserver(Observer):
         os.rename(os.path.join(self._workspace.spool, name), os.path.join(self._workspace.spool, snapshot.name))
         return snapshot
 
-    def _described(self, arrays, progress, history):
+    def _described(self, arrays: Optional[Dict[str, Any]], progress: Progress,
+                   history: List[Dict[str, Any]]) -> Snapshot:
         best = selection.best(self._config.interval.selection, history)
         is_best = progress.evaluated() and best["iteration"] == progress.iteration
         latest = progress.history[-1] if progress.history else {}
@@ -94,7 +101,7 @@ class JobObserver(Observer):
                       "score": latest.get("score"), "target_accuracy": latest.get("target_accuracy"),
                       "validation_accuracy": latest.get("validation_accuracy")})
 
-    def write_files(self, history):
+    def write_files(self, history: List[Dict[str, Any]]) -> None:
         """eva.txt, metrics.jsonl and run.json as they stand."""
         logs.write_eva(self._workspace.log("eva.txt"), history)
         logs.write_metrics(self._workspace.log("metrics.jsonl"), history)
@@ -102,14 +109,14 @@ class JobObserver(Observer):
                             best=self._best(history), upload=self._publisher.state())
         self._record.write(self._workspace.log("run.json"))
 
-    def _best(self, history):
+    def _best(self, history: List[Dict[str, Any]]) -> Optional[Dict[str, Any]]:
         best = selection.best(self._config.interval.selection, history)
         return best and {key: best[key] for key in ("iteration", "target_accuracy", "validation_accuracy")}
 
 
 # What is said fits a terminal of 80 columns behind its time.
 
-def iteration_lines(iteration, scalars):
+def iteration_lines(iteration: int, scalars: Dict[str, float]) -> List[str]:
     """What an iteration came to. scalars: as the trainer hands them over."""
     lines = [f"iteration {iteration}: loss {scalars['source_loss']:.4f} ({scalars['source_accuracy']:.1f} %), "
              f"global {scalars['global_loss']:.5f}, metric {scalars['metric_loss']:.5f}"]
@@ -118,7 +125,8 @@ def iteration_lines(iteration, scalars):
     return lines
 
 
-def interval_lines(record, history, total, interval):
+def interval_lines(record: Dict[str, Any], history: Sequence[Dict[str, Any]], total: int,
+                   interval: Interval) -> List[str]:
     """What an interval came to.
 
     Args:
@@ -141,11 +149,11 @@ def interval_lines(record, history, total, interval):
     return lines
 
 
-def _number(value):
+def _number(value: Optional[float]) -> float:
     return float("nan") if value is None else value
 
 
-def duration(seconds):
+def duration(seconds: float) -> str:
     """``75`` → ``1 min 15 s``."""
     seconds = int(round(seconds))
     if seconds < 60:

@@ -3,19 +3,25 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from typing import List, NamedTuple, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from job.config.settings import settings
+import numpy as np
+
+from job.config.settings import Config, settings
 from job.errors import ConfigError
+from job.inputs.fetch import Inputs
 from job.inputs.indexing import index_data, refuse_other_data, summary, use_of
-from job.publication.restore import clear_spool, undelivered
+from job.opened_run import AnyRun, Run
+from job.publication.restore import Restoring, clear_spool, undelivered
 from job.publication.retention import name_best
-from job.ranks.group import ALONE
+from job.ranks.group import ALONE, Alone
 from masf_core.data import Augmentation, EpisodeSampler, SourceDomain, decode
 from masf_core.data import manifest
+from masf_core.data.index import DatasetIndex
 from masf_core.data.offences import Offences
 from masf_core.devices import choice
 from masf_core.devices.ascend.options import AscendSettings
+from masf_core.devices.device import Device
 from masf_core.method import meta_step
 from masf_core.method.loss_scale import ScaleSettings
 from masf_core.model import Model
@@ -23,7 +29,7 @@ from masf_core.network.backbone import make_backbone
 from masf_core.network.pretrained import is_network_file, read_pretrained
 from masf_core.records.checkpoints import Progress
 from masf_core.tf1 import VERSION
-from masf_core.trainer import EvaluationSet, Schedule, Trainer
+from masf_core.trainer import EvaluationSet, Observer, Schedule, Trainer
 
 log = logging.getLogger(__name__)
 
@@ -39,15 +45,16 @@ class InitialWeights:
     """The pretrained values, read before anything is decoded, so that a file that does not fit is told early.
 
     Args:
-        config: ``Config``. path: the file, None to train from scratch. classes: the names that its classifier is of,
+        path: the file, None to train from scratch. classes: the names that its classifier is of,
             None where they are not known.
     """
 
-    def __init__(self, config, path, classes=None):
-        self._network, self._path, self._classes, self._values = config.network, path, classes, None
+    def __init__(self, config: Config, path: Optional[str], classes: Optional[Sequence[str]] = None) -> None:
+        self._network, self._path, self._classes = config.network, path, classes
+        self._values: Optional[Dict[str, np.ndarray]] = None
 
-    def read(self, index):
-        """dict variable name → array, None without a file.
+    def read(self, index: DatasetIndex) -> Optional[Dict[str, np.ndarray]]:
+        """Arrays by variable name; None without a file.
 
         Raises:
             WeightsError: the file is damaged, or does not fit the network.
@@ -58,7 +65,7 @@ class InitialWeights:
                 read_pretrained(self._path), self._path, with_classifier=self._same_classes(index))
         return self._values
 
-    def _same_classes(self, index):
+    def _same_classes(self, index: DatasetIndex) -> bool:
         """Whether the file's classifier is of these classes, as far as is known. As many others would be mistaken."""
         if not is_network_file(self._path):
             return False
@@ -69,7 +76,8 @@ class InitialWeights:
         return False
 
 
-def prepare_data(run, inputs, before_decoding=None):
+def prepare_data(run: AnyRun, inputs: Inputs, before_decoding: Optional[Callable[[DatasetIndex], object]] = None,
+                 ) -> Tuple[DatasetIndex, Dict[str, np.ndarray]]:
     """Index, check and decode.
 
     Args:
@@ -100,7 +108,7 @@ def prepare_data(run, inputs, before_decoding=None):
     return index, images
 
 
-def note_data(run, index):
+def note_data(run: Run, index: DatasetIndex) -> None:
     """Say in run.json what the data are. Raises ConfigError where they are not those that the run began with."""
     refuse_other_data(run.store, run.record.content.get("data") or {}, index)
     with open(run.workspace.log(manifest.NAME), "wb") as stream:  # published with the logs
@@ -113,7 +121,7 @@ def note_data(run, index):
     log.info("data: %s", use_of(index, run.config.data.target_domain))
 
 
-def build_model(run, here, index, group=ALONE):
+def build_model(run: AnyRun, here: Device, index: DatasetIndex, group: Alone = ALONE) -> Model:
     """The network and its session, which is one with those of the other processes of ``group``.
 
     Args:
@@ -133,7 +141,8 @@ def build_model(run, here, index, group=ALONE):
                  on_stage=run.times.mark, taking=here.gradients(ranks))
 
 
-def make_trainer(run, model, index, images, progress, observer):
+def make_trainer(run: AnyRun, model: Model, index: DatasetIndex, images: Dict[str, np.ndarray], progress: Progress,
+                 observer: Observer) -> Trainer:
     """The loop over this process's part of every batch and of every set to evaluate on."""
     config, training, ranks = run.config, run.config.training, model.ranks
     target = index.domain(config.data.target_domain)
@@ -150,7 +159,7 @@ def make_trainer(run, model, index, images, progress, observer):
     return Trainer(model, sampler, whole, evaluations, index.classes, schedule, progress, observer)
 
 
-def step_settings(config, source_domains):
+def step_settings(config: Config, source_domains: int) -> meta_step.StepSettings:
     """The ``StepSettings`` that a configuration means."""
     training, network = config.training, config.network
     return meta_step.StepSettings(
@@ -163,14 +172,14 @@ def step_settings(config, source_domains):
         metric_normalise=network.metric_normalise)
 
 
-def scale_settings(config):
+def scale_settings(config: Config) -> ScaleSettings:
     """The ``ScaleSettings`` that a configuration means."""
     platform = config.platform
     return ScaleSettings(platform.loss_scale, platform.loss_scale_initial, platform.loss_scale_growth_steps,
                          platform.loss_scale_factor, platform.loss_scale_backoff)
 
 
-def device_of(config):
+def device_of(config: Config) -> Device:
     """The device that a configuration means, told everything that was set for it.
 
     Raises:
@@ -188,12 +197,9 @@ def device_of(config):
     return found
 
 
-def restore_or_begin(run, model, inputs, index, restoring, weights=None):
-    """Load the newest checkpoint, or the pretrained weights where there is none. Returns ``Start``.
-
-    Args:
-        weights: ``InitialWeights``.
-    """
+def restore_or_begin(run: Run, model: Model, inputs: Inputs, index: DatasetIndex, restoring: Restoring,
+                     weights: Optional[InitialWeights] = None) -> Start:
+    """Load the newest checkpoint, or the pretrained weights where there is none."""
     restored = restoring.newest(model.shapes(), run.console.task("restore", "B"))
     waiting = undelivered(run.store, run.workspace, run.record.lineage,
                           restored.progress.iteration) if restored is not None else []

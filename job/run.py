@@ -16,43 +16,35 @@ import contextlib
 import logging
 import os
 import time
-from typing import NamedTuple
+from typing import Any, Dict, Iterator, Mapping, Optional
 
 from job.config import loading
+from job.config.settings import Config
+from job.console import Console
 from job.environment import read_environment
 from job.errors import ConfigError
 from job.exits import STOPPED, exit_code
+from job.opened_run import Run
 from job.publication.restore import candidates, refuse_changed
-from job.publication.run_record import RunRecord, publish_record, read_published
-from job.ranks.group import ALONE
+from job.publication.run_record import NAME, RunRecord, publish_record, read_published
+from job.ranks.group import ALONE, Alone
 from job.start_times import StartTimes
 from job.stopping import Stopped
-from job.workspace import prepare_workspace, sole_user
-from obs_sync import Lease, StoreError, open_store, this_process
+from job.workspace import Workspace, prepare_workspace, sole_user
+from obs_sync import Lease, Store, StoreError, open_store, this_process
 
 log = logging.getLogger(__name__)
 
 
-class Run(NamedTuple):
-    """An opened run: what every later step needs."""
-
-    config: object
-    workspace: object
-    console: object
-    store: object
-    record: RunRecord
-    times: StartTimes
-    group: object  # ``rank_group.Alone`` or ``Group``, whose rank 0 this is
-
-
-def run_job(config, work_dir, run_name, console, environ=None, group=ALONE):
+def run_job(config: Config, work_dir: str, run_name: str, console: Console,
+            environ: Optional[Mapping[str, str]] = None, group: Alone = ALONE) -> None:
     """Do the whole job.
 
     Args:
-        config: ``Config``, resolved. work_dir: local working directory. run_name: name below train_url.
-        console: ``Console``; its tasks raise ``Stopped`` once the platform has asked to stop.
+        config: resolved. work_dir: local working directory. run_name: name below train_url.
+        console: its tasks raise ``Stopped`` once the platform has asked to stop.
         environ: environment variables (credentials, endpoint). group: the processes of the job, of which this is
-            rank 0; the others do ``rank_follower.follow`` meanwhile.
+            rank 0; the others do ``follower.follow`` meanwhile.
 
     Raises:
         ConfigError, DataError, WeightsError, StoreError, TrainingDiverged, Stopped: see ``exits`` for their codes.
@@ -88,15 +80,15 @@ def run_job(config, work_dir, run_name, console, environ=None, group=ALONE):
         log.info("done: %s", store.url)
 
 
-def run_url(config, workspace, run_name):
+def run_url(config: Config, workspace: Workspace, run_name: str) -> str:
     """Where the run's results go; below the working directory when there is no train_url."""
     parent = config.platform.train_url or os.path.join(workspace.root, "output")
     return parent.rstrip("/") + "/" + run_name
 
 
-def lease_on(store, config, console, environ):
+def lease_on(store: Store, config: Config, console: Console, environ: Mapping[str, str]) -> Lease:
     """The right to write under the run's name, which no other job has meanwhile."""
-    def sleep(seconds):
+    def sleep(seconds: float) -> None:
         time.sleep(seconds)
         console.check_stop()
 
@@ -104,14 +96,15 @@ def lease_on(store, config, console, environ):
                  elsewhere="another --run_name", sleep=sleep)
 
 
-def finished(previous, config):
+def finished(previous: Optional[Dict[str, Any]], config: Config) -> bool:
     """Has an earlier attempt done everything that this one is asked for?"""
     return (previous is not None and config.platform.resume != "never" and previous.get("state") == "done"
             and previous.get("iteration", 0) >= config.training.train_iterations
             and not loading.differences(loading.from_dict(previous["config"]), config))
 
 
-def open_run(config, workspace, console, store, previous, run_name, times, group=ALONE):
+def open_run(config: Config, workspace: Workspace, console: Console, store: Store, previous: Optional[Dict[str, Any]],
+             run_name: str, times: StartTimes, group: Alone = ALONE) -> Run:
     """Decide whether to go on or to begin, and say so in run.json before anything expensive starts.
 
     Raises:
@@ -134,17 +127,17 @@ def open_run(config, workspace, console, store, previous, run_name, times, group
         if previous.get("initial_weights") is not None:
             record.update(initial_weights=previous["initial_weights"])
     run = Run(config, workspace, console, store, record, times, group)
-    publish_record(run)
+    publish_record(record, workspace.log(NAME), store)
     return run
 
 
 @contextlib.contextmanager
-def recorded(run):
+def recorded(run: Run) -> Iterator[None]:
     """Whatever ends the run, run.json says so; a failure to say so does not hide what went wrong."""
-    def say(state, code, **fields):
+    def say(state: str, code: int, **fields: str) -> None:
         run.record.end(state, code, **fields)
         with contextlib.suppress(StoreError):
-            publish_record(run)
+            publish_record(run.record, run.workspace.log(NAME), run.store)
 
     if run.console.stop is not None:
         # Said by the watchdog if the running iteration outlasts the platform's patience.

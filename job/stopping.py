@@ -23,7 +23,7 @@ import sys
 import threading
 import time
 import weakref
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, Optional, Tuple
 
 log = logging.getLogger(__name__)
 
@@ -76,10 +76,12 @@ class StopRequest:
         self._held = True
 
     def release(self) -> None:
+        """End ``hold``."""
         self._held = False
 
     @property
     def requested(self) -> bool:
+        """Whether the job was asked to stop."""
         return self._signum is not None
 
     def check(self) -> None:
@@ -200,7 +202,7 @@ def heard_signals() -> Tuple[int, ...]:
     return tuple(signum for signum in SIGNALS if signum != signal.SIGHUP or not ignored)
 
 
-def begin_line():
+def begin_line() -> None:
     """On a terminal, which has just shown ``^C``, begin a line: what is said next does not stand behind it."""
     with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or no terminal at all
         if sys.stderr.isatty():
@@ -209,9 +211,9 @@ def begin_line():
 
 
 @contextlib.contextmanager
-def ended_by_sigterm():
+def ended_by_sigterm() -> Iterator[None]:
     """Let SIGTERM and SIGHUP end a command in order, as Ctrl-C does: no unfinished file stays anywhere."""
-    def stop(signum, frame):
+    def stop(signum: int, frame: Any) -> None:
         raise Stopped(signal.SIGTERM)
 
     earlier = {signum: signal.signal(signum, stop) for signum in heard_signals() if signum != signal.SIGINT}

@@ -3,19 +3,27 @@ from __future__ import annotations
 
 import logging
 import platform
+from typing import Dict, Mapping
+
+import numpy as np
 
 from job.inputs.fetch import fetch_inputs
 from job.observer import JobObserver
+from job.opened_run import Run
 from job.preparation import (
-    InitialWeights, build_model, device_of, make_trainer, note_data, prepare_data, restore_or_begin,
+    InitialWeights, Start, build_model, device_of, make_trainer, note_data, prepare_data, restore_or_begin,
 )
-from job.publication.publisher import NotDelivered, Publisher
+from job.publication.delivery import NotDelivered
+from job.publication.publisher import Publisher
 from job.publication.restore import Restoring, clear_spool
-from job.publication.run_record import publish_record
+from job.publication.run_record import NAME, publish_record
 from job.ranks.group import WAIT_FOR_INPUTS
 from job.reports.report import write_report
 from job.stopping import GRACE, Stopped
+from masf_core.data.index import DatasetIndex
+from masf_core.model import Model
 from masf_core.records import logs
+from masf_core.records.checkpoints import Progress
 from masf_core.tf1 import IMPORT_SECONDS, VERSION
 from obs_sync import LeaseLost
 
@@ -25,11 +33,11 @@ log = logging.getLogger(__name__)
 TIME_TO_EXIT = 3.0
 
 
-def prepare_and_train(run, environ):
+def prepare_and_train(run: Run, environ: Mapping[str, str]) -> None:
     """The whole run, from its inputs to its end.
 
     Args:
-        run: ``run.Run``, opened. environ: environment variables.
+        environ: environment variables.
 
     Raises:
         As ``run.run_job``.
@@ -56,7 +64,7 @@ def prepare_and_train(run, environ):
             train(run, model, index, images, start)
 
 
-def train(run, model, index, images, start):
+def train(run: Run, model: Model, index: DatasetIndex, images: Dict[str, np.ndarray], start: Start) -> None:
     """Train from ``start`` to the end of the schedule, publishing on the way, and finish the run."""
     config, workspace, group = run.config, run.workspace, run.group
     publisher = Publisher(run.store, workspace.spool, workspace.logs, config.interval.keep_checkpoints, run.record.text)
@@ -80,7 +88,7 @@ def train(run, model, index, images, start):
         publisher.close()
 
 
-def leave(run, progress, observer, publisher, start):
+def leave(run: Run, progress: Progress, observer: JobObserver, publisher: Publisher, start: Start) -> None:
     """The platform wants the machine back: publish the present state as far as the time allows."""
     run.console.stop_noted()
     run.record.update_attempt(to_iteration=progress.iteration)
@@ -95,7 +103,7 @@ def leave(run, progress, observer, publisher, start):
         log.warning("stopped at iteration %d: %s", progress.iteration, error)
 
 
-def finish(run, progress, index, observer, publisher):
+def finish(run: Run, progress: Progress, index: DatasetIndex, observer: JobObserver, publisher: Publisher) -> None:
     """Report, drain, mark done.
 
     Raises:
@@ -108,5 +116,5 @@ def finish(run, progress, index, observer, publisher):
     publisher.drain(run.config.platform.drain_seconds, on_progress=run.console.task("publish", "B"))
     run.record.end("done", 0)
     run.record.update(upload=publisher.state())
-    publish_record(run)
+    publish_record(run.record, run.workspace.log(NAME), run.store)
     clear_spool(run.workspace)

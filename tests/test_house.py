@@ -48,6 +48,7 @@ FLOORS = {
         ("console", "environment", "exits", "workspace"),
         ("config", "publication", "sync"),
         ("inputs", "observer", "ranks", "reports"),
+        ("opened_run",),
         ("cli", "preparation"),
         ("follower", "preflight", "published_measure", "training"),
         ("dry_run", "run"),

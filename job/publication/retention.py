@@ -6,10 +6,11 @@ best one when it was published, which protects it from then on, and the next att
 from __future__ import annotations
 
 import logging
+from typing import Any, Dict, List, Optional, Sequence, Set
 
 from job.publication.time_limit import within
 from masf_core.records import selection
-from obs_sync import AccessDenied, IntegrityError, list_markers, read_pointer, retain, write_pointer
+from obs_sync import AccessDenied, IntegrityError, Marker, Store, list_markers, read_pointer, retain, write_pointer
 
 log = logging.getLogger(__name__)
 
@@ -23,12 +24,12 @@ class Retention:
         store: the run's ``obs_sync.Store``. keep: number of newest checkpoints to keep.
     """
 
-    def __init__(self, store, keep):
+    def __init__(self, store: Store, keep: int) -> None:
         self._store, self._keep = store, keep
         self._refused = self._failing = False
-        self.due = None  # lineage of a checkpoint that was delivered since
+        self.due: Optional[str] = None  # lineage of a checkpoint that was delivered since
 
-    def apply(self, seconds):
+    def apply(self, seconds: float) -> None:
         """``apply_retention`` if it is due, within so many seconds.
 
         A refusal is told once, an outage once until it is over.
@@ -51,7 +52,7 @@ class Retention:
         self.due = None
 
 
-def apply_retention(store, lineage, keep):
+def apply_retention(store: Store, lineage: str, keep: int) -> None:
     """Remove the checkpoints of ``lineage``, which alone are ours to delete, but the ``keep`` newest and the best.
 
     The best is what the pointer names, and also the newest whose marker says so.
@@ -63,7 +64,7 @@ def apply_retention(store, lineage, keep):
     retain(store, names | ({best} if best else set()), lineage=lineage)
 
 
-def name_best(store, lineage, policy, history):
+def name_best(store: Store, lineage: str, policy: str, history: Sequence[Dict[str, Any]]) -> None:
     """Let the pointer name the best checkpoint of ``lineage`` that was published, where it does not.
 
     Args:
@@ -87,13 +88,13 @@ def name_best(store, lineage, policy, history):
         log.info("the best checkpoint so far is %s; %s said %s", best[0].name, BEST + ".json", named or "nothing")
 
 
-def _markers(store, lineage):
+def _markers(store: Store, lineage: str) -> List[Marker]:
     """Those of ``lineage``, the newest last."""
     markers = [marker for marker in list_markers(store) if marker.metadata.get("lineage") == lineage]
     return sorted(markers, key=lambda marker: (marker.metadata["iteration"], marker.created, marker.name))
 
 
-def _ever_best(policy, history):
+def _ever_best(policy: str, history: Sequence[Dict[str, Any]]) -> Set[int]:
     """The iterations whose record was the best one when it was made."""
     iterations, best = set(), None
     for record in history:

@@ -3,11 +3,14 @@ from __future__ import annotations
 
 import queue
 import threading
+from typing import Callable, TypeVar
 
 from obs_sync import StoreUnavailable
 
+T = TypeVar("T")
 
-def within(seconds, what, work):
+
+def within(seconds: float, what: str, work: Callable[[], T]) -> T:
     """work(), in a thread of its own, which is left behind when the time is up; returns or raises what it does.
 
     Args:
@@ -16,9 +19,9 @@ def within(seconds, what, work):
     Raises:
         StoreUnavailable: the time was up.
     """
-    outcomes = queue.Queue()
+    outcomes: queue.Queue = queue.Queue()
 
-    def run():
+    def run() -> None:
         try:
             outcomes.put((work(), None))
         except BaseException as error:  # the waiting thread's to handle, all of it

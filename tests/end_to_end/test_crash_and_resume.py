@@ -23,7 +23,7 @@ KILLS = {
     "upload of a checkpoint": ("obs_sync.esdk.store:EsdkStore.upload", 5),
     "before the first marker": ("obs_sync.checkpoints.publish:_write_marker", 1),
     "before the last marker": ("obs_sync.checkpoints.publish:_write_marker", "ckpt-000006"),
-    "before the pointer to the best": ("job.publication.publisher:write_pointer", 1),
+    "before the pointer to the best": ("job.publication.delivery:write_pointer", 1),
     "retention": ("job.publication.retention:retain", 2),
     "the last words": ("job.training:clear_spool", 1),
 }

@@ -10,8 +10,9 @@ import weakref
 import numpy as np
 import pytest
 
-from job.publication import priority, publisher as publication
-from job.publication.publisher import NotDelivered, Publisher
+from job.publication import delivery, policy, priority
+from job.publication.delivery import NotDelivered
+from job.publication.publisher import Publisher
 from job.publication.snapshots import Snapshot
 from masf_core.records import checkpoints
 from obs_sync import AccessDenied, StoreUnavailable, list_markers, publish_checkpoint, read_pointer
@@ -28,7 +29,7 @@ def snapshot(iteration, best=False, lineage="line"):
 @pytest.fixture
 def parts(tmp_path, monkeypatch):
     """(publisher factory, store, spool, logs); every publisher is closed at the end."""
-    monkeypatch.setattr(publication, "FIRST_PAUSE", 0.02)
+    monkeypatch.setattr(policy, "FIRST_PAUSE", 0.02)
     store, spool, logs = FaultyStore(tmp_path / "store"), tmp_path / "spool", tmp_path / "logs"
     spool.mkdir()
     logs.mkdir()
@@ -164,7 +165,7 @@ def test_an_outage_is_outlived_under_a_fresh_name(parts):
     store.fail = fail_three_times
     publisher = make()
     publisher.submit(snapshot(20))
-    publisher._thread.join(0.3)  # let it fail before the drain counts its attempts
+    publisher._worker.join(0.3)  # let it fail before the drain counts its attempts
     publisher.drain(seconds=20)
     (name,) = names(store)
     assert name.startswith("ckpt-000020-aaaa-")
@@ -345,7 +346,7 @@ def test_a_snapshot_is_read_for_its_digests_only_if_it_was_written_by_another_pr
         digests[name] = options["digests"]
         return publish_checkpoint(store, directory, name, metadata, **options)
 
-    monkeypatch.setattr(publication, "publish_checkpoint", publish)
+    monkeypatch.setattr(delivery, "publish_checkpoint", publish)
     publisher = make()
     publisher.submit(snapshot(10))
     publisher.drain(seconds=20)

@@ -9,7 +9,7 @@ import pytest
 
 from job.config.settings import config_of
 from job.preparation import restore_or_begin
-from job.publication import publisher as publication
+from job.publication import policy
 from job.publication.publisher import Publisher
 from job.publication.restore import Restored
 from job.publication.retention import apply_retention, name_best
@@ -44,7 +44,7 @@ def store(tmp_path):
 @pytest.fixture
 def attempt(tmp_path, store, monkeypatch):
     """Makes a publisher that keeps two; every one is closed at the end."""
-    monkeypatch.setattr(publication, "FIRST_PAUSE", 0.02)
+    monkeypatch.setattr(policy, "FIRST_PAUSE", 0.02)
     (tmp_path / "logs").mkdir()
     made = []
 
