@@ -99,7 +99,7 @@ class JobObserver(Observer):
             metadata={"iteration": progress.iteration, "lineage": self._record.lineage,
                       "attempt": self._record.attempt["id"], "selection": self._config.interval.selection,
                       "score": latest.get("score"), "target_accuracy": latest.get("target_accuracy"),
-                      "validation_accuracy": latest.get("validation_accuracy")})
+                      "validation_accuracy": latest.get("validation_accuracy"), **self._record.written})
 
     def write_files(self, history: List[Dict[str, Any]]) -> None:
         """eva.txt, metrics.jsonl and run.json as they stand."""

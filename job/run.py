@@ -25,6 +25,8 @@ from job.environment import read_environment
 from job.errors import ConfigError
 from job.exits import STOPPED, exit_code
 from job.opened_run import Run
+from job.publication.late_writes import newest_record, restore_records
+from job.publication.patience import OPENING_SECONDS, Patience
 from job.publication.restore import candidates, refuse_changed
 from job.publication.run_record import NAME, RunRecord, publish_record, read_published
 from job.ranks.group import ALONE, Alone
@@ -54,20 +56,24 @@ def run_job(config: Config, work_dir: str, run_name: str, console: Console,
     times.mark("imports")
     workspace = prepare_workspace(work_dir, run_name, config.platform.logdir)
     url = run_url(config, workspace, run_name)
+    patience = Patience(OPENING_SECONDS, console.check_stop)
     with sole_user(workspace, run_name), open_store(url, environ, backend=config.platform.storage) as unguarded, \
-            lease_on(unguarded, config, console, environ) as lease:
+            contextlib.ExitStack() as leaving:
+        lease = patience.call("taking the lease", lambda: leaving.enter_context(
+            lease_on(unguarded, config, console, environ)))
         store = lease.guarded()
-        previous = read_published(store)
+        previous = patience.call("reading the run", lambda: newest_record(store, read_published(store)))
         done = finished(previous, config)
         group.gather(done, "the opening of the run")
         if done:
             from job.preflight.unchanged import refuse_changed_data
 
             refuse_changed_data(config, environ, store, previous.get("data") or {}, workspace.root)
+            patience.call("comparing the records of the run", lambda: restore_records(store, previous))
             log.info("run %s is done: %d iterations. Nothing is left to do (more with --train_iterations=…, afresh "
                      "with --resume=never).", run_name, previous["iteration"])
             return
-        run = open_run(config, workspace, console, store, previous, run_name, times, group)
+        run = open_run(config, workspace, console, store, previous, run_name, times, group, patience)
         times.mark("opening")
         with recorded(run):
             from job.inputs.check import check_inputs
@@ -104,7 +110,7 @@ def finished(previous: Optional[Dict[str, Any]], config: Config) -> bool:
 
 
 def open_run(config: Config, workspace: Workspace, console: Console, store: Store, previous: Optional[Dict[str, Any]],
-             run_name: str, times: StartTimes, group: Alone = ALONE) -> Run:
+             run_name: str, times: StartTimes, group: Alone, patience: Patience) -> Run:
     """Decide whether to go on or to begin, and say so in run.json before anything expensive starts.
 
     Raises:
@@ -112,7 +118,8 @@ def open_run(config: Config, workspace: Workspace, console: Console, store: Stor
         StoreError: the store cannot be written.
     """
     # A run without a checkpoint has nothing that another configuration could spoil.
-    resumable = previous is not None and bool(candidates(store, workspace, previous["lineage"]))
+    resumable = previous is not None and bool(patience.call(
+        "listing the checkpoints", lambda: candidates(store, workspace, previous["lineage"])))
     fresh = not resumable or config.platform.resume == "never"
     if not resumable and config.platform.resume == "always":
         raise ConfigError(f"resume=always, but there is no checkpoint at {store.url}")
@@ -127,7 +134,7 @@ def open_run(config: Config, workspace: Workspace, console: Console, store: Stor
         if previous.get("initial_weights") is not None:
             record.update(initial_weights=previous["initial_weights"])
     run = Run(config, workspace, console, store, record, times, group)
-    publish_record(record, workspace.log(NAME), store)
+    patience.call("the upload of run.json", lambda: publish_record(record, workspace.log(NAME), store))
     return run
 
 

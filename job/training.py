@@ -14,6 +14,7 @@ from job.preparation import (
     InitialWeights, Start, build_model, device_of, make_trainer, note_data, prepare_data, restore_or_begin,
 )
 from job.publication.delivery import NotDelivered
+from job.publication.patience import Patience
 from job.publication.publisher import Publisher
 from job.publication.restore import Restoring, clear_spool
 from job.publication.run_record import NAME, publish_record
@@ -107,8 +108,9 @@ def finish(run: Run, progress: Progress, index: DatasetIndex, observer: JobObser
     """Report, drain, mark done.
 
     Raises:
-        NotDelivered: the store did not take everything, or not within ``drain_seconds``.
+        NotDelivered, StoreUnavailable: the store did not take everything within ``drain_seconds``.
     """
+    patience = Patience(run.config.platform.drain_seconds, run.console.check_stop)
     run.record.update_attempt(to_iteration=progress.iteration)
     write_report(run.workspace.log("report.html"), run.record.content, progress.history, index.classes)
     observer.write_files(progress.history)
@@ -116,5 +118,6 @@ def finish(run: Run, progress: Progress, index: DatasetIndex, observer: JobObser
     publisher.drain(run.config.platform.drain_seconds, on_progress=run.console.task("publish", "B"))
     run.record.end("done", 0)
     run.record.update(upload=publisher.state())
-    publish_record(run.record, run.workspace.log(NAME), run.store)
+    patience.call("the last upload of run.json", lambda: publish_record(
+        run.record, run.workspace.log(NAME), run.store))
     clear_spool(run.workspace)

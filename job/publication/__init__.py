@@ -11,6 +11,8 @@
     log_upload    log files on their way to the store
     restore       finds the checkpoint to resume from
     run_record    run.json
+    late_writes   finds records that a delayed write has overwritten, and what the newest checkpoint knows instead
+    patience      retries for minutes what opens or ends a run
     time_limit    waits for a call no longer than so long
     priority      lowers the priority of background work
 """

@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 import uuid
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Tuple
 
 from job.publication.time_limit import within
 from masf_core.records.files import replace_text
@@ -51,6 +51,14 @@ def read_published(store: Store, folder: str = "") -> Optional[Dict[str, Any]]:
         raise IntegrityError("this run.json was not written by this version of the job", store.locate(folder + NAME),
                              "Choose another --run_name, or remove it")
     return content
+
+
+def written_at(content: Dict[str, Any]) -> Tuple[int, int]:
+    """(attempt, sequence) of a run.json: which attempt wrote it, and its how-many-th text it is. Later ones are larger.
+    """
+    written = content.get("written")
+    sequence = written.get("sequence") if isinstance(written, dict) else None
+    return len(content.get("attempts", [])), sequence if isinstance(sequence, int) else 0
 
 
 def publish_record(record: RunRecord, path: str, store: Store) -> None:
@@ -98,10 +106,18 @@ class RunRecord:
             "python": platform.python_version(), "machine": platform.machine(),
         }
         self.content["attempts"].append(self.attempt)
+        self._sequence = 0
 
     @property
     def lineage(self) -> str:
+        """Only checkpoints of this lineage are resumed from."""
         return self.content["lineage"]
+
+    @property
+    def written(self) -> Dict[str, int]:
+        """How often this attempt, from 1 its number at the run, has written run.json; for the markers of checkpoints.
+        """
+        return {"attempt_number": len(self.content["attempts"]), "sequence": self._sequence}
 
     def checkpoint_name(self, iteration: int) -> str:
         """A name that was never given before, by this or another attempt: a key is never written twice.
@@ -131,6 +147,8 @@ class RunRecord:
     def text(self) -> str:
         """What is published."""
         with self._lock:
+            self._sequence += 1
+            self.content["written"] = {"attempt": len(self.content["attempts"]), "sequence": self._sequence}
             return json.dumps(self.content, indent=2, sort_keys=True) + "\n"
 
     def write(self, path: str) -> None:

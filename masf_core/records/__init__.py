@@ -3,6 +3,7 @@
     checkpoints   everything that a run needs to resume
     npz           .npz files in one pass
     files         files that appear whole
+    texts         the texts of eva.txt and metrics.jsonl
     logs          eva.txt, metrics.jsonl, TensorBoard events
     selection     which checkpoint is the best: a named policy
 """

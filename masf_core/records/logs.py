@@ -5,30 +5,23 @@ had never stopped, whatever was lost between its last checkpoint and the crash.
 """
 from __future__ import annotations
 
-import json
-
 import numpy as np
 
 from masf_core.records.files import replace_text
+from masf_core.records.texts import eva_text, metrics_text
 from masf_core.tf1 import tf
-
-# The reference's wording (biomedia-mira/masf, main.py), so that scripts that read its logs read these too. Accuracy is
-# a fraction there.
-EVA_LINE = "Unseen Target Validation results: Iteration {:d}, Loss: {:f}, Accuracy: {:f} \n"
 
 HISTOGRAM_BINS = 64
 
 
 def write_eva(path, history):
     """One line an evaluation, in the reference's words."""
-    replace_text(path, "".join(
-        EVA_LINE.format(record["iteration"], record["target_loss"], record["target_accuracy"] / 100.0)
-        for record in history))
+    replace_text(path, eva_text(history))
 
 
 def write_metrics(path, history):
     """One JSON object a line, one line an interval."""
-    replace_text(path, "".join(json.dumps(record, sort_keys=True) + "\n" for record in history))
+    replace_text(path, metrics_text(history))
 
 
 class ScalarWriter:

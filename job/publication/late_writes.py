@@ -1,0 +1,183 @@
+"""Records that are overwritten in place, and writes of them that arrive late.
+
+The network may hold a write of run.json, metrics.jsonl, eva.txt or best.json until its writer is dead and the next
+attempt has finished. It then replaces the newer content by the older one, and no store refuses it. But the keys of a
+checkpoint are used once, and its marker says which attempt wrote it and how often that attempt had written run.json. So
+whoever reads a run compares its records with its newest checkpoint, and takes from there what is older.
+"""
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+from typing import Any, Dict, List, NamedTuple, Optional
+
+from job.publication.retention import name_best
+from job.publication.run_record import read_published, written_at
+from masf_core.errors import CheckpointError
+from masf_core.records import checkpoints
+from masf_core.records.checkpoints import Progress
+from masf_core.records.texts import eva_text, metrics_text
+from obs_sync import IntegrityError, Marker, ObjectNotFound, Store, list_markers
+
+log = logging.getLogger(__name__)
+
+METRICS, EVA = "metrics.jsonl", "eva.txt"
+LOST = "its record was lost: a delayed write overwrote run.json"
+
+
+class Newest(NamedTuple):
+    """The newest checkpoint, without its arrays."""
+
+    marker: Marker
+    progress: Progress
+    metrics: str  # its history as metrics.jsonl
+    eva: str  # and as eva.txt
+
+
+class Records(NamedTuple):
+    """What is known of a run."""
+
+    run: Dict[str, Any]  # as run.json
+    history: List[Dict[str, Any]]  # as metrics.jsonl
+    notes: List[str]  # a sentence on each record that is older than the newest checkpoint
+
+
+def read_records(store: Store) -> Optional[Records]:
+    """The records of the run in ``store``; None where there is no run.
+
+    What is older than the newest checkpoint is taken from there, and noted.
+
+    Raises:
+        StoreError: the store cannot be read, or a record is damaged.
+    """
+    run = read_published(store)
+    if run is None:
+        return None
+    newest, notes = newest_checkpoint(store, run), []
+    text = _read_text(store, METRICS)
+    if newest is None:
+        return Records(run, _parsed(text, store), notes)
+    name = newest.marker.name
+    if is_older(run, newest.marker):
+        run = corrected(run, newest)
+        notes.append(f"run.json is older than checkpoint {name}: it has not been uploaded yet, or a delayed write "
+                     "overwrote it. The command that trained the run writes it again.")
+    if text.startswith(newest.metrics):
+        return Records(run, _parsed(text, store), notes)
+    notes.append(f"{METRICS} is older than checkpoint {name}, which the intervals are taken from. The command that "
+                 "trained the run writes it again.")
+    return Records(run, newest.progress.history, notes)
+
+
+def newest_checkpoint(store: Store, run: Dict[str, Any]) -> Optional[Newest]:
+    """The checkpoint that was published last, of the run's lineage or of a later attempt than run.json knows of.
+
+    Returns None where there is none, or where it cannot be read.
+    """
+    known = written_at(run)[0]
+    markers = [marker for marker in list_markers(store) if _is_ours(marker)
+               and (marker.metadata.get("lineage") == run["lineage"] or _attempt_number(marker) > known)]
+    for marker in sorted(markers, key=_age, reverse=True):
+        try:
+            progress = _read_progress(store, marker)
+            return Newest(marker, progress, metrics_text(progress.history), eva_text(progress.history))
+        except (CheckpointError, IntegrityError, ObjectNotFound, LookupError, TypeError, ValueError) as error:
+            log.debug("checkpoint %s tells nothing about the records: %s", marker.name, error)
+    return None
+
+
+def is_older(run: Dict[str, Any], marker: Marker) -> bool:
+    """Whether run.json was written before the checkpoint."""
+    return written_at(run) < (_attempt_number(marker), marker.metadata.get("sequence", 0))
+
+
+def newest_record(store: Store, run: Optional[Dict[str, Any]]) -> Optional[Dict[str, Any]]:
+    """``run``, the published run.json, unless a later attempt has published a checkpoint: then what that tells.
+
+    A warning says so. The run is not done then, so that its end is told, and all records are written, once more.
+    """
+    if run is None:
+        return None
+    newest = newest_checkpoint(store, run)
+    if newest is None or _attempt_number(newest.marker) <= written_at(run)[0]:
+        return run
+    log.warning("run.json is of attempt %d, but checkpoint %s of attempt %d: a delayed write overwrote run.json. It "
+                "is written again", written_at(run)[0], newest.marker.name, _attempt_number(newest.marker))
+    return corrected(run, newest)
+
+
+def corrected(run: Dict[str, Any], newest: Newest) -> Dict[str, Any]:
+    """An outdated run.json with what the newest checkpoint tells. ``running``: how the attempt ended is not known."""
+    marker, details = newest.marker, newest.progress.details
+    attempts, config = list(run.get("attempts", [])), details.get("config")
+    while len(attempts) < _attempt_number(marker):
+        attempts.append({"id": marker.metadata.get("attempt"), "started": marker.created, "outcome": LOST})
+    if run["lineage"] != marker.metadata["lineage"]:
+        run = {key: value for key, value in run.items() if key not in ("data", "initial_weights", "best")}
+    return dict(run, state="running", lineage=marker.metadata["lineage"], attempts=attempts,
+                iteration=newest.progress.iteration, config=config if isinstance(config, dict) else run.get("config"))
+
+
+def restore_records(store: Store, run: Dict[str, Any]) -> None:
+    """Write the metrics, eva.txt and the pointer to the best checkpoint again where they are older than the newest
+    checkpoint of the finished ``run``.
+
+    Raises:
+        StoreError: the store cannot be read or written.
+    """
+    newest = newest_checkpoint(store, run)
+    if newest is None:
+        return
+    for name, text in ((METRICS, newest.metrics), (EVA, newest.eva)):
+        if not _read_text(store, name).startswith(text):
+            log.warning("%s is older than checkpoint %s: a delayed write overwrote it. It is written again",
+                        name, newest.marker.name)
+            store.write(name, text.encode("utf-8"))
+    name_best(store, run["lineage"], run["config"]["interval"]["selection"], newest.progress.history)
+
+
+def _is_ours(marker: Marker) -> bool:
+    metadata = marker.metadata
+    return (isinstance(metadata.get("iteration"), int) and isinstance(metadata.get("lineage"), str)
+            and isinstance(metadata.get("sequence", 0), int))
+
+
+def _attempt_number(marker: Marker) -> int:
+    """Which attempt at the run published it, from 1; 0 where it does not say so."""
+    number = marker.metadata.get("attempt_number", 0)
+    return number if isinstance(number, int) and number < 10 ** 6 else 0
+
+
+def _age(marker: Marker) -> tuple:
+    return _attempt_number(marker), marker.metadata["iteration"], marker.created
+
+
+def _read_progress(store: Store, marker: Marker) -> Progress:
+    """``Progress`` of a published checkpoint: one small file of it."""
+    digests = {file.name: file.sha256 for file in marker.files}
+    data = store.read(f"checkpoints/{marker.name}/{checkpoints.PROGRESS_FILE}")
+    with tempfile.TemporaryDirectory() as directory:
+        with open(os.path.join(directory, checkpoints.PROGRESS_FILE), "wb") as stream:
+            stream.write(data)
+        return checkpoints.load_progress(directory, digests.get(checkpoints.PROGRESS_FILE))
+
+
+def _read_text(store: Store, name: str) -> str:
+    try:
+        return store.read(name).decode("utf-8", errors="replace")
+    except ObjectNotFound:
+        return ""
+
+
+def _parsed(text: str, store: Store) -> List[Dict[str, Any]]:
+    """The records of metrics.jsonl. Raises IntegrityError."""
+    try:
+        history = [json.loads(line) for line in text.splitlines() if line.strip()]
+    except (ValueError, RecursionError):
+        history = [None]
+    if not all(isinstance(record, dict) for record in history):
+        raise IntegrityError("a line of it is no JSON object", store.locate(METRICS),
+                             "Delete it; the command that trained the run writes it again")
+    return history
