@@ -12,7 +12,7 @@ Read `run` first, then `training`. Floors, from the top; each imports only from 
     inputs/            brings data and weights to the local disk
     config/            every setting; publication/ brings results to the store; sync/ moves files by hand
     exits              what each ending means; environment, workspace, console: the machine and the person
-    errors             errors of the job; stopping hears SIGTERM; start_times, shipped, utf8
+    errors             errors of the job; stopping hears SIGTERM; start_times, shipped, utf8, streams
 
 Only `boot_modelarts.py` and tests import from here.
 """

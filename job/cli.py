@@ -11,6 +11,7 @@ from job.config.near_miss import suggestion
 from job.console import Console
 from job.errors import ConfigError
 from job.stopping import begin_line
+from job.streams import open_closed_streams
 from job.sync.output import UNREAD, OutputClosed, is_read
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,7 @@ COMMANDS = {
 
 def main(argv: Sequence[str]) -> int:
     """Run a command line; returns the exit code. User mistakes get one message, anything else its stack trace."""
+    open_closed_streams()
     console = Console()
     console.set_up_logging()
     try:

@@ -44,7 +44,7 @@ FLOORS = {
         ("parity", "trainer"),
     ),
     "job": (
-        ("errors", "shipped", "start_times", "stopping", "utf8"),
+        ("errors", "shipped", "start_times", "stopping", "streams", "utf8"),
         ("console", "environment", "exits", "workspace"),
         ("config", "publication", "sync"),
         ("inputs", "observer", "ranks", "reports"),
