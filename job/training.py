@@ -14,6 +14,7 @@ from job.preparation import (
     InitialWeights, Start, build_model, device_of, make_trainer, note_data, prepare_data, restore_or_begin,
 )
 from job.publication.delivery import NotDelivered
+from job.publication.leftovers import warn_of_leftovers
 from job.publication.patience import Patience
 from job.publication.publisher import Publisher
 from job.publication.restore import Restoring, clear_spool
@@ -84,6 +85,10 @@ def train(run: Run, model: Model, index: DatasetIndex, images: Dict[str, np.ndar
             raise
         group.disband()
         finish(run, trainer.progress, index, observer, publisher)
+        warn_of_leftovers(run.store, publisher.failed_uploads())
+    except NotDelivered:
+        warn_of_leftovers(run.store, publisher.failed_uploads())
+        raise
     finally:
         scalars.close()
         publisher.close()

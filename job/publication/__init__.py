@@ -8,6 +8,7 @@
     snapshots     a checkpoint on its way
     spool         where checkpoints lie on the local disk until they have been delivered
     retention     which published checkpoints stay, and which one best.json names
+    leftovers     names files without a marker at the end of a run
     log_upload    log files on their way to the store
     restore       finds the checkpoint to resume from
     run_record    run.json

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from job.publication import policy
 from job.publication.delivery import Delivery, NotDelivered
@@ -114,6 +114,12 @@ class Publisher:
         self._worker.spool_all()
         self._change(lambda state: state.logs_gone())
         self.drain(deadline - self._clock())
+
+    def failed_uploads(self) -> List[str]:
+        """Names in the store below which an upload that failed, or that is still under way, may have left files."""
+        queue = self._worker.state.queue
+        under_way = queue.find(queue.under_way) if queue.under_way else None
+        return list(queue.failed_uploads) + ([under_way.published_name] if under_way else [])
 
     def close(self) -> None:
         """End the worker; what has not been delivered stays in the spool."""
