@@ -12,8 +12,10 @@ from job.publication.run_record import RunRecord
 from job.publication.snapshots import Snapshot
 from job.start_times import StartTimes, sentence
 from job.workspace import Workspace
+from masf_core.errors import TrainingDiverged
 from masf_core.records import logs, selection
 from masf_core.records.checkpoints import Progress
+from masf_core.records.finite import not_finite
 from masf_core.trainer import Observer
 
 if TYPE_CHECKING:
@@ -64,9 +66,10 @@ class JobObserver(Observer):
         policy = self._config.interval.selection
         record["score"] = selection.score(policy, record)
         record["upload"] = self._publisher.state()
+        snapshot = self.snapshot(progress)  # first: of weights that are not finite nothing is told
         self.write_files(progress.history)
         self._scalars.write_interval(record)
-        self._publisher.submit(self.snapshot(progress))
+        self._publisher.submit(snapshot)
         for line in interval_lines(record, progress.history, self._total, self._config.interval):
             log.info("%s", line)
         failure = record["upload"]["last_failure"]
@@ -75,8 +78,19 @@ class JobObserver(Observer):
                         failure.rstrip("."))
 
     def snapshot(self, progress: Progress) -> Snapshot:
-        """A ``Snapshot`` of the model, which is at ``progress``."""
-        return self._described(self._model.snapshot(), progress, progress.history)
+        """A ``Snapshot`` of the model, which is at ``progress``.
+
+        Raises:
+            TrainingDiverged: a variable is not finite, which the losses need not show.
+        """
+        arrays = self._model.snapshot()
+        strange = not_finite(arrays)
+        if strange:
+            raise TrainingDiverged(
+                f"iteration {progress.iteration}: variable {', '.join(strange[:4])}{' …' if len(strange) > 4 else ''} "
+                "holds values that are NaN or infinite. No checkpoint of it is published; the one before it stays. "
+                "Lower outer_lr or inner_lr")
+        return self._described(arrays, progress, progress.history)
 
     def leftover(self, name: str, progress: Progress, history: List[Dict[str, Any]]) -> Snapshot:
         """A ``Snapshot`` of the spool's checkpoint ``name`` that an earlier attempt could not deliver.

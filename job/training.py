@@ -23,6 +23,7 @@ from job.ranks.group import WAIT_FOR_INPUTS
 from job.reports.report import write_report
 from job.stopping import GRACE, Stopped
 from masf_core.data.index import DatasetIndex
+from masf_core.errors import TrainingDiverged
 from masf_core.model import Model
 from masf_core.records import logs
 from masf_core.records.checkpoints import Progress
@@ -83,6 +84,10 @@ def train(run: Run, model: Model, index: DatasetIndex, images: Dict[str, np.ndar
             group.disband()
             leave(run, trainer.progress, observer, publisher, start)
             raise
+        except TrainingDiverged:
+            group.disband()
+            deliver_last_good(publisher)
+            raise
         group.disband()
         finish(run, trainer.progress, index, observer, publisher)
         warn_of_leftovers(run.store, publisher.failed_uploads())
@@ -94,6 +99,14 @@ def train(run: Run, model: Model, index: DatasetIndex, images: Dict[str, np.ndar
         publisher.close()
 
 
+def deliver_last_good(publisher: Publisher) -> None:
+    """Training has diverged: deliver the checkpoints that still wait, all of which are good."""
+    try:
+        publisher.drain()
+    except (NotDelivered, LeaseLost) as error:
+        log.warning("%s", error)
+
+
 def leave(run: Run, progress: Progress, observer: JobObserver, publisher: Publisher, start: Start) -> None:
     """The platform wants the machine back: publish the present state as far as the time allows."""
     run.console.stop_noted()
@@ -102,6 +115,10 @@ def leave(run: Run, progress: Progress, observer: JobObserver, publisher: Publis
     try:
         advanced = progress.iteration > start.progress.iteration
         snapshot = observer.snapshot(progress) if advanced else None
+    except TrainingDiverged as error:
+        log.warning("%s", error)
+        snapshot = None
+    try:
         publisher.drain_within(run.console.stop.seconds_left(GRACE) - TIME_TO_EXIT, snapshot)
         log.info("stopped at iteration %d; everything is published", progress.iteration)
     except (NotDelivered, LeaseLost) as error:

@@ -5,5 +5,6 @@
     files         files that appear whole
     texts         the texts of eva.txt and metrics.jsonl
     logs          eva.txt, metrics.jsonl, TensorBoard events
+    finite        whether all values are numbers
     selection     which checkpoint is the best: a named policy
 """
