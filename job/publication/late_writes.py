@@ -7,14 +7,13 @@ whoever reads a run compares its records with its newest checkpoint, and takes f
 """
 from __future__ import annotations
 
-import json
 import logging
 import os
 import tempfile
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from job.publication.retention import name_best
-from job.publication.run_record import read_published, written_at
+from job.publication.run_record import written_at
 from masf_core.errors import CheckpointError
 from masf_core.records import checkpoints
 from masf_core.records.checkpoints import Progress
@@ -36,39 +35,31 @@ class Newest(NamedTuple):
     eva: str  # and as eva.txt
 
 
-class Records(NamedTuple):
-    """What is known of a run."""
+def newest_records(store: Store, run: Dict[str, Any], history: List[Dict[str, Any]],
+                   ) -> Tuple[Dict[str, Any], List[Dict[str, Any]]]:
+    """``run`` and ``history``, or what the newest checkpoint tells instead where they are older than it.
 
-    run: Dict[str, Any]  # as run.json
-    history: List[Dict[str, Any]]  # as metrics.jsonl
-    notes: List[str]  # a sentence on each record that is older than the newest checkpoint
+    A warning says so. Nothing is written: this is for those who show runs.
 
-
-def read_records(store: Store) -> Optional[Records]:
-    """The records of the run in ``store``; None where there is no run.
-
-    What is older than the newest checkpoint is taken from there, and noted.
+    Args:
+        run: the published run.json. history: the records of the published metrics.jsonl.
 
     Raises:
-        StoreError: the store cannot be read, or a record is damaged.
+        StoreError: the store cannot be read.
     """
-    run = read_published(store)
-    if run is None:
-        return None
-    newest, notes = newest_checkpoint(store, run), []
-    text = _read_text(store, METRICS)
+    newest = newest_checkpoint(store, run)
     if newest is None:
-        return Records(run, _parsed(text, store), notes)
-    name = newest.marker.name
+        return run, history
     if is_older(run, newest.marker):
+        log.warning("run.json is older than checkpoint %s: it has not been uploaded yet, or a delayed write overwrote "
+                    "it. The command that trained the run writes it again", newest.marker.name)
         run = corrected(run, newest)
-        notes.append(f"run.json is older than checkpoint {name}: it has not been uploaded yet, or a delayed write "
-                     "overwrote it. The command that trained the run writes it again.")
-    if text.startswith(newest.metrics):
-        return Records(run, _parsed(text, store), notes)
-    notes.append(f"{METRICS} is older than checkpoint {name}, which the intervals are taken from. The command that "
-                 "trained the run writes it again.")
-    return Records(run, newest.progress.history, notes)
+    if not metrics_text(history).startswith(newest.metrics):
+        log.warning("%s is older than checkpoint %s: it has not been uploaded yet, or a delayed write overwrote it. "
+                    "The intervals are taken from the checkpoint. The command that trained the run writes it again",
+                    METRICS, newest.marker.name)
+        history = newest.progress.history
+    return run, history
 
 
 def newest_checkpoint(store: Store, run: Dict[str, Any]) -> Optional[Newest]:
@@ -169,15 +160,3 @@ def _read_text(store: Store, name: str) -> str:
         return store.read(name).decode("utf-8", errors="replace")
     except ObjectNotFound:
         return ""
-
-
-def _parsed(text: str, store: Store) -> List[Dict[str, Any]]:
-    """The records of metrics.jsonl. Raises IntegrityError."""
-    try:
-        history = [json.loads(line) for line in text.splitlines() if line.strip()]
-    except (ValueError, RecursionError):
-        history = [None]
-    if not all(isinstance(record, dict) for record in history):
-        raise IntegrityError("a line of it is no JSON object", store.locate(METRICS),
-                             "Delete it; the command that trained the run writes it again")
-    return history

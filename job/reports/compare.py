@@ -4,6 +4,7 @@ from __future__ import annotations
 import html
 from typing import Any, Dict, List, NamedTuple
 
+from job.publication.late_writes import newest_records
 from job.publication.run_record import read_published
 from job.reports.charts import line_chart
 from job.reports.report import STYLE
@@ -36,7 +37,7 @@ def read_candidate(store, name):
         ObjectNotFound: there is none, or none of its intervals has been completed.
     """
     run = read_published(store)
-    history = read_history(store) if run is not None else []
+    history = newest_records(store, run, read_history(store))[1] if run is not None else []
     if not history:
         raise ObjectNotFound("there is no run here with a completed interval", store.url,
                              "Give the URL or the folder of train_url/run_name")

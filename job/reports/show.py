@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 import posixpath
 
+from job.publication.late_writes import newest_records
 from job.publication.run_record import read_published
 from obs_sync import ObjectNotFound
 
@@ -19,7 +20,7 @@ def describe_run(store):
     run = read_published(store)
     if run is None:
         raise ObjectNotFound("there is no run here (no run.json)", store.url, "Give the URL of train_url/run_name")
-    history = read_history(store)
+    run, history = newest_records(store, run, read_history(store))
     lines = ["{}  {}".format(store.url, run["state"]), ""]
     lines += object_tree(store)
     lines += [""] + accuracy_lines(history)
