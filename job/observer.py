@@ -86,10 +86,10 @@ class JobObserver(Observer):
         arrays = self._model.snapshot()
         strange = not_finite(arrays)
         if strange:
+            more = f" and {len(strange) - 3} more variables" if len(strange) > 3 else ""
             raise TrainingDiverged(
-                f"iteration {progress.iteration}: variable {', '.join(strange[:4])}{' …' if len(strange) > 4 else ''} "
-                "holds values that are NaN or infinite. No checkpoint of it is published; the one before it stays. "
-                "Lower outer_lr or inner_lr")
+                f"iteration {progress.iteration}: NaN or infinite values in {', '.join(strange[:3])}{more}. No "
+                "checkpoint of this iteration is published; the earlier ones stay. Lower outer_lr or inner_lr")
         return self._described(arrays, progress, progress.history)
 
     def leftover(self, name: str, progress: Progress, history: List[Dict[str, Any]]) -> Snapshot:

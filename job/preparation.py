@@ -12,6 +12,7 @@ from job.errors import ConfigError
 from job.inputs.fetch import Inputs
 from job.inputs.indexing import index_data, refuse_other_data, summary, use_of
 from job.opened_run import AnyRun, Run
+from job.publication.patience import OPENING_SECONDS, Patience
 from job.publication.restore import Restoring, clear_spool, undelivered
 from job.publication.retention import name_best
 from job.ranks.group import ALONE, Alone
@@ -201,11 +202,13 @@ def restore_or_begin(run: Run, model: Model, inputs: Inputs, index: DatasetIndex
                      weights: Optional[InitialWeights] = None) -> Start:
     """Load the newest checkpoint, or the pretrained weights where there is none."""
     restored = restoring.newest(model.shapes(), run.console.task("restore", "B"))
-    waiting = undelivered(run.store, run.workspace, run.record.lineage,
-                          restored.progress.iteration) if restored is not None else []
+    patience = Patience(OPENING_SECONDS, run.console.check_stop)
+    waiting = patience.call("listing the checkpoints", lambda: undelivered(
+        run.store, run.workspace, run.record.lineage, restored.progress.iteration)) if restored is not None else []
     clear_spool(run.workspace, keep=[name for name, _ in waiting])
     if restored is not None:
-        name_best(run.store, run.record.lineage, run.config.interval.selection, restored.progress.history)
+        patience.call("naming the best checkpoint", lambda: name_best(
+            run.store, run.record.lineage, run.config.interval.selection, restored.progress.history))
         run.times.mark("restore")
         model.load(restored.arrays)
         log.info("going on from %s at iteration %d", restored.name, restored.progress.iteration)

@@ -78,7 +78,7 @@ def run_job(config: Config, work_dir: str, run_name: str, console: Console,
         with recorded(run):
             from job.inputs.check import check_inputs
 
-            check_inputs(config, environ)
+            patience.call("looking at the inputs", lambda: check_inputs(config, environ))
             times.mark("inputs")
             from job.training import prepare_and_train  # brings TensorFlow
 

@@ -90,7 +90,7 @@ def test_a_variable_that_is_not_finite_ends_training_before_anything_is_told_of_
                            publisher=publisher, scalars=SimpleNamespace(write_interval=written.append),
                            times=StartTimes())
     observer.write_files = written.append
-    with pytest.raises(TrainingDiverged, match="iteration 40: variable conv1/weights holds values that are NaN"):
+    with pytest.raises(TrainingDiverged, match="iteration 40: NaN or infinite values in conv1/weights. No"):
         observer.interval(Progress(40, [{"iteration": 40, "validation_accuracy": 50.0}], [], {}))
     assert written == []
 

@@ -150,7 +150,8 @@ def test_a_run_that_goes_on_names_the_best_before_it_trains(store, tmp_path):
     write_pointer(store, "best", "ckpt-000010-aaaa")
     workspace = prepare_workspace(str(tmp_path / "work"), "run")
     run = SimpleNamespace(
-        store=store, workspace=workspace, config=config_of({}), console=SimpleNamespace(task=lambda *_: None),
+        store=store, workspace=workspace, config=config_of({}),
+        console=SimpleNamespace(task=lambda *_: None, check_stop=lambda: None),
         times=SimpleNamespace(mark=lambda name: None),
         record=SimpleNamespace(lineage="line", update_attempt=lambda **_: None))
     restored = Restored({}, snapshot(20).progress, "ckpt-000020-aaaa")
