@@ -1,7 +1,7 @@
-"""What the processes of a job do that are not its rank 0: train along.
+"""The other ranks of a job: they train together with rank 0.
 
-They publish nothing, write no logs and hold no lease. Everything that has to be decided, rank 0 decides; on a machine
-without it the first of them pulls and decodes for its neighbours.
+They publish nothing, write no logs and hold no lease; rank 0 decides everything. On a machine without rank 0, the first
+rank there pulls and decodes for all ranks of that machine.
 """
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from masf_core.trainer import Observer
 
 
 class Attentive(Observer):
-    """Looks whether the job is to stop, wherever rank 0 does."""
+    """Checks whether the job is to stop, at the places where rank 0 does."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -36,7 +36,7 @@ class Attentive(Observer):
 
 def follow(config: Config, work_dir: str, run_name: str, console: Console, environ: Mapping[str, str],
            group: Group) -> None:
-    """Train along with rank 0, which does ``run.run_job``. Arguments and errors are as there."""
+    """Train together with rank 0, which calls ``run.run_job``. Arguments and errors are as there."""
     own = os.path.join(work_dir, "runs", run_name, f"rank-{group.rank}")
     run = Followed(config, prepare_workspace(work_dir, run_name, own), console, StartTimes())
     done = group.gather(False, "the opening of the run")[0]

@@ -1,4 +1,4 @@
-"""What the job does while masf_core trains: lines in the log, scalars, progress bars, checkpoints on their way."""
+"""What the job does while masf_core trains: log lines, scalars, progress bars, checkpoints for the publisher."""
 from __future__ import annotations
 
 import logging
@@ -66,7 +66,7 @@ class JobObserver(Observer):
         policy = self._config.interval.selection
         record["score"] = selection.score(policy, record)
         record["upload"] = self._publisher.state()
-        snapshot = self.snapshot(progress)  # first: of weights that are not finite nothing is told
+        snapshot = self.snapshot(progress)  # first: weights that are not finite end training here
         self.write_files(progress.history)
         self._scalars.write_interval(record)
         self._publisher.submit(snapshot)
@@ -74,7 +74,7 @@ class JobObserver(Observer):
             log.info("%s", line)
         failure = record["upload"]["last_failure"]
         if failure:
-            log.warning("the storage has not taken the last upload (%s); training goes on, and tries again",
+            log.warning("the last upload failed (%s). Training continues, and the upload is retried",
                         failure.rstrip("."))
 
     def snapshot(self, progress: Progress) -> Snapshot:
@@ -128,10 +128,10 @@ class JobObserver(Observer):
         return best and {key: best[key] for key in ("iteration", "target_accuracy", "validation_accuracy")}
 
 
-# What is said fits a terminal of 80 columns behind its time.
+# Each line fits a terminal of 80 columns behind its time.
 
 def iteration_lines(iteration: int, scalars: Dict[str, float]) -> List[str]:
-    """What an iteration came to. scalars: as the trainer hands them over."""
+    """Lines about an iteration. scalars: as the trainer hands them over."""
     lines = [f"iteration {iteration}: loss {scalars['source_loss']:.4f} ({scalars['source_accuracy']:.1f} %), "
              f"global {scalars['global_loss']:.5f}, metric {scalars['metric_loss']:.5f}"]
     if scalars.get("skipped"):
@@ -141,7 +141,7 @@ def iteration_lines(iteration: int, scalars: Dict[str, float]) -> List[str]:
 
 def interval_lines(record: Dict[str, Any], history: Sequence[Dict[str, Any]], total: int,
                    interval: Interval) -> List[str]:
-    """What an interval came to.
+    """Lines about an interval.
 
     Args:
         record: its record in metrics.jsonl. history: all records so far. total: iterations of the run. interval: the

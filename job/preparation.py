@@ -43,10 +43,10 @@ class Start(NamedTuple):
 
 
 class InitialWeights:
-    """The pretrained values, read before anything is decoded, so that a file that does not fit is told early.
+    """The pretrained values. They are read before images are decoded, so that a file that does not fit is found early.
 
     Args:
-        path: the file, None to train from scratch. classes: the names that its classifier is of,
+        path: the file, None to train from scratch. classes: names of the classes that its classifier distinguishes,
             None where they are not known.
     """
 
@@ -67,12 +67,12 @@ class InitialWeights:
         return self._values
 
     def _same_classes(self, index: DatasetIndex) -> bool:
-        """Whether the file's classifier is of these classes, as far as is known. As many others would be mistaken."""
+        """Whether the file's classifier distinguishes these classes, as far as is known."""
         if not is_network_file(self._path):
             return False
         if self._classes is None or list(self._classes) == list(index.classes):
             return True
-        log.warning("the classifier begins afresh: %s is of the classes %s, and the data have %s",
+        log.warning("the classifier is initialised again: %s was trained on the classes %s, and the data have %s",
                     self._path, ", ".join(self._classes), ", ".join(index.classes))
         return False
 
@@ -82,7 +82,7 @@ def prepare_data(run: AnyRun, inputs: Inputs, before_decoding: Optional[Callable
     """Index, check and decode.
 
     Args:
-        before_decoding: called with the index, to raise what need not wait for the decoding.
+        before_decoding: called with the index before the images are decoded; it may raise.
 
     Returns:
         (``DatasetIndex``, dict domain → uint8 memory map [n, S, S, 3]).
@@ -104,13 +104,13 @@ def prepare_data(run: AnyRun, inputs: Inputs, before_decoding: Optional[Callable
         index, run.workspace.decoded, image_size=side, max_pixels=data.max_pixels, bad_data=data.bad_data,
         offenders_path=offenders, on_progress=run.console.task("decode", "images"), pending=pending)
     if index is not indexed:
-        log.info("data without what cannot be decoded: %s", summary(index, data.target_domain))
+        log.info("data without the images that cannot be decoded: %s", summary(index, data.target_domain))
     run.times.mark("cache")
     return index, images
 
 
 def note_data(run: Run, index: DatasetIndex) -> None:
-    """Say in run.json what the data are. Raises ConfigError where they are not those that the run began with."""
+    """Record in run.json what the data are. Raises ConfigError if the run began with other data."""
     refuse_other_data(run.store, run.record.content.get("data") or {}, index)
     with open(run.workspace.log(manifest.NAME), "wb") as stream:  # published with the logs
         stream.write(manifest.to_bytes(index))
@@ -123,7 +123,7 @@ def note_data(run: Run, index: DatasetIndex) -> None:
 
 
 def build_model(run: AnyRun, here: Device, index: DatasetIndex, group: Alone = ALONE) -> Model:
-    """The network and its session, which is one with those of the other processes of ``group``.
+    """The network and its session, which works together with those of the other processes of ``group``.
 
     Args:
         here: what ``device_of`` returned.
@@ -161,7 +161,7 @@ def make_trainer(run: AnyRun, model: Model, index: DatasetIndex, images: Dict[st
 
 
 def step_settings(config: Config, source_domains: int) -> meta_step.StepSettings:
-    """The ``StepSettings`` that a configuration means."""
+    """The ``StepSettings`` of a configuration."""
     training, network = config.training, config.network
     return meta_step.StepSettings(
         meta_batch_size=training.meta_batch_size, source_domains=source_domains, inner_lr=training.inner_lr,
@@ -174,17 +174,17 @@ def step_settings(config: Config, source_domains: int) -> meta_step.StepSettings
 
 
 def scale_settings(config: Config) -> ScaleSettings:
-    """The ``ScaleSettings`` that a configuration means."""
+    """The ``ScaleSettings`` of a configuration."""
     platform = config.platform
     return ScaleSettings(platform.loss_scale, platform.loss_scale_initial, platform.loss_scale_growth_steps,
                          platform.loss_scale_factor, platform.loss_scale_backoff)
 
 
 def device_of(config: Config) -> Device:
-    """The device that a configuration means, told everything that was set for it.
+    """The device that a configuration names, with the settings for it.
 
     Raises:
-        DeviceError: it is not there, or does not know what was asked of it.
+        DeviceError: it is not there, or does not support a setting.
     """
     platform, ascend = config.platform, config.ascend
     found = choice.make_device(
@@ -194,7 +194,7 @@ def device_of(config: Config) -> Device:
     unused = [name for name, each in settings().items()
               if each.group == "ascend" and getattr(ascend, name) != each.default]
     if unused and found.name != "ascend":
-        log.info("%s: for Ascend alone, not used on %s", ", ".join(unused), found.name)
+        log.info("%s: only Ascend uses these settings, and the device is %s", ", ".join(unused), found.name)
     return found
 
 
@@ -211,7 +211,7 @@ def restore_or_begin(run: Run, model: Model, inputs: Inputs, index: DatasetIndex
             run.store, run.record.lineage, run.config.interval.selection, restored.progress.history))
         run.times.mark("restore")
         model.load(restored.arrays)
-        log.info("going on from %s at iteration %d", restored.name, restored.progress.iteration)
+        log.info("resuming from %s at iteration %d", restored.name, restored.progress.iteration)
         start = Start(restored.progress, waiting)
     else:
         pretrained = weights.read(index) if weights is not None else None

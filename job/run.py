@@ -7,8 +7,8 @@
     train             interval by interval; checkpoints and logs are published in the background
     finish            report, drain the uploads, mark the run done
 
-From pulling on it is told in ``training``, which needs TensorFlow. That takes seconds to load; whatever keeps a run
-from being opened has been told by then.
+``training`` tells it from pulling on. That module needs TensorFlow, which takes seconds to load; what keeps a run from
+being opened is reported before.
 """
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ def run_job(config: Config, work_dir: str, run_name: str, console: Console,
 
             refuse_changed_data(config, environ, store, previous.get("data") or {}, workspace.root)
             patience.call("comparing the records of the run", lambda: restore_records(store, previous))
-            log.info("run %s is done: %d iterations. Nothing is left to do (more with --train_iterations=…, afresh "
-                     "with --resume=never).", run_name, previous["iteration"])
+            log.info("run %s is done: %d iterations. Nothing is left to do. A larger --train_iterations continues the "
+                     "run; --resume=never starts it again from iteration 0.", run_name, previous["iteration"])
             return
         run = open_run(config, workspace, console, store, previous, run_name, times, group, patience)
         times.mark("opening")
@@ -93,7 +93,7 @@ def run_url(config: Config, workspace: Workspace, run_name: str) -> str:
 
 
 def lease_on(store: Store, config: Config, console: Console, environ: Mapping[str, str]) -> Lease:
-    """The right to write under the run's name, which no other job has meanwhile."""
+    """The right to write under the run's name; only one job has it at a time."""
     def sleep(seconds: float) -> None:
         time.sleep(seconds)
         console.check_stop()
@@ -103,7 +103,7 @@ def lease_on(store: Store, config: Config, console: Console, environ: Mapping[st
 
 
 def finished(previous: Optional[Dict[str, Any]], config: Config) -> bool:
-    """Has an earlier attempt done everything that this one is asked for?"""
+    """Whether an earlier attempt has done everything that this one is asked for."""
     return (previous is not None and config.platform.resume != "never" and previous.get("state") == "done"
             and previous.get("iteration", 0) >= config.training.train_iterations
             and not loading.differences(loading.from_dict(previous["config"]), config))
@@ -111,10 +111,10 @@ def finished(previous: Optional[Dict[str, Any]], config: Config) -> bool:
 
 def open_run(config: Config, workspace: Workspace, console: Console, store: Store, previous: Optional[Dict[str, Any]],
              run_name: str, times: StartTimes, group: Alone, patience: Patience) -> Run:
-    """Decide whether to go on or to begin, and say so in run.json before anything expensive starts.
+    """Decide whether to resume or to start from iteration 0, and record that in run.json before expensive work.
 
     Raises:
-        ConfigError: the run exists with another configuration, or was to be resumed and does not exist.
+        ConfigError: the run exists with another configuration, or resume=always and it does not exist.
         StoreError: the store cannot be written.
     """
     # A run without a checkpoint has nothing that another configuration could spoil.
@@ -122,12 +122,14 @@ def open_run(config: Config, workspace: Workspace, console: Console, store: Stor
         "listing the checkpoints", lambda: candidates(store, workspace, previous["lineage"])))
     fresh = not resumable or config.platform.resume == "never"
     if not resumable and config.platform.resume == "always":
-        raise ConfigError(f"resume=always, but there is no checkpoint at {store.url}")
+        raise ConfigError(f"resume=always, but there is no checkpoint at {store.url}. Check train_url and run_name, or "
+                          "use --resume=auto")
     if not fresh:
         refuse_changed("run " + run_name,
                        loading.differences(loading.from_dict(previous["config"]), config))
     elif resumable:
-        log.info("run %s existed; it begins afresh, its earlier checkpoints stay in the store", run_name)
+        log.info("run %s exists already and starts again from iteration 0. Its earlier checkpoints stay in the store",
+                 run_name)
     record = RunRecord(run_name, loading.to_dict(config), previous, fresh)
     if not fresh:
         record.update(data=previous.get("data"))
@@ -140,14 +142,15 @@ def open_run(config: Config, workspace: Workspace, console: Console, store: Stor
 
 @contextlib.contextmanager
 def recorded(run: Run) -> Iterator[None]:
-    """Whatever ends the run, run.json says so; a failure to say so does not hide what went wrong."""
+    """Record in run.json whatever ends the run. If that fails, the reason for the end is still the one that is raised.
+    """
     def say(state: str, code: int, **fields: str) -> None:
         run.record.end(state, code, **fields)
         with contextlib.suppress(StoreError):
             publish_record(run.record, run.workspace.log(NAME), run.store)
 
     if run.console.stop is not None:
-        # Said by the watchdog if the running iteration outlasts the platform's patience.
+        # The watchdog calls it if the current iteration takes longer than the platform waits.
         run.console.stop.last_words = lambda: say(
             "stopped", STOPPED, left_undone="everything since the last published checkpoint")
     run.group.on_loss(lambda error: say("failed", error.code, reason=str(error)))

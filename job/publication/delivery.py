@@ -49,9 +49,9 @@ class Watch:
         if self.transferred != (done, total):
             self.transferred, self._moved = (done, total), now
         if deadline is not None and now > deadline:
-            raise OutOfTime(f"the time was up after {done} of {total} bytes")
+            raise OutOfTime(f"the deadline passed after {done} of {total} bytes")
         if now - self._moved > STALL:
-            raise NotDelivered(f"no byte moved for {now - self._moved:.0f} s, after {done} of {total}")
+            raise NotDelivered(f"no byte moved for {now - self._moved:.0f} s, after {done} of {total} bytes")
 
 
 class Delivery:

@@ -88,7 +88,7 @@ def next_step(state: State) -> Step:
 
 
 def why_late(size: Optional[int], rate: Optional[float], seconds_left: float) -> Optional[str]:
-    """Why an upload of ``size`` bytes is not begun under a budget; None where it is.
+    """Why an upload of ``size`` bytes would not arrive in time; None where it would.
 
     Args:
         size: None where it is not known. rate: bytes a second of the last upload, None before the first one.
@@ -113,7 +113,7 @@ def drain_is_over(state: State, retention_due: bool, now: float) -> bool:
 def drain_reason(state: State) -> str:
     """Why a drain that is over has left something undelivered."""
     late = "; ".join(why for _, why in state.queue.not_begun)
-    return late or (state.failures.last or "the time was up").rstrip(".")
+    return late or (state.failures.last or "the deadline passed").rstrip(".")
 
 
 def pause_after(failures: int) -> float:

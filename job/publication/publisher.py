@@ -110,7 +110,7 @@ class Publisher:
             self._change(lambda state: state._replace(
                 queue=state.queue._replace(logs_due=bool(state.queue.waiting))))
         except Exception as error:  # the worker retries, as long as there is time
-            log.warning("the log files could not be published at once: %s", error)
+            log.warning("the log files could not be uploaded: %s", error)
         self._worker.spool_all()
         self._change(lambda state: state.logs_gone())
         self.drain(deadline - self._clock())

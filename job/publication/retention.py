@@ -18,7 +18,7 @@ BEST = "best"  # name of the pointer beside the markers
 
 
 class Retention:
-    """Retention after each delivery. What it cannot delete stays, which is said and is no failure of the run.
+    """Retention after each delivery. A checkpoint that cannot be deleted is reported, and is no failure of the run.
 
     Args:
         store: the run's ``obs_sync.Store``. keep: number of newest checkpoints to keep.
@@ -32,7 +32,7 @@ class Retention:
     def apply(self, seconds: float) -> None:
         """``apply_retention`` if it is due, within so many seconds.
 
-        A refusal is told once, an outage once until it is over.
+        A refusal is reported once; an outage is reported once until it is over.
         """
         lineage = self.due
         if lineage is None:
@@ -42,12 +42,13 @@ class Retention:
             self._failing = False
         except AccessDenied as error:
             log.log(logging.DEBUG if self._refused else logging.WARNING,
-                    "old checkpoints stay: this key may not delete them (%s). Every checkpoint is published all the "
-                    "same. Grant the right to delete objects, or remove old checkpoints by hand", error.what)
+                    "old checkpoints are not deleted: this key has no permission to delete objects (%s). New "
+                    "checkpoints are published as usual. Grant the permission, or delete old checkpoints by hand",
+                    error.what)
             self._refused = True
         except Exception as error:
             log.log(logging.DEBUG if self._failing else logging.WARNING,
-                    "old checkpoints stay for now, the next checkpoint tries again: %s", error)
+                    "old checkpoints could not be deleted, retrying after the next checkpoint: %s", error)
             self._failing = True
         self.due = None
 
@@ -85,7 +86,8 @@ def name_best(store: Store, lineage: str, policy: str, history: Sequence[Dict[st
         named = None
     if named != best[0].name:
         write_pointer(store, BEST, best[0].name, metadata=best[0].metadata)
-        log.info("the best checkpoint so far is %s; %s said %s", best[0].name, BEST + ".json", named or "nothing")
+        log.info("%s.json named %s; now it names %s, the best checkpoint so far", BEST, named or "nothing",
+                 best[0].name)
 
 
 def _markers(store: Store, lineage: str) -> List[Marker]:

@@ -100,7 +100,7 @@ class RunRecord:
         # An attempt that was killed could not say so; the next one can.
         for attempt in self.content["attempts"]:
             if attempt.get("outcome") is None:
-                attempt["outcome"] = "ended without a word"
+                attempt["outcome"] = "ended without a record"
         self.attempt = {
             "id": uuid.uuid4().hex[:8], "started": now(), "outcome": None, "host": socket.gethostname(),
             "python": platform.python_version(), "machine": platform.machine(),

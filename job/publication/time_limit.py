@@ -1,4 +1,4 @@
-"""Wait for something no longer than so long: no client of a store promises that its calls end."""
+"""Calls that are abandoned after some seconds: no client of a store promises that its calls end."""
 from __future__ import annotations
 
 import queue
@@ -11,13 +11,13 @@ T = TypeVar("T")
 
 
 def within(seconds: float, what: str, work: Callable[[], T]) -> T:
-    """work(), in a thread of its own, which is left behind when the time is up; returns or raises what it does.
+    """work(), in a thread of its own, which is abandoned when the time is over; returns or raises what it does.
 
     Args:
         seconds: to wait. what: is done, for the message.
 
     Raises:
-        StoreUnavailable: the time was up.
+        StoreUnavailable: the time is over.
     """
     outcomes: queue.Queue = queue.Queue()
 

@@ -72,7 +72,7 @@ class Worker:
                         if self.state.queue.find(snapshot.name) is None:  # dropped meanwhile
                             self._spool.remove(snapshot.name)
             except CheckpointError as error:
-                return f"Not all could be kept either: {error}"
+                return f"Some checkpoints could not be saved locally either: {error}"
         return f"Checkpoints are kept in {self._spool.directory}."
 
     # Everything below runs in the thread, or in one that holds ``changed``.
@@ -115,8 +115,8 @@ class Worker:
         self._set_queue(self.state.queue.without_late(
             lambda snapshot: policy.why_late(self._spool.size(snapshot.name), self.state.rate, left)))
         for name, why in self.state.queue.not_begun[before:]:
-            log.warning("the upload of checkpoint %s is not begun: %s; it stays in %s", name, why,
-                        self._spool.directory)
+            log.warning("checkpoint %s is not uploaded, because it would not arrive in time: %s. It is kept in %s",
+                        name, why, self._spool.directory)
 
     def _persisted(self, snapshot: Snapshot) -> Snapshot:
         """Write what waits to the spool, where it outlives this process; returns ``snapshot`` as it is then."""
@@ -155,9 +155,9 @@ class Worker:
 
     def _drop(self, superseded: List[Snapshot]) -> None:
         for snapshot in superseded:
-            log.warning("%s: checkpoint %s is dropped for %s",
+            log.warning("%s: checkpoint %s is dropped, because %s is newer",
                         "the storage does not answer" if self.state.failures.last
-                        else "uploads are slower than intervals",
+                        else "uploads take longer than intervals",
                         snapshot.name, self.state.queue.names()[-1])
             self._spool.remove(snapshot.name)
 

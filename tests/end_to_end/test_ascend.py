@@ -75,7 +75,7 @@ def test_a_run_goes_on_from_its_checkpoint_with_the_oldest_adapter_too(on_ascend
     assert on_ascend.run(device="ascend", precision="float32", train_iterations=4)[0] == 0
     code, output = on_ascend.run(device="ascend", precision="float32")
     assert code == 0, output
-    assert "going on from" in output and "at iteration 4" in output
+    assert "resuming from" in output and "at iteration 4" in output
     assert [record["iteration"] for record in on_ascend.result()["records"]] == [2, 4, 6]
 
 

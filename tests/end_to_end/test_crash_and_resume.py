@@ -48,7 +48,7 @@ def test_three_kills_in_a_row_change_nothing_either(job, uninterrupted):
     assert job.result() == uninterrupted
     with job.store("output/run/") as store:
         attempts = json.loads(store.read("run.json").decode())["attempts"]
-    assert [attempt["outcome"] for attempt in attempts] == ["ended without a word"] * 3 + ["done"]
+    assert [attempt["outcome"] for attempt in attempts] == ["ended without a record"] * 3 + ["done"]
 
 
 @pytest.mark.slow
@@ -82,7 +82,7 @@ def test_sigterm_in_training_exits_143_within_the_grace_period_and_the_next_star
     assert run["attempts"][-1]["to_iteration"] == newest >= 3
     code, output = job.run()
     assert code == 0, output
-    assert "going on from" in output or "is done" in output
+    assert "resuming from" in output or "is done" in output
     assert job.result() == uninterrupted
 
 

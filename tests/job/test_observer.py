@@ -78,7 +78,7 @@ def test_while_the_storage_is_away_each_interval_says_so(caplog, monkeypatch):
         warned.append([record.getMessage() for record in caplog.records if record.levelname == "WARNING"])
     assert warned[0] == warned[3] == []
     assert warned[1] == warned[2] == [
-        "the storage has not taken the last upload (the storage is away); training goes on, and tries again"]
+        "the last upload failed (the storage is away). Training continues, and the upload is retried"]
 
 
 def test_a_variable_that_is_not_finite_ends_training_before_anything_is_told_of_its_interval():

@@ -105,7 +105,7 @@ def test_the_network_and_its_session_are_those_asked_for(built, tmp_path):
 def test_options_of_ascend_are_named_where_they_are_not_used(built, tmp_path, caplog):
     caplog.set_level("INFO")
     preparation.device_of(config_of({"profile_dir": "/p", "ascend_options": ("op_debug_level=1",)}))
-    assert "profile_dir, ascend_options: for Ascend alone, not used on gpu" in caplog.text
+    assert "profile_dir, ascend_options: only Ascend uses these settings, and the device is gpu" in caplog.text
 
 
 def test_images_are_decoded_to_the_side_that_the_network_takes(tmp_path, monkeypatch):
@@ -146,7 +146,7 @@ def test_a_classifier_of_other_classes_begins_afresh(tmp_path, caplog, known, ta
     classes = {"same": list(index.classes), "others": ["other " + name for name in index.classes]}.get(known)
     values = preparation.InitialWeights(config, str(tmp_path / "network.npz"), classes).read(index)
     assert ("fc8/weights" in values) is taken and "conv1/weights" in values
-    assert ("begins afresh" in caplog.text) is not taken
+    assert ("is initialised again" in caplog.text) is not taken
 
 
 def test_weights_that_do_not_fit_are_told_before_any_image_is_decoded(tmp_path):

@@ -119,7 +119,7 @@ def test_log_files_that_were_still_under_way_at_the_deadline_are_not_taken_for_d
     store.fail = lambda operation, key: blocked.wait(60)
     publisher = make()
     publisher.publish_logs()
-    with pytest.raises(NotDelivered, match="the log files .the time was up"):
+    with pytest.raises(NotDelivered, match="the log files .the deadline passed"):
         publisher.drain(seconds=0.3)
     blocked.set()
 
@@ -147,7 +147,7 @@ def test_a_checkpoint_that_cannot_arrive_in_time_is_not_begun_and_lies_in_the_sp
     assert not [key for _, key in store.changes if "000020" in str(key)]
     assert store.now - begun < 1.0
     assert checkpoints.load_progress(str(spool / "ckpt-000020-aaaa")).iteration == 20
-    (line,) = [message for message in caplog.messages if "is not begun" in message]
+    (line,) = [message for message in caplog.messages if "is not uploaded" in message]
     assert str(spool) in line and "ckpt-000020-aaaa" in line
 
 

@@ -47,8 +47,8 @@ def test_when_a_drain_is_over(queue, retention_due, failures, deadline, now, ove
     (Failures(), AWAY, Failures(1, str(AWAY))),
     (Failures(1, "an outage"), AWAY, Failures(2, str(AWAY))),
     (Failures(2, "an outage", True), None, Failures()),
-    (Failures(), OutOfTime("the time was up"), Failures(1, "the time was up")),
-    (Failures(1, "an outage"), OutOfTime("the time was up"), Failures(2, "an outage")),
+    (Failures(), OutOfTime("the deadline passed"), Failures(1, "the deadline passed")),
+    (Failures(1, "an outage"), OutOfTime("the deadline passed"), Failures(2, "an outage")),
     (Failures(1, "refused", True), AWAY, Failures(2, str(AWAY))),
 ])
 def test_what_a_delivery_changes(before, failure, after):
@@ -95,7 +95,7 @@ def test_what_would_arrive_too_late(size, rate, left, why):
 
 
 @pytest.mark.parametrize("queue, failures, reason", [
-    (Queue(), Failures(), "the time was up"),
+    (Queue(), Failures(), "the deadline passed"),
     (Queue(), Failures(1, "an outage."), "an outage"),
     (Queue(not_begun=(("a", "late"), ("b", "later"))), Failures(1, "an outage"), "late; later"),
 ])

@@ -86,9 +86,9 @@ def warnings(caplog):
 
 
 @pytest.mark.parametrize("kind, told", [
-    (AccessDenied, "old checkpoints stay: this key may not delete them"),
-    (StoreUnavailable, "old checkpoints stay for now, the next checkpoint tries again"),
-    (OSError, "old checkpoints stay for now, the next checkpoint tries again"),
+    (AccessDenied, "old checkpoints are not deleted: this key has no permission to delete objects"),
+    (StoreUnavailable, "old checkpoints could not be deleted, retrying after the next checkpoint"),
+    (OSError, "old checkpoints could not be deleted, retrying after the next checkpoint"),
 ])
 def test_where_nothing_can_be_deleted_everything_is_delivered_and_one_warning_says_so(parts, caplog, kind, told):
     make, store, spool, _ = parts
@@ -252,7 +252,7 @@ def test_a_drain_with_a_deadline_ends(parts):
     store.fail = gate = Gate()
     publisher = make()
     publisher.submit(snapshot(20))
-    with pytest.raises(NotDelivered, match="the time was up"):
+    with pytest.raises(NotDelivered, match="the deadline passed"):
         publisher.drain(seconds=0.2)
     gate.open()
 
@@ -330,7 +330,7 @@ def test_what_is_dropped_goes_from_memory_and_spool_and_the_log_says_why(parts, 
     assert [reference() for reference in dropped] == [None] * len(dropped)
     assert os.listdir(str(spool)) == ["ckpt-000010-aaaa"]
     assert [record.getMessage() for record in caplog.records][:1] == [
-        "uploads are slower than intervals: checkpoint ckpt-000020-aaaa is dropped for ckpt-000030-aaaa"]
+        "uploads take longer than intervals: checkpoint ckpt-000020-aaaa is dropped, because ckpt-000030-aaaa is newer"]
     assert len(caplog.records) == 8
     gate.open()
     publisher.drain(seconds=20)
