@@ -13,6 +13,7 @@ from job.console import Console
 from job.inputs.fetch import fetch_inputs
 from job.opened_run import Followed
 from job.preparation import build_model, device_of, make_trainer, prepare_data
+from job.publication.patience import OPENING_SECONDS, Patience
 from job.ranks.group import WAIT_FOR_INPUTS, Group
 from job.start_times import StartTimes
 from job.stopping import Stopped
@@ -46,7 +47,9 @@ def follow(config: Config, work_dir: str, run_name: str, console: Console, envir
     here = device_of(config)
     group.check_device(here.name)
     if group.leads_node:
-        index, images = prepare_data(run, fetch_inputs(config, run.workspace, console, environ))
+        inputs = Patience(OPENING_SECONDS, console.check_stop, from_failure=True).call(
+            "pulling the inputs", lambda: fetch_inputs(config, run.workspace, console, environ))
+        index, images = prepare_data(run, inputs)
         group.gather(None, "the end of pulling and decoding", WAIT_FOR_INPUTS)
     else:
         group.gather(None, "the end of pulling and decoding", WAIT_FOR_INPUTS)

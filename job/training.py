@@ -15,7 +15,7 @@ from job.preparation import (
 )
 from job.publication.delivery import NotDelivered
 from job.publication.leftovers import warn_of_leftovers
-from job.publication.patience import Patience
+from job.publication.patience import OPENING_SECONDS, Patience
 from job.publication.publisher import Publisher
 from job.publication.restore import Restoring, clear_spool
 from job.publication.run_record import NAME, publish_record
@@ -51,7 +51,9 @@ def prepare_and_train(run: Run, environ: Mapping[str, str]) -> None:
     here = device_of(config)  # first: what is wrong with it need not wait for the data
     group.check_device(here.name)
     with Restoring(run.store, run.workspace, run.record.lineage) as restoring:
-        inputs = fetch_inputs(config, run.workspace, run.console, environ)
+        # What has been pulled stays, so that another call pulls the rest.
+        inputs = Patience(OPENING_SECONDS, run.console.check_stop, from_failure=True).call(
+            "pulling the inputs", lambda: fetch_inputs(config, run.workspace, run.console, environ))
         run.times.mark("inputs")
         weights = InitialWeights(config, inputs.weights, (inputs.origin or {}).get("classes"))
         # A run that goes on has no use for them, unless its checkpoints turn out to be damaged.

@@ -27,12 +27,13 @@ class Patience:
 
     Args:
         seconds: from now until the deadline. check_stop: called meanwhile; what it raises ends the wait.
+        from_failure: count the seconds from the first failure of a call, for calls that may succeed after hours.
         clock: monotonic seconds. sleep: waits so many seconds.
     """
 
-    def __init__(self, seconds: float, check_stop: Callable[[], None],
-                 clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep) -> None:
-        self._begun, self._seconds = clock(), seconds
+    def __init__(self, seconds: float, check_stop: Callable[[], None], clock: Callable[[], float] = time.monotonic,
+                 sleep: Callable[[float], None] = time.sleep, from_failure: bool = False) -> None:
+        self._begun, self._seconds, self._from_failure = clock(), seconds, from_failure
         self._check_stop, self._clock, self._sleep = check_stop, clock, sleep
 
     def call(self, what: str, work: Callable[[], T]) -> T:
@@ -50,6 +51,8 @@ class Patience:
                 return work()
             except StoreUnavailable as error:
                 failures += 1
+                if failures == 1 and self._from_failure:
+                    self._begun = self._clock()
                 pause = pause_after(min(failures, 4))
                 left = self._begun + self._seconds - self._clock()
                 if is_lasting(error):

@@ -78,6 +78,16 @@ def test_several_calls_share_one_deadline(time):
     assert time.now <= 170.0
 
 
+def test_a_call_of_hours_has_its_patience_when_it_fails(time):
+    def pull():
+        time.now += 7200.0
+        return outage()
+
+    outage = Outage(time, until=20000.0)
+    assert Patience(7500.0, lambda: None, time.clock, time.sleep, from_failure=True).call("the pull", pull) == "answer"
+    assert len(outage.calls) == 3
+
+
 def caused_by(cause):
     error = StoreUnavailable("tried 6 times")
     error.__cause__ = StoreUnavailable("once")
