@@ -9,5 +9,7 @@
     kernels             how a layer asks TensorFlow for its arithmetic
     dropout             dropout with masks known from the iteration
     pretrained          reads weights files, which are not trusted
+    plain_arrays        reads .npy headers and .npz archives of numbers
     restricted_pickle   reads a pickle of arrays and nothing else
+    budget              how much work and memory a file may cost its reader
 """
