@@ -70,9 +70,10 @@ def read_header(stream: Any) -> Header:
 
 
 def _parsed(text: str) -> Header:
+    text = " ".join(text.split())  # the patterns would try every way to divide a long run of spaces
     found = _HEADER.fullmatch(text) and [pattern.search(text) for pattern in (_DESCR, _FORTRAN, _SHAPE)]
     if not found or not all(found):
-        raise Unfit(f"its .npy header is damaged or describes records: {text[:80].rstrip()!r}")
+        raise Unfit(f"its .npy header is damaged or describes records: {text[:80]!r}")
     descr, order, shape = (match.group(1) for match in found)
     try:
         if not _TYPE.fullmatch(descr):

@@ -122,6 +122,8 @@ def files():
     return [
         ("nested header", header(b"(" * 60000 + b"\n"), "header has 60,001 bytes"),
         ("header of signs", header(b"-" * 9000 + b"1\n"), "header is damaged"),
+        ("header of spaces", header(b"{'descr': 'f4', 'fortran_order': False, 'shape': (" + b" " * 4500 + b")"
+                                    + b" " * 4500 + b"x"), "header is damaged"),
         ("header of brackets", header(b"{" + b"(" * 9000 + b"\n"), "header is damaged"),
         ("header of megabytes", header(b"[" * (8 << 20), version=2), "header has 8,388,608 bytes"),
         ("header longer than its file", header(b"", version=2)[:8] + b"\xff\xff\xff\x7f", "header has 2,147,483,647"),
