@@ -1,10 +1,14 @@
 """Backbones, the metric net, and pretrained weights. Read `backbone` first.
 
-    backbone            what the method needs of a network
+    backbone            what the method needs of a network: an architecture and its arithmetic
+    architecture        variables, initial values, and what is taken from weights files; needs no TensorFlow
     registry            the table of networks, and how to add one
     alexnet             AlexNet
+    alexnet_shapes      its architecture
     squeezenet          SqueezeNet v1.0
+    squeezenet_shapes   its architecture
     metric_net          the metric-embedding network
+    metric_net_shapes   its variables
     layers              layers as pure functions
     kernels             how a layer asks TensorFlow for its arithmetic
     dropout             dropout with masks known from the iteration

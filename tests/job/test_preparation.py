@@ -19,7 +19,7 @@ from masf_core.errors import DataError, WeightsError
 from masf_core.method.loss_scale import ScaleSettings
 from masf_core.method.meta_step import StepSettings
 from masf_core.network.kernels import Kernels
-from masf_core.network.registry import BACKBONES
+from masf_core.network.registry import BACKBONES, Entry
 from masf_core.network.squeezenet import SqueezeNet
 from obs_sync import LocalStore
 from tests.masf_core import toy
@@ -39,7 +39,7 @@ class Small(toy.TinyBackbone):
     image_size = 64
 
     def __init__(self, num_classes, width=1.0, kernels=None):
-        super().__init__(num_classes, kernels)
+        super().__init__(num_classes, width, kernels)
 
     def shapes(self):
         return dict(super().shapes(), **{"hidden/weights": (64 * 64 * 3, 6)})
@@ -111,7 +111,7 @@ def test_options_of_ascend_are_named_where_they_are_not_used(built, tmp_path, ca
 
 
 def test_images_are_decoded_to_the_side_that_the_network_takes(tmp_path, monkeypatch):
-    monkeypatch.setitem(BACKBONES, "small", __name__ + ":Small")
+    monkeypatch.setitem(BACKBONES, "small", Entry(*[__name__ + ":Small"] * 2))
     write_folders(tmp_path / "data")
     run = run_of(tmp_path, backbone="small", target_domain="clip", meta_batch_size=3, evaluation_batch=4, device="cpu")
     index, images = preparation.prepare_data(

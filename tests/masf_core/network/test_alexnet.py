@@ -40,7 +40,7 @@ def test_pretrained_weights_fill_everything_but_the_classifier():
 def test_weights_of_another_width_are_refused_with_shapes():
     with pytest.raises(WeightsError, match=r"some.npy.*conv1/weights: expected shape \(11, 11, 3, 10\)"):
         AlexNet(7, width=0.1).from_pretrained(layers_for(AlexNet(7, width=0.05)), "some.npy")
-    with pytest.raises(WeightsError, match="missing layers 'conv1', 'conv2', 'conv3', 'conv4' …"):
+    with pytest.raises(WeightsError, match="missing layers 'conv1', 'conv2', 'conv3', 'conv4', and 3 more"):
         AlexNet(7, width=0.1).from_pretrained({}, "some.npy")
 
 
