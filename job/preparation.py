@@ -19,6 +19,7 @@ from masf_core.devices.ascend.options import AscendSettings
 from masf_core.method import meta_step
 from masf_core.method.loss_scale import ScaleSettings
 from masf_core.model import Model
+from masf_core.network.architecture import make_architecture
 from masf_core.network.backbone import make_backbone
 from masf_core.network.pretrained import is_network_file, read_pretrained
 from masf_core.records.checkpoints import Progress
@@ -40,11 +41,12 @@ class InitialWeights:
 
     Args:
         config: ``Config``. path: the file, None to train from scratch. classes: the names that its classifier is of,
-            None where they are not known.
+            None where they are not known. early: ``EarlyWeights``, which may have read it already.
     """
 
-    def __init__(self, config, path, classes=None):
+    def __init__(self, config, path, classes=None, early=None):
         self._network, self._path, self._classes, self._values = config.network, path, classes, None
+        self._layers = None if early is None else early.take_layers(path)
 
     def read(self, index):
         """dict variable name → array, None without a file.
@@ -53,9 +55,11 @@ class InitialWeights:
             WeightsError: the file is damaged, or does not fit the network.
         """
         if self._values is None and self._path is not None:
-            backbone = make_backbone(self._network.backbone, len(index.classes), self._network.width)
-            self._values = backbone.from_pretrained(
-                read_pretrained(self._path), self._path, with_classifier=self._same_classes(index))
+            architecture = make_architecture(self._network.backbone, len(index.classes), self._network.width)
+            layers = read_pretrained(self._path) if self._layers is None else self._layers
+            self._values = architecture.from_pretrained(
+                layers, self._path, with_classifier=self._same_classes(index))
+            self._layers = None
         return self._values
 
     def _same_classes(self, index):
@@ -89,7 +93,7 @@ def prepare_data(run, inputs, before_decoding=None):
         before_decoding(index)
         run.times.mark("weights")
     network = run.config.network
-    side = make_backbone(network.backbone, len(index.classes), network.width).image_size
+    side = make_architecture(network.backbone, len(index.classes), network.width).image_size
     indexed = index
     index, images = decode(
         index, run.workspace.decoded, image_size=side, max_pixels=data.max_pixels, bad_data=data.bad_data,

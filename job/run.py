@@ -44,6 +44,10 @@ class Run(NamedTuple):
     times: StartTimes
     group: object  # ``rank_group.Alone`` or ``Group``, whose rank 0 this is
 
+    def resumes(self):
+        """Whether the run resumes: it needs no weights then, unless its checkpoints turn out to be damaged."""
+        return self.record.content.get("data") is not None
+
 
 def run_job(config, work_dir, run_name, console, environ=None, group=ALONE):
     """Do the whole job.
@@ -79,12 +83,15 @@ def run_job(config, work_dir, run_name, console, environ=None, group=ALONE):
         times.mark("opening")
         with recorded(run):
             from job.inputs.check import check_inputs
+            from job.inputs.early_weights import read_early
 
             check_inputs(config, environ)
             times.mark("inputs")
+            early = None if run.resumes() else read_early(config, workspace, console, environ)
+            times.mark("weights")
             from job.training import prepare_and_train  # brings TensorFlow
 
-            prepare_and_train(run, environ)
+            prepare_and_train(run, environ, early)
         log.info("done: %s", store.url)
 
 

@@ -25,11 +25,12 @@ log = logging.getLogger(__name__)
 TIME_TO_EXIT = 3.0
 
 
-def prepare_and_train(run, environ):
+def prepare_and_train(run, environ, early=None):
     """The whole run, from its inputs to its end.
 
     Args:
-        run: ``run.Run``, opened. environ: environment variables.
+        run: ``run.Run``, opened. environ: environment variables. early: ``EarlyWeights``, read before TensorFlow was
+            loaded, or None.
 
     Raises:
         As ``run.run_job``.
@@ -40,12 +41,11 @@ def prepare_and_train(run, environ):
     here = device_of(config)  # first: what is wrong with it need not wait for the data
     group.check_device(here.name)
     with Restoring(run.store, run.workspace, run.record.lineage) as restoring:
-        inputs = fetch_inputs(config, run.workspace, run.console, environ)
+        inputs = fetch_inputs(config, run.workspace, run.console, environ,
+                              located=None if early is None else early.located)
         run.times.mark("inputs")
-        weights = InitialWeights(config, inputs.weights, (inputs.origin or {}).get("classes"))
-        # A run that goes on has no use for them, unless its checkpoints turn out to be damaged.
-        resumed = run.record.content.get("data") is not None
-        index, images = prepare_data(run, inputs, None if resumed else weights.read)
+        weights = InitialWeights(config, inputs.weights, (inputs.origin or {}).get("classes"), early)
+        index, images = prepare_data(run, inputs, None if run.resumes() else weights.read)
         note_data(run, index)
         group.gather(None, "the end of pulling and decoding", WAIT_FOR_INPUTS)
         group.check_same_data(index.fingerprint)
