@@ -1,14 +1,15 @@
 """The story of a run.
 
     open the run      where its results go, what was there before, may it go on
+    look              are the inputs there, and do the weights fit the network
     pull              data and weights to the local cache
     prepare           index and check the data, decode each image once
     restore           the newest published checkpoint, if there is one; fetched meanwhile
     train             interval by interval; checkpoints and logs are published in the background
     finish            report, drain the uploads, mark the run done
 
-From pulling on it is told in ``training``, which needs TensorFlow. That takes seconds to load; whatever keeps a run
-from being opened has been told by then.
+From pulling on, the story is in ``training``, which needs TensorFlow. TensorFlow takes seconds to load; what is wrong
+with the run, its inputs or its weights has been told by then.
 """
 from __future__ import annotations
 

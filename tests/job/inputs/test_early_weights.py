@@ -2,8 +2,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -146,15 +148,34 @@ def test_other_classes_are_no_reason_to_refuse(look):
     assert early_weights.SOME_CLASSES != 4
 
 
-@pytest.mark.parametrize("path", ["weights/net.npy", DATA + "weights/net.npy", "local"])
-def test_a_run_with_weights_of_another_network_ends_before_tensorflow_is_loaded(obs, folder, tmp_path, path):
+def ends_before_tensorflow(environ, tmp_path, path):
+    """Whether a run with weights of another network ends with code 3 and TensorFlow has not been imported."""
     program = ("import sys\nfrom job import cli\ncode = cli.main(sys.argv[1:])\n"
                "print([code, 'tensorflow' in sys.modules])\n")
-    path = str(folder / "weights" / "net.npy") if path == "local" else path
     done = subprocess.run(
-        [sys.executable, "-c", program, "run", "--data_url=" + DATA, "--weights_path=" + path, "--width=0.04",
-         "--train_url=" + str(tmp_path / "out"), "--work_dir=" + str(tmp_path / "work")],
-        cwd=ROOT, env=dict(os.environ, **obs.environment()), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        timeout=60)
-    assert done.stdout.decode().splitlines()[-1:] == ["[3, False]"], done.stderr.decode()
-    assert "conv1/weights: expected shape" in done.stderr.decode()
+        [sys.executable, "-c", program, "run", "--data_url=" + DATA, "--weights_path=" + path,
+         f"--width={ANOTHER}", "--train_url=" + str(tmp_path / "out"), "--work_dir=" + str(tmp_path / "work")],
+        cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+    told = done.stderr.decode()
+    assert "conv1/weights: expected shape" in told and "Traceback" not in told, told
+    return done.stdout.decode().splitlines()[-1:] == ["[3, False]"]
+
+
+@pytest.mark.parametrize("path", ["weights/net.npy", DATA + "out/run/", "local"])
+def test_a_run_with_weights_of_another_network_ends_before_tensorflow_is_loaded(obs, folder, tmp_path, path):
+    path = str(folder / "weights" / "net.npy") if path == "local" else path
+    assert ends_before_tensorflow(dict(os.environ, **obs.environment()), tmp_path, path)
+
+
+@pytest.mark.parametrize("path", ["weights/net.npy", DATA + "weights/net.npy"])
+def test_through_moxing_as_well(folder, tmp_path, path):
+    bucket = tmp_path / "moxing" / "bucket"
+    bucket.mkdir(parents=True)
+    for parent, _, names in os.walk(str(folder)):
+        for name in names:  # the stand-in has a file for each key
+            file = os.path.join(parent, name)
+            key = "pacs/" + os.path.relpath(file, str(folder))
+            shutil.copy(file, str(bucket / quote(key, safe="")))
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("OBS_", "AWS_"))}
+    environ.update(FAKE_MOXING_ROOT=str(tmp_path / "moxing"), PYTHONPATH=os.path.join(ROOT, "tests", "fakes"))
+    assert ends_before_tensorflow(environ, tmp_path, path)
