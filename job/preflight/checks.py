@@ -19,6 +19,7 @@ from job.ranks.group import check_share
 from job.stopping import GRACE
 from job.workspace import Workspace
 from masf_core.devices.ascend.options import AscendSettings, mode_of, parameters_of
+from masf_core.network.architecture import make_architecture
 from obs_sync import StoreError, is_remote, open_store, this_process
 from obs_sync.esdk.store import EsdkStore
 from obs_sync.probing import Probe
@@ -118,7 +119,6 @@ class Preflight:
         return storage.list_data(self._config, store, self._workspace.root)
 
     def _find_structure(self):
-        self._tensorflow.get()
         return preflight_data.find_structure(self._config, self._listing.get(), local_root(self._config.data))
 
     def _find_weights(self):
@@ -130,12 +130,9 @@ class Preflight:
         store = self._open(found.folder)
         return store, store.head(found.key)
 
-    def _backbone(self):
-        self._tensorflow.get()
-        from masf_core.network.backbone import make_backbone
-
+    def _architecture(self):
         network = self._config.network
-        return make_backbone(network.backbone, self._config.data.num_classes or CLASSES, network.width)
+        return make_architecture(network.backbone, self._config.data.num_classes or CLASSES, network.width)
 
     # -- checks
 
@@ -174,9 +171,9 @@ class Preflight:
     def _weights(self):
         path, found = self._config.data.weights_path, self._weights_object.get(own=True)
         if found is not None:
-            return preflight_data.stored_weights_row(*found, path=path, backbone=self._backbone)
+            return preflight_data.stored_weights_row(*found, path=path, network=self._architecture())
         listing = None if path in (None, "none") else self._listing.get()
-        return preflight_data.weights_row(path, listing, local_root(self._config.data), self._backbone)
+        return preflight_data.weights_row(path, listing, local_root(self._config.data), self._architecture())
 
     def _permissions(self):
         store = self._results.get(own=True)
@@ -202,7 +199,7 @@ class Preflight:
         return preflight_data.disk_row(
             self._config, self._workspace.root, listing.bytes if listing is not None else 0,
             self._workspace.inputs(url) if listing is not None else None, found,
-            weights[1].size if weights is not None else 0, self._backbone())
+            weights[1].size if weights is not None else 0, self._architecture())
 
 
 def _import_tensorflow():

@@ -10,7 +10,7 @@ import pytest
 
 from job import cli
 from job.config.settings import config_of
-from job.preflight import data
+from job.preflight import checks, data
 from job.preflight.rows import GOOD, Limit, Row, Shared, Unknown, line_of, run_checks
 from job.publication.retention import BEST
 from masf_core.data import build_index, miniature
@@ -114,6 +114,17 @@ def test_weights_are_held_against_the_network(weights, doctor, path):
     assert "SHA-256 " + digest_of(weights, "sha256")[:12] in rows["weights"][0]["told"]
     rows = doctor("--weights_path=" + path, "--width=0.1")
     assert bad(rows) == ["weights"] and "expected shape" in rows["weights"][0]["told"]
+
+
+def test_data_weights_and_disk_are_judged_without_tensorflow(weights, doctor, monkeypatch):
+    def broken():
+        raise ImportError("no TensorFlow here")
+
+    monkeypatch.setattr(checks, "_import_tensorflow", broken)
+    rows = doctor("--weights_path=" + WEIGHTS)
+    assert bad(rows) == ["TensorFlow"]
+    assert "fingerprint" in rows["domains"][0]["told"] and "14 variables fit" in rows["weights"][0]["told"]
+    assert rows["disk"][0]["state"] == "good"
 
 
 @pytest.mark.parametrize("below", ["", "checkpoints/ckpt-000010-a/"])
