@@ -22,28 +22,28 @@ log = logging.getLogger(__name__)
 
 
 class Inputs(NamedTuple):
-    """Local places of what a run reads."""
+    """The local files and folders that a run reads."""
 
     dataroot: str  # directory of the domain folders
     filelist_root: Optional[str]  # directory of the list files, None: split the folders
     weights: Optional[str]  # weights file, None: train from scratch
-    origin: Optional[Dict[str, Any]] = None  # of the weights, for run.json; see weights.record_of
+    origin: Optional[Dict[str, Any]] = None  # where the weights are from, for run.json; see weights.record_of
 
 
 def fetch_inputs(config: Config, workspace: Workspace, console: Console, environ: Mapping[str, str],
                  present: bool = False, located: Optional[Located] = None) -> Inputs:
     """Pull what is remote and locate everything.
 
-    A v1 job names ``obs://`` or ``s3://`` URLs; a v2 job names local directories that the platform has filled, which
-    are used where they are unless they hold a pack or ``exclude`` leaves something out.
+    A v1 job names ``obs://`` or ``s3://`` URLs. A v2 job names local directories that the platform has filled; the run
+    reads them in place, unless they hold a pack or ``exclude`` leaves something out.
 
     Args:
-        present: another process has pulled everything to this machine already. It has looked for the weights, too,
+        present: another process has pulled everything to this machine already. It has looked for the weights as well,
             which only rank 0 loads.
         located: the weights, where they have been fetched before the data; see ``early_weights``.
 
     Raises:
-        obs_sync.StoreError: storage. DataError, WeightsError: something is not where the configuration says.
+        obs_sync.StoreError: storage. DataError, WeightsError: something is not where the configuration says it is.
     """
     root = _fetch_data(config, workspace, console, environ, present)
     dataroot, filelist_root = locate_data(config, root)
@@ -69,7 +69,7 @@ def _fetch_data(config: Config, workspace: Workspace, console: Console, environ:
     if present:
         return destination
     with open_store(url, environ, backend=config.platform.storage) as store:
-        # The directory is this URL's alone, so what the bucket no longer has goes from here too.
+        # No other URL uses the directory, so files that the bucket no longer has are deleted here as well.
         chosen = PulledData(config, store, workspace.root)
         try:
             report = pull(store, destination, workers=config.platform.transfer_workers, mirror=True,
@@ -83,22 +83,25 @@ def _fetch_data(config: Config, workspace: Workspace, console: Console, environ:
 
 
 def used_in_place(data: Data) -> bool:
-    """Whether data_url is a local folder that a run reads where it is: no pack, and nothing to leave out."""
+    """Whether a run reads data_url in place: a local folder that is no pack, and from which nothing is excluded."""
     return not is_remote(data.data_url) and not data.exclude and not os.path.isfile(
         os.path.join(data.data_url, INDEX_NAME))
 
 
 def local_root(data: Data) -> Optional[str]:
-    """The local folder of the data that a run reads where it is; None where data are pulled, or not named."""
+    """The local folder of the data that a run reads in place; None where data are pulled, or none are named."""
     if data.data_url is None:
         return data.dataroot if os.path.isabs(data.dataroot) else None
     return data.data_url if used_in_place(data) else None
 
 
 def locate_data(config: Config, root: str) -> Tuple[str, Optional[str]]:
-    """Directories of images and lists: as configured, or found by what they hold.
+    """The directories of images and of lists (None without lists): as configured, or found by what they hold.
 
-    Files that look like lists and are not used are warned of, unless filelist_root is none.
+    Logs a warning about files that look like lists and are not used, unless filelist_root is none.
+
+    Raises:
+        DataError: there are no images, or a configured directory does not exist.
     """
     data, tree = config.data, Folder(root, skip=written_locally(config))
     pattern = data.list_pattern
@@ -129,7 +132,7 @@ def locate_data(config: Config, root: str) -> Tuple[str, Optional[str]]:
 
 
 def told_unused(unused: Sequence[str], filelist_root: Optional[str]) -> str:
-    """What to say of files that look like lists and are not used."""
+    """The warning about files that look like lists and are not used."""
     count = "1 file looks like a list and is not used" if len(unused) == 1 else (
         f"{len(unused)} files look like lists and are not used")
     mend = "--filelist_root and --list_pattern choose others" if filelist_root is not None else (

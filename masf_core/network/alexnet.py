@@ -1,6 +1,6 @@
 """AlexNet in the layout of ``bvlc_alexnet.npy``, as the MASF reference uses it.
 
-conv1 has SAME padding (Caffe's has none) and the normalisation comes before the pooling: both as in the reference.
+As in the reference, conv1 has SAME padding (Caffe's has none), and the normalisation comes before the pooling.
 """
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class AlexNet(AlexNetShapes, Backbone):
     def preprocess(self, images: tf.Tensor) -> tf.Tensor:
         """uint8 [N, 227, 227, 3] RGB → float32 BGR, mean subtracted.
 
-        Swapping the channels of conv1's filters instead would be the same product for less work, but summed in another
-        order: enough to flip a ReLU and to lose the reference's numbers after an iteration.
+        Reversing the channels of conv1's filters instead would take less work, but would change the order of the
+        summation. That is enough to flip a ReLU, after which the numbers of an iteration differ from the reference.
         """
         return tf.cast(tf.reverse(images, axis=[3]), tf.float32) - tf.constant(MEAN_RGB[::-1], tf.float32)
 

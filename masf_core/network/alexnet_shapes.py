@@ -44,6 +44,6 @@ class AlexNetShapes(Architecture):
         return shapes
 
     def describe(self) -> str:
-        """One line for messages: what this network is."""
+        """One line that says what this network is, for messages."""
         shapes = self.shapes()
         return f"AlexNet of width {self.width:g}, conv1 {shapes['conv1/weights']}, fc6 {shapes['fc6/weights']}"

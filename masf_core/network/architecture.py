@@ -1,7 +1,7 @@
 """The variables of a network: names, shapes, values before training. Needs no TensorFlow.
 
-A ``Backbone`` inherits from its ``Architecture``, so that the network which is trained and the one which a weights file
-is compared with are the same.
+A ``Backbone`` inherits from its ``Architecture``. So the network that is trained has the very variables that weights
+files are compared with.
 """
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Layers = Mapping[str, Sequence[np.ndarray]]
 
 
 class Architecture(abc.ABC):
-    """What there is to train in a feature extractor with a linear classifier on top.
+    """The variables of a feature extractor with a linear classifier on top.
 
     Attributes:
         image_size: side of the square input, pixels.
@@ -49,10 +49,10 @@ class Architecture(abc.ABC):
         """Ordered mapping of variable name (``layer/weights``, ``layer/biases``) to shape."""
 
     def initial_values(self, seed: int, but: Collection[str] = ()) -> Values:
-        """Fresh float32 arrays for every variable: Glorot-uniform weights, zero biases (reference: its fc8).
+        """New float32 arrays for every variable: Glorot-uniform weights, zero biases (as fc8 in the reference).
 
-        Each variable draws from its own generator, so that a network of another width or class count does not shift
-        the others' values. The names in ``but`` are left out: AlexNet's weights take a second to draw.
+        Each variable draws from its own generator, so that its values do not depend on the other variables. The names
+        in ``but`` are left out: AlexNet's weights take a second to draw.
         """
         return collections.OrderedDict(
             (name, glorot_uniform(shape, generator(seed, "initial", name)))
@@ -64,11 +64,11 @@ class Architecture(abc.ABC):
         Args:
             layers: mapping layer name → [weights, biases], as ``pretrained.read_pretrained`` returns it.
             source: the file's name, for messages.
-            with_classifier: the layers in ``new_layers`` are taken, too, where they have the shapes of this network:
-                the file is of a training of our own.
+            with_classifier: a job of this project wrote the file. The layers in ``new_layers`` are then taken as well,
+                where they have the shapes of this network.
 
         Returns:
-            dict variable name → float32 array; the layers in ``new_layers`` are left out otherwise.
+            Variable name → float32 array; without those of ``new_layers`` that are not taken.
 
         Raises:
             WeightsError: a layer is missing or has another shape.
@@ -91,7 +91,7 @@ class Architecture(abc.ABC):
             (name, shape) for name, shape in self.shapes().items() if _layer(name) not in self.new_layers)
 
     def _problems(self, layers: Layers, found: Mapping[str, Optional[np.ndarray]]) -> List[str]:
-        """How the arrays of a weights file, by the names of variables, differ from what this network needs."""
+        """What is wrong with the arrays of a weights file, which ``found`` has by the names of variables."""
         missing = list(dict.fromkeys(repr(_layer(name)) for name in found if _layer(name) not in layers))
         problems = [f"missing layer{'s' * (len(missing) > 1)} {_few(missing, ', ')}"] if missing else []
         for name, shape in self.pretrained_shapes().items():
@@ -101,18 +101,18 @@ class Architecture(abc.ABC):
         return problems
 
     def _classifier(self, layer: str, layers: Layers, source: str) -> Values:
-        """The classifier ``layer`` of a weights file, empty where it is of another number of classes; logs which."""
+        """The classifier ``layer`` of a weights file; empty where it has another number of classes. Logs which."""
         values = {name: _array_of(layers, name) for name in self.shapes() if _layer(name) == layer}
         if all(array is not None and array.shape == self.shapes()[name] for name, array in values.items()):
             log.info("classifier %s: taken from %s", layer, source)
             return values
         biases = values[layer + "/biases"]
-        log.warning("classifier %s begins afresh: %s is of %s classes, the data have %d", layer, source,
+        log.warning("classifier %s starts from random values: %s has %s classes, the data have %d", layer, source,
                     "no" if biases is None else biases.shape[-1], self.num_classes)
         return {}
 
     def describe(self) -> str:
-        """One line for messages: what this network is."""
+        """One line that says what this network is, for messages."""
         return f"{type(self).__name__} with {self.num_classes} classes"
 
 
@@ -126,7 +126,7 @@ def make_architecture(name: str, num_classes: int, width: float = 1.0) -> Archit
 
 
 def recognised(layers: Layers) -> Optional[str]:
-    """The settings of the network that has these layers, as a text for messages; None where there is none."""
+    """The settings of the network to which these layers belong, as a text for messages; None where none is known."""
     for name in BACKBONES:
         shapes = make_architecture(name, 2).pretrained_shapes()
         biases = {_layer(variable): shape[0] for variable, shape in shapes.items() if len(shape) == 1}
@@ -136,7 +136,7 @@ def recognised(layers: Layers) -> Optional[str]:
         found = _array_of(layers, widest + "/biases")
         if found is None:
             continue
-        # Channels are rounded, so that the width of a narrow network does not follow from them to the last digit.
+        # Channel counts are rounded, so the width of a narrow network follows from them in a few digits only.
         return f"another network: --backbone={name} --width={float(found.shape[-1]) / biases[widest]:.3g}"
     return None
 

@@ -21,7 +21,7 @@ LEAK = 0.2
 
 
 def initial_values(variables: Dict[str, tf.Variable], seed: int) -> Values:
-    """Glorot-uniform weights and zero biases, float32, for variables by name as ``shapes`` names them."""
+    """Glorot-uniform weights and zero biases, float32. variables: by their names in ``shapes``."""
     return collections.OrderedDict(
         (name, glorot_uniform(tuple(variable.shape.as_list()), generator(seed, "initial", name)))
         for name, variable in variables.items())
@@ -29,7 +29,7 @@ def initial_values(variables: Dict[str, tf.Variable], seed: int) -> Values:
 
 def forward(features: tf.Tensor, weights: Dict[str, tf.Tensor], normalise: bool = False,
             kernels: Kernels = layers.PLAIN) -> tf.Tensor:
-    """Embeddings float32 [N, E] of features float32 [N, F]; with ``normalise`` of length 1."""
+    """Embeddings float32 [N, E] of features float32 [N, F]. normalise: scale each embedding to length 1."""
     x = features
     for layer in ("metric1", "metric2"):
         x = layers.dense(x, weights[layer + "/weights"], weights[layer + "/biases"], kernels)

@@ -1,7 +1,7 @@
 """Reading `.npy` headers and `.npz` archives that are not trusted: arrays of numbers and nothing else.
 
-NumPy reads a header by Python's own parser, which a crafted one keeps busy for minutes or makes fail in ways of its
-own. Here a header is matched against the one form that NumPy writes for plain arrays.
+NumPy passes a header to Python's own parser. A crafted header keeps that parser busy for minutes, or makes it raise
+errors of its own. This module accepts only the form in which NumPy writes the headers of plain arrays.
 """
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _TYPE = re.compile(r"[<>=|]?[a-zA-Z][0-9]{0,4}")
 
 
 class Unfit(Exception):
-    """Why a file is none of the kind that was expected."""
+    """The file is not of the expected kind. The message says why."""
 
 
 class Header(NamedTuple):
@@ -45,6 +45,7 @@ class Header(NamedTuple):
 
     @property
     def nbytes(self) -> int:
+        """Bytes of the array."""
         count = 1
         for side in self.shape:
             count *= side
@@ -52,10 +53,10 @@ class Header(NamedTuple):
 
 
 def read_header(stream: Any) -> Header:
-    """The header at the beginning of a `.npy`; the stream is then where the array begins.
+    """Read the header of a `.npy`. The stream is at the first byte of the array afterwards.
 
     Raises:
-        Unfit: it is damaged, or that of anything but an array of a single type.
+        Unfit: the header is damaged, or describes something else than an array of a single type.
     """
     head = _exactly(stream, 8)
     version = tuple(head[6:])
@@ -80,17 +81,17 @@ def _parsed(text: str) -> Header:
             raise TypeError(descr)
         dtype = np.dtype(descr)
     except TypeError:
-        raise Unfit(f"its .npy header names the type {descr!r}, which NumPy does not have for numbers") from None
+        raise Unfit(f"its .npy header names the type {descr!r}, which is no type of numbers") from None
     return Header(tuple(int(side.strip().rstrip("L")) for side in shape.split(",") if side.strip()), dtype,
                   order == "True")
 
 
 def read_archive(stream: BinaryIO, size: int, budget: Budget) -> Dict[str, np.ndarray]:
-    """The arrays of a `.npz` of ``size`` bytes by name, without the ending of their members' names; read-only.
+    """The arrays of a `.npz` of ``size`` bytes, read-only, by the names of its members without `.npy`.
 
     Raises:
-        Unfit: it holds anything but arrays of numbers, or would unpack to far more than its size. OverBudget: it has
-        too many members. zipfile.BadZipFile and others: it is damaged, see ``DAMAGED``.
+        Unfit: it holds something else than arrays of numbers, or would unpack to far more than its size.
+        OverBudget: it has too many members. One of ``DAMAGED``: it is damaged.
     """
     directory = _Directory(stream)
     with zipfile.ZipFile(directory) as archive:  # type: ignore
@@ -105,7 +106,7 @@ def read_archive(stream: BinaryIO, size: int, budget: Budget) -> Dict[str, np.nd
         return {info.filename[:-len(".npy")]: _read_member(archive, info) for info in members}
 
 
-# What readers of archives raise on damaged files; RuntimeError covers encrypted members and unknown compressions.
+# What zipfile raises on damaged files; RuntimeError covers encrypted members and unknown compressions.
 DAMAGED = (OSError, ValueError, EOFError, RuntimeError, OverflowError, struct.error, zipfile.BadZipFile)
 
 
@@ -117,7 +118,7 @@ def _refuse_repeated(names: List[str]) -> None:
 
 def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise Unfit(f"{info.filename} is compressed otherwise than NumPy compresses")
+        raise Unfit(f"{info.filename} has a compression that NumPy does not write")
     with archive.open(info) as stream:
         try:
             header = read_header(stream)
@@ -125,9 +126,9 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
             raise Unfit(f"{info.filename}: {problem}") from problem
         if header.dtype.hasobject:
             raise Unfit(f"{info.filename} holds objects; only numbers are read")
-        # The header's shape is only believed if the archive says the same.
+        # Room for the array is made only if the archive has as many bytes as the header says.
         if header.nbytes > info.file_size:
-            raise Unfit(f"{info.filename} says it has shape {header.shape}, but only {info.file_size:,} bytes")
+            raise Unfit(f"{info.filename} has the shape {header.shape}, but only {info.file_size:,} bytes")
         data = _exactly(stream, header.nbytes)
         if stream.read(1):
             raise Unfit(f"{info.filename} has more bytes than its shape {header.shape} needs")
@@ -144,7 +145,7 @@ def _exactly(stream: Any, count: int) -> bytes:
 
 
 class _Directory:
-    """A file for ``zipfile``, which reads an archive's directory at once, however large it is said to be."""
+    """A file for ``zipfile``, which reads the directory of an archive in one piece, whatever its stated size is."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -152,6 +153,7 @@ class _Directory:
         self.seek, self.tell, self.seekable = stream.seek, stream.tell, stream.seekable
 
     def read(self, count: int = -1) -> bytes:
+        """Up to ``count`` bytes. Raises OverBudget where the directory is larger than any of weights."""
         if self.is_read:
             return self._stream.read(count)
         data = self._stream.read(LARGEST_DIRECTORY + 1 if count is None or count < 0

@@ -32,9 +32,11 @@ _CONVERTED, _CHECKPOINT = ("_W", "_b"), ("/weights", "/biases")
 def read_pretrained(path: str) -> Layers:
     """{layer: [weights, biases]}, read-only float32 arrays in the shapes of the file.
 
-    The content decides which of the layouts it is, not the name.
-    Raises WeightsError: no such file, damaged, of another layout, with values that are not finite, with anything in it
-    but arrays, or made to keep its reader busy.
+    The content of the file decides which layout it has, not its name.
+
+    Raises:
+        WeightsError: the file does not exist, is damaged, has another layout, has values that are not finite, holds
+        something else than arrays, or costs more to read than any weights.
     """
     try:
         with open(path, "rb") as stream:
@@ -62,7 +64,7 @@ def _read_npy(stream: BinaryIO, size: int, budget: Budget) -> Layers:
         raise Unfit(f"it holds one array of shape {header.shape} and type {header.dtype}")
     content = restricted_pickle.load(stream, size - stream.tell(), budget)
     if not isinstance(content, dict):
-        raise Unfit(f"it holds a {type(content).__name__}, no dict")
+        raise Unfit(f"it holds a {type(content).__name__}, not a dict")
     return {_layer_name(name): _pair(_layer_name(name), value) for name, value in content.items()}
 
 
@@ -73,7 +75,7 @@ def _pair(name: str, value: Any) -> List[Any]:
         value = [named.get("weights"), named.get("biases")]
     if (not isinstance(value, (list, tuple)) or len(value) != 2
             or not all(isinstance(item, np.ndarray) for item in value)):
-        raise Unfit(f"layer {shown(name)} is no pair of arrays")
+        raise Unfit(f"layer {shown(name)} is not a pair of arrays")
     return list(value)
 
 
@@ -90,7 +92,7 @@ def _read_npz(stream: BinaryIO, size: int, budget: Budget) -> Layers:
 
 
 def _pairs(arrays: Dict[str, np.ndarray]) -> Layers:
-    """Arrays by name as layers. Raises Unfit where one has no partner, or has a name of no layout."""
+    """Arrays by name as layers. Raises Unfit where weights or biases are missing, or a name fits no layout."""
     ours = _of_a_checkpoint(arrays)
     suffixes = _CHECKPOINT if ours else _CONVERTED
     layers = sorted({name[:-len(suffix)] for name in arrays for suffix in suffixes if name.endswith(suffix)})
@@ -104,7 +106,7 @@ def _pairs(arrays: Dict[str, np.ndarray]) -> Layers:
 
 
 def is_network_file(path: str) -> bool:
-    """Whether a file that ``read_pretrained`` has read is the network of a checkpoint, whose classifier is of use."""
+    """Whether a file that ``read_pretrained`` has read is the network of a checkpoint, which has our classifier."""
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
@@ -136,7 +138,7 @@ def _checked(layers: Layers, budget: Budget) -> Layers:
 def _as_float32(name: str, value: np.ndarray) -> np.ndarray:
     if value.dtype.kind != "f":
         raise Unfit(f"layer {shown(name)} has an array of type {value.dtype}, expected floating-point numbers")
-    with np.errstate(over="ignore"):  # becomes infinite, which is told below
+    with np.errstate(over="ignore"):  # a value that is too large becomes infinite, which is refused below
         value = np.ascontiguousarray(value, np.float32)
     if not np.all(np.isfinite(value)):
         raise Unfit(f"layer {shown(name)} has values that are not finite")

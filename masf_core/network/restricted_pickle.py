@@ -1,8 +1,8 @@
-"""Reading a pickle that came from anywhere: NumPy arrays in dicts, lists and tuples, and nothing else.
+"""Reading a pickle that is not trusted: NumPy arrays in dicts, lists and tuples, and nothing else.
 
-A pickle is a program. Reading it here runs none of NumPy's or Python's code that it names: the few names which arrays
-are made of stand for small objects of this module, which only take notes and check them; any other name is refused.
-Only the instructions that plain data needs are carried out, each of them within a ``Budget``.
+A pickle is a program that can call any function by its name. This reader calls none of them. The few names that array
+pickles need stand for small objects of this module, which record their arguments and check them; any other name is
+refused. The reader carries out only the instructions that plain data needs, each of them within a ``Budget``.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _SHOWN = 80  # characters of the file's own words in a message
 
 
 class Refused(Exception):
-    """The pickle asks for something else than arrays in plain containers, or is damaged; the text says what."""
+    """The pickle holds something else than arrays in plain containers, or is damaged. The message says what."""
 
 
 def load(stream: BinaryIO, size: int, budget: Budget) -> Any:
@@ -71,7 +71,7 @@ def shown(words: Any) -> str:
 
 
 class _Note:
-    """Base of what stands for NumPy's objects while reading. Has no attributes that a pickle could change."""
+    """Base of the objects that stand for NumPy's while reading. A pickle cannot change their attributes."""
 
     __slots__ = ()
 
@@ -80,7 +80,7 @@ class _Note:
 
 
 class _Name(_Note):
-    """A name that is only ever an argument, such as numpy.ndarray."""
+    """A name that is used only as an argument, such as numpy.ndarray."""
 
     __slots__ = ()
 
@@ -90,7 +90,7 @@ class _Reconstruct(_Note):
 
     __slots__ = ()
 
-    def __call__(self, *_):
+    def __call__(self, *_: Any) -> _Array:
         return _Array()
 
 
@@ -99,7 +99,7 @@ class _MakeDtype(_Note):
 
     __slots__ = ()
 
-    def __call__(self, code, *_):
+    def __call__(self, code: Any, *_: Any) -> _Dtype:
         return _Dtype(code)
 
 
@@ -108,7 +108,7 @@ class _MakeScalar(_Note):
 
     __slots__ = ()
 
-    def __call__(self, dtype, data=b"\0"):
+    def __call__(self, dtype: Any, data: Any = b"\0") -> _Array:
         array = _Array()
         array.__setstate__((1, (), dtype, False, data))
         return array
@@ -119,10 +119,10 @@ class _Encode(_Note):
 
     __slots__ = ("_budget",)
 
-    def __init__(self, budget):
+    def __init__(self, budget: Budget) -> None:
         self._budget = budget
 
-    def __call__(self, text, encoding):
+    def __call__(self, text: Any, encoding: Any) -> bytes:
         if _text(encoding).replace("-", "").lower() not in ("latin1", "iso88591"):
             raise Refused(f"the pickle encodes text as {shown(_text(encoding))!r}")
         if not isinstance(text, str):
@@ -132,9 +132,11 @@ class _Encode(_Note):
 
 
 class _Dtype(_Note):
+    """A dtype: its code, such as f4, and its byte order."""
+
     __slots__ = ("code", "order")
 
-    def __init__(self, code):
+    def __init__(self, code: Any) -> None:
         self.code = _text(code)
         self.order = "="
 
@@ -144,22 +146,25 @@ class _Dtype(_Note):
             raise Refused(f"an array has the structured type {shown(self.code)}")
 
     def resolve(self) -> np.dtype:
+        """NumPy's dtype. Raises Refused for other types than numbers."""
         if self.code[:1] not in tuple("fiub") or not self.code[1:].isdigit() or self.order not in tuple("<>=|"):
             raise Refused(f"an array has the type {shown(self.code)!r}; only numbers are read")
         return np.dtype(self.code).newbyteorder(self.order)
 
 
 class _Only:
-    """The one object in an array without dimensions: numpy.save's wrapping of what is no array."""
+    """The one object in an array without dimensions: numpy.save wraps a dict in such an array."""
 
-    def __init__(self, value):
+    def __init__(self, value: Any) -> None:
         self.value = value
 
 
 class _Array(_Note):
+    """An array. content: np.ndarray or ``_Only``; None before the pickle sets it."""
+
     __slots__ = ("content",)
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.content = None
 
     def __setstate__(self, state):
@@ -172,7 +177,7 @@ class _Array(_Note):
         if isinstance(data, list) or dtype.code[:1] == "O":
             raise Refused("an array holds objects; only numbers are read")
         if not isinstance(data, bytes) or not _is_shape(shape):
-            raise Refused("an array has no plain content")
+            raise Refused("the content of an array is not plain bytes, or its shape is no shape")
         kind, count = dtype.resolve(), 1
         for length in shape:
             count *= length
@@ -183,8 +188,8 @@ class _Array(_Note):
 
 
 class _Unpickler(pickle._Unpickler):
-    """The unpickler written in Python: it keeps its memo in a dict, where the one written in C allocates as many
-    entries as the file names."""
+    """The unpickler that is written in Python. Its memo is a dict; the one written in C is an array with room for the
+    largest number that the file names."""
 
     dispatch: Dict[int, Callable[[Any], None]] = {}  # instruction → what carries it out; filled below
 
@@ -192,7 +197,8 @@ class _Unpickler(pickle._Unpickler):
         super().__init__(stream, encoding="bytes")
         self.budget = budget
 
-    def find_class(self, module, name):
+    def find_class(self, module: Any, name: Any) -> _Note:
+        """What stands for a name. Raises Refused for all names but those of arrays."""
         name_parts = (_text(module), _text(name))
         if name_parts in _RECONSTRUCT:
             return _Reconstruct()
@@ -239,7 +245,7 @@ def _refuse(name: str) -> Callable[[Any], None]:
 
 
 def _check_keys(keys: Any) -> None:
-    """Refuse keys of a dict that are not text: tuples of tuples and chosen integers take ages to hash and compare."""
+    """Refuse keys that are not text: nested tuples can take hours to hash, and chosen integers hours to compare."""
     for key in keys:
         if not isinstance(key, (str, bytes)):
             what = f"the key {key}" if isinstance(key, int) else f"a key of type {type(key).__name__.lstrip('_')}"
@@ -270,31 +276,34 @@ _Unpickler.dispatch = {
 
 
 class _Bounded:
-    """A stream that never reads, nor makes room for, more than is there."""
+    """A stream that refuses to read more than is left, before room for it is made."""
 
     def __init__(self, stream: BinaryIO, size: int) -> None:
         self._stream = stream
         self._left = size
 
     def read(self, count: int) -> bytes:
+        """Exactly ``count`` bytes. Raises EOFError."""
         if not 0 <= count <= self._left:
             raise EOFError
         self._left -= count
         return self._stream.read(count)
 
-    def readinto(self, buffer) -> int:
+    def readinto(self, buffer: Any) -> int:
+        """Fill ``buffer``; returns its size."""
         data = self.read(len(buffer))
         buffer[:len(data)] = data
         return len(data)
 
     def readline(self) -> bytes:
+        """A line, or its first ``_LONGEST_LINE`` bytes."""
         line = self._stream.readline(min(self._left, _LONGEST_LINE))
         self._left -= len(line)
         return line
 
 
 def _resolved(value: Any, budget: Budget, depth: int) -> Any:
-    """`value` with arrays in the place of notes; containers may name one another many times over."""
+    """`value` with NumPy arrays instead of notes. A container that is named several times is copied each time."""
     budget.operations()
     budget.nested(depth)
     if isinstance(value, _Array):
@@ -318,5 +327,5 @@ def _is_shape(value: Any) -> bool:
 def _text(value: Any) -> str:
     """A name, type or encoding as text."""
     if not isinstance(value, (str, bytes)) or len(value) > _LONGEST_NAME:
-        raise Refused("the pickle names something that is no name")
+        raise Refused("the pickle has something else where a name is expected")
     return value.decode("latin-1") if isinstance(value, bytes) else value

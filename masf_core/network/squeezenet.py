@@ -1,14 +1,14 @@
 """SqueezeNet v1.0 (Iandola et al. 2016) in the layout of its Caffe model: 0.74 M parameters below the classifier.
 
-Small enough for transfer learning on a CPU. A fire module squeezes by a 1×1 convolution and expands by a 1×1 and a 3×3
-side by side.
+Small enough for transfer learning on a CPU. A fire module squeezes with a 1×1 convolution and expands with a 1×1 and a
+3×3 convolution side by side.
 
 Three things differ from the Caffe model, whose 1000-class head ends in dropout, a 1×1 convolution with padding 1, ReLU
 and the average over all positions:
 
 - The classifier of a new label set is dense, on fire9's average over positions. A 1×1 convolution commutes with the
   average, so this is the same head without its ReLU and its padding. The ReLU would keep every logit ≥ 0 and leave a
-  class whose logits are all below 0 without a gradient; the padding only adds positions that see the bias alone.
+  class whose logits are all below 0 without a gradient; the padding only adds positions that hold nothing but the bias.
 - Dropout works on the averages, whole channels of an image at a time: noise that is independent from position to
   position would average out before the classifier sees it.
 - Pooling is VALID where Caffe rounds sizes up. From 227 pixels every pool divides evenly (111 → 55 → 27 → 13), so the
@@ -34,7 +34,7 @@ class SqueezeNet(SqueezeNetShapes, Backbone):
     """The arithmetic of SqueezeNet; ``SqueezeNetShapes`` has its layers."""
 
     def preprocess(self, images: tf.Tensor) -> tf.Tensor:
-        """uint8 [N, 227, 227, 3] RGB → float32, mean subtracted, still RGB: conv1's filters are swapped instead."""
+        """uint8 [N, 227, 227, 3] RGB → float32, mean subtracted, RGB: ``feature_map`` reverses conv1's filters."""
         return tf.cast(images, tf.float32) - tf.constant(MEAN_RGB, tf.float32)
 
     def feature_map(self, inputs: tf.Tensor, weights: Dict[str, tf.Tensor]) -> tf.Tensor:

@@ -56,15 +56,15 @@ class SqueezeNetShapes(Architecture):
         return shapes
 
     def initial_values(self, seed: int, but: Collection[str] = ()) -> Values:
-        """Fresh values, biases 0, but of the names in ``but``.
+        """New values for all variables but those in ``but``; biases are 0.
 
-        Convolutions: U(−√(3 / fan_in), √(3 / fan_in)), Caffe's "xavier", which the Caffe model is trained from. (The
-        base class's limits would shrink the signal by half in each fire module, because an expanding convolution has
-        four times as many outputs as inputs.)
+        Convolutions: U(−√(3 / fan_in), √(3 / fan_in)), Caffe's "xavier", as the Caffe model uses it. (The limits of
+        the base class would halve the signal in each fire module, because an expanding convolution has four times as
+        many outputs as inputs.)
 
-        Classifier: N(0, 0.001²). The pretrained features of an image have a length of about 400, so logits begin
-        within ±1. With the base class's limits they would begin in the tens, even with the Caffe model's 0.01 at 4: the
-        first iterations would then unlearn the features instead of learning the classifier.
+        Classifier: N(0, 0.001²). The pretrained features of an image have a length of about 400, so logits start
+        within ±1. With the limits of the base class they would start in the tens, and with the Caffe model's 0.01 at 4:
+        the first iterations would then change the features instead of the classifier.
         """
         values: Values = collections.OrderedDict()
         for name, shape in self.shapes().items():
@@ -82,6 +82,6 @@ class SqueezeNetShapes(Architecture):
         return values
 
     def describe(self) -> str:
-        """One line for messages: what this network is."""
+        """One line that says what this network is, for messages."""
         return (f"SqueezeNet v1.0 of width {self.width:g}, conv1 {self.shapes()['conv1/weights']}, "
                 f"{self.feature_width} features")

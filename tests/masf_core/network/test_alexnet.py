@@ -52,7 +52,7 @@ def test_the_classifier_of_our_own_training_is_taken_where_the_classes_are_as_ma
     assert "classifier fc8: taken from mine.npz" in caplog.text
     values = network.from_pretrained(layers_for(network, classes=5), "mine.npz", with_classifier=True)
     assert set(network.shapes()) - set(values) == {"fc8/weights", "fc8/biases"}
-    assert "classifier fc8 begins afresh: mine.npz is of 5 classes, the data have 7" in caplog.text
+    assert "classifier fc8 starts from random values: mine.npz has 5 classes, the data have 7" in caplog.text
 
 
 def test_channels_reach_the_first_filters_as_bgr_with_the_rgb_mean_taken_off():

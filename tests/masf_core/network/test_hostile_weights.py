@@ -102,9 +102,10 @@ def pickles():
     return [
         ("tuples as a key", tuple_bomb() + b"}h\x3bK\x01s.", "a key of type tuple, expected a name"),
         ("tuples in a set", b"\x80\x04" + tuple_bomb()[2:] + b"(h\x3b\x91.", "the instruction FROZENSET"),
-        ("tuples as an encoding", tuple_bomb() + b"c_codecs\nencode\nX\x01\x00\x00\x00ah\x3b\x86R.", "is no name"),
+        ("tuples as an encoding", tuple_bomb() + b"c_codecs\nencode\nX\x01\x00\x00\x00ah\x3b\x86R.",
+         "where a name is expected"),
         ("tuples as a shape", tuple_bomb() + b"cnumpy.core.multiarray\n_reconstruct\n)R(K\x01h\x3bcnumpy\ndtype\n"
-         b"X\x02\x00\x00\x00f4\x85R\x89C\x00tb.", "no plain content"),
+         b"X\x02\x00\x00\x00f4\x85R\x89C\x00tb.", "is no shape"),
         ("many marks", b"(" * 3000000 + b".", "nested more than 16 deep"),
         ("deep tuples", b"\x80\x02N" + b"\x85" * 3000000 + b".", "more operations"),
         ("one object named often", b"\x80\x02Nq\x00" + b"h\x000" * 60000 + b".", "more operations"),
@@ -113,7 +114,7 @@ def pickles():
         ("one array in 400 layers", named_again_and_again(python2_array(LARGE), 400), "read 000,001"),
         ("400 arrays of the same bytes", same_bytes_in_many_arrays(400), "more bytes of memory"),
         ("long numbers", (b"L" + b"9" * 60000 + b"L\n0") * 200 + b"N.", "more than 64 digits"),
-        ("a name of megabytes", b"\x80\x04" + key(b"a" * (8 << 20)) + b"\x8c\x01b\x93.", "is no name"),
+        ("a name of megabytes", b"\x80\x04" + key(b"a" * (8 << 20)) + b"\x8c\x01b\x93.", "where a name is expected"),
     ]
 
 
