@@ -27,7 +27,7 @@ _LOG_FILES = re.compile(
 _FOLDERS = ("checkpoints/", "lease/")  # of a run
 
 
-def written_locally(config):
+def written_locally(config: Config) -> List[str]:
     """Local directories that runs write to, and that are not data: in work_dir, and this run's in a local train_url."""
     platform = config.platform
     written = [os.path.join(platform.work_dir or default_work_dir(), name) for name in WRITTEN]
