@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import functools
 import time
+from datetime import datetime, timezone
 from email.utils import formatdate, parsedate_to_datetime
 from typing import Optional
 
@@ -22,9 +23,18 @@ def xml_date(moment: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(millis // 1000)) + f".{millis % 1000:03d}Z"
 
 
+def parse_date(text: str) -> datetime:
+    """The moment that a date of RFC 1123 names; without a time zone it is UTC. Raises ValueError."""
+    try:
+        moment = parsedate_to_datetime(text)
+    except (TypeError, ValueError, IndexError, OverflowError):  # all of which it raises for text that is no date
+        raise ValueError(f"{text!r} is not a date of RFC 1123") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+
+
 def parse_http_date(text: Optional[str]) -> Optional[float]:
     """The moment that a conditional header names; None where it names none (such a condition is ignored)."""
     try:
-        return parsedate_to_datetime(text).timestamp() if text else None
-    except (TypeError, ValueError, IndexError):
+        return parse_date(text).timestamp() if text else None
+    except ValueError:
         return None

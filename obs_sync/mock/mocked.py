@@ -18,6 +18,7 @@ from obs_sync.mock.shelf.bodies import CHUNK
 from obs_sync.mock.shelf.disk import DiskShelf
 from obs_sync.mock.shelf.memory import MemoryShelf
 from obs_sync.mock.shelf.objects import DEFAULT_TYPE, ObjectStore, Properties, StoredObject
+from obs_sync.mock.wire.fields import check_key
 
 DEFAULT_HOST_NAME = "obs.fake-obs.test"  # .test is reserved for tests and never resolves (RFC 6761)
 
@@ -191,7 +192,8 @@ class MockObs(activation.Announced):
 
     def put(self, bucket: str, key: str, data: Union[bytes, BinaryIO], content_type: str = DEFAULT_TYPE,
             metadata: Optional[Dict[str, str]] = None) -> StoredObject:
-        """Stores an object without a request."""
+        """Stores an object without a request. Raises ObsError when OBS would refuse the key or the bucket."""
+        check_key(key)
         stream = io.BytesIO(data) if isinstance(data, (bytes, bytearray, memoryview)) else data
         spool = self._store.spool().write(iter(lambda: stream.read(CHUNK), b""))
         return self._store.put(bucket, key, spool, Properties(content_type, {}, dict(metadata or {})))

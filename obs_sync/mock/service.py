@@ -57,8 +57,8 @@ class Service:
         try:
             if operation is None or operation.signed:
                 self.signature.verify(request)
+            request.check_names()
             routes.check_known(request, operation)
-            request.check_key()
             return operation.run(self.store, request)
         except ObsError as error:
             if error.status >= 500:

@@ -17,7 +17,9 @@ from obs_sync.mock.wire.mishaps import HungUp, send_with_mishaps
 
 log = logging.getLogger(__name__)
 
-_READ_BUFFER = 64 * 1024
+_READ_BUFFER = 64 * 1024  # bytes
+_LINGER_SECONDS = 1.0
+_LINGER_BYTES = 1024 * 1024
 
 
 class Server:
@@ -127,11 +129,12 @@ class Server:
                 except BadRequest as error:
                     log.warning("not a request: %s", error)
                     send(connection, Response(400), False, False)
+                    _linger(socket_below)
                     return
                 request = Request(head.method, head.target, head.headers, body, self._host_name)
                 request.pause = self._stopped.wait
                 response = self._service.answer(request)
-                keep_alive = head.keep_alive and not body.awaited
+                keep_alive = head.keep_alive and not body.awaited and not body.broken
                 try:
                     if not body.awaited and not (response.mishaps and response.is_never_sent):
                         body.drain()
@@ -145,3 +148,19 @@ class Server:
                 finally:
                     if response.content is not None:
                         response.content.close()
+                if body.broken:
+                    _linger(socket_below)
+
+
+def _linger(connection: socket.socket) -> None:
+    """Reads and drops what the client still sends, for a while: closing a socket with unread bytes resets the
+    connection, and then the client may lose the reply."""
+    connection.shutdown(socket.SHUT_WR)
+    deadline = time.monotonic() + _LINGER_SECONDS
+    left = _LINGER_BYTES
+    while left > 0:
+        connection.settimeout(max(0.01, deadline - time.monotonic()))
+        received = len(connection.recv(_READ_BUFFER))  # a timeout is an OSError, which ends the connection
+        if received == 0 or time.monotonic() > deadline:
+            return
+        left -= received

@@ -6,8 +6,10 @@ from typing import Mapping, Optional, Tuple
 
 from obs_sync.mock.clock import parse_http_date
 from obs_sync.mock.errors import ObsError
+from obs_sync.mock.wire.fields import whole_number
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)$")
+_RANGE = re.compile(r"bytes=([0-9]*)-([0-9]*)")
+_MOST = 10 ** 18  # bytes; a larger number in a range means the same as this one
 
 
 def check(headers: Mapping[str, str], etag: str, modified: float, prefix: str = "") -> None:
@@ -53,18 +55,27 @@ def parse_range(text: Optional[str], size: int) -> Optional[Tuple[int, int]]:
     Raises:
         ObsError: InvalidRange when the range begins behind the end of the object.
     """
-    match = _RANGE.match(text.strip()) if text else None
-    if match is None or match.group(1) == match.group(2) == "":
+    match = _RANGE.fullmatch(text.strip()) if text else None
+    if match is None:
         return None
-    first, last = match.groups()
-    if not first:
-        length = min(int(last), size)
+    first, last = (_position(digits) for digits in match.groups())
+    if first is None and last is None:
+        return None
+    if first is None:
+        length = min(last, size)
         offset = size - length
     else:
-        offset = int(first)
-        length = min(int(last), size - 1) - offset + 1 if last else size - offset
-        if last and int(last) < offset:
+        offset = first
+        length = size - offset if last is None else min(last, size - 1) - offset + 1
+        if last is not None and last < offset:
             return None
     if offset >= size or length <= 0:
         raise ObsError("InvalidRange", headers={"Content-Range": f"bytes */{size}"})
     return offset, length
+
+
+def _position(digits: str) -> Optional[int]:
+    if not digits:
+        return None
+    number = whole_number(digits.lstrip("0") or "0")
+    return _MOST if number is None else number

@@ -9,6 +9,7 @@ from obs_sync.mock.errors import ObsError
 from obs_sync.mock.protocol import xml
 from obs_sync.mock.protocol.operations import OWNER, REGION, xml_response
 from obs_sync.mock.shelf.objects import Bucket, ObjectStore, Upload
+from obs_sync.mock.wire.fields import whole_number
 from obs_sync.mock.wire.messages import Request, Response
 
 _MAX_PAGE = 1000
@@ -164,9 +165,10 @@ def _cut(items: List[_Item], limit: int) -> Tuple[List[_Item], bool]:
 
 
 def _number(text: str, name: str) -> int:
-    if not text.isdecimal():
-        raise ObsError("InvalidArgument", f"{name} is a whole number, not {text!r}.")
-    return int(text)
+    number = whole_number(text)
+    if number is None:
+        raise ObsError("InvalidArgument", f"{name} is a whole number, not {text[:100]!r}.")
+    return number
 
 
 def _page_size(text: Optional[str], name: str) -> int:

@@ -3,13 +3,13 @@ from __future__ import annotations
 
 import hashlib
 from typing import Dict, Optional, Tuple
-from urllib.parse import unquote, unquote_plus
 
 from obs_sync.mock.clock import http_date, xml_date
 from obs_sync.mock.errors import ObsError
 from obs_sync.mock.protocol import conditions, xml
 from obs_sync.mock.shelf.bodies import Slice, Spool, decode_md5
 from obs_sync.mock.shelf.objects import ObjectStore, Properties, StoredObject
+from obs_sync.mock.wire.fields import check_key, decode
 from obs_sync.mock.wire.messages import Request, Response
 
 OWNER = "mockowner00000000000000000000000"
@@ -81,15 +81,16 @@ def put_object(store: ObjectStore, request: Request) -> Response:
 
 
 def get_object(store: ObjectStore, request: Request) -> Response:
+    overrides = _overrides(request)
     stored, content = store.open(request.bucket, request.key)
     try:
         conditions.check(request.headers, stored.etag, stored.modified)
         span = conditions.parse_range(request.headers.get("range"), stored.size)
-    except ObsError:
+    except BaseException:
         content.close()
         raise
     headers = object_headers(request, stored)
-    headers.update(_overrides(request))
+    headers.update(overrides)
     if span is None:
         return Response(200, _with_crc64(request, stored.crc64, headers), content=content)
     offset, length = span
@@ -117,14 +118,17 @@ def delete_objects(store: ObjectStore, request: Request) -> Response:
     encoding = root.findtext("EncodingType") or ""
     encode = xml.encoder(encoding)
     keys = [item.findtext("Key") for item in root.findall("Object")]
-    if not 0 < len(keys) <= _MAX_DELETIONS or None in keys:
-        raise ObsError("MalformedXML", f"A batch deletion names 1 to {_MAX_DELETIONS} keys.")
+    if not 0 < len(keys) <= _MAX_DELETIONS or not all(keys):
+        raise ObsError("MalformedXML", f"A batch deletion names 1 to {_MAX_DELETIONS} keys, none of them empty.")
+    if encoding:
+        keys = [decode(key, "a key", plus=True) for key in keys]
+    for key in keys:
+        check_key(key)
     result: xml.Children = [("EncodingType", encoding)] if encoding else []
     quiet = (root.findtext("Quiet") or "").lower() == "true"
     count_kept, code = request.deletions_kept or (lambda count: 0, "")
     deleted = len(keys) - count_kept(len(keys))
-    for number, text in enumerate(keys):
-        key = unquote_plus(text) if encoding else text
+    for number, key in enumerate(keys):
         if number >= deleted:
             result.append(("Error", [("Key", encode(key)), ("Code", code), ("Message", "The object was kept.")]))
             continue
@@ -215,14 +219,14 @@ def open_copy_source(store: ObjectStore, request: Request) -> Tuple[StoredObject
     text = request.special("copy-source", "")
     if "?versionId=" in text:
         raise ObsError("NotImplemented", "The mocked OBS keeps no versions.")
-    bucket, _, key = unquote(text).lstrip("/").partition("/")
+    bucket, _, key = decode(text, "the copy source").lstrip("/").partition("/")
     if not bucket or not key:
-        raise ObsError("InvalidArgument", f"The copy source is /bucket/key, not {text!r}.")
+        raise ObsError("InvalidArgument", f"The copy source is /bucket/key, not {text[:100]!r}.")
     stored, content = store.open(bucket, key)
     try:
         prefix = request.dialect.header("copy-source-")
         conditions.check(request.headers, stored.etag, stored.modified, prefix)
-    except ObsError:
+    except BaseException:
         content.close()
         raise
     return stored, content
@@ -230,7 +234,12 @@ def open_copy_source(store: ObjectStore, request: Request) -> Tuple[StoredObject
 
 def _overrides(request: Request) -> Dict[str, str]:
     """The headers that the reader chose with `response-*` parameters."""
-    return {name[len("response-"):].title(): " ".join(value.split()) for name, value in request.query.items()}
+    chosen = {name[len("response-"):].title(): " ".join(value.split()) for name, value in request.query.items()
+              if name.startswith("response-")}
+    for name, value in chosen.items():
+        if not value.isprintable():
+            raise ObsError("InvalidArgument", f"{name} of a reply cannot be {value[:100]!r}.")
+    return chosen
 
 
 def _with_crc64(request: Request, crc64: Optional[str], headers: Dict[str, str]) -> Dict[str, str]:

@@ -9,9 +9,10 @@ import os
 import stat
 from typing import Any, Dict, Iterator, Tuple
 
+from obs_sync.mock.errors import ObsError
 from obs_sync.mock.shelf.bodies import FileBlob
 from obs_sync.mock.shelf.objects import Bucket, Part, Properties, StoredObject, Upload, is_bucket_name
-from obs_sync.mock.wire.messages import MAX_KEY_BYTES
+from obs_sync.mock.wire.fields import check_key
 
 
 def read_buckets(shelf) -> Iterator[Bucket]:
@@ -60,9 +61,10 @@ def _plain_files(directory: str) -> Iterator[Tuple[str, str]]:
 
 def _can_be_key(text: str) -> bool:
     try:
-        return len(text.encode("utf-8")) <= MAX_KEY_BYTES
-    except UnicodeEncodeError:  # the file's name is not UTF-8
+        check_key(text)
+    except ObsError:  # the file's name is not UTF-8, or its path is too long
         return False
+    return True
 
 
 def _read_object(shelf, bucket: str, key: str, path: str, note: Dict[str, Any]) -> StoredObject:

@@ -5,12 +5,10 @@ import time
 from typing import Any, Callable, Dict, Optional, Sequence, Tuple
 from urllib.parse import unquote, unquote_plus
 
-from obs_sync.mock.errors import ObsError
 from obs_sync.mock.wire.dialect import OBS, Dialect, dialect_of
+from obs_sync.mock.wire.fields import check_key, decode
 from obs_sync.mock.wire.incoming import IncomingBody
 from obs_sync.mock.wire.mishaps import BEFORE_HEAD, Mishap
-
-MAX_KEY_BYTES = 1024
 
 
 class Request:
@@ -19,7 +17,8 @@ class Request:
     Attributes:
         method: HTTP verb.
         path, raw_query: as they came, percent-encoded; what signatures cover.
-        query: decoded parameters; the value of a parameter without "=" is "".
+        query: decoded parameters; the value of a parameter without "=" is "". Bytes that are not UTF-8 have U+FFFD in
+            their place here and in `bucket` and `key`, until `check_names` refuses the request.
         headers: names in lower case.
         bucket, key: "" where the request names none.
         virtual_host: whether the bucket was in the host name rather than in the path.
@@ -59,7 +58,7 @@ class Request:
         self.virtual_host = False
         self.bucket, self.key = self._address(host_name)
 
-    def _address(self, host_name: str):
+    def _address(self, host_name: str) -> Tuple[str, str]:
         path = self.path[1:]
         host = self.headers.get("host", "").partition(":")[0].lower()
         if host.endswith("." + host_name):
@@ -69,15 +68,13 @@ class Request:
             bucket, _, path = path.partition("/")
         return unquote(bucket), unquote(path)
 
-    def check_key(self) -> None:
-        """Raises ObsError when the key cannot be the name of an object."""
-        if "\ufffd" in self.key:  # either the character itself or what unquote() puts in place of bad bytes
-            try:
-                unquote(self.path, errors="strict")
-            except UnicodeDecodeError:
-                raise ObsError("InvalidArgument", "The object key is not UTF-8.") from None
-        if len(self.key.encode("utf-8")) > MAX_KEY_BYTES:
-            raise ObsError("KeyTooLong")
+    def check_names(self) -> None:
+        """Raises ObsError when a name in the URL is malformed, or the key cannot be the name of an object."""
+        if "%" in self.path:
+            decode(self.path, "the path of the URL")
+        if "%" in self.raw_query:
+            decode(self.raw_query, "the query of the URL")
+        check_key(self.key)
 
     def special(self, name: str, default: Optional[str] = None) -> Optional[str]:
         """The header `x-obs-<name>` or `x-amz-<name>`, in the dialect of the request."""
