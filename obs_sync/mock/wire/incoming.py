@@ -40,16 +40,19 @@ class IncomingBody:
         """The rest of the body. Raises ObsError (IncompleteBody) when the client stops early."""
         if self._ended:
             return
-        if self._invite is not None:
-            self._invite()
-            self._invite = None
         try:
+            if self._invite is not None:
+                self._invite()
+                self._invite = None
             for piece in self._pieces:
                 self.received += len(piece)
                 yield piece
         except ObsError:
             self.broken = True
             raise
+        except OSError:
+            self.broken = True
+            raise ObsError("IncompleteBody", "The connection broke before the body ended.") from None
         self._ended = True
 
     def flip_bit(self, at: int) -> None:

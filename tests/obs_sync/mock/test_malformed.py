@@ -6,6 +6,7 @@ import os
 import random
 import re
 import socket
+import struct
 import threading
 import time
 import tracemalloc
@@ -103,6 +104,18 @@ def test_a_hostile_request_takes_little_memory(mock, what, data):
         tracemalloc.stop()
     assert statuses in ([400], []), what
     assert peak < 48 << 20, f"{what}: {peak} bytes"
+
+
+def test_a_client_that_resets_the_connection_in_a_body_is_no_failure_of_the_mock(mock, caplog):
+    caplog.set_level(logging.ERROR)
+    with socket.create_connection(("127.0.0.1", mock.port), timeout=LONGEST) as connection:
+        connection.sendall(malformed.signed(mock, "PUT", "/other", [], b"content", "1000"))
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    deadline = time.monotonic() + LONGEST
+    while not mock.requests and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert [record.code for record in mock.requests] == ["IncompleteBody"]
+    assert (mock.keys(BUCKET), caplog.records) == ([], [])
 
 
 def test_signatures_of_many_made_up_scopes_take_no_memory(mock):
