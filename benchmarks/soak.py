@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import functools
 import os
 import shutil
 import sys
@@ -21,16 +20,15 @@ import time
 from typing import Callable, Dict, List, NamedTuple
 
 from benchmarks.measuring import Figure, lane, parser, report
+from benchmarks.small_parts import PART, small_parts
 from benchmarks.soak_worker import SoakWorker
 from obs_sync import IntegrityError, ObjectChanged, ObjectNotFound, StoreError, open_store
-from obs_sync.esdk import store as esdk_store, upload
 from obs_sync.esdk.client import Calls
 from obs_sync.mock import Faults, mock_obs
 from obs_sync.retry import Retry
 
 BUCKET = "soak"
 WORKERS = 6
-PART = 150_000  # bytes
 MORE = (
     "probability=0.004 status=503 code=SlowDown",
     "probability=0.003 reset=after",
@@ -85,21 +83,6 @@ def main():
         print("WRONG: " + text)
     if outcome.wrong:
         sys.exit(1)
-
-
-@contextlib.contextmanager
-def small_parts(size):
-    """Let files and objects of a few times ``size`` bytes count as large, which go in parts and come in ranges."""
-    smaller = [(upload, "PART_SIZE", size), (upload, "LARGEST_PUT", size), (esdk_store, "LARGE", 2 * size),
-               (esdk_store, "download_ranges", functools.partial(esdk_store.download_ranges, length=size))]
-    before = [(module, name, getattr(module, name)) for module, name, _ in smaller]
-    for module, name, value in smaller:
-        setattr(module, name, value)
-    try:
-        yield
-    finally:
-        for module, name, value in before:
-            setattr(module, name, value)
 
 
 @contextlib.contextmanager
