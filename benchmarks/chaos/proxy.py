@@ -20,7 +20,7 @@ import socket
 import struct
 import threading
 import time
-from typing import Counter, NamedTuple, Optional, Set, Tuple
+from typing import Callable, Counter, NamedTuple, Optional, Set, Tuple
 
 REQUEST, REPLY = "request", "reply"  # directions: to the server, and from it
 WEIGHTS = {"reset": 6, "close": 6, "half": 2, "drip": 2, "stall": 2, "swallow": 2, "refuse": 1}
@@ -45,7 +45,7 @@ class Mishap(NamedTuple):
     seconds: float
 
 
-def draw_mishap(rng: random.Random, rate: float, longest: float) -> Optional[Mishap]:
+def draw_mishap(rng: random.Random, rate: float = 0.4, longest: float = 0.5) -> Optional[Mishap]:
     """A mishap with probability `rate`, of at most `longest` seconds; otherwise None."""
     if rng.random() >= rate:
         return None
@@ -61,8 +61,8 @@ class ChaosProxy:
         port: of the server.
         seed: of the mishaps. They are drawn in the order in which connections are accepted, so connections that race
             each other may change places.
-        rate: probability that a connection has a mishap. A connection that ends before its place does not notice.
-        longest: seconds that a stall or the like lasts at most.
+        draw: gives the mishap of the next connection, or None. A connection that ends before the place of its mishap
+            does not notice it.
 
     Attributes:
         port: on which it listens.
@@ -71,10 +71,10 @@ class ChaosProxy:
         mishaps: kind to the number of those that happened.
     """
 
-    def __init__(self, port: int, seed: str, rate: float = 0.4, longest: float = 0.5):
+    def __init__(self, port: int, seed: str, draw: Callable[[random.Random], Optional[Mishap]] = draw_mishap):
         self._server_port = port
         self._random = random.Random(seed)
-        self._rate, self._longest = rate, longest
+        self._draw = draw
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._links: Set[_Link] = set()
@@ -113,7 +113,7 @@ class ChaosProxy:
                 return
             with self._lock:
                 self.connections += 1
-                mishap = draw_mishap(self._random, self._rate, self._longest)
+                mishap = self._draw(self._random)
                 thread = threading.Thread(target=self._serve, args=(client, mishap), daemon=True)
                 self._threads.add(thread)
             thread.start()

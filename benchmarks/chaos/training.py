@@ -25,7 +25,6 @@ SETTINGS = {
     "transfer_workers": 4}
 OUTPUT = "output/run/"
 CARRIED = 14_000_000  # bytes of an undisturbed run
-CALM = 0.0            # rate of mishaps of a network that does not break
 
 
 class Result(NamedTuple):
@@ -44,7 +43,7 @@ class Miniature(NamedTuple):
 
 
 def prepare(directory: str, tally: Tally) -> Optional[Miniature]:
-    """Draws the data set in an empty directory and trains on it once. If that fails: None, and `tally.wrong` says why."""
+    """Draws the data set in an empty directory and trains on it once. On failure: None, and `tally.wrong` says why."""
     from masf_core.data import miniature
 
     source = os.path.join(directory, "pacs")
@@ -52,7 +51,7 @@ def prepare(directory: str, tally: Tally) -> Optional[Miniature]:
     os.mkdir(os.path.join(source, "weights"))
     miniature.write_alexnet_weights(os.path.join(source, "weights", "bvlc_alexnet.npy"), width=WIDTH)
     files = read_tree(source)
-    with mock_obs(buckets=[BUCKET]) as obs, ChaosProxy(obs.port, "calm", CALM) as proxy:
+    with mock_obs(buckets=[BUCKET]) as obs, ChaosProxy(obs.port, "calm", lambda rng: None) as proxy:
         _fill(obs, files)
         if not insist(_arguments(os.path.join(directory, "cache")), _environ(obs, proxy), proxy, tally, []):
             return None
