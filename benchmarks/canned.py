@@ -14,7 +14,7 @@ import shutil
 import socket
 import subprocess
 import time
-from typing import NamedTuple
+from typing import Iterator, List, NamedTuple, Optional, Sequence
 
 BUCKET = "benchmark"
 _ECHO = ("/usr/lib/nginx/modules/ngx_http_echo_module.so", "/usr/share/nginx/modules/ngx_http_echo_module.so")
@@ -82,13 +82,13 @@ class Canned(NamedTuple):
     process: subprocess.Popen
     log: str  # path; a line for each request
 
-    def requests(self):
+    def requests(self) -> int:
         """How many there have been."""
         time.sleep(1.2)  # until the server has written them down
         with open(self.log) as stream:
             return sum(1 for _ in stream)
 
-    def cpu_seconds(self):
+    def cpu_seconds(self) -> float:
         """Processor time that the server has taken so far."""
         ticks = 0
         for pid in [self.process.pid] + _children(self.process.pid):
@@ -98,20 +98,20 @@ class Canned(NamedTuple):
         return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def missing():
+def missing() -> Optional[str]:
     """What is not installed that this server needs, in words; None if all is there."""
     if shutil.which("nginx", path=_path()) is None:
         return "nginx (apt: nginx-light)"
     return None
 
 
-def can_wait():
+def can_wait() -> bool:
     """Whether the server can answer later than it could."""
     return any(map(os.path.exists, _ECHO))
 
 
 @contextlib.contextmanager
-def serving(root, work, delay=0.0, parts=False):
+def serving(root: str, work: str, delay: float = 0.0, parts: bool = False) -> Iterator[Canned]:
     """A ``Canned`` with the objects ``root``/BUCKET/KEY, each answer ``delay`` s late; ``work`` is for its own files.
 
     With ``parts`` the ETags are those of objects stored in parts, which are no digests.
@@ -143,7 +143,7 @@ def serving(root, work, delay=0.0, parts=False):
         process.wait()
 
 
-def _write_listing(work, paths, keys, suffix):
+def _write_listing(work: str, paths: Sequence[str], keys: Sequence[str], suffix: str) -> None:
     """One page: none of the clients minds that it holds more than they asked for."""
     contents = []
     with open(os.path.join(work, "md5.map"), "w") as stream:
@@ -160,12 +160,11 @@ def _write_listing(work, paths, keys, suffix):
     with open(os.path.join(work, "listing.xml"), "w") as stream:
         stream.write(
             '<?xml version="1.0" encoding="UTF-8"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
-            "<Name>{}</Name><Prefix></Prefix><Marker></Marker><KeyCount>{}</KeyCount><MaxKeys>{}</MaxKeys>"
-            "<IsTruncated>false</IsTruncated>{}</ListBucketResult>".format(
-                BUCKET, len(keys), len(keys), "".join(contents)))
+            f"<Name>{BUCKET}</Name><Prefix></Prefix><Marker></Marker><KeyCount>{len(keys)}</KeyCount>"
+            f"<MaxKeys>{len(keys)}</MaxKeys><IsTruncated>false</IsTruncated>{''.join(contents)}</ListBucketResult>")
 
 
-def _await(process, port):
+def _await(process: subprocess.Popen, port: int) -> None:
     for _ in range(100):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
@@ -176,10 +175,10 @@ def _await(process, port):
     raise RuntimeError("nginx did not start; see its error.log")
 
 
-def _children(pid):
+def _children(pid: int) -> List[int]:
     with open(f"/proc/{pid}/task/{pid}/children") as stream:
         return [int(child) for child in stream.read().split()]
 
 
-def _path():
+def _path() -> str:
     return os.environ.get("PATH", "") + ":/usr/sbin"

@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
-from typing import NamedTuple
+from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
 TRANSFERS = 16
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -32,13 +32,13 @@ class Cost(NamedTuple):
     grown_mb: float  # memory above what it had before the transfer; only where it says so
 
 
-def installed():
+def installed() -> Tuple[List[str], List[str]]:
     """Names of all clients that can be run here, and of those that cannot."""
     found = [name for name in PACKAGES if _program(name)]
     return [OURS, SDK] + found, [name for name in PACKAGES if name not in found]
 
 
-def environment(url, key="a", secret="b"):
+def environment(url: str, key: str = "a", secret: str = "b") -> Dict[str, str]:
     """Variables that point all of them at a server, by IP address."""
     return dict(os.environ, OBS_ACCESS_KEY_ID=key, OBS_SECRET_ACCESS_KEY=secret, OBS_SERVER=url, AWS_ACCESS_KEY_ID=key,
                 AWS_SECRET_ACCESS_KEY=secret, AWS_REGION="us-east-1", AWS_DEFAULT_REGION="us-east-1",
@@ -46,7 +46,8 @@ def environment(url, key="a", secret="b"):
                 AWS_REQUEST_CHECKSUM_CALCULATION="when_required", AWS_RESPONSE_CHECKSUM_VALIDATION="when_required")
 
 
-def run(name, url, bucket, direction, path, environ, at_once=TRANSFERS):
+def run(name: str, url: str, bucket: str, direction: str, path: str, environ: Dict[str, str],
+        at_once: int = TRANSFERS) -> Cost:
     """The ``Cost`` of bringing the bucket to the folder ``path`` ("down") or storing the file ``path`` in it ("up").
 
     ``at_once``: transfers of rclone and s5cmd.
@@ -65,7 +66,7 @@ def run(name, url, bucket, direction, path, environ, at_once=TRANSFERS):
     return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6, call, grown)
 
 
-def _command(name, url, bucket, direction, path, at_once):
+def _command(name: str, url: str, bucket: str, direction: str, path: str, at_once: str) -> List[str]:
     if name in (OURS, SDK):
         return [sys.executable, "-m", "benchmarks.clients", name, direction, path, bucket]
     program, remote = _program(name), f"s3://{bucket}/"
@@ -80,11 +81,11 @@ def _command(name, url, bucket, direction, path, at_once):
             *(("--recursive", remote, path) if direction == "down" else (path, remote))]
 
 
-def _program(name):
+def _program(name: str) -> Optional[str]:
     return shutil.which(name, path=os.path.dirname(sys.executable) + os.pathsep + os.environ.get("PATH", ""))
 
 
-def main():
+def main() -> None:
     name, direction, path, bucket = sys.argv[1:]
     transfer = {OURS: _ours, SDK: _sdk}[name](bucket)
     before = _peak_mb()
@@ -93,7 +94,7 @@ def main():
     print(json.dumps([time.perf_counter() - started, _peak_mb() - before]))
 
 
-def _ours(bucket):
+def _ours(bucket: str) -> Callable[[str, str], None]:
     from obs_sync import open_store, pull
     store = open_store(f"obs://{bucket}/")
 
@@ -106,7 +107,7 @@ def _ours(bucket):
     return transfer
 
 
-def _sdk(bucket):
+def _sdk(bucket: str) -> Callable[[str, str], None]:
     """As its documentation has it: downloadFiles and uploadFile, with connections kept."""
     from obs import ObsClient
     client = ObsClient(access_key_id=os.environ["OBS_ACCESS_KEY_ID"],
@@ -124,7 +125,7 @@ def _sdk(bucket):
     return transfer
 
 
-def _peak_mb():
+def _peak_mb() -> float:
     """Of this program alone: getrusage counts the process that started it as well."""
     with open("/proc/self/status") as stream:
         return next(int(line.split()[1]) * 1024 / 1e6 for line in stream if line.startswith("VmHWM"))

@@ -17,10 +17,12 @@ import os
 import subprocess
 import sys
 import time
+from typing import Dict, List
 
 from benchmarks import images, small_memory
 from benchmarks.measuring import Figure, alternate, parser, report
 from masf_core.data import decode
+from masf_core.data.index import DatasetIndex
 
 SHARE = 3  # times larger are the files than the memory for them
 SECONDS = 5.0
@@ -28,22 +30,21 @@ OVERSHOOT_MB = 50.0  # of file pages that may become resident between two looks
 SLACK_MB = 100.0  # of anonymous memory beyond the buffers: libraries' own, fragments, the permutations
 
 
-def main():
+def main() -> None:
     arguments = parser("benchmarks.decoding", __doc__, rounds=5).parse_args()
     with images.scratch() as directory:
         index = images.image_index(directory)
         figures = building(index, directory, arguments.rounds)
         warm, cold = reading(sorted(glob.glob(os.path.join(directory, "decoded-0", "*", "*.npy"))))
     report("decoding", "Decode cache", figures + in_memory(warm, cold), arguments.out, [
-        "Memory: {:.0f} MB of files. Unlimited, all of them become resident; they are clean pages, which the kernel "
-        "takes back when it needs memory. Held to {:.0f} MB, they were dropped {} times, and {:.0f} MB were read from "
-        "the disk for {:.0f} MB of images drawn (the kernel reads ahead).".format(
-            cold["data_mb"], cold["file_limit_mb"], cold["dropped"], cold["read_mb"],
-            cold["images"] * cold["image_mb"]),
-        "Anonymous memory is limited by RLIMIT_DATA, so growth would have ended the process with a MemoryError."])
+        f"The files have {cold['data_mb']:.0f} MB. Without a limit all of them become resident; they are clean pages, "
+        f"which the kernel takes back when it needs memory. With a limit of {cold['file_limit_mb']:.0f} MB they were "
+        f"dropped {cold['dropped']} times, and {cold['read_mb']:.0f} MB were read from the disk for "
+        f"{cold['images'] * cold['image_mb']:.0f} MB of images drawn (the kernel reads ahead).",
+        "RLIMIT_DATA limits anonymous memory: if it had grown, the process would have ended with a MemoryError."])
 
 
-def building(index, directory, rounds):
+def building(index: DatasetIndex, directory: str, rounds: int) -> List[Figure]:
     """Figures of making and of opening the cache; the last one made stays below ``directory``/decoded-0."""
     count = sum(len(domain.paths) for domain in index.domains)
     processor, number = [], iter(range(rounds, -1, -1))  # one more than counted: the warm-up reads the files
@@ -68,7 +69,7 @@ def building(index, directory, rounds):
     ]
 
 
-def reading(caches):
+def reading(caches: List[str]) -> List[Dict[str, float]]:
     """What the child found with memory for all files, and with a third of that."""
     caches = caches[:images.SOURCES]
     total = sum(os.path.getsize(path) for path in caches) / 1e6
@@ -85,7 +86,7 @@ def reading(caches):
     return found
 
 
-def in_memory(warm, cold):
+def in_memory(warm: Dict[str, float], cold: Dict[str, float]) -> List[Figure]:
     return [
         Figure("images drawn, memory for all files", [warm["images_per_second"]], "images/s", None, "memory bandwidth"),
         Figure("images drawn, memory for a third of them", [cold["images_per_second"]], "images/s", None, "the disk"),

@@ -15,12 +15,14 @@ what tells a leak is the lowest level: that of the second fifty evaluations less
 from __future__ import annotations
 
 import time
+from typing import List
 
 import numpy as np
 
 from benchmarks import images
 from benchmarks.measuring import Figure, alternate, parser, ratios, report
 from benchmarks.small_memory import memory_mb
+from masf_core.data import SourceDomain
 
 BATCH = 128  # the job's default
 BATCHED, SINGLE = 128, 24  # images in one timing
@@ -29,7 +31,7 @@ EVALUATIONS, WARM_UP = 100, 20
 SMALL_BATCH, SMALL_SET, WIDTH = 16, 40, 0.1
 
 
-def main():
+def main() -> None:
     arguments = parser("benchmarks.evaluation", __doc__, rounds=7).parse_args()
     with images.scratch() as directory:
         index, sources = images.decoded_sources(directory)
@@ -38,7 +40,7 @@ def main():
     report("evaluation", "Evaluation", figures, arguments.out)
 
 
-def speed(source, classes, rounds):
+def speed(source: SourceDomain, classes: int, rounds: int) -> List[Figure]:
     """Images/s of batches and of single images."""
     from masf_core import evaluation
     from masf_core.devices import choice
@@ -79,7 +81,7 @@ def speed(source, classes, rounds):
     ]
 
 
-def growth(source, classes):
+def growth(source: SourceDomain, classes: int) -> List[Figure]:
     """What 100 evaluations leave behind."""
     from masf_core.devices import choice
     from masf_core.method.meta_step import StepSettings

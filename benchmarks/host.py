@@ -15,11 +15,17 @@ from __future__ import annotations
 import collections
 import os
 import time
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Sequence, Tuple
 
 import numpy as np
 
 from benchmarks import images
 from benchmarks.measuring import Figure, alternate, parser, report
+from masf_core.data import SourceDomain
+
+if TYPE_CHECKING:
+    from job.observer import JobObserver
+    from masf_core.model import Model
 
 ITERATIONS, WARM_UP = 60, 20  # of a training; an iteration is about 20 ms
 REPEATS = 10  # of each part in one timing
@@ -28,7 +34,7 @@ TARGET_MS = 25
 EVERY = 113  # pixels; 3 × 3 of them are looked at
 
 
-def main():
+def main() -> None:
     arguments = parser("benchmarks.host", __doc__, rounds=7).parse_args()
     with images.scratch() as directory:
         index, sources = images.decoded_sources(directory)
@@ -40,7 +46,8 @@ def main():
     report("host", "Host share", figures, arguments.out)
 
 
-def iterations(models, sources, classes, directory, rounds):
+def iterations(models: Dict[str, Model], sources: List[SourceDomain], classes: Sequence[str], directory: str,
+               rounds: int) -> List[Figure]:
     """A figure for each of the models (title → ``Model``), trained in turn."""
     taken = collections.OrderedDict((title, []) for title in models)
     for _ in range(rounds):
@@ -50,7 +57,7 @@ def iterations(models, sources, classes, directory, rounds):
             for title, values in taken.items()]
 
 
-def small_model(classes, **settings):
+def small_model(classes: int, **settings: Any) -> Model:
     """A ``Model`` at the published batch whose network does nothing to speak of; ``settings`` of ``StepSettings``."""
     from masf_core.devices import choice
     from masf_core.method.meta_step import StepSettings
@@ -85,7 +92,7 @@ def small_model(classes, **settings):
     return model
 
 
-def training(model, sources, classes, directory):
+def training(model: Model, sources: List[SourceDomain], classes: Sequence[str], directory: str) -> float:
     """Seconds an iteration of a training, without its first ones and without the evaluation that ends it."""
     from masf_core.records.checkpoints import Progress
     from masf_core.trainer import EvaluationSet, Schedule, Trainer
@@ -109,10 +116,10 @@ def training(model, sources, classes, directory):
 class Writing:
     """The job's observer, writing scalars below ``directory`` and log lines to /dev/null, for every iteration."""
 
-    def __init__(self, directory):
+    def __init__(self, directory: str):
         self._directory = directory
 
-    def __enter__(self):
+    def __enter__(self) -> JobObserver:
         from job.config.settings import Config, Interval
         from job.console import Console
         from job.observer import JobObserver
@@ -129,13 +136,13 @@ class Writing:
         return JobObserver(config, console, workspace=None, model=None, record=None, publisher=None,
                            scalars=self._scalars, times=times)
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self._console.give_back_logging()
         self._scalars.close()
         self._stream.close()
 
 
-def parts(model, sources, directory, rounds):
+def parts(model: Model, sources: List[SourceDomain], directory: str, rounds: int) -> List[Figure]:
     """Milliseconds of each part of an iteration, taken alone."""
     from masf_core.data.prefetch import Prefetcher
     from masf_core.tf1 import tf
@@ -174,7 +181,7 @@ def parts(model, sources, directory, rounds):
     ]
 
 
-def _times(count, action):
+def _times(count: int, action: Callable[[], object]) -> Callable[[], None]:
     def act():
         for _ in range(count):
             action()
@@ -184,10 +191,10 @@ def _times(count, action):
 class _Waiting:
     """A sampler that has nothing to draw."""
 
-    def buffers(self):
+    def buffers(self) -> Tuple[()]:
         return ()
 
-    def draw(self, step, out):
+    def draw(self, step: int, out: Tuple[()]) -> int:
         return step
 
 

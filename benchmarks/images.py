@@ -8,9 +8,11 @@ import contextlib
 import os
 import shutil
 import tempfile
+from typing import Iterator, List, Tuple
 
 from benchmarks.measuring import pacs_root
 from masf_core.data import EpisodeSampler, SourceDomain, build_index, decode
+from masf_core.data.index import DatasetIndex
 
 BATCH = 126  # images a domain, the published measure's
 SOURCES = 3
@@ -18,7 +20,7 @@ SEED = 1
 
 
 @contextlib.contextmanager
-def scratch():
+def scratch() -> Iterator[str]:
     """A directory of the benchmark's own."""
     directory = tempfile.mkdtemp(prefix="masf-benchmark-")
     try:
@@ -27,11 +29,11 @@ def scratch():
         remove(directory)
 
 
-def remove(directory):
+def remove(directory: str) -> None:
     shutil.rmtree(directory, ignore_errors=True)
 
 
-def image_index(directory):
+def image_index(directory: str) -> DatasetIndex:
     """``DatasetIndex`` of the real images, or of a miniature written below ``directory``."""
     root = pacs_root()
     if root is None:
@@ -42,7 +44,7 @@ def image_index(directory):
     return build_index(root, None)
 
 
-def decoded_sources(directory):
+def decoded_sources(directory: str) -> Tuple[DatasetIndex, List[SourceDomain]]:
     """The first three domains, decoded: (index, list of ``SourceDomain`` whose images are memory maps)."""
     index = image_index(directory)
     index, images = decode(index, os.path.join(directory, "decoded"))
@@ -50,12 +52,12 @@ def decoded_sources(directory):
                    for domain in index.domains[:SOURCES]]
 
 
-def sampler(sources, batch=BATCH):
+def sampler(sources: List[SourceDomain], batch: int = BATCH) -> EpisodeSampler:
     """As training draws: mirrored at the reference's rate, nothing else changed."""
     return EpisodeSampler(sources, batch, SEED)
 
 
-def files_of(index, sources):
+def files_of(index: DatasetIndex, sources: List[SourceDomain]) -> Tuple[List[str], List[int]]:
     """(paths, int labels) of all images that ``sources`` draw from, domain after domain."""
     paths, labels = [], []
     for domain in index.domains:

@@ -16,11 +16,14 @@ cent; the processor time that drawing takes, as a share of the iteration's, says
 from __future__ import annotations
 
 import time
+from typing import List, Tuple
 
 import numpy as np
 
 from benchmarks import images, rivals
 from benchmarks.measuring import Figure, alternate, parser, ratios, report
+from masf_core.data import SourceDomain
+from masf_core.data.index import DatasetIndex
 
 STEPS = 4  # episodes in one timing, so that it takes about 0.1 s
 WIDTH, SMALL_BATCH = 0.25, 12
@@ -28,7 +31,7 @@ PROCESSOR_ROUNDS = 5
 PAIRS = 5  # of iterations for one round of drawing; they are what is noisy
 
 
-def main():
+def main() -> None:
     arguments = parser("benchmarks.input", __doc__, rounds=5).parse_args()
     with images.scratch() as directory:
         index, sources = images.decoded_sources(directory)
@@ -38,7 +41,7 @@ def main():
     report("input", "Input", figures, arguments.out, notes)
 
 
-def drawing(sources, rounds):
+def drawing(sources: List[SourceDomain], rounds: int) -> List[Figure]:
     """Images/s of drawing, and of the copies that bound it."""
     sampler = images.sampler(sources)
     buffers, step = sampler.buffers(), _Counter()
@@ -73,7 +76,7 @@ def drawing(sources, rounds):
     ]
 
 
-def rivalry(index, sources, rounds):
+def rivalry(index: DatasetIndex, sources: List[SourceDomain], rounds: int) -> Tuple[List[Figure], List[str]]:
     """How many times faster than decoding every epoch; (figures, notes)."""
     paths, labels = images.files_of(index, sources)
     batch = images.SOURCES * images.BATCH
@@ -110,7 +113,7 @@ def rivalry(index, sources, rounds):
     return figures, []
 
 
-def prefetched(sources, classes, rounds):
+def prefetched(sources: List[SourceDomain], classes: int, rounds: int) -> List[Figure]:
     """What drawing in the background costs an iteration."""
     from masf_core.data.prefetch import Prefetcher
     from masf_core.devices import choice
@@ -153,10 +156,10 @@ def prefetched(sources, classes, rounds):
 class _Counter:
     """Steps, never one twice: a repeated one would find its images in the processor's cache."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._step = -1
 
-    def next(self):
+    def next(self) -> int:
         self._step += 1
         return self._step
 

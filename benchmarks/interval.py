@@ -19,7 +19,7 @@ import shutil
 import tempfile
 import threading
 import time
-from typing import NamedTuple
+from typing import List, NamedTuple
 
 import numpy as np
 
@@ -36,6 +36,7 @@ from masf_core.network.backbone import make_backbone
 from masf_core.network.kernels import processor_kernels
 from masf_core.records import checkpoints
 from obs_sync import open_store
+from obs_sync.store import Store
 
 INTERVAL = 60.0  # seconds: the shortest that the target speaks of
 LINK = 50.0  # MB/s
@@ -56,7 +57,7 @@ class Round(NamedTuple):
     spooled: int  # files
 
 
-def main():
+def main() -> None:
     arguments = parser("benchmarks.interval", __doc__, rounds=4).parse_args()
     keep_freed_memory()  # as the job does
     directory = tempfile.mkdtemp(prefix="masf-interval-")
@@ -79,7 +80,7 @@ def _model():
     return model
 
 
-def measure(model, store, mock, directory, rounds):
+def measure(model: Model, store: Store, mock: mocked.Served, directory: str, rounds: int) -> List[Figure]:
     """The figures."""
     spool, logs = os.path.join(directory, "spool"), os.path.join(directory, "logs")
     os.makedirs(spool)

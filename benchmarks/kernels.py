@@ -7,6 +7,7 @@ shapes of the full width and of the meta-train images at B = 42. Above 1 the way
 from __future__ import annotations
 
 import time
+from typing import Any, Callable, Dict, List
 
 import numpy as np
 
@@ -16,7 +17,7 @@ IMAGES = 84
 GROUP = 126  # images of the local loss at the published batch
 
 
-def main():
+def main() -> None:
     arguments = parser("benchmarks.kernels", __doc__, rounds=5).parse_args()
     from masf_core.memory import keep_freed_memory
 
@@ -32,7 +33,7 @@ def main():
 class Way:
     """A function of arrays as a graph of its own: ``run`` computes it and the gradients of all float arrays."""
 
-    def __init__(self, function, *arrays):
+    def __init__(self, function: Callable[..., Any], *arrays: np.ndarray):
         from masf_core.devices import choice
         from masf_core.tf1 import tf
 
@@ -47,11 +48,12 @@ class Way:
         self._session = tf.Session(graph=graph, config=choice.make_device("cpu").session_config())
         self._session.run(initialise)
 
-    def run(self):
+    def run(self) -> None:
         self._session.run(self._wanted)
 
 
-def compared(what, others, own, rounds, *arrays):
+def compared(what: str, others: Dict[str, Callable[..., Any]], own: Callable[..., Any], rounds: int,
+             *arrays: np.ndarray) -> List[Figure]:
     """A figure for each of ``others`` (title → function) beside ``own``."""
     ways = {"own": Way(own, *arrays)}
     ways.update((title, Way(function, *arrays)) for title, function in others.items())
@@ -59,11 +61,11 @@ def compared(what, others, own, rounds, *arrays):
     return [Figure(f"{what}: {title}", ratios(seconds[title], seconds["own"]), "") for title in others]
 
 
-def noise(*shape):
+def noise(*shape: int) -> np.ndarray:
     return np.random.RandomState(sum(shape)).standard_normal(shape).astype(np.float32)
 
 
-def normalisation(rounds):
+def normalisation(rounds: int) -> List[Figure]:
     from masf_core.network.kernels import CpuKernels, EigenKernels, Kernels, processor_kernels
 
     title, other = (("band matrix without XLA", CpuKernels()) if lane() == "tf1" else
@@ -76,7 +78,7 @@ def normalisation(rounds):
     return figures
 
 
-def convolutions(rounds):
+def convolutions(rounds: int) -> List[Figure]:
     from masf_core.network import layers
     from masf_core.network.kernels import Kernels, processor_kernels
     from masf_core.tf1 import tf
@@ -110,8 +112,8 @@ def convolutions(rounds):
     return figures
 
 
-def dense(rounds):
-    from masf_core.network.kernels import Kernels, EigenKernels, processor_kernels
+def dense(rounds: int) -> List[Figure]:
+    from masf_core.network.kernels import EigenKernels, Kernels, processor_kernels
 
     other = Kernels() if lane() == "tf1" else EigenKernels()
     title = "TensorFlow's own gradients" if lane() == "tf1" else "gradient by plain products, as in tf1"
@@ -119,7 +121,7 @@ def dense(rounds):
                     noise(9216, 4096))
 
 
-def triplets(rounds):
+def triplets(rounds: int) -> List[Figure]:
     from masf_core.method import losses
     from masf_core.tf1 import tf
 
@@ -139,7 +141,7 @@ def triplets(rounds):
                     noise(GROUP, 256), (np.arange(GROUP) % 7).astype(np.int32))
 
 
-def updates(rounds):
+def updates(rounds: int) -> List[Figure]:
     """One Adam over all of AlexNet's variables, and over one vector of as many weights."""
     from masf_core.devices import choice
     from masf_core.network.alexnet import AlexNet

@@ -13,8 +13,9 @@ import signal
 import statistics
 import sys
 import time
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
+SIGNS = {">=": "≥", "<=": "≤"}
 RESULTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "out")
 
 
@@ -36,11 +37,11 @@ class Figure(NamedTuple):
     limit: str = ""
 
     @property
-    def median(self):
+    def median(self) -> float:
         return statistics.median(self.values)
 
     @property
-    def met(self):
+    def met(self) -> Optional[bool]:
         """Whether the median reaches the target; None without one."""
         if self.target is None:
             return None
@@ -83,7 +84,7 @@ def parser(module: str, doc: str, rounds: int) -> argparse.ArgumentParser:
     return result
 
 
-def pacs_root():
+def pacs_root() -> Optional[str]:
     """The directory of real images that ``PACS_ROOT`` names (domain/class/image), or None, which is said."""
     root = os.environ.get("PACS_ROOT")
     if root and not os.path.isdir(root):
@@ -93,11 +94,11 @@ def pacs_root():
     return root
 
 
-def lane():
+def lane() -> str:
     return "tf1" if sys.version_info[:2] == (3, 7) else "tf2"
 
 
-def machine():
+def machine() -> Dict[str, Any]:
     """What the figures were taken on; the load says whether others were there too."""
     processor, flags, memory = platform.machine(), "", 0
     try:
@@ -119,7 +120,7 @@ def machine():
         "load_average": round(os.getloadavg()[0], 2)}
 
 
-def versions():
+def versions() -> Dict[str, str]:
     found = {"python": platform.python_version()}
     for module, name in (("tensorflow", "tensorflow"), ("numpy", "numpy"), ("PIL", "Pillow"), ("torch", "torch")):
         if module in sys.modules:
@@ -127,7 +128,7 @@ def versions():
     return found
 
 
-def number(value):
+def number(value: float) -> str:
     """Three digits that count."""
     magnitude = abs(value)
     if magnitude >= 1000:
@@ -135,21 +136,20 @@ def number(value):
     return f"{value:.3g}"
 
 
-def table(figures: Sequence[Figure]):
+def table(figures: Sequence[Figure]) -> List[str]:
     """Lines of a Markdown table."""
     lines = ["| figure | median | smallest – largest | target | |", "|-|-|-|-|-|"]
     for figure in figures:
         unit = " " + figure.unit if figure.unit else ""
-        target = "" if figure.target is None else "{} {}{}".format(
-            {">=": "≥", "<=": "≤"}[figure.target[0]], number(figure.target[1]), unit)
+        target = "" if figure.target is None else f"{SIGNS[figure.target[0]]} {number(figure.target[1])}{unit}"
         mark = {None: "", True: "reached", False: "**missed**"}[figure.met]
-        lines.append("| {} | {}{} | {} – {} | {} | {} |".format(
-            figure.what + (f" ({figure.limit})" if figure.limit else ""), number(figure.median), unit,
-            number(min(figure.values)), number(max(figure.values)), target, mark))
+        what = figure.what + (f" ({figure.limit})" if figure.limit else "")
+        spread = f"{number(min(figure.values))} – {number(max(figure.values))}"
+        lines.append(f"| {what} | {number(figure.median)}{unit} | {spread} | {target} | {mark} |")
     return lines
 
 
-def report(name: str, title: str, figures: Sequence[Figure], out: str, notes: Sequence[str] = ()):
+def report(name: str, title: str, figures: Sequence[Figure], out: str, notes: Sequence[str] = ()) -> None:
     """Print the table and write ``<out>/<lane>-<name>.json``.
 
     Args:
@@ -157,8 +157,7 @@ def report(name: str, title: str, figures: Sequence[Figure], out: str, notes: Se
         out: directory, made if need be. notes: sentences that belong to the figures.
     """
     about = machine()
-    print("\n{} · lane {} · {} · {} cores · load {}".format(
-        title, lane(), about["processor"], about["cores"], about["load_average"]))
+    print(f"\n{title} · lane {lane()} · {about['processor']} · {about['cores']} cores · load {about['load_average']}")
     print("\n".join(table(figures)))
     for note in notes:
         print("- " + note)
@@ -175,7 +174,7 @@ def report(name: str, title: str, figures: Sequence[Figure], out: str, notes: Se
         stream.write("\n")
 
 
-def resident_mb():
+def resident_mb() -> float:
     """Resident memory of this process in MB (10^6 bytes), shared pages of mapped files included."""
     with open("/proc/self/statm") as stream:
         return int(stream.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from typing import NamedTuple
+from typing import Iterator, NamedTuple, Optional
 
 from obs_sync.mock import DEFAULT_HOST_NAME, resolver
 
@@ -24,7 +24,7 @@ class Served(NamedTuple):
     process: subprocess.Popen
     environ: dict  # os.environ, and what points this process and its children at the mock
 
-    def cpu_seconds(self):
+    def cpu_seconds(self) -> float:
         """Processor time that the mock has taken so far."""
         with open(f"/proc/{self.process.pid}/stat") as stream:
             fields = stream.read().rpartition(")")[2].split()
@@ -32,7 +32,7 @@ class Served(NamedTuple):
 
 
 @contextlib.contextmanager
-def bucket_directory():
+def bucket_directory() -> Iterator[str]:
     """A directory for a mock's objects: in memory where that can be had, since the real one's disks are not ours."""
     parent = "/dev/shm" if os.access("/dev/shm", os.W_OK) and shutil.disk_usage("/dev/shm").free > ROOM else None
     directory = tempfile.mkdtemp(prefix="masf-bucket-", dir=parent)
@@ -43,7 +43,7 @@ def bucket_directory():
 
 
 @contextlib.contextmanager
-def served(root, mb_per_second=None):
+def served(root: str, mb_per_second: Optional[float] = None) -> Iterator[Served]:
     """A ``Served`` whose objects lie below ``root``, behind a link of ``mb_per_second`` (10^6 bytes) if given."""
     command = [sys.executable, "-m", "obs_sync.mock", "serve", "--root", root, "--bucket", BUCKET]
     if mb_per_second is not None:

@@ -16,7 +16,7 @@ from benchmarks.measuring import Figure, parser, report
 WHOLE = 99
 
 
-def main():
+def main() -> None:
     arguments = parser("benchmarks.published", __doc__, rounds=1)
     arguments.add_argument("--iterations", type=int, default=5)
     arguments = arguments.parse_args()

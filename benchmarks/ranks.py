@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import time
+from typing import Any, Dict, List
 
 from benchmarks.measuring import Figure, parser, report
 
@@ -18,7 +19,7 @@ BATCH, DOMAINS, CLASSES, EMBEDDING = 128, 3, 7, 256
 MEMBER = "MEMBER_OF_BENCHMARK"
 
 
-def main():
+def main() -> None:
     arguments = parser("benchmarks.ranks", __doc__, rounds=5)
     arguments.add_argument("--processes", type=int, nargs="+", default=[2, 4], metavar="N",
                            help="how many, one number after the other (default 2 4)")
@@ -31,7 +32,7 @@ def main():
     report("ranks", "Averaging over processes of one machine", figures(found), arguments.out)
 
 
-def figures(found):
+def figures(found: Dict[int, Dict[str, Any]]) -> List[Figure]:
     """The ``Figure`` s of what was ``measured``: number of processes → its dict."""
     rows = [Figure("bytes averaged an iteration", [next(iter(found.values()))["bytes"] / 1e6], "MB",
                    limit="two sets of gradients, float32")]
@@ -46,12 +47,12 @@ def figures(found):
     return rows
 
 
-def sent(size, ranks):
+def sent(size: int, ranks: int) -> float:
     """Bytes that each of so many ranks sends in a ring to sum tensors of ``size`` bytes."""
     return 2 * size * (ranks - 1) / ranks
 
 
-def members(size, rounds, width):
+def members(size: int, rounds: int, width: float) -> Dict[str, Any]:
     """What rank 0 of a group of ``size`` processes has measured."""
     from job.ranks.launch import free_port
 
@@ -66,7 +67,7 @@ def members(size, rounds, width):
     return json.loads(outputs[0].decode().splitlines()[-1])
 
 
-def measured(rounds, width):
+def measured(rounds: int, width: float) -> Dict[str, Any]:
     """Dict of seconds, as one of the processes sees them."""
     from job.console import Console
     from job.environment import read_environment
@@ -100,7 +101,7 @@ def measured(rounds, width):
     return found
 
 
-def timed(session, operation, rounds):
+def timed(session: Any, operation: Any, rounds: int) -> List[float]:
     """Seconds of each run, the first two left out."""
     seconds = []
     for _ in range(rounds + 2):

@@ -8,6 +8,8 @@ conversion to float). The tf.data pipeline also comes as the reference writes it
 """
 from __future__ import annotations
 
+from typing import Any, Sequence, Tuple
+
 import numpy as np
 
 PARALLEL_MAPS = 8
@@ -27,7 +29,7 @@ class TfData:
             made float32, mean subtracted, BGR. Otherwise the batches are uint8, as ours.
     """
 
-    def __init__(self, paths, labels, batch, as_reference):
+    def __init__(self, paths: Sequence[str], labels: Sequence[int], batch: int, as_reference: bool):
         from masf_core.tf1 import tf
 
         def read(path, label):
@@ -51,13 +53,13 @@ class TfData:
         config.device_count["GPU"] = 0
         self._session = tf.Session(graph=graph, config=config)
 
-    def __enter__(self):
+    def __enter__(self) -> "TfData":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self._session.close()
 
-    def epoch(self):
+    def epoch(self) -> None:
         """Take all batches."""
         self._session.run(self._initialise)
         try:
@@ -70,14 +72,14 @@ class TfData:
 class ImageFiles:
     """A map-style data set as ``torch.utils.data`` takes it: decodes with Pillow, mirrors, hands over uint8."""
 
-    def __init__(self, paths, labels):
+    def __init__(self, paths: Sequence[str], labels: Sequence[int]):
         self._paths = paths
         self._labels = labels
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._paths)
 
-    def __getitem__(self, row):
+    def __getitem__(self, row: int) -> Tuple[np.ndarray, int]:
         from PIL import Image
 
         with Image.open(self._paths[row]) as image:
@@ -87,7 +89,7 @@ class ImageFiles:
         return pixels, self._labels[row]
 
 
-def torch_loader(paths, labels, batch):
+def torch_loader(paths: Sequence[str], labels: Sequence[int], batch: int) -> Any:
     """A DataLoader with two worker processes that stay, or None where PyTorch is not installed."""
     try:
         from torch.utils.data import DataLoader

@@ -16,6 +16,7 @@ import os
 import resource
 import threading
 import time
+from typing import Dict, Sequence
 
 import numpy as np
 
@@ -27,7 +28,7 @@ EVERY = 0.005  # seconds between two looks at what is resident
 LARGE = 10 ** 9
 
 
-def main():
+def main() -> None:
     arguments = _arguments()
     # All of it is counted once what is needed anyway is there: the interpreter and the modules.
     allowed = int((memory_mb()["VmData"] + arguments.anonymous_mb) * 1e6)
@@ -58,7 +59,7 @@ class Keeper(threading.Thread):
         peak: the most that was seen, MB. dropped: how often everything was dropped.
     """
 
-    def __init__(self, paths, sources, limit_mb):
+    def __init__(self, paths: Sequence[str], sources: Sequence[SourceDomain], limit_mb: float):
         super().__init__(daemon=True)
         self._maps = [(source.images.ctypes.data - source.images.offset, source.images.offset + source.images.nbytes)
                       for source in sources]
@@ -68,7 +69,7 @@ class Keeper(threading.Thread):
         self._ended = threading.Event()
         self.peak, self.dropped = 0.0, 0
 
-    def run(self):
+    def run(self) -> None:
         self._drop()
         while not self._ended.wait(EVERY):
             resident = memory_mb()["RssFile"]
@@ -77,7 +78,7 @@ class Keeper(threading.Thread):
                 self._drop()
                 self.dropped += 1
 
-    def stop(self):
+    def stop(self) -> None:
         self._ended.set()
         self.join()
 
@@ -89,7 +90,7 @@ class Keeper(threading.Thread):
             os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def memory_mb():
+def memory_mb() -> Dict[str, float]:
     """RssAnon, RssFile (resident now) and VmData (what RLIMIT_DATA counts), in MB (10^6 bytes)."""
     found = {}
     with open("/proc/self/status") as stream:
@@ -100,18 +101,18 @@ def memory_mb():
     return found
 
 
-def _source(path):
+def _source(path: str) -> SourceDomain:
     images = np.load(path, mmap_mode="r")
     return SourceDomain(os.path.basename(path), images, np.zeros(len(images), np.int32), np.arange(len(images)))
 
 
-def _bytes_read():
+def _bytes_read() -> int:
     """From the disk, for this process."""
     with open("/proc/self/io") as stream:
         return next(int(line.split()[1]) for line in stream if line.startswith("read_bytes"))
 
 
-def _arguments():
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks.small_memory")
     parser.add_argument("caches", nargs="+")
     parser.add_argument("--anonymous_mb", type=float, required=True, help="beyond what the interpreter has")

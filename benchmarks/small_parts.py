@@ -11,7 +11,8 @@ import functools
 import sys
 from typing import Iterator
 
-from obs_sync.esdk import store as esdk_store, upload
+from obs_sync.esdk import store as esdk_store
+from obs_sync.esdk import upload
 
 PART = 150_000  # bytes; OBS takes no part of less than 100 KB but the last one
 

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from typing import Callable, Dict, List, NamedTuple
+from typing import Callable, Dict, Iterator, List, NamedTuple
 
 from benchmarks.measuring import Figure, lane, parser, report
 from benchmarks.small_parts import PART, small_parts
@@ -55,7 +55,7 @@ class Outcome(NamedTuple):
     wrong: List[str]             # results that were not what they had to be
 
 
-def main():
+def main() -> None:
     arguments = parser("benchmarks.soak", __doc__, rounds=1)
     arguments.add_argument("--minutes", type=float, default=5.0, help="default %(default)s")
     arguments.add_argument("--seed", type=int, default=1, help="of the operations and the faults (default %(default)s)")
@@ -77,8 +77,7 @@ def main():
         f"Noticed in {lane()}: {_listed(outcome.noticed)}.",
         "A fault that needs no second attempt (a stall, a range ignored, an ETag left out or looked up) is "
         "not counted, nor one that a second look in the pack or the pool of connections got over.",
-        "Operations in {}: {}; raised: {}.".format(
-            lane(), _listed(outcome.operations), _listed(outcome.refused) or "none")])
+        f"Operations in {lane()}: {_listed(outcome.operations)}; raised: {_listed(outcome.refused) or 'none'}."])
     for text in outcome.wrong:
         print("WRONG: " + text)
     if outcome.wrong:
@@ -86,7 +85,7 @@ def main():
 
 
 @contextlib.contextmanager
-def counted_failures(failures: List[StoreError]):
+def counted_failures(failures: List[StoreError]) -> Iterator[None]:
     """Let each attempt that fails put its error on the list, once; that there is no such object is no failure."""
     def noting(method):
         def call(self, attempt):

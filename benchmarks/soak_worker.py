@@ -10,9 +10,17 @@ import time
 from typing import Dict
 
 from obs_sync import (
-    AlreadyPublished, StoreError, delete_checkpoint, fetch_checkpoint, list_markers, pack, publish_checkpoint, pull,
+    AlreadyPublished,
+    StoreError,
+    delete_checkpoint,
+    fetch_checkpoint,
+    list_markers,
+    pack,
+    publish_checkpoint,
+    pull,
     push,
 )
+from obs_sync.store import Store
 
 SIZES = (0, 1, 1000, 18_000, 150_000, 1_500_000)  # bytes
 
@@ -20,7 +28,7 @@ SIZES = (0, 1, 1000, 18_000, 150_000, 1_500_000)  # bytes
 class SoakWorker:
     """One user of the store, with a part of it for itself."""
 
-    def __init__(self, number, seed, store, directory):
+    def __init__(self, number: int, seed: int, store: Store, directory: str):
         self._random = random.Random(f"{seed}/{number}")
         self._store, self._directory = store, directory
         self._prefix = f"worker{number}/"
@@ -31,7 +39,7 @@ class SoakWorker:
         self.verified, self.wrong = 0, []
         os.makedirs(directory)
 
-    def run(self, end):
+    def run(self, end: float) -> None:
         doings = [self._write] * 4 + [self._upload] * 3 + [self._read] * 6 + [self._download] * 4 + [
             self._range] * 3 + [self._list, self._delete, self._publish, self._fetch, self._trees]
         while time.monotonic() < end:
@@ -45,7 +53,7 @@ class SoakWorker:
             except Exception as error:
                 self.wrong.append(f"{name}: {error!r} is no StoreError")
 
-    def compare_all(self):
+    def compare_all(self) -> None:
         """In the end, with the faults off: everything is there."""
         self._operate_list()
         for key in list(self._objects):

@@ -16,6 +16,7 @@ import re
 import shutil
 import subprocess
 import sys
+from typing import Dict, Optional
 
 from benchmarks import images, mocked
 from benchmarks.measuring import Figure, pacs_root, parser, report
@@ -28,7 +29,7 @@ SAYS = re.compile(r"start: ([0-9.]+) s \((.*)\)")
 RUN = "start"
 
 
-def main():
+def main() -> None:
     arguments = parser("benchmarks.start", __doc__, rounds=5).parse_args()
     with images.scratch() as directory, mocked.bucket_directory() as bucket:
         job = _Job(directory)
@@ -66,7 +67,7 @@ def _figures(name, splits):
 class _Job:
     """The job as a process."""
 
-    def __init__(self, directory):
+    def __init__(self, directory: str):
         from masf_core.data import miniature
 
         self._directory = directory
@@ -79,14 +80,15 @@ class _Job:
         self._weights = os.path.join(directory, "bvlc_alexnet.npy")
         miniature.write_alexnet_weights(self._weights)
 
-    def finish(self, train_url):
+    def finish(self, train_url: str) -> None:
         """Run to the end of one iteration."""
         with self._started(train_url, ["--train_iterations=1"]) as process:
             said = process.communicate()[1]
         if process.returncode:
             sys.exit("the job failed:\n" + said)
 
-    def start(self, train_url, weights=False, environ=None):
+    def start(self, train_url: str, weights: bool = False,
+              environ: Optional[Dict[str, str]] = None) -> Dict[str, float]:
         """Seconds by part, as the job says them once its first iteration is over; then it is killed."""
         shutil.rmtree(os.path.join(self._directory, "elsewhere"), ignore_errors=True)
         said = []

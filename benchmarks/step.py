@@ -14,10 +14,14 @@ from __future__ import annotations
 
 import collections
 import time
+from typing import TYPE_CHECKING, Any, List, Optional
 
 import numpy as np
 
 from benchmarks.measuring import Figure, alternate, lane, parser, ratios, report
+
+if TYPE_CHECKING:
+    from masf_core.network.kernels import Kernels
 
 SIDE = 4096  # of the matrices
 PRODUCTS = 4  # in one timing
@@ -26,7 +30,7 @@ MIXED_TARGET = 1.8
 COMPARED_BATCH = 42  # at which two models are held in memory at once
 
 
-def main():
+def main() -> None:
     arguments = parser("benchmarks.step", __doc__, rounds=3)
     arguments.add_argument("--batch", type=int, nargs="+", default=[126, 42], help="images of each domain")
     arguments.add_argument("--alone", action="store_true", help="leave out the comparisons of two models")
@@ -52,7 +56,7 @@ def main():
     report("step", "Step", figures, arguments.out, notes)
 
 
-def utilisation(batch, rounds):
+def utilisation(batch: int, rounds: int) -> List[Figure]:
     """Figures of one batch size: the part of the matrix product's rate, and the step's seconds."""
     with Step(batch) as step, Product("float32") as product:
         wall = alternate({"product": product.run, "step": step.run}, rounds)
@@ -71,7 +75,7 @@ def utilisation(batch, rounds):
     ]
 
 
-def against_plain(rounds):
+def against_plain(rounds: int) -> Figure:
     """How much longer a step takes with TensorFlow's own operations throughout."""
     from masf_core.network.kernels import Kernels
 
@@ -81,7 +85,7 @@ def against_plain(rounds):
                   ratios(busy["plain"], busy["own"]), "")
 
 
-def mixed(rounds):
+def mixed(rounds: int) -> List[Figure]:
     """Figures of bfloat16 against float32 in the same process."""
     with Step(COMPARED_BATCH) as exact, Step(COMPARED_BATCH, precision="mixed") as coarse, \
             Product("float32") as exact_product, Product("bfloat16") as coarse_product:
@@ -97,7 +101,7 @@ def mixed(rounds):
 class Step:
     """A full-width AlexNet with one fixed, already drawn batch of noise."""
 
-    def __init__(self, batch, precision="float32", kernels=None):
+    def __init__(self, batch: int, precision: str = "float32", kernels: Optional[Kernels] = None):
         from masf_core.devices import choice
         from masf_core.method import meta_step
         from masf_core.model import Model
@@ -115,14 +119,14 @@ class Step:
                       graph.dropout_seed: [0, 0]}
         self.operations = 15 * batch * forward_operations()
 
-    def run(self, **options):
+    def run(self, **options: Any) -> None:
         graph = self._model.training
         self._model.session.run([graph.scalars, graph.train], self._feed, **options)
 
-    def __enter__(self):
+    def __enter__(self) -> "Step":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self._model.close()
 
 
@@ -131,7 +135,7 @@ class Product:
 
     operations = PRODUCTS * 2 * SIDE ** 3
 
-    def __init__(self, dtype):
+    def __init__(self, dtype: str):
         from masf_core.devices import choice
         from masf_core.tf1 import tf
 
@@ -144,18 +148,18 @@ class Product:
         self._session = tf.Session(graph=graph, config=choice.make_device("cpu").session_config())
         self._session.run(initialise)
 
-    def run(self):
+    def run(self) -> None:
         for _ in range(PRODUCTS):
             self._session.run(self._product)
 
-    def __enter__(self):
+    def __enter__(self) -> "Product":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self._session.close()
 
 
-def forward_operations():
+def forward_operations() -> int:
     """F: floating-point operations of one image's forward pass, from the shapes of its products."""
     from masf_core.network.alexnet import AlexNet
     from masf_core.network.dropout import no_dropout
@@ -173,7 +177,7 @@ def forward_operations():
     return total
 
 
-def print_profile(batch):
+def print_profile(batch: int) -> None:
     """Milliseconds by kind of operation, one after another, as TensorFlow's own trace gives them."""
     from masf_core.tf1 import tf
 

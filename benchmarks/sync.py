@@ -15,6 +15,7 @@ import os
 import re
 import shutil
 import tempfile
+from typing import Iterator, List
 
 from benchmarks import canned, clients, mocked
 from benchmarks.measuring import Figure, pacs_root, parser, ratios, report
@@ -29,7 +30,7 @@ SLOW = ("aws", clients.SDK)          # taken in every third round
 PARTS = ("small", "images", "distant", "packed", "repeat", "large", "up")
 
 
-def main():
+def main() -> None:
     arguments = parser("benchmarks.sync", __doc__, rounds=5)
     arguments.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="of the table, these parts")
     arguments = arguments.parse_args()
@@ -55,12 +56,12 @@ def main():
         print("\n".join(notes))
 
 
-def small(directory, names, rounds):
+def small(directory: str, names: List[str], rounds: int) -> List[Figure]:
     _write_small(os.path.join(directory, "source"))
     return _pulls("2,000 objects of 18 KB", directory, names, rounds, target=1.0)
 
 
-def images(directory, names, rounds):
+def images(directory: str, names: List[str], rounds: int) -> List[Figure]:
     root = pacs_root()
     if root is None:
         return []
@@ -69,12 +70,12 @@ def images(directory, names, rounds):
     return _pulls(f"{count:,} real images", directory, names, rounds, target=1.0)
 
 
-def distant(directory, names, rounds):
+def distant(directory: str, names: List[str], rounds: int) -> List[Figure]:
     _write_small(os.path.join(directory, "source"))
     return _pulls("2,000 objects, 20 ms away", directory, names, rounds, target=1.0, delay=DISTANCE)
 
 
-def packed(directory, names, rounds):
+def packed(directory: str, names: List[str], rounds: int) -> List[Figure]:
     """The small objects, packed, beside the other clients' file by file."""
     source = os.path.join(directory, "source")
     _write_small(source)
@@ -92,7 +93,7 @@ def packed(directory, names, rounds):
     return _figures("2,000 objects of 18 KB, packed for obs_sync", costs, None, 0.2, per=SMALL)
 
 
-def repeat(directory, names, rounds):
+def repeat(directory: str, names: List[str], rounds: int) -> List[Figure]:
     """Once more, where nothing has changed."""
     _write_small(os.path.join(directory, "source"))
     fast = [name for name in names if name not in SLOW + ("s5cmd",)]  # s5cmd's cp fetches all again
@@ -108,7 +109,7 @@ def repeat(directory, names, rounds):
         Figure("2,000 objects, once more: requests of obs_sync", [asked], "", ("<=", 1))]
 
 
-def large(directory, names, rounds):
+def large(directory: str, names: List[str], rounds: int) -> List[Figure]:
     """One object; as it is when stored at once (its ETag is its MD5), and in parts (there is no digest)."""
     figures = []
     for what, size, parts in (("256 MB, ETag an MD5", LARGE, False), ("256 MB, stored in parts", LARGE, True),
@@ -123,7 +124,7 @@ def large(directory, names, rounds):
     return figures
 
 
-def up(directory, names, rounds):
+def up(directory: str, names: List[str], rounds: int) -> List[Figure]:
     """One file of 1 GB, to a mocked OBS: nginx cannot store."""
     path = os.path.join(directory, "large.bin")
     _write_file(path, LARGEST)
@@ -159,7 +160,7 @@ _PARTS = {"small": small, "images": images, "distant": distant, "packed": packed
 class _Source:
     """A bucket and what it must become."""
 
-    def __init__(self, root, expected, directory, parts=False, delay=0.0):
+    def __init__(self, root: str, expected: str, directory: str, parts: bool = False, delay: float = 0.0):
         self._root = root
         self._expected = expected
         self._directory = directory
@@ -168,15 +169,15 @@ class _Source:
         self._server = None
 
     @contextlib.contextmanager
-    def served(self):
+    def served(self) -> Iterator[str]:
         with tempfile.TemporaryDirectory(prefix="masf-nginx-") as work:
             with canned.serving(self._root, work, self._delay, self._parts) as self._server:
                 yield self._server.url
 
-    def requests(self):
+    def requests(self) -> int:
         return self._server.requests()
 
-    def pull(self, name, url, keep=False):
+    def pull(self, name: str, url: str, keep: bool = False) -> clients.Cost:
         """The cost of one pull, compared; into a new folder, or into that of the time before."""
         out = os.path.join(self._directory, "out-" + name.replace(" ", "-"))
         if not keep:
@@ -231,7 +232,7 @@ def _figures(what, costs, rival, target, per=None, limit=""):
     rivals = [name for name in ([rival] if rival else ["rclone", "s5cmd"]) if name in costs]
     if rivals:
         walls = [min(costs[name][number].wall for name in rivals) for number in range(len(ours))]
-        title = "{}: obs_sync ÷ {}".format(what, rivals[0] if len(rivals) == 1 else "the faster of rclone and s5cmd")
+        title = f"{what}: obs_sync ÷ {rivals[0] if len(rivals) == 1 else 'the faster of rclone and s5cmd'}"
         wanted = None if target is None else ("<=", target)
         figures += [Figure(title, ratios([cost.wall for cost in ours], walls), "", wanted, limit),
                     Figure(title + ", the call", ratios([cost.call for cost in ours], walls), "", wanted, limit)]

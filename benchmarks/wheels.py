@@ -14,13 +14,14 @@ import os
 import subprocess
 import sys
 import tempfile
+from typing import Dict
 
 from benchmarks.measuring import Figure, lane, parser, ratios, report
 
 BATCH = 42
 
 
-def main():
+def main() -> None:
     arguments = parser("benchmarks.wheels", __doc__, rounds=3)
     arguments.add_argument("python", help="interpreter of an environment that has the other wheel")
     arguments = arguments.parse_args()
@@ -38,7 +39,7 @@ def main():
     ], arguments.out, ["The other wheel: " + described(arguments.python)])
 
 
-def step_figures(python):
+def step_figures(python: str) -> Dict[str, float]:
     """Title → median of what ``benchmarks.step`` finds under an interpreter."""
     cores = str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
     with tempfile.TemporaryDirectory() as directory:
@@ -49,7 +50,7 @@ def step_figures(python):
             return {figure["what"]: figure["median"] for figure in json.load(stream)["figures"]}
 
 
-def described(python):
+def described(python: str) -> str:
     """Name and version of the TensorFlow that an interpreter has."""
     installed = subprocess.run([python, "-m", "pip", "freeze"], check=True, stdout=subprocess.PIPE,
                                universal_newlines=True).stdout.splitlines()

@@ -36,6 +36,8 @@ Read `mocked` first, then `service`:
 """
 from __future__ import annotations
 
+from typing import Any, Callable, Optional, Union
+
 from obs_sync.mock.activation import current_mock
 from obs_sync.mock.errors import ObsError
 from obs_sync.mock.faults.answers import (
@@ -59,7 +61,7 @@ __all__ = ["Call", "Credentials", "Cut", "DEFAULT_HOST_NAME", "ETag", "Effect", 
            "describe_injected", "mock_obs"]
 
 
-def mock_obs(function=None, **options):
+def mock_obs(function: Optional[Callable[..., Any]] = None, **options: Any) -> Union[MockObs, Callable[..., Any]]:
     """`@mock_obs`, `@mock_obs(...)` or `with mock_obs(...) as obs`: a `MockObs` with these keyword arguments."""
     mock = MockObs(**options)
     if function is not None and not callable(function):

@@ -5,7 +5,7 @@ import functools
 import inspect
 import io
 import os
-from typing import BinaryIO, Dict, Iterable, List, Mapping, Optional, Tuple, Union
+from typing import Any, BinaryIO, Callable, Dict, Iterable, List, Mapping, Optional, Tuple, Union
 
 from obs_sync.mock import activation, resolver
 from obs_sync.mock.faults.plan import FaultPlan
@@ -110,7 +110,7 @@ class MockObs(activation.Announced):
         if self._options["strict"] and kind is None and self.unknown_requests:
             raise UnknownRequests(self.unknown_requests)
 
-    def __call__(self, function):
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         if inspect.isclass(function) or inspect.isgeneratorfunction(function) \
                 or inspect.iscoroutinefunction(function):
             raise TypeError(f"mock_obs decorates plain functions; use a with statement in {function!r}")

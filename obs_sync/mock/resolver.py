@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Mapping
 
 VARIABLE = "MOCK_OBS_RESOLVE"  # for child processes: name=address, several separated by commas
 
@@ -39,7 +40,7 @@ def forget(name: str, address: str = "127.0.0.1") -> None:
             socket.getaddrinfo, _installed = _original, False
 
 
-def resolve_from(environ) -> None:
+def resolve_from(environ: Mapping[str, str]) -> None:
     """Resolves what the environment variable MOCK_OBS_RESOLVE names; does nothing without it."""
     for item in environ.get(VARIABLE, "").split(","):
         name, _, address = item.strip().partition("=")

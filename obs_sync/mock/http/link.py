@@ -5,7 +5,7 @@ import io
 import socket
 import threading
 import time
-from typing import BinaryIO, Callable
+from typing import Any, BinaryIO, Callable, Optional
 
 _LARGEST_PIECE = 64 * 1024  # bytes that pass at once
 _PIECE_SECONDS = 0.05       # and no piece takes the link for longer, so that connections share it and end soon
@@ -88,7 +88,7 @@ class _LinkedReader(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer) -> int:
+    def readinto(self, buffer: Any) -> Optional[int]:
         received = self._raw.readinto(memoryview(buffer)[:self._link.piece])
         if received:
             self._link.carry(received)

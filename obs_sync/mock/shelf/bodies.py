@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import socket
 from typing import BinaryIO, Callable, Iterable, Iterator, NamedTuple, Optional, Union
 
 from obs_sync.mock.errors import ObsError
@@ -188,7 +189,7 @@ class Slice:
             return bytes(self._opened[self.offset:self.offset + self.length])
         return b"".join(self.chunks())
 
-    def send(self, connection) -> None:
+    def send(self, connection: socket.socket) -> None:
         """Writes the bytes to a socket; from a file without copying them through this process."""
         if isinstance(self._opened, memoryview):
             connection.sendall(self._opened[self.offset:self.offset + self.length])

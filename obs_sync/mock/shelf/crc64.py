@@ -4,7 +4,7 @@ The same as CRC-64/XZ: "123456789" has 0x995DC9BBDF1939FA.
 """
 from __future__ import annotations
 
-from typing import List
+from typing import List, Union
 
 _REFLECTED_POLYNOMIAL = 0xC96C5795D7870F42
 _ALL_ONES = 0xFFFFFFFFFFFFFFFF
@@ -54,7 +54,7 @@ class CompiledCrc64:
         return self._crc.crcValue
 
 
-def new_crc64():
+def new_crc64() -> Union[CompiledCrc64, PythonCrc64]:
     """A running CRC-64 with update(data) and the integer `value`."""
     try:
         return CompiledCrc64()

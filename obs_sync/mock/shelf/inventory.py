@@ -15,7 +15,7 @@ from obs_sync.mock.shelf.objects import Bucket, Part, Properties, StoredObject, 
 from obs_sync.mock.wire.fields import check_key
 
 
-def read_buckets(shelf) -> Iterator[Bucket]:
+def read_buckets(shelf: Any) -> Iterator[Bucket]:
     """The buckets of a `disk.DiskShelf`: every directory in its root whose name can be a bucket's."""
     for name in sorted(os.listdir(shelf.root)):
         directory = shelf.directory(name)

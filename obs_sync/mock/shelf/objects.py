@@ -13,7 +13,7 @@ import re
 import threading
 import time
 import uuid
-from typing import Deque, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Deque, Dict, List, NamedTuple, Optional, Tuple
 
 from obs_sync.mock.errors import ObsError
 from obs_sync.mock.shelf.bodies import Blob, ChangedOnDisk, Slice, Spool
@@ -127,7 +127,7 @@ class Bucket:
 class ObjectStore:
     """All buckets of one mocked OBS."""
 
-    def __init__(self, shelf, encryption: Optional[str] = None):
+    def __init__(self, shelf: Any, encryption: Optional[str] = None):
         """`encryption`: of what is stored without asking for one."""
         self._shelf = shelf
         self._encryption = encryption

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from typing import Callable, NamedTuple, Optional
+from typing import Any, Callable, NamedTuple, Optional
 
 BEFORE_HEAD = -1  # as `Mishap.at`: before the status line is sent
 
@@ -29,13 +29,14 @@ def reset_on_close(connection: socket.socket) -> None:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-def send_with_mishaps(connection, socket_below: socket.socket, head: bytes, response,
+def send_with_mishaps(connection: Any, socket_below: socket.socket, head: bytes, response: Any,
                       pause: Callable[[float], None], head_only: bool) -> None:
     """Writes a reply whose `mishaps` are not empty.
 
     Args:
         connection: the socket, or the slow link over it.
         socket_below: the socket itself.
+        response: the `messages.Response`.
         pause: sleeps for some seconds, or until the server stops.
         head_only: the reply to a HEAD request.
 
@@ -60,7 +61,7 @@ def send_with_mishaps(connection, socket_below: socket.socket, head: bytes, resp
     _send_up_to(connection, head, response, sent, length)
 
 
-def _send_up_to(connection, head: bytes, response, sent: int, at: int) -> int:
+def _send_up_to(connection: Any, head: bytes, response: Any, sent: int, at: int) -> int:
     """Sends what is missing of the first `at` bytes of the body, and the head before them; returns what was sent."""
     if at <= sent:
         return sent
