@@ -12,23 +12,23 @@ from __future__ import annotations
 import collections
 import contextlib
 import os
-import shutil
 import sys
 import tempfile
 import threading
 import time
-from typing import Callable, Dict, Iterator, List, NamedTuple
+from typing import Callable, Counter, Dict, Iterable, Iterator, List, NamedTuple
 
 from benchmarks.measuring import Figure, lane, parser, report
 from benchmarks.small_parts import PART, small_parts
 from benchmarks.soak_worker import SoakWorker
 from obs_sync import IntegrityError, ObjectChanged, ObjectNotFound, StoreError, open_store
 from obs_sync.esdk.client import Calls
-from obs_sync.mock import Faults, mock_obs
+from obs_sync.mock import Faults, MockObs, mock_obs
 from obs_sync.retry import Retry
 
 BUCKET = "soak"
 WORKERS = 6
+LONGEST_DELAY = 0.05  # seconds before a retry
 MORE = (
     "probability=0.004 status=503 code=SlowDown",
     "probability=0.003 reset=after",
@@ -111,41 +111,59 @@ def counted_failures(failures: List[StoreError]) -> Iterator[None]:
 
 
 def soak(seconds: float, seed: int, workers: int = WORKERS, say: Callable[[str], None] = lambda text: None) -> Outcome:
-    """Use a mocked OBS under faults for so long."""
-    retries, failures = collections.Counter(), []
-    retry = Retry(attempts=8, first_delay=0.005, longest_delay=0.05,
-                  sleep=lambda delay: (retries.update(made=1), time.sleep(min(delay, 0.05)))[1])
-    directory = tempfile.mkdtemp(prefix="masf-soak-")
+    """Uses a mocked OBS under faults for so many seconds."""
+    failures: List[StoreError] = []
+    pause = _CountedPause()
+    retry = Retry(attempts=8, first_delay=0.005, longest_delay=LONGEST_DELAY, sleep=pause)
     started = time.monotonic()
-    try:
-        with mock_obs(buckets=[BUCKET]) as obs, small_parts(PART), counted_failures(failures):
-            obs.faults = Faults(["storm"] + list(MORE), seed)
-            store = open_store(f"obs://{BUCKET}/base/", obs.environment(), retry=retry)
+    with tempfile.TemporaryDirectory(prefix="masf-soak-") as directory, mock_obs(buckets=[BUCKET]) as obs, \
+            small_parts(PART), counted_failures(failures):
+        obs.faults = Faults(["storm"] + list(MORE), seed)
+        with open_store(f"obs://{BUCKET}/base/", obs.environment(), retry=retry) as store:
             crew = [SoakWorker(number, seed, store, os.path.join(directory, str(number))) for number in range(workers)]
-            threads = [threading.Thread(target=worker.run, args=(started + seconds,), daemon=True) for worker in crew]
-            for thread in threads:
-                thread.start()
-            while any(thread.is_alive() for thread in threads):
-                time.sleep(min(10.0, seconds / 4 + 0.1))
-                say(f"{time.monotonic() - started:5.0f} s: "
-                    f"{sum(sum(worker.operations.values()) for worker in crew)} operations, "
-                    f"{sum(obs.injected.values())} faults, {sum(len(worker.wrong) for worker in crew)} wrong")
+            _work(crew, obs, started, seconds, say)
             obs.faults = Faults()
             for worker in crew:
                 worker.compare_all()
-            store.close()
-            injected = dict(obs.injected)
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        injected = dict(obs.injected)
     return Outcome(
-        time.monotonic() - started, dict(sum((worker.operations for worker in crew), collections.Counter())),
-        dict(sum((worker.refused for worker in crew), collections.Counter())), injected, retries["made"],
+        time.monotonic() - started, _sum(worker.operations for worker in crew),
+        _sum(worker.refused for worker in crew), injected, pause.count,
         dict(collections.Counter(type(error).__name__ for error in failures)),
         sum(isinstance(error, (IntegrityError, ObjectChanged)) for error in failures),
         sum(worker.verified for worker in crew), [text for worker in crew for text in worker.wrong])
 
 
-def _listed(counts):
+class _CountedPause:
+    """The sleep before a retry: counted, and short even where the server asks for more."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.count = 0
+
+    def __call__(self, delay: float) -> None:
+        with self._lock:
+            self.count += 1
+        time.sleep(min(delay, LONGEST_DELAY))
+
+
+def _work(crew: List[SoakWorker], obs: MockObs, started: float, seconds: float, say: Callable[[str], None]) -> None:
+    """Lets all workers work at once until `seconds` after `started`, and says now and then how far they are."""
+    threads = [threading.Thread(target=worker.run, args=(started + seconds,), daemon=True) for worker in crew]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        time.sleep(min(10.0, seconds / 4 + 0.1))
+        operations = sum(sum(worker.operations.values()) for worker in crew)
+        say(f"{time.monotonic() - started:5.0f} s: {operations} operations, {sum(obs.injected.values())} faults, "
+            f"{sum(len(worker.wrong) for worker in crew)} wrong")
+
+
+def _sum(counters: Iterable[Counter[str]]) -> Dict[str, int]:
+    return dict(sum(counters, collections.Counter()))
+
+
+def _listed(counts: Dict[str, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
 
 

@@ -15,7 +15,7 @@ import os
 import re
 import shutil
 import tempfile
-from typing import Iterator, List
+from typing import Callable, Dict, Iterator, List, Optional, Set
 
 from benchmarks import canned, clients, mocked
 from benchmarks.measuring import Figure, pacs_root, parser, ratios, report
@@ -27,6 +27,7 @@ LARGE, LARGEST = 256 << 20, 1 << 30  # bytes
 DISTANCE = 0.02                      # s, of each answer
 AHEAD = 192                          # requests that obs_sync has under way, and so the others' transfers from afar
 SLOW = ("aws", clients.SDK)          # taken in every third round
+Costs = Dict[str, List[clients.Cost]]  # client to one cost a round
 PARTS = ("small", "images", "distant", "packed", "repeat", "large", "up")
 
 
@@ -191,7 +192,7 @@ class _Source:
         return cost
 
 
-def _source(directory, parts=False, delay=0.0):
+def _source(directory: str, parts: bool = False, delay: float = 0.0) -> _Source:
     os.makedirs(os.path.join(directory, "bucket"), exist_ok=True)
     source = os.path.join(directory, "source")
     if not os.path.lexists(os.path.join(directory, "bucket", canned.BUCKET)):
@@ -199,7 +200,8 @@ def _source(directory, parts=False, delay=0.0):
     return _Source(os.path.join(directory, "bucket"), source, directory, parts, delay)
 
 
-def _pulls(what, directory, names, rounds, target, delay=0.0):
+def _pulls(what: str, directory: str, names: List[str], rounds: int, target: float,
+           delay: float = 0.0) -> List[Figure]:
     source = _source(directory, delay=delay)
     count = sum(len(files) for _, _, files in os.walk(os.path.join(directory, "source")))
     with source.served() as url:
@@ -212,7 +214,7 @@ def _pulls(what, directory, names, rounds, target, delay=0.0):
         Figure(f"{what}: nginx's processor time", [server / runs], "s")]
 
 
-def _in_turn(names, rounds, run):
+def _in_turn(names: List[str], rounds: int, run: Callable[[str], clients.Cost]) -> Costs:
     """Costs by client, one a round; of the slow ones fewer. A round before is not counted."""
     costs = {name: [] for name in names}
     for number in range(-1, rounds):
@@ -225,34 +227,51 @@ def _in_turn(names, rounds, run):
     return costs
 
 
-def _figures(what, costs, rival, target, per=None, limit=""):
-    """Rows: what each cost, and the ratio to `rival`, or to the faster of rclone and s5cmd; `per` objects if many."""
-    figures = []
+def _figures(what: str, costs: Costs, rival: Optional[str], target: Optional[float], per: Optional[int] = None,
+             limit: str = "") -> List[Figure]:
+    """Figures of one comparison.
+
+    Args:
+        what: was transferred, in a few words.
+        rival: the client to compare with; None for the faster of rclone and s5cmd.
+        target: the largest ratio that is wanted.
+        per: number of objects, where there are many: processor time is then given for 1,000 of them.
+    """
     ours = costs[clients.OURS]
-    rivals = [name for name in ([rival] if rival else ["rclone", "s5cmd"]) if name in costs]
-    if rivals:
-        walls = [min(costs[name][number].wall for name in rivals) for number in range(len(ours))]
-        title = f"{what}: obs_sync ÷ {rivals[0] if len(rivals) == 1 else 'the faster of rclone and s5cmd'}"
-        wanted = None if target is None else ("<=", target)
-        figures += [Figure(title, ratios([cost.wall for cost in ours], walls), "", wanted, limit),
-                    Figure(title + ", the call", ratios([cost.call for cost in ours], walls), "", wanted, limit)]
+    figures = _ratio_figures(what, costs, [rival] if rival else ["rclone", "s5cmd"], target, limit)
     for name, of_client in costs.items():
-        if not of_client:
-            continue
-        figures.append(Figure(f"{what}: {name}", [cost.wall for cost in of_client], "s"))
-        if not math.isnan(of_client[0].call):
-            figures.append(Figure(f"{what}: {name}, the call", [cost.call for cost in of_client], "s"))
-        if per:
-            figures.append(Figure(f"{what}: {name}, processor time of 1,000",
-                                  [1000 * cost.cpu / per for cost in of_client], "s"))
-        else:
-            figures.append(Figure(f"{what}: {name}, processor time", [cost.cpu for cost in of_client], "s"))
-        figures.append(Figure(f"{what}: {name}, peak memory", [cost.peak_mb for cost in of_client], "MB"))
+        if of_client:
+            figures += _client_figures(f"{what}: {name}", of_client, per)
     return figures + [Figure(f"{what}: memory that obs_sync has grown by", [cost.grown_mb for cost in ours],
                              "MB", ("<=", 100.0))]
 
 
-def _compare(source, out, name):
+def _ratio_figures(what: str, costs: Costs, rivals: List[str], target: Optional[float], limit: str) -> List[Figure]:
+    """obs_sync's time ÷ the fastest rival's, of whole processes and of the call alone; nothing without a rival."""
+    rivals = [name for name in rivals if name in costs]
+    if not rivals:
+        return []
+    ours = costs[clients.OURS]
+    walls = [min(costs[name][number].wall for name in rivals) for number in range(len(ours))]
+    title = f"{what}: obs_sync ÷ {rivals[0] if len(rivals) == 1 else 'the faster of rclone and s5cmd'}"
+    wanted = None if target is None else ("<=", target)
+    return [Figure(title, ratios([cost.wall for cost in ours], walls), "", wanted, limit),
+            Figure(title + ", the call", ratios([cost.call for cost in ours], walls), "", wanted, limit)]
+
+
+def _client_figures(title: str, costs: List[clients.Cost], per: Optional[int]) -> List[Figure]:
+    """What one client costs."""
+    figures = [Figure(title, [cost.wall for cost in costs], "s")]
+    if not math.isnan(costs[0].call):
+        figures.append(Figure(f"{title}, the call", [cost.call for cost in costs], "s"))
+    if per:
+        figures.append(Figure(f"{title}, processor time of 1,000", [1000 * cost.cpu / per for cost in costs], "s"))
+    else:
+        figures.append(Figure(f"{title}, processor time", [cost.cpu for cost in costs], "s"))
+    return figures + [Figure(f"{title}, peak memory", [cost.peak_mb for cost in costs], "MB")]
+
+
+def _compare(source: str, out: str, name: str) -> None:
     expected, found = _files(source), _files(out)
     if expected != found:
         raise RuntimeError(f"{name} brought {len(found)} files, of {len(expected)}")
@@ -262,18 +281,18 @@ def _compare(source, out, name):
     filecmp.clear_cache()
 
 
-def _files(directory):
+def _files(directory: str) -> Set[str]:
     return {os.path.relpath(os.path.join(parent, name), directory) for parent, _, names in os.walk(directory)
             for name in names if os.sep + ".obs_sync" not in parent}
 
 
-def _write_small(directory):
+def _write_small(directory: str) -> None:
     for number in range(SMALL):
         folder = os.path.join(directory, f"class-{number % 20:02d}")
         _write_file(os.path.join(folder, f"{number:04d}.jpg"), SMALL_SIZE)
 
 
-def _write_file(path, size):
+def _write_file(path: str, size: int) -> None:
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "wb") as stream:
         while size:

@@ -77,7 +77,7 @@ def _attack(seeds: range, tallies: Dict[str, Tally], end: float) -> int:
 
 
 def _line(tally: Tally) -> str:
-    return (f"{tally.runs} runs, {tally.processes} processes, {tally.kills} killed, {tally.connections} connections, "
+    return (f"{tally.runs} runs, {tally.processes} processes, {tally.kills + tally.stops} killed or stopped, {tally.connections} connections, "
             f"{sum(tally.mishaps.values())} broken or delayed, {len(tally.wrong)} wrong")
 
 

@@ -67,24 +67,27 @@ class _Picker:
         self._picked = 0
 
     def picks(self, request: Request) -> bool:
-        rule = self._rule
-        if request.operation not in self._operations or self._method not in (None, request.method):
-            return False
-        if self._bucket is not None and not self._bucket(request.bucket):
-            return False
-        if self._key is not None and not self._key(request.key or request.query.get("prefix", "")):
+        if not self._matches(request):
             return False
         self._matched += 1
-        number = self._matched
-        # Drawn for every match, so that what is picked does not hang on the other conditions.
-        drawn = rule.probability == 1.0 or self._random.random() < rule.probability
-        if not drawn or rule.limit == self._picked or rule.nth not in (None, number):
-            return False
-        if (rule.every and number % rule.every) or (rule.first and number > rule.first) \
-                or (rule.since and number < rule.since):
-            return False
-        self._picked += 1
-        return True
+        # Drawn for every match, so that the other conditions do not change which requests the seed picks.
+        drawn = self._rule.probability == 1.0 or self._random.random() < self._rule.probability
+        picked = drawn and self._rule.limit != self._picked and self._counts(self._matched)
+        self._picked += picked
+        return picked
+
+    def _matches(self, request: Request) -> bool:
+        """Whether the rule is about this request: its operation, method, bucket and key."""
+        key = request.key or request.query.get("prefix", "")
+        return (request.operation in self._operations and self._method in (None, request.method)
+                and (self._bucket is None or bool(self._bucket(request.bucket)))
+                and (self._key is None or bool(self._key(key))))
+
+    def _counts(self, number: int) -> bool:
+        """Whether the rule picks the request that matched as the `number`-th one."""
+        rule = self._rule
+        return (rule.nth in (None, number) and (rule.every is None or number % rule.every == 0)
+                and (rule.first is None or number <= rule.first) and (rule.since is None or number >= rule.since))
 
 
 def _matcher(pattern: Optional[str]) -> Optional[Callable[[str], Any]]:

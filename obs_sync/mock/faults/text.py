@@ -108,26 +108,15 @@ def describe_injected(counts: Mapping[str, int]) -> str:
 
 
 def _parse(text: str) -> Rule:
-    try:
-        words = shlex.split(text)
-    except ValueError as error:  # a quote that is not closed
-        raise FaultError(str(error)) from None
-    conditions: Dict[str, Any] = {}
-    if words and "=" not in words[0] and words[0] not in _EFFECTS:
-        if words[0].islower():  # no operation is
-            raise FaultError(f"{words[0]!r} is neither an effect ({', '.join(sorted(_EFFECTS))}), "
-                             f"an operation nor a preset ({', '.join(PRESETS)})")
-        conditions["operation"] = words.pop(0)
-    pairs = [word.partition("=") for word in words]
-    named = [name for name, _, _ in pairs if name in _EFFECTS]
-    if len(named) != 1:
-        raise FaultError(f"expected one effect ({', '.join(sorted(_EFFECTS))}), found {', '.join(named) or 'none'}")
-    word = _EFFECTS[named[0]]
+    operation, pairs = _split(text)
+    effect = _effect_named(pairs)
+    word = _EFFECTS[effect]
+    conditions: Dict[str, Any] = {} if operation is None else {"operation": operation}
     fields: Dict[str, Any] = {}
     for name, equals, value in pairs:
-        if name == named[0]:
+        if name == effect:
             if bool(equals) != (word.field is not None):
-                raise FaultError(f"{name} stands alone" if word.field is None else f"{name} needs a value: {name}=…")
+                raise FaultError(f"{name} takes no value" if word.field is None else f"{name} needs a value: {name}=…")
             if word.field is not None:
                 fields[word.field] = _convert(name, value, word.convert)
         elif name in word.options:
@@ -136,9 +125,31 @@ def _parse(text: str) -> Rule:
         elif name in _CONDITIONS:
             conditions[name] = _convert(name, value, _CONDITIONS[name])
         else:
-            raise FaultError(f"{name!r} says nothing here: expected conditions ({', '.join(_CONDITIONS)})"
-                             + (f" or {', '.join(word.options)} of {named[0]}" if word.options else ""))
+            raise FaultError(f"there is no {name!r} here: expected conditions ({', '.join(_CONDITIONS)})"
+                             + (f" or {', '.join(word.options)} of {effect}" if word.options else ""))
     return Rule(word.effect(**fields), **conditions)
+
+
+def _split(text: str) -> Tuple[Optional[str], List[Tuple[str, str, str]]]:
+    """The operation, if the text begins with one, and the words behind it as (name, "=" or "", value)."""
+    try:
+        words = shlex.split(text)
+    except ValueError as error:  # a quote that is not closed
+        raise FaultError(str(error)) from None
+    operation = None
+    if words and "=" not in words[0] and words[0] not in _EFFECTS:
+        operation = words.pop(0)
+        if operation.islower():  # which no operation is
+            raise FaultError(f"{operation!r} is neither an effect ({', '.join(sorted(_EFFECTS))}), "
+                             f"an operation nor a preset ({', '.join(PRESETS)})")
+    return operation, [word.partition("=") for word in words]
+
+
+def _effect_named(pairs: List[Tuple[str, str, str]]) -> str:
+    named = [name for name, _, _ in pairs if name in _EFFECTS]
+    if len(named) != 1:
+        raise FaultError(f"expected one effect ({', '.join(sorted(_EFFECTS))}), found {', '.join(named) or 'none'}")
+    return named[0]
 
 
 def _convert(name: str, value: str, convert: Callable[[str], Any]) -> Any:
