@@ -77,8 +77,9 @@ def _attack(seeds: range, tallies: Dict[str, Tally], end: float) -> int:
 
 
 def _line(tally: Tally) -> str:
-    return (f"{tally.runs} runs, {tally.processes} processes, {tally.kills + tally.stops} killed or stopped, {tally.connections} connections, "
-            f"{sum(tally.mishaps.values())} broken or delayed, {len(tally.wrong)} wrong")
+    return (f"{tally.runs} runs, {tally.processes} processes, {tally.kills + tally.stops} killed or stopped, "
+            f"{tally.connections} connections, {sum(tally.mishaps.values())} broken or delayed, "
+            f"{len(tally.wrong)} wrong")
 
 
 def _report(tallies: Dict[str, Tally], out: str, seeds: str, seconds: float) -> None:

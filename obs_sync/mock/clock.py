@@ -1,4 +1,4 @@
-"""Moments (seconds since 1970, UTC) in the spellings of HTTP headers and XML documents."""
+"""Dates as HTTP headers and XML documents write them. A moment is a number of seconds since 1970, UTC."""
 from __future__ import annotations
 
 import functools
@@ -12,7 +12,7 @@ def http_date(moment: float) -> str:
     return _http_date(int(moment // 1))
 
 
-@functools.lru_cache(maxsize=1024)  # objects are written many in a second and read again and again
+@functools.lru_cache(maxsize=1024)  # many objects have the same second, and each is read often
 def _http_date(second: int) -> str:
     return formatdate(second, usegmt=True)
 
@@ -33,7 +33,7 @@ def parse_date(text: str) -> datetime:
 
 
 def parse_http_date(text: Optional[str]) -> Optional[float]:
-    """The moment that a conditional header names; None where it names none (such a condition is ignored)."""
+    """The moment in a conditional header; None if it is not a date, as such a condition is ignored."""
     try:
         return parse_date(text).timestamp() if text else None
     except ValueError:

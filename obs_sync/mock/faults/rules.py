@@ -1,4 +1,4 @@
-"""When faults happen: which requests a rule picks. `plan.py` says how to use them."""
+"""Rules: which requests have a fault. `plan.py` says how to use them."""
 from __future__ import annotations
 
 import fnmatch
@@ -16,33 +16,33 @@ _OPERATIONS = sorted({operation.name for operation in routes.OPERATIONS.values()
 
 @dataclass(frozen=True)
 class Rule:
-    """An effect and when it happens. All conditions that are given must hold.
+    """An effect, and the conditions under which it happens. All of them must hold.
 
-    A request matches by `operation`, `method`, `key` and `bucket`. The rule numbers the requests that match from 1,
-    in the order in which their headers have arrived, and picks among them by the rest.
+    `operation`, `method`, `key` and `bucket` decide whether a request matches. The rule numbers the matching requests
+    from 1, in the order in which their headers arrive, and the other conditions pick some of them.
 
     Raises:
-        FaultError: a condition that no request can meet.
+        FaultError: no request can meet a condition.
     """
 
     effect: Effect
     operation: str = "*"              # e.g. "GetObject"; several with commas; patterns, e.g. "*Object,ListObjects"
     method: Optional[str] = None      # HTTP verb
-    key: Optional[str] = None         # pattern, e.g. "*.jpg"; "*" matches "/" too. Of a listing: its prefix
+    key: Optional[str] = None         # pattern, e.g. "*.jpg"; "*" also matches "/". For a listing: of its prefix
     bucket: Optional[str] = None      # pattern
-    nth: Optional[int] = None         # this one
+    nth: Optional[int] = None         # the n-th
     every: Optional[int] = None       # the n-th, the 2n-th and so on
     first: Optional[int] = None       # the first n
     since: Optional[int] = None       # the n-th and all that follow
-    probability: float = 1.0          # of being picked, drawn from the plan's seed
-    limit: Optional[int] = None       # picks no more than so many in all
+    probability: float = 1.0          # that the request is picked, drawn from the plan's seed
+    limit: Optional[int] = None       # most requests that are picked in all
 
     def __post_init__(self) -> None:
         if not isinstance(self.effect, Effect):
-            raise FaultError(f"a rule has an effect, such as Status(503), not {self.effect!r}")
+            raise FaultError(f"the effect is {self.effect!r}: expected an Effect, such as Status(503)")
         for pattern in self.operation.split(","):
             if not fnmatch.filter(_OPERATIONS, pattern):
-                raise FaultError(f"there is no operation {pattern!r}: expected some of {', '.join(_OPERATIONS)}")
+                raise FaultError(f"there is no operation {pattern!r}: expected one or more of {', '.join(_OPERATIONS)}")
         for name in ("nth", "every", "first", "since", "limit"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -51,7 +51,7 @@ class Rule:
             raise FaultError(f"probability={self.probability}: expected 0 to 1")
 
     def picker(self, seed: str) -> Callable[[Request], bool]:
-        """A function that tells of one request after the other whether it is picked; not safe for threads."""
+        """A function that decides for each request whether it is picked. Only one thread may call it at a time."""
         return _Picker(self, seed).picks
 
 

@@ -1,4 +1,4 @@
-"""Rules as one line of text each, for command lines, and presets made of them. `plan.py` says how to use them."""
+"""Rules as lines of text, for command lines, and presets. `plan.py` says how to use them."""
 from __future__ import annotations
 
 import shlex
@@ -21,12 +21,12 @@ def _truth(text: str) -> bool:
 
 
 class _Word(NamedTuple):
-    """How an effect is spelt: `word=value option=value …`."""
+    """How an effect is written: `word=value option=value …`."""
 
     effect: Type[Effect]
-    field: Optional[str]   # that the word's own value gives; None where the word stands alone
+    field: Optional[str]   # that gets the value of the word itself; None if the word takes no value
     convert: Callable[[str], Any] = str
-    options: Dict[str, Tuple[str, Callable[[str], Any]]] = {}  # option -> (field, converter)
+    options: Dict[str, Tuple[str, Callable[[str], Any]]] = {}  # option to (field, converter)
 
 
 _EFFECTS: Dict[str, _Word] = {
@@ -50,7 +50,7 @@ _CONDITIONS: Dict[str, Callable[[str], Any]] = {
     "probability": float, "limit": int}
 
 PRESETS: Dict[str, Tuple[str, ...]] = {
-    # A bit of everything that a client with sound retries and digests gets over: about one request in seven.
+    # Faults of every kind that a client with sound retries and digests survives: about one request in seven.
     "storm": (
         "probability=0.01 stall=0.3",
         "probability=0.02 status=503 code=SlowDown",
@@ -71,13 +71,13 @@ PRESETS: Dict[str, Tuple[str, ...]] = {
         "CompleteMultipartUpload,CopyObject probability=0.1 error-body=InternalError applied=yes",
         "DeleteObjects probability=0.2 partial-delete=0.5",
     ),
-    # A far and busy service: every request waits, some replies falter, nothing fails.
+    # A distant and busy service: every request waits, some replies stall, nothing fails.
     "slow": (
         "latency=0.05",
         "probability=0.02 stall=1.0",
         "GetObject probability=0.02 stall=0.5 at=0.5",
     ),
-    # A bad network: connections break at every point, the service itself is well.
+    # A bad network: connections break at any point. The service itself works.
     "flaky": (
         "probability=0.03 reset=before",
         "probability=0.03 reset=after",
@@ -88,10 +88,10 @@ PRESETS: Dict[str, Tuple[str, ...]] = {
 
 
 def parse_rules(text: str) -> List[Rule]:
-    """The rules of a preset, or the one rule that `text` spells.
+    """The rules of a preset, or the one rule in `text`.
 
     Raises:
-        FaultError: saying what of the text is wrong and what was expected.
+        FaultError: the text is not a rule; the message says which part is wrong and what was expected.
     """
     if text in PRESETS:
         return [_parse(line) for line in PRESETS[text]]
@@ -102,7 +102,7 @@ def parse_rules(text: str) -> List[Rule]:
 
 
 def describe_injected(counts: Mapping[str, int]) -> str:
-    """`MockObs.injected` in one line."""
+    """`MockObs.injected` as one line."""
     kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(counts.items()) if count)
     return f"faults injected: {sum(counts.values())}" + (f" ({kinds})" if kinds else "")
 

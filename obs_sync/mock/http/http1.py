@@ -1,4 +1,4 @@
-"""HTTP/1.1, as much of it as a server for machines needs: keep-alive, chunked bodies, 100-continue."""
+"""HTTP/1.1: requests are read, replies are written. Knows keep-alive, chunked bodies and 100-continue."""
 from __future__ import annotations
 
 import functools
@@ -22,7 +22,7 @@ _HEADER = re.compile(rf"({_TOKEN}):([^\x00-\x08\x0a-\x1f\x7f]*)")         # no c
 
 
 class BadRequest(Exception):
-    """What came is not an HTTP/1.x request; the connection is of no further use."""
+    """The bytes are not an HTTP/1.x request, so the connection must be closed."""
 
 
 class Head(NamedTuple):
@@ -30,12 +30,12 @@ class Head(NamedTuple):
 
     method: str
     target: str
-    headers: Dict[str, str]  # names in lower case; a repeated one has its values joined with commas
+    headers: Dict[str, str]  # names in lower case; the values of a repeated header are joined with commas
     keep_alive: bool
 
 
 def read_head(stream: BinaryIO) -> Optional[Head]:
-    """The next request of a connection, or None when the client closed it. Raises BadRequest."""
+    """The next request of a connection, or None if the client closed it. Raises BadRequest."""
     line = _read_line(stream)
     if line == "":  # some clients end a body with a superfluous empty line
         line = _read_line(stream)
@@ -76,7 +76,7 @@ def _read_line(stream: BinaryIO) -> Optional[str]:
 
 
 def body_of(head: Head, stream: BinaryIO, connection: socket.socket) -> IncomingBody:
-    """The body that follows a head. Raises BadRequest when its length makes no sense."""
+    """The body that follows a head. Raises BadRequest if its length is malformed."""
     invite = None
     if "100-continue" in head.headers.get("expect", "").lower():
         invite = functools.partial(connection.sendall, b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -93,7 +93,7 @@ def body_of(head: Head, stream: BinaryIO, connection: socket.socket) -> Incoming
 
 
 def send(connection: socket.socket, response: Response, head_only: bool, keep_alive: bool) -> None:
-    """Writes a reply without mishaps; a small one in one piece."""
+    """Sends a reply that has no mishaps; a small one with one call."""
     head = head_of(response, keep_alive)
     if head_only or response.length == 0:
         connection.sendall(head)

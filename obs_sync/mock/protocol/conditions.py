@@ -1,4 +1,4 @@
-"""Range and If-* headers: what of an object is sent, if anything (RFC 7232, RFC 7233)."""
+"""Range and If-* headers: whether an object is sent, and which bytes of it (RFC 7232, RFC 7233)."""
 from __future__ import annotations
 
 import re
@@ -9,11 +9,11 @@ from obs_sync.mock.errors import ObsError
 from obs_sync.mock.wire.fields import whole_number
 
 _RANGE = re.compile(r"bytes=([0-9]*)-([0-9]*)")
-_MOST = 10 ** 18  # bytes; a larger number in a range means the same as this one
+_MOST = 10 ** 18  # bytes, more than any object has; larger numbers in a range are taken for this one
 
 
 def check(headers: Mapping[str, str], etag: str, modified: float, prefix: str = "") -> None:
-    """Holds the conditions of a request against an object.
+    """Checks the conditions of a request against an object.
 
     Args:
         headers: of the request, names in lower case.

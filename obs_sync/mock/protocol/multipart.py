@@ -61,7 +61,7 @@ def copy_part(store: ObjectStore, request: Request) -> Response:
 
 
 def complete(store: ObjectStore, request: Request) -> Response:
-    """Joins the listed parts. The object's ETag is the MD5 of the parts' ETags, and their number."""
+    """Joins the listed parts. The object's ETag is the MD5 of the parts' MD5s, followed by their number."""
     encoding = request.query.get("encoding-type", "")
     encode = xml.encoder(encoding)
     listed = xml.parse(read_document(request), "CompleteMultipartUpload").findall("Part")
@@ -104,7 +104,7 @@ def _part_number(request: Request) -> int:
 
 
 def _listed_parts(upload: Upload, listed: List[Tuple[str, str]]) -> List[Part]:
-    """The parts that a completion names, checked one by one."""
+    """The parts that a completion names. Raises ObsError if one is missing, too small or out of order."""
     if not listed:
         raise ObsError("MalformedXML", "A completion names at least one part.")
     parts: List[Part] = []

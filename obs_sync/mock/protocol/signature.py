@@ -1,13 +1,13 @@
-"""Checks the signature of a request, in the three schemes that OBS accepts in the Authorization header.
+"""Verifies signatures, in the three schemes that OBS accepts in the Authorization header.
 
-    OBS <key>:<Base64 HMAC-SHA1>           production; headers x-obs-*
-    AWS <key>:<Base64 HMAC-SHA1>           "v2", the same construction over x-amz-*
+    OBS <key>:<Base64 HMAC-SHA1>           production, with headers x-obs-*
+    AWS <key>:<Base64 HMAC-SHA1>           "v2", the same with headers x-amz-*
     AWS4-HMAC-SHA256 Credential=<key>/...  "v4"
 
-String to sign of the first two, as documented by OBS ("Authentication of Signature in a Header"):
-verb, Content-MD5, Content-Type, Date (empty where x-obs-date is sent), each followed by a line feed;
-the x-obs-* headers sorted by name as `name:value` lines; then the resource: `/bucket/key` percent-encoded,
-with the sub-resources among the parameters.
+The string to sign of the first two is documented by OBS ("Authentication of Signature in a Header"). It consists of
+the verb, Content-MD5, Content-Type and Date (empty if x-obs-date is sent), each followed by a line feed; the x-obs-*
+headers, sorted by name, as `name:value` lines; and the resource: `/bucket/key`, percent-encoded, with those parameters
+that are sub-resources.
 """
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from obs_sync.mock.wire.messages import Request
 
 MAX_SKEW_S = 15 * 60
 
-# Parameters that name a part or an aspect of a resource and are therefore signed in the first two schemes.
+# Parameters that are sub-resources, and so are signed in the first two schemes.
 SUB_RESOURCES = frozenset((
     "acl backtosource policy torrent logging location storageinfo quota storageclass storagepolicy "
     "requestpayment versions versioning versionid uploads uploadid partnumber website notification lifecycle "
@@ -40,7 +40,7 @@ SUB_RESOURCES = frozenset((
 
 @dataclasses.dataclass(frozen=True)
 class Credentials:
-    """The one identity that a mocked OBS knows. Only the access key shows in repr()."""
+    """The only identity that a mocked OBS accepts. repr() shows only the access key."""
 
     access_key: str = "mock-access-key"
     secret_key: str = dataclasses.field(default="mock-secret-key", repr=False)
@@ -51,14 +51,14 @@ class SignatureCheck:
     """Verifies requests against one identity.
 
     Attributes:
-        credentials: may be replaced any time; from then on only the new ones are known.
+        credentials: may be replaced at any time; from then on only the new ones are accepted.
     """
 
     def __init__(self, credentials: Credentials):
         self.credentials = credentials
 
     def verify(self, request: Request) -> None:
-        """Raises ObsError unless the request was signed, just now, by the identity that is known here."""
+        """Raises ObsError unless the accepted identity has signed the request, less than 15 minutes ago."""
         if "Signature" in request.query or "X-Amz-Signature" in request.query:
             raise ObsError("NotImplemented", "The mocked OBS does not check signatures in the URL.")
         claim = _claim_of(request)
@@ -76,7 +76,7 @@ class SignatureCheck:
 
 
 class _Claim(NamedTuple):
-    """What the headers of a request say of who sent it, and when."""
+    """Who sent a request and when, as its headers say."""
 
     access_key: str
     moment: datetime
@@ -86,7 +86,7 @@ class _Claim(NamedTuple):
 
 
 def _claim_of(request: Request) -> _Claim:
-    """Raises ObsError when there is no signature, or none of the three schemes."""
+    """Raises ObsError if there is no signature, or if it has none of the three schemes."""
     scheme, _, rest = request.headers.get("authorization", "").partition(" ")
     if scheme in ("OBS", "AWS"):
         access_key, _, signature = rest.strip().partition(":")
@@ -109,7 +109,7 @@ def _sign_v4(scope: Tuple[str, ...], secret_key: str, text: str) -> str:
     return hmac.digest(_v4_key(scope, secret_key), text.encode("utf-8"), "sha256").hex()
 
 
-@functools.lru_cache(maxsize=64)  # a client at work signs with the same key all day
+@functools.lru_cache(maxsize=64)  # a client signs with the same key all day
 def _v4_key(scope: Tuple[str, ...], secret_key: str) -> bytes:
     key = ("AWS4" + secret_key).encode("utf-8")
     for step in scope:
@@ -124,7 +124,7 @@ def sign_hmac_sha1(secret_key: str, text: str) -> str:
 
 
 def _string_to_sign(request: Request, bare: bool = False) -> str:
-    """bare: whether a sub-resource without a value, sent as `?uploads=`, is signed as `?uploads`."""
+    """bare: whether `?uploads=` is signed as `?uploads`."""
     headers, prefix = request.headers, request.dialect.prefix
     date = "" if prefix + "date" in headers else headers.get("date", "")
     lines = [request.method, headers.get("content-md5", ""), headers.get("content-type", ""), date]
@@ -160,11 +160,11 @@ def _v4_string_to_sign(request: Request, scope: Tuple[str, ...], signed_names: L
     return "\n".join(("AWS4-HMAC-SHA256", moment.strftime("%Y%m%dT%H%M%SZ"), "/".join(scope), digest))
 
 
-@functools.lru_cache(maxsize=256)  # a client at work sends the same second again and again
+@functools.lru_cache(maxsize=256)  # many requests have the same second
 def _parse_date(text: Optional[str]) -> datetime:
-    """The moment that a Date, x-obs-date or x-amz-date header names, in UTC."""
+    """The moment in a Date, x-obs-date or x-amz-date header. Raises ObsError (AccessDenied)."""
     if not text:
-        raise ObsError("AccessDenied", "A signed request needs a Date header or one of the dialect's own.")
+        raise ObsError("AccessDenied", "A signed request needs a Date, x-obs-date or x-amz-date header.")
     try:
         if text.endswith("Z"):
             return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc)

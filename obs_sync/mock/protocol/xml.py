@@ -1,4 +1,4 @@
-"""XML documents: written as OBS writes them, read with what could go wrong turned into an error reply."""
+"""XML documents: written as OBS writes them; malformed ones are refused."""
 from __future__ import annotations
 
 from typing import Callable, List, Tuple, Union

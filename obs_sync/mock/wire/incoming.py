@@ -1,4 +1,4 @@
-"""The body of a request, from the connection to whoever asks for it."""
+"""The body of a request, read from the connection in pieces."""
 from __future__ import annotations
 
 import re
@@ -15,12 +15,12 @@ _LINE_END = (b"\r\n", b"\n")
 
 
 class IncomingBody:
-    """The body of a request, read from the connection as it is asked for.
+    """The body of a request. It is read from the connection when it is asked for.
 
     Args:
         stream: buffered reader of the connection.
         length: Content-Length; None for a chunked body.
-        invite: called before the first byte is read, to send "100 Continue" where the client waits for it.
+        invite: called before the first byte is read, to send "100 Continue" if the client waits for it.
     """
 
     def __init__(self, stream: BinaryIO, length: Optional[int], invite: Optional[Callable[[], None]] = None):
@@ -29,15 +29,15 @@ class IncomingBody:
         self._ended = length == 0
         self._pieces = self._chunked() if length is None else self._counted(length)
         self.received = 0    # bytes, without the framing of a chunked body
-        self.broken = False  # whether the body ended early or has no framing, so that no request can follow it
+        self.broken = False  # whether the body ended early or is malformed, so that no request can follow it
 
     @property
     def awaited(self) -> bool:
-        """Whether the client still holds the body back until it is invited."""
+        """Whether the client has not sent the body yet because it waits for "100 Continue"."""
         return self._invite is not None and not self._ended
 
     def chunks(self) -> Iterator[bytes]:
-        """The rest of the body. Raises ObsError (IncompleteBody) when the client stops early."""
+        """The rest of the body. Raises ObsError (IncompleteBody) if it ends early or is malformed."""
         if self._ended:
             return
         try:
@@ -56,11 +56,11 @@ class IncomingBody:
         self._ended = True
 
     def flip_bit(self, at: int) -> None:
-        """Has the lowest bit of the byte at offset `at` flipped when it is read."""
+        """Flips the lowest bit of the byte at offset `at`, once it is read."""
         self._pieces = _flipped(self._pieces, at)
 
     def read(self, limit: int = _MAX_XML) -> bytes:
-        """The whole body of a small request."""
+        """The whole body. Raises ObsError (InvalidRequest) if it has more than `limit` bytes."""
         pieces, size = [], 0
         for piece in self.chunks():
             size += len(piece)
@@ -70,7 +70,7 @@ class IncomingBody:
         return b"".join(pieces)
 
     def drain(self) -> None:
-        """Reads and drops what is left, so that the connection can carry the next request."""
+        """Reads and drops the rest, so that the connection can carry the next request."""
         for _ in self.chunks():
             pass
 
