@@ -1,8 +1,8 @@
 """Kernels: ways to compute the parts of AlexNet's step, each beside the one that is in use, in turn.
 
-A ratio is the other way's processor time ÷ that of the way in use on this lane, forward and gradient together, at the
-shapes of the full width and of the meta-train images at B = 42. Above 1 the way in use is the faster one; below
-1 stands what was left for a reason, which the note gives.
+A ratio is the processor time of another way ÷ that of the way in use on this lane, for the forward pass and the
+gradient together, at the shapes of the full width and of the meta-train images at B = 42. Above 1, the way in use is
+faster. The note says why a way with a ratio below 1 was not adopted.
 """
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def main() -> None:
     figures = (normalisation(arguments.rounds) + convolutions(arguments.rounds) + dense(arguments.rounds)
                + triplets(arguments.rounds) + updates(arguments.rounds))
     report("kernels", "Kernels", figures, arguments.out, [
-        "The local loss by sorting is ahead, but is 0.1 % of a full-width step, and its operations are not among those "
-        "that an Ascend is known to take.",
+        "The local loss by sorting is faster, but it is 0.1 % of a full-width step, and its operations are not known "
+        "to run on an Ascend.",
     ])
 
 
 class Way:
-    """A function of arrays as a graph of its own: ``run`` computes it and the gradients of all float arrays."""
+    """A function of arrays in its own graph. ``run`` computes it, and its gradients by all float arrays."""
 
     def __init__(self, function: Callable[..., Any], *arrays: np.ndarray):
         from masf_core.devices import choice
@@ -54,7 +54,7 @@ class Way:
 
 def compared(what: str, others: Dict[str, Callable[..., Any]], own: Callable[..., Any], rounds: int,
              *arrays: np.ndarray) -> List[Figure]:
-    """A figure for each of ``others`` (title → function) beside ``own``."""
+    """A figure for each of ``others`` (title to function): its time ÷ that of ``own``."""
     ways = {"own": Way(own, *arrays)}
     ways.update((title, Way(function, *arrays)) for title, function in others.items())
     seconds = alternate({title: way.run for title, way in ways.items()}, rounds, clock=time.process_time)
@@ -62,6 +62,7 @@ def compared(what: str, others: Dict[str, Callable[..., Any]], own: Callable[...
 
 
 def noise(*shape: int) -> np.ndarray:
+    """float32 normal noise of this shape, the same in every call."""
     return np.random.RandomState(sum(shape)).standard_normal(shape).astype(np.float32)
 
 

@@ -1,4 +1,4 @@
-"""Results: write RESULTS.md from the JSON files of both lanes' benchmarks, and remarks.md behind them.
+"""Results: writes RESULTS.md from the JSON files of both lanes' benchmarks, followed by remarks.md.
 
     python -m benchmarks.results [--out DIR]
 """
@@ -27,7 +27,7 @@ def main() -> None:
 
 
 def read(directory: str) -> Dict[str, Dict[str, Any]]:
-    """Name of a benchmark → {lane: content of its file}."""
+    """Name of a benchmark to {lane: content of its file}."""
     found = {}
     for path in sorted(glob.glob(os.path.join(directory, "*.json"))):
         with open(path, encoding="utf-8") as stream:
@@ -37,9 +37,9 @@ def read(directory: str) -> Dict[str, Dict[str, Any]]:
 
 
 def document(found: Dict[str, Dict[str, Any]]) -> List[str]:
-    """Lines of RESULTS.md, without the remarks."""
-    lines = ["# Figures", "", "Written by `make bench`; [README.md](README.md) says what each figure means and what "
-             "bounds it. A cell is the median of the rounds and, in brackets, the smallest and the largest.", ""]
+    """The lines of RESULTS.md, without the remarks."""
+    lines = ["# Figures", "", "`make bench` writes this page. [README.md](README.md) says what each figure means and "
+             "what limits it. A cell has the median of the rounds and, in brackets, the smallest and the largest.", ""]
     names = [name for name in ORDER if name in found] + sorted(set(found) - set(ORDER))
     for name in names:
         lines += section(found[name]) + [""]
@@ -47,7 +47,7 @@ def document(found: Dict[str, Dict[str, Any]]) -> List[str]:
 
 
 def section(lanes: Dict[str, Any]) -> List[str]:
-    """Lines about one benchmark: a table of both lanes' figures, their notes, commands and machine."""
+    """The lines about one benchmark: a table of both lanes' figures, notes, commands and machines."""
     first = next(iter(lanes.values()))
     columns = [lane for lane in ("tf1", "tf2") if lane in lanes]
     lines = ["## " + first["title"], "", f"| | {' | '.join(columns)} | target |", f"|-|{'-|' * len(columns)}-|"]
@@ -79,7 +79,7 @@ def cell(figure: Optional[Dict[str, Any]]) -> str:
 
 
 def target(figures: Sequence[Dict[str, Any]]) -> str:
-    """The lanes' targets, one where they are the same, and the limit."""
+    """The targets of the lanes, once if they are the same, and what limits the figure."""
     wanted = list(dict.fromkeys(f"{SIGNS[figure['target'][0]]} {number(figure['target'][1])}"
                                 for figure in figures if figure["target"]))
     limits = list(dict.fromkeys(figure["limit"] for figure in figures if figure["limit"]))

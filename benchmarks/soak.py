@@ -1,9 +1,9 @@
-"""Soak: many threads use a store for some minutes while the mocked OBS fails at random; is anything ever wrong?
+"""Soak: many threads use a store for some minutes while the mocked OBS injects random faults. Is a result ever wrong?
 
-Every worker has keys of its own and knows what they hold: after each operation that said it succeeded its outcome
-is compared with that, byte for byte, and after one that failed the object must be what it was before or what it was
-to become. Checkpoints must be seen whole or not at all. The faults come from a seed: those of the mock's `storm`, and
-a bit more of most kinds.
+Every worker has its own keys and knows their content. After each operation that succeeds, the result is compared with
+that content byte by byte. After one that fails, the object must have its old or its new content. A checkpoint must be
+visible as a whole or not at all. The faults come from a seed: those of the mock's preset `storm`, and some more of most
+kinds.
 
     python -m benchmarks.soak --minutes 5 --seed 1
 """
@@ -42,42 +42,43 @@ MORE = (
 
 
 class Outcome(NamedTuple):
-    """What came of a soak."""
+    """The result of a soak."""
 
     seconds: float
-    operations: Dict[str, int]   # that succeeded, by name
-    refused: Dict[str, int]      # that raised a StoreError, by its class
-    injected: Dict[str, int]     # faults, by kind
-    retries: int                 # attempts that failed and were made again inside operations
-    noticed: Dict[str, int]      # attempts that failed, whatever came of it, by the class of the error
-    mismatches: int              # of these, those with wrong bytes, a wrong length or a wrong version
-    verified: int                # bytes that were compared with what they had to be
-    wrong: List[str]             # results that were not what they had to be
+    operations: Dict[str, int]   # name to number of those that succeeded
+    refused: Dict[str, int]      # class of StoreError to number of operations that raised it
+    injected: Dict[str, int]     # kind to number of faults
+    retries: int                 # inside operations
+    noticed: Dict[str, int]      # class of error to number of attempts that failed, also of those that were retried
+    mismatches: int              # of these attempts, those with wrong bytes, a wrong length or a wrong version
+    verified: int                # bytes that were compared with the expected ones
+    wrong: List[str]             # one sentence for each wrong result
 
 
 def main() -> None:
     arguments = parser("benchmarks.soak", __doc__, rounds=1)
-    arguments.add_argument("--minutes", type=float, default=5.0, help="default %(default)s")
-    arguments.add_argument("--seed", type=int, default=1, help="of the operations and the faults (default %(default)s)")
+    arguments.add_argument("--minutes", type=float, default=5.0, help="how long it runs (default %(default)s)")
+    arguments.add_argument("--seed", type=int, default=1, help="of operations and faults (default %(default)s)")
     arguments = arguments.parse_args()
     outcome = soak(60 * arguments.minutes, arguments.seed, say=print)
     faults = "; ".join(f"{kind} {count}" for kind, count in sorted(outcome.injected.items()))
     report("soak", "Soak: random faults", [
-        Figure("results that were wrong", [len(outcome.wrong)], "", ("<=", 0)),
+        Figure("wrong results", [len(outcome.wrong)], "", ("<=", 0)),
         Figure("operations", [sum(outcome.operations.values())], ""),
         Figure("faults injected", [sum(outcome.injected.values())], ""),
-        Figure("faults noticed: attempts that failed", [sum(outcome.noticed.values())], ""),
-        Figure("of these, mismatches that were caught", [outcome.mismatches], ""),
-        Figure("attempts made again inside operations", [outcome.retries], ""),
-        Figure("operations that raised, and had to", [sum(outcome.refused.values())], ""),
+        Figure("attempts that failed", [sum(outcome.noticed.values())], ""),
+        Figure("of these, detected mismatches", [outcome.mismatches], ""),
+        Figure("retries inside operations", [outcome.retries], ""),
+        Figure("operations that raised an error, as they had to", [sum(outcome.refused.values())], ""),
         Figure("verified", [outcome.verified / 1e6], "MB"),
     ], arguments.out, [
         f"{lane()}: {outcome.seconds:.0f} s, {WORKERS} threads, seed {arguments.seed}.",
         f"Faults in {lane()}: {faults}.",
-        f"Noticed in {lane()}: {_listed(outcome.noticed)}.",
-        "A fault that needs no second attempt (a stall, a range ignored, an ETag left out or looked up) is "
-        "not counted, nor one that a second look in the pack or the pool of connections got over.",
-        f"Operations in {lane()}: {_listed(outcome.operations)}; raised: {_listed(outcome.refused) or 'none'}."])
+        f"Failed attempts in {lane()}: {_listed(outcome.noticed)}.",
+        "A fault after which the attempt still succeeds is not counted among the failed attempts: a stall, an "
+        "ignored range, an ETag that is missing or is looked up, a second look into the pack or the pool of "
+        "connections.",
+        f"Operations in {lane()}: {_listed(outcome.operations)}; errors: {_listed(outcome.refused) or 'none'}."])
     for text in outcome.wrong:
         print("WRONG: " + text)
     if outcome.wrong:
@@ -86,7 +87,7 @@ def main() -> None:
 
 @contextlib.contextmanager
 def counted_failures(failures: List[StoreError]) -> Iterator[None]:
-    """Let each attempt that fails put its error on the list, once; that there is no such object is no failure."""
+    """Appends the error of each attempt that fails to the list, once. ObjectNotFound is not a failure."""
     def noting(method):
         def call(self, attempt):
             def noted():
@@ -94,7 +95,7 @@ def counted_failures(failures: List[StoreError]) -> Iterator[None]:
                     return attempt()
                 except StoreError as error:
                     if not isinstance(error, ObjectNotFound) and not getattr(error, "noted", False):
-                        error.noted = True  # those that it is told as have it, too
+                        error.noted = True  # errors made from this one copy the attribute
                         failures.append(error)
                     raise
             return method(self, noted)

@@ -87,7 +87,7 @@ def _report(tallies: Dict[str, Tally], out: str, seeds: str, seconds: float) -> 
     notes = [f"{lane()}: {seeds}, {seconds:.0f} s."]
     for name, tally in tallies.items():
         figures += [
-            Figure(f"{name}: results that were wrong", [len(tally.wrong)], "", ("<=", 0)),
+            Figure(f"{name}: wrong results", [len(tally.wrong)], "", ("<=", 0)),
             Figure(f"{name}: runs compared", [tally.runs], ""),
             Figure(f"{name}: processes started", [tally.processes], ""),
             Figure(f"{name}: processes killed (SIGKILL)", [tally.kills], ""),

@@ -51,8 +51,8 @@ def insist(arguments: Sequence[str], environ: Dict[str, str], proxy: ChaosProxy,
         program: what is run with the arguments.
 
     Returns:
-        whether it succeeded. All that is wrong on the way goes to `tally.wrong`: an exit code that is not documented
-        for trouble with the storage, a stack trace, no end.
+        whether it succeeded. `tally.wrong` gets a line for an exit code that is not documented for failures of the
+        storage, for an exit without an error message, for a stack trace, and for a process that does not end.
     """
     what = " ".join(arguments[:2])
     for attempt in range(MOST_ATTEMPTS):
@@ -65,6 +65,8 @@ def insist(arguments: Sequence[str], environ: Dict[str, str], proxy: ChaosProxy,
             tally.stops += 1
         elif code == STORAGE:
             tally.refusals += 1
+            if " error: " not in output:
+                tally.wrong.append(f"{what}: exit code {code} without an error message: {output[-2000:]}")
         elif code != DONE:
             tally.wrong.append(f"{what}: exit code {code} after signal {sent}: {output[-2000:]}")
         if "Traceback (most recent call last)" in output:

@@ -138,7 +138,8 @@ def test_transfers_that_do_nothing_are_found_out(tmp_path):
 
 
 @pytest.mark.parametrize("program, what", [
-    ("raise SystemExit(1)", "exit code 1"), ("raise SystemExit(4)", "no success in 3 attempts"),
+    ("raise SystemExit(1)", "exit code 1"), ("raise SystemExit(4)", "without an error message"),
+    ("print('12:00:00 error: no storage'); raise SystemExit(4)", "no success in 3 attempts"),
     ("print('Traceback (most recent call last)')", "a stack trace"),
     ("import os; os.kill(os.getpid(), 9)", "exit code -9")])
 def test_a_process_that_ends_wrongly_is_found_out(monkeypatch, program, what):

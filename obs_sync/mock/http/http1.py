@@ -35,17 +35,16 @@ class Head(NamedTuple):
 
 
 def read_head(stream: BinaryIO) -> Optional[Head]:
-    """The next request of a connection, or None if the client closed it. Raises BadRequest."""
-    line = _read_line(stream)
-    if line == "":  # some clients end a body with a superfluous empty line
-        line = _read_line(stream)
-    if line is None:
+    """The next request of a connection, or None if the connection ends before it does. Raises BadRequest."""
+    try:
+        line = _read_line(stream) or _read_line(stream)  # some clients end a body with a superfluous empty line
+        request_line = _REQUEST_LINE.fullmatch(line)
+        if request_line is None:
+            raise BadRequest(f"the request line is {line[:200]!r}")
+        headers = _read_headers(stream)
+    except EOFError:
         return None
-    request_line = _REQUEST_LINE.fullmatch(line)
-    if request_line is None:
-        raise BadRequest(f"the request line is {line[:200]!r}")
     method, target, version = request_line.groups()
-    headers = _read_headers(stream)
     connection = headers.get("connection", "").lower()
     keep_alive = "keep-alive" in connection if version == "HTTP/1.0" else "close" not in connection
     return Head(method, target, headers, keep_alive)
@@ -57,21 +56,21 @@ def _read_headers(stream: BinaryIO) -> Dict[str, str]:
         line = _read_line(stream)
         if line == "":
             return headers
-        header = _HEADER.fullmatch(line or "")
+        header = _HEADER.fullmatch(line)
         if header is None:
-            raise BadRequest(f"a header line is {'missing' if line is None else ascii(line[:200])}")
+            raise BadRequest(f"a header line is {line[:200]!r}")
         name, value = header.group(1).lower(), header.group(2).strip(" \t")
         headers[name] = headers[name] + "," + value if name in headers else value
     raise BadRequest(f"there are more than {_MAX_HEADERS} headers")
 
 
-def _read_line(stream: BinaryIO) -> Optional[str]:
-    """The next line without its end; None at the end of the stream. Raises BadRequest when the line has no end."""
+def _read_line(stream: BinaryIO) -> str:
+    """The next line without its end. Raises EOFError if the stream ends before, BadRequest if the line is too long."""
     line = stream.readline(_MAX_LINE)
-    if not line:
-        return None
     if not line.endswith(b"\n"):
-        raise BadRequest(f"a line of {len(line)} bytes does not end; the longest may have {_MAX_LINE}")
+        if len(line) < _MAX_LINE:
+            raise EOFError
+        raise BadRequest(f"a line has more than {_MAX_LINE} bytes: {line[:200]!r}")
     return line[:-2 if line.endswith(b"\r\n") else -1].decode("latin-1")
 
 
