@@ -54,8 +54,8 @@ def exchange(mishap):
     echo = Echo()
     received, ending = b"", "closed"
     with ChaosProxy(echo.port, "1", lambda rng: mishap) as proxy:
-        with socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as client:
-            try:
+        try:
+            with socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as client:
                 client.sendall(DATA)
                 while len(received) < len(DATA):
                     data = client.recv(65536)
@@ -64,8 +64,8 @@ def exchange(mishap):
                     received += data
                 else:
                     ending = "whole"
-            except ConnectionResetError:
-                ending = "reset"
+        except (BrokenPipeError, ConnectionResetError):  # the reset may come while it connects, sends or receives
+            ending = "reset"
         if mishap is None or mishap.kind != "refuse":
             assert echo.ended.wait(10)
         happened = dict(proxy.mishaps)
