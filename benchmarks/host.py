@@ -1,14 +1,14 @@
-"""Host share: what an iteration costs besides the network's arithmetic, at 3 × 126 images of 227×227.
+"""Host share: the cost of an iteration besides the network's arithmetic, at 3 × 126 images of 227×227.
 
 The whole training loop runs as in a job: ``Trainer`` with its ``Prefetcher``, ``Model``, and the job's own observer,
-which writes scalars and a line of log for every iteration. Only the network is none: it looks at one pixel in 113 × 113
-and has a few dozen weights, so the step's arithmetic vanishes, whereas all 58 MB of uint8 are drawn, handed over and
-fed. (A network that converted them to float, as any real one does, would measure that conversion; on an accelerator
-it happens there.) Of MASF's step all operations are there but the local loss, whose comparisons of all triples of 126
-images are arithmetic, too: on a processor they would be most of the step. With it the figure is given as well.
+which writes scalars and a log line for every iteration. Only the network is replaced: it uses one pixel in 113 × 113
+and has a few dozen weights. So the step has almost no arithmetic, but all 58 MB of uint8 are drawn, handed over and
+fed. (A real network converts them to float. That would be part of the figure here, while an accelerator does it
+itself.) All operations of MASF's step are there except the local loss: its comparisons of all triples of 126 images
+are arithmetic, too, and would be most of the step on a processor. A second figure includes it.
 
-An iteration takes as long as the longer of its two halves, which run at once: drawing the next episode, bound by memory
-bandwidth, and everything else, bound by the session's overhead a call. The parts are then timed alone.
+An iteration takes as long as the longer of two halves, which run at the same time: drawing the next episode, limited by
+memory bandwidth, and everything else, limited by the session's overhead for a call. Then each part is timed alone.
 """
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def main() -> None:
 
 def iterations(models: Dict[str, Model], sources: List[SourceDomain], classes: Sequence[str], directory: str,
                rounds: int) -> List[Figure]:
-    """A figure for each of the models (title → ``Model``), trained in turn."""
+    """A figure for each of the models (title to ``Model``), trained in turn."""
     taken = collections.OrderedDict((title, []) for title in models)
     for _ in range(rounds):
         for title, model in models.items():
@@ -58,7 +58,7 @@ def iterations(models: Dict[str, Model], sources: List[SourceDomain], classes: S
 
 
 def small_model(classes: int, **settings: Any) -> Model:
-    """A ``Model`` at the published batch whose network does nothing to speak of; ``settings`` of ``StepSettings``."""
+    """A ``Model`` at the published batch with almost no arithmetic. settings: of ``StepSettings``."""
     from masf_core.devices import choice
     from masf_core.method.meta_step import StepSettings
     from masf_core.model import Model
@@ -93,7 +93,7 @@ def small_model(classes: int, **settings: Any) -> Model:
 
 
 def training(model: Model, sources: List[SourceDomain], classes: Sequence[str], directory: str) -> float:
-    """Seconds an iteration of a training, without its first ones and without the evaluation that ends it."""
+    """Seconds per iteration of a training, without the first iterations and the evaluation at its end."""
     from masf_core.records.checkpoints import Progress
     from masf_core.trainer import EvaluationSet, Schedule, Trainer
 
@@ -114,7 +114,7 @@ def training(model: Model, sources: List[SourceDomain], classes: Sequence[str], 
 
 
 class Writing:
-    """The job's observer, writing scalars below ``directory`` and log lines to /dev/null, for every iteration."""
+    """The job's observer. It writes scalars below ``directory`` and log lines to /dev/null for every iteration."""
 
     def __init__(self, directory: str):
         self._directory = directory
@@ -143,7 +143,7 @@ class Writing:
 
 
 def parts(model: Model, sources: List[SourceDomain], directory: str, rounds: int) -> List[Figure]:
-    """Milliseconds of each part of an iteration, taken alone."""
+    """Figures of each part of an iteration, timed alone."""
     from masf_core.data.prefetch import Prefetcher
     from masf_core.tf1 import tf
 

@@ -1,6 +1,6 @@
-"""The images that benchmarks work on: those of PACS_ROOT, or the package's miniature.
+"""The images of the benchmarks: those of PACS_ROOT, or the package's miniature.
 
-Whatever is made of them lies in a temporary directory that goes when the benchmark ends.
+All files that are made of them are in a temporary directory, which is deleted when the benchmark ends.
 """
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SEED = 1
 
 @contextlib.contextmanager
 def scratch() -> Iterator[str]:
-    """A directory of the benchmark's own."""
+    """A temporary directory."""
     directory = tempfile.mkdtemp(prefix="masf-benchmark-")
     try:
         yield directory
@@ -30,11 +30,12 @@ def scratch() -> Iterator[str]:
 
 
 def remove(directory: str) -> None:
+    """Deletes a directory, as far as that is possible."""
     shutil.rmtree(directory, ignore_errors=True)
 
 
 def image_index(directory: str) -> DatasetIndex:
-    """``DatasetIndex`` of the real images, or of a miniature written below ``directory``."""
+    """The index of the real images, or of a miniature that is written below ``directory``."""
     root = pacs_root()
     if root is None:
         from masf_core.data.miniature import write_miniature
@@ -45,7 +46,7 @@ def image_index(directory: str) -> DatasetIndex:
 
 
 def decoded_sources(directory: str) -> Tuple[DatasetIndex, List[SourceDomain]]:
-    """The first three domains, decoded: (index, list of ``SourceDomain`` whose images are memory maps)."""
+    """The index, and the first three domains, decoded, with memory maps as images."""
     index = image_index(directory)
     index, images = decode(index, os.path.join(directory, "decoded"))
     return index, [SourceDomain(domain.name, images[domain.name], domain.labels, domain.train)
@@ -53,12 +54,12 @@ def decoded_sources(directory: str) -> Tuple[DatasetIndex, List[SourceDomain]]:
 
 
 def sampler(sources: List[SourceDomain], batch: int = BATCH) -> EpisodeSampler:
-    """As training draws: mirrored at the reference's rate, nothing else changed."""
+    """Draws as training does: mirrored at the reference's rate, and not changed otherwise."""
     return EpisodeSampler(sources, batch, SEED)
 
 
 def files_of(index: DatasetIndex, sources: List[SourceDomain]) -> Tuple[List[str], List[int]]:
-    """(paths, int labels) of all images that ``sources`` draw from, domain after domain."""
+    """Paths and labels of all training images of ``sources``, domain after domain."""
     paths, labels = [], []
     for domain in index.domains:
         if domain.name in [source.name for source in sources]:

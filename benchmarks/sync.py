@@ -1,8 +1,9 @@
-"""Sync: obs_sync beside rclone, s5cmd, aws and the bare SDK: the same objects, the same server, in turn.
+"""Sync: obs_sync compared with rclone, s5cmd, aws and the bare SDK: the same objects, the same server, in turn.
 
-Pulled are 2,000 objects of 18 KB, the real images of PACS_ROOT, the same packed, one object of 256 MB and one of 1 GB,
-from nginx with a listing written beforehand; a file of 1 GB is stored in a mocked OBS. Every client is a process of its
-own, and what it brought is compared byte by byte. Objects lie in memory where that can be had: no disk is measured.
+The clients pull 2,000 objects of 18 KB, the real images of PACS_ROOT, the small objects packed, one object of 256 MB
+and one of 1 GB, from nginx with a listing that is written beforehand, and store a file of 1 GB in a mocked OBS. Every
+client is a process of its own, and its result is compared byte by byte. Objects are in memory if possible, so no disk
+is measured.
 
     python -m benchmarks.sync [--only small images distant packed large up repeat]
 """
@@ -24,25 +25,25 @@ from obs_sync.packs.publish import pack
 
 SMALL, SMALL_SIZE = 2000, 18000
 LARGE, LARGEST = 256 << 20, 1 << 30  # bytes
-DISTANCE = 0.02                      # s, of each answer
-AHEAD = 192                          # requests that obs_sync has under way, and so the others' transfers from afar
-SLOW = ("aws", clients.SDK)          # taken in every third round
+DISTANCE = 0.02                      # s, delay of each reply
+AHEAD = 192                          # requests that obs_sync sends ahead, and others' transfers from a distance
+SLOW = ("aws", clients.SDK)          # run only in every third round
 Costs = Dict[str, List[clients.Cost]]  # client to one cost a round
 PARTS = ("small", "images", "distant", "packed", "repeat", "large", "up")
 
 
 def main() -> None:
     arguments = parser("benchmarks.sync", __doc__, rounds=5)
-    arguments.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="of the table, these parts")
+    arguments.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="only these parts of the table")
     arguments = arguments.parse_args()
     names, missing = clients.installed()
-    notes = [f"not installed and left out: {name} (pip install {clients.PACKAGES[name]})" for name in missing]
+    notes = [f"{name} is not installed and left out (pip install {clients.PACKAGES[name]})" for name in missing]
     wanted = [part for part in PARTS if part in arguments.only]
     if canned.missing():
-        notes.append(f"not installed: {canned.missing()}; without it nothing is pulled here")
+        notes.append(f"{canned.missing()} is not installed, so nothing is pulled")
         wanted = [part for part in wanted if part == "up"]
     elif not canned.can_wait():
-        notes.append("nginx has no echo module; nothing is pulled from a distance")
+        notes.append("nginx has no echo module, so nothing is pulled from a distance")
         wanted = [part for part in wanted if part != "distant"]
     figures = []
     with mocked.bucket_directory() as directory:
@@ -50,9 +51,8 @@ def main() -> None:
             figures += _PARTS[part](os.path.join(directory, part), names, arguments.rounds)
     if figures:
         report("sync", "Sync: obs_sync beside other clients", figures, arguments.out, notes + [
-            f"{clients.TRANSFERS} transfers at once, from afar {AHEAD} of rclone and s5cmd; all but aws and the SDK "
-            "in every round. Whole "
-            "processes, start included, unless it says \"the call\""])
+            f"{clients.TRANSFERS} transfers at once; from a distance {AHEAD} for rclone and s5cmd. aws and the SDK run "
+            "only in every third round. A figure is of a whole process, with its start, unless it says \"the call\"."])
     else:
         print("\n".join(notes))
 
@@ -77,7 +77,7 @@ def distant(directory: str, names: List[str], rounds: int) -> List[Figure]:
 
 
 def packed(directory: str, names: List[str], rounds: int) -> List[Figure]:
-    """The small objects, packed, beside the other clients' file by file."""
+    """The small objects: packed for obs_sync, file by file for the other clients."""
     source = os.path.join(directory, "source")
     _write_small(source)
     with LocalStore(os.path.join(directory, "bucket", canned.BUCKET)) as store:
@@ -95,9 +95,9 @@ def packed(directory: str, names: List[str], rounds: int) -> List[Figure]:
 
 
 def repeat(directory: str, names: List[str], rounds: int) -> List[Figure]:
-    """Once more, where nothing has changed."""
+    """A second pull, after which nothing has changed."""
     _write_small(os.path.join(directory, "source"))
-    fast = [name for name in names if name not in SLOW + ("s5cmd",)]  # s5cmd's cp fetches all again
+    fast = [name for name in names if name not in SLOW + ("s5cmd",)]  # s5cmd's cp always fetches everything
     source = _source(directory)
     with source.served() as url:
         for name in fast:
@@ -111,7 +111,7 @@ def repeat(directory: str, names: List[str], rounds: int) -> List[Figure]:
 
 
 def large(directory: str, names: List[str], rounds: int) -> List[Figure]:
-    """One object; as it is when stored at once (its ETag is its MD5), and in parts (there is no digest)."""
+    """One object: stored at once (its ETag is its MD5), and stored in parts (there is no digest)."""
     figures = []
     for what, size, parts in (("256 MB, ETag an MD5", LARGE, False), ("256 MB, stored in parts", LARGE, True),
                               ("1 GB, stored in parts", LARGEST, True)):
@@ -126,7 +126,7 @@ def large(directory: str, names: List[str], rounds: int) -> List[Figure]:
 
 
 def up(directory: str, names: List[str], rounds: int) -> List[Figure]:
-    """One file of 1 GB, to a mocked OBS: nginx cannot store."""
+    """One file of 1 GB to a mocked OBS, as nginx cannot store it."""
     path = os.path.join(directory, "large.bin")
     _write_file(path, LARGEST)
     bucket = os.path.join(directory, "bucket")
@@ -159,7 +159,7 @@ _PARTS = {"small": small, "images": images, "distant": distant, "packed": packed
 
 
 class _Source:
-    """A bucket and what it must become."""
+    """A bucket, and the files that a pull must produce."""
 
     def __init__(self, root: str, expected: str, directory: str, parts: bool = False, delay: float = 0.0):
         self._root = root
@@ -179,7 +179,7 @@ class _Source:
         return self._server.requests()
 
     def pull(self, name: str, url: str, keep: bool = False) -> clients.Cost:
-        """The cost of one pull, compared; into a new folder, or into that of the time before."""
+        """The cost of one pull, whose result is compared. keep: into the folder of the pull before, not a new one."""
         out = os.path.join(self._directory, "out-" + name.replace(" ", "-"))
         if not keep:
             shutil.rmtree(out, ignore_errors=True)
@@ -215,7 +215,7 @@ def _pulls(what: str, directory: str, names: List[str], rounds: int, target: flo
 
 
 def _in_turn(names: List[str], rounds: int, run: Callable[[str], clients.Cost]) -> Costs:
-    """Costs by client, one a round; of the slow ones fewer. A round before is not counted."""
+    """Runs the clients in turn; the slow ones not in every round. One more round before is not counted."""
     costs = {name: [] for name in names}
     for number in range(-1, rounds):
         for name in names:

@@ -1,11 +1,11 @@
-"""Wheels: the step under another build of TensorFlow than the lane's, process by process in turn.
+"""Wheels: the step under another build of TensorFlow than the lane's, process by process, in turn.
 
     python -m venv intel && intel/bin/pip install 'intel-tensorflow==1.15.2' 'protobuf<3.21' Pillow PyYAML
     python -m benchmarks.wheels intel/bin/python
 
-Both run ``benchmarks.step`` on one batch size; what is compared is the wall time of a step, pair by pair, and what each
-reaches of its own matrix product's rate. Intel's wheel wants OMP_NUM_THREADS set to the number of cores and
-KMP_BLOCKTIME=0, which this sets.
+Both run ``benchmarks.step`` on one batch size. The wall time of a step is compared pair by pair, and the share that
+each reaches of the rate of its own matrix product. Intel's wheel needs OMP_NUM_THREADS set to the number of cores and
+KMP_BLOCKTIME=0; this benchmark sets both.
 """
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def step_figures(python: str) -> Dict[str, float]:
-    """Title → median of what ``benchmarks.step`` finds under an interpreter."""
+    """Title to median of the figures of ``benchmarks.step`` under an interpreter."""
     cores = str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
     with tempfile.TemporaryDirectory() as directory:
         subprocess.run([python, "-m", "benchmarks.step", "--batch", str(BATCH), "--rounds", "2", "--alone",
@@ -51,7 +51,7 @@ def step_figures(python: str) -> Dict[str, float]:
 
 
 def described(python: str) -> str:
-    """Name and version of the TensorFlow that an interpreter has."""
+    """Name and version of the TensorFlow of an interpreter."""
     installed = subprocess.run([python, "-m", "pip", "freeze"], check=True, stdout=subprocess.PIPE,
                                universal_newlines=True).stdout.splitlines()
     return next((line for line in installed if "tensorflow==" in line), "no TensorFlow")
