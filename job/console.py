@@ -13,6 +13,7 @@ import sys
 import time
 from typing import Any, Callable, ContextManager, Dict, List, Mapping, NamedTuple, Optional, TextIO
 
+from job.printable import printable_lines
 from job.stopping import StopRequest
 
 LINE_SECONDS = 10.0  # a line at the latest after so long
@@ -264,12 +265,20 @@ class _LineHandler(logging.Handler):
 class _LineFormatter(logging.Formatter):
     """``12:00:00 message``, with the date before it on the first line of each day.
 
-    The level stands before the message when it is not info.
+    The level stands before the message when it is not info. Names of files and objects are in many messages, and may
+    hold anything: control characters are shown as escape sequences, and every further line of a message is indented.
     """
 
     def __init__(self) -> None:
         super().__init__("%(day)s%(asctime)s %(label)s%(message)s", "%H:%M:%S")
         self._day = ""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        record.message = printable_lines(record.message)
+        return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:
+        return printable_lines(super().formatException(ei))
 
     def format(self, record: logging.LogRecord) -> str:
         day = time.strftime("%Y-%m-%d ", self.converter(record.created))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import posixpath
 
 from job.exits import DONE
-from job.sync.output import telling
+from job.standard_output import telling
 
 EXAMPLES = """
   python -m job compare output/deepall_cartoon output/masf_cartoon

@@ -11,7 +11,7 @@ from job.console import Console
 from job.environment import read_environment
 from job.errors import ConfigError
 from job.exits import DONE
-from job.sync.output import telling
+from job.standard_output import telling
 
 TAKES_SETTINGS = True
 EXAMPLES = """

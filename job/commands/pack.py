@@ -15,7 +15,7 @@ from job.console import amount
 from job.errors import ConfigError, NoSuchFolder
 from job.exits import DONE
 from job.stopping import ended_by_sigterm
-from job.sync.output import shown, telling
+from job.standard_output import shown, telling
 
 _MOST_SHARD_MB = 1 << 20  # a shard is one file in the folder for temporary files before it is an object
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from job.exits import DONE
-from job.sync.output import telling
+from job.standard_output import telling
 
 EXAMPLES = """
   python -m job show obs://bucket/output/masf_cartoon

@@ -21,8 +21,8 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 from job.environment import CONTROL_PORT, read_environment
 from job.errors import ConfigError
 from job.ranks.table import Table, find_rank_table, on_server
+from job.standard_output import UNREAD, discard_output
 from job.stopping import heard_signals
-from job.sync.output import UNREAD, discard_output
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PATIENCE = 15.0  # seconds from SIGTERM to SIGKILL, as the platform has it

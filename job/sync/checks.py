@@ -5,7 +5,8 @@ from __future__ import annotations
 from job.console import BYTES
 from job.errors import ConfigError
 from job.exits import DONE
-from job.sync.output import files, listed, print_json, print_key, shown, telling, total
+from job.standard_output import shown, telling
+from job.sync.output import files, listed, print_json, print_key, total
 from job.sync.session import open_session
 
 DIFFERENT = 1

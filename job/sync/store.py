@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from job.exits import DONE
-from job.sync.output import age, files, moment, print_json, print_key, shown, telling, total
+from job.standard_output import shown, telling
+from job.sync.output import age, files, moment, print_json, print_key, total
 from job.sync.session import open_session
 
 CHECKPOINT_NAME = re.compile(r"ckpt-\d{6,}-[\w-]+\Z")  # as ``job.publication.run_record`` makes them

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from job.console import BYTES, amount
 from job.exits import DONE
-from job.sync.output import files, listed, print_json, print_key, telling, total
+from job.standard_output import telling
+from job.sync.output import files, listed, print_json, print_key, total
 from job.sync.session import open_session
 
 
