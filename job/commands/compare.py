@@ -8,7 +8,7 @@ from __future__ import annotations
 import posixpath
 
 from job.exits import DONE
-from job.standard_output import telling
+from job.standard_output import encodable, telling
 
 EXAMPLES = """
   python -m job compare output/deepall_cartoon output/masf_cartoon
@@ -38,5 +38,5 @@ def main(args, console):
             raise LocalStorageError(f"cannot be written ({error.strerror})", args.page,
                                     "Choose another file with --page") from error
     with telling(DONE):  # last: the page is written even where nobody reads on
-        print("\n".join(table(candidates)))
-        print("\n" + "\n".join(outcome(each) for each in candidates))
+        print(encodable("\n".join(table(candidates))))
+        print(encodable("\n" + "\n".join(outcome(each) for each in candidates)))

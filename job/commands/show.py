@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from job.exits import DONE
-from job.standard_output import telling
+from job.standard_output import encodable, telling
 
 EXAMPLES = """
   python -m job show obs://bucket/output/masf_cartoon
@@ -23,4 +23,4 @@ def main(args, console):
     with open_store(args.run) as store:
         told = describe_run(store)
     with telling(DONE):
-        print(told)
+        print(encodable(told))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any, Dict, Iterable, List, Optional
 
 from job.console import amount
 from job.standard_output import shown
