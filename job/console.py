@@ -205,9 +205,9 @@ class Task:
             self._write(f"{self._label}: {amount(done, self._unit)} done in {seconds:.1f} s{rate}")
         elif silence >= LINE_SECONDS or (quarter > self._last_quarter and silence >= QUARTER_SECONDS):
             rate = max(0, done - self._start) / seconds if seconds > 0 else 0.0
-            self._write("{}: {} of {} ({:.0f} %), {:.0f} s{}".format(
-                self._label, amount(done, self._unit), amount(total, self._unit), 100.0 * done / total, seconds,
-                f", {amount(rate, self._unit)}/s, {(total - done) / rate:,.0f} s left" if rate else ""))
+            left = f", {amount(rate, self._unit)}/s, {(total - done) / rate:,.0f} s left" if rate else ""
+            self._write(f"{self._label}: {amount(done, self._unit)} of {amount(total, self._unit)} "
+                        f"({100.0 * done / total:.0f} %), {seconds:.0f} s{left}")
             self._last_line, self._last_quarter = now, quarter
 
     @staticmethod
@@ -222,11 +222,10 @@ class Task:
 def amount(count: float, unit: str) -> str:
     """``1234567, "B"`` → ``1.2 MB``; ``12, "images"`` → ``12 images``."""
     if unit != BYTES:
-        form = "{:,.0f} {}" if count >= 10 or count == int(count) else "{:.2g} {}"
-        return form.format(count, unit)
+        return f"{count:,.0f} {unit}" if count >= 10 or count == int(count) else f"{count:.2g} {unit}"
     for prefix in ("", "k", "M", "G"):
         if count < 1000 or prefix == "G":
-            return "{:.{}f} {}B".format(count, 0 if not prefix else 1, prefix)
+            return f"{count:.1f} {prefix}B" if prefix else f"{count:.0f} B"
         count /= 1000.0
     raise AssertionError("not reached")
 

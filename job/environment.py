@@ -74,8 +74,8 @@ def read_environment(environ: Mapping[str, str], cache: str = CACHE) -> Environm
     on_modelarts = any(environ.get(name) for name in PLATFORM_MARKS)
     rank_id, rank_size = count(("RANK_ID",), 0), count(("RANK_SIZE", "CM_WORKER_SIZE"), 1, least=1)
     if environ.get("RANK_SIZE") and environ.get("CM_WORKER_SIZE"):
-        problems.append("environment variables RANK_SIZE={} and CM_WORKER_SIZE={}: HCCL takes one of them, unset the "
-                        "other".format(environ["RANK_SIZE"], environ["CM_WORKER_SIZE"]))
+        problems.append(f"environment variables RANK_SIZE={environ['RANK_SIZE']} and "
+                        f"CM_WORKER_SIZE={environ['CM_WORKER_SIZE']}: HCCL takes one of them, unset the other")
     device_id = count(("ASCEND_DEVICE_ID",), None)
     host_index = count(("VC_TASK_INDEX", "DLS_TASK_INDEX"), 0)
     host_count = count(("MA_NUM_HOSTS", "DLS_TASK_NUMBER"), 1, least=1)

@@ -29,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace, console: Console) -> None:
     """Print to standard output. Flags that are ignored are logged."""
     if args.markdown and args.settings:
-        raise ConfigError("--markdown describes every setting with its default and takes no other flag; got {}".format(
-            " ".join(args.settings)))
+        raise ConfigError("--markdown describes every setting with its default and takes no other flag; got "
+                          + " ".join(args.settings))
     if args.markdown:
         with telling(DONE):
             print(settings_page(), end="")

@@ -34,7 +34,7 @@ def find_config_file(name: str, folders: Iterable[str]) -> str:
     for path in tried:
         if os.path.isfile(path):
             return path
-    raise NoSuchFolder("--config={}: there is no such file; looked for {}".format(name, " and ".join(tried)))
+    raise NoSuchFolder(f"--config={name}: there is no such file; looked for {' and '.join(tried)}")
 
 
 def read_config_file(path: str, shown: Optional[str] = None) -> Tuple[Dict[str, Given], List[str]]:
