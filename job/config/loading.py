@@ -17,6 +17,7 @@ from job.config.given_values import cut_blanks, refused_output, secret_in_url
 from job.config.settings import GROUPS, Config, config_of, contradictions, settings, values_of
 from job.errors import ConfigError, NoSuchFolder
 from job.shipped import CONFIG_HOME
+from obs_sync.errors import InvalidUrl
 
 __all__ = ["ConfigError", "Loaded", "differences", "from_dict", "load_config", "replace_settings",
            "result_settings", "settings_help", "to_dict", "to_yaml", "warn_of_unknown"]
@@ -147,8 +148,9 @@ def _convert(given: Mapping[str, Given]) -> Tuple[Dict[str, Any], List[str]]:
     for name, (value, where) in given.items():
         try:
             values[name] = settings()[name].kind.convert(value)
-        except ValueError:
-            problems.append(f"{where}: {name} cannot be {value!r}; expected {settings()[name].kind.expected}")
+        except ValueError as error:
+            reason = f" ({error.what})" if isinstance(error, InvalidUrl) else ""
+            problems.append(f"{where}: {name} cannot be {value!r}{reason}; expected {settings()[name].kind.expected}")
     return values, problems
 
 

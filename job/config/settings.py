@@ -15,7 +15,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from job.config.kinds import (
     MOST_NAME, Kind, assignments, boolean, boolean_or, choice, folder_name, folder_names, is_of_name, is_plain_name,
-    name_pattern, optional, patterns, plain_name, real, text, whole,
+    name_pattern, optional, patterns, place, plain_name, real, text, whole,
 )
 from masf_core.devices.ascend.options import FLOAT32_MODES, PRECISION_MODES, read_options
 from masf_core.network.registry import BACKBONES
@@ -49,7 +49,7 @@ class Data:
     """Images, labels and pretrained weights."""
 
     data_url: Optional[str] = setting(
-        None, optional(text()), "obs:// or s3:// URL, or local folder, of the images", published=True)
+        None, optional(place()), "obs:// or s3:// URL, or local folder, of the images", published=True)
     dataroot: str = setting(
         "auto", text(), "folder of the domains, below data_url or absolute; auto finds it", published=True)
     filelist_root: str = setting(
@@ -62,7 +62,7 @@ class Data:
         "names of the list files, such as {domain}-{part}.lst, where part is train, val, test or full; auto knows the "
         "usual names")
     weights_path: Optional[str] = setting(
-        None, optional(text()),
+        None, optional(place()),
         "weights to begin with: a file of pretrained weights, a checkpoint of this job, or a run (its best "
         "checkpoint), as a path below data_url, a URL or a local path; none trains from scratch",
         result=True, published=True)
@@ -185,7 +185,7 @@ class Platform:
     """Where the job runs and where the results go."""
 
     train_url: Optional[str] = setting(
-        None, optional(text()),
+        None, optional(place()),
         "obs:// or s3:// URL, or local folder, for the results; a folder below work_dir by default", published=True)
     run_name: Optional[str] = setting(
         None, optional(plain_name()),

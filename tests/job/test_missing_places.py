@@ -70,6 +70,16 @@ def test_a_mistyped_url_ends_with_the_same_code_everywhere(words, bucket, tmp_pa
         assert told in errors, (url, errors)
 
 
+@pytest.mark.parametrize("words", ["config --data_url={it}", "config --train_url={it}", "config --weights_path={it}",
+                                   "check-graph --data_url={it}", "bench --data_url={it}"])
+def test_a_url_that_is_none_is_refused_before_anything_is_done(words, capsys):
+    for url, expected, told in MISTYPED:
+        if "scheme" in told or "slashes" in told:
+            assert expected == 2
+            assert cli.main(words.format(it=url).split()) == 2
+            assert told in capsys.readouterr().err
+
+
 def piped(words):
     """(exit code, what it complained of) of a command whose reader has gone before it prints."""
     read, write = os.pipe()

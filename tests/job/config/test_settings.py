@@ -215,7 +215,7 @@ def test_values_are_read(flag, name, value):
     ("--run_name=.hidden", "up to 64 letters or digits"),
     ("--domains=a,b,a", "folder names separated by commas, each once"),
     ("--domains=a,,b", "folder names separated by commas, each once"),
-    ("--data_url=a\nb", "one line of text"),
+    ("--data_url=a\nb", "obs://bucket/folder/, s3://bucket/folder/ or a local path"),
     ("--dataroot=", "one line of text"),
     ("--resume=maybe", "one of auto, never, always (true = auto, false = never)"),
 ])
