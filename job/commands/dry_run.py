@@ -7,6 +7,7 @@ import shlex
 from typing import List, Optional, Sequence
 
 from job.config.foreign_flags import unknown
+from job.config.given_values import refuse_url
 from job.config.make_variables import DRY_RUN
 from job.config.near_miss import near_miss
 from job.config.settings import settings
@@ -49,6 +50,8 @@ def main(args: argparse.Namespace, console: Console) -> int:
     problems = [problem for problem in map(problem_of, overrides) if problem]
     if problems:
         raise ConfigError(problems)
+    for flag, given in (("--root", args.root), ("--pacs_root", args.pacs_root), ("--weights", args.weights)):
+        refuse_url(flag, given)
     from job.dry_run.hints import Request
     from job.dry_run.story import dry_run
     from obs_sync.mock import FaultError

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
+from job.config.given_values import refuse_url
 from job.console import Console
 from job.errors import ConfigError
 from job.exits import DONE
@@ -27,6 +28,7 @@ def main(args: argparse.Namespace, console: Console) -> None:
     """Draw, unless the folder holds something already."""
     from masf_core.data.miniature import write_miniature
 
+    refuse_url("FOLDER", args.folder)
     if args.images_per_class < 2:
         raise ConfigError(f"--images_per_class={args.images_per_class}: expected at least 2, one to train on and "
                           "one to validate with")

@@ -8,6 +8,8 @@ import re
 from typing import Any, Dict, Mapping, Optional
 
 from job.config.files import Given
+from job.errors import ConfigError
+from obs_sync.urls import is_remote
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +65,20 @@ def console_path(url: Optional[str], environ: Mapping[str, str] = os.environ) ->
     if os.path.isdir(bucket if not os.path.isabs(url) else "/" + bucket) or _is_platforms(url, environ):
         return None
     return f"obs://{path}{'/' if url.endswith('/') else ''}"
+
+
+def refuse_url(what: str, given: Optional[str]) -> None:
+    """Refuse a URL where only a local path is possible: it would become a folder called ``obs:``.
+
+    Args:
+        what: names the value in the message. given: the value, or None if there is none.
+
+    Raises:
+        ConfigError: ``given`` is a URL in OBS. obs_sync.InvalidUrl: it is a URL of another scheme.
+    """
+    if given and is_remote(given):
+        raise ConfigError(f"{what} is {given}, a URL; expected a local path (`python -m job sync` copies folders "
+                          "between OBS and this machine)")
 
 
 def refused_output(train_url: Optional[str], environ: Mapping[str, str] = os.environ) -> Optional[str]:

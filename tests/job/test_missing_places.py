@@ -80,6 +80,16 @@ def test_a_url_that_is_none_is_refused_before_anything_is_done(words, capsys):
             assert told in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", ["make-miniature {it}", "dry-run --root={it}", "dry-run --pacs_root={it}",
+                                   "dry-run --weights={it}"])
+def test_a_url_where_only_a_local_path_is_possible_is_refused(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for url in ("obs://bucket/pacs/", "ob://bucket/pacs/", "obs:/bucket/pacs/"):
+        assert cli.main(words.format(it=url).split()) == 2
+        assert url in capsys.readouterr().err
+    assert os.listdir(str(tmp_path)) == []
+
+
 def piped(words):
     """(exit code, what it complained of) of a command whose reader has gone before it prints."""
     read, write = os.pipe()
