@@ -22,10 +22,10 @@ MOST_NAME_BYTES = 200  # of UTF-8; a file name has at most 255, and something is
 
 
 class Kind(NamedTuple):
-    """expected: completes "expected …". convert: any form of the value → the value, or ValueError."""
+    """A kind of values."""
 
-    expected: str
-    convert: Callable[[Any], Any]
+    expected: str  # what a message says after the word "expected"
+    convert: Callable[[Any], Any]  # any form of the value → the value; raises ValueError
 
 
 def text() -> Kind:

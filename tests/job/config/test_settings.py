@@ -159,7 +159,7 @@ def test_the_value_behind_a_misspelled_flag_is_not_a_second_problem():
 
 
 def test_a_flag_without_its_value_is_an_error():
-    assert problem_of("--seed", "--margin=1") == "--seed needs a value, as in --seed=…"
+    assert problem_of("--seed", "--margin=1") == "--seed needs a value, as in --seed=VALUE"
 
 
 def test_a_bare_word_is_an_error():
