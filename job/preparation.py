@@ -16,7 +16,7 @@ from masf_core.data import manifest
 from masf_core.data.offences import Offences
 from masf_core.devices import choice
 from masf_core.devices.ascend.options import AscendSettings
-from masf_core.method import meta_step
+from masf_core.method.step_settings import StepSettings, check_batch
 from masf_core.method.loss_scale import ScaleSettings
 from masf_core.model import Model
 from masf_core.network.architecture import make_architecture
@@ -129,7 +129,7 @@ def build_model(run, here, index, group=ALONE):
     step = step_settings(config, len(index.domains) - 1)
     log.info("TensorFlow %s on %s: %s", VERSION, here.describe(), backbone.describe())
     try:
-        meta_step.check_batch(step, group.size)
+        check_batch(step, group.size)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     ranks = group.ranks(here.name)
@@ -157,7 +157,7 @@ def make_trainer(run, model, index, images, progress, observer):
 def step_settings(config, source_domains):
     """The ``StepSettings`` that a configuration means."""
     training, network = config.training, config.network
-    return meta_step.StepSettings(
+    return StepSettings(
         meta_batch_size=training.meta_batch_size, source_domains=source_domains, inner_lr=training.inner_lr,
         outer_lr=training.outer_lr, metric_lr=training.metric_lr, margin=training.margin,
         gradients_clip_value=training.gradients_clip_value, temperature=training.temperature, beta1=training.beta1,

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import ctypes
+from typing import Any, Sequence
 
 import numpy as np
 
@@ -9,7 +10,7 @@ ALIGNMENT = 64  # bytes; TensorFlow takes arrays that start at a multiple of it 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8  # of <malloc.h>
 
 
-def aligned_empty(shape, dtype):
+def aligned_empty(shape: Sequence[int], dtype: Any) -> np.ndarray:
     """``np.empty``, C-contiguous, whose memory starts at a multiple of ``ALIGNMENT``."""
     size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
     memory = np.empty(size + ALIGNMENT, np.uint8)
@@ -17,7 +18,7 @@ def aligned_empty(shape, dtype):
     return memory[start:start + size].view(dtype).reshape(shape)
 
 
-def keep_freed_memory():
+def keep_freed_memory() -> bool:
     """Have the C library keep what is freed for the next allocation, instead of returning it to the system.
 
     An iteration of TensorFlow 1.15 allocates and frees gigabytes in pieces of up to 150 MB, and a tenth of its time

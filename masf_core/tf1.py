@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 import warnings
+from typing import Iterator
 
 from masf_core.errors import TensorFlowError
 
@@ -20,7 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 @contextlib.contextmanager
-def native_stderr_held_back():
+def native_stderr_held_back() -> Iterator[None]:
     """Swallow what native code prints to stderr, and print it after all if the block fails.
 
     TensorFlow 2's libraries announce themselves before any of their log-level settings apply.
@@ -82,7 +83,7 @@ VERSION = tf.__version__
 IS_TF2 = not VERSION.startswith("1.")
 
 
-def _is_intels_115():
+def _is_intels_115() -> bool:
     """Whether this is the wheel of 1.15 that Intel builds, whose operations on a processor are oneDNN's throughout."""
     try:
         from tensorflow.python import pywrap_tensorflow

@@ -6,21 +6,23 @@ import dataclasses
 import logging
 import os
 import time
+from typing import Any, List, Mapping, Optional, Tuple, Union
 
+from job.config.settings import Config
 from job.environment import read_environment
 from job.errors import ConfigError, NoSuchFolder
 from job.inputs.check import refuse_archive
 from job.inputs.fetch import local_root
 from job.inputs.weights import find_weights
 from job.preflight import data as preflight_data, machine, storage
-from job.preflight.rows import BAD, GOOD, NONE, Row, Shared
+from job.preflight.rows import BAD, GOOD, NONE, Check, Limit, Row, Shared
 from job.publication.time_limit import within
 from job.ranks.group import check_share
 from job.stopping import GRACE
 from job.workspace import Workspace
 from masf_core.devices.ascend.options import AscendSettings, mode_of, parameters_of
-from masf_core.network.architecture import make_architecture
-from obs_sync import StoreError, is_remote, open_store, this_process
+from masf_core.network.architecture import Architecture, make_architecture
+from obs_sync import ObjectInfo, Store, StoreError, is_remote, open_store, this_process
 from obs_sync.esdk.store import EsdkStore
 from obs_sync.probing import Probe
 from obs_sync.retry import Retry
@@ -40,7 +42,8 @@ class Preflight:
             environment variables. limit: ``Limit``.
     """
 
-    def __init__(self, config, problem, environ, limit):
+    def __init__(self, config: Config, problem: Optional[ConfigError], environ: Mapping[str, str],
+                 limit: Limit) -> None:
         self._config, self._problem, self._environ = config, problem, environ
         try:
             self._environment = read_environment(environ)
@@ -56,10 +59,10 @@ class Preflight:
         self._weights_object = Shared("weights", self._find_weights, limit)
         self._results = Shared("train_url", lambda: self._open(self._url), limit)
 
-    def __enter__(self):
+    def __enter__(self) -> Preflight:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: Any) -> None:
         for probe in self._probes:
             try:
                 within(LAST_WORK, f"removing {probe.url}", probe.end)
@@ -68,7 +71,7 @@ class Preflight:
         for store in self._stores:
             store.close()
 
-    def checks(self):
+    def checks(self) -> List[Check]:
         """(name, function) of each, in the order of the table."""
         device = self._config.platform.device
         return [
@@ -99,12 +102,12 @@ class Preflight:
 
     # -- what checks share
 
-    def _open(self, url):
+    def _open(self, url: str) -> Store:
         store = open_store(url, self._environ, backend=self._config.platform.storage, retry=PATIENCE)
         self._stores.append(store)
         return store
 
-    def _list_data(self):
+    def _list_data(self) -> Optional[storage.Listing]:
         """``Listing``, or None for a folder that is used where it is."""
         data, root = self._config.data, local_root(self._config.data)
         if data.data_url is None and root is None:
@@ -118,10 +121,10 @@ class Preflight:
         store = self._open(data.data_url)
         return storage.list_data(self._config, store, self._workspace.root)
 
-    def _find_structure(self):
+    def _find_structure(self) -> Any:
         return preflight_data.find_structure(self._config, self._listing.get(), local_root(self._config.data))
 
-    def _find_weights(self):
+    def _find_weights(self) -> Optional[Tuple[Store, ObjectInfo]]:
         """(store, info) of weights that have a URL of their own, or None."""
         path = self._config.data.weights_path
         if path is None or not is_remote(path):
@@ -130,13 +133,13 @@ class Preflight:
         store = self._open(found.folder)
         return store, store.head(found.key)
 
-    def _architecture(self):
+    def _architecture(self) -> Architecture:
         network = self._config.network
         return make_architecture(network.backbone, self._config.data.num_classes or CLASSES, network.width)
 
     # -- checks
 
-    def _configuration(self):
+    def _configuration(self) -> Union[Row, List[Row]]:
         if self._problem is not None:
             return [Row("configuration", BAD, problem, "Correct it; everything below was looked at without it")
                     for problem in self._problem.problems]
@@ -147,7 +150,7 @@ class Preflight:
                                           f"of {config.training.meta_batch_size} images a domain, method "
                                           f"{config.training.method}")
 
-    def _adapter_options(self, adapter):
+    def _adapter_options(self, adapter: Any) -> Tuple[List[str], List[str]]:
         """(problems, doubts) of the options that a run would tell it."""
         from masf_core.devices.ascend.adapter import unknown_to
         from masf_core.devices.ascend.device import look_for_paths
@@ -162,38 +165,38 @@ class Preflight:
             return str(error).splitlines(), []
         return unknown_to(adapter, parameters)
 
-    def _data(self):
+    def _data(self) -> Row:
         listing = self._listing.get(own=True)
         if listing is None:
             return Row("data_url", GOOD, f"{local_root(self._config.data)} is used where it is")
         return storage.data_row(listing, self._config.data.data_url, time.monotonic)
 
-    def _weights(self):
+    def _weights(self) -> Row:
         path, found = self._config.data.weights_path, self._weights_object.get(own=True)
         if found is not None:
             return preflight_data.stored_weights_row(*found, path=path, network=self._architecture())
         listing = None if path in (None, "none") else self._listing.get()
         return preflight_data.weights_row(path, listing, local_root(self._config.data), self._architecture())
 
-    def _permissions(self):
+    def _permissions(self) -> List[Row]:
         store = self._results.get(own=True)
         probe = Probe(store)
         self._probes.append(probe)
         with probe:
             return storage.permission_rows(store, probe)
 
-    def _clock(self):
+    def _clock(self) -> Row:
         store = self._results.get()
         return storage.clock_row(store, isinstance(store, EsdkStore))
 
-    def _resume(self):
+    def _resume(self) -> Row:
         store = self._results.get()
         fingerprint = None
         if storage.goes_on(store):
             fingerprint = self._found.get().index.fingerprint
         return storage.resume_row(store, self._config, fingerprint)
 
-    def _disk(self):
+    def _disk(self) -> Row:
         listing, found, url = self._listing.get(), self._found.get(), self._config.data.data_url
         weights = self._weights_object.get()
         return preflight_data.disk_row(
@@ -202,13 +205,13 @@ class Preflight:
             weights[1].size if weights is not None else 0, self._architecture())
 
 
-def _import_tensorflow():
+def _import_tensorflow() -> str:
     from masf_core.tf1 import VERSION
 
     return VERSION
 
 
-def _load_adapter():
+def _load_adapter() -> Any:
     from masf_core.devices.ascend.adapter import load_adapter
 
     return load_adapter()

@@ -2,18 +2,19 @@
 from __future__ import annotations
 
 import collections
-from typing import NamedTuple
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Tuple
 
+from job.config.settings import Config
 from job.console import amount
 from job.errors import ConfigError
 from job.preparation import scale_settings, step_settings
 from masf_core import model
 from masf_core.devices.ascend.graph import make_parts
 from masf_core.devices.ascend.options import FLOAT32_DOUBT, FLOAT32_MODES, mode_of
-from masf_core.graph_check.cost import CALL, DRAWING, GOOD, PEAK, costs, predict, seconds_of, total
+from masf_core.graph_check.cost import CALL, DRAWING, GOOD, PEAK, Cost, costs, predict, seconds_of, total
 from masf_core.graph_check.limits import needed, problems, remarks, shown, type_of
-from masf_core.method import meta_step
-from masf_core.network.backbone import make_backbone
+from masf_core.method.step_settings import StepSettings, check_batch
+from masf_core.network.backbone import Backbone, make_backbone
 from masf_core.tf1 import VERSION, tf
 
 CLASSES, DOMAINS = 7, 4  # PACS's, where the configuration does not say
@@ -39,7 +40,7 @@ class Checked(NamedTuple):
     made_of: str
 
 
-def check(config, ranks=1):
+def check(config: Config, ranks: int = 1) -> Checked:
     """Build training and evaluation as on an Ascend, from the configuration alone, and look for problems.
 
     Where the adapter is not installed other operations take the place of its own; which, is in ``substitutes``.
@@ -55,7 +56,7 @@ def check(config, ranks=1):
     parts = make_parts(mixed, scale_settings(config), ranks)
     backbone = make_backbone(network.backbone, config.data.num_classes or CLASSES, network.width, parts.kernels)
     try:
-        meta_step.check_batch(settings, ranks)
+        check_batch(settings, ranks)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     graph = tf.Graph()
@@ -75,13 +76,13 @@ def check(config, ranks=1):
                    remarks(graph) + ([] if mixed else [FLOAT32_DOUBT]), parts.substitutes, made_of)
 
 
-def _sizes(backbone, settings, ranks, evaluated):
+def _sizes(backbone: Backbone, settings: StepSettings, ranks: int, evaluated: int) -> str:
     shared = f", {settings.meta_batch_size // ranks} of them on each of {ranks} cards" if ranks > 1 else ""
     return (f"{backbone.describe()}, {backbone.num_classes} classes, {settings.source_domains} source domains of "
             f"{settings.meta_batch_size} images{shared}, evaluated {evaluated} at once")
 
 
-def by_type(operations):
+def by_type(operations: Iterable[tf.Operation]) -> List[Tuple[str, int, str]]:
     """(type, number, the largest output of these) of each type, the most frequent first."""
     groups = collections.OrderedDict()
     for op in operations:
@@ -90,13 +91,13 @@ def by_type(operations):
             sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))]
 
 
-def by_scope(operations):
+def by_scope(operations: Iterable[tf.Operation]) -> List[Tuple[str, int]]:
     """(outermost name scope, number) of each; those without a scope are under their own common name, "(none)"."""
     counts = collections.Counter(op.name.partition("/")[0] if "/" in op.name else "(none)" for op in operations)
     return counts.most_common()
 
 
-def text(checked, every=False):
+def text(checked: Checked, every: bool = False) -> List[str]:
     """Lines for people. every: each operation as well."""
     lines = [checked.made_of] + [f"not as on a card: {each}." for each in checked.substitutes]
     for name, fetches in checked.steps.items():
@@ -115,7 +116,7 @@ def text(checked, every=False):
     return lines
 
 
-def document(checked):
+def document(checked: Checked) -> Dict[str, Any]:
     """All of it, for JSON."""
     steps = collections.OrderedDict()
     for name, fetches in checked.steps.items():
@@ -134,7 +135,7 @@ def document(checked):
             "host_seconds": {"call": CALL, "drawing": DRAWING * checked.images}}
 
 
-def _step_lines(checked, name, fetches, every):
+def _step_lines(checked: Checked, name: str, fetches: List[Any], every: bool) -> Iterator[str]:
     operations = _in_order(checked.graph, fetches)
     yield f"{name}: {len(operations)} operations"
     if every:
@@ -158,16 +159,16 @@ def _step_lines(checked, name, fetches, every):
         seconds_of(group, cost, device) for group, cost in found.items()) for device in (PEAK, GOOD)), "")
 
 
-def _cost_line(group, cost, peak, good, bound):
+def _cost_line(group: str, cost: Cost, peak: float, good: float, bound: str) -> str:
     work = f"{cost.count:>5} {cost.flops / 1e9:>10.2f} {cost.bytes / 1e9:>9.3f} {cost.intensity:>8.1f}"
     return f"  {group:<16} {work} {peak:>10.2f} {good:>10.2f}  {bound}".rstrip()
 
 
-def _bound(group, cost):
+def _bound(group: str, cost: Cost) -> str:
     return "memory" if seconds_of(group, cost, PEAK) <= cost.bytes / PEAK.memory else "arithmetic"
 
 
-def _prediction_lines(checked):
+def _prediction_lines(checked: Checked) -> Iterator[str]:
     found = costs(checked.graph, checked.steps["training"])
     times = [predict(found, device, checked.images) for device in (PEAK, GOOD)]
     yield "predicted for an Ascend 910 in mixed precision{}, not measured: {:.0f} ms an iteration at peak rates, " \
@@ -188,17 +189,17 @@ def _prediction_lines(checked):
     yield "  {} variables, {}".format(len(variables), amount(sum(_size(op) for op in variables), "B"))
 
 
-def _size(variable):
+def _size(variable: tf.Operation) -> int:
     shape = tf.TensorShape(variable.get_attr("shape"))
     return (shape.num_elements() or 0) * variable.get_attr("dtype").size
 
 
-def _in_order(graph, fetches):
+def _in_order(graph: tf.Graph, fetches: Iterable[Any]) -> List[tf.Operation]:
     reached = needed(fetches)
     return [op for op in graph.get_operations() if op in reached]
 
 
-def _largest(operations):
+def _largest(operations: Iterable[tf.Operation]) -> str:
     outputs = [tensor for op in operations for tensor in op.outputs]
     return shown(max(outputs, key=lambda tensor: tensor.shape.num_elements() or 0)) if outputs else "-"
 

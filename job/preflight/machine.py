@@ -8,7 +8,9 @@ import os
 import platform
 import re
 import sys
+from typing import Any, Callable, List, Mapping, Optional, Tuple
 
+from job.environment import Environment
 from job.preflight.rows import BAD, GOOD, NONE, Row
 from job.ranks.table import read_rank_table
 from masf_core.errors import TensorFlowError
@@ -27,7 +29,7 @@ CANN_FILES = ("*-linux/ascend_toolkit_install.info", "ascend_toolkit_install.inf
 DRIVER = "usr/local/Ascend/driver/version.info"
 
 
-def python_row():
+def python_row() -> Row:
     version = sys.version_info[:2]
     fits = version == (3, 7) or (3, 9) <= version <= (3, 12)
     return Row("Python", GOOD if fits else BAD, f"{platform.python_version()} on {platform.system()} "
@@ -35,7 +37,7 @@ def python_row():
         None if fits else "Use Python 3.7 with TensorFlow 1.15, or 3.9 to 3.12 with 2.x")
 
 
-def tensorflow_row(load, device="auto"):
+def tensorflow_row(load: Callable[[], str], device: str = "auto") -> Row:
     """load: imports TensorFlow and returns its version. device: the setting."""
     try:
         version = load()
@@ -51,7 +53,8 @@ def tensorflow_row(load, device="auto"):
     return Row("TensorFlow", GOOD if fits else BAD, version, None if fits else "Expected 1.15, or 2.x")
 
 
-def adapter_row(device, load_adapter, check_options=lambda adapter: ([], [])):
+def adapter_row(device: str, load_adapter: Callable[[], Any],
+                check_options: Callable[[Any], Tuple[List[str], List[str]]] = lambda adapter: ([], [])) -> Row:
     """Whether the Ascend adapter is there, and knows what it would be told.
 
     Args:
@@ -78,7 +81,7 @@ def adapter_row(device, load_adapter, check_options=lambda adapter: ([], [])):
     return Row("npu_bridge", GOOD, "; ".join([told] + doubts))
 
 
-def cann_row(environ, root="/", device="auto"):
+def cann_row(environ: Mapping[str, str], root: str = "/", device: str = "auto") -> Row:
     """root: of the file system. device: the setting."""
     homes = [environ[name] for name in CANN_HOMES if environ.get(name)]
     if environ.get("ASCEND_OPP_PATH"):
@@ -100,7 +103,7 @@ def cann_row(environ, root="/", device="auto"):
     return Row("CANN", NONE, "not installed")
 
 
-def version_in(path):
+def version_in(path: str) -> Optional[str]:
     """What a file of lines ``version=…`` says, or None."""
     try:
         with open(path, encoding="utf-8", errors="replace") as stream:
@@ -110,7 +113,7 @@ def version_in(path):
     return found.group(1) if found else None
 
 
-def packages_row():
+def packages_row() -> Row:
     there, problems = [], []
     for name, module, oldest, needed in PACKAGES:
         present, version = importlib.util.find_spec(module) is not None, version_of(name)
@@ -124,7 +127,7 @@ def packages_row():
                "pip install " + " ".join(map("'{}'".format, problems)) if problems else None)
 
 
-def version_of(distribution):
+def version_of(distribution: str) -> Optional[str]:
     """Installed version, or None."""
     try:
         return importlib.import_module("importlib.metadata").version(distribution)
@@ -136,11 +139,11 @@ def version_of(distribution):
         return None
 
 
-def numbers(version):
+def numbers(version: str) -> Tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
 
 
-def devices_row(device, environ, root="/"):
+def devices_row(device: str, environ: Mapping[str, str], root: str = "/") -> Row:
     """device: the setting."""
     cards = [os.path.basename(path) for path in sorted(glob.glob(os.path.join(root, "dev/davinci[0-9]*")))]
     gpus = [os.path.basename(path) for path in sorted(glob.glob(os.path.join(root, "dev/nvidia[0-9]*")))]
@@ -159,7 +162,7 @@ def devices_row(device, environ, root="/"):
     return Row("devices", GOOD, told)
 
 
-def platform_row(environ, read):
+def platform_row(environ: Mapping[str, str], read: Callable[[], Environment]) -> Row:
     """read: reads ``Environment`` and may raise ConfigError."""
     found = read()
     kinds = [kind for kind, prefixes in (("v1", ("DLS_",)), ("v2", ("MA_JOB_DIR", "MA_VJ_NAME", "MA_TASK_NAME")))
@@ -169,7 +172,7 @@ def platform_row(environ, read):
     return Row("platform", GOOD, f"{kind}; {place}")
 
 
-def rank_table_row(found, device="auto"):
+def rank_table_row(found: Environment, device: str = "auto") -> Row:
     """found: ``Environment``. device: the setting.
 
     Raises:

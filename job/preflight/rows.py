@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import NamedTuple
+from typing import Any, Callable, Iterable, Iterator, List, NamedTuple, Optional, Tuple, Union
 
 from job.errors import ConfigError
 from masf_core.errors import DataError, MasfError, WeightsError
@@ -31,6 +31,9 @@ class Row(NamedTuple):
     mend: str = None
 
 
+Check = Tuple[str, Callable[[], Union[Row, List[Row]]]]  # name, function that makes its rows
+
+
 class Unknown(Exception):
     """A check needs what another could not find out. The message says which."""
 
@@ -42,14 +45,14 @@ class Shared:
         name: of the check that tells why, if it fails. find: called once. limit: ``Limit``.
     """
 
-    def __init__(self, name, find, limit):
+    def __init__(self, name: str, find: Callable[[], Any], limit: Limit) -> None:
         self._name, self._find, self._limit = name, find, limit
         self._lock = threading.Lock()
         self._found = self._error = None
         self._begun = False
         self._done = threading.Event()
 
-    def get(self, own=False):
+    def get(self, own: bool = False) -> Any:
         """It. What finding it raises is raised to the check that is its ``own``; to others, Unknown, as it is to those
         whom it keeps waiting until just before the limit."""
         with self._lock:
@@ -72,16 +75,16 @@ class Shared:
 class Limit:
     """When the preflight has to have ended. seconds: from now."""
 
-    def __init__(self, seconds, clock=time.monotonic):
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._end = clock() + seconds
         self.seconds = seconds
 
-    def seconds_left(self):
+    def seconds_left(self) -> float:
         return self._end - self._clock()
 
 
-def run_checks(checks, limit, check_stop=lambda: None):
+def run_checks(checks: Iterable[Check], limit: Limit, check_stop: Callable[[], None] = lambda: None) -> Iterator[Row]:
     """Yield the ``Row`` s of each check, in the order of the checks, as soon as they are there.
 
     Args:
@@ -105,7 +108,7 @@ def run_checks(checks, limit, check_stop=lambda: None):
             "Check the network, OBS_SERVER and proxies; a store that is only slow is no obstacle to a run")]
 
 
-def outcome_of(name, function):
+def outcome_of(name: str, function: Callable[[], Union[Row, List[Row]]]) -> List[Row]:
     """Rows of a check, also of one that fails: list."""
     try:
         found = function()
@@ -121,18 +124,18 @@ def outcome_of(name, function):
                     "Run it with --log_level=debug, and report it")]
 
 
-def refused(name, error, what=""):
+def refused(name: str, error: StoreError, what: str = "") -> Row:
     """The row of a StoreError. what: was tried."""
     told = error.what if error.where is None else f"{error.what}: {error.where}"
     return Row(name, BAD, (what + ": " if what else "") + told, error.mend or mend_of(error))
 
 
-def mend_of(error):
+def mend_of(error: Exception) -> str:
     """What to do about an error whose message says what is wrong and was expected."""
     return next(mend for kind, mend in MENDS if isinstance(error, kind))
 
 
-def line_of(row, width, encoding):
+def line_of(row: Row, width: int, encoding: Optional[str]) -> str:
     """A row as text, the mending step on a line of its own."""
     marks, arrow = MARKS, "→"
     try:

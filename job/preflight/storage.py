@@ -1,18 +1,19 @@
 """Preflight of the storage: what may be done there, how fast, by whose clock, and whether the run name is free."""
 from __future__ import annotations
 
-from typing import Dict, List, NamedTuple
+from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional
 
 from job.config import loading
+from job.config.settings import Config
 from job.console import amount
 from job.inputs.pulled_data import PulledData
 from job.preflight.rows import BAD, GOOD, NONE, NOTE, Row, refused
 from job.publication.lineage import published_checkpoints
 from job.publication.run_record import read_published
-from obs_sync import ObjectInfo, PackedStore, StoreError, is_remote
+from obs_sync import ObjectInfo, PackedStore, Store, StoreError, is_remote
 from obs_sync.lease.claims import PREFIX, is_claim, over, read_claim
 from obs_sync.packs.index import INDEX_NAME
-from obs_sync.probing import SIZE, Abandoned, clock_ahead
+from obs_sync.probing import SIZE, Abandoned, Probe, clock_ahead
 
 MOST_SKEW = 600.0  # seconds; OBS refuses requests whose date is 900 s off, and then they are dated by its clock
 SMALL = 4 << 20  # bytes of an object that is read to try reading out
@@ -21,19 +22,19 @@ SMALL = 4 << 20  # bytes of an object that is read to try reading out
 class Listing(NamedTuple):
     """Everything below data_url. store: through which members of a pack are read like objects. packed: is it a pack."""
 
-    store: object
+    store: Store
     infos: List[ObjectInfo]
     packed: bool
 
     @property
-    def bytes(self):
+    def bytes(self) -> int:
         return sum(info.size for info in self.infos)
 
     def keys(self) -> Dict[str, ObjectInfo]:
         return {info.key: info for info in self.infos}
 
 
-def list_data(config, plain, work_dir):
+def list_data(config: Config, plain: Store, work_dir: str) -> Listing:
     """The ``Listing`` of what a run pulls. plain: the store of data_url. work_dir: the job's."""
     store = PackedStore(plain)
     infos = list(store.list())
@@ -41,7 +42,7 @@ def list_data(config, plain, work_dir):
     return Listing(store, chosen(infos) if infos else infos, packed=plain.exists(INDEX_NAME))
 
 
-def client_row(urls, environ, backend):
+def client_row(urls: Iterable[Optional[str]], environ: Mapping[str, str], backend: str) -> Row:
     """Which client stands between this machine and the URLs, and where its key and address come from."""
     from obs_sync.esdk.credentials import has_obs_credentials, read_credentials, read_endpoint
     from obs_sync.opening import open_store
@@ -60,7 +61,7 @@ def client_row(urls, environ, backend):
         "" if endpoint.verify_tls else "; TLS certificates are NOT verified"))
 
 
-def data_row(listing, url, clock):
+def data_row(listing: Listing, url: str, clock: Callable[[], float]) -> Row:
     """List data_url, and read one of its objects. clock: seconds."""
     if not listing.infos:
         return Row("data_url", BAD, f"there is nothing below {url}", "Check the URL; keys are case-sensitive")
@@ -77,7 +78,7 @@ def data_row(listing, url, clock):
     return Row("data_url", GOOD, told)
 
 
-def permission_rows(store, probe):
+def permission_rows(store: Store, probe: Probe) -> List[Row]:
     """List below train_url, and write, read and remove a probe there: a row for each that fails, or one for all."""
     rows, seconds = [], {}
     _tried(rows, "list", lambda: next(iter(store.list()), None), seconds)
@@ -109,7 +110,7 @@ def permission_rows(store, probe):
         allowed, rates, amount(SIZE, "B"), 1e3 * seconds["remove"]))]
 
 
-def _tried(rows, what, operation, seconds):
+def _tried(rows: List[Row], what: str, operation: Callable[[], Any], seconds: Dict[str, Any]) -> bool:
     """Whether it went well; if not, its row is added."""
     try:
         seconds[what] = operation()
@@ -121,7 +122,7 @@ def _tried(rows, what, operation, seconds):
         return False
 
 
-def clock_row(store, is_obs):
+def clock_row(store: Store, is_obs: bool) -> Row:
     """is_obs: the store has a clock of its own that it tells."""
     if not is_obs:
         return Row("clock", NONE, "this storage does not tell its own")
@@ -155,13 +156,13 @@ def lease_row(store, own, seconds):
     return Row("lease", GOOD, "; ".join(told) or "the run name is free")
 
 
-def goes_on(store):
+def goes_on(store: Store) -> bool:
     """Whether the run name holds something whose data would have to be the same."""
     previous = read_published(store)
     return previous is not None and bool(previous.get("data"))
 
 
-def resume_row(store, config, fingerprint):
+def resume_row(store: Store, config: Config, fingerprint: Optional[str]) -> Row:
     """Whether the configuration goes on from what the run name holds. fingerprint: of the data, None if unknown."""
     previous = read_published(store)
     markers = []

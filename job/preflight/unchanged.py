@@ -5,6 +5,7 @@ import logging
 import os
 from typing import Any, Mapping
 
+from job.config.settings import Config
 from job.inputs.check import no_data
 from job.inputs.fetch import local_root
 from job.inputs.indexing import refuse_other_data
@@ -38,7 +39,7 @@ def refuse_changed_data(config: Any, environ: Mapping[str, str], store: Any, tol
     refuse_other_data(store, told, index)
 
 
-def _index_now(config, environ, work_dir):
+def _index_now(config: Config, environ: Mapping[str, str], work_dir: str) -> Any:
     root = local_root(config.data)
     if root is not None:
         if not os.path.isdir(root):

@@ -8,13 +8,14 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+from typing import Any, Callable, Iterator, List, Optional, Tuple
 
-from job.config.settings import values_of
-from job.environment import CONTROL_PORT
-from job.errors import ConfigError
+from job.config.settings import Config, values_of
+from job.environment import CONTROL_PORT, Environment
+from job.errors import ConfigError, PeerFailed
 from job.ranks.channel import Channel
 from job.ranks.stop import AgreedStop
-from job.ranks.table import check_place, read_rank_table, wait_for_rank_table
+from job.ranks.table import Card, check_place, read_rank_table, wait_for_rank_table
 from masf_core.ranks.one_rank import NeverStop, OneRank
 
 OF_A_PROCESS = ("work_dir", "logdir", "log_level")  # settings that may differ from one process to another
@@ -27,28 +28,28 @@ class Alone:
     rank, size = 0, 1
     leads_node = True
 
-    def gather(self, value, what="", seconds=0.0):
+    def gather(self, value: Any, what: str = "", seconds: float = 0.0) -> List[Any]:
         return [value]
 
-    def disband(self):
+    def disband(self) -> None:
         """The others are not needed any more."""
 
-    def on_loss(self, last_words):
+    def on_loss(self, last_words: Callable[[PeerFailed], None]) -> None:
         """last_words: called with the error before the process is ended because another was lost."""
 
-    def check_same_config(self, config):
+    def check_same_config(self, config: Config) -> None:
         """All processes have been started with the same configuration. Raises ConfigError, in every one of them."""
 
-    def check_device(self, device):
+    def check_device(self, device: str) -> None:
         """What averages on ``device`` finds the other processes. Raises ConfigError."""
 
-    def check_same_data(self, fingerprint):
+    def check_same_data(self, fingerprint: str) -> None:
         """All processes see the same data. Raises ConfigError, in every one of them."""
 
-    def hold_stop(self):
+    def hold_stop(self) -> None:
         """Requests to stop count only once all processes know of them."""
 
-    def ranks(self, device):
+    def ranks(self, device: str) -> OneRank:
         """What the graph knows of the others; see ``masf_core.ranks``. device: ``cpu``, ``gpu`` or ``ascend``."""
         return OneRank()
 
@@ -64,37 +65,37 @@ class Group(Alone):
         rank_table: path of HCCL's table of cards, or None.
     """
 
-    def __init__(self, channel, console, work_dir, rank_table=None):
+    def __init__(self, channel: Channel, console: Any, work_dir: str, rank_table: Optional[str] = None) -> None:
         self._channel, self._console, self._rank_table = channel, console, rank_table
         self.rank, self.size, self.host = channel.rank, channel.size, channel.host
         self.stop = AgreedStop(console.stop) if console.stop is not None else NeverStop()
         here = [node_name(), os.path.realpath(work_dir)]
         self.leads_node = self.gather(here, "the start").index(here) == self.rank
 
-    def gather(self, value, what="the next step", seconds=600.0):
+    def gather(self, value: Any, what: str = "the next step", seconds: float = 600.0) -> List[Any]:
         return self._channel.gather(value, what, seconds)
 
-    def disband(self):
+    def disband(self) -> None:
         self._channel.disband()
         if self._console.stop is not None:
             self._console.stop.release()
 
-    def on_loss(self, last_words):
+    def on_loss(self, last_words: Callable[[PeerFailed], None]) -> None:
         self._channel.last_words = last_words
 
-    def hold_stop(self):
+    def hold_stop(self) -> None:
         if self._console.stop is not None:
             self._console.stop.hold()
 
-    def ranks(self, device):
+    def ranks(self, device: str) -> OneRank:
         from masf_core.devices.choice import make_collectives  # brings TensorFlow
 
         return make_collectives(device, self)
 
-    def blame(self):
+    def blame(self) -> None:
         self._channel.blame()
 
-    def check_same_config(self, config):
+    def check_same_config(self, config: Config) -> None:
         check_share(config.training.meta_batch_size, self.size)
         own = {name: value for name, value in values_of(config).items() if name not in OF_A_PROCESS}
         everybody = self.gather(own, "the comparison of configurations")
@@ -105,14 +106,14 @@ class Group(Alone):
                     rank, ", ".join(f"{name} is {theirs.get(name)!r} and not {everybody[0].get(name)!r}"
                                     for name in differing)))
 
-    def check_device(self, device):
+    def check_device(self, device: str) -> None:
         if device == "ascend" and self._rank_table is None:
             raise ConfigError(f"RANK_SIZE={self.size}, but RANK_TABLE_FILE is not set, in which HCCL finds the "
                               "cards: let the "
                               "platform start the processes, or give RANK_TABLE_FILE and JOB_ID to "
                               "python -m job launch")
 
-    def check_same_data(self, fingerprint):
+    def check_same_data(self, fingerprint: str) -> None:
         fingerprints = self.gather(fingerprint, "the comparison of data")
         other = [rank for rank, each in enumerate(fingerprints) if each != fingerprints[0]]
         if other:
@@ -122,7 +123,7 @@ class Group(Alone):
 
 
 @contextlib.contextmanager
-def join(environment, console, work_dir):
+def join(environment: Environment, console: Any, work_dir: str) -> Iterator[Alone]:
     """The group of this process, ``Alone`` or ``Group``, as a context manager.
 
     Raises:
@@ -137,7 +138,7 @@ def join(environment, console, work_dir):
         yield Group(channel, console, work_dir, environment.rank_table)
 
 
-def check_share(batch, size):
+def check_share(batch: int, size: int) -> None:
     """Raises ConfigError where a batch of so many images a domain cannot be shared by so many processes."""
     if batch % size:
         nearest = max(size, (batch + size // 2) // size * size)
@@ -146,7 +147,7 @@ def check_share(batch, size):
                           f"all of them, so give a multiple of {size}, such as {nearest}")
 
 
-def control_address(environment, read=read_rank_table):
+def control_address(environment: Environment, read: Callable[[str], List[Card]] = read_rank_table) -> Tuple[str, int]:
     """(host, port) where rank 0 listens. read: reads the rank table, at once or when the platform has completed it.
 
     Raises ConfigError where that cannot be known, or the rank table is unfit."""
@@ -167,6 +168,6 @@ def control_address(environment, read=read_rank_table):
     return environment.control
 
 
-def node_name():
+def node_name() -> str:
     """What tells this machine from others, and containers on it from one another."""
     return socket.gethostname()

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import signal
 
+from job.stopping import StopRequest
 from masf_core.ranks.one_rank import NeverStop
 
 
@@ -13,13 +14,13 @@ class AgreedStop(NeverStop):
         request: ``StopRequest`` of this process. It is held until all have heard of one of them being asked to stop.
     """
 
-    def __init__(self, request):
+    def __init__(self, request: StopRequest) -> None:
         self._request = request
 
-    def wanted(self):
+    def wanted(self) -> bool:
         return self._request.requested
 
-    def note(self, wanted):
+    def note(self, wanted: bool) -> None:
         if wanted:
             if not self._request.requested:
                 self._request.note(signal.SIGTERM)

@@ -2,17 +2,21 @@
 from __future__ import annotations
 
 import importlib.util
+from typing import Any, Optional
 
+from masf_core.devices.ascend.options import AscendSettings
 from masf_core.devices.bfloat16 import narrows_products
 from masf_core.devices.cpu import Cpu
-from masf_core.devices.device import DeviceError
+from masf_core.devices.device import Device, DeviceError
 from masf_core.devices.gpu import Gpu
+from masf_core.method.loss_scale import ScaleSettings
+from masf_core.ranks.collectives import Collectives
 from masf_core.tf1 import VERSION, native_stderr_held_back, tf
 
 DEVICES = ("auto", "cpu", "gpu", "ascend")
 
 
-def choose_device(name):
+def choose_device(name: str) -> str:
     """``auto`` → ``ascend`` where its adapter is installed, else ``gpu`` where TensorFlow sees one, else ``cpu``.
 
     Raises:
@@ -36,8 +40,9 @@ def choose_device(name):
     return "gpu" if has_gpu else "cpu"
 
 
-def make_device(name="auto", precision="auto", precision_mode=None, intra_op_threads=0, inter_op_threads=0,
-                ascend=None, scaling=None):
+def make_device(name: str = "auto", precision: str = "auto", precision_mode: Optional[str] = None,
+                intra_op_threads: int = 0, inter_op_threads: int = 0, ascend: Optional[AscendSettings] = None,
+                scaling: Optional[ScaleSettings] = None) -> Device:
     """The ``Device`` of that name.
 
     Args:
@@ -65,7 +70,7 @@ def make_device(name="auto", precision="auto", precision_mode=None, intra_op_thr
     return made
 
 
-def make_collectives(device, peers):
+def make_collectives(device: str, peers: Any) -> Collectives:
     """The engine for a device, ``cpu``, ``gpu`` or ``ascend``: HCCL on Ascend, elsewhere TensorFlow's own runtime."""
     if device == "ascend":
         from masf_core.devices.ascend.collectives import HcclCollectives

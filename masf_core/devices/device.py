@@ -12,6 +12,8 @@ Losses, θ' and optimiser state stay float32. Whatever has float16's range needs
 """
 from __future__ import annotations
 
+from typing import Optional
+
 from masf_core.errors import MasfError
 from masf_core.method.gradients import Gradients
 from masf_core.method.loss_scale import DYNAMIC, NoScale
@@ -42,37 +44,37 @@ class Device:
     name = ""
     automatic_precision = "float32"
 
-    def __init__(self, precision="auto", intra_op_threads=0, inter_op_threads=0):
+    def __init__(self, precision: str = "auto", intra_op_threads: int = 0, inter_op_threads: int = 0) -> None:
         if precision not in PRECISIONS:
             raise DeviceError("precision {!r} is not one of {}".format(precision, ", ".join(PRECISIONS)))
         self.mixed = (self.automatic_precision if precision == "auto" else precision) == "mixed"
         self.scaling = DYNAMIC
         self._threads = intra_op_threads, inter_op_threads
 
-    def session_config(self, ranks=None):
+    def session_config(self, ranks: Optional[OneRank] = None) -> tf.ConfigProto:
         """The ``tf.ConfigProto`` of a run; it also says which card is taken. ranks: those of the run, one by default.
         """
         intra_op, inter_op = self._threads
         return tf.ConfigProto(
             intra_op_parallelism_threads=intra_op, inter_op_parallelism_threads=inter_op, allow_soft_placement=True)
 
-    def kernels(self):
+    def kernels(self) -> Kernels:
         """How the arithmetic of a layer is asked for: ``Kernels``."""
         return Kernels(self.mixed)
 
-    def loss_scale(self, ranks):
+    def loss_scale(self, ranks: OneRank) -> NoScale:
         """How losses are scaled for this precision; see ``loss_scale``. ranks: those of the run."""
         return NoScale()
 
-    def ranks(self):
+    def ranks(self) -> OneRank:
         """The processes of the run, this one among them; see ``ranks``."""
         return OneRank()
 
-    def gradients(self, ranks=None):
+    def gradients(self, ranks: Optional[OneRank] = None) -> Gradients:
         """How gradients are taken and applied here. ranks: those of the run, if they are made already."""
         ranks = ranks or self.ranks()
         return Gradients(self.loss_scale(ranks), ranks, self.kernels().keeping_float32)
 
-    def describe(self):
+    def describe(self) -> str:
         """A word or two for the log."""
         return self.name + (" in mixed precision" if self.mixed else "")

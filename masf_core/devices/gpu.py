@@ -1,8 +1,11 @@
 """A GPU, through TensorFlow's own kernels."""
 from __future__ import annotations
 
+from typing import Optional
+
 from masf_core.devices.device import Device
 from masf_core.method.loss_scale import LossScale, NoScale
+from masf_core.ranks.one_rank import OneRank
 from masf_core.tf1 import IS_TF2, tf
 
 
@@ -11,7 +14,7 @@ class Gpu(Device):
 
     name = "gpu"
 
-    def session_config(self, ranks=None):
+    def session_config(self, ranks: Optional[OneRank] = None) -> tf.ConfigProto:
         config = super().session_config(ranks)
         config.gpu_options.allow_growth = True
         if IS_TF2:
@@ -23,5 +26,5 @@ class Gpu(Device):
             rewrite.auto_mixed_precision = rewrite.ON
         return config
 
-    def loss_scale(self, ranks):
+    def loss_scale(self, ranks: OneRank) -> NoScale:
         return LossScale(self.scaling) if self.mixed else NoScale()

@@ -17,9 +17,10 @@ was not measured on a card. Peak rates of an Ascend 910:
 from __future__ import annotations
 
 import collections
-from typing import NamedTuple
+from typing import Any, Dict, Iterable, Mapping, NamedTuple
 
 from masf_core.graph_check.limits import constant_operations, needed, type_of
+from masf_core.tf1 import tf
 
 
 class Device(NamedTuple):
@@ -66,12 +67,12 @@ class Cost(NamedTuple):
     bytes: int
 
     @property
-    def intensity(self):
+    def intensity(self) -> float:
         """Operations a byte."""
         return self.flops / self.bytes if self.bytes else 0.0
 
 
-def costs(graph, fetches):
+def costs(graph: tf.Graph, fetches: Iterable[Any]) -> Dict[str, Cost]:
     """Group → ``Cost`` of what must run for these fetches; groups of which there is nothing are left out."""
     constant = constant_operations(graph)
     found = collections.OrderedDict((group, Cost(0, 0, 0)) for group in GROUPS)
@@ -82,29 +83,29 @@ def costs(graph, fetches):
     return collections.OrderedDict((group, cost) for group, cost in found.items() if cost.count)
 
 
-def total(found):
+def total(found: Mapping[str, Cost]) -> Cost:
     """The ``Cost`` of all groups."""
     return Cost(*map(sum, zip(*found.values()))) if found else Cost(0, 0, 0)
 
 
-def seconds_of(group, cost, device):
+def seconds_of(group: str, cost: Cost, device: Device) -> float:
     """The longer of arithmetic and memory traffic."""
     rate = device.products if group in PRODUCTS else device.others
     return max(cost.flops / rate, cost.bytes / device.memory)
 
 
-def predict(found, device, images):
+def predict(found: Mapping[str, Cost], device: Device, images: int) -> float:
     """Seconds of an iteration on ``images`` images: the device's share and the call, or the drawing if that is longer.
     """
     computing = sum(seconds_of(group, cost, device) for group, cost in found.items())
     return max(computing + CALL, DRAWING * images)
 
 
-def group_of(op_type):
+def group_of(op_type: str) -> str:
     return next((group for group, types in GROUPS.items() if op_type in types), "elementwise")
 
 
-def flops_of(op):
+def flops_of(op: tf.Operation) -> int:
     """Floating-point operations, of products exactly, of others by convention; 0 of what only moves data."""
     group, inputs, outputs = group_of(type_of(op)), list(map(_elements, op.inputs)), list(map(_elements, op.outputs))
     if op.type == "Conv2D":
@@ -133,7 +134,7 @@ def flops_of(op):
     return PER_ELEMENT.get(op.type, 1) * max(outputs, default=0)
 
 
-def bytes_of(op):
+def bytes_of(op: tf.Operation) -> int:
     """Read and written; a variable that is updated is both."""
     changed = sum(_bytes(tensor) for tensor in op.inputs if tensor.dtype._is_ref_dtype)
     if group_of(op.type) == "updates":
@@ -141,21 +142,21 @@ def bytes_of(op):
     return sum(map(_bytes, op.inputs)) + sum(map(_bytes, op.outputs))
 
 
-def _terms(filters):
+def _terms(filters: tf.Tensor) -> int:
     """Of the sum that each output of a convolution is."""
     return _product(filters.shape.as_list()[:-1])
 
 
-def _elements(tensor):
+def _elements(tensor: tf.Tensor) -> int:
     """0 where the shape is not known."""
     return tensor.shape.num_elements() or 0
 
 
-def _bytes(tensor):
+def _bytes(tensor: tf.Tensor) -> int:
     return _elements(tensor) * tensor.dtype.base_dtype.size
 
 
-def _product(sides):
+def _product(sides: Iterable[int]) -> int:
     result = 1
     for side in sides:
         result *= side

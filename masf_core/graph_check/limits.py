@@ -10,7 +10,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import re
-from typing import NamedTuple
+from typing import Any, FrozenSet, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from masf_core.tf1 import tf
 
@@ -24,7 +24,7 @@ class Problem(NamedTuple):
     why: str  # the limit that it breaks
     mend: str
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.op} ({self.type}): {self.what}: {self.why}. {self.mend}."
 
 
@@ -36,6 +36,8 @@ class Rule(NamedTuple):
     why: str
     mend: str
 
+
+Told = Tuple[str, str, str]  # what, why, mend of a ``Problem``
 
 # Strings belong to what is written and read by the host; the adapter never moves these to the device.
 ON_HOST = re.compile(r"SaveV2|RestoreV2|SaveSlices|Save|Restore|RestoreSlice|MergeV2Checkpoints|ShardedFilename")
@@ -82,7 +84,7 @@ TYPE_LIMITS = {
 }
 
 
-def problems(graph, step=None):
+def problems(graph: tf.Graph, step: Optional[Iterable[Any]] = None) -> List[Problem]:
     """Everything in a graph that the device does not take, in the order of its operations.
 
     Args:
@@ -106,21 +108,21 @@ def problems(graph, step=None):
 
 
 @contextlib.contextmanager
-def standing_for(op_type):
+def standing_for(op_type: str) -> Iterator[None]:
     """The operations made in it take the place of the adapter's of that type, and are taken for such."""
     mark = tf.AttrValue(s=op_type.encode("utf-8"))
     with tf.get_default_graph()._attr_scope({SUBSTITUTE_MARK: mark}):
         yield
 
 
-def type_of(op):
+def type_of(op: tf.Operation) -> str:
     """The type of an operation, or of that which it stands for."""
     if SUBSTITUTE_MARK in op.node_def.attr:
         return op.get_attr(SUBSTITUTE_MARK).decode("utf-8")
     return op.type
 
 
-def remarks(graph):
+def remarks(graph: tf.Graph) -> List[str]:
     """What is no problem, and good to know: list of sentences."""
     random = sorted({op.type for op in graph.get_operations() if STATELESS.fullmatch(op.type)})
     if not random:
@@ -129,7 +131,7 @@ def remarks(graph):
             "card's own dropout (npu_ops.dropout) takes its place, with other masks".format(" and ".join(random))]
 
 
-def needed(fetches):
+def needed(fetches: Iterable[Any]) -> FrozenSet[tf.Operation]:
     """The operations that must run for these tensors and operations: frozenset."""
     reached = set()
     waiting = [getattr(fetch, "op", fetch) for fetch in fetches]
@@ -141,7 +143,7 @@ def needed(fetches):
     return frozenset(reached)
 
 
-def constant_operations(graph):
+def constant_operations(graph: tf.Graph) -> Set[tf.Operation]:
     """Those whose value is known from the graph alone: computed once by the compiler, they never get to the device."""
     constant = set()
     for op in graph.get_operations():  # in the order of their making, so inputs before what they go into
@@ -156,7 +158,7 @@ def constant_operations(graph):
     return constant
 
 
-def _told_of(op, is_constant):
+def _told_of(op: tf.Operation, is_constant: bool) -> List[Told]:
     """(what, why, mend) of each limit that an operation breaks."""
     rule = _rule_of(op.type)
     if rule is not None:
@@ -172,16 +174,16 @@ def _told_of(op, is_constant):
     return told
 
 
-def _told_of_types(types):
+def _told_of_types(types: Set[tf.DType]) -> List[Told]:
     return [(what, TYPE_LIMITS.get(dtype, "the device has no such type"), mend)
             for dtype, (what, mend) in BAD_TYPES.items() if dtype in types]
 
 
-def _rule_of(op_type):
+def _rule_of(op_type: str) -> Optional[Rule]:
     return next((rule for rule in RULES if re.fullmatch(rule.pattern, op_type)), None)
 
 
-def _stays_on_host(op):
+def _stays_on_host(op: tf.Operation) -> bool:
     """Whether an operation is one of the host's, or the text that such a one is given or gives: names of files."""
     if ON_HOST.fullmatch(op.type) or HOST_MARK in op.node_def.attr:
         return True
@@ -189,13 +191,13 @@ def _stays_on_host(op):
             and all(_stays_on_host(consumer) for tensor in op.outputs for consumer in tensor.consumers()))
 
 
-def _preparing(graph):
+def _preparing(graph: tf.Graph) -> FrozenSet[tf.Operation]:
     """The operations that give variables their first values."""
     with graph.as_default():
         return frozenset(variable.initializer for variable in tf.global_variables() + tf.local_variables())
 
 
-def _in_functions(graph):
+def _in_functions(graph: tf.Graph) -> List[Problem]:
     """Problems by type in the graph's functions (branches, bodies), whose operations have no shapes of their own."""
     found = []
     for function in graph.as_graph_def().library.function:
@@ -208,7 +210,7 @@ def _in_functions(graph):
     return found
 
 
-def shown(tensor):
+def shown(tensor: tf.Tensor) -> str:
     """``float32 [2, ?]``: type and static shape of a tensor."""
     shape = tensor.shape
     sides = "?" if shape.rank is None else "[{}]".format(

@@ -1,6 +1,7 @@
 """MASF itself, as pure functions of tensors. Read `meta_step` first.
 
     meta_step    one iteration: inner step, losses at θ', updates
+    step_settings  the settings of an iteration
     losses       task, global and local loss
     updates      from gradients to new values: three Adams, or one joint step
     gradients    gradients: scaled, averaged over ranks, clipped

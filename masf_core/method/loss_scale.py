@@ -12,9 +12,10 @@ bfloat16 has float32's range and needs neither.
 from __future__ import annotations
 
 import collections
-from typing import NamedTuple, Optional
+from typing import Any, List, NamedTuple, Optional, Tuple
 
 from masf_core.method import updates
+from masf_core.method.variables import Tensors, Variables
 from masf_core.records.checkpoints import SCALE
 from masf_core.tf1 import tf
 
@@ -42,18 +43,18 @@ class NoScale:
         self.state = {}  # name → variable, for the checkpoint
         self.scalars = {}  # name → float32 scalar, to be recorded with the losses
 
-    def prepare(self):
+    def prepare(self) -> None:
         """Make the scale's variables in the default graph, outside of any control dependency."""
 
-    def up(self, loss):
+    def up(self, loss: tf.Tensor) -> tf.Tensor:
         """The loss to take gradients of."""
         return loss
 
-    def down(self, gradients):
+    def down(self, gradients: Tensors) -> Tensors:
         """The gradients of the loss itself: mapping name → float32 tensor."""
         return gradients
 
-    def apply(self, stages):
+    def apply(self, stages: List[updates.Stage]) -> Tuple[tf.Operation, Variables]:
         """As ``updates.apply_stages``: all stages, or none of them."""
         return updates.apply_stages(stages)
 
@@ -67,11 +68,11 @@ class LossScale(NoScale):
         settings: ``ScaleSettings``.
     """
 
-    def __init__(self, settings=DYNAMIC):
+    def __init__(self, settings: ScaleSettings = DYNAMIC) -> None:
         super().__init__()
         self.settings = settings
 
-    def prepare(self):
+    def prepare(self) -> None:
         with tf.name_scope("loss_scale"):
             self.state = collections.OrderedDict()
             scale = self._make_scale()
@@ -82,13 +83,13 @@ class LossScale(NoScale):
             self._reciprocal = 1.0 / self._scale
             self.scalars = collections.OrderedDict(loss_scale=self._scale)
 
-    def up(self, loss):
+    def up(self, loss: tf.Tensor) -> tf.Tensor:
         return loss * self._scale
 
-    def down(self, gradients):
+    def down(self, gradients: Tensors) -> Tensors:
         return collections.OrderedDict((name, value * self._reciprocal) for name, value in gradients.items())
 
-    def apply(self, stages):
+    def apply(self, stages: List[updates.Stage]) -> Tuple[tf.Operation, Variables]:
         together = updates.Together(stages)
         with tf.name_scope("loss_scale"):
             before = tf.maximum(self._applied, 0)  # a copy, as above
@@ -98,7 +99,7 @@ class LossScale(NoScale):
                 self.scalars["skipped"] = 1.0 - tf.cast(self._applied.read_value() - before, tf.float32)
         return operation, together.moments
 
-    def _make_scale(self):
+    def _make_scale(self) -> tf.Tensor:
         """The scale as a tensor or variable; its variables are in ``state`` then."""
         if self.settings.fixed is not None:
             return tf.constant(self.settings.fixed, tf.float32)
@@ -106,14 +107,14 @@ class LossScale(NoScale):
             self.state[PREFIX + name] = _variable(value, name, dtype)
         return self.state[PREFIX + "loss_scale"]
 
-    def _apply_or_skip(self, together):
+    def _apply_or_skip(self, together: updates.Together) -> tf.Operation:
         # A sum of squares is one pass over the gradients and not finite where one of them is not (or where its square
         # overflows float32, which is as bad). A condition costs nothing; selecting values would be passes over weights.
         finite = tf.is_finite(tf.add_n([tf.nn.l2_loss(gradient) for gradient, _ in together.pairs]))
         applied = tf.cond(finite, lambda: together.apply_gradients(together.pairs, self._applied), tf.no_op)
         return tf.group(applied, self._adjust(finite))
 
-    def _adjust(self, finite):
+    def _adjust(self, finite: tf.Tensor) -> tf.Operation:
         """The operation that sets the scale of the next iteration."""
         settings = self.settings
         if settings.fixed is not None:
@@ -139,12 +140,12 @@ class AdapterScale(LossScale):
             ranks; one that overflowed makes all of them skip.
     """
 
-    def __init__(self, adapter, settings=DYNAMIC, distributed=False):
+    def __init__(self, adapter: Any, settings: ScaleSettings = DYNAMIC, distributed: bool = False) -> None:
         super().__init__(settings)
         self._adapter = adapter
         self._distributed = distributed
 
-    def _make_scale(self):
+    def _make_scale(self) -> tf.Tensor:
         settings = self.settings
         if settings.fixed is not None:
             self._manager = self._adapter.FixedLossScaleManager(settings.fixed)
@@ -157,7 +158,7 @@ class AdapterScale(LossScale):
                               for variable in tf.global_variables() if id(variable) not in known)
         return self._manager.get_loss_scale()
 
-    def _apply_or_skip(self, together):
+    def _apply_or_skip(self, together: updates.Together) -> tf.Operation:
         optimizer = self._adapter.NPULossScaleOptimizer(together, self._manager, is_distributed=self._distributed)
         # Up to r1.9 this is where the register is allocated that apply_gradients reads. Without it there would be a
         # constant in its place, and no overflow be seen.
@@ -165,5 +166,5 @@ class AdapterScale(LossScale):
         return optimizer.apply_gradients(together.pairs, global_step=self._applied)
 
 
-def _variable(value, name, dtype):
+def _variable(value: float, name: str, dtype: tf.DType) -> tf.Variable:
     return tf.Variable(tf.constant(value, dtype), name=name, trainable=False, use_resource=False)

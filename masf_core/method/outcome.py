@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+from typing import Mapping
 
 from masf_core.errors import TrainingDiverged
 
@@ -19,11 +20,11 @@ class Outcomes:
         kept: what is left when training ends here, a sentence for the message; or "".
     """
 
-    def __init__(self, kept=""):
+    def __init__(self, kept: str = "") -> None:
         self._kept = kept + " " if kept else ""
         self._scale, self._skipped = None, 0
 
-    def skipped(self, iteration, scalars):
+    def skipped(self, iteration: int, scalars: Mapping[str, float]) -> bool:
         """Whether the iteration with these ``scalars`` was skipped: then its losses may be what they like.
 
         Raises:
@@ -43,7 +44,7 @@ class Outcomes:
                     iteration, ", ".join(strange), self._kept))
         return False
 
-    def _count(self, iteration, scalars):
+    def _count(self, iteration: int, scalars: Mapping[str, float]) -> None:
         self._skipped = self._skipped + 1 if scalars["loss_scale"] == self._scale else 1
         self._scale = scalars["loss_scale"]
         if self._skipped == SKIPPED_IN_A_ROW:

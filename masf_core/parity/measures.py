@@ -1,7 +1,7 @@
 """How two numbers, arrays or sets of arrays are measured against each other when parity is looked at."""
 from __future__ import annotations
 
-from typing import Iterable, NamedTuple, Tuple
+from typing import Any, Iterable, Mapping, NamedTuple, Tuple
 
 import numpy as np
 
@@ -28,12 +28,12 @@ def worst(pairs: Iterable[Tuple[str, float]]) -> Tuple[float, str]:
     return value, where
 
 
-def relative(found, recorded, scale_of_zero) -> float:
+def relative(found: float, recorded: float, scale_of_zero: float) -> float:
     """|found − recorded| / |recorded|; where exactly 0 was recorded, over the scale of what might have been."""
     return abs(float(found) - recorded) / (abs(recorded) or scale_of_zero or 1.0)
 
 
-def log_ratio(found, recorded, scale_of_zero) -> float:
+def log_ratio(found: float, recorded: float, scale_of_zero: float) -> float:
     """ln(found / recorded) of norms, so that half as much counts like twice as much; −∞ where nothing is left.
 
     Where exactly 0 was recorded, it is found over the scale of what might have been.
@@ -44,25 +44,25 @@ def log_ratio(found, recorded, scale_of_zero) -> float:
         return float(np.log(np.float64(found) / recorded))
 
 
-def norm(array) -> float:
+def norm(array: np.ndarray) -> float:
     return float(np.linalg.norm(np.asarray(array, np.float64)))
 
 
-def root_mean_square(array) -> float:
+def root_mean_square(array: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(array))))
 
 
-def sampled(array, entry) -> np.ndarray:
+def sampled(array: np.ndarray, entry: Mapping[str, Any]) -> np.ndarray:
     """The entries of an array that a record has, too."""
     return np.asarray(array, np.float64).ravel()[entry["index"]]
 
 
-def entries_apart(array, entry, scale) -> np.ndarray:
+def entries_apart(array: np.ndarray, entry: Mapping[str, Any], scale: float) -> np.ndarray:
     """|found − recorded| of the sampled entries, over the root mean square of an array of the norm ``scale``."""
     return np.abs(sampled(array, entry) - np.asarray(entry["value"])) / ((scale or 1.0) / np.sqrt(np.size(array)))
 
 
-def share_of_other_sign(arrays, entries) -> float:
+def share_of_other_sign(arrays: Mapping[str, np.ndarray], entries: Mapping[str, Any]) -> float:
     """Of the sampled entries of all variables: the share that has not the recorded sign. Recorded zeros have none."""
     found = np.sign(np.concatenate([sampled(arrays[name], entry) for name, entry in entries.items()]))
     recorded = np.sign(np.concatenate([np.asarray(entry["value"], np.float64) for entry in entries.values()]))
@@ -70,13 +70,13 @@ def share_of_other_sign(arrays, entries) -> float:
     return float(np.mean(found[signed] != recorded[signed])) if signed.any() else 0.0
 
 
-def accuracy_apart(record, found) -> float:
+def accuracy_apart(record: Mapping[str, Any], found: Mapping[str, Any]) -> float:
     """In images, of the two meta-train domains."""
     images = 2 * np.shape(found["logits_b_at_theta"])[0]
     return abs(float(found["source_accuracy"]) - record["source_accuracy"]) * images / 100.0
 
 
-def logits_apart(record, found) -> float:
+def logits_apart(record: Mapping[str, Any], found: Mapping[str, Any]) -> float:
     """‖found − recorded‖ / ‖recorded‖."""
     logits = np.asarray(record["logits_b_at_theta"])
     return norm(found["logits_b_at_theta"] - logits) / (norm(logits) or 1.0)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import abc
 import collections
+from typing import Any, Dict, Iterable, List, Mapping, Sequence, Tuple
 
 from masf_core.ranks.one_rank import OneRank
 from masf_core.tf1 import tf
@@ -22,27 +23,27 @@ class Collectives(OneRank, abc.ABC):
             ``blame`` are as in ``OneRank``, and ``host`` is this machine's address as the others reach it.
     """
 
-    def __init__(self, peers):
+    def __init__(self, peers: Any) -> None:
         self.rank, self.size, self.stop = peers.rank, peers.size, peers.stop
         self.gather, self.blame = peers.gather, peers.blame
         self._last = []  # the collective that the next one waits for
 
     @abc.abstractmethod
-    def _sum(self, flat):
+    def _sum(self, flat: tf.Tensor) -> tf.Tensor:
         """The sum over the ranks of a float32 [n]."""
 
     @abc.abstractmethod
-    def _from_first(self, variable):
+    def _from_first(self, variable: tf.Variable) -> tf.Operation:
         """An operation that assigns rank 0's value of a variable."""
 
-    def mean(self, tensors):
+    def mean(self, tensors: Mapping[str, tf.Tensor]) -> Dict[str, tf.Tensor]:
         means = {}
         for bucket in buckets(list(reversed(list(tensors.items())))):
             parts = self._sums([tensor for _, tensor in bucket])
             means.update((name, part / float(self.size)) for (name, _), part in zip(bucket, parts))
         return collections.OrderedDict((name, means[name]) for name in tensors)
 
-    def total(self, *tensors):
+    def total(self, *tensors: tf.Tensor) -> Sequence[tf.Tensor]:
         # Every rank computes the same loss of the same sums, so what arrives here is the whole gradient of this rank's
         # part, and the whole is their sum. The gradients are averaged later: hence the factor.
         @tf.custom_gradient
@@ -51,7 +52,7 @@ class Collectives(OneRank, abc.ABC):
 
         return summed(*tensors)
 
-    def union(self, rows, labels, domains, count):
+    def union(self, rows: tf.Tensor, labels: tf.Tensor, domains: int, count: int) -> Tuple[tf.Tensor, tf.Tensor]:
         own, most, width = self.share(count), -(-count // self.size), rows.shape.as_list()[1]
         values = tf.concat([rows, tf.cast(labels, tf.float32)[:, tf.newaxis]], axis=1)
         values = tf.reshape(values, [domains, own, 1, width + 1])
@@ -61,14 +62,14 @@ class Collectives(OneRank, abc.ABC):
         everyone, = self.total(tf.reshape(dealt, [domains * count, width + 1]))
         return everyone[:, :width], tf.cast(tf.round(tf.stop_gradient(everyone[:, width])), tf.int32)
 
-    def broadcast(self, variables):
+    def broadcast(self, variables: Sequence[tf.Variable]) -> tf.Operation:
         last = []
         for variable in variables:
             with tf.control_dependencies(last):  # one by one: a copy of all of them at once may not fit the memory
                 last = [self._from_first(variable)]
         return last[0]
 
-    def _sums(self, tensors):
+    def _sums(self, tensors: Sequence[tf.Tensor]) -> List[tf.Tensor]:
         """The sum over the ranks of each, in one collective."""
         shapes = [tensor.shape.as_list() for tensor in tensors]
         flat = [tf.reshape(tf.cast(tensor, tf.float32), [-1]) for tensor in tensors]
@@ -79,7 +80,7 @@ class Collectives(OneRank, abc.ABC):
         return [tf.reshape(part, shape) for part, shape in zip(parts, shapes)]
 
 
-def buckets(items):
+def buckets(items: Iterable[Tuple[str, tf.Tensor]]) -> List[List[Tuple[str, tf.Tensor]]]:
     """(name, tensor) pairs in groups of at most ``BUCKET`` values, in their order."""
     groups, room = [], 0
     for name, tensor in items:

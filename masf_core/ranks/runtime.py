@@ -9,6 +9,7 @@ import atexit
 import itertools
 import random
 import socket
+from typing import Any, ContextManager
 
 from masf_core.errors import MasfError
 from masf_core.ranks.collectives import Collectives
@@ -28,7 +29,7 @@ class RuntimeCollectives(Collectives):
         ServerError: TensorFlow's server cannot listen.
     """
 
-    def __init__(self, peers):
+    def __init__(self, peers: Any) -> None:
         super().__init__(peers)
         self._device = f"/job:rank/replica:0/task:{self.rank}"
         self._keys = itertools.count(1)  # equal in all ranks, since they build equal graphs
@@ -45,23 +46,23 @@ class RuntimeCollectives(Collectives):
         self.target = self._server.target
         self.gather("ready")
 
-    def _forget_server(self):
+    def _forget_server(self) -> None:
         self._server = None  # 1.15 complains if this is left to the end of the interpreter
 
-    def configure(self, session_config):
+    def configure(self, session_config: tf.ConfigProto) -> None:
         session_config.experimental.collective_group_leader = "/job:rank/replica:0/task:0"
         del session_config.device_filters[:]
         session_config.device_filters.append(self._device)
 
-    def placement(self):
+    def placement(self) -> ContextManager:
         return tf.device(self._device)
 
-    def _sum(self, flat):
+    def _sum(self, flat: tf.Tensor) -> tf.Tensor:
         return tf.raw_ops.CollectiveReduce(
             input=flat, group_size=self.size, group_key=GROUP, instance_key=next(self._keys), merge_op="Add",
             final_op="Id", subdiv_offsets=[0])
 
-    def _from_first(self, variable):
+    def _from_first(self, variable: tf.Variable) -> tf.Operation:
         # What the others have counts as zeros, and adding zeros changes nothing.
         value = variable if self.rank == 0 else tf.zeros_like(variable)
         summed = self._sum(tf.reshape(tf.cast(value, tf.float32), [-1]))
@@ -72,7 +73,7 @@ class ServerError(MasfError, OSError):
     """TensorFlow's server cannot be started."""
 
 
-def free_port(host):
+def free_port(host: str) -> int:
     """A port of ``host``, an address of this machine, at which nobody listens."""
     for _ in range(200):
         port = random.SystemRandom().randrange(*PORTS)

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from typing import NamedTuple
+from types import ModuleType
+from typing import Any, Callable, ContextManager, List, Mapping, NamedTuple, Tuple
 
 from masf_core.devices.ascend.options import OPTIONS, PRECISION_MODES, RELEASES
 
@@ -18,15 +19,15 @@ class Adapter(NamedTuple):
     possible: str
 
     @property
-    def about(self):
+    def about(self) -> str:
         """For people: ``r1.9``, or ``r1.5 to r1.9``."""
         return self.certain if self.certain == self.possible else f"{self.certain} to {self.possible}"
 
-    def lacks(self, since):
+    def lacks(self, since: str) -> bool:
         """Surely does not know what came with that release."""
         return RELEASES.index(since) > RELEASES.index(self.possible)
 
-    def may_lack(self, since):
+    def may_lack(self, since: str) -> bool:
         return RELEASES.index(since) > RELEASES.index(self.certain)
 
 
@@ -40,7 +41,7 @@ MARKS = (
 )
 
 
-def load_adapter():
+def load_adapter() -> Adapter:
     """Import the adapter, which registers it with TensorFlow: ``Adapter``.
 
     Raises:
@@ -53,18 +54,18 @@ def load_adapter():
     return Adapter("r1.5", "master")
 
 
-def exports():
+def exports() -> ModuleType:
     """The module that exports the adapter's optimisers and operations."""
     return importlib.import_module("npu_bridge.npu_init")
 
 
-def keep_dtype_scope():
+def keep_dtype_scope() -> ContextManager:
     """The context manager in which operations keep their data type in mixed precision; releases without it have none.
     """
     return getattr(getattr(exports(), "npu_scope", None), "keep_dtype_scope", contextlib.nullcontext)()
 
 
-def unknown_to(adapter, parameters):
+def unknown_to(adapter: Adapter, parameters: Mapping[str, Any]) -> Tuple[List[str], List[str]]:
     """What an adapter makes nothing of.
 
     Args:
@@ -97,6 +98,6 @@ def unknown_to(adapter, parameters):
     return problems, doubts
 
 
-def dropout_operation():
+def dropout_operation() -> Callable[..., Any]:
     """The adapter's ``dropout(x, keep_prob, noise_shape, seed, name)``."""
     return importlib.import_module("npu_bridge.estimator.npu_ops").dropout

@@ -4,11 +4,14 @@ from __future__ import annotations
 import json
 import logging
 import os
+from typing import Dict, List, Mapping, Optional, Tuple
 
 from masf_core.devices.ascend import adapter, options
 from masf_core.devices.ascend.kernels import AscendKernels
 from masf_core.devices.device import Device, DeviceError
 from masf_core.method.loss_scale import AdapterScale, NoScale
+from masf_core.ranks.one_rank import OneRank
+from masf_core.tf1 import tf
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +33,8 @@ class Ascend(Device):
     name = "ascend"
     automatic_precision = "mixed"
 
-    def __init__(self, precision="auto", intra_op_threads=0, inter_op_threads=0, precision_mode=None, settings=None):
+    def __init__(self, precision: str = "auto", intra_op_threads: int = 0, inter_op_threads: int = 0,
+                 precision_mode: Optional[str] = None, settings: Optional[options.AscendSettings] = None) -> None:
         super().__init__(precision, intra_op_threads, inter_op_threads)
         self.precision_mode = options.mode_of(self.mixed, precision_mode)
         if self.precision_mode not in options.PRECISION_MODES:
@@ -48,7 +52,7 @@ class Ascend(Device):
         parameters, _ = self._parameters(ranks=1)
         look_for_paths(parameters, self._settings.profile_dir)
 
-    def session_config(self, ranks=None):
+    def session_config(self, ranks: Optional[OneRank] = None) -> tf.ConfigProto:
         config = super().session_config(ranks)
         parameters, doubts = self._parameters(ranks.size if ranks else 1)
         if self.precision_mode in options.FLOAT32_MODES:
@@ -64,7 +68,7 @@ class Ascend(Device):
         rewrite.memory_optimization = rewrite.OFF
         return config
 
-    def _parameters(self, ranks):
+    def _parameters(self, ranks: int) -> Tuple[Dict[str, options.Value], List[str]]:
         try:
             parameters = options.parameters_of(self._settings, self.precision_mode, ranks)
         except ValueError as error:
@@ -74,19 +78,19 @@ class Ascend(Device):
             raise DeviceError("\n".join(problems))
         return parameters, doubts
 
-    def kernels(self):
+    def kernels(self) -> AscendKernels:
         return AscendKernels(self.mixed)
 
-    def loss_scale(self, ranks):
+    def loss_scale(self, ranks: OneRank) -> NoScale:
         if not self.mixed:
             return NoScale()
         return AdapterScale(adapter.exports(), self.scaling, distributed=ranks.size > 1)
 
-    def describe(self):
+    def describe(self) -> str:
         return f"{self.name}, {self.precision_mode}, adapter of about {self._adapter.about}"
 
 
-def look_for_paths(parameters, profile_dir, make=True):
+def look_for_paths(parameters: Mapping[str, options.Value], profile_dir: Optional[str], make: bool = True) -> None:
     """Make the folders that are written to, and see that the files that are read are there.
 
     make: False only looks whether the folders could be made.
@@ -115,7 +119,7 @@ def look_for_paths(parameters, profile_dir, make=True):
             raise DeviceError("mix_list={}: this is no JSON: {}".format(parameters["modify_mixlist"], error)) from error
 
 
-def _nearest(path):
+def _nearest(path: str) -> str:
     """The folder, or the one above it that is there."""
     path = os.path.abspath(path)
     while not os.path.lexists(path):

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-from typing import List, NamedTuple
+from typing import ContextManager, List, NamedTuple, Optional, Tuple
 
 from masf_core.devices.ascend import adapter as ascend_adapter
 from masf_core.devices.ascend.kernels import AscendKernels
 from masf_core.graph_check.limits import standing_for
 from masf_core.method.gradients import Gradients
-from masf_core.method.loss_scale import AdapterScale, LossScale, NoScale
+from masf_core.method.loss_scale import AdapterScale, LossScale, NoScale, ScaleSettings
+from masf_core.network.dropout import Dropout
 from masf_core.network.kernels import Kernels
 from masf_core.ranks.collectives import Collectives
 from masf_core.ranks.one_rank import OneRank
@@ -30,7 +31,7 @@ class Parts(NamedTuple):
     substitutes: List[str]
 
 
-def make_parts(mixed, scaling, ranks):
+def make_parts(mixed: bool, scaling: ScaleSettings, ranks: int) -> Parts:
     """``Parts`` of rank 0.
 
     Args:
@@ -62,7 +63,7 @@ def make_parts(mixed, scaling, ranks):
     return Parts(kernels, Gradients(LossScale(scaling) if mixed else NoScale(), together), reason, substitutes)
 
 
-def _adapter():
+def _adapter() -> Tuple[Optional[ascend_adapter.Adapter], Optional[str]]:
     """(``Adapter``, None), or (None, why there is none)."""
     if importlib.util.find_spec("npu_bridge") is None:
         return None, "the adapter npu_bridge is not installed here"
@@ -75,30 +76,30 @@ def _adapter():
 class _Imagined(OneRank):
     """Rank 0 of several of which the others are not there: a graph can be built, and not run."""
 
-    def __init__(self, size):
+    def __init__(self, size: int) -> None:
         self.size = size
 
 
 class _SubstituteKernels(AscendKernels):
     """A card's kernels without what they take from the adapter."""
 
-    def keeping_float32(self):
+    def keeping_float32(self) -> ContextManager:
         return contextlib.nullcontext()
 
-    def dropout(self, keep_probability, seed, stream):
+    def dropout(self, keep_probability: float, seed: tf.Tensor, stream: int) -> Dropout:
         return Kernels.dropout(self, keep_probability, seed, stream)
 
 
 class _SubstituteCollectives(Collectives):
     """A collective of TensorFlow's for each of HCCL's."""
 
-    def _sum(self, flat):
+    def _sum(self, flat: tf.Tensor) -> tf.Tensor:
         with standing_for("HcomAllReduce"):
             return tf.raw_ops.CollectiveReduce(
                 input=flat, group_size=self.size, group_key=1, instance_key=1, merge_op="Add", final_op="Id",
                 subdiv_offsets=[0])
 
-    def _from_first(self, variable):
+    def _from_first(self, variable: tf.Variable) -> tf.Operation:
         flat = tf.reshape(variable, [-1])
         with standing_for("HcomBroadcast"):
             value = tf.raw_ops.CollectiveBcastSend(

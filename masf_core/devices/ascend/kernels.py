@@ -1,21 +1,24 @@
 """The kernels of an Ascend 910: TensorFlow's own operations, which the adapter compiles, and the adapter's dropout."""
 from __future__ import annotations
 
+from typing import ContextManager
+
 from masf_core.devices.ascend import adapter
-from masf_core.network.dropout import no_dropout
+from masf_core.network.dropout import Dropout, no_dropout
 from masf_core.network.kernels import Kernels
+from masf_core.tf1 import tf
 
 
 class AscendKernels(Kernels):
     """As ``Kernels``, but for dropout, and for what it takes to stay in float32."""
 
-    def fence(self, x):
+    def fence(self, x: tf.Tensor) -> tf.Tensor:
         return x  # against grappler, which does not see this graph
 
-    def keeping_float32(self):
+    def keeping_float32(self) -> ContextManager:
         return adapter.keep_dtype_scope() if self.narrow else super().keeping_float32()
 
-    def dropout(self, keep_probability, seed, stream):
+    def dropout(self, keep_probability: float, seed: tf.Tensor, stream: int) -> Dropout:
         """The adapter's own operation, made for the card.
 
         Its seed is an attribute of the graph, not a tensor: masks cannot be a function of the iteration. They are

@@ -9,9 +9,10 @@ import collections
 import difflib
 import json
 import re
-from typing import NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterable, Mapping, NamedTuple, Optional, Tuple, Union
 
 RELEASES = ("r1.5", "r1.9", "master")  # of the adapter, in which options were added
+Value = Union[bool, int, str]  # of an option, in the type of its field
 BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -71,7 +72,7 @@ FILES = ("modify_mixlist", "fusion_switch_file", "op_precision_mode", "customize
          "compress_weight_conf", "aoe_config_file", "insert_op_file")
 
 
-def _table():
+def _table() -> Dict[str, Option]:
     names = {
         ("b", "r1.5"): "use_off_line enable_data_pre_proc mix_compile_mode hcom_parallel lower_functional_ops "
                        "dynamic_input enable_dump enable_dump_debug profiling_mode is_tailing_optimization "
@@ -113,7 +114,7 @@ def _table():
 OPTIONS = _table()
 
 
-def mode_of(mixed, precision_mode=None):
+def mode_of(mixed: bool, precision_mode: Optional[str] = None) -> str:
     """The adapter's mode for a precision. precision_mode: asked for by name, or None."""
     return precision_mode or ("allow_mix_precision" if mixed else FLOAT32_MODES[0])
 
@@ -128,7 +129,7 @@ class AscendSettings(NamedTuple):
     ascend_options: Tuple[str, ...] = ()  # ``name=value`` each
 
 
-def read_options(texts):
+def read_options(texts: Iterable[str]) -> Dict[str, Value]:
     """``name=value`` texts as options and their values: mapping name → bool, int or text.
 
     Raises:
@@ -159,7 +160,7 @@ def read_options(texts):
     return found
 
 
-def converted(name, text):
+def converted(name: str, text: str) -> Value:
     """An option's text as a value of its type. Raises ValueError: an unknown option, or a value it does not take."""
     if name not in OPTIONS:
         near = difflib.get_close_matches(name, OPTIONS, n=1)
@@ -181,7 +182,7 @@ def converted(name, text):
     return text
 
 
-def parameters_of(settings, precision_mode, ranks):
+def parameters_of(settings: AscendSettings, precision_mode: str, ranks: int) -> Dict[str, Value]:
     """Everything that the adapter is told: mapping name → bool, int or text.
 
     Args:
@@ -221,7 +222,7 @@ def parameters_of(settings, precision_mode, ranks):
     return found
 
 
-def write_parameters(parameter_map, parameters):
+def write_parameters(parameter_map: Any, parameters: Mapping[str, Value]) -> None:
     """Write checked parameters into the ``parameter_map`` of a custom optimiser, each in its field."""
     for name, value in parameters.items():
         field = OPTIONS[name].kind

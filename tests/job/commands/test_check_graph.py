@@ -146,7 +146,7 @@ class Added:
 @pytest.mark.parametrize("arguments, told", [
     (["--metabatch=3"], "unknown flag --metabatch; did you mean --meta_batch_size?"),
     (["--num_gpus", "1"], "unknown flag --num_gpus"), (["--ranks=0"], "--ranks=0: expected a whole number from 1"),
-    (["--ranks=4"], "a multiple of the number of processes (4)"), (["--rank=2"], "did you mean --ranks?"),
+    (["--ranks=4"], "a multiple of the number of ranks (4)"), (["--rank=2"], "did you mean --ranks?"),
     (["--op"], "unknown flag --op; did you mean --ops?"), (["--widht=1"], "did you mean --width"),
     (["--method=other"], "method cannot be 'other'")])
 def test_a_mistake_is_told(arguments, told, capsys):
