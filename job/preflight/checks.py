@@ -30,15 +30,15 @@ from obs_sync.retry import Retry
 log = logging.getLogger(__name__)
 
 CLASSES = 7  # PACS's, where neither configuration nor data say
-LAST_WORK = 10.0  # seconds for the removal of what is left
-PATIENCE = Retry(attempts=2, deadline=15.0)  # a run asks more often; here the answer is wanted soon
+LAST_WORK = 10.0  # seconds to delete a test object that is left
+PATIENCE = Retry(attempts=2, deadline=15.0)  # fewer retries than in a run: a check must answer soon
 
 
 class Preflight:
-    """The checks of one configuration; a context manager that removes and closes what they made, whatever happens.
+    """The checks of one configuration; a context manager that deletes test objects and closes stores in any case.
 
     Args:
-        config: ``Config``. problem: the ConfigError for which some settings are not in it, or None. environ:
+        config: ``Config``. problem: the ConfigError because of which settings are missing in it, or None. environ:
             environment variables. limit: ``Limit``.
     """
 
@@ -47,7 +47,7 @@ class Preflight:
         self._config, self._problem, self._environ = config, problem, environ
         try:
             self._environment = read_environment(environ)
-        except ConfigError:  # which is told by a check of its own
+        except ConfigError:  # a check of its own reports it
             self._environment = read_environment({})
         work_dir = config.platform.work_dir or self._environment.work_dir
         self._workspace = Workspace(work_dir, os.path.join(work_dir, "decoded"), logs="", spool="")
@@ -65,9 +65,10 @@ class Preflight:
     def __exit__(self, *_: Any) -> None:
         for probe in self._probes:
             try:
-                within(LAST_WORK, f"removing {probe.url}", probe.end)
+                within(LAST_WORK, f"deleting {probe.url}", probe.end)
             except StoreError as error:
-                log.warning("%s may be there still: `python -m job sync gc` finds it (%s)", probe.url, error)
+                log.warning("the test object %s may still exist; `python -m job sync gc` finds it (%s)",
+                            probe.url, error)
         for store in self._stores:
             store.close()
 
@@ -97,8 +98,8 @@ class Preflight:
                 self._results.get(), this_process(self._environment.job_name), self._config.platform.lease_seconds)),
             ("resume", self._resume),
             ("disk", self._disk),
-            ("time limit", lambda: Row("time limit", NONE, "a job is not told its own (auto_stop); at a stop it has "
-                                       f"{GRACE:.0f} s to publish, and goes on when started again"))]
+            ("time limit", lambda: Row("time limit", NONE, "a job cannot read its own (auto_stop); when stopped, it "
+                                       f"has {GRACE:.0f} s to publish, and resumes when started again"))]
 
     # -- what checks share
 
@@ -108,7 +109,7 @@ class Preflight:
         return store
 
     def _list_data(self) -> Optional[storage.Listing]:
-        """``Listing``, or None for a folder that is used where it is."""
+        """``Listing``, or None for a local folder, which is used in place."""
         data, root = self._config.data, local_root(self._config.data)
         if data.data_url is None and root is None:
             raise ConfigError("no data: give --data_url (obs://bucket/folder/ or a local folder), or --dataroot with "
@@ -116,7 +117,7 @@ class Preflight:
         if root is not None:
             if not os.path.isdir(root):
                 refuse_archive(root)
-                raise NoSuchFolder(f"there is no folder {root}; expected a local folder or an obs:// URL")
+                raise NoSuchFolder(f"the folder {root} does not exist; expected a local folder or an obs:// URL")
             return None
         store = self._open(data.data_url)
         return storage.list_data(self._config, store, self._workspace.root)
@@ -125,7 +126,7 @@ class Preflight:
         return preflight_data.find_structure(self._config, self._listing.get(), local_root(self._config.data))
 
     def _find_weights(self) -> Optional[Tuple[Store, ObjectInfo]]:
-        """(store, info) of weights that have a URL of their own, or None."""
+        """(store, info) of weights with a URL of their own, or None."""
         path = self._config.data.weights_path
         if path is None or not is_remote(path):
             return None
@@ -141,7 +142,7 @@ class Preflight:
 
     def _configuration(self) -> Union[Row, List[Row]]:
         if self._problem is not None:
-            return [Row("configuration", BAD, problem, "Correct it; everything below was looked at without it")
+            return [Row("configuration", BAD, problem, "Correct it; the checks below ran without it")
                     for problem in self._problem.problems]
         config = self._config
         check_share(config.training.meta_batch_size, self._environment.rank_size)
@@ -151,7 +152,7 @@ class Preflight:
                                           f"{config.training.method}")
 
     def _adapter_options(self, adapter: Any) -> Tuple[List[str], List[str]]:
-        """(problems, doubts) of the options that a run would tell it."""
+        """(problems, doubts) of the options that a run would pass to the adapter."""
         from masf_core.devices.ascend.adapter import unknown_to
         from masf_core.devices.ascend.device import look_for_paths
 
@@ -168,7 +169,7 @@ class Preflight:
     def _data(self) -> Row:
         listing = self._listing.get(own=True)
         if listing is None:
-            return Row("data_url", GOOD, f"{local_root(self._config.data)} is used where it is")
+            return Row("data_url", GOOD, f"{local_root(self._config.data)} is used in place")
         return storage.data_row(listing, self._config.data.data_url, time.monotonic)
 
     def _weights(self) -> Row:

@@ -1,4 +1,4 @@
-"""Several processes stop after the same iteration: one that stopped alone would leave the others waiting for it."""
+"""All ranks stop after the same iteration: if one stopped alone, the others would wait for it."""
 from __future__ import annotations
 
 import signal
@@ -11,7 +11,7 @@ class AgreedStop(NeverStop):
     """What ``masf_core`` asks and tells; see ``NeverStop``.
 
     Args:
-        request: ``StopRequest`` of this process. It is held until all have heard of one of them being asked to stop.
+        request: ``StopRequest`` of this process. It is held until every rank knows that one was asked to stop.
     """
 
     def __init__(self, request: StopRequest) -> None:

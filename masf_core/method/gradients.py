@@ -1,4 +1,4 @@
-"""How gradients are taken and applied: of scaled losses where the precision needs it, averaged over the ranks."""
+"""How gradients are taken and applied: from scaled losses where the precision needs it, averaged over the ranks."""
 from __future__ import annotations
 
 import contextlib
@@ -12,11 +12,11 @@ from masf_core.tf1 import tf
 
 
 class Gradients:
-    """Each gradient is taken of the scaled loss, scaled back, and then averaged: the same in every rank.
+    """Each gradient is taken of the scaled loss, scaled back and averaged, so that it is the same on every rank.
 
     Args:
-        scale: see ``loss_scale``. ranks: see ``ranks``. keeping_float32: see ``Kernels``; for what is done with losses
-            and gradients, and not for the products in between.
+        scale: see ``loss_scale``. ranks: see ``ranks``. keeping_float32: see ``Kernels``; used for the operations on
+            losses and gradients, not for the products between them.
     """
 
     def __init__(self, scale: Optional[NoScale] = None, ranks: Optional[OneRank] = None,
@@ -26,7 +26,7 @@ class Gradients:
         self._keeping_float32 = keeping_float32
 
     def prepare(self) -> None:
-        """Make what they need in the default graph; before anything else is asked of them."""
+        """Make the variables of the loss scale in the default graph; must be called first."""
         with self._keeping_float32():
             self.scale.prepare()
 

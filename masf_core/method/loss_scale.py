@@ -1,12 +1,12 @@
 """Loss scaling: keeps small gradients of 16-bit products from vanishing, and large ones from being applied.
 
-Losses are multiplied by one scale before any gradient is taken, and every gradient is divided by it in float32 before
-anything else is done with it: the inner step, clipping and averaging see gradients of the losses themselves. Where a
-gradient overflowed, the iteration is skipped as a whole: one decision for all stages, so that no weight, no moment and
-no power of β moves. A dynamic scale then goes down; after a row of applied iterations it goes up again.
+Losses are multiplied by one scale before any gradient is taken, and every gradient is divided by it in float32 first of
+all: the inner step, clipping and averaging see gradients of the unscaled losses. Where a gradient overflowed, the whole
+iteration is skipped: one decision for all stages, so that no weight, no moment and no power of β changes. A dynamic
+scale then goes down; after a number of applied iterations in a row it goes up again.
 
-Two ways to notice an overflow. GPUs compute ±inf and NaN, so the gradients that are about to be applied are looked at.
-Ascend 910 saturates at the largest number and sets a status register instead, which the adapter's own optimiser reads.
+There are two ways to detect an overflow. GPUs compute ±inf and NaN, so the gradients are tested before they are
+applied. Ascend 910 saturates at the largest number and sets a status register, which the adapter's own optimiser reads.
 bfloat16 has float32's range and needs neither.
 """
 from __future__ import annotations
@@ -20,13 +20,13 @@ from masf_core.records.checkpoints import SCALE
 from masf_core.tf1 import tf
 
 PREFIX = SCALE + "/"  # of the names of the variables in a checkpoint
-LARGEST = 2.0 ** 120  # the reciprocal of anything larger would soon be 0
+LARGEST = 2.0 ** 120  # reciprocals of larger scales would soon be 0
 
 
 class ScaleSettings(NamedTuple):
     """How the scale is chosen. Powers of two change no bit of a gradient that neither overflows nor vanishes."""
 
-    fixed: Optional[float] = None  # a scale that stays; None: a dynamic one
+    fixed: Optional[float] = None  # a constant scale; None: a dynamic one
     initial: float = 2.0 ** 15
     growth_steps: int = 1000  # applied iterations in a row after which the scale grows
     factor: float = 2.0  # by which it grows
@@ -37,7 +37,7 @@ DYNAMIC = ScaleSettings()
 
 
 class NoScale:
-    """Losses as they are, for precisions whose range is float32's."""
+    """No scaling, for precisions with the range of float32."""
 
     def __init__(self):
         self.state = {}  # name → variable, for the checkpoint
@@ -47,11 +47,11 @@ class NoScale:
         """Make the scale's variables in the default graph, outside of any control dependency."""
 
     def up(self, loss: tf.Tensor) -> tf.Tensor:
-        """The loss to take gradients of."""
+        """The scaled loss, of which gradients are taken."""
         return loss
 
     def down(self, gradients: Tensors) -> Tensors:
-        """The gradients of the loss itself: mapping name → float32 tensor."""
+        """The gradients of the unscaled loss: mapping name → float32 tensor."""
         return gradients
 
     def apply(self, stages: List[updates.Stage]) -> Tuple[tf.Operation, Variables]:
@@ -60,7 +60,7 @@ class NoScale:
 
 
 class LossScale(NoScale):
-    """A scale with a test for gradients that are not finite.
+    """A scale that is lowered when a gradient is not finite.
 
     Scalars: ``loss_scale``, the scale of this iteration; ``skipped``, 1 where nothing was applied, else 0.
 
@@ -78,7 +78,7 @@ class LossScale(NoScale):
             scale = self._make_scale()
             self._applied = _variable(0, "applied", tf.int32)
             self.state[PREFIX + "applied"] = self._applied
-            # A copy: what is fetched must be the scale before this iteration changes it.
+            # A copy, since the scale must be fetched as it was before this iteration changes it.
             self._scale = tf.maximum(scale, 1.0)
             self._reciprocal = 1.0 / self._scale
             self.scalars = collections.OrderedDict(loss_scale=self._scale)
@@ -100,7 +100,7 @@ class LossScale(NoScale):
         return operation, together.moments
 
     def _make_scale(self) -> tf.Tensor:
-        """The scale as a tensor or variable; its variables are in ``state`` then."""
+        """The scale as a tensor or variable; adds its variables to ``state``."""
         if self.settings.fixed is not None:
             return tf.constant(self.settings.fixed, tf.float32)
         for name, value, dtype in (("loss_scale", self.settings.initial, tf.float32), ("good_steps", 0, tf.int32)):
@@ -108,8 +108,9 @@ class LossScale(NoScale):
         return self.state[PREFIX + "loss_scale"]
 
     def _apply_or_skip(self, together: updates.Together) -> tf.Operation:
-        # A sum of squares is one pass over the gradients and not finite where one of them is not (or where its square
-        # overflows float32, which is as bad). A condition costs nothing; selecting values would be passes over weights.
+        # The sum of squares takes one pass over the gradients. It is not finite where a gradient is not, or where its
+        # square overflows float32, which is as bad. A condition is free; selecting values would take passes over the
+        # weights.
         finite = tf.is_finite(tf.add_n([tf.nn.l2_loss(gradient) for gradient, _ in together.pairs]))
         applied = tf.cond(finite, lambda: together.apply_gradients(together.pairs, self._applied), tf.no_op)
         return tf.group(applied, self._adjust(finite))
@@ -129,15 +130,15 @@ class LossScale(NoScale):
 
 
 class AdapterScale(LossScale):
-    """The same through the Ascend adapter's optimiser, which asks the device whether anything overflowed.
+    """The same through the Ascend adapter's optimiser, which reads from the device whether anything overflowed.
 
-    It reads the device's status and clears it, so there may be one such optimiser in an iteration, not one a stage.
-    Whatever overflowed since the last iteration counts, an evaluation in between included: that costs one skipped
-    iteration, and no wrong one is applied.
+    The optimiser reads and clears the status of the device, so an iteration may have only one of them, not one for each
+    stage. Every overflow since the last iteration counts, also one in an evaluation: that costs one skipped iteration,
+    but no wrong update is applied.
 
     Args:
         adapter: the module ``npu_bridge.npu_init``. settings: ``ScaleSettings``. distributed: whether there are several
-            ranks; one that overflowed makes all of them skip.
+            ranks; an overflow on one of them makes all of them skip.
     """
 
     def __init__(self, adapter: Any, settings: ScaleSettings = DYNAMIC, distributed: bool = False) -> None:
@@ -160,8 +161,8 @@ class AdapterScale(LossScale):
 
     def _apply_or_skip(self, together: updates.Together) -> tf.Operation:
         optimizer = self._adapter.NPULossScaleOptimizer(together, self._manager, is_distributed=self._distributed)
-        # Up to r1.9 this is where the register is allocated that apply_gradients reads. Without it there would be a
-        # constant in its place, and no overflow be seen.
+        # Up to r1.9 this call allocates the register that apply_gradients reads. Without it, a constant would take its
+        # place, and no overflow would be detected.
         optimizer.compute_gradients(tf.constant(0.0))
         return optimizer.apply_gradients(together.pairs, global_step=self._applied)
 

@@ -1,4 +1,4 @@
-"""The three losses of MASF, as the reference computes them. Pure functions; float32 inside whatever comes in.
+"""The three losses of MASF, as the reference computes them. Pure functions that compute in float32.
 
 Dimensions: B images of a domain, C classes, G images in the group of the local loss, E embedding width.
 """
@@ -28,7 +28,7 @@ def task_losses(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
 
 
 def own_alone(*tensors: tf.Tensor) -> Tuple[tf.Tensor, ...]:
-    """The sums over all ranks, where there is one."""
+    """The sums over all ranks in a run of one rank."""
     return tensors
 
 
@@ -61,7 +61,7 @@ def global_loss(train_logits: Sequence[tf.Tensor], train_labels: Sequence[tf.Ten
 
         L_global = mean_a (1/C) Σ_{c in both} ½ [ KL(s_c^a ‖ s_c^b) + KL(s_c^b ‖ s_c^a) ]      (eq. 5)
 
-    The sum is divided by C even where fewer classes are present in both domains: so does the reference.
+    The sum is divided by C even where fewer classes are present in both domains, as in the reference.
 
     Args:
         train_logits: list of [B, C], one a meta-train domain; train_labels: list of int32 [B].

@@ -25,7 +25,7 @@ from masf_core.tf1 import tf
 
 
 class TrainingGraph(NamedTuple):
-    """What a session needs to run iterations; nothing else is ever fetched by name."""
+    """What a session needs to run iterations."""
 
     images: tf.Tensor  # placeholder uint8 [K+1, B/R, S, S, 3] RGB, meta-train domains first, meta-test last
     labels: tf.Tensor  # placeholder int32 [K+1, B/R], 0-based
@@ -39,7 +39,7 @@ class TrainingGraph(NamedTuple):
 
 
 class _Pass(NamedTuple):
-    """What a forward pass of several domains gave."""
+    """Result of a forward pass of several domains."""
 
     features: tf.Tensor  # [domains · B/R, F]
     logits: list  # one [B/R, C] a domain
@@ -72,11 +72,11 @@ def build(backbone: Backbone, settings: StepSettings, taking: Optional[Gradients
     and the updates as ``updates`` describes them.
 
     Args:
-        backbone: a ``Backbone``. settings: ``StepSettings``. taking: ``Gradients``; by default unscaled, of one rank.
+        taking: how gradients are taken; by default unscaled, of one rank.
 
     Returns:
         ``TrainingGraph``. Its scalars: source_loss, source_accuracy (per cent, over the images of the task loss),
-        global_loss (× β₁), metric_loss (× β₂); 0 where a method has no such loss; then those of the loss scale.
+        global_loss (× β₁), metric_loss (× β₂), 0 where a method has no such loss; then the scalars of the loss scale.
 
     Raises:
         ValueError: fewer than two source domains, a batch too small for a group, or an unknown choice.
@@ -127,7 +127,7 @@ def inner_step(theta: Variables, task_gradients: Tensors, settings: StepSettings
     result = collections.OrderedDict()
     for name, variable in theta.items():
         # The reference's operations in its order. One factor for B, the clipping and α would save passes over the
-        # gradients (1 % of an iteration), but rounds θ' otherwise, and that alone flips ReLUs of the recorded cases.
+        # gradients (1 % of an iteration), but would round θ' differently, which flips ReLUs of the recorded cases.
         step = tf.clip_by_norm(float(settings.meta_batch_size) * task_gradients[name], settings.gradients_clip_value)
         result[name] = variable - settings.inner_lr * tf.stop_gradient(step)
     return result

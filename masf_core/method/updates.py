@@ -30,7 +30,7 @@ def reference_stages(theta: Variables, phi: Variables, gradients: Mapping[str, T
         (θ, φ) ← Adam_meta(clip ∂M/∂(θ, φ))                outer_lr; that φ moves too follows the reference's code
         φ      ← Adam_metric(β₂ ∂L_local/∂φ)               metric_lr
 
-    Stages whose gradients there are not (a method without meta losses, or without the local one) are left out.
+    A stage without gradients is left out: a method may have no meta losses, or no local loss.
 
     Args:
         theta, phi: variables by name. gradients: ``task``, and where they exist ``meta`` and ``metric``.
@@ -84,10 +84,11 @@ def apply_stages(stages: Sequence[Stage]) -> Tuple[tf.Operation, Variables]:
 
 
 class Together(tf.train.Optimizer):
-    """All stages as one optimiser, for a wrapper that decides once whether they are applied.
+    """All stages as one optimiser, for a wrapper that decides once whether all of them are applied.
 
-    ``pairs`` are the (gradient, variable) of every stage, in order: a variable comes once for each stage that moves it.
-    ``moments`` is as ``apply_stages`` returns it, once ``apply_gradients`` has been called.
+    Attributes:
+        pairs: the (gradient, variable) of every stage, in order; a variable appears once for each stage that moves it.
+        moments: as ``apply_stages`` returns them; None until ``apply_gradients`` was called.
     """
 
     def __init__(self, stages: Sequence[Stage]) -> None:
@@ -98,12 +99,12 @@ class Together(tf.train.Optimizer):
         self.moments = None
 
     def compute_gradients(self, loss: Any, *arguments: Any, **keywords: Any) -> list:
-        """None: they are in ``pairs``. A wrapper's own ``compute_gradients`` calls it, and prepares itself there."""
+        """An empty list, since the gradients are in ``pairs``. A wrapper's own ``compute_gradients`` calls this."""
         return []
 
     def apply_gradients(self, grads_and_vars: Iterable[Tuple[tf.Tensor, tf.Variable]],
                         global_step: Optional[tf.Variable] = None, name: Optional[str] = None) -> tf.Operation:
-        """Apply every stage to its part of ``grads_and_vars``, which are ``pairs`` or follow them in their order."""
+        """Apply every stage to its part of ``grads_and_vars``, which are in the order of ``pairs``."""
         gradients = iter([gradient for gradient, _ in grads_and_vars])
         operation, self.moments = apply_stages([
             stage._replace(gradients=collections.OrderedDict((key, next(gradients)) for key in stage.variables))

@@ -1,4 +1,4 @@
-"""Mappings of names to variables and tensors: the groups that the method works with, in a fixed order."""
+"""Mappings from names to variables and tensors, in a fixed order."""
 from __future__ import annotations
 
 import collections
@@ -11,8 +11,8 @@ Variables = Dict[str, "tf.Variable"]
 
 
 def make_variables(shapes: Mapping[str, Sequence[int]]) -> Variables:
-    """One float32 variable for each entry, zero until it is loaded, under its own name."""
-    # use_resource=False: reference variables are what the Ascend adapter's users have proven, in both lanes alike.
+    """One float32 variable for each entry, under its name; zero until it is loaded."""
+    # use_resource=False in both lanes: the Ascend adapter is proven with reference variables.
     return collections.OrderedDict(
         (name, tf.Variable(tf.zeros(shape, tf.float32), name=name, use_resource=False))
         for name, shape in shapes.items())

@@ -23,6 +23,6 @@ class HcclCollectives(Collectives):
         return self._operations.allreduce(flat, "sum", fusion=0)
 
     def _from_first(self, variable: tf.Variable) -> tf.Operation:
-        # HCCL takes one dimension at least, and the adapter a list.
+        # HCCL needs at least one dimension, and the adapter a list.
         value, = self._operations.broadcast([tf.reshape(variable, [-1])], root_rank=0, fusion=0)
         return tf.assign(variable, tf.reshape(value, variable.shape)).op

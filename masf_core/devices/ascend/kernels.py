@@ -10,10 +10,10 @@ from masf_core.tf1 import tf
 
 
 class AscendKernels(Kernels):
-    """As ``Kernels``, but for dropout, and for what it takes to stay in float32."""
+    """As ``Kernels``, except for dropout and for keeping operations in float32."""
 
     def fence(self, x: tf.Tensor) -> tf.Tensor:
-        return x  # against grappler, which does not see this graph
+        return x  # a fence guards against grappler, which does not see this graph
 
     def keeping_float32(self) -> ContextManager:
         return adapter.keep_dtype_scope() if self.narrow else super().keeping_float32()
@@ -21,9 +21,9 @@ class AscendKernels(Kernels):
     def dropout(self, keep_probability: float, seed: tf.Tensor, stream: int) -> Dropout:
         """The adapter's own operation, made for the card.
 
-        Its seed is an attribute of the graph, not a tensor: masks cannot be a function of the iteration. They are
-        drawn by the card, so that a run that is resumed, or started again, draws others: on Ascend with
-        ``keep_probability`` below 1, resuming goes on from the same state but is not the run that would have been.
+        Its seed is an attribute of the graph, not a tensor, so masks cannot be a function of the iteration. The card
+        draws them. A resumed run therefore draws other masks: on Ascend with ``keep_probability`` below 1, it
+        continues from the same state, but its numbers are not those of an uninterrupted run.
         """
         if keep_probability >= 1.0:
             return no_dropout
