@@ -129,7 +129,7 @@ class Training:
         300, whole(1),
         "iterations of the whole run; a larger value continues a finished run", published=True)
     meta_batch_size: int = setting(
-        126, whole(3), "images of each domain in an iteration, over all processes", result=True, published=True)
+        126, whole(3), "images of each domain in an iteration, over all ranks", result=True, published=True)
     inner_lr: float = setting(1e-5, real(0.0), "learning rate of the inner step", result=True, published=True)
     outer_lr: float = setting(
         1e-5, real(0.0), "learning rate of the network's two Adams", result=True, published=True)

@@ -42,9 +42,10 @@ def test_a_case_that_is_not_met_names_the_quantity(first_iteration, capsys):
     def change(record):
         record["metric_loss"] *= 1.1
 
-    assert main(["parity", first_iteration(change), "--device=cpu"]) == DIVERGED
+    assert main(["parity", first_iteration(change), "--device=cpu", "--draws=1"]) == DIVERGED
     streams = capsys.readouterr()
-    assert "EXCEEDED" in streams.out
+    (line,) = [line for line in streams.out.splitlines() if "EXCEEDED" in line]
+    assert line.split()[1] == "metric_loss" and line.split()[3] != "-", "the spread was measured"
     assert "metric_loss in iteration 1" in streams.err and "Traceback" not in streams.err
     assert "computes something else" in streams.err
 
