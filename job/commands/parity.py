@@ -24,8 +24,8 @@ EXAMPLES = """
   python -m job parity tests/golden/balanced.json --device=ascend
 Exit code 0: every difference is within its tolerance, or rounding explains it in an ill-conditioned case; 3: a file is
 not a case, or it is damaged; 4: a file does not exist; 5: a difference exceeds its tolerance. If the difference is in
-the first iteration, this machine computes something else. If it is only in later iterations, the reason can be a triplet
-that chose another negative image, which depends on the number of threads: try --intra_op_threads=2, then
+the first iteration, this machine computes something else. If it is only in later iterations, the reason can be a
+triplet that chose another negative image, which depends on the number of threads: try --intra_op_threads=2, then
 --intra_op_threads=1.
 """
 
@@ -41,8 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--intra_op_threads", type=int, default=0, metavar="N",
                         help="number of threads of one operation; 0 takes every core (default: %(default)s)")
     parser.add_argument("--draws", type=int, default=8, metavar="N",
-                        help="largest number of perturbed runs that measure the spread; 0 measures none and accepts only "
-                             "the tolerances (default: %(default)s)")
+                        help="largest number of perturbed runs that measure the spread; 0 measures none and accepts "
+                             "only the tolerances (default: %(default)s)")
     parser.add_argument("--scale_tolerance", type=float, default=1.0, metavar="FACTOR",
                         help="factor for everything that is accepted, for arithmetic that is less precise than float32")
 

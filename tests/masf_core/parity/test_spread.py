@@ -84,9 +84,9 @@ def test_every_entry_moves_by_one_or_two_units_in_the_last_place():
     assert np.any(moved != moved_by_rounding(array, np.random.RandomState(2)))
 
 
-# A strong inner step and a small margin: between one thread and the other lane, the metric loss differs by 0.7 %.
-ILL_CONDITIONED = {"seed": 33, "gain": 0.9, "meta_batch_size": 9, "inner_lr": 0.02, "outer_lr": 1e-6,
-                   "metric_lr": 2e-6, "margin": 0.5, "clip": 2.0}
+# A strong inner step and a small margin: any rounding moves the metric loss by per cents.
+ILL_CONDITIONED = {"seed": 32, "gain": 0.9, "meta_batch_size": 9, "inner_lr": 0.1, "outer_lr": 1e-6,
+                   "metric_lr": 2e-6, "margin": 0.1, "clip": 2.0}
 
 
 @pytest.mark.slow
@@ -97,7 +97,7 @@ def test_a_case_that_amplifies_rounding_is_met_and_called_ill_conditioned():
     with Iterations(case, Cpu("float32", 1, 1)) as iterations:
         (found,) = iterations.run(1, draw=1000)
         case["steps"] = [as_record(found, case["steps"][0])]
-    found = comparison.run_case(case, Cpu("float32", 1, 1))
-    assert [item.quantity for item in found if item.exceeded] == []
-    assert "metric_loss" in [item.quantity for item in found if item.is_ill_conditioned]
-    assert "metric_loss in iteration 1 by" in spread.remark(found)
+    differences = comparison.run_case(case, Cpu("float32", 1, 1), draws=3)
+    (metric_loss,) = [item for item in differences if item.quantity == "metric_loss"]
+    assert metric_loss.is_ill_conditioned and metric_loss.spread > 1e-3
+    assert "metric_loss in iteration 1 by" in spread.remark(differences)
