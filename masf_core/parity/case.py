@@ -2,8 +2,8 @@
 
 A case is a JSON file: ``case`` (settings and labels), ``names`` (variables in order) and ``steps`` (one record an
 iteration). Weights and images are not stored but made by a rule (``tests/golden/README.md`` states it), so a case is
-small and works at the full size of the network. Cases are made by hand and by other programs: nothing is compared
-before everything has been looked at, since a number that is missing would otherwise count as one that is right.
+small and works at the full size of the network. Cases are made by hand and by other programs, so the whole file is
+checked before anything is compared: a missing number would otherwise count as a correct one.
 """
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ VARIABLES = {"grad_task": NETWORK, "grad_meta": SHAPES, "grad_metric": METRIC, "
 
 
 def load_case(path: str) -> dict:
-    """Read a case, and make sure that it is whole.
+    """Read a case, and check that it is complete.
 
     Raises:
-        DataError: not a file of this format; says where in it, and what was expected there.
+        DataError: the file does not have this format; the message says where, and what was expected there.
     """
     try:
         with open(path, encoding="utf-8") as stream:
@@ -40,7 +40,7 @@ def load_case(path: str) -> dict:
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not a parity case: no JSON: {error}") from error
+        raise DataError(f"{path}: not a parity case: not valid JSON: {error}") from error
     try:
         _check_case(case)
     except _Fault as fault:
@@ -74,12 +74,11 @@ def episodes(settings: Mapping[str, Any]) -> Iterator[Tuple[np.ndarray, np.ndarr
 
 
 class _Fault(Exception):
-    """What is wrong at one place of a case."""
+    """An error at one place of a case."""
 
     def __init__(self, place: str, expected: str, value: Any) -> None:
         found = repr(value)
-        super().__init__("{}: expected {}, found {}".format(
-            place, expected, found if len(found) <= 60 else found[:57] + "..."))
+        super().__init__(f"{place}: expected {expected}, found {found if len(found) <= 60 else found[:57] + '...'}")
 
 
 def _check_case(case: Any) -> None:
@@ -154,7 +153,7 @@ def _variables(value: Any, place: str, shapes: Mapping[str, Any]) -> dict:
 def _list(value: Any, place: str, length: Optional[int], of: str) -> list:
     """length: None for any but 0."""
     if not isinstance(value, list) or len(value) != (length or max(1, len(value))):
-        raise _Fault(place, "a list of {} {}".format("one or more" if length is None else length, of),
+        raise _Fault(place, f"a list of {'one or more' if length is None else length} {of}",
                      f"{len(value)} of them" if isinstance(value, list) else value)
     return value
 
