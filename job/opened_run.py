@@ -23,6 +23,10 @@ class Run(NamedTuple):
     times: StartTimes
     group: Alone  # or ``Group``, of which this process is rank 0
 
+    def resumes(self) -> bool:
+        """Whether the run resumes: it needs no weights then, unless its checkpoints turn out to be damaged."""
+        return self.record.content.get("data") is not None
+
 
 class Followed(NamedTuple):
     """The same run in a process that is not rank 0: what it needs to prepare data and model."""

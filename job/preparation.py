@@ -9,6 +9,7 @@ import numpy as np
 
 from job.config.settings import Config, settings
 from job.errors import ConfigError
+from job.inputs.early_weights import EarlyWeights
 from job.inputs.fetch import Inputs
 from job.inputs.indexing import index_data, refuse_other_data, summary, use_of
 from job.opened_run import AnyRun, Run
@@ -23,9 +24,10 @@ from masf_core.data.offences import Offences
 from masf_core.devices import choice
 from masf_core.devices.ascend.options import AscendSettings
 from masf_core.devices.device import Device
-from masf_core.method import meta_step
+from masf_core.method.step_settings import StepSettings, check_batch
 from masf_core.method.loss_scale import ScaleSettings
 from masf_core.model import Model
+from masf_core.network.architecture import make_architecture
 from masf_core.network.backbone import make_backbone
 from masf_core.network.pretrained import is_network_file, read_pretrained
 from masf_core.records.checkpoints import Progress
@@ -47,12 +49,14 @@ class InitialWeights:
 
     Args:
         path: the file, None to train from scratch. classes: names of the classes that its classifier distinguishes,
-            None where they are not known.
+            None where they are not known. early: ``EarlyWeights``, which may have read the file already.
     """
 
-    def __init__(self, config: Config, path: Optional[str], classes: Optional[Sequence[str]] = None) -> None:
+    def __init__(self, config: Config, path: Optional[str], classes: Optional[Sequence[str]] = None,
+                 early: Optional[EarlyWeights] = None) -> None:
         self._network, self._path, self._classes = config.network, path, classes
         self._values: Optional[Dict[str, np.ndarray]] = None
+        self._layers = None if early is None else early.take_layers(path)
 
     def read(self, index: DatasetIndex) -> Optional[Dict[str, np.ndarray]]:
         """Arrays by variable name; None without a file.
@@ -61,9 +65,11 @@ class InitialWeights:
             WeightsError: the file is damaged, or does not fit the network.
         """
         if self._values is None and self._path is not None:
-            backbone = make_backbone(self._network.backbone, len(index.classes), self._network.width)
-            self._values = backbone.from_pretrained(
-                read_pretrained(self._path), self._path, with_classifier=self._same_classes(index))
+            architecture = make_architecture(self._network.backbone, len(index.classes), self._network.width)
+            layers = read_pretrained(self._path) if self._layers is None else self._layers
+            self._values = architecture.from_pretrained(
+                layers, self._path, with_classifier=self._same_classes(index))
+            self._layers = None
         return self._values
 
     def _same_classes(self, index: DatasetIndex) -> bool:
@@ -98,7 +104,7 @@ def prepare_data(run: AnyRun, inputs: Inputs, before_decoding: Optional[Callable
         before_decoding(index)
         run.times.mark("weights")
     network = run.config.network
-    side = make_backbone(network.backbone, len(index.classes), network.width).image_size
+    side = make_architecture(network.backbone, len(index.classes), network.width).image_size
     indexed = index
     index, images = decode(
         index, run.workspace.decoded, image_size=side, max_pixels=data.max_pixels, bad_data=data.bad_data,
@@ -134,7 +140,7 @@ def build_model(run: AnyRun, here: Device, index: DatasetIndex, group: Alone = A
     step = step_settings(config, len(index.domains) - 1)
     log.info("TensorFlow %s on %s: %s", VERSION, here.describe(), backbone.describe())
     try:
-        meta_step.check_batch(step, group.size)
+        check_batch(step, group.size)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     ranks = group.ranks(here.name)
@@ -160,10 +166,10 @@ def make_trainer(run: AnyRun, model: Model, index: DatasetIndex, images: Dict[st
     return Trainer(model, sampler, whole, evaluations, index.classes, schedule, progress, observer)
 
 
-def step_settings(config: Config, source_domains: int) -> meta_step.StepSettings:
+def step_settings(config: Config, source_domains: int) -> StepSettings:
     """The ``StepSettings`` of a configuration."""
     training, network = config.training, config.network
-    return meta_step.StepSettings(
+    return StepSettings(
         meta_batch_size=training.meta_batch_size, source_domains=source_domains, inner_lr=training.inner_lr,
         outer_lr=training.outer_lr, metric_lr=training.metric_lr, margin=training.margin,
         gradients_clip_value=training.gradients_clip_value, temperature=training.temperature, beta1=training.beta1,

@@ -1,14 +1,15 @@
 """The story of a run.
 
     open the run      where its results go, what was there before, may it go on
+    look              are the inputs there, and do the weights fit the network
     pull              data and weights to the local cache
     prepare           index and check the data, decode each image once
     restore           the newest published checkpoint, if there is one; fetched meanwhile
     train             interval by interval; checkpoints and logs are published in the background
     finish            report, drain the uploads, mark the run done
 
-``training`` tells it from pulling on. That module needs TensorFlow, which takes seconds to load; what keeps a run from
-being opened is reported before.
+From pulling on, the story is in ``training``, which needs TensorFlow. TensorFlow takes seconds to load; what is wrong
+with the run, its inputs or its weights has been told by then.
 """
 from __future__ import annotations
 
@@ -77,12 +78,16 @@ def run_job(config: Config, work_dir: str, run_name: str, console: Console,
         times.mark("opening")
         with recorded(run):
             from job.inputs.check import check_inputs
+            from job.inputs.early_weights import read_early
 
             patience.call("looking at the inputs", lambda: check_inputs(config, environ))
             times.mark("inputs")
+            early = None if run.resumes() else patience.call(
+                "reading the weights", lambda: read_early(config, workspace, console, environ))
+            times.mark("weights")
             from job.training import prepare_and_train  # brings TensorFlow
 
-            prepare_and_train(run, environ)
+            prepare_and_train(run, environ, early)
         log.info("done: %s", store.url)
 
 

@@ -3,10 +3,11 @@ from __future__ import annotations
 
 import logging
 import platform
-from typing import Dict, Mapping
+from typing import Dict, Mapping, Optional
 
 import numpy as np
 
+from job.inputs.early_weights import EarlyWeights
 from job.inputs.fetch import fetch_inputs
 from job.observer import JobObserver
 from job.opened_run import Run
@@ -36,11 +37,11 @@ log = logging.getLogger(__name__)
 TIME_TO_EXIT = 3.0
 
 
-def prepare_and_train(run: Run, environ: Mapping[str, str]) -> None:
+def prepare_and_train(run: Run, environ: Mapping[str, str], early: Optional[EarlyWeights] = None) -> None:
     """The whole run, from its inputs to its end.
 
     Args:
-        environ: environment variables.
+        environ: environment variables. early: the weights, where they were read before TensorFlow was loaded.
 
     Raises:
         As ``run.run_job``.
@@ -53,12 +54,11 @@ def prepare_and_train(run: Run, environ: Mapping[str, str]) -> None:
     with Restoring(run.store, run.workspace, run.record.lineage) as restoring:
         # What has been pulled stays, so that another call pulls the rest.
         inputs = Patience(OPENING_SECONDS, run.console.check_stop, from_failure=True).call(
-            "pulling the inputs", lambda: fetch_inputs(config, run.workspace, run.console, environ))
+            "pulling the inputs", lambda: fetch_inputs(config, run.workspace, run.console, environ,
+                                                       located=None if early is None else early.located))
         run.times.mark("inputs")
-        weights = InitialWeights(config, inputs.weights, (inputs.origin or {}).get("classes"))
-        # A run that goes on has no use for them, unless its checkpoints turn out to be damaged.
-        resumed = run.record.content.get("data") is not None
-        index, images = prepare_data(run, inputs, None if resumed else weights.read)
+        weights = InitialWeights(config, inputs.weights, (inputs.origin or {}).get("classes"), early)
+        index, images = prepare_data(run, inputs, None if run.resumes() else weights.read)
         note_data(run, index)
         group.gather(None, "the end of pulling and decoding", WAIT_FOR_INPUTS)
         group.check_same_data(index.fingerprint)

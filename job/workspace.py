@@ -18,6 +18,9 @@ from job.errors import ConfigError
 from obs_sync import LocalStorageError
 
 
+WRITTEN = ("inputs", "weights", "decoded", "runs")  # the directories in work_dir
+
+
 class Workspace(NamedTuple):
     """Local directories of a run; made by ``prepare_workspace``."""
 

@@ -75,6 +75,7 @@ class Model:
             self._loaders = {name: _loader(variable) for name, variable in self.training.state.items()}
             # A variable is not filled as built only to be loaded: those 1.2 GB take as long as the loading.
             self._as_built = {name: variable.initializer for name, variable in self.training.state.items()}
+        self._is_filled = False
         graph.finalize()
         on_stage("graph")
         ranks.configure(session_config)
@@ -106,19 +107,20 @@ class Model:
         values.update(metric_net.initial_values(self.training.metric, self.seed))
         self.load(values)
 
-    def load(self, values: Mapping[str, np.ndarray]) -> None:
+    def load(self, values: Mapping[str, np.ndarray], afresh: bool = False) -> None:
         """Set variables, all in one run: TensorFlow prepares a program for every set of operations it is asked for,
         which for a hundred variables takes ten times as long as copying their 1.2 GB.
 
-        The first time, those that ``values`` lacks become as built: moments of zero. A loss scale that this precision
-        has not is left out.
+        The first time, and with ``afresh``, those that ``values`` lacks become as built: moments of zero. A loss scale
+        that this precision has not is left out.
         """
         values = {name: value for name, value in values.items() if name in self._loaders or not is_scale(name)}
         loaders = {name: self._loaders[name] for name in values}
-        fill = [operation for name, operation in self._as_built.items() if name not in values]
+        fill = [operation for name, operation in self._as_built.items()
+                if name not in values and (afresh or not self._is_filled)]
         self.session.run(fill + [loader.assign for loader in loaders.values()],
                          {loader.value: values[name] for name, loader in loaders.items()})
-        self._as_built = {}
+        self._is_filled = True
 
     def share(self) -> None:
         """Give every rank rank 0's variables, all of them; every rank must have loaded something, and call this."""

@@ -1,4 +1,4 @@
-"""Whether what was stored is there still, just before something is written that counts on it."""
+"""Checks that stored objects still exist, just before something is written that relies on them."""
 from __future__ import annotations
 
 from typing import Dict, Iterable, List, NamedTuple, Optional
@@ -9,7 +9,7 @@ from obs_sync.store import ObjectInfo, Store
 
 class Lost(NamedTuple):
     stored: ObjectInfo
-    found: Optional[ObjectInfo]  # in its place; None: nothing
+    found: Optional[ObjectInfo]  # what has its key now; None: nothing
 
 
 class Confirmed(NamedTuple):
@@ -18,9 +18,9 @@ class Confirmed(NamedTuple):
 
 
 def look_again(store: Store, prefix: str, stored: Iterable[ObjectInfo]) -> Confirmed:
-    """Which of the objects `stored` below `prefix` are no longer there, by size, and by ETag where both are known.
+    """Which of the objects `stored` below `prefix` are gone or another version, by size, and by ETag if both are known.
 
-    A listing may be of a little while ago: an object that is not as it should be in it is looked at itself.
+    A listing may be slightly out of date. So an object that differs in the listing is also asked about by itself.
     """
     listed = {info.key: info for info in store.list(prefix)}
     suspects = [info for info in stored if not _is_same(info, listed.get(info.key))]

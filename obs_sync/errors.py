@@ -1,4 +1,4 @@
-"""What can go wrong with storage, as exceptions. Every message says what, where, and how to mend it."""
+"""The exceptions of storage. Every message says what is wrong, where, and how to mend it."""
 from __future__ import annotations
 
 from typing import Optional
@@ -10,8 +10,8 @@ CHECK_PATH = "Check the path; keys are case-sensitive"
 class StoreError(Exception):
     """Base of everything that obs_sync raises on purpose.
 
-    Several subclasses are also the builtin that a caller would expect (FileNotFoundError, PermissionError,
-    …), so that code which knows nothing of object stores still handles them.
+    Several subclasses are also the built-in exception that a caller would expect, such as FileNotFoundError, so that
+    code which knows nothing of object stores handles them too.
     """
 
     def __init__(self, what: str, where: Optional[str] = None, mend: Optional[str] = None):
@@ -32,21 +32,21 @@ class BucketNotFound(StoreError):
 
 
 class AccessDenied(StoreError, PermissionError):
-    """The server refused the credentials, or they do not permit this operation."""
+    """The server refused the credentials, or the credentials do not allow this operation."""
 
 
 class CredentialsMissing(StoreError):
-    """No credentials, or no server address, where we were allowed to look."""
+    """The environment holds no credentials, or no server address."""
 
 
 class StoreUnavailable(StoreError, ConnectionError):
-    """The network or the server failed, and went on failing through all retries."""
+    """The network or the server failed, and all retries failed too."""
 
     retry_after: Optional[float] = None  # seconds that the server asked us to wait
 
 
 class IntegrityError(StoreError, IOError):
-    """Bytes are not those that were announced: length or digest differ."""
+    """The bytes have another length or digest than was announced."""
 
 
 class WrongDigest(IntegrityError):
@@ -54,18 +54,18 @@ class WrongDigest(IntegrityError):
 
 
 class ObjectChanged(IntegrityError):
-    """The object is no longer the version that was listed: somebody wrote it meanwhile."""
+    """The object is no longer the version that was listed: it was overwritten meanwhile."""
 
 
 class AlreadyPublished(StoreError, FileExistsError):
-    """A checkpoint of this name exists, whole or in part; keys are never used twice."""
+    """A checkpoint of this name exists, whole or in part. No name is used twice."""
 
 
 class UnsafeKey(StoreError, ValueError):
     """A key that cannot be a file below the destination directory."""
 
     def __init__(self, what: str, where: Optional[str] = None, mend: Optional[str] = None, key: Optional[str] = None):
-        """`key`: the one at fault, where to leave it out would mend it."""
+        """`key`: the key at fault, if excluding it would solve the problem."""
         super().__init__(what, where, mend)
         self.key = key
 
@@ -83,4 +83,4 @@ class LeaseHeld(StoreError):
 
 
 class LeaseLost(StoreError):
-    """Our lease on this prefix has been taken over or removed; nothing more may be written there."""
+    """Our lease on this prefix was taken over or deleted. Nothing more may be written there."""

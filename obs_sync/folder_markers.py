@@ -1,8 +1,8 @@
-"""Objects that only stand for a folder, and our own bookkeeping: what no listing of a store holds.
+"""Objects that only stand for a folder, and our own bookkeeping: no listing of a store shows them.
 
-Consoles make an empty object `photo/` for a folder, the one that a URL names included; there is nothing to say of it.
-Other tools leave a byte in it, an empty object `photo` beside `photo/…`, an empty `photo_$folder$`, or an object `.`.
-They cannot be files and hold nothing, so they are skipped too, counted and named once.
+Consoles make an empty object `photo/` for a folder, also for the folder that a URL names. These are skipped silently.
+Other tools leave a byte in such an object, an empty object `photo` beside `photo/…`, an empty `photo_$folder$`, or an
+object `.`. They cannot be files and hold no data, so they are skipped too, and named in the log once.
 """
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from obs_sync.store import ObjectInfo
 _log = logging.getLogger(__name__)
 
 _HADOOP = "_$folder$"
-_LARGEST = 16  # bytes: no image, list or weights are that small under a key that can be no file
+_LARGEST = 16  # bytes; no marker is larger, so a larger object is listed even if its key cannot be a file
 
 
 class Skipped:
-    """Tells in the log which markers of other tools a store's listings skip, each of them once."""
+    """Names in the log which markers of other tools the listings of a store skip, each of them once."""
 
     def __init__(self, locate: Callable[[str], str]):
         self._locate = locate
@@ -33,7 +33,7 @@ class Skipped:
 
 
 def tell(keys: List[str], locate: Callable[[str], str]) -> None:
-    """Name what is skipped."""
+    """Name the skipped keys in the log."""
     if len(keys) == 1:
         _log.warning("%s is skipped: another tool left this object to stand for a folder", locate(keys[0]))
     else:
@@ -42,9 +42,10 @@ def tell(keys: List[str], locate: Callable[[str], str]) -> None:
 
 
 def only_objects(listing: Iterable[ObjectInfo], skipped: Callable[[List[str]], None]) -> Iterator[ObjectInfo]:
-    """The objects of a whole listing that can hold data; keys of other tools' markers are told to `skipped` at its end.
+    """The objects of a whole listing that can hold data. At its end, `skipped` gets the keys of other tools' markers.
 
-    Empty objects come last: whether one stands for a folder is known when everything below it could have been listed.
+    Empty objects come last: only at the end of the listing is it known whether there are objects below such a key, and
+    so whether it stands for a folder.
     """
     empty: List[ObjectInfo] = []
     folders: Set[str] = set()
@@ -54,31 +55,42 @@ def only_objects(listing: Iterable[ObjectInfo], skipped: Callable[[List[str]], N
         if PRIVATE_DIRECTORY in key and is_private(key):
             continue
         folders.add(key.rpartition("/")[0])
-        if info.size > _LARGEST and key:
+        if info.size > _LARGEST and key:  # nearly every object: no further question is asked
             yield info
-        elif not key or key.endswith("/"):
-            if info.size:
+        elif _is_folder(key) or is_foreign_marker(key, info.size):
+            if info.size or not _is_folder(key):
                 foreign.append(key)
-        elif is_foreign_marker(key, info.size):
-            foreign.append(key)
         elif info.size:
             yield info
         else:
             empty.append(info)
+    yield from _without_folders(empty, folders, foreign)
+    if foreign:
+        skipped(foreign)
+
+
+def _is_folder(key: str) -> bool:
+    """Whether a key cannot be a file: it is empty or ends in '/'."""
+    return not key or key.endswith("/")
+
+
+def _without_folders(empty: List[ObjectInfo], folders: Set[str], foreign: List[str]) -> Iterator[ObjectInfo]:
+    """The `empty` objects that are not themselves folders of other objects; the keys of the others go to `foreign`.
+
+    folders: the folder right above each object of the listing.
+    """
     if empty:
-        folders.update(above for folder in list(folders) for above in directories_of(folder))
+        folders = folders.union(*(directories_of(folder) for folder in folders))
     for info in empty:
         if info.key in folders:
             foreign.append(info.key)
         else:
             yield info
-    if foreign:
-        skipped(foreign)
 
 
 def only_objects_beside(infos: List[ObjectInfo], keys: Iterable[str],
                         skipped: Callable[[List[str]], None]) -> List[ObjectInfo]:
-    """`infos` without the empty ones that stand for folders of `keys`, which lie in the same place."""
+    """`infos` without the empty objects that stand for folders of `keys`; both are in the same place."""
     empty = {info.key for info in infos if not info.size}
     foreign = sorted(empty & {folder for key in keys for folder in directories_of(key)}) if empty else []
     if foreign:
@@ -87,7 +99,7 @@ def only_objects_beside(infos: List[ObjectInfo], keys: Iterable[str],
 
 
 def is_foreign_marker(key: str, size: int) -> bool:
-    """Whether its name and size are enough to tell that an object is another tool's marker of a folder."""
+    """Whether the name and size of an object show that it is another tool's marker of a folder."""
     if not size and key.endswith(_HADOOP):
         return True
     return size <= 1 and key.rpartition("/")[2] == "."

@@ -1,9 +1,9 @@
 """A bucket through moxing.file, which ModelArts installs in its images and logs in for the job.
 
-moxing announces no digests and its copies return nothing, so what was moved is measured afterwards: sizes
-always, and the version (time and length) before and after. Many objects are brought by `copy_parallel`, which is
-known to leave some out without a word: what it has not brought whole is fetched one by one. Its functions raise
-exceptions of their own or hand through those of the OBS SDK inside it; all are translated here.
+moxing tells no digests and its copies return nothing. So every copy is checked afterwards: its size always, and the
+version of the object (time and length) before and after. Many objects are fetched by `copy_parallel`, which sometimes
+leaves objects out without an error: those are then fetched one by one. The functions of moxing raise exceptions of
+their own, or those of the OBS SDK inside it; all are translated here.
 """
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _log = logging.getLogger(__name__)
 
 _GRANT = ("Grant the job's agency, or the user whose access key is in ModelArts' global configuration, read and write "
           "access to the bucket")
-_STAT_WORKERS = 16  # a listing has names only: each size is a request of its own
-_COPY_THREADS = 16  # of one copy_parallel, its own default
-_SMALLEST_GROUP, _LARGEST_GROUP = 16, 512  # objects that are worth a copy_parallel; and after which progress is told
+_STAT_WORKERS = 16  # threads; a listing has only names, so each size takes a request
+_COPY_THREADS = 16  # of one copy_parallel; the default of moxing
+_SMALLEST_GROUP, _LARGEST_GROUP = 16, 512  # objects of one copy_parallel; progress is reported after each
 
 
 class MoxingStore(Store):
@@ -42,7 +42,7 @@ class MoxingStore(Store):
     def __init__(self, file_api: Any, url: str, retry: Retry = DEFAULT_RETRY):
         self._api = file_api
         self._retry = retry
-        self._copying = threading.Lock()  # a copy_parallel has threads enough; several at once are throttled with 503
+        self._copying = threading.Lock()  # one copy_parallel at a time: the server throttles several with 503
         self.url = url
         self._skipped = Skipped(self.locate)
 
@@ -52,7 +52,7 @@ class MoxingStore(Store):
     def _listed(self, prefix: str) -> Iterator[ObjectInfo]:
         directory = prefix[:prefix.rfind("/") + 1]
         names = self._call(self.locate(directory), self._names, directory)
-        # A name comes twice where it is an object and a folder.
+        # A name that is both an object and a folder is listed twice.
         wanted = [key for key in dict.fromkeys(directory + name for name in names) if key.startswith(prefix)]
         with ThreadPoolExecutor(_STAT_WORKERS) as pool:
             for info in pool.map(self._stat, wanted):
@@ -70,10 +70,10 @@ class MoxingStore(Store):
         where = self.locate(key)
 
         def attempt() -> bytes:
-            before = self.head(key)  # of a missing object or a directory moxing may tell in its own way
+            before = self.head(key)  # for a missing object or a directory, moxing raises errors of other kinds
             data = self._api.read(where, binary=True)
-            if self.head(key).etag != before.etag:  # any version will do, but not two
-                raise StoreUnavailable("the object was written while it was being read", where, "Try again")
+            if self.head(key).etag != before.etag:  # any version is right, but not parts of two
+                raise StoreUnavailable("the object was overwritten while it was being read", where, "Try again")
             if len(data) != before.size:
                 raise StoreUnavailable(f"moxing read {len(data)} bytes of {before.size}", where, "Try again later")
             return data
@@ -90,7 +90,7 @@ class MoxingStore(Store):
 
         def attempt() -> None:
             with local_storage(path):
-                open(path, "wb").close()  # the disk's own refusals, before moxing makes them its own
+                open(path, "wb").close()  # the disk's errors are raised here; moxing would hide them
             self._api.copy(where, path)
             self._check_version(info)
             found = os.path.getsize(path)
@@ -116,7 +116,7 @@ class MoxingStore(Store):
         if len(infos) < _SMALLEST_GROUP:
             super().download_all(infos, paths, on_bytes)
             return
-        folder = paths[0] + ".copies"  # where unfinished files may be, and renaming from there is possible
+        folder = paths[0] + ".copies"  # on the same file system, so that renaming is possible
         keys = [check_key(info.key, self.locate(info.key)) for info in infos]
         with local_storage(folder):
             os.makedirs(folder)
@@ -131,13 +131,13 @@ class MoxingStore(Store):
             remove_quietly(folder)
 
     def _copy_parallel(self, keys: List[str], folder: str) -> None:
-        """Bring what it brings. Threads, not processes: this process may have TensorFlow's threads already."""
+        """Fetch as many as moxing does. Threads, not processes, because TensorFlow may be running in this process."""
         try:
             with self._copying:
                 self._call(self.url, lambda: self._api.copy_parallel(
                     self.url, folder, file_list=keys, threads=_COPY_THREADS, is_processing=False))
         except StoreUnavailable as error:
-            _log.warning("%s; going on one by one", error.what)
+            _log.warning("%s; fetching the objects one by one", error.what)
 
     def read_range(self, info: ObjectInfo, offset: int, size: int, on_bytes: Optional[OnBytes] = None) -> bytes:
         check_range(info, offset, size)
@@ -172,8 +172,8 @@ class MoxingStore(Store):
             where = self.locate(check_key(key, self.locate(key)))
             if self._stat(key) is not None:
                 self._call(where, self._api.remove, where)
-            if self._stat(key) is not None:  # moxing's remove keeps silent about what it does not remove
-                raise StoreError("the object is still there after its removal", where)
+            if self._stat(key) is not None:  # moxing's remove does not raise if it fails
+                raise StoreError("the object still exists after it was deleted", where)
 
     def checking(self, check: Callable[[], None]) -> "MoxingStore":
         store = copy.copy(self)
@@ -181,12 +181,12 @@ class MoxingStore(Store):
         return store
 
     def _names(self, directory: str) -> Tuple[str, ...]:
-        """Names below a directory, of files and directories, relative to it."""
+        """The names of files and directories below a directory, relative to it."""
         url = self.locate(directory)
         return tuple(self._api.list_directory(url, recursive=True)) if self._api.exists(url) else ()
 
     def _stat(self, key: str) -> Optional[ObjectInfo]:
-        """None if there is nothing, or a directory."""
+        """The object; None if there is nothing, or a directory."""
         try:
             stat = self._call(self.locate(key), lambda: self._api.stat(self.locate(key)))
         except ObjectNotFound:
@@ -197,16 +197,16 @@ class MoxingStore(Store):
                           modified=stat.mtime_nsec / 1e9 if stat.mtime_nsec else None)
 
     def _confirmed(self, key: str, least: int, most: int) -> ObjectInfo:
-        """What is stored under `key` now, which must have a size that we may have stored."""
+        """The object that is stored now. Raises IntegrityError unless its size is one that we can have stored."""
         info = self.head(key)
         if not least <= info.size <= most:
-            raise IntegrityError(f"stored {least} bytes, found {info.size}", self.locate(key),
-                                 "Does somebody else write to this key?")
+            raise IntegrityError(f"stored {least:,} bytes, found {info.size:,}", self.locate(key),
+                                 "Make sure that no other process writes to this key")
         return info
 
     def _check_version(self, info: ObjectInfo) -> None:
         if info.etag is not None and self.head(info.key).etag != info.etag:
-            raise ObjectChanged("the object was written since it was listed", self.locate(info.key), "Try again")
+            raise ObjectChanged("the object was overwritten after it was listed", self.locate(info.key), "Try again")
 
     def _check_versions(self, infos: List[ObjectInfo]) -> None:
         with ThreadPoolExecutor(_STAT_WORKERS) as pool:
@@ -226,12 +226,12 @@ class MoxingStore(Store):
             yield
         except StoreError:
             raise
-        except Exception as error:  # moxing has no base class, and lets bare ones of its SDK through
+        except Exception as error:  # moxing has no base class, and passes on exceptions of its SDK
             raise _translation(error, where) from error
 
 
 def _taken(folder: str, info: ObjectInfo, path: str, count: OnBytes) -> bool:
-    """Whether copy_parallel has brought the right bytes of an object to `folder`; then it is at `path` now."""
+    """Move an object that copy_parallel has fetched from `folder` to `path`. Returns whether it was there and right."""
     copied = os.path.join(folder, *info.key.split("/"))
     if not os.path.isfile(copied) or os.path.getsize(copied) != info.size:
         return False

@@ -1,4 +1,4 @@
-"""The refusal of keys that can be no files says how many there are, and with which pattern to leave them out."""
+"""The error about keys that cannot be files says how many there are, and which pattern excludes one."""
 from __future__ import annotations
 
 import contextlib
@@ -9,13 +9,13 @@ from obs_sync.errors import UnsafeKey
 from obs_sync.keys import check_key
 
 _OPTION = "--exclude"  # of `sync`, and the job's setting
-# `?` stands for what a shell, a terminal, or a list of patterns separated by commas could not take as it is.
+# A `?` replaces each character that a shell, a terminal or a comma-separated list of patterns cannot take.
 _ANY = re.compile(r"""[^ -~\u00a0-\U0010ffff]|[,'"\ud800-\udfff]""")
 
 
 @contextlib.contextmanager
 def naming_exclude(keys: Callable[[], Iterable[str]]) -> Iterator[None]:
-    """Let an UnsafeKey of the block that is about a key tell how many of `keys()` are odd, and the way out."""
+    """Add to an UnsafeKey of the block how many of `keys()` cannot be files, and a pattern that excludes the first."""
     try:
         yield
     except UnsafeKey as error:
@@ -23,7 +23,7 @@ def naming_exclude(keys: Callable[[], Iterable[str]]) -> Iterator[None]:
             raise
         odd = [key for key in keys() if _is_odd(key)]
         what = error.what if len(odd) < 2 else f"{len(odd):,} keys cannot be files; the first: {error.what}"
-        raise UnsafeKey(what, error.where, f"Rename the object, or leave it out with "
+        raise UnsafeKey(what, error.where, f"Rename the object, or exclude it with "
                                            f"{_OPTION}='{pattern_of(error.key)}'", error.key) from error
 
 

@@ -19,11 +19,11 @@ def open_store(url: str, environ: Mapping[str, str] = os.environ, backend: str =
                retry: Retry = DEFAULT_RETRY) -> Store:
     """The store at `url`: a directory, or a bucket through one of two backends.
 
-    `auto` takes moxing where it is installed and the environment holds no OBS_* credentials, which is inside
-    a ModelArts job, where moxing is logged in already; else the OBS SDK. No request is made yet. `retry` is how often
-    and how long a bucket is asked again.
+    `auto` takes moxing if it is installed and the environment holds no OBS_* credentials: so it is inside a ModelArts
+    job, where moxing is logged in already. Otherwise it takes the OBS SDK. `retry` says how often and how long failed
+    requests are retried. No request is made yet.
 
-    Raises InvalidUrl, CredentialsMissing, StoreError (a backend that is not installed).
+    Raises InvalidUrl, CredentialsMissing, StoreError (the backend is not installed).
     """
     if backend not in BACKENDS:
         raise ValueError(f"backend is {backend!r}; expected one of {', '.join(BACKENDS)}")
@@ -52,6 +52,6 @@ def _open_moxing(location: Location, retry: Retry) -> Store:
         import moxing
     except ImportError as error:
         raise StoreError(f"moxing cannot be imported ({error})", location.url,
-                         "It exists inside ModelArts only. Set OBS_ACCESS_KEY_ID, OBS_SECRET_ACCESS_KEY and OBS_SERVER "
+                         "It exists only inside ModelArts. Set OBS_ACCESS_KEY_ID, OBS_SECRET_ACCESS_KEY and OBS_SERVER "
                          "to use the OBS SDK") from error
     return MoxingStore(moxing.file, location.url, retry)

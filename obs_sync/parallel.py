@@ -1,4 +1,4 @@
-"""Work spread over threads, watched from the thread that asked for it."""
+"""Work on several threads; the thread that asked for it reports progress meanwhile."""
 from __future__ import annotations
 
 import contextlib
@@ -18,11 +18,11 @@ _turn = threading.Lock()
 
 
 class Aborted(Exception):
-    """Raised in a worker by `Progress.add` once the run has been given up. Never seen by the caller."""
+    """Raised in a worker by `Progress.add` after an abort. The caller never sees it."""
 
 
 class Progress:
-    """A count that workers add to and the caller reads; and the word that all is off."""
+    """A count that workers add to and the caller reports; it also carries the request to abort."""
 
     def __init__(self, total: int, on_progress: Optional[OnProgress]):
         self._total = total
@@ -38,7 +38,7 @@ class Progress:
             self._done += amount
 
     def check(self) -> None:
-        """Raises Aborted once the run has been given up."""
+        """Raises Aborted after `abort`."""
         if self._aborted.is_set():
             raise Aborted()
 
@@ -46,7 +46,7 @@ class Progress:
         self._aborted.set()
 
     def report(self) -> None:
-        """From the caller's thread. What on_progress raises propagates."""
+        """Call on_progress; to be called from the caller's thread. What on_progress raises propagates."""
         if self._on_progress is not None:
             with self._lock:
                 done = self._done
@@ -56,10 +56,10 @@ class Progress:
 def run_parallel(work: Callable[[T], Any], items: Sequence[T], workers: int, progress: Progress) -> List[Any]:
     """[work(item) for item in items] on up to `workers` threads, results in the order of `items`.
 
-    `progress.report()` is called from this thread at the start, every 0.2 s and at the end. The first
-    exception, of a worker or of the report, aborts the run: workers stop at their next `progress.add`, and it
-    propagates from here. A worker that is stuck in the network then is waited for no longer than 5 s: it is a
-    daemon thread, and it too ends at its next `add`.
+    `progress.report()` is called from this thread at the start, every 0.2 s and at the end. The first exception, of a
+    worker or of the report, aborts the work and propagates from here: the other workers stop at their next
+    `progress.add`. This function waits at most 5 s for a worker that is stuck in the network. That worker is a daemon
+    thread, which ends at its next `add` too.
     """
     results: List[Any] = [None] * len(items)
     if not items:
@@ -81,17 +81,17 @@ def run_parallel(work: Callable[[T], Any], items: Sequence[T], workers: int, pro
 
 
 def run_aside(work: Callable[[], T], progress: Progress) -> T:
-    """work() on another thread, while this one reports progress (and so can be told to stop)."""
+    """work() on another thread, while this thread reports progress. An exception of the report aborts the work."""
     return run_parallel(lambda _: work(), [None], 1, progress)[0]
 
 
 @contextlib.contextmanager
 def in_turn() -> Iterator[None]:
-    """Around many short calls of the system, such as those that make a file: one thread at a time does them.
+    """Around many short system calls, such as those that create a file: only one thread at a time makes them.
 
-    Each such call gives up the interpreter and must have it back, which costs far more than the call when several
-    threads do that at once. It is a courtesy and protects nothing: after a second of waiting, for somebody who is
-    stuck, a thread goes on without.
+    Each such call releases the interpreter lock and must get it back. If several threads do so at once, that takes far
+    longer than the call. This is an optimisation and protects nothing: a thread that has waited for a second, because
+    another one is stuck, continues without its turn.
     """
     mine = _turn.acquire(timeout=_PATIENCE)
     try:
@@ -119,7 +119,7 @@ class _Pool(Generic[T]):
             thread.start()
 
     def results(self) -> Any:
-        """Yield (index, result) as work ends, reporting progress between; raise what a worker raised."""
+        """Yield (index, result) as items are done, and report progress meanwhile. Raises what a worker raises."""
         remaining, next_report = self._count, time.monotonic() + _TICK
         while remaining:
             try:
@@ -149,6 +149,6 @@ class _Pool(Generic[T]):
                 return
             try:
                 self._finished.put((index, self._work(item), None))
-            except BaseException as error:  # goes to the caller's thread, all of it
+            except BaseException as error:  # raised in the caller's thread
                 self._finished.put((index, None, error))
                 return

@@ -1,7 +1,7 @@
-"""Try out what a user may do below a store's prefix: store, read and remove a small object, and one in parts.
+"""Tests what a user may do below a store's prefix: write, read and delete a small object, and one in parts.
 
-The object lies where an unfinished checkpoint would: readers pass over it, and should the process be killed in between,
-`python -m job sync gc` finds it, as it finds an upload in parts that was begun.
+The object has the name of an unfinished checkpoint: readers ignore it, and if the process is killed, `python -m job
+sync gc` finds it, as well as an upload in parts that was not completed.
 """
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from obs_sync.esdk.upload import put_file
 from obs_sync.store import Store
 
 SIZE = 2 << 20       # bytes of the object
-PART_SIZE = 100 << 10  # bytes, the smallest that OBS takes but for the last part
-_S3_PART_SIZE = 5 << 20  # bytes, the smallest that other servers take
-_LAST_WAIT = 5.0     # seconds for an operation under way before everything is removed
+PART_SIZE = 100 << 10  # bytes, the smallest part that OBS accepts, except for the last
+_S3_PART_SIZE = 5 << 20  # bytes, the smallest part that other servers accept
+_LAST_WAIT = 5.0     # seconds that `end` waits for a running operation before it deletes everything
 
 
 class Abandoned(Exception):
-    """The probe was ended from another thread."""
+    """Another thread ended the probe."""
 
 
 class Probe:
-    """Objects of our own below `store`; a context manager that removes them, whatever happens.
+    """Objects of our own below `store`; a context manager that always deletes them.
 
-    `end` may be called from another thread: nothing is stored afterwards.
+    Another thread may call `end`: nothing is stored afterwards.
     """
 
     def __init__(self, store: Store, name: str = "ckpt-000000-probe"):
-        """`name` is that of an unfinished checkpoint, to which a part that nobody else has is added."""
+        """`name` is that of an unfinished checkpoint; a random suffix is added."""
         self._store = store
         self._folder = f"checkpoints/{name}-{uuid.uuid4().hex[:8]}/"
         self._data = os.urandom(SIZE)
-        self._keys: List[str] = []  # that may be there
+        self._keys: List[str] = []  # of objects that may exist
         self._lock = threading.Lock()
         self._ended = False
-        self.may_not_remove = False  # the server said so
+        self.may_not_remove = False  # the server refused to delete
 
     def __enter__(self) -> Probe:
         return self
@@ -53,25 +53,25 @@ class Probe:
 
     @property
     def url(self) -> str:
-        """Below which everything of it lies."""
+        """The folder of everything that the probe stores."""
         return self._store.locate(self._folder)
 
     def write(self) -> float:
-        """Returns the seconds it took. Raises StoreError, Abandoned."""
+        """The seconds it took. Raises StoreError, Abandoned."""
         return self._timed(lambda key: self._store.write(key, self._data), "object")
 
     def read(self) -> float:
-        """Raises also IntegrityError, if what comes is not what was written."""
+        """The seconds it took. Raises StoreError; IntegrityError if other bytes are read than were written."""
         key = self._folder + "object"
         started = time.monotonic()
         found = self._store.read(key)
         seconds = time.monotonic() - started
         if found != self._data:
-            raise IntegrityError("what was read is not what was written", self._store.locate(key))
+            raise IntegrityError("the object that was read is not the one that was written", self._store.locate(key))
         return seconds
 
     def write_in_parts(self) -> bool:
-        """Returns False where the store has no such uploads, or makes them by itself. Raises StoreError, Abandoned."""
+        """False if the store has no uploads in parts, or decides itself about them. Raises StoreError, Abandoned."""
         store = self._store
         if not isinstance(store, EsdkStore):
             return False
@@ -95,7 +95,7 @@ class Probe:
         return True
 
     def remove(self) -> float:
-        """Returns the seconds it took. Raises StoreError naming what stays; what may not be removed is left there."""
+        """The seconds it took. Raises StoreError naming what remains, and leaves what may not be deleted."""
         started = time.monotonic()
         if self._keys:
             try:
@@ -108,14 +108,14 @@ class Probe:
         return time.monotonic() - started
 
     def end(self) -> None:
-        """Store nothing more, and remove what there is: parts that were begun as well. Raises StoreError."""
+        """Store nothing more, and delete all objects and unfinished uploads of the probe. Raises StoreError."""
         self._ended = True
         waited = self._lock.acquire(timeout=_LAST_WAIT)
         try:
             touched = bool(self._keys)
             self.remove()
             if touched and isinstance(self._store, EsdkStore):
-                with contextlib.suppress(StoreError):  # not everybody may list uploads
+                with contextlib.suppress(StoreError):  # this user may not be allowed to list uploads
                     for upload in self._store.unfinished_uploads(self._folder):
                         self._store.abort_upload(upload.key, upload.upload_id)
         finally:
@@ -134,9 +134,9 @@ class Probe:
 
 
 def clock_ahead(store: Store) -> Tuple[float, float]:
-    """(seconds that the storage's clock is ahead of ours, seconds that the question took). Raises StoreError."""
+    """(seconds by which the storage's clock is ahead of ours, seconds that the request took). Raises StoreError."""
     started = time.time()
     there = store.server_time()
     ended = time.time()
-    # A Date has whole seconds, cut off: half a one is lost on average.
+    # A Date is cut off to whole seconds, which loses half a second on average.
     return there + 0.5 - (started + ended) / 2.0, ended - started

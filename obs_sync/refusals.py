@@ -1,4 +1,4 @@
-"""Why a server refuses a request: the codes of a reply of 403, and for each of them how to mend it."""
+"""Why a server refuses a request: the codes in replies of 403, and how to mend each."""
 from __future__ import annotations
 
 import re
@@ -38,20 +38,21 @@ _MENDING: Dict[str, str] = {
                                  "name instead of an IP address, as in https://obs.cn-north-4.myhuaweicloud.com",
 }
 GRANT = "Grant this user, or the job's agency, read and write access to the bucket, or use another key"
-_EXPIRED = "The server says that the request came too late. If it goes on, check this machine's clock and its proxy"
+_EXPIRED = ("The server says that the request came too late. If it happens again, check this machine's clock and its "
+            "proxy")
 
 _OF_THE_KEY = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "TokenRefreshRequired",
-               "InvalidSecurityToken", "InvalidSecurity", None)  # None: a reply to HEAD that tells no reason
+               "InvalidSecurityToken", "InvalidSecurity", None)  # None: a reply to HEAD, without a reason
 _KMS_WORDS = re.compile(r"\b(kms|cmk|dek)\b|customer master key", re.IGNORECASE)
 _EXPIRED_WORDS = re.compile(r"request\b.*\bexpired", re.IGNORECASE)
 
 
 class DateRefused(AccessDenied):
-    """The server's clock and the date of the request are too far apart; worth another attempt, by its clock."""
+    """The server's clock and the date of the request are too far apart. A retry is dated by the server's clock."""
 
 
 def advice(code: Optional[str], message: Optional[str] = None) -> Optional[str]:
-    """How to mend a refusal, without a full stop; None if only more rights would."""
+    """How to mend a refusal, without a full stop; None if only more rights would help."""
     if code in _MENDING:
         return _MENDING[code]
     told = f"{code or ''} {message or ''}".replace(".", " ")
@@ -68,5 +69,5 @@ def is_about_time(code: Optional[str], message: Optional[str] = None) -> bool:
 
 
 def is_about_the_key(code: Optional[str]) -> bool:
-    """Whether another access key may be accepted: it is rotated, expired or wrong."""
+    """Whether another access key may be accepted, because this one is rotated, expired or wrong."""
     return code in _OF_THE_KEY

@@ -1,4 +1,4 @@
-"""Trying again: a bounded number of times and for a bounded time, after delays that double and are drawn at random."""
+"""Retries: limited in number and time, after random delays whose range doubles."""
 from __future__ import annotations
 
 import random
@@ -13,13 +13,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Retry:
-    """How often and how long to try again.
+    """How often and for how long to retry.
 
     The delay before attempt n + 1 is uniform in [d/2, d] with d = min(first_delay * 2**n, longest_delay):
-    many clients that were refused together must not come back together. A wait that the server asks for
-    (Retry-After) goes before it. No attempt begins later than `deadline` after the first: what would have to wait
-    longer is given up at once. An attempt that has begun then goes on, as long as the server keeps pace (`http/pace`).
-    Before each attempt `before_attempt()` is called; what it raises ends the trying.
+    many clients that were refused together must not come back together. If the server asks for a wait (Retry-After),
+    the delay is added to it. No attempt begins later than `deadline` after the first: if the next one would, the error
+    is raised at once. An attempt that has begun may take longer, as long as the server keeps pace (`http/pace`).
+    `before_attempt()` is called before each attempt; what it raises ends the retries.
     """
 
     attempts: int = 6
@@ -32,7 +32,7 @@ class Retry:
     before_attempt: Callable[[], None] = lambda: None
 
     def call(self, operation: Callable[[], T], retried: Tuple[Type[StoreError], ...] = (StoreUnavailable,)) -> T:
-        """operation(), called again while it raises one of `retried`; the last exception says how often and long."""
+        """operation(), retried while it raises one of `retried`. The last exception says how often and for how long."""
         started, attempt = self.clock(), 0
         while True:
             attempt += 1
@@ -57,7 +57,7 @@ class Retry:
 
 
 def _tired(error: StoreError, attempts: int, elapsed: float, late: str = "") -> StoreError:
-    """`error` with the trouble that was taken."""
+    """`error` with the number of attempts and their time."""
     tried = "once" if attempts == 1 else f"{attempts} times"
     told = type(error)(f"{error.what} (tried {tried} in {elapsed:.1f} s{late})", error.where, error.mend)
     vars(told).update((name, value) for name, value in vars(error).items() if name not in vars(told))

@@ -1,4 +1,4 @@
-"""A limit on bytes per second, shared by all transfers of a store, whatever thread they run on."""
+"""A limit on bytes per second, shared by all transfers of a store and all their threads."""
 from __future__ import annotations
 
 import threading
@@ -7,16 +7,16 @@ from typing import Any, Callable, Iterable, Iterator, List, Optional, Sequence
 
 from obs_sync.store import ObjectInfo, OnBytes, Store
 
-_LONGEST_SLEEP = 0.2   # seconds; between two of them a transfer can be told to end
-_LONGEST_PAUSE = 10.0  # seconds that one connection may be left waiting: servers close idle ones
-_CHUNK = 1 << 20       # bytes that a transfer moves between two reports, at the most
+_LONGEST_SLEEP = 0.2   # seconds; a transfer can be stopped between two sleeps
+_LONGEST_PAUSE = 10.0  # seconds that a connection may wait: servers close idle ones
+_CHUNK = 1 << 20       # bytes, the most that a transfer moves between two reports
 
 
 class Throttle:
-    """Bytes are paid for in time: whoever has moved some waits until all bytes so far fit the rate.
+    """A transfer that has moved bytes waits until all bytes so far fit the rate.
 
-    A token bucket that holds nothing: after a quiet time there is no burst. Bytes of attempts that failed count,
-    for they took their share of the link.
+    It is a token bucket of size zero: no burst follows a pause. Bytes of failed attempts count, because they used the
+    link.
     """
 
     def __init__(self, bytes_per_second: float, clock: Callable[[], float] = time.monotonic,
@@ -30,7 +30,7 @@ class Throttle:
         self._paid_until = clock()
 
     def pay(self, amount: int, check: Callable[[], Any] = lambda: None) -> None:
-        """Wait for `amount` bytes. `check` is called about every 0.2 s meanwhile; what it raises ends the wait."""
+        """Wait for `amount` bytes. `check` is called about every 0.2 s; what it raises ends the wait."""
         with self._lock:
             self._paid_until = max(self._paid_until, self._clock()) + amount / self.rate
             until = self._paid_until
@@ -42,12 +42,12 @@ class Throttle:
             check()
 
     def workers(self, wanted: int) -> int:
-        """How many transfers may share the rate: so few that none is left waiting for longer than servers allow."""
+        """How many transfers may share the rate, so that none waits longer than servers allow."""
         return max(1, min(wanted, int(_LONGEST_PAUSE * self.rate / _CHUNK)))
 
 
 class ThrottledStore(Store):
-    """Another store, whose reading and writing keeps to a throttle."""
+    """Another store, with its reads and writes held to a throttle."""
 
     def __init__(self, store: Store, throttle: Throttle):
         self._store = store

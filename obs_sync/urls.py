@@ -33,8 +33,8 @@ class Location:
 def parse_url(url: str) -> Location:
     """Read a URL. Raises InvalidUrl with examples.
 
-    Object keys may hold any character, so an obs:// URL is not unquoted and has no query or fragment: what
-    stands after the bucket is the prefix, letter by letter.
+    Object keys may hold any character. So an obs:// URL is not unquoted and has no query or fragment: everything after
+    the bucket is the prefix, character by character.
     """
     text = os.fspath(url) if isinstance(url, os.PathLike) else url
     if not isinstance(text, str) or not text.strip():
@@ -42,13 +42,13 @@ def parse_url(url: str) -> Location:
     scheme, separator, rest = text.partition("://")
     if not separator:
         if re.match(r"(obs|s3|file):", text, re.IGNORECASE):
-            raise InvalidUrl("a URL's scheme is followed by two slashes", text, _EXAMPLES)
+            raise InvalidUrl("the scheme of a URL must be followed by two slashes", text, _EXAMPLES)
         return Location(path=os.path.abspath(os.path.expanduser(text)))
     if scheme.lower() in ("obs", "s3"):
         return _parse_bucket_url(text, rest)
     if scheme.lower() == "file":
         return _parse_file_url(text)
-    raise InvalidUrl(f"scheme {scheme!r} is not one we can store to", text, _EXAMPLES)
+    raise InvalidUrl(f"the scheme {scheme!r} is not supported", text, _EXAMPLES)
 
 
 def is_remote(url: str) -> bool:
@@ -66,11 +66,11 @@ def split_object_url(url: str) -> Tuple[str, str]:
     if location.is_local:
         directory, name = os.path.split(location.path)
         if not name or url.endswith("/"):
-            raise InvalidUrl("a single file is needed, and this is a directory", url, _EXAMPLES)
+            raise InvalidUrl("expected a file, and this is a directory", url, _EXAMPLES)
         return directory, name
     key = location.prefix.rstrip("/")
     if not key or url.endswith("/"):
-        raise InvalidUrl("a single object is needed, and this is a bucket or a folder", url,
+        raise InvalidUrl("expected an object, and this is a bucket or a folder", url,
                          "Expected for instance obs://bucket/folder/file.npy")
     folder, _, name = key.rpartition("/")
     return Location(location.bucket, f"{folder}/" if folder else "").url, name

@@ -44,8 +44,8 @@ FLOORS = {
         ("parity", "trainer"),
     ),
     "job": (
-        ("errors", "shipped", "start_times", "stopping", "streams", "utf8"),
-        ("console", "environment", "exits", "workspace"),
+        ("errors", "printable", "shipped", "start_times", "stopping", "streams", "utf8"),
+        ("console", "environment", "exits", "standard_output", "workspace"),
         ("config", "publication", "sync"),
         ("inputs", "observer", "ranks", "reports"),
         ("opened_run",),

@@ -12,6 +12,8 @@
     log_upload    log files on their way to the store
     restore       finds the checkpoint to resume from
     run_record    run.json
+    history       metrics.jsonl
+    lineage       the published checkpoints of a run's current lineage
     late_writes   finds records that a delayed write has overwritten, and what the newest checkpoint knows instead
     patience      retries for minutes what opens or ends a run
     time_limit    waits for a call no longer than so long

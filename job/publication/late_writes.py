@@ -7,18 +7,18 @@ whoever reads a run compares its records with its newest checkpoint, and takes f
 """
 from __future__ import annotations
 
+import hashlib
 import logging
-import os
-import tempfile
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from job.publication.retention import name_best
 from job.publication.run_record import written_at
 from masf_core.errors import CheckpointError
 from masf_core.records import checkpoints
-from masf_core.records.checkpoints import Progress
+from masf_core.records.progress import LARGEST, Progress, parse_progress
 from masf_core.records.texts import eva_text, metrics_text
 from obs_sync import IntegrityError, Marker, ObjectNotFound, Store, list_markers
+from obs_sync.store import read_at_most
 
 log = logging.getLogger(__name__)
 
@@ -147,12 +147,14 @@ def _age(marker: Marker) -> tuple:
 
 def _read_progress(store: Store, marker: Marker) -> Progress:
     """``Progress`` of a published checkpoint: one small file of it."""
-    digests = {file.name: file.sha256 for file in marker.files}
-    data = store.read(f"checkpoints/{marker.name}/{checkpoints.PROGRESS_FILE}")
-    with tempfile.TemporaryDirectory() as directory:
-        with open(os.path.join(directory, checkpoints.PROGRESS_FILE), "wb") as stream:
-            stream.write(data)
-        return checkpoints.load_progress(directory, digests.get(checkpoints.PROGRESS_FILE))
+    name = checkpoints.PROGRESS_FILE
+    expected = next((file for file in marker.files if file.name == name), None)
+    if expected is None:
+        raise LookupError(f"its marker names no {name}")
+    data = read_at_most(store, f"checkpoints/{marker.name}/{name}", LARGEST)
+    if hashlib.sha256(data).hexdigest() != expected.sha256:
+        raise ValueError(f"{name} is not the one that the marker names")
+    return parse_progress(data)
 
 
 def _read_text(store: Store, name: str) -> str:

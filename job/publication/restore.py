@@ -1,4 +1,4 @@
-"""Find the checkpoint to go on from: the newest whole one of this run, published or still in the local spool."""
+"""Find the checkpoint to resume from: the newest whole one of this run, published or still in the local spool."""
 from __future__ import annotations
 
 import itertools
@@ -6,24 +6,26 @@ import logging
 import os
 import shutil
 import threading
-from typing import Any, Dict, NamedTuple, Optional
+from typing import Any, Callable, Collection, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from job.errors import ConfigError
+from job.publication.lineage import published_checkpoints
+from job.workspace import Workspace
 from masf_core.errors import CheckpointError
 from masf_core.records import checkpoints
-from obs_sync import IntegrityError, ObjectNotFound, fetch_checkpoint, list_markers
+from obs_sync import IntegrityError, Marker, ObjectNotFound, Store, fetch_checkpoint, list_markers
 from obs_sync.errors import UnsafeKey
 
 log = logging.getLogger(__name__)
 
 
 class Candidate(NamedTuple):
-    """A checkpoint that might be resumed from."""
+    """A checkpoint that the run might resume from."""
 
     iteration: int
     created: str
     name: str
-    marker: Optional[object]  # None: it lies in the spool, saved but not delivered when the last attempt ended
+    marker: Optional[Marker]  # None: it is in the spool; the last attempt saved it and ended before it was published
 
 
 class Restored(NamedTuple):
@@ -37,39 +39,41 @@ class Restored(NamedTuple):
 class Restoring:
     """The newest checkpoint, fetched and read in the background while the data and the graph are made ready.
 
-    Use it as a context manager: its end gives up what is still under way.
+    Use it as a context manager. On exit it abandons the transfer if that is still under way.
 
     Args:
-        store: the run's store. workspace: ``Workspace``. lineage: only checkpoints of this lineage count.
+        store: the run's store. workspace: where checkpoints are fetched to. lineage: of the checkpoints to consider.
     """
 
-    def __init__(self, store, workspace, lineage):
+    def __init__(self, store: Store, workspace: Workspace, lineage: str) -> None:
         self._whole = _whole(store, workspace, lineage, self._note)
         self._transferred = (0, 0)
         self._given_up = False
-        self._first = self._failure = None
+        self._first: Optional[Restored] = None
+        self._failure: Optional[BaseException] = None
         self._thread = threading.Thread(target=self._work, name="restoring", daemon=True)
 
-    def __enter__(self):
+    def __enter__(self) -> Restoring:
         self._thread.start()
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self._given_up = True
         self._thread.join(timeout=10)
 
-    def newest(self, shapes, on_progress):
-        """Wait for it.
+    def newest(self, shapes: Mapping[str, Sequence[int]],
+               on_progress: Callable[[int, int], None]) -> Optional[Restored]:
+        """Wait until the newest checkpoint is loaded.
 
         Args:
-            shapes: name → shape of what the model needs. on_progress: called with (bytes fetched, bytes) meanwhile;
-                what it raises ends the wait.
+            shapes: name → shape of each array that the model needs. on_progress: called with (bytes fetched, bytes)
+                while waiting; an exception that it raises ends the wait.
 
         Returns:
-            ``Restored``, the newest whose sizes, digests and shapes hold, or None when there is no checkpoint.
+            The newest checkpoint that is whole and fits the model, or None if there is none.
 
         Raises:
-            StoreError: the store cannot be read. (A damaged checkpoint is no error: the one before it is taken.)
+            StoreError: the store cannot be read. (A damaged checkpoint is skipped with a warning.)
         """
         while self._thread.is_alive():
             self._thread.join(timeout=0.1)
@@ -82,90 +86,107 @@ class Restoring:
                 checkpoints.check_shapes(restored.name, restored.arrays, shapes)
                 return restored
             except CheckpointError as error:
-                _pass_over(restored.name, error)
+                _skip(restored.name, error)
         return None
 
-    def _work(self):
+    def _work(self) -> None:
         try:
             self._first = next(self._whole, None)
-        except BaseException as error:  # raised where it is waited for
+        except BaseException as error:  # raised in the thread that waits
             self._failure = error
 
-    def _note(self, done, total):
+    def _note(self, done: int, total: int) -> None:
         self._transferred = (done, total)
         if self._given_up:
             raise _GivenUp
 
 
 class _GivenUp(Exception):
-    """Nobody waits for the checkpoint any more."""
+    """The checkpoint is no longer needed."""
 
 
-def _whole(store, workspace, lineage, on_progress):
-    """Yield ``Restored`` of every checkpoint whose sizes and digests hold, newest first. Holds on to none of them."""
-    def read(candidate):
-        directory = os.path.join(workspace.spool, candidate.name)
+def _whole(store: Store, workspace: Workspace, lineage: str,
+           on_progress: Callable[[int, int], None]) -> Iterator[Restored]:
+    """Yield every checkpoint that is whole, newest first. Keeps no reference to any of them."""
+    def read(candidate: Candidate) -> Optional[Restored]:
         try:
-            if candidate.marker is None:
-                return Restored(*checkpoints.load(directory), name=candidate.name)
-            directory = fetch_checkpoint(store, candidate.marker, workspace.spool, on_progress=on_progress,
-                                         to_read_only=True)
-            digests = {file.name: file.sha256 for file in candidate.marker.files}
-            restored = Restored(*checkpoints.load(directory, digests), name=candidate.name)
+            restored = _read(store, workspace, candidate, on_progress)
+            _check_progress(restored.progress, candidate, lineage)
         except (IntegrityError, ObjectNotFound, UnsafeKey, CheckpointError) as error:
-            _pass_over(candidate.name, error)
+            _skip(candidate.name, error)
             return None
-        shutil.rmtree(directory, ignore_errors=True)
+        if candidate.marker is not None:
+            shutil.rmtree(os.path.join(workspace.spool, candidate.name), ignore_errors=True)
         return restored
 
     yield from filter(None, map(read, candidates(store, workspace, lineage)))
 
 
-def _pass_over(name, error):
-    log.warning("checkpoint %s cannot be used (%s); trying the one before it", name, error)
+def _read(store: Store, workspace: Workspace, candidate: Candidate,
+          on_progress: Callable[[int, int], None]) -> Restored:
+    if candidate.marker is None:
+        return Restored(*checkpoints.load(os.path.join(workspace.spool, candidate.name)), name=candidate.name)
+    directory = fetch_checkpoint(store, candidate.marker, workspace.spool, on_progress=on_progress, to_read_only=True)
+    digests = {file.name: file.sha256 for file in candidate.marker.files}
+    return Restored(*checkpoints.load(directory, digests), name=candidate.name)
 
 
-def candidates(store, workspace, lineage):
-    """All checkpoints of ``lineage``, newest first."""
-    found = [
-        Candidate(marker.metadata["iteration"], marker.created, marker.name, marker)
-        for marker in list_markers(store) if marker.metadata.get("lineage") == lineage and _tells_iteration(marker)]
+def _check_progress(progress: checkpoints.Progress, candidate: Candidate, lineage: str) -> None:
+    """Raise CheckpointError if a checkpoint's progress.json is not that of the checkpoint its marker names."""
+    if progress.iteration != candidate.iteration:
+        raise CheckpointError(f"its progress.json is of iteration {progress.iteration}; expected "
+                              f"{candidate.iteration}, as in its marker")
+    if progress.details.get("lineage") != lineage:
+        raise CheckpointError(f"its progress.json is not of the lineage {lineage}")
+
+
+def _skip(name: str, reason: object) -> None:
+    log.warning("checkpoint %s cannot be used (%s); trying the one before it", name, reason)
+
+
+def candidates(store: Store, workspace: Workspace, lineage: str) -> List[Candidate]:
+    """All checkpoints of ``lineage``, newest first. One whose marker is damaged is skipped with a warning.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    usable, damaged = published_checkpoints(store, lineage)
+    for marker, reason in damaged:
+        _skip(marker.name, f"its marker is damaged: {reason}")
+    found = [Candidate(marker.metadata["iteration"], marker.created, marker.name, marker) for marker in usable]
     found += [Candidate(progress.iteration, "", name, None) for name, progress in spooled(workspace, lineage)]
     return sorted(found, key=lambda item: (item.iteration, item.created), reverse=True)
 
 
-def _tells_iteration(marker):
-    told = isinstance(marker.metadata.get("iteration"), int)
-    if not told:
-        _pass_over(marker.name, "its marker tells no iteration")
-    return told
-
-
-def spooled(workspace, lineage):
-    """(name, ``Progress``) of every whole checkpoint of ``lineage`` in the spool, in the order of their iterations."""
+def spooled(workspace: Workspace, lineage: str) -> List[Tuple[str, checkpoints.Progress]]:
+    """(name, ``Progress``) of every whole checkpoint of ``lineage`` in the spool, by iteration, the newest last."""
     found = []
     for name in os.listdir(workspace.spool):
         try:
             progress = checkpoints.load_progress(os.path.join(workspace.spool, name))
-        except CheckpointError:
-            continue  # a leftover of a killed attempt
+        except CheckpointError:  # left by a killed attempt
+            continue
         if progress.details.get("lineage") == lineage:
             found.append((name, progress))
     return sorted(found, key=lambda pair: pair[1].iteration)
 
 
-def undelivered(store, workspace, lineage, iteration):
-    """What earlier attempts saved up to ``iteration`` and could not deliver, as ``spooled`` gives it.
+def undelivered(store: Store, workspace: Workspace, lineage: str,
+                iteration: int) -> List[Tuple[str, checkpoints.Progress]]:
+    """What earlier attempts saved up to ``iteration`` and could not publish, as ``spooled`` returns it.
 
-    A later one would be one that could not be restored from: damaged, and not worth delivering.
+    A later checkpoint is not among them. The run resumes from ``iteration`` because the later one is damaged.
+
+    Raises:
+        StoreError: the store cannot be read.
     """
     published = [marker.name for marker in list_markers(store)]
     return [(name, progress) for name, progress in spooled(workspace, lineage) if progress.iteration <= iteration
             and not any(other == name or other.startswith(name + "-") for other in published)]
 
 
-def clear_spool(workspace, keep=()):
-    """Remove what earlier attempts left on its way, but the names in ``keep``."""
+def clear_spool(workspace: Workspace, keep: Collection[str] = ()) -> None:
+    """Delete what earlier attempts left in the spool, except the names in ``keep``."""
     for name in os.listdir(workspace.spool):
         if name in keep:
             continue
@@ -176,17 +197,17 @@ def clear_spool(workspace, keep=()):
             os.remove(path)
 
 
-def refuse_changed(name, differing):
-    """Raise if a checkpoint was made under another configuration.
+def refuse_changed(name: str, differing: Sequence[Tuple[str, Any, Any]]) -> None:
+    """Raise if a run or checkpoint was made with another configuration.
 
     Args:
-        name: of the checkpoint or run. differing: list of (key, there, here).
+        name: of the run or checkpoint. differing: (setting, value there, value here) of each setting that differs.
 
     Raises:
-        ConfigError: names every key that differs.
+        ConfigError: names every setting that differs.
     """
     if differing:
+        told = "; ".join(f"{key} was {there}, is {here}" for key, there, here in differing)
         raise ConfigError(
-            "{} was made with another configuration: {}. Go on with the old values, give another --run_name, or start "
-            "afresh with --resume=never (the old checkpoints stay).".format(
-                name, "; ".join(f"{key} was {there}, is {here}" for key, there, here in differing)))
+            f"{name} was made with another configuration: {told}. Go on with the old values, give another --run_name, "
+            "or start afresh with --resume=never (the old checkpoints stay).")

@@ -6,11 +6,12 @@ best one when it was published, which protects it from then on, and the next att
 from __future__ import annotations
 
 import logging
-from typing import Any, Dict, List, Optional, Sequence, Set
+from typing import Any, Dict, Optional, Sequence, Set
 
+from job.publication.lineage import published_checkpoints
 from job.publication.time_limit import within
 from masf_core.records import selection
-from obs_sync import AccessDenied, IntegrityError, Marker, Store, list_markers, read_pointer, retain, write_pointer
+from obs_sync import AccessDenied, IntegrityError, Store, read_pointer, retain, write_pointer
 
 log = logging.getLogger(__name__)
 
@@ -56,10 +57,11 @@ class Retention:
 def apply_retention(store: Store, lineage: str, keep: int) -> None:
     """Remove the checkpoints of ``lineage``, which alone are ours to delete, but the ``keep`` newest and the best.
 
-    The best is what the pointer names, and also the newest whose marker says so.
+    The best is what the pointer names, and also the newest whose marker says so. A checkpoint whose marker is damaged
+    stays too.
     """
-    markers = _markers(store, lineage)
-    names = {marker.name for marker in markers[-keep:]}
+    markers, damaged = published_checkpoints(store, lineage)
+    names = {marker.name for marker in markers[-keep:]} | {marker.name for marker, _ in damaged}
     names.update([marker.name for marker in markers if marker.metadata.get("best")][-1:])
     best = read_pointer(store, BEST)
     retain(store, names | ({best} if best else set()), lineage=lineage)
@@ -76,7 +78,8 @@ def name_best(store: Store, lineage: str, policy: str, history: Sequence[Dict[st
         StoreError: the store cannot be read or written.
     """
     ever_best = _ever_best(policy, history)
-    best = [marker for marker in _markers(store, lineage) if marker.metadata["iteration"] in ever_best][-1:]
+    best = [marker for marker in published_checkpoints(store, lineage).usable
+            if marker.metadata["iteration"] in ever_best][-1:]
     if not best:
         return
     try:
@@ -88,12 +91,6 @@ def name_best(store: Store, lineage: str, policy: str, history: Sequence[Dict[st
         write_pointer(store, BEST, best[0].name, metadata=best[0].metadata)
         log.info("%s.json named %s; now it names %s, the best checkpoint so far", BEST, named or "nothing",
                  best[0].name)
-
-
-def _markers(store: Store, lineage: str) -> List[Marker]:
-    """Those of ``lineage``, the newest last."""
-    markers = [marker for marker in list_markers(store) if marker.metadata.get("lineage") == lineage]
-    return sorted(markers, key=lambda marker: (marker.metadata["iteration"], marker.created, marker.name))
 
 
 def _ever_best(policy: str, history: Sequence[Dict[str, Any]]) -> Set[int]:

@@ -17,11 +17,36 @@ from typing import Any, Dict, Optional, Tuple
 from job.publication.time_limit import within
 from masf_core.records.files import replace_text
 from obs_sync import IntegrityError, ObjectNotFound, Store
-from obs_sync.json_document import parse_json
+from obs_sync.json_document import (
+    DocumentError, anything, list_of, mapping_of, members, number, one_of, optional, parse_json, text, whole,
+)
+from obs_sync.store import read_at_most
 
 NAME = "run.json"
 FORMAT = 1
 LAST_WRITE = 60.0  # seconds that an upload of it may take
+LARGEST = 32 << 20  # bytes of a run.json that is read
+
+_PER_CENT = number(0, 100)
+_DATA = members({}, may={
+    "fingerprint": text(), "classes": list_of(text()), "images": mapping_of(whole()), "split": text(),
+    "lists": list_of(text()), "left_out": list_of(text()), "use": mapping_of(whole())})
+SHAPE = members({
+    "format": one_of(FORMAT),
+    "state": text(),
+    "lineage": text(),
+    "config": mapping_of(mapping_of(anything(2))),  # group → setting → value
+    "attempts": list_of(members({"started": text()}, may={
+        "id": text(), "outcome": optional(text()), "from_iteration": whole(), "to_iteration": whole()})),
+}, may={
+    "run_name": text(),
+    "iteration": whole(),
+    "best": optional(members(
+        {"iteration": whole(), "target_accuracy": _PER_CENT, "validation_accuracy": _PER_CENT})),
+    "data": optional(_DATA),
+    "initial_weights": optional(mapping_of(anything(2))),
+})
+"""What a run.json holds. Code that got one from `read_published` need not check anything again."""
 
 
 def now() -> str:
@@ -30,26 +55,27 @@ def now() -> str:
 
 
 def read_published(store: Store, folder: str = "") -> Optional[Dict[str, Any]]:
-    """The content of the published run.json, or None where there is none.
+    """The content of the published run.json, which has the ``SHAPE`` of one, or None where there is none.
 
     Args:
         folder: of the run below the store's URL, "" or ending in "/".
 
     Raises:
-        IntegrityError: there is one that this program did not write; taking the run for new would orphan its
-            checkpoints.
+        IntegrityError: the file is damaged, or another program's. Taking the run for new would orphan its checkpoints.
     """
+    where = store.locate(folder + NAME)
     try:
-        data = store.read(folder + NAME)
+        content = parse_json(read_at_most(store, folder + NAME, LARGEST), LARGEST)
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            raise IntegrityError("this run.json was not written by this version of the job", where,
+                                 "Choose another --run_name, or remove it")
+        SHAPE(content, "")
     except ObjectNotFound:
         return None
-    try:
-        content = parse_json(data)
-    except ValueError:
-        content = None
-    if not isinstance(content, dict) or content.get("format") != FORMAT or not _is_whole(content):
-        raise IntegrityError("this run.json was not written by this version of the job", store.locate(folder + NAME),
-                             "Choose another --run_name, or remove it")
+    except DocumentError as error:
+        raise IntegrityError(f"this run.json is damaged ({error})", where,
+                             "Repair it, choose another --run_name, or remove it: then the run begins afresh, and its "
+                             "checkpoints stay") from None
     return content
 
 
@@ -69,12 +95,6 @@ def publish_record(record: RunRecord, path: str, store: Store) -> None:
     """
     record.write(path)
     within(LAST_WRITE, "the upload of run.json", lambda: store.write(NAME, record.text().encode("utf-8")))
-
-
-def _is_whole(content: Dict[str, Any]) -> bool:
-    attempts = content.get("attempts", [])
-    return (isinstance(content.get("lineage"), str) and isinstance(attempts, list)
-            and all(isinstance(attempt, dict) for attempt in attempts))
 
 
 class RunRecord:

@@ -1,8 +1,8 @@
-"""Random changes of training images, all but the mirroring off unless asked for.
+"""Random changes of training images. By default only mirroring is on.
 
-An image is cropped, jittered, made grey and mirrored, in this order. What happens to it is a function of (seed, domain,
-step) and its place in the batch, and each kind of change draws from a generator of its own: turning one on leaves the
-draws of the others as they were.
+An image is cropped, jittered, made grey and mirrored, in this order. The changes are a function of (seed, domain, step)
+and of the image's place in the batch. Each kind of change has its own random generator, so that turning one on does not
+change the draws of the others.
 
 Dimensions: B images, S image side.
 """
@@ -20,9 +20,9 @@ from PIL import Image
 
 from masf_core.randomness import generator
 
-LARGEST_RATIO = 4.0 / 3.0  # of a crop's sides, either way round
+LARGEST_RATIO = 4.0 / 3.0  # of a crop's longer side to its shorter one
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue, ITU-R BT.601, as Pillow's "L"
-MAX_WORKERS = 4  # the cores beyond are left to what else the host does
+MAX_WORKERS = 4  # threads; further cores are for the other work of the host
 
 Box = Tuple[int, int, int, int]  # left, top, right, bottom in pixels
 Change = Tuple[Callable[..., Image.Image], Sequence]  # a function of an image, and its other arguments
@@ -30,13 +30,13 @@ Change = Tuple[Callable[..., Image.Image], Sequence]  # a function of an image, 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is done to training images.
+    """Which random changes training images get.
 
-    flip_probability: chance of an image to be mirrored left to right; the default is the reference's 0.5·0.25·0.5.
+    flip_probability: probability that an image is mirrored left to right; default: the reference's 0.5·0.25·0.5.
     crop_scale_min: smallest part of the image's area that a random crop keeps, in (0, 1]; 1 does not crop.
     colour_jitter: s in [0, 1]; brightness, contrast and saturation are each multiplied by a factor in [1 − s, 1 + s].
-    grey_probability: chance of an image to lose its colours.
-    Raises ValueError for a value out of its range.
+    grey_probability: probability that an image is made grey.
+    Raises ValueError for a value outside its range.
     """
 
     flip_probability: float = 0.0625
@@ -61,10 +61,11 @@ def augment(
 ) -> None:
     """Change a batch in place.
 
-    images: uint8 [B, S, S, 3] RGB. domain, step: whose batch it is, and of which step.
-    workers: threads for everything but mirroring, which is too quick to share; None takes the cores, at most
+    images: uint8 [B, S, S, 3] RGB. domain, step: of this batch.
+    workers: threads for everything except mirroring, which is too quick to share; None takes one for each core, at most
     MAX_WORKERS. Their number does not change the result.
-    rank, ranks: the images are every ranks-th of a batch, from the rank-th on; they get what they would get in it.
+    rank, ranks: `images` are those at rank, rank + ranks, rank + 2·ranks and so on of a whole batch, and are changed as
+    there.
     """
     batch, side = images.shape[:2]
 
@@ -89,7 +90,7 @@ def augment(
 
 
 def crop_box(side: int, scale_min: float, draws: List[float]) -> Box:
-    """The crop that four draws from [0, 1) stand for, in whole pixels.
+    """The crop, in whole pixels, that belongs to four draws from [0, 1).
 
     The area is side²·a with a uniform in [scale_min, 1]. The ratio width : height is r, with log r uniform in
     ±log(4/3), or in ±log(1/a) where only such ratios fit the square. Every place of the crop is equally likely.
@@ -104,7 +105,7 @@ def crop_box(side: int, scale_min: float, draws: List[float]) -> Box:
 
 
 def crop(pixels: Image.Image, box: Box) -> Image.Image:
-    """The box, bilinearly enlarged to the whole image."""
+    """This part of the image, enlarged bilinearly to the whole size."""
     return pixels.crop(box).resize(pixels.size, Image.BILINEAR)
 
 
@@ -113,8 +114,8 @@ def jitter(pixels: Image.Image, brightness: float, contrast: float, saturation: 
 
         x ← b·x;  x ← c·x + (1 − c)·mean luma(x);  x ← s·x + (1 − s)·luma(x)
 
-    with the mean over the image. All three are linear, so they are done at once, and rounded and clipped to 0..255
-    only in the end, as  b·c·s·x + b·c·(1 − s)·luma(x) + b·(1 − c)·mean luma(x).
+    with the mean over the image. All three are linear, so they are computed together, and rounded and clipped to 0..255
+    only once, as  b·c·s·x + b·c·(1 − s)·luma(x) + b·(1 − c)·mean luma(x).
     """
     mean_luma = float(np.asarray(pixels.convert("L")).mean())
     own = _exact(brightness * contrast * saturation)
@@ -145,13 +146,13 @@ def _change(images: np.ndarray, changes: Sequence[Sequence[Change]], changed: Se
                 pixels = function(pixels, *arguments)
             images[i] = np.asarray(pixels)
 
-    # Threads of their own for each batch, as starting them costs less than one image and nothing has to be closed.
+    # Each batch starts its own threads: that takes less time than one image, and nothing has to be closed later.
     with ThreadPoolExecutor(workers) as pool:
         for done in [pool.submit(work, changed[first::workers]) for first in range(workers)]:
             done.result()
 
 
 def _mirror(image: np.ndarray) -> None:
-    original = image.copy()  # NumPy's own way with overlapping memory takes more than twice as long
-    for channel in range(3):  # one plane at a time is four times as fast as all together
+    original = image.copy()  # without the copy NumPy takes more than twice as long, because the memory overlaps
+    for channel in range(3):  # one channel at a time is four times as fast as all together
         image[..., channel] = original[:, ::-1, channel]

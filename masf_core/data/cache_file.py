@@ -1,7 +1,7 @@
 """Files of the decode cache: written whole or not at all, and only by one process at a time.
 
-A file is a NumPy `.npy` array uint8 [n, S, S, 3] with one line of JSON behind it: the rows that could not be decoded.
-The array can be memory-mapped by anything that reads `.npy`; the line comes last, so a file that has it is whole.
+A file is a NumPy `.npy` array uint8 [n, S, S, 3], followed by one line of JSON: the rows that could not be decoded.
+Whatever reads `.npy` can map the array into memory. The line comes last, so a file that has it is whole.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from masf_core.errors import CacheError
 
 try:
     import fcntl
-except ImportError:  # no POSIX: builders are then not kept apart, which costs work but harms nothing
+except ImportError:  # no POSIX: two processes may then decode the same images, which costs time but harms nothing
     fcntl = None
 
 log = logging.getLogger(__name__)
@@ -40,12 +40,19 @@ class Unreadable(NamedTuple):
     what: str
 
 
+class Cache(NamedTuple):
+    """An opened cache file."""
+
+    images: Optional[np.memmap]  # uint8 [n, S, S, 3], read-only; None where unreadable images prevented the file
+    unreadable: List[Unreadable]
+
+
 def file_name(domain: str, image_size: int, digest: str) -> str:
     return f"{domain}-{image_size}px-{digest}.npy"
 
 
-def open_cache(path: str, shape: Tuple[int, ...]) -> Optional[Tuple[np.memmap, List[Unreadable]]]:
-    """The mapped array, read-only, and its unreadable rows; None where there is no whole file of this shape."""
+def open_cache(path: str, shape: Tuple[int, ...]) -> Optional[Cache]:
+    """The cache in this file; None where there is no whole file of this shape."""
     try:
         images = np.load(path, mmap_mode="r", allow_pickle=False)
         if images.shape != shape or images.dtype != np.uint8:
@@ -56,13 +63,13 @@ def open_cache(path: str, shape: Tuple[int, ...]) -> Optional[Tuple[np.memmap, L
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, EOFError) as problem:
-        log.warning("decode cache: %s is damaged and will be made anew (%s)", path, problem)
+        log.warning("decode cache: %s is damaged, so the images are decoded again (%s)", path, problem)
         return None
-    return images, unreadable
+    return Cache(images, unreadable)
 
 
 class CacheWriter:
-    """Writes one cache file under a temporary name. As a context it leaves nothing behind unless published."""
+    """Writes one cache file under a temporary name. As a context it deletes the file unless it was published."""
 
     def __init__(self, path: str, shape: Tuple[int, ...]) -> None:
         self._path = path
@@ -117,10 +124,10 @@ class CacheWriter:
 
 @contextlib.contextmanager
 def sole_builder(directory: str, on_wait: Callable[[], None]) -> Iterator[None]:
-    """Hold the right to build in `directory`; while another process has it, `on_wait` is called five times a second.
+    """Hold the lock to build in `directory`; while another process holds it, `on_wait` is called five times a second.
 
-    The operating system takes the right back from a process that dies. Unfinished files found now are therefore
-    nobody's, and are removed.
+    The operating system releases the lock of a process that dies. So unfinished files that are there now belong to no
+    process, and are deleted.
     """
     with _translated(directory):
         handle = os.open(os.path.join(directory, _LOCK), os.O_RDWR | os.O_CREAT, 0o666)
@@ -137,11 +144,11 @@ def sole_builder(directory: str, on_wait: Callable[[], None]) -> Iterator[None]:
 
 
 def remove_stale(directory: str, domain: str, image_size: int, keep: str) -> None:
-    """Remove this domain's caches of this size but `keep`; `directory` is of one dataroot alone."""
+    """Delete this domain's caches of this size except `keep`; `directory` belongs to a single dataroot."""
     pattern = re.compile(re.escape(f"{domain}-{image_size}px-") + r"[0-9a-f]{20}\.npy")
     for name in os.listdir(directory):
         if name != keep and pattern.fullmatch(name):
-            log.info("decode cache: removing %s, made before its images, its lists or max_pixels changed", name)
+            log.info("decode cache: deleting %s: its images, its lists or max_pixels have changed", name)
             remove(directory, name)
 
 
@@ -151,7 +158,7 @@ def remove(directory: str, name: str) -> None:
 
 
 def _try_lock(handle: int, directory: str) -> bool:
-    """Whether the lock is ours now, or cannot be had here at all."""
+    """Whether this process holds the lock now, or the file system has no locks."""
     if fcntl is None:
         return True
     try:
@@ -159,13 +166,13 @@ def _try_lock(handle: int, directory: str) -> bool:
     except OSError as problem:
         if problem.errno in (errno.EWOULDBLOCK, errno.EACCES):
             return False
-        log.warning("decode cache: %s has no file locks (%s); let one process at a time use it", directory, problem)
+        log.warning("decode cache: %s has no file locks (%s); use it from one process at a time", directory, problem)
     return True
 
 
 @contextlib.contextmanager
 def _translated(place: str, needed: int = 0) -> Iterator[None]:
-    """Operating system errors as CacheError that names the place and, where bytes are `needed`, what is free."""
+    """Turns OSError into CacheError, which names the place and, where bytes are `needed`, the free space."""
     try:
         yield
     except OSError as problem:

@@ -1,8 +1,8 @@
-"""The decode cache: every image is decoded once, and from then on only mapped into memory.
+"""The decode cache: every image is decoded once, and after that only mapped into memory.
 
-A directory for each dataroot, in it one file a domain, named by what it was made of (paths, sizes, modification times,
-image size, decoder), so that changed data makes another file and unchanged data is never decoded again, whichever
-process or run asks, and data sets used in turn keep their files.
+The cache has a directory for each dataroot, with one file for each domain. The file's name depends on what it was made
+from (paths, sizes, modification times, image size, decoder). So changed data gets another file, unchanged data is never
+decoded again, whichever process or run asks, and data sets that are used in turn keep their files.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import json
 import os
 import shutil
 import threading
-from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
 from masf_core.data import cache_file
-from masf_core.data.cache_file import CacheWriter, Unreadable
+from masf_core.data.cache_file import Cache, CacheWriter, Unreadable
 from masf_core.data.decode_image import DECODER_VERSION, Unusable, decode_image
 from masf_core.data.index import BAD_DATA, DatasetIndex, DomainIndex
 from masf_core.data.offences import Offences
@@ -50,68 +50,62 @@ def decode(
 ) -> Tuple[DatasetIndex, Dict[str, np.ndarray]]:
     """Decode whatever is not decoded yet and map everything.
 
-    Several processes may call this for one `cache_dir`: one decodes, the others wait for it. A process killed on the
-    way leaves nothing that is taken for a cache. See `decode_image` for how pixels are made.
+    Several processes may call this for one `cache_dir`: one decodes, and the others wait for it. A killed process
+    leaves nothing that could be mistaken for a cache. See `decode_image` for how pixels are made.
 
     Args:
-        index: what to decode. cache_dir: made if need be; may serve several data sets. image_size: side S in pixels.
+        index: what to decode. cache_dir: made if it is missing; may serve several data sets. image_size: side S in
+            pixels.
         workers: threads; None takes the cores that this process may use.
-        max_pixels: images larger than this by their header are not decoded.
+        max_pixels: images that are larger, as their header says, are not decoded.
         bad_data: "skip" takes images that cannot be decoded out of the index, with a warning.
         offenders_path: file for the list of the images that cannot be decoded.
         on_progress: called with (images ready, images); what it raises ends the decoding and leaves nothing behind.
-        pending: what `build_index` found wrong with single files, to be told with what is found here.
+        pending: what `build_index` found wrong with single images and lines; reported together with what is found here.
 
     Returns:
         (index, images): the index, with bad_data="skip" perhaps with fewer rows, and {domain: read-only uint8 memory
         map [n, S, S, 3] RGB} whose rows are those of `DomainIndex.paths`.
 
     Raises:
-        DataError: images cannot be decoded; all of them, over all domains, in one error.
+        DataError: images cannot be decoded: one error for those of all domains, and for what is `pending`.
         CacheError: the cache cannot be written.
     """
     if bad_data not in BAD_DATA:
-        raise ValueError("bad_data must be one of {}, got {!r}".format(", ".join(BAD_DATA), bad_data))
+        raise ValueError(f"bad_data must be one of {', '.join(BAD_DATA)}, got {bad_data!r}")
     cache_dir = directory_of(index.dataroot, cache_dir)
     _make_directory(cache_dir)
-    gone = Offences()
-    plans = [_plan(index.dataroot, domain, cache_dir, image_size, max_pixels, gone) for domain in index.domains]
-    gone.settle(index.dataroot, "refuse", offenders_path)
     offences = Offences() if pending is None else pending
+    plans = _plans(index, cache_dir, image_size, max_pixels, offences, offenders_path)
     progress = Progress(on_progress, sum(plan.shape[0] for plan in plans))
-    opened = {plan.domain.name: cache_file.open_cache(plan.path, plan.shape) for plan in plans}
-    unreadable = {name: cache[1] for name, cache in opened.items() if cache is not None}
-    missing = [plan for plan in plans if opened[plan.domain.name] is None]
-    if missing:
-        threads = workers or _usable_cores()
-        ready = sum(plan.shape[0] for plan in plans) - sum(plan.shape[0] for plan in missing)
-        with cache_file.sole_builder(cache_dir, lambda: progress.at(ready)):
-            _make_room(cache_dir, missing, image_size)
-            for plan in missing:
-                # Another process may have made the file while this one waited for the right to.
-                cache = cache_file.open_cache(plan.path, plan.shape)
-                if cache is None:
-                    base = ready
-                    found = _build(plan, index.dataroot, threads, max_pixels, bad_data == "skip",
-                                   lambda done, base=base: progress.at(base + done))
-                    cache = cache_file.open_cache(plan.path, plan.shape)
-                else:
-                    found = cache[1]
-                opened[plan.domain.name], unreadable[plan.domain.name] = cache, found
-                ready += plan.shape[0]
+    builder = _Builder(index.dataroot, workers or _usable_cores(), max_pixels, bad_data == "skip")
+    opened = _open_all(plans, builder, progress)
     for plan in plans:
-        for row, kind, what in unreadable[plan.domain.name]:
+        for row, kind, what in opened[plan.domain.name].unreadable:
             offences.add(kind, plan.domain.paths[row], what)
     offences.settle(index.dataroot, bad_data, offenders_path)
     progress.finish()
+    unreadable = {name: [entry.row for entry in cache.unreadable] for name, cache in opened.items()}
     if any(unreadable.values()):
-        index = index.without({name: [entry.row for entry in found] for name, found in unreadable.items()})
-    return index, {name: cache[0] for name, cache in opened.items()}
+        index = index.without(unreadable)
+    return index, {name: cache.images for name, cache in opened.items()}
 
 
 def directory_of(dataroot: str, cache_dir: str) -> str:
     """Where below `cache_dir` the files of this dataroot are."""
     return os.path.join(cache_dir, hashlib.sha256(os.fsencode(os.path.abspath(dataroot))).hexdigest()[:20])
+
+
+def _plans(
+    index: DatasetIndex, cache_dir: str, image_size: int, max_pixels: int, offences: Offences,
+    offenders_path: Optional[str]
+) -> List[_Plan]:
+    """The cache file of each domain. Raises DataError, with `offences` so far, for files that have disappeared."""
+    known = len(offences.found)
+    plans = [_plan(index.dataroot, domain, cache_dir, image_size, max_pixels, offences) for domain in index.domains]
+    if len(offences.found) > known:
+        offences.settle(index.dataroot, "refuse", offenders_path)
+    return plans
 
 
 def _plan(
@@ -129,30 +123,62 @@ def _plan(
                  (len(domain.paths), image_size, image_size, 3))
 
 
-def _build(
-    plan: _Plan, dataroot: str, threads: int, max_pixels: int, publish_anyway: bool, tick: Callable[[int], None]
-) -> List[Unreadable]:
-    """Decode one domain into its file, which does not appear if an image is unreadable, unless `publish_anyway`."""
-    with CacheWriter(plan.path, plan.shape) as writer:
-        work = _Work(plan, dataroot, max_pixels, writer)
-        with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-            try:
-                running = [pool.submit(work.run) for _ in range(threads)]
-                while running:
-                    done, running = concurrent.futures.wait(running, 0.1, concurrent.futures.FIRST_EXCEPTION)
-                    for future in done:
-                        future.result()
-                    tick(work.images_done)
-            finally:
-                work.stop()
-        unreadable = sorted(work.unreadable)
-        if publish_anyway or not unreadable:
-            writer.publish(unreadable)
-        return unreadable
+def _open_all(plans: Sequence[_Plan], builder: _Builder, progress: Progress) -> Dict[str, Cache]:
+    """{domain: its cache}, decoded if there is none."""
+    opened = {plan.domain.name: cache_file.open_cache(plan.path, plan.shape) for plan in plans}
+    missing = [plan for plan in plans if opened[plan.domain.name] is None]
+    if missing:
+        cache_dir = os.path.dirname(missing[0].path)
+        ready = sum(plan.shape[0] for plan in plans if opened[plan.domain.name] is not None)
+        with cache_file.sole_builder(cache_dir, lambda: progress.at(ready)):
+            _make_room(cache_dir, missing)
+            for plan in missing:
+                opened[plan.domain.name] = builder.open_or_build(
+                    plan, lambda done, base=ready: progress.at(base + done))
+                ready += plan.shape[0]
+    return opened
+
+
+class _Builder(NamedTuple):
+    """Decodes domains into their cache files."""
+
+    dataroot: str
+    threads: int
+    max_pixels: int
+    publish_anyway: bool  # whether a file appears although some of its images are unreadable
+
+    def open_or_build(self, plan: _Plan, tick: Callable[[int], None]) -> Cache:
+        """The cache of a domain. tick: called with the images that are decoded."""
+        # Another process may have made the file while this one waited for the lock.
+        cache = cache_file.open_cache(plan.path, plan.shape)
+        if cache is None:
+            unreadable = self._build(plan, tick)
+            cache = cache_file.open_cache(plan.path, plan.shape)
+            if cache is None:  # not published
+                cache = Cache(None, unreadable)
+        return cache
+
+    def _build(self, plan: _Plan, tick: Callable[[int], None]) -> List[Unreadable]:
+        with CacheWriter(plan.path, plan.shape) as writer:
+            work = _Work(plan, self.dataroot, self.max_pixels, writer)
+            with concurrent.futures.ThreadPoolExecutor(self.threads) as pool:
+                try:
+                    running = [pool.submit(work.run) for _ in range(self.threads)]
+                    while running:
+                        done, running = concurrent.futures.wait(running, 0.1, concurrent.futures.FIRST_EXCEPTION)
+                        for future in done:
+                            future.result()
+                        tick(work.images_done)
+                finally:
+                    work.stop()
+            unreadable = sorted(work.unreadable)
+            if self.publish_anyway or not unreadable:
+                writer.publish(unreadable)
+            return unreadable
 
 
 class _Work:
-    """The blocks of one domain, shared out between threads."""
+    """The blocks of one domain, which several threads share."""
 
     def __init__(self, plan: _Plan, dataroot: str, max_pixels: int, writer: CacheWriter) -> None:
         self._plan = plan
@@ -169,7 +195,7 @@ class _Work:
             self._blocks = iter(())
 
     def run(self) -> None:
-        """One thread's work: block after block until there is none."""
+        """The work of one thread: to decode block after block until none is left."""
         buffer = np.empty((BLOCK,) + self._plan.shape[1:], np.uint8)
         while True:
             with self._lock:
@@ -197,21 +223,20 @@ def _make_directory(cache_dir: str) -> None:
     try:
         os.makedirs(cache_dir, exist_ok=True)
     except OSError as problem:
-        raise CacheError(f"decode cache: {cache_dir} cannot be made: {problem.strerror}. "
+        raise CacheError(f"decode cache: {cache_dir} cannot be created: {problem.strerror}. "
                          "Choose another directory.") from problem
 
 
-def _make_room(cache_dir: str, missing: List[_Plan], image_size: int) -> None:
-    """Remove what the missing files replace, then raise CacheError if they do not fit."""
+def _make_room(cache_dir: str, missing: Sequence[_Plan]) -> None:
+    """Delete the files that the missing ones replace, then raise CacheError if there is too little space for them."""
     for plan in missing:
-        cache_file.remove_stale(cache_dir, plan.domain.name, image_size, os.path.basename(plan.path))
+        cache_file.remove_stale(cache_dir, plan.domain.name, plan.shape[1], os.path.basename(plan.path))
     needed = sum(int(np.prod(plan.shape, dtype=np.int64)) for plan in missing if not os.path.exists(plan.path))
     usage = shutil.disk_usage(cache_dir)
     if usage.total > 0 and needed > usage.free:  # some network file systems report nothing at all
-        raise CacheError("decode cache: {} has {:.0f} MB free, {:.0f} MB are needed for {}. Free some space there or "
-                         "choose another directory.".format(
-                             cache_dir, usage.free / 1e6, needed / 1e6,
-                             ", ".join(plan.domain.name for plan in missing)))
+        raise CacheError(
+            f"decode cache: {cache_dir} has {usage.free / 1e6:.0f} MB free, but {needed / 1e6:.0f} MB are needed for "
+            f"{', '.join(plan.domain.name for plan in missing)}. Free some space there or choose another directory.")
 
 
 def _usable_cores() -> int:

@@ -13,21 +13,25 @@ from PIL import Image
 
 from masf_core.data.png_texts import without_texts
 
-# Changing how pixels come about must change this, so that caches made the old way are not used. Pillow's own version
-# belongs to it because its JPEG decoder may round differently.
+# Increase the number when pixels are made in another way, so that older caches are not used. Pillow's version belongs
+# to it because another version's JPEG decoder may round differently.
 DECODER_VERSION = "1/Pillow-" + PIL.__version__
 
-# The formats that images of a data set come in. Anything else Pillow knows (PostScript starts a program to read it)
-# is not opened, whatever the file's name says.
+# Only these formats are opened, whatever the file's name says. Pillow knows others, and starts a program to read
+# PostScript.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 
 
-# What Pillow says of a PNG's texts or profile above its limits; version 9, of Python 3.7, does not name the limit.
+# Pillow's messages about a PNG's texts or colour profile above its limits; version 9 does not name the limit.
 TEXT_TOO_LARGE = re.compile("MAX_TEXT|Decompressed data too large|too much memory used in text", re.IGNORECASE)
+
+# The longest side that a JPEG can have. Resizing first makes image_size columns of every row, so that a picture of one
+# pixel by 50 million, which `max_pixels` allows, would take gigabytes.
+MAX_SIDE = 65_535
 
 _limits: List[int] = []  # max_pixels of the images being decoded now
 _limits_lock = threading.Lock()
-_outer_limit = Image.MAX_IMAGE_PIXELS  # what Pillow's limit was before the first of them
+_outer_limit = Image.MAX_IMAGE_PIXELS  # Pillow's limit before the first of them
 
 
 class Unusable(Exception):
@@ -42,12 +46,13 @@ class Unusable(Exception):
 def decode_image(path: str, image_size: int, max_pixels: int, out: np.ndarray) -> None:
     """Decode the image at `path` into `out`, uint8 [image_size, image_size, 3] RGB, C-contiguous.
 
-    Images of another size are squeezed to the square (bilinear, antialiased), whatever their shape. Transparent parts
-    become white, 16-bit grey is scaled to 8 bits, of animations the first frame is taken, EXIF orientation is ignored
-    as the reference does.
+    Images of another size are resized to the square (bilinear, antialiased), whatever their shape. Transparent parts
+    become white, 16-bit grey is scaled to 8 bits, and animations give their first frame. EXIF orientation is ignored,
+    as in the reference.
 
     Raises:
-        Unusable: unreadable, truncated, of another format, or of more than `max_pixels` by its header.
+        Unusable: unreadable, truncated, of another format, or, by its header, of more than `max_pixels` pixels or a
+            side of more than `MAX_SIDE` pixels.
     """
     try:
         try:
@@ -71,8 +76,10 @@ def _decode(source: Union[str, BinaryIO], image_size: int, max_pixels: int, out:
         width, height = image.size
         if width * height > max_pixels:
             raise _too_large(f"{width} x {height}", max_pixels)
+        if max(width, height) > MAX_SIDE:
+            raise Unusable("image too long", f"{width} x {height} pixels; a side may have at most {MAX_SIDE}")
         if image.size != side:
-            # Lets the JPEG decoder skip detail that does not show at twice the wanted size.
+            # The JPEG decoder then skips detail that would not be visible at twice the wanted size.
             image.draft(None, (2 * image_size, 2 * image_size))
         pixels = _as_rgb(image)
         if pixels.size != side:
@@ -86,10 +93,11 @@ def _too_large(pixels: str, max_pixels: int) -> Unusable:
 
 @contextlib.contextmanager
 def _pillow_limit(max_pixels: int) -> Iterator[None]:
-    """Let Pillow, whose limit is one for the process, open images of `max_pixels`; put its own limit back in the end.
+    """Let Pillow open images of `max_pixels`, and restore its own limit at the end.
 
-    Several threads may be here, with different limits: the highest holds, and each compares with its own afterwards.
-    The limit is not taken away altogether, as some of Pillow's readers allocate pixels before they tell the size.
+    Pillow has one limit for the whole process. If several threads with different limits are here, the highest is set,
+    and each thread compares sizes with its own afterwards. Pillow always keeps a limit, because some of its readers
+    allocate pixels before the size is known.
     """
     global _outer_limit
     with _limits_lock:
@@ -121,5 +129,5 @@ def _eight_bits(image: Image.Image) -> np.ndarray:
     """Grey levels 0..65535 as uint8 0..255."""
     levels = np.asarray(image)
     if image.mode == "F" or levels.min() < 0 or levels.max() > 65535:
-        raise Unusable("unreadable image", f"pixels of mode {image.mode} are no grey levels of 8 or 16 bits")
+        raise Unusable("unreadable image", f"pixels of mode {image.mode} are not grey levels of 8 or 16 bits")
     return ((levels.astype(np.uint32) + 128) // 257).astype(np.uint8)

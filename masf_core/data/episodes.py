@@ -1,7 +1,7 @@
 """Drawing the batches of a step.
 
-What a step sees is a function of the seed and the step alone: any step can be drawn at once, in any order and on any
-machine, so that a resumed run continues with the images that an uninterrupted one would have seen.
+The images of a step depend on the seed and the step alone. So any step can be drawn by itself, in any order and on any
+machine, and a resumed run continues with the images that an uninterrupted run would have seen.
 
 Dimensions: D domains, B images per domain, S image side, n images of a domain.
 """
@@ -45,16 +45,17 @@ class Episode(NamedTuple):
 class EpisodeSampler:
     """Draws episodes from two or more domains.
 
-    A domain's images come in an endless row of permutations, one an epoch, each a function of (seed, domain, epoch);
-    step t takes the images at t·B … t·B + B − 1 of it. Every image is therefore seen once an epoch, also where B is
-    larger than the domain or does not divide it. The order of the domains depends on (seed, step), and the random
-    changes of the images on (seed, domain, step).
+    A domain's images are an endless sequence of permutations, one for each epoch; each is a function of (seed, domain,
+    epoch). Step t takes the images t·B to t·B + B − 1 of this sequence. So every image is seen once in an epoch, also
+    where B is larger than the domain or does not divide it. The order of the domains depends on (seed, step), and the
+    random changes of the images depend on (seed, domain, step).
 
-    Of several processes each draws every ranks-th image of a batch, from its rank-th on: together, what one would draw.
+    With several ranks, rank r draws the images r, r + ranks, r + 2·ranks and so on of each batch. Together the ranks
+    draw what a single one would.
 
-    batch_size: images of a domain, over all processes. augmentation: what is changed at random; by default the
-    reference's mirroring alone. rank, ranks: this process among how many.
-    Raises ValueError for domains that do not fit together. Not for use by several threads at once.
+    batch_size: images of a domain, over all ranks. augmentation: random changes of the images; by default only the
+    reference's mirroring. rank, ranks: the number of this rank, and how many there are.
+    Raises ValueError for domains that do not fit together. Only one thread may use a sampler.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class EpisodeSampler:
         rank: int = 0, ranks: int = 1,
     ) -> None:
         _check(domains, batch_size, ranks)
-        # Without the memmap class an indexed row costs a tenth.
+        # Indexing a plain array takes a tenth of the time that a memmap takes.
         self._domains = [domain._replace(images=np.asarray(domain.images), rows=np.asarray(domain.rows, np.int64))
                          for domain in domains]
         self._batch_size = batch_size
@@ -90,13 +91,13 @@ class EpisodeSampler:
     def _fill(self, which: int, step: int, images: np.ndarray, labels: np.ndarray) -> None:
         domain = self._domains[which]
         rows = self._rows(which, step)[self._rank::self._ranks]
-        # mode="clip" because the default fills a second array first; the rows have been checked.
+        # The default mode fills a second array first. The rows have been checked, so nothing is clipped.
         np.take(domain.images, rows, axis=0, out=images, mode="clip")
         labels[:] = domain.labels[rows]
         augment(images, self._augmentation, self._seed, domain.name, step, rank=self._rank, ranks=self._ranks)
 
     def _rows(self, which: int, step: int) -> np.ndarray:
-        """int64 [B], rows of the domain's images at this step, over all processes."""
+        """int64 [B], rows of the domain's images at this step, over all ranks."""
         count = len(self._domains[which].rows)
         position, wanted, parts = step * self._batch_size, self._batch_size, []
         while wanted:
@@ -109,7 +110,7 @@ class EpisodeSampler:
     def _permutation(self, which: int, epoch: int) -> np.ndarray:
         cache = self._permutations[which]
         if epoch not in cache:
-            while len(cache) >= 2:  # a batch may span two epochs and come back to the first of them
+            while len(cache) >= 2:  # a batch may span two epochs, and the next draw may need the first of them again
                 del cache[min(cache)]
             domain = self._domains[which]
             cache[epoch] = generator(self._seed, "order", domain.name, epoch).permutation(domain.rows)
@@ -119,19 +120,22 @@ class EpisodeSampler:
 def _check(domains: Sequence[SourceDomain], batch_size: int, ranks: int) -> None:
     names = [domain.name for domain in domains]
     if len(names) < 2 or len(set(names)) != len(names):
-        raise ValueError(f"two or more domains of different names are needed, got {names}")
+        raise ValueError(f"expected two or more domains with different names, got {names}")
     if batch_size < 1:
         raise ValueError(f"batch_size must be 1 or more, got {batch_size}")
     if batch_size % ranks:
-        raise ValueError(f"batch_size must be a multiple of the {ranks} processes, got {batch_size}")
-    shape = domains[0].images.shape[1:]
+        raise ValueError(f"batch_size must be a multiple of the number of ranks, {ranks}, got {batch_size}")
     for domain in domains:
-        images, rows = domain.images, np.asarray(domain.rows)
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != shape or shape[2] != 3:
-            raise ValueError(f"domain {domain.name}: images must be uint8 [n, S, S, 3] of one size, got "
-                             f"{images.dtype} {images.shape}")
-        if len(domain.labels) != len(images):
-            raise ValueError(f"domain {domain.name}: {len(images)} images but {len(domain.labels)} labels")
-        if len(rows) == 0 or rows.min() < 0 or rows.max() >= len(images):
-            raise ValueError("domain {}: rows must be some of 0..{}, got {}".format(
-                domain.name, len(images) - 1, "none" if len(rows) == 0 else f"{rows.min()}..{rows.max()}"))
+        _check_domain(domain, domains[0].images.shape[1:])
+
+
+def _check_domain(domain: SourceDomain, shape: Tuple[int, ...]) -> None:
+    images, rows = domain.images, np.asarray(domain.rows)
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != shape or shape[2] != 3:
+        raise ValueError(f"domain {domain.name}: images must be uint8 [n, S, S, 3] of one size, got "
+                         f"{images.dtype} {images.shape}")
+    if len(domain.labels) != len(images):
+        raise ValueError(f"domain {domain.name}: {len(images)} images but {len(domain.labels)} labels")
+    if len(rows) == 0 or rows.min() < 0 or rows.max() >= len(images):
+        given = f"{rows.min()}..{rows.max()}" if len(rows) else "none"
+        raise ValueError(f"domain {domain.name}: rows must be some of 0..{len(images) - 1}, got {given}")

@@ -1,8 +1,7 @@
-"""The index of a data set: which images there are, of which class and domain, and what each is for.
+"""The index of a data set: its images, the class and domain of each, and what each is used for.
 
-Built from list files or from folders, `<domain>/<class>/<image>` or `<domain>/<split>/<class>/<image>`, and checked on
-the way: everything that is wrong is reported at once. Only names and sizes are looked at here; images are opened by
-`decode_cache`.
+It is built from list files or from folders, `<domain>/<class>/<image>` or `<domain>/<split>/<class>/<image>`. One error
+reports everything that is wrong with them. Only names and sizes are read here; `decode_cache` opens the images.
 """
 
 from __future__ import annotations
@@ -15,16 +14,19 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from masf_core.data import folders, left_out
+from masf_core.data import left_out
+from masf_core.data.classes import find_classes, leave_out_single
+from masf_core.data.domains import domain_folders, domain_names, survey_domains
+from masf_core.data.folders import Folder
 from masf_core.data.from_folders import read_folders
 from masf_core.data.listed import Rows, read_listed
 from masf_core.data.lists import lists_in
 from masf_core.data.naming import canonical
 from masf_core.data.offences import Offences, plural
 from masf_core.data.origin import Origin, origin_of_folders, origin_of_lists
-from masf_core.data.progress import OnProgress, Progress
-from masf_core.data.structure import check_classes, domain_folders, domain_names, survey_domains
-from masf_core.data.survey import warn_of_strays
+from masf_core.data.progress import OnProgress
+from masf_core.data.split import Draw
+from masf_core.data.survey import DomainFolders, warn_of_strays
 from masf_core.errors import DataError
 
 LABEL_BASES = ("auto", "0", "1")
@@ -45,7 +47,7 @@ class DomainIndex:
 
     @property
     def used(self) -> np.ndarray:
-        """The rows that are for anything, which are all but those taken out by `DatasetIndex.without`."""
+        """The rows that are for training, validation or test: all but those taken out by `DatasetIndex.without`."""
         return np.unique(np.concatenate((self.train, self.validation, self.whole)))
 
 
@@ -63,8 +65,8 @@ class DatasetIndex:
         for domain in self.domains:
             if domain.name == canonical(name):
                 return domain
-        raise DataError("there is no domain {!r}; the data has: {}".format(
-            name, ", ".join(domain.name for domain in self.domains)))
+        raise DataError(f"there is no domain {name!r}; the data has: "
+                        f"{', '.join(domain.name for domain in self.domains)}")
 
     def without(self, rows: Dict[str, Sequence[int]]) -> DatasetIndex:
         """The index with these rows, {domain: rows}, taken out of train, validation and whole; paths stay numbered.
@@ -103,78 +105,88 @@ def build_index(
     on_progress: OnProgress = None,
     list_pattern: Optional[str] = None,
     pending: Optional[Offences] = None,
+    skip: Sequence[str] = (),
 ) -> DatasetIndex:
     """Index the data below `dataroot`.
 
     Classes are the sorted class folders that hold an image in any two of the domains: PACS's own order. Lists that
-    agree on another order give theirs. See `structure` for which folders count.
+    agree on another order give theirs. See `domains` and `classes` for which folders count.
 
     Args:
         dataroot: directory of the domain folders.
         filelist_root: directory of the list files, see `list_names`; None goes by the folders instead.
         domains: domains to index, in this order; None takes those that have lists, or without lists all folders.
-        num_classes: how many classes to insist on.
+        num_classes: how many classes there must be; None takes any number.
         label_base: "auto" finds whether the lists count from 0 or 1; "0" and "1" insist on it. See `labels`.
-        bad_data: "skip" leaves out the images, lines and folders that something is wrong with, and logs a warning.
+        bad_data: "skip" skips the images, lines and folders that something is wrong with, and logs a warning.
         validation_fraction, seed: the split without lists, see `split`.
         offenders_path: file for the whole list of what is wrong, `where<TAB>what` a line; written only if anything is.
         on_progress: called with (images looked at, images).
         list_pattern: names of the list files, such as `{domain}-{part}.lst`; None knows the usual ones.
-        pending: takes what is wrong with single files instead of an error, for `decode` to tell with what it finds.
+        pending: collects what is wrong with single images and lines, which is then no error here: pass it to `decode`,
+            which reports it together with what it finds.
+        skip: directories below dataroot that are not data, see `folders.Folder`.
 
     Raises:
         DataError: the data is not usable as it is; says everything that is wrong with it.
-        ValueError: an argument is none of its choices.
+        ValueError: an argument is not one of its choices.
     """
-    if label_base not in LABEL_BASES:
-        raise ValueError("label_base must be one of {}, got {!r}".format(", ".join(LABEL_BASES), label_base))
-    if bad_data not in BAD_DATA:
-        raise ValueError("bad_data must be one of {}, got {!r}".format(", ".join(BAD_DATA), bad_data))
-    offences = Offences() if pending is None else pending
+    _check_choices(label_base, bad_data)
     for setting, directory in (("dataroot", dataroot), ("filelist_root", filelist_root)):
         if directory is not None and not os.path.isdir(directory):
             raise DataError(f"{setting}: there is no directory {directory}")
-    lists = lists_in(filelist_root, domain_folders(dataroot), list_pattern) if filelist_root is not None else None
-    names = domain_names(dataroot, filelist_root, lists, domains, bad_data, offences)
-    surveyed = survey_domains(dataroot, names, offences)
-    left_out.check_empty_folders(dataroot, list(surveyed.values()), domains is None and filelist_root is None, offences)
+    offences = Offences() if pending is None else pending
+    root = Folder(dataroot, skip=skip)
+    lists = None if filelist_root is None else lists_in(Folder(filelist_root), domain_folders(root), list_pattern)
+    found = survey_domains(root, domain_names(root, lists, domains, bad_data, offences), offences)
+    leave_out_single(found, offences)
+    left_out.check_empty_folders(root, found, domains is None and lists is None, offences)
     if bad_data == "refuse":  # at once: everything that follows depends on which folders there are
         offences.settle(dataroot, bad_data, offenders_path)
-    of_domain = {name: sorted(found.classes) for name, found in surveyed.items()}
-    classes = tuple(sorted(set().union(*of_domain.values())))
-    check_classes(dataroot, classes, of_domain, num_classes)
-    strays = [path for found in surveyed.values() for path in found.strays]
-    if domains is None:
-        strays = folders.images(dataroot) + strays
-
-    def start_progress(total: int) -> Progress:
-        return Progress(on_progress, total)
-
-    found = list(surveyed.values())
+    classes = find_classes(root, found, num_classes)
+    draw = Draw(validation_fraction, seed)
     if lists is None:
-        left_out.note_other_files(dataroot, found, offences)
-        rows = read_folders(dataroot, found, classes, validation_fraction, seed, offences, start_progress)
-        origin = origin_of_folders(
-            {each.name: each.splits for each in found}, _drawn(rows), validation_fraction, seed)
+        left_out.note_other_files(found, offences)
+        rows = read_folders(dataroot, found, classes, draw, offences, on_progress)
+        origin = origin_of_folders(found, _drawn(rows), draw)
     else:
         rows, classes = read_listed(
-            dataroot, filelist_root, lists, found, classes, label_base, validation_fraction, seed, offences,
-            offenders_path, start_progress)
-        origin = origin_of_lists(filelist_root, lists, _drawn(rows), validation_fraction, seed)
-    listed = {path for of_domain in rows.values() for path in of_domain.paths}
-    told = warn_of_strays([path for path in strays if path not in listed])
+            dataroot, lists, found, classes, label_base, draw, offences, offenders_path, on_progress)
+        origin = origin_of_lists(lists, _drawn(rows), draw)
+    told = warn_of_strays(_strays(root, found, rows, all_folders=domains is None))
     origin = origin._replace(left_out=(told,) if told else ())
-    if pending is None or not offences.only_of_files():
+    if pending is None:
         offences.settle(dataroot, bad_data, offenders_path)
     try:
         if lists is None:
-            for name in names:
-                left_out.refuse_emptied(name, of_domain[name], [classes[label] for label in set(rows[name].labels)])
-        return _index(dataroot, classes, [_domain_index(name, rows[name]) for name in names], origin)
+            _refuse_emptied(found, rows, classes)
+        return _index(dataroot, classes, [_domain_index(each.name, rows[each.name]) for each in found], origin)
     except DataError:
-        if pending is not None:  # it is mostly for these that something is empty
+        if pending is not None:  # what is wrong with single images is most often the cause
             offences.settle(dataroot, bad_data, offenders_path)
         raise
+
+
+def _check_choices(label_base: str, bad_data: str) -> None:
+    if label_base not in LABEL_BASES:
+        raise ValueError(f"label_base must be one of {', '.join(LABEL_BASES)}, got {label_base!r}")
+    if bad_data not in BAD_DATA:
+        raise ValueError(f"bad_data must be one of {', '.join(BAD_DATA)}, got {bad_data!r}")
+
+
+def _strays(
+    root: Folder, found: Sequence[DomainFolders], rows: Dict[str, Rows], all_folders: bool
+) -> List[str]:
+    """Images at another level that no list names. all_folders: those right in dataroot count, too."""
+    listed = {path for of_domain in rows.values() for path in of_domain.paths}
+    strays = (root.images if all_folders else []) + [path for domain in found for path in domain.strays]
+    return [path for path in strays if path not in listed]
+
+
+def _refuse_emptied(found: Sequence[DomainFolders], rows: Dict[str, Rows], classes: Sequence[str]) -> None:
+    for domain in found:
+        left_out.refuse_emptied(
+            domain.name, sorted(domain.classes), [classes[label] for label in set(rows[domain.name].labels)])
 
 
 def _drawn(rows: Dict[str, Rows]) -> Dict[str, bool]:
@@ -194,9 +206,8 @@ def _index(
     for domain in domains:
         for part in ("train", "validation", "whole"):
             if len(getattr(domain, part)) == 0:
-                raise DataError("domain {} has no {} images (of {} in {}). Without lists a class needs two images to "
-                                "have one for validation.".format(
-                                    domain.name, part, plural(len(domain.paths), "image"), dataroot))
+                raise DataError(f"domain {domain.name} has no {part} images (of {plural(len(domain.paths), 'image')} "
+                                f"in {dataroot}). Without lists a class needs two images to have one for validation.")
     content: List[list] = [list(classes)] + [
         [domain.name, [canonical(path) for path in domain.paths]] + [
             getattr(domain, name).tolist() for name in ("labels", "sizes", "train", "validation", "whole")]

@@ -1,8 +1,8 @@
 """The label base: does a list count its classes from 0 or from 1?
 
-PACS's lists count from 1. Fed to a network as they are, the last class has no target and the first is never one:
-accuracy is then capped by the share of the last class, and nothing else looks wrong. So the base is found by comparing
-labels with folder names, and a list that fits neither base is refused.
+PACS's lists count from 1. If a network is trained on such labels as they are, no output stands for the last class, and
+the first output is never a target. Accuracy is then limited by the share of the last class, and nothing else looks
+wrong. So the base is found by comparing labels with folder names, and a list that fits neither base is refused.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import logging
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from masf_core.data.lists import Line
-from masf_core.data.offences import Offences, plural, refuse
+from masf_core.data.offences import Offences, plural, refuse, some
 
 log = logging.getLogger(__name__)
 
 BASES = (0, 1)
+SHOWN = 10  # labels in a message
 
 
 class Numbering(NamedTuple):
@@ -24,6 +25,11 @@ class Numbering(NamedTuple):
 
     base: int
     classes: Tuple[str, ...]
+
+    def class_of(self, label: int) -> Optional[str]:
+        """The class that a label stands for; None for a label that stands for none."""
+        index = label - self.base
+        return self.classes[index] if 0 <= index < len(self.classes) else None
 
 
 def check_labels(
@@ -35,11 +41,12 @@ def check_labels(
 ) -> Numbering:
     """The base b of all lists, and the classes' order: label − b is the index of the line's folder in it.
 
-    The order is that of `classes`, or, where that does not fit, the one that the lists themselves agree on: each label
-    stands for one class, and in each list for the same.
+    The order is that of `classes`, or, where that does not fit, the one that the lists agree on: each label stands for
+    one class, which is the same in all lists.
 
-    The base is the one that most lines fit. It must be most of them, and no less than half of each class: a whole class
-    that disagrees is a list in another order, not a list with mistakes. Lines that do not fit are added to `offences`.
+    The base is the one that more lines fit. It must fit more than half of all lines, and at least half of each class: a
+    whole class that disagrees is a list in another order, not a list with mistakes. Lines that do not fit are added to
+    `offences`.
 
     Args:
         lists: file name → its lines, whose classes are all in `classes`.
@@ -47,60 +54,64 @@ def check_labels(
         label_base: "auto", or "0" or "1" to insist.
 
     Raises:
-        DataError: no base fits most lines, the lists disagree among themselves, or the base that was insisted on is
-            not theirs. Leaving lines out mends none of that.
+        DataError: no base fits most lines, the lists disagree with each other, or they count from another base than
+            `label_base`. Skipping lines would not help.
     """
     lines = [line for group in lists.values() for line in group]
     if not lines:
         return Numbering(BASES[0], tuple(classes))
-    position = {name: index for index, name in enumerate(classes)}
-    own = _own_order(lists, classes, lines)
-    if own is not None and not _fits_most(lines, position):
-        classes = own
-        position = {name: index for index, name in enumerate(classes)}
-        log.warning("the lists number the classes in an order of their own, which is taken: %s", _order(classes))
-
-    def fits(group: Sequence[Line], base: int) -> int:
-        return sum(line.label - base == position[line.class_name] for line in group)
-
-    base = max(BASES, key=lambda candidate: fits(lines, candidate))
-    disagreeing = [line for line in lines if line.label - base != position[line.class_name]]
-    in_class = collections.Counter(line.class_name for line in lines)
-    wrong_in_class = collections.Counter(line.class_name for line in disagreeing)
-    pairs = [(line.where, _disagreement(line, base, classes)) for line in disagreeing]
-    if 2 * len(disagreeing) >= len(lines) or any(2 * wrong_in_class[name] > in_class[name] for name in in_class):
+    numbering = _numbering(lists, classes, lines)
+    base = numbering.base
+    disagreeing = [line for line in lines if not _fits(line, numbering)]
+    pairs = [(line.where, _disagreement(line, numbering)) for line in disagreeing]
+    if not _fits_most(lines, numbering):
         raise refuse(
-            "the labels of the lists fit their folders counted neither from 0 nor from "
-            f"1.\n{_found(lines)}\nExpected: one label "
-            f"for each class in all lists, from 0 or 1 on, such as {_order(classes)}. Correct the lists, or check "
-            "dataroot for folders "
-            "that are no classes.", pairs, offenders_path)
-    odd_lists = [name for name, group in lists.items() if 2 * fits(group, 1 - base) > len(group)]
+            "the labels of the lists do not match their folders, whether counted from 0 or from 1.\n"
+            f"{_found(lines)}\nExpected one label for each class in all lists, counted from 0 or 1, such as "
+            f"{_order(numbering.classes)}. Correct the lists, or check dataroot for folders that are not classes.",
+            pairs, offenders_path)
+    odd_lists = _counting_otherwise(lists, numbering)
     if odd_lists:
         raise refuse(
-            "the lists disagree about the label of the first class: {} from {}, the others from {}. Make them "
-            "agree.".format(", ".join(odd_lists), 1 - base, base), pairs, offenders_path)
-    if label_base != "auto" and int(label_base) != base:
+            f"the lists disagree about the label of the first class: it is {1 - base} in {', '.join(odd_lists)}, and "
+            f"{base} in the others. Make all lists count from the same number.", pairs, offenders_path)
+    if label_base not in ("auto", str(base)):
         raise refuse(
-            "label_base={} was asked for, but the lists count from {}: {} of {} agree with their folders then.\n{}\n"
-            "Leave label_base at auto, or correct the lists.".format(
-                label_base, base, fits(lines, base), plural(len(lines), "line"), _found(lines)),
+            f"label_base={label_base} is set, but the lists count from {base}: then "
+            f"{len(lines) - len(disagreeing)} of {plural(len(lines), 'line')} agree with their folders.\n"
+            f"{_found(lines)}\nLeave label_base at auto, or correct the lists.",
             [(line.where, f"label {line.label} of folder {line.class_name}") for line in lines],
             offenders_path)
     for line, (where, what) in zip(disagreeing, pairs):
         offences.add("label that disagrees with the folder", where, f"{line.path}: {what}")
-    return Numbering(base, tuple(classes))
+    return numbering
 
 
-def _fits_most(lines: Sequence[Line], position: Dict[str, int]) -> bool:
-    """Whether some base fits more than half of the lines, and no less than half of each class."""
+def _numbering(lists: Dict[str, Sequence[Line]], classes: Sequence[str], lines: Sequence[Line]) -> Numbering:
+    """What most lines fit: `classes` in their order, or, where that does not fit, in the lists' own."""
+    candidates = [Numbering(base, tuple(classes)) for base in BASES]
+    own = _own_order(lists, classes, lines)
+    if own is not None and not any(_fits_most(lines, each) for each in candidates):
+        candidates = [Numbering(base, own) for base in BASES]
+        log.warning("the lists number the classes in an order of their own, which is used: %s", _order(own))
+    return max(candidates, key=lambda each: sum(_fits(line, each) for line in lines))
+
+
+def _fits(line: Line, numbering: Numbering) -> bool:
+    return numbering.class_of(line.label) == line.class_name
+
+
+def _fits_most(lines: Sequence[Line], numbering: Numbering) -> bool:
+    """Whether this fits more than half of the lines, and no less than half of each class."""
     in_class = collections.Counter(line.class_name for line in lines)
-    for base in BASES:
-        fitting = collections.Counter(
-            line.class_name for line in lines if line.label - base == position[line.class_name])
-        if 2 * sum(fitting.values()) > len(lines) and all(2 * fitting[name] >= in_class[name] for name in in_class):
-            return True
-    return False
+    fitting = collections.Counter(line.class_name for line in lines if _fits(line, numbering))
+    return 2 * sum(fitting.values()) > len(lines) and all(2 * fitting[name] >= in_class[name] for name in in_class)
+
+
+def _counting_otherwise(lists: Dict[str, Sequence[Line]], numbering: Numbering) -> List[str]:
+    """Names of the lists most of whose lines fit the other base."""
+    other = numbering._replace(base=1 - numbering.base)
+    return [name for name, group in lists.items() if 2 * sum(_fits(line, other) for line in group) > len(group)]
 
 
 def _own_order(
@@ -137,24 +148,19 @@ def _labels_of(lines: Sequence[Line]) -> Optional[Dict[str, int]]:
     return found
 
 
-def _disagreement(line: Line, base: int, classes: Sequence[str]) -> str:
-    index = line.label - base
-    meaning = "is " + classes[index] if 0 <= index < len(classes) else "is no class"
-    return f"label {line.label} {meaning} (labels count from {base}), the folder says {line.class_name}"
+def _disagreement(line: Line, numbering: Numbering) -> str:
+    meaning = numbering.class_of(line.label) or "no class"
+    return f"label {line.label} is {meaning} (labels count from {numbering.base}), the folder says {line.class_name}"
 
 
 def _found(lines: Sequence[Line]) -> str:
-    """What the labels stand for in the lists, most frequent folder first."""
+    """The folder that each label is found with most often."""
     folders: Dict[int, collections.Counter] = collections.defaultdict(collections.Counter)
     for line in lines:
         folders[line.label][line.class_name] += 1
-    shown: List[Tuple[int, collections.Counter]] = sorted(folders.items())[:10]
-    return "Found labels {}..{}: {}{}".format(
-        min(folders), max(folders),
-        ", ".join(f"{label} in folder {counter.most_common(1)[0][0]}" for label, counter in shown),
-        ", ..." if len(folders) > len(shown) else ".")
+    told = [f"{label} in folder {counter.most_common(1)[0][0]}" for label, counter in sorted(folders.items())]
+    return f"Found labels {min(folders)}..{max(folders)}: {some(told, SHOWN)}."
 
 
 def _order(classes: Sequence[str]) -> str:
-    return ", ".join(f"{index}={name}" for index, name in enumerate(classes[:10])) + (
-        ", ..." if len(classes) > 10 else "")
+    return some([f"{index}={name}" for index, name in enumerate(classes)], SHOWN)

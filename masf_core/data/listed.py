@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from masf_core.data import folders
+from masf_core.data.folders import FileCheck
 from masf_core.data.labels import check_labels
 from masf_core.data.list_names import PARTS, Lists
 from masf_core.data.lists import Line, check_complete, read_list
 from masf_core.data.naming import Spelling, canonical, class_of
 from masf_core.data.offences import Offences, plural
-from masf_core.data.split import stratified_split
+from masf_core.data.progress import OnProgress, Progress
+from masf_core.data.split import Draw
 from masf_core.data.survey import DomainFolders
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ class Rows(NamedTuple):
     train: Sequence[int]
     validation: Sequence[int]
     whole: Sequence[int]
-    drawn: bool  # whether `validation` was drawn at random, for want of a list or a folder of it
+    drawn: bool  # whether `validation` was drawn at random, because no list or folder names it
 
 
 class Listed(NamedTuple):
@@ -39,72 +40,93 @@ class Listed(NamedTuple):
     classes: Tuple[str, ...]
 
 
+class _Images(NamedTuple):
+    """The usable images that the lists of one domain name."""
+
+    parts: Dict[str, List[str]]  # part → paths, in the order of its list
+    sizes: Dict[str, int]  # path → bytes
+
+
 def read_listed(
     dataroot: str,
-    filelist_root: str,
     lists: Lists,
     domains: Sequence[DomainFolders],
     classes: Sequence[str],
     label_base: str,
-    fraction: float,
-    seed: int,
+    draw: Draw,
     offences: Offences,
     offenders_path: Optional[str],
-    start_progress: Callable,
+    on_progress: OnProgress,
 ) -> Listed:
-    """What the lists say, the lines at fault left out and added to `offences`.
+    """What the lists say. Lines at fault are left out and added to `offences`.
 
     Paths are in the order of the test list, then of what only train and crossval name. Where a domain has one list, or
     none to validate on, a stratified part of the images to train on is drawn for that.
 
     Args:
-        fraction, seed: of that draw. start_progress: called with the number of lines; returns a `Progress`.
+        draw: how they are drawn. on_progress: called with (lines checked, lines).
 
     Raises:
-        DataError: nothing can be left out to mend it: missing lists, labels that fit no order.
+        DataError: missing lists, or labels that fit no order of the classes. Skipping lines would not help.
     """
-    check_complete(lists, filelist_root, [domain.name for domain in domains])
+    check_complete(lists, [domain.name for domain in domains])
     files = {domain.name: _parts(lists.files[domain.name]) for domain in domains}
     lines = {
-        name: _of_known_class(read_list(os.path.join(filelist_root, name), domain, offences), classes, offences)
+        name: _of_known_class(read_list(os.path.join(lists.directory, name), domain, offences), classes, offences)
         for domain, parts in files.items() for name in parts.values()}
     unlisted = sorted(set(classes) - {line.class_name for group in lines.values() for line in group})
     if unlisted:
-        log.warning("no list names an image of %s; counted among the classes for its folder", ", ".join(unlisted))
+        log.warning("no list names an image of %s, which is a class because of its folder", ", ".join(unlisted))
     numbering = check_labels(lines, classes, label_base, offences, offenders_path)
-    at_fault = {offence.where for offence in offences.found}
-    progress = start_progress(sum(map(len, lines.values())))
-    check, spelling = folders.FileCheck(dataroot), Spelling(dataroot)
     position = {name: index for index, name in enumerate(numbering.classes)}
-    done, result = 0, {}
+    checker = _Checker(dataroot, offences, Progress(on_progress, sum(map(len, lines.values()))))
+    result = {}
     for domain in domains:
-        sizes: Dict[str, int] = {}
-        kept: Dict[str, List[str]] = {}
-        for part in PARTS:
-            kept[part] = []
-            seen = {path: "crossval leaks from train" for path in kept["train"]} if part == "crossval" else {}
-            for line in lines.get(files[domain.name].get(part, ""), ()):
-                progress.at(done)
-                done += 1
-                if line.where in at_fault:
-                    continue
-                path = spelling.on_disk(line.path)
-                size, kind, what = check(path)
-                if kind:
-                    offences.add(kind, line.where, what)
-                elif path in seen:
-                    offences.add("repeated path", line.where, f"{path}: {seen[path]}")
-                else:
-                    seen[path] = f"named before in {line.where}"
-                    sizes[path] = size
-                    kept[part].append(path)
-        rows = _rows(domain.name, kept, sizes, position, "crossval" in files[domain.name])
-        if rows.drawn:
-            rows = _with_validation(domain.name, rows, fraction, seed)
-        _warn_of_unlisted(dataroot, domain, rows)
-        result[domain.name] = rows
-    progress.finish()
+        of_part = {part: lines[name] for part, name in files[domain.name].items()}
+        rows = _rows(domain.name, checker.usable(of_part), position, "crossval" in of_part)
+        result[domain.name] = _with_validation(domain.name, rows, draw) if rows.drawn else rows
+        _warn_of_unlisted(domain, rows)
+    checker.progress.finish()
     return Listed(result, numbering.classes)
+
+
+class _Checker:
+    """Looks at the file of each line, and for lines that name the same one.
+
+    offences: has what is wrong with lines already; these lines are not looked at.
+    """
+
+    def __init__(self, dataroot: str, offences: Offences, progress: Progress) -> None:
+        self.progress = progress
+        self._offences = offences
+        self._at_fault = {offence.where for offence in offences.found}
+        self._check, self._spelling = FileCheck(dataroot), Spelling(dataroot)
+
+    def usable(self, lines: Dict[str, Sequence[Line]]) -> _Images:
+        """The images of these lines of one domain, {part: its lines}, whose files are usable."""
+        images = _Images({part: [] for part in PARTS}, {})
+        for part in PARTS:
+            seen = {}
+            if part == "crossval":  # what is trained on must not be validated on
+                seen = {path: "crossval leaks from train" for path in images.parts["train"]}
+            for line in lines.get(part, ()):
+                self.progress.advance()
+                if line.where not in self._at_fault:
+                    self._add(line, images, part, seen)
+        return images
+
+    def _add(self, line: Line, images: _Images, part: str, seen: Dict[str, str]) -> None:
+        """seen: {path that this part must not name again: why}."""
+        path = self._spelling.on_disk(line.path)
+        size, kind, what = self._check(path)
+        if kind:
+            self._offences.add(kind, line.where, what)
+        elif path in seen:
+            self._offences.add("repeated path", line.where, f"{path}: {seen[path]}")
+        else:
+            seen[path] = f"named before in {line.where}"
+            images.sizes[path] = size
+            images.parts[part].append(path)
 
 
 def _parts(found: Dict[str, str]) -> Dict[str, str]:
@@ -115,46 +137,45 @@ def _parts(found: Dict[str, str]) -> Dict[str, str]:
     return parts
 
 
-def _with_validation(domain: str, rows: Rows, fraction: float, seed: int) -> Rows:
-    """These rows, some of those to train on kept for validation instead."""
-    pool = np.asarray(rows.train, np.int64)
-    train, validation = stratified_split(
-        [canonical(rows.paths[row]) for row in pool], np.asarray(rows.labels, np.int64)[pool], domain, fraction, seed)
-    return rows._replace(train=pool[train], validation=pool[validation])
-
-
-def _warn_of_unlisted(dataroot: str, domain: DomainFolders, rows: Rows) -> None:
-    there = sum(len(folders.images(os.path.join(dataroot, directory)))
-                for name in domain.classes for directory in domain.whole(name))
-    if len(rows.paths) < there:
-        log.warning("domain %s: its lists name %d of the %s below its folder; the others are not used",
-                    domain.name, len(rows.paths), plural(there, "image"))
-
-
 def _of_known_class(lines: List[Line], classes: Sequence[str], offences: Offences) -> List[Line]:
     known = [line for line in lines if line.class_name in classes]
     for line in lines:
         if line.class_name not in classes:
-            offences.add("unknown class", line.where, "{}: {} is none of the classes, {}".format(
-                line.path, line.class_name, ", ".join(classes)))
+            offences.add("unknown class", line.where,
+                         f"{line.path}: {line.class_name} is none of the classes, {', '.join(classes)}")
     return known
 
 
-def _rows(
-    domain: str, kept: Dict[str, List[str]], sizes: Dict[str, int], position: Dict[str, int], has_crossval: bool
-) -> Rows:
-    test, others = set(kept["test"]), set(kept["train"]) | set(kept["crossval"])
+def _rows(domain: str, images: _Images, position: Dict[str, int], has_crossval: bool) -> Rows:
+    """position: {class: its index}."""
+    parts, sizes = images
+    test, others = set(parts["test"]), set(parts["train"]) | set(parts["crossval"])
     if test and test != others and has_crossval:
         log.warning("domain %s: its test list is not train and crossval together: %s only in test, %d only in train or "
                     "crossval. As a target it is tested on the %d of the test list.",
                     domain, plural(len(test - others), "image"), len(others - test), len(test))
     row: Dict[str, int] = {}
     for part in ("test", "train", "crossval"):
-        for path in kept[part]:
+        for path in parts[part]:
             row.setdefault(path, len(row))
-    train, validation = ([row[path] for path in kept[part]] for part in ("train", "crossval"))
+    train, validation = ([row[path] for path in parts[part]] for part in ("train", "crossval"))
     return Rows(
         paths=list(row), labels=[position[class_of(path)] for path in row], sizes=[sizes[path] for path in row],
         train=train, validation=validation,
-        whole=[row[path] for path in kept["test"]] or sorted(train + validation),
+        whole=[row[path] for path in parts["test"]] or sorted(train + validation),
         drawn=not has_crossval)
+
+
+def _with_validation(domain: str, rows: Rows, draw: Draw) -> Rows:
+    """These rows, with some of those to train on drawn for validation instead."""
+    pool = np.asarray(rows.train, np.int64)
+    train, validation = draw.split(
+        [canonical(rows.paths[row]) for row in pool], np.asarray(rows.labels, np.int64)[pool], domain)
+    return rows._replace(train=pool[train], validation=pool[validation])
+
+
+def _warn_of_unlisted(domain: DomainFolders, rows: Rows) -> None:
+    there = sum(len(folder.images) for name in domain.classes for folder in domain.whole(name))
+    if len(rows.paths) < there:
+        log.warning("domain %s: its lists name %d of the %s below its folder; the others are not used",
+                    domain.name, len(rows.paths), plural(there, "image"))

@@ -1,7 +1,7 @@
 """List files: which there are, and what they say. `list_names` tells them from other files.
 
-A line is the image's path below dataroot and its label, `cartoon/dog/pic_056.jpg 1`. Whether labels start at 0 or 1
-is not said anywhere; `labels` finds out.
+A line is the image's path below dataroot and its label, `cartoon/dog/pic_056.jpg 1`. A list does not say whether its
+labels count from 0 or from 1; `labels` finds out.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 import re
 from typing import Iterable, List, NamedTuple, Optional, Sequence
 
-from masf_core.data import folders
+from masf_core.data.folders import Folder
 from masf_core.data.list_names import Lists, find_names
 from masf_core.data.naming import canonical, class_of
 from masf_core.data.offences import Offences
@@ -36,17 +36,15 @@ def file_name(domain: str, part: str) -> str:
     return f"{domain}_{part}_kfold.txt"
 
 
-def lists_in(filelist_root: str, domains: Iterable[str], pattern: Optional[str] = None) -> Lists:
-    """The lists in this directory, see `list_names`; a name that is not PACS's own must have a list's first line."""
-    names, known = folders.names(filelist_root), list(domains)
+def lists_in(folder: Folder, domains: Iterable[str], pattern: Optional[str] = None) -> Lists:
+    """The lists in this folder, see `list_names`. A file without one of PACS's own names must begin as a list does."""
+    names, known = folder.files, list(domains)
     found = find_names(names, known, pattern)
-    if found.official or pattern is not None:
-        return found
-    others = [name for name in found.names() if not _begins_like_a_list(os.path.join(filelist_root, name))]
-    if not others:
-        return found
-    lists = find_names([name for name in names if name not in others], known)
-    return lists._replace(unused=sorted(lists.unused + others))
+    if not found.official and pattern is None:
+        others = [name for name in found.names() if not _begins_like_a_list(os.path.join(folder.location, name))]
+        found = find_names([name for name in names if name not in others], known)
+        found = found._replace(unused=sorted(found.unused + others))
+    return found._replace(directory=folder.location)
 
 
 def _begins_like_a_list(path: str) -> bool:
@@ -59,8 +57,8 @@ def _begins_like_a_list(path: str) -> bool:
     return re.fullmatch(r"[^\0]*/[^\0]*\s[+-]?[0-9]{1,9}", first) is not None
 
 
-def check_complete(lists: Lists, filelist_root: str, domains: Sequence[str]) -> None:
-    """Refuse, with DataError, a domain that has no list to train on, naming the files that are not there.
+def check_complete(lists: Lists, domains: Sequence[str]) -> None:
+    """Raise DataError for domains that have no list to train on; it names the missing files.
 
     PACS's own lists come with a crossval list each. Of others a train list, or one list of the whole domain, is enough.
     """
@@ -73,16 +71,16 @@ def check_complete(lists: Lists, filelist_root: str, domains: Sequence[str]) -> 
             missing.append(f"{domain}_train.txt")
     if missing:
         raise DataError(
-            f"list files missing in {filelist_root}: {', '.join(missing)}. Every domain needs its train "
-            f"{'and crossval list' if lists.official else 'list'} (found lists of: "
-            f"{', '.join(lists.files) or 'no domain'}). Put them there, or set filelist_root=none to split the folders "
+            f"list files missing in {lists.directory}: {', '.join(missing)}. Every domain needs a train "
+            f"{'and a crossval list' if lists.official else 'list'} (found lists of: "
+            f"{', '.join(lists.files) or 'no domain'}). Add the files, or set filelist_root=none to split the folders "
             "instead.")
 
 
 def read_list(path: str, domain: str, offences: Offences) -> List[Line]:
     """The well-formed lines of one list file in their order; the others are added to `offences`.
 
-    Blank lines, CRLF, a byte-order mark, spaces within paths and folders in front of the domain's are fine.
+    A list may have blank lines, CRLF and a byte-order mark; a path may have spaces, and folders before the domain's.
     Raises DataError where the file as a whole cannot be read as text.
     """
     try:
@@ -124,7 +122,7 @@ def _parse(row: str, where: str, domain: str, offences: Offences) -> Optional[Li
 
 
 def _below_dataroot(parts: List[str], domain: str) -> List[str]:
-    """These parts from the domain's folder on: lists have paths such as `kfold/photo/…` and `/data/VLCS/SUN/full/…`."""
+    """The parts from the domain's folder on: some lists have paths as `kfold/photo/…` or `/data/VLCS/SUN/full/…`."""
     if canonical(parts[0]) == domain:
         return parts
     starts = [index for index, part in enumerate(parts) if canonical(part) == domain and index + 2 < len(parts)]

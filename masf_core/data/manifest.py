@@ -1,4 +1,4 @@
-"""What a data set consisted of when a run began, kept beside the run, to say later what has changed."""
+"""The images of a data set when a run began. The run keeps them to say later what has changed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import zlib
 from typing import Dict, List, Optional, Sequence, Tuple
 
 from masf_core.data.index import DatasetIndex
+from masf_core.data.offences import some
 
 NAME = "images.json.gz"
 
@@ -28,16 +29,16 @@ def to_bytes(index: DatasetIndex) -> bytes:
 
 def changes(before: Optional[bytes], fingerprint: str, counts: Dict[str, int], classes: Sequence[str],
             index: DatasetIndex) -> str:
-    """What is different in `index` from the data of `fingerprint`, in a sentence such as
+    """What changed between the data when the run began and `index`, in a sentence such as
     "photo has 1,672 images instead of 1,670 (2 added, 1 changed)".
 
     Args:
-        before: what `to_bytes` gave then, None where it was not kept. counts: {domain: images}, then.
-        classes: then.
+        before: what `to_bytes` returned when the run began, None where it was not kept.
+        fingerprint, counts, classes: of the data when the run began; counts is {domain: number of images}.
     """
     told = _classes_changed(classes, index.classes)
     old, new = _parsed(before, fingerprint), _images(index)
-    told += [f"{name} is no domain any more" for name in counts if name not in new]
+    told += [f"{name} is not a domain any more" for name in counts if name not in new]
     for name, images in new.items():
         if name not in counts:
             told.append(f"{name} is a new domain with {len(images):,} images")
@@ -51,9 +52,9 @@ def changes(before: Optional[bytes], fingerprint: str, counts: Dict[str, int], c
     if told:
         return "; ".join(told)
     if old is not None:
-        return "the images are the same, but are split into training, validation and target otherwise: were the " \
-               "lists, the seed or the validation fraction changed?"
-    return "the numbers of images are the same; their names, sizes, classes or lists are not"
+        return ("the images are the same, but their split into training, validation and test changed; check the lists, "
+                "the seed and validation_fraction")
+    return "there are as many images as before, but their names, sizes, classes or lists are different"
 
 
 def plural_of(count: int) -> str:
@@ -66,7 +67,7 @@ def _images(index: DatasetIndex) -> Images:
 
 
 def _parsed(before: Optional[bytes], fingerprint: str) -> Optional[Images]:
-    """The images of then; None where they are not known, or are those of other data."""
+    """The images when the run began; None where they are not known, or belong to other data."""
     if before is None:
         return None
     try:
@@ -84,8 +85,8 @@ def _differences(old: Dict[str, Tuple[int, str]], new: Dict[str, Tuple[int, str]
     changed = [path for path in new.keys() & old.keys() if new[path] != old[path]]
     counts = [(len(added), "added"), (len(removed), "removed"), (len(changed), "changed")]
     told = ", ".join(f"{count:,} {what}" for count, what in counts if count)
-    some = sorted(added | removed | set(changed))[:1]
-    return told + (f": {some[0]}" + (", …" if len(added) + len(removed) + len(changed) > 1 else "") if some else "")
+    paths = sorted(added | removed | set(changed))
+    return f"{told}: {some(paths, 1)}" if paths else told
 
 
 def _classes_changed(old: Sequence[str], new: Sequence[str]) -> List[str]:

@@ -1,7 +1,7 @@
-"""What names of folders mean: which spellings are the same name, and which folders are parts of a domain.
+"""What names of folders mean: which spellings are the same name, and which folders are splits of a domain.
 
-macOS stores an accented letter as two characters (NFD) where lists and other systems have one (NFC). Both are the same
-name to a reader, so names are compared, sorted and shown in NFC, and opened as the disk spells them.
+macOS stores an accented letter as two characters (NFD); lists and other systems have one (NFC). A reader sees the same
+name, so names are compared, sorted and shown in NFC, and opened as the disk spells them.
 """
 
 from __future__ import annotations
@@ -39,9 +39,8 @@ def by_canonical_name(names: List[str], where: str) -> Dict[str, str]:
     result: Dict[str, str] = {}
     for name in names:
         if canonical(name) in result:
-            raise DataError(f"{where} has two folders called {canonical(name)}, one in composed and one in "
-                            "decomposed Unicode. Move the "
-                            "images of one into the other.")
+            raise DataError(f"{where} has two folders called {canonical(name)}, one in composed and one in decomposed "
+                            "Unicode. Move the images of one into the other.")
         result[canonical(name)] = name
     return result
 

@@ -1,4 +1,4 @@
-"""PNG files without the parts that hold no pixels and may be large: texts and colour profiles."""
+"""PNG files without texts and colour profiles, which may be large and hold no pixels."""
 
 from __future__ import annotations
 

@@ -15,11 +15,11 @@ class Prefetcher:
         with Prefetcher(sampler, 0, 300) as episodes:
             for episode in episodes: ...
 
-    Memory: depth + 1 sets of buffers exist and go round. An episode's arrays are its own until the next one is asked
-    for, and are then written over: copy what is to be kept longer.
+    There are depth + 1 sets of buffers, which are used in turn. An episode's arrays are valid until the next episode is
+    asked for, and are then overwritten: copy what must be kept longer.
 
-    What the sampler raises is raised again by the iteration, at the step where it happened. Leaving the context ends
-    the thread, after at most the one draw that it is at; iteration then ends too. For one consuming thread.
+    An exception of the sampler is raised by the iteration, at the step where it happened. Leaving the context ends the
+    thread as soon as its current draw is finished, and ends the iteration. Only one thread may iterate.
     """
 
     def __init__(self, sampler, first_step: int, last_step: int, depth: int = 2) -> None:
@@ -39,7 +39,7 @@ class Prefetcher:
             raise RuntimeError("a Prefetcher serves one 'with' statement")
         for _ in range(min(self._depth + 1, len(self._steps))):
             self._free.put(self._sampler.buffers())
-        # A daemon, so that a process which ends without leaving the context is not held up.
+        # A daemon, so that it does not keep a process alive that ends without leaving the context.
         self._thread = threading.Thread(target=self._draw_ahead, name="prefetch", daemon=True)
         self._thread.start()
         return self
@@ -78,7 +78,7 @@ class Prefetcher:
                 if buffers is None or self._finished:
                     return
                 self._ready.put((self._sampler.draw(step, buffers), buffers, None))
-        except BaseException as raised:  # the consumer is the one to know
+        except BaseException as raised:  # the consumer raises it
             problem = raised
         finally:
             self._ready.put((None, None, problem))

@@ -1,4 +1,4 @@
-"""Telling the caller how far a long operation is, without calling it for every item."""
+"""Reporting how far a long operation is, without a call for every item."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ OnProgress = Optional[Callable[[int, int], None]]
 
 
 class Progress:
-    """Calls `on_progress(done, total)` at the start, at the end, and at most every `every` seconds between.
+    """Calls `on_progress(done, total)` at the start, at the end, and at most every `every` seconds in between.
 
-    Whatever `on_progress` raises goes through to the caller: that is how a stop request ends the operation.
+    What `on_progress` raises reaches the caller of the operation; a request to stop ends the operation in this way.
     """
 
     def __init__(self, on_progress: OnProgress, total: int, every: float = 0.2, clock=time.monotonic) -> None:
@@ -20,10 +20,16 @@ class Progress:
         self._every = every
         self._clock = clock
         self._last_time = clock()
+        self._done = 0
         self._call(0)
 
+    def advance(self) -> None:
+        """Say that one more item begins, and that those before it are finished."""
+        self.at(self._done)
+        self._done += 1
+
     def at(self, done: int) -> None:
-        """`done` items are finished (call it as often as is convenient, also when nothing has changed)."""
+        """Say that `done` items are finished. It may be called at any time, also when nothing has changed."""
         now = self._clock()
         if now - self._last_time >= self._every:
             self._last_time = now

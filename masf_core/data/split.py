@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Sequence, Tuple
+from typing import NamedTuple, Sequence, Tuple
 
 import numpy as np
 
 from masf_core.randomness import generator
+
+
+class Draw(NamedTuple):
+    """How images to validate on are drawn."""
+
+    fraction: float  # share of each class, in (0, 1)
+    seed: int
+
+    def split(self, names: Sequence[str], labels: np.ndarray, domain: str) -> Tuple[np.ndarray, np.ndarray]:
+        """As `stratified_split`."""
+        return stratified_split(names, labels, domain, self.fraction, self.seed)
 
 
 def stratified_split(
@@ -14,9 +25,9 @@ def stratified_split(
 ) -> Tuple[np.ndarray, np.ndarray]:
     """Rows to train on and rows to validate on.
 
-    In each class, round(fraction · n) images are drawn for validation, but at least one and not all of them; the only
-    image of a class is trained on. The draw depends on the seed, the domain, the label and the sorted names, not
-    on the order of `names`.
+    In each class of n images, round(fraction · n) are drawn for validation, but at least one and at most n − 1. If a
+    class has one image, that is trained on. The draw depends on the seed, the domain, the label and the sorted names,
+    but not on the order of `names`.
 
     Args:
         names: [n] paths. labels: int [n]. fraction: share to validate on, in (0, 1).

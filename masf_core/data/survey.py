@@ -1,24 +1,24 @@
 """Where the images of one domain lie: `<domain>/<class>/<image>`, or `<domain>/<split>/<class>/<image>`.
 
-Images at any other level are not indexed. A few of them are named in a warning; a class or a domain that would lose
+Images at any other level are not indexed. A few of them are named in a warning. A class or a domain that would lose
 most of its images is refused.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
-from masf_core.data import folders
+from masf_core.data.folders import Folder
 from masf_core.data.naming import PART_OF_FOLDER, canonical, is_part
-from masf_core.data.offences import Offences, plural
+from masf_core.data.offences import Offences, plural, some
 from masf_core.errors import DataError
 
 log = logging.getLogger(__name__)
 
 NAMED = 3  # paths in a message
 DEEPEST = 4  # levels below a folder at which a misplaced image is still looked for
+DEEPEST_IN_CLASS = 2  # the same, below a class folder
 MISPLACED = "image at another level"
 
 
@@ -26,70 +26,84 @@ class DomainFolders(NamedTuple):
     """The folders of one domain."""
 
     name: str  # in NFC
-    folder: str  # as on disk
-    splits: Tuple[str, ...]  # folders between the domain and its classes, as on disk; none in the usual layout
-    classes: Dict[str, List[str]]  # class in NFC → its folders relative to dataroot, each with an image
-    strays: List[str]  # images at another level, relative to dataroot
+    folder: Folder
+    splits: Tuple[Folder, ...]  # folders between the domain and its classes; none in the usual layout
+    classes: Dict[str, List[Folder]]  # class in NFC → its folders, each with an image
+    strays: List[str]  # images at another level, paths relative to dataroot
 
-    def part(self, directory: str) -> Optional[str]:
-        """The part of the domain ("train", "crossval", "test", "full") that a class folder belongs to."""
-        return PART_OF_FOLDER[directory.split("/")[1].lower()] if self.splits else None
+    @property
+    def holders(self) -> Tuple[Folder, ...]:
+        """The folders that hold the class folders: the splits, or the domain's folder itself."""
+        return self.splits or (self.folder,)
 
-    def whole(self, name: str) -> List[str]:
+    @property
+    def class_folders(self) -> List[Folder]:
+        return [folder for of_class in self.classes.values() for folder in of_class]
+
+    def part(self, path: str) -> Optional[str]:
+        """The part of the domain ("train", "crossval", "test", "full") that a path below its folder belongs to."""
+        return PART_OF_FOLDER[path.split("/")[1].lower()] if self.splits else None
+
+    def whole(self, name: str) -> List[Folder]:
         """Folders that together hold each image of this class: those of `full`, or without it all."""
-        of_class = self.classes[name]
-        return [each for each in of_class if self.part(each) == "full"] or of_class if self.splits else of_class
+        return [each for each in self.classes[name] if self.part(each.path) == "full"] or self.classes[name]
 
 
-def has_classes(directory: str) -> bool:
+def has_classes(folder: Folder) -> bool:
     """Whether a folder of this folder has an image."""
-    return any(folders.has_image(os.path.join(directory, name)) for name in folders.subdirectories(directory))
+    return any(each.has_image() for each in folder.subfolders.values())
 
 
-def has_domain_layout(directory: str) -> bool:
+def has_domain_layout(folder: Folder) -> bool:
     """Whether a folder of this folder has an image, or a split that does."""
-    return has_classes(directory) or any(
-        is_part(name) and has_classes(os.path.join(directory, name)) for name in folders.subdirectories(directory))
+    return has_classes(folder) or any(
+        is_part(name) and has_classes(each) for name, each in folder.subfolders.items())
 
 
-def survey_domain(dataroot: str, name: str, folder: str, offences: Offences) -> DomainFolders:
-    """The class folders of one domain.
+def survey_domain(folder: Folder, name: str, offences: Offences) -> DomainFolders:
+    """The class folders of the domain `name`.
 
     Classes most of whose images lie deeper are added to `offences`.
     Raises DataError where the folder has splits and classes side by side.
     """
-    splits = _splits(dataroot, folder)
-    classes: Dict[str, List[str]] = {}
-    strays: List[str] = [f"{folder}/{image}" for image in folders.images(os.path.join(dataroot, folder))]
-    for holder in [f"{folder}/{split}" for split in splits] or [folder]:
-        if splits:
-            strays += [f"{holder}/{image}" for image in folders.images(os.path.join(dataroot, holder))]
-        for each in folders.subdirectories(os.path.join(dataroot, holder)):
-            directory = f"{holder}/{each}"
-            deeper = _deeper(dataroot, directory)
-            count = len(folders.images(os.path.join(dataroot, directory))) if deeper else 0
-            if deeper and len(deeper) > count:
-                offences.add(MISPLACED, directory, "{} deeper than <domain>/<class>/<image>, such as {}{}".format(
-                    _lie(len(deeper)), deeper[0], f", and {count} at the right level" if count else ""))
-            else:
-                strays += deeper
-            if count or (not deeper and folders.has_image(os.path.join(dataroot, directory))):
-                classes.setdefault(canonical(each), []).append(directory)
-    for each, found in classes.items():
-        if not splits and len(found) > 1:
-            log.warning("class %s of domain %s has two folders, which differ only in the Unicode form of their names; "
-                        "the images of both are taken", each, name)
-    return DomainFolders(name, folder, tuple(splits), classes, strays)
+    found = DomainFolders(name, folder, _splits(folder), {}, list(folder.images))
+    for holder in found.holders:
+        if found.splits:
+            found.strays.extend(holder.images)
+        for each in holder.subfolders.values():
+            _add_class(found, each, offences)
+    for each, of_class in found.classes.items():
+        if not found.splits and len(of_class) > 1:
+            log.warning("class %s of domain %s has two folders, whose names differ only in their Unicode form; "
+                        "the images of both are used", each, name)
+    return found
 
 
-def misplaced_images(dataroot: str, folder: str) -> Optional[str]:
+def _add_class(found: DomainFolders, folder: Folder, offences: Offences) -> None:
+    """Add this class folder to those of the domain if it has images, and its images that lie deeper to the strays."""
+    deeper = images_below(folder, DEEPEST_IN_CLASS)
+    if len(deeper) > len(folder.images):
+        here = f", and {len(folder.images)} at the right level" if folder.images else ""
+        offences.add(MISPLACED, folder.path,
+                     f"{_lie(len(deeper))} deeper than <domain>/<class>/<image>, such as {deeper[0]}{here}")
+    else:
+        found.strays.extend(deeper)
+    if folder.has_image():
+        found.classes.setdefault(canonical(folder.name), []).append(folder)
+
+
+def images_below(folder: Folder, levels: int) -> List[str]:
+    """Images in the folders below `folder`, at most so many levels down."""
+    return [image for each in folder.below(levels) for image in each.images]
+
+
+def misplaced_images(folder: Folder) -> Optional[str]:
     """What to say of a folder that has images but no class folders with images, or None if it has no images."""
-    right = folders.images(os.path.join(dataroot, folder))
-    deeper = _deeper(dataroot, folder, DEEPEST)
+    deeper = images_below(folder, DEEPEST)
     if deeper:
         return f"{_lie(len(deeper))} deeper than <domain>/<class>/<image>, such as {deeper[0]}"
-    if right:
-        return f"{_lie(len(right))} right in this folder, without a class folder, such as {folder}/{right[0]}"
+    if folder.has_image():
+        return f"{_lie(len(folder.images))} directly in this folder, without a class folder, such as {folder.images[0]}"
     return None
 
 
@@ -97,8 +111,9 @@ def warn_of_strays(paths: List[str]) -> Optional[str]:
     """Warn of these images, if there are any; returns what was said."""
     if not paths:
         return None
-    told = "left out because {} at another level than <domain>/<class>/<image>: {}{}".format(
-        _lie(len(paths)), ", ".join(paths[:NAMED]), " and others" if len(paths) > NAMED else "")
+    lie = "it lies" if len(paths) == 1 else "they lie"
+    told = (f"{plural(len(paths), 'image')} skipped, because {lie} at another level than <domain>/<class>/<image>: "
+            f"{some(paths, NAMED)}")
     log.warning("%s", told)
     return told
 
@@ -107,26 +122,14 @@ def _lie(count: int) -> str:
     return plural(count, "image") + (" lies" if count == 1 else " lie")
 
 
-def _splits(dataroot: str, folder: str) -> List[str]:
-    directory = os.path.join(dataroot, folder)
-    names = folders.subdirectories(directory)
-    splits = [name for name in names if is_part(name) and has_classes(os.path.join(directory, name))]
-    classes = [name for name in names if name not in splits and folders.has_image(os.path.join(directory, name))]
-    if splits and classes:
-        if any(folders.has_image(os.path.join(directory, name)) for name in splits):
-            return []  # a class that is called "train", with sub-folders
-        raise DataError("{} in {} has class folders ({}) and splits ({}) side by side. Expected "
-                        "<domain>/<class>/<image> or <domain>/<split>/<class>/<image>. Move one of the two.".format(
-                            folder, dataroot, ", ".join(classes[:NAMED]), ", ".join(splits)))
-    return splits
-
-
-def _deeper(dataroot: str, directory: str, levels: int = 2) -> List[str]:
-    """Images in the folders below `directory`, relative to dataroot."""
-    found: List[str] = []
-    for name in folders.subdirectories(os.path.join(dataroot, directory)):
-        path = f"{directory}/{name}"
-        found += [f"{path}/{image}" for image in folders.images(os.path.join(dataroot, path))]
-        if levels > 1:
-            found += _deeper(dataroot, path, levels - 1)
-    return found
+def _splits(folder: Folder) -> Tuple[Folder, ...]:
+    splits = [each for name, each in folder.subfolders.items() if is_part(name) and has_classes(each)]
+    classes = [name for name, each in folder.subfolders.items() if each not in splits and each.has_image()]
+    if not splits or not classes:
+        return tuple(splits)
+    if any(each.has_image() for each in splits):
+        return ()  # a class that is called "train", with sub-folders
+    raise DataError(
+        f"{folder.path} in {folder.root} has class folders ({some(classes, NAMED)}) and splits "
+        f"({', '.join(each.name for each in splits)}) side by side. Expected <domain>/<class>/<image> or "
+        "<domain>/<split>/<class>/<image>. Move either the class folders or the splits.")

@@ -1,6 +1,7 @@
 """What a run writes to the local disk.
 
     checkpoints   everything that a run needs to resume
+    progress      progress.json of a checkpoint: what it holds, and checks on reading
     npz           .npz files in one pass
     files         files that appear whole
     texts         the texts of eva.txt and metrics.jsonl

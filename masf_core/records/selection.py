@@ -1,20 +1,23 @@
-"""Which checkpoint is the best one: a named policy, never an accident.
+"""Which checkpoint is the best one: the decision of a policy that has a name.
 
-``source_val`` is the honest one: the target domain is unseen, so it may not choose. ``oracle`` is what the reference
-and its port do and is here under its honest name. ``last`` chooses nothing.
+``source_val`` chooses by the validation images of the source domains. It is the honest policy, because the target
+domain counts as unseen. ``oracle`` chooses by the target domain, as the reference and its port do. ``last`` chooses the
+newest checkpoint.
 """
 from __future__ import annotations
+
+from typing import Any, Iterable, Mapping, Optional
 
 POLICIES = ("source_val", "oracle", "last")
 
 
-def score(policy, record):
-    """The number that the best checkpoint maximises.
+def score(policy: str, record: Mapping[str, Any]) -> float:
+    """The number that is highest for the best checkpoint: per cent, or an iteration for ``last``.
 
     Args:
         policy: one of ``POLICIES``.
-        record: an interval's record with ``iteration``, ``validation_accuracy`` (mean over the source domains'
-            accuracies, so that a large domain does not outvote the others) and ``target_accuracy``, per cent.
+        record: of an interval, with ``iteration``, ``target_accuracy`` and ``validation_accuracy``, per cent. The
+            latter is the mean of the source domains' accuracies, so that each domain counts alike.
 
     Raises:
         ValueError: unknown policy.
@@ -25,11 +28,15 @@ def score(policy, record):
         return record["target_accuracy"]
     if policy == "last":
         return float(record["iteration"])
-    raise ValueError("unknown selection policy {!r}; expected one of {}".format(policy, ", ".join(POLICIES)))
+    raise ValueError(f"unknown selection policy {policy!r}; expected one of {', '.join(POLICIES)}")
 
 
-def best(policy, history):
-    """The record with the highest score, the earliest among equals; None for an empty history."""
+def best(policy: str, history: Iterable[Mapping[str, Any]]) -> Optional[Mapping[str, Any]]:
+    """The record with the highest score, and the earliest of several that have it; None for an empty history.
+
+    Raises:
+        ValueError: unknown policy.
+    """
     chosen = None
     for record in history:
         if chosen is None or score(policy, record) > score(policy, chosen):

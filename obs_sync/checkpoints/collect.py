@@ -1,4 +1,4 @@
-"""What killed processes leave behind in a store, found and removed by age: what is young may still be being made."""
+"""What killed processes left in a store: found, and deleted by age, because young objects may still be in use."""
 from __future__ import annotations
 
 from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
@@ -7,29 +7,29 @@ from obs_sync.checkpoints.publish import Orphan, delete_checkpoint, orphans
 from obs_sync.checkpoints.unfinished import last_sign
 from obs_sync.checkpoints.verify import checkpoint_folders
 from obs_sync.errors import IntegrityError, ObjectNotFound
-from obs_sync.packs.index import INDEX_NAME, is_shard_name, parse_index
+from obs_sync.packs.index import INDEX_NAME, is_shard_name, read_index
 from obs_sync.store import ObjectInfo, Store, UnfinishedUpload
 
 CHECKPOINT, UPLOAD, SHARD = "checkpoint", "upload", "shard"
 
 
 class Waste(NamedTuple):
-    """One thing that nobody will finish, or may be about to."""
+    """Something unfinished. If it is young, its process may still be running."""
 
-    kind: str                # CHECKPOINT: files without their marker; UPLOAD: parts of an object; SHARD: of no pack
+    kind: str                # CHECKPOINT: files without a marker; UPLOAD: parts of an object; SHARD: named by no index
     key: str                 # the prefix of the files, ending in '/', or the key of the object
-    files: int               # 0 of an upload, whose parts no listing shows
+    files: int               # 0 for an upload, whose parts no listing shows
     bytes: int               # as above
-    age: Optional[float]     # seconds, by the store's clock; None if the store does not tell
+    age: Optional[float]     # seconds, by the store's clock; None if the store does not tell it
     upload_id: str = ""
 
 
 def find_waste(store: Store, is_checkpoint: Callable[[str], bool]) -> List[Waste]:
-    """Unfinished publications below folders called `checkpoints`, unfinished uploads in parts, shards out of use.
+    """Unfinished checkpoints below folders called `checkpoints`, unfinished uploads in parts, and unused shards.
 
-    The oldest first. `is_checkpoint` says which names a publication may have: other folders there are somebody else's.
-    A publication is as old as the newest sign of it: a file, or a part of an upload below its prefix. A shard is as
-    old as it has been out of use for certain: since its folder's index was written last.
+    The oldest come first. `is_checkpoint` says which names a checkpoint may have; folders of other names are not ours.
+    The age of a checkpoint counts from its newest file, or from the newest part of an upload below its prefix. The age
+    of a shard counts from the moment since which it is certainly unused: when the index of its folder was written.
     """
     uploads = _uploads(store)
     infos = {info.key: info for info in store.list()}
@@ -48,7 +48,7 @@ def find_waste(store: Store, is_checkpoint: Callable[[str], bool]) -> List[Waste
 
 
 def remove_waste(store: Store, waste: Waste) -> bool:
-    """Remove it; False if it turns out to have been finished or gone on with meanwhile, and is left alone."""
+    """Delete it. Returns False, and deletes nothing, if it was finished or continued since it was found."""
     if waste.kind == UPLOAD:
         newest = store.newest_part(waste.key, waste.upload_id)
         if newest is not None and store.server_time() - newest < (waste.age or 0.0):
@@ -75,22 +75,22 @@ def remove_waste(store: Store, waste: Waste) -> bool:
 
 
 def _uploads(store: Store, prefix: str = "") -> List[Tuple[UnfinishedUpload, Optional[float]]]:
-    """Unfinished uploads and the last sign of each. To be asked for before the files are listed: what is completed in
-    between is then in both, and not in neither.
+    """Unfinished uploads, and when each last made progress. To be called before the files are listed: an upload that is
+    completed in between is then in both lists, and not in neither.
     """
     return [(upload, last_sign(store, upload)) for upload in store.unfinished_uploads(prefix)]
 
 
 def _sign_of(orphan: Orphan, prefix: str,
              uploads: List[Tuple[UnfinishedUpload, Optional[float]]]) -> Optional[float]:
-    """When the newest file of a publication, or part of one, came; None if the store does not tell of all of them."""
+    """When the newest file or part of a checkpoint was stored; None if the store does not tell the time of each."""
     below = f"{prefix}{orphan.name}/"
     moments = [orphan.modified] + [sign for upload, sign in uploads if upload.key.startswith(below)]
     return None if None in moments else max(moments)
 
 
 def _unnamed(store: Store, infos: Dict[str, ObjectInfo]) -> Dict[ObjectInfo, Optional[float]]:
-    """Shards that no index beside them names, and since when that is certain. Of a damaged index all are named."""
+    """Shards that the index beside them does not name, and since when that is certain. A damaged index names all."""
     folders: Dict[str, List[ObjectInfo]] = {}
     for info in infos.values():
         prefix, name = info.key[:info.key.rfind("/") + 1], info.key[info.key.rfind("/") + 1:]
@@ -109,7 +109,7 @@ def _unnamed(store: Store, infos: Dict[str, ObjectInfo]) -> Dict[ObjectInfo, Opt
 def _named(store: Store, prefix: str) -> Optional[frozenset]:
     """The names of shards in the index of the pack at `prefix`; None if it cannot be read."""
     try:
-        index = parse_index(store.read(prefix + INDEX_NAME), store.locate(prefix + INDEX_NAME))
+        index = read_index(store, prefix + INDEX_NAME)
     except ObjectNotFound:
         return frozenset()
     except IntegrityError:

@@ -1,19 +1,22 @@
-"""The marker of a checkpoint: the small object that is written last and without which there is no checkpoint.
-"""
+"""The marker of a checkpoint: the small object that is written last and without which there is no checkpoint."""
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import asdict, dataclass
-from typing import Any, Dict, Mapping, Tuple
+from typing import Any, Mapping, Tuple
 
 from obs_sync.errors import UnsafeKey
-from obs_sync.json_document import parse_json
+from obs_sync.json_document import (
+    DocumentError, anything, in_words, list_of, mapping_of, members, one_of, parse_json, sha256, text, whole,
+)
 from obs_sync.keys import check_key
 
 FORMAT = "masf-checkpoint/1"
+LARGEST = 8 << 20  # bytes of a marker that is read; a file takes 200
 
-_SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+_SHAPE = members({
+    "format": one_of(FORMAT), "name": text(), "created": text(longest=40), "metadata": mapping_of(anything()),
+    "files": list_of(members({"name": text(), "size": whole(), "sha256": sha256()}), least=1)})
 
 
 @dataclass(frozen=True)
@@ -25,12 +28,12 @@ class MarkerFile:
 
 @dataclass(frozen=True)
 class Marker:
-    """A published checkpoint: name, files, when it was made (ISO 8601, UTC), what its maker says of it."""
+    """A published checkpoint."""
 
     name: str
-    created: str
+    created: str  # ISO 8601, UTC
     files: Tuple[MarkerFile, ...]
-    metadata: Mapping[str, Any]
+    metadata: Mapping[str, Any]  # what its writer says of it
 
     @property
     def size(self) -> int:
@@ -44,44 +47,34 @@ class Marker:
 
 
 class NotAMarker(ValueError):
-    """The bytes are no marker; the message says why."""
+    """The bytes are not a marker. The message says why."""
 
 
 class AnotherDocument(NotAMarker):
-    """A JSON document that says it is something else, such as a pointer: not a damaged marker."""
+    """A JSON document that says it is something else, such as a pointer. It is not a damaged marker."""
 
 
 def parse_marker(data: bytes, name: str) -> Marker:
-    """Read the marker of the checkpoint `name`. Raises NotAMarker; believes nothing that could lead astray.
-    """
+    """Read the marker of the checkpoint `name`. Raises NotAMarker if anything in it is not as it has to be."""
     try:
-        content = parse_json(data)
-    except ValueError as error:
-        raise NotAMarker(f"not JSON: {error}") from None
-    if not isinstance(content, dict):
-        raise NotAMarker("not a JSON object")
-    stated = content.get("format")
-    if stated != FORMAT:
-        raise (AnotherDocument if isinstance(stated, str) else NotAMarker)(f"its format is {stated!r}, not {FORMAT!r}")
-    if content.get("name") != name:
-        raise NotAMarker(f"it is the marker of {content.get('name')!r}")
-    created, metadata, files = content.get("created"), content.get("metadata"), content.get("files")
-    if not isinstance(created, str) or not isinstance(metadata, dict) or not isinstance(files, list) or not files:
-        raise NotAMarker("created, metadata or files is missing or of the wrong type")
-    parsed = tuple(_parse_file(file) for file in files)
-    if len({file.name for file in parsed}) < len(parsed):
+        content = parse_json(data, LARGEST)
+        stated = content.get("format") if isinstance(content, dict) else None
+        if isinstance(stated, str) and stated != FORMAT:
+            raise AnotherDocument(f"its format is {in_words(stated)}, not {in_words(FORMAT)}")
+        _SHAPE(content, "")
+    except DocumentError as error:
+        raise NotAMarker(str(error)) from None
+    if content["name"] != name:
+        raise NotAMarker(f"it is the marker of {in_words(content['name'])}")
+    files = tuple(_parse_file(file) for file in content["files"])
+    if len({file.name for file in files}) < len(files):
         raise NotAMarker("it names a file twice")
-    return Marker(name, created, parsed, metadata)
+    return Marker(name, content["created"], files, content["metadata"])
 
 
-def _parse_file(file: Any) -> MarkerFile:
-    fields: Dict[str, Any] = file if isinstance(file, dict) else {}
-    name, size, sha256 = fields.get("name"), fields.get("size"), fields.get("sha256")
-    is_size = isinstance(size, int) and not isinstance(size, bool) and size >= 0
-    if not isinstance(name, str) or not is_size or not isinstance(sha256, str) or not _SHA256.match(sha256):
-        raise NotAMarker(f"one of its files has no valid name, size and sha256: {file!r}")
+def _parse_file(file: Mapping[str, Any]) -> MarkerFile:
     try:
-        check_key(name, name)
+        check_key(file["name"], file["name"])
     except UnsafeKey as error:
         raise NotAMarker(str(error)) from None
-    return MarkerFile(name, size, sha256)
+    return MarkerFile(file["name"], file["size"], file["sha256"])

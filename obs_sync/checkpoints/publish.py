@@ -3,10 +3,10 @@
     checkpoints/<name>/<file>    the files, written first
     checkpoints/<name>.json      the marker (format, name, created, metadata, files with size and SHA-256), last
 
-No marker, no checkpoint. A name is used once: of two writers to one key the store keeps the one that *began*
-last, so a straggler could change a file under a marker. Just before the marker the files are listed: should somebody
-have removed or overwritten one meanwhile, none is written. Removal takes the marker first. What a killed publication
-leaves is an orphan: invisible to readers, and listed by `orphans`.
+Without a marker there is no checkpoint. A name is used once: of two writes to one key, the store keeps the one that
+*began* last, so a late write could change a file of a finished checkpoint. Just before the marker is written, the files
+are listed: if one was deleted or overwritten, no marker is written. Deletion takes the marker first. A publication that
+was killed leaves an orphan: readers do not see it, and `orphans` lists it.
 """
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import dataclasses
 import logging
 import os
 import time
-from typing import Any, Callable, Collection, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Collection, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
 
-from obs_sync.checkpoints.markers import AnotherDocument, Marker, MarkerFile, NotAMarker, parse_marker
+from obs_sync.checkpoints.markers import LARGEST, AnotherDocument, Marker, MarkerFile, NotAMarker, parse_marker
 from obs_sync.confirm import look_again
 from obs_sync.errors import (
     AlreadyPublished, IntegrityError, LocalStorageError, ObjectNotFound, StoreError, StoreUnavailable,
@@ -36,12 +36,12 @@ _DAMAGED = "This checkpoint is damaged; take an earlier one"
 
 
 class Orphan(NamedTuple):
-    """Files below a name that has no marker: a publication that is under way, or one that was killed."""
+    """Files below a name that has no marker: a publication that is under way or was killed."""
 
     name: str
     files: int
     bytes: int
-    modified: Optional[float]  # of the newest file, seconds since the epoch; what tells the two apart
+    modified: Optional[float]  # of the newest file, seconds since the epoch; if it is old, the publication was killed
 
 
 def publish_checkpoint(store: Store, directory: str, name: str, metadata: Mapping[str, Any],
@@ -49,10 +49,14 @@ def publish_checkpoint(store: Store, directory: str, name: str, metadata: Mappin
                        clock: Callable[[], float] = time.time, digests: Optional[Mapping[str, str]] = None) -> Marker:
     """Store every file below `directory` as the checkpoint `name`, then its marker.
 
-    `metadata` is anything that JSON can hold. `on_progress(done, total)` counts bytes. `digests` are SHA-256s by
-    file name, from whoever wrote the files; the other files are read for theirs. Returns when the checkpoint can
-    be fetched; raises AlreadyPublished if anything is stored under this name, IntegrityError if a file was removed or
-    overwritten before the marker, and whatever went wrong otherwise, in which case readers see no checkpoint.
+    Args:
+        metadata: anything that JSON can hold, nested at most 16 levels deep. on_progress: called with (bytes done,
+            bytes in all). clock: seconds since the epoch. digests: SHA-256 by file name, from the caller who wrote the
+            files; other files are read to compute theirs.
+
+    Returns the marker, once the checkpoint can be fetched. Raises AlreadyPublished if anything is stored under this
+    name, IntegrityError if a file was deleted or overwritten before the marker was written, and StoreError or
+    LocalStorageError for other failures. After an exception readers see no checkpoint.
     """
     checkpoint_name(name, store, prefix)
     sources = {file: (os.path.join(directory, file), stat) for file, stat in files_below(directory)}
@@ -70,7 +74,8 @@ def publish_checkpoint(store: Store, directory: str, name: str, metadata: Mappin
     files = tuple(run_parallel(describe, sorted(sources), _WORKERS, survey))
     created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(clock()))
     marker = Marker(name, created, files, dict(metadata))
-    content = marker.to_json()  # metadata that is no JSON must fail before anything is stored
+    content = marker.to_json()
+    parse_marker(content, name)  # metadata that nobody could read must fail before anything is stored
     moving = Progress(marker.size, on_progress)
 
     def send(file: MarkerFile) -> ObjectInfo:
@@ -91,16 +96,18 @@ def list_markers(store: Store, prefix: str = "checkpoints/",
                  on_corrupt: Optional[Callable[[str, str], None]] = None) -> List[Marker]:
     """The markers of all checkpoints that can be read, by name.
 
-    A marker that is damaged is left out and told to `on_corrupt(key, reason)`, by default a warning in the
-    log.
+    A damaged marker is skipped and reported to `on_corrupt(key, reason)`; by default, with a warning in the log.
     """
     markers = []
-    for key in _marker_keys(store.list(prefix), prefix):
+    for info in _marker_objects(store.list(prefix), prefix):
+        key = info.key
         try:
+            if info.size > LARGEST:  # not to be read into memory
+                raise NotAMarker(f"it has {info.size:,} bytes; at most {LARGEST:,} are read")
             markers.append(parse_marker(store.read(key), key[len(prefix):-len(".json")]))
         except AnotherDocument:
             continue
-        except ObjectNotFound:  # removed since it was listed
+        except ObjectNotFound:  # deleted since it was listed
             continue
         except (NotAMarker, IntegrityError) as error:
             if on_corrupt is None:
@@ -112,13 +119,12 @@ def list_markers(store: Store, prefix: str = "checkpoints/",
 
 def fetch_checkpoint(store: Store, marker: Marker, destination: str, prefix: str = "checkpoints/",
                      on_progress: Optional[OnProgress] = None, to_read_only: bool = False) -> str:
-    """Bring a checkpoint to the directory `destination`/<name> and return its path.
+    """Fetch a checkpoint to the directory `destination`/<name>, and return its path.
 
-    The directory appears with a rename once every size and SHA-256 is right; one that is there already is
-    kept if they are right, and replaced if not. With `to_read_only` the files may be the store's own under another
-    name, which costs neither a copy nor a reading: they must not be written to, and whoever reads them compares their
-    SHA-256 with the marker's. Raises IntegrityError naming the first file that is wrong, ObjectNotFound if one is
-    missing.
+    The directory appears by renaming once every size and SHA-256 is right. A directory that exists already is kept if
+    its files are right, and replaced otherwise. With `to_read_only` the files may be hard links to the store's own
+    files, which are neither copied nor read: the caller must not write to them, and must compare their SHA-256 with the
+    marker's when reading. Raises IntegrityError naming the first wrong file, ObjectNotFound if a file is missing.
     """
     path = os.path.join(os.path.realpath(destination), checkpoint_name(marker.name, store, prefix))
     check_together((file.name for file in marker.files), store.locate(f"{prefix}{marker.name}/"))
@@ -133,7 +139,7 @@ def fetch_checkpoint(store: Store, marker: Marker, destination: str, prefix: str
             moving.check()
             info = store.head(key)
             if info.size != file.size:
-                raise IntegrityError(f"the object has {info.size} bytes, the marker says {file.size}",
+                raise IntegrityError(f"the object has {info.size:,} bytes; the marker says {file.size:,}",
                                      store.locate(key), _DAMAGED)
             return dataclasses.replace(info, sha256=file.sha256)
 
@@ -155,15 +161,13 @@ def fetch_checkpoint(store: Store, marker: Marker, destination: str, prefix: str
         run_parallel(fetch, list(zip(marker.files, infos)), _WORKERS, moving)
         with local_storage(path):
             if os.path.lexists(path):
-                os.rename(path, workspace.temporary())  # goes with the workspace
+                os.rename(path, workspace.temporary())  # deleted with the workspace
             os.rename(temporary, path)
     return path
 
 
 def _download_twice(store: Store, info: ObjectInfo, path: str, moving: Progress) -> None:
-    """Nothing but the SHA-256 tells whether large files arrived as they are: a second time, should the bytes have been
-    damaged on the way.
-    """
+    """Download a file, and once more if its SHA-256 is wrong, because the bytes may have been damaged on the way."""
     with contextlib.suppress(WrongDigest):
         store.download(info, path, moving.add)
         return
@@ -174,7 +178,7 @@ def _download_twice(store: Store, info: ObjectInfo, path: str, moving: Progress)
 
 
 def delete_checkpoint(store: Store, name: str, prefix: str = "checkpoints/") -> None:
-    """Remove a checkpoint, marker first, or an orphan. Nothing to remove is no error."""
+    """Delete a checkpoint, its marker first, or an orphan. It is no error if there is nothing to delete."""
     checkpoint_name(name, store, prefix)
     store.delete([f"{prefix}{name}.json"])
     store.delete([info.key for info in store.list(f"{prefix}{name}/")])
@@ -182,13 +186,13 @@ def delete_checkpoint(store: Store, name: str, prefix: str = "checkpoints/") -> 
 
 def retain(store: Store, keep_names: Collection[str], prefix: str = "checkpoints/",
            lineage: Optional[str] = None) -> List[str]:
-    """Remove every checkpoint whose name is not in `keep_names`; returns the names removed.
+    """Delete every checkpoint whose name is not in `keep_names`. Returns the names of deleted checkpoints.
 
-    With `lineage`, only those whose metadata["lineage"] is that. Damaged markers and orphans are left alone.
-    Raises ValueError if nothing would be kept: the newest and the best must always be.
+    With `lineage`, only checkpoints whose metadata["lineage"] is that. Damaged markers and orphans stay. Raises
+    ValueError if `keep_names` is empty, because the newest and the best checkpoint must stay.
     """
     if not keep_names:
-        raise ValueError("keep_names is empty, which would remove every checkpoint")
+        raise ValueError("keep_names is empty, so every checkpoint would be deleted")
     removed = []
     for marker in list_markers(store, prefix, on_corrupt=lambda key, reason: None):
         if marker.name not in keep_names and lineage in (None, marker.metadata.get("lineage")):
@@ -198,9 +202,9 @@ def retain(store: Store, keep_names: Collection[str], prefix: str = "checkpoints
 
 
 def orphans(store: Store, prefix: str = "checkpoints/") -> List[Orphan]:
-    """Names below which there are files but no marker, by name. Judge by age: one may be being written."""
+    """Names below which there are files but no marker, by name. A young one may still be being written."""
     infos = list(store.list(prefix))
-    marked = {key[:-len(".json")] for key in _marker_keys(infos, prefix)}
+    marked = {info.key[:-len(".json")] for info in _marker_objects(infos, prefix)}
     found: Dict[str, List[ObjectInfo]] = {}
     for info in infos:
         name, separator, _ = info.key[len(prefix):].partition("/")
@@ -214,7 +218,7 @@ def orphans(store: Store, prefix: str = "checkpoints/") -> List[Orphan]:
 def checkpoint_name(name: str, store: Store, prefix: str) -> str:
     check_key(name, store.locate(prefix + name))
     if "/" in name:
-        raise UnsafeKey("a checkpoint's name has no '/'", store.locate(prefix + name))
+        raise UnsafeKey("the name of a checkpoint must not contain '/'", store.locate(prefix + name))
     return name
 
 
@@ -223,24 +227,21 @@ def _check_unused(store: Store, name: str, prefix: str) -> None:
     if not store.exists(used):
         used = next((info.key for info in store.list(f"{prefix}{name}/")), None)
     if used is not None:
-        raise AlreadyPublished("a checkpoint of this name was begun before", store.locate(used),
-                               "Publish under a fresh name")
+        raise AlreadyPublished("a checkpoint of this name exists, whole or in part", store.locate(used),
+                               "Publish it under a new name")
 
 
 def _check_stored(store: Store, prefix: str, sent: List[ObjectInfo]) -> None:
-    """Raises IntegrityError if one of the objects is no longer there as it was stored.
-
-    One that is there besides is no reader's concern.
-    """
+    """Raises IntegrityError if one of the objects was deleted or overwritten. Additional objects do not matter."""
     for info, found in look_again(store, prefix, sent).lost:
         raise IntegrityError(
-            "a file of the checkpoint was {} while others were being stored".format(
-                "removed" if found is None else "overwritten"), store.locate(info.key),
-            "Publish it again under a fresh name, and let nobody remove what is younger than this takes")
+            f"a file of the checkpoint was {'deleted' if found is None else 'overwritten'} while others were stored",
+            store.locate(info.key),
+            "Publish the checkpoint again under a new name, and let nothing delete objects that are still being stored")
 
 
 def _write_marker(store: Store, key: str, content: bytes) -> None:
-    """The last word. If the reply is lost it may have been heard all the same: then read it back."""
+    """Write the marker. If the reply is lost, the marker may have been written all the same: so read it back."""
     try:
         store.write(key, content)
     except (StoreUnavailable, IntegrityError):
@@ -252,9 +253,10 @@ def _write_marker(store: Store, key: str, content: bytes) -> None:
             raise
 
 
-def _marker_keys(infos: Any, prefix: str) -> List[str]:
-    keys = [info.key for info in infos if info.key.startswith(prefix) and info.key.endswith(".json")]
-    return [key for key in keys if "/" not in key[len(prefix):]]
+def _marker_objects(infos: Iterable[ObjectInfo], prefix: str) -> List[ObjectInfo]:
+    """The objects at `prefix` that have the name of a marker."""
+    return [info for info in infos if info.key.startswith(prefix) and info.key.endswith(".json")
+            and "/" not in info.key[len(prefix):]]
 
 
 def _holds(path: str, marker: Marker, progress: Progress) -> bool:

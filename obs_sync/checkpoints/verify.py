@@ -1,6 +1,7 @@
-"""Published checkpoints, checked end to end: every file that a marker names is there, as large, and has its SHA-256."""
+"""Published checkpoints, checked end to end: every file that a marker names exists, with its size and its SHA-256."""
 from __future__ import annotations
 
+import functools
 from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
 
 from obs_sync.checkpoints.markers import Marker, MarkerFile
@@ -11,13 +12,13 @@ from obs_sync.parallel import OnProgress, Progress, run_aside, run_parallel
 from obs_sync.store import ObjectInfo, Store
 from obs_sync.transfer.compare import stored_sha256
 
-FOLDER = "checkpoints"  # what the folder of a run's checkpoints is called
+FOLDER = "checkpoints"  # name of the folder of a run's checkpoints
 
 
 class Verdict(NamedTuple):
-    """What was found of one checkpoint, which is whole if it has no faults."""
+    """What was found about one checkpoint. It is whole if it has no faults."""
 
-    prefix: str             # of the folder that its marker is in, such as "run/checkpoints/"
+    prefix: str             # of the folder of its marker, such as "run/checkpoints/"
     name: str
     created: Optional[str]  # ISO 8601, UTC; None if its marker cannot be read
     files: int
@@ -30,13 +31,14 @@ class Folder(NamedTuple):
 
     prefix: str
     verdicts: Tuple[Verdict, ...]
-    pointers: Mapping[str, str]  # such as {"best": "ckpt-000100-1f"}; what it means may have been removed
+    pointers: Mapping[str, str]  # such as {"best": "ckpt-000100-1f"}; that checkpoint may have been deleted
     orphans: Tuple[Orphan, ...]
 
 
 def checkpoint_folders(store: Store, infos: Iterable[ObjectInfo]) -> List[str]:
-    """The prefixes of all folders called `checkpoints` that hold one of the objects, in each other too; "" is the
-    store itself, if it is called that.
+    """The prefixes of all folders called `checkpoints` that hold one of the objects. One may be inside another.
+
+    The prefix "" stands for the store itself, if its URL ends in that name.
     """
     found = {""} if store.url.rstrip("/").rpartition("/")[2] == FOLDER else set()
     for info in infos:
@@ -47,59 +49,78 @@ def checkpoint_folders(store: Store, infos: Iterable[ObjectInfo]) -> List[str]:
 
 
 def verify_checkpoints(store: Store, workers: int = 8, on_progress: Optional[OnProgress] = None) -> List[Folder]:
-    """Read every file of every checkpoint below the store's URL through. `on_progress(done, total)` counts bytes.
+    """Read every file of every checkpoint below the store's URL. `on_progress(done, total)` counts bytes.
 
-    What is wrong with a checkpoint is its verdict, and no exception; a store that fails is one.
+    A fault of a checkpoint is in its verdict and raises nothing. Raises StoreError if the store fails.
     """
     survey = Progress(0, on_progress)
     infos = {info.key: info for info in run_aside(lambda: list(store.list()), survey)}
-    folders = checkpoint_folders(store, infos.values())
-    markers: List[Tuple[str, Marker]] = []
-    damaged: Dict[str, Dict[str, str]] = {prefix: {} for prefix in folders}  # prefix -> key -> what is wrong
-    for prefix in folders:
-        markers += [(prefix, marker) for marker in run_aside(
-            lambda: list_markers(store, prefix, damaged[prefix].__setitem__), survey)]  # noqa: B023  (called at once)
+    prefixes = checkpoint_folders(store, infos.values())
+    found = {prefix: run_aside(functools.partial(_markers, store, prefix), survey) for prefix in prefixes}
+    faults = _faults(store, infos, [(prefix, marker) for prefix in prefixes for marker in found[prefix].markers],
+                     workers, on_progress)
+    return [_folder(store, infos, prefix, found[prefix], faults, prefixes) for prefix in prefixes]
+
+
+class _Markers(NamedTuple):
+    """The markers of a folder."""
+
+    markers: List[Marker]
+    damaged: Dict[str, str]  # key → what is wrong
+
+
+def _markers(store: Store, prefix: str) -> _Markers:
+    damaged: Dict[str, str] = {}
+    return _Markers(list_markers(store, prefix, damaged.__setitem__), damaged)
+
+
+def _faults(store: Store, infos: Mapping[str, ObjectInfo], markers: List[Tuple[str, Marker]], workers: int,
+            on_progress: Optional[OnProgress]) -> Dict[Tuple[str, str], List[str]]:
+    """(prefix, name of a checkpoint) → the faults of its files; no entry if there are none."""
     files = [(prefix, marker, file) for prefix, marker in markers for file in marker.files]
     moving = Progress(sum(file.size for _, _, file in files), on_progress)
     answers = run_parallel(lambda item: _fault(store, infos, *item, progress=moving), files, workers, moving)
     faults: Dict[Tuple[str, str], List[str]] = {}
     for (prefix, marker, _), fault in zip(files, answers):
-        faults.setdefault((prefix, marker.name), []).extend([fault] if fault else [])
-    verdicts: Dict[str, List[Verdict]] = {prefix: [] for prefix in folders}
-    for prefix, marker in markers:
-        verdicts[prefix].append(Verdict(prefix, marker.name, marker.created, len(marker.files), marker.size,
-                                        tuple(faults[prefix, marker.name])))
-    for prefix in folders:
-        verdicts[prefix] += [Verdict(prefix, key[len(prefix):-len(".json")], None, 0, 0, (f"its marker: {reason}",))
-                             for key, reason in damaged[prefix].items()]
-    return [Folder(prefix, tuple(sorted(verdicts[prefix], key=lambda verdict: verdict.name)),
-                   _pointers(store, infos, prefix, verdicts[prefix]),
-                   tuple(orphan for orphan in orphans(store, prefix)
-                         if not any(each.startswith(f"{prefix}{orphan.name}/") for each in folders)))
-            for prefix in folders]
+        if fault is not None:
+            faults.setdefault((prefix, marker.name), []).append(fault)
+    return faults
+
+
+def _folder(store: Store, infos: Mapping[str, ObjectInfo], prefix: str, found: _Markers,
+            faults: Mapping[Tuple[str, str], List[str]], prefixes: List[str]) -> Folder:
+    """The folder at `prefix`. `prefixes`: of all folders, which may be inside this one and are no orphans of it."""
+    verdicts = [Verdict(prefix, marker.name, marker.created, len(marker.files), marker.size,
+                        tuple(faults.get((prefix, marker.name), ()))) for marker in found.markers]
+    verdicts += [Verdict(prefix, key[len(prefix):-len(".json")], None, 0, 0, (f"its marker: {reason}",))
+                 for key, reason in found.damaged.items()]
+    unmarked = [orphan for orphan in orphans(store, prefix)
+                if not any(each.startswith(f"{prefix}{orphan.name}/") for each in prefixes)]
+    return Folder(prefix, tuple(sorted(verdicts, key=lambda verdict: verdict.name)),
+                  _pointers(store, infos, prefix, verdicts), tuple(unmarked))
 
 
 def _fault(store: Store, infos: Mapping[str, ObjectInfo], prefix: str, marker: Marker, file: MarkerFile,
            progress: Progress) -> Optional[str]:
-    """What is wrong with one file, None if nothing is."""
+    """What is wrong with one file; None if it is as the marker says."""
     info = infos.get(f"{prefix}{marker.name}/{file.name}")
     wrong: Optional[str] = None
     if info is None:
         wrong = "is missing"
     elif info.size != file.size:
-        wrong = f"has {info.size:,} bytes, the marker says {file.size:,}"
+        wrong = f"has {info.size:,} bytes; the marker says {file.size:,}"
     if wrong is not None:
         progress.add(file.size)
         return f"{file.name} {wrong}"
     try:
         found = stored_sha256(store, info, progress.add)
-        if found != file.sha256:  # a second time, should the bytes have been damaged on the way
+        if found != file.sha256:  # read it again, because the bytes may have been damaged on the way
             found = stored_sha256(store, info, lambda _: progress.check())
     except ObjectNotFound:
-        return f"{file.name} was removed while it was read"
+        return f"{file.name} was deleted while it was being read"
     except ObjectChanged:
-        return f"{file.name} was written again while it was read"
-    return None if found == file.sha256 else f"{file.name} has the SHA-256 {found}, the marker says {file.sha256}"
+        return f"{file.name} was overwritten while it was being read"
+    return None if found == file.sha256 else f"{file.name} has the SHA-256 {found}; the marker says {file.sha256}"
 
 
 def _pointers(store: Store, infos: Iterable[str], prefix: str, verdicts: Iterable[Verdict]) -> Dict[str, str]:
@@ -110,7 +131,7 @@ def _pointers(store: Store, infos: Iterable[str], prefix: str, verdicts: Iterabl
         if key.startswith(prefix) and key.endswith(".json") and "/" not in name and name not in markers:
             try:
                 meant = read_pointer(store, name, prefix)
-            except (IntegrityError, StoreError):  # another document
+            except (IntegrityError, StoreError):  # not a pointer
                 continue
             if meant is not None:
                 found[name] = meant

@@ -1,4 +1,4 @@
-"""OBS and S3-compatible servers: writes through the OBS SDK, reads by signed requests of our own. Read `store` first.
+"""OBS and S3-compatible servers. Writes go through the OBS SDK, reads are our own signed requests. Read `store` first.
 
     store              the Store
     client             one SDK call, checked and translated
@@ -6,16 +6,17 @@
     get                signed reads over kept connections
     listing            pages of a listing
     ranges             a large object by several ranges at once
-    pieces             which ranges of a large file are on the disk
+    pieces             records which ranges of a large file are on the disk
     upload             stores bytes, each request with its MD5
-    multipart          a file in parts, resumed after a crash
+    multipart          uploads a file in parts, resumed after a crash
     unfinished         uploads in parts that are not completed
     body               what the SDK reads a request's body from
     reply              reads the SDK's results
+    sdk_response       the replies that the SDK reads, held to bounds
     credentials        access keys and endpoint from the environment
     credentials_file   access keys in a file that is rewritten when keys rotate
-    keys               the current key, and the next one when it is refused
+    keys               the current key, and another one after a refusal
     signing            signatures of plain reads
     crc64              CRC-64 as OBS announces it
-    server_clock       by which clock requests are dated
+    server_clock       the clock by which requests are dated
 """

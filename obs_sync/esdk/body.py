@@ -1,4 +1,4 @@
-"""What the SDK reads a request's body from. It asks for pieces, and closes the body when it has them or has failed."""
+"""The bodies of requests, which the SDK reads in pieces, and closes at the end or after a failure."""
 from __future__ import annotations
 
 import io
@@ -10,7 +10,7 @@ from obs_sync.store import OnBytes
 
 
 class StreamBody:
-    """`size` bytes of a stream, from where it stands. Closes the stream."""
+    """`size` bytes of a stream, from its current position. Closes the stream."""
 
     def __init__(self, stream: BinaryIO, size: int, count: OnBytes, name: str):
         self._stream = stream
@@ -19,7 +19,7 @@ class StreamBody:
         self._name = name
 
     def read(self, amount: int) -> bytes:
-        with local_reading(self._name):  # else it would look like a fault of the network
+        with local_reading(self._name):  # else the SDK would report a fault of the network
             chunk = self._stream.read(min(amount, self.left))
         if not chunk and self.left:
             raise IntegrityError(f"{self.left} bytes are missing at the end", self._name)
@@ -32,7 +32,7 @@ class StreamBody:
 
 
 class MemoryBody:
-    """Bytes in memory, handed over without a copy."""
+    """Bytes in memory, passed on without a copy."""
 
     def __init__(self, data: memoryview, count: OnBytes):
         self._data = data

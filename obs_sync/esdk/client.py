@@ -1,8 +1,8 @@
 """One request at a time through the OBS SDK, its results checked and translated.
 
-The SDK returns errors as results, raises bare `Exception` on network faults, and its own retries know neither
-jitter nor 429. Here every call either returns a result whose status and body are right or raises one of our errors;
-retries are ours.
+The SDK returns errors as results and raises bare `Exception` on network faults; its own retries have no jitter and
+ignore 429. Here every call returns a result whose status and body are right, or raises one of our errors. Retries are
+ours.
 """
 from __future__ import annotations
 
@@ -21,13 +21,18 @@ from obs_sync.errors import (
 )
 from obs_sync.esdk.connect import Client
 from obs_sync.esdk.reply import date_of, retry_after
+from obs_sync.http.head import BadReply
 from obs_sync.refusals import GRANT, DateRefused, advice, is_about_the_key, is_about_time
 from obs_sync.retry import Retry
 
 _NOT_RETRIED_5XX = (501, 505)
+_RETRIED_4XX = (408, 429)  # 408: the server closes a connection that was idle for too long
 _RETRIED_CODES = ("RequestTimeout", "SlowDown", "InternalError", "ServiceUnavailable")
 _CORRUPTED = ("BadDigest", "InvalidDigest", "XObsContentSHA256Mismatch", "XAmzContentSHA256Mismatch")
 _CHECK_NETWORK = "Check the network and OBS_SERVER"
+_REDIRECTED = "OBS_SERVER seems not to be the endpoint of the bucket's region"
+_WRITTEN_TO = "Somebody else writes to it"
+_MOST_SHOWN = 300  # characters of a text that the server sent
 _NO_TLS = ("WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
 _PROXY_REFUSED = re.compile(r"(Tunnel connection failed: |the proxy answers .*)4\d\d")
 
@@ -42,28 +47,36 @@ class Calls:
 
     def __call__(self, method: str, where: str, *arguments: Any,
                  check: Callable[[Any], Any] = lambda result: result, **options: Any) -> Any:
-        """client.method(bucket, *arguments, **options), tried again where it makes sense; returns its result.
+        """The result of client.method(bucket, *arguments, **options), which is retried as `repeat` does.
 
-        `check(result)` may raise, or return what is to be returned instead.
+        `check(result)` may raise; what it returns is returned instead.
         """
         return self.repeat(lambda: check(self.once(method, where, *arguments, **options)))
 
     def repeat(self, attempt: Callable[[], Any]) -> Any:
-        """attempt(), tried again after StoreUnavailable, after bytes that were damaged on the way and after the date of
-        the request was refused: by then it is the server's.
+        """attempt(), tried again after StoreUnavailable, Damaged and DateRefused.
 
-        Once also after the access key was refused, if where it came from there is another one by now.
+        After DateRefused the next attempt is dated by the server's clock. There is one more attempt at once after
+        OtherVersion, and one after the access key was refused, if the key's source holds another key by then.
         """
-        return self._retry.call(lambda: self._with_a_good_key(attempt), (StoreUnavailable, Damaged, DateRefused))
+        return self._retry.call(lambda: self._with_a_good_key(lambda: self._twice(attempt)), _RETRIED)
 
     def works(self, attempt: Callable[[], Any]) -> bool:
-        """attempt() once; whether it has come to an end, or `repeat` should have it. Raises what is final."""
+        """attempt() once; False if it failed and `repeat` should do it. Raises what is final."""
         self._retry.before_attempt()
         try:
             attempt()
-        except (StoreUnavailable, Damaged, KeyRefused, DateRefused):
+        except (KeyRefused, OtherVersion, *_RETRIED):
             return False
         return True
+
+    def _twice(self, attempt: Callable[[], Any]) -> Any:
+        """A server that ignores If-Match does so each time, and waiting would not help; a cache may do it once."""
+        try:
+            return attempt()
+        except OtherVersion:
+            self._retry.before_attempt()
+            return attempt()
 
     def _with_a_good_key(self, attempt: Callable[[], Any]) -> Any:
         keys = self.client.keys
@@ -94,7 +107,7 @@ class Calls:
         return result
 
     def drop_idle_connections(self) -> None:
-        """After one connection failed the idle ones are suspect: servers and switches forget all at once."""
+        """After one connection failed: servers and switches forget all idle connections at once."""
         sdk = self.client.made_sdk
         holder = None if sdk is None else sdk.connHolder
         with contextlib.suppress(queue.Empty):
@@ -106,15 +119,11 @@ class Calls:
             self.client.made_sdk.close()
 
     def error(self, result: Any, where: str) -> StoreError:
-        """What a result above 299 means. May ask the server why, where it did not say."""
+        """What a result above 299 means. If it states no reason, this may ask the server for it."""
         status, code = result.status, result.errorCode
         if code is None and status in (403, 404):  # replies to HEAD have no body
             status, code = self._reason(status)
-        told = f"the server answered {status} {code or result.reason or ''}".rstrip()
-        if result.errorMessage:
-            told += f" ({result.errorMessage})"
-        if result.requestId:
-            told += f", request {result.requestId}"
+        told = _told(status, code, result)
         if code == "NoSuchBucket":
             return BucketNotFound(f"there is no bucket {self.bucket!r}", where, self.client.doubled(self.bucket) or
                                   "Check its name, and that OBS_SERVER is the endpoint of the bucket's region")
@@ -123,28 +132,31 @@ class Calls:
         if status == 404 and code in (None, "NoSuchKey"):
             return ObjectNotFound("there is no such object", where, CHECK_PATH)
         if status in (401, 403):
-            mend = advice(code, result.errorMessage) or GRANT
-            if is_about_time(code, result.errorMessage):
-                self.client.clock.learn(date_of(result))
-                return DateRefused(told, where, mend)
-            denied = (KeyRefused if is_about_the_key(code) else AccessDenied)(told, where, mend)
-            if isinstance(denied, KeyRefused):
-                denied.unexplained = code is None
-            return denied
+            return self._refused(code, result, told, where)
         if status == 412:
-            return ObjectChanged("the object is another version by now", where, "Somebody else writes to it")
+            return ObjectChanged("the object was overwritten after it was listed", where, _WRITTEN_TO)
         if code in _CORRUPTED:
             return Damaged(f"{told}: the bytes were damaged on the way", where, None)
-        if status == 429 or status >= 500 and status not in _NOT_RETRIED_5XX or code in _RETRIED_CODES:
+        if _is_retried(status, code):
             unavailable = StoreUnavailable(told, where, "The server is overloaded or out of order; try again later")
             unavailable.retry_after = retry_after(getattr(result, "header", None))
             return unavailable
-        if 300 <= status < 400:
-            return StoreError(told, where, "OBS_SERVER seems not to be the endpoint of the bucket's region")
-        return StoreError(told, where)
+        return StoreError(told, where, _REDIRECTED if 300 <= status < 400 else None)
+
+    def _refused(self, code: Optional[str], result: Any, told: str, where: str) -> AccessDenied:
+        """What a status of 401 or 403 means."""
+        mend = advice(code, result.errorMessage) or GRANT
+        if is_about_time(code, result.errorMessage):
+            self.client.clock.learn(date_of(result))
+            return DateRefused(told, where, mend)
+        if not is_about_the_key(code):
+            return AccessDenied(told, where, mend)
+        refused = KeyRefused(told, where, mend)
+        refused.unexplained = code is None
+        return refused
 
     def _reason(self, status: int) -> Tuple[int, Optional[str]]:
-        """Why a request about an object was answered 403 or 404: the answer to a listing has a code."""
+        """Why a request about an object was answered 403 or 404: the reply to a listing has a code."""
         with translated("", self.drop_idle_connections, self.client, self.bucket):
             result = self.client.sdk.listObjects(self.bucket, max_keys=1)
         if result.status in (403, 404) and status in (result.status, 404):
@@ -155,27 +167,55 @@ class Calls:
         return status, None
 
 
+def _told(status: int, code: Optional[str], result: Any) -> str:
+    told = f"the server answered {status} {_shown(code or result.reason or '')}".rstrip()
+    if result.errorMessage:
+        told += f" ({_shown(result.errorMessage)})"
+    if result.requestId:
+        told += f", request {_shown(result.requestId)}"
+    return told
+
+
+def _shown(text: str) -> str:
+    """What a server sent, in one line of a message: it may be long, and hold characters that control a terminal."""
+    line = " ".join("".join(character if character.isprintable() else " " for character in text[:1000]).split())
+    return line if len(line) <= _MOST_SHOWN else f"{line[:_MOST_SHOWN]}…"
+
+
+def _is_retried(status: int, code: Optional[str]) -> bool:
+    if status >= 500:
+        return status not in _NOT_RETRIED_5XX
+    return status in _RETRIED_4XX or code in _RETRIED_CODES
+
+
 class KeyRefused(AccessDenied):
     """The access key itself may be at fault: rotated, expired or wrong."""
 
-    unexplained = False  # a reply to HEAD, which tells no reason: it may have been its date, which is another by now
+    unexplained = False  # the reply states no reason: it may be the date, and the next attempt has another one
 
 
 class Damaged(IntegrityError):
     """Bytes were damaged on the way; worth another attempt."""
 
     def __init__(self, what: str, where: Optional[str] = None, mend: Optional[str] = None):
-        super().__init__(what, where, mend or "Try again; if it goes on, suspect a proxy, the network or this "
+        super().__init__(what, where, mend or "Try again; if it happens again, suspect a proxy, the network or this "
                                               "machine's memory")
 
 
+class OtherVersion(ObjectChanged):
+    """The reply is of another version than the one that was asked for: something ignored If-Match."""
+
+
 class UploadGone(StoreError):
-    """There is no such upload in parts, or not with the parts that we know: it was completed, aborted or shared."""
+    """There is no such upload in parts, or it has other parts: it was completed or aborted, or two write to it."""
+
+
+_RETRIED = (StoreUnavailable, Damaged, DateRefused)
 
 
 @contextlib.contextmanager
 def translated(where: str, on_fault: Callable[[], None], client: Client, bucket: str) -> Any:
-    """Turn what the SDK and the network raise into our errors. Others, such as a callback's, pass."""
+    """Turn what the SDK and the network raise into our errors. Other exceptions pass, such as those of a callback."""
     try:
         yield
     except StoreError:
@@ -186,6 +226,10 @@ def translated(where: str, on_fault: Callable[[], None], client: Client, bucket:
     except socket.gaierror as error:
         on_fault()
         raise _unresolved(error, where, client, bucket) from error
+    except BadReply as error:
+        on_fault()
+        raise StoreUnavailable(f"the server's reply is not valid HTTP ({error})", where,
+                               "Check OBS_SERVER, and any proxy on the way") from error
     except (OSError, http.client.HTTPException) as error:
         on_fault()
         if _PROXY_REFUSED.search(str(error)):
@@ -214,10 +258,10 @@ def _tls_fault(error: ssl.SSLError, where: str, doubled: Optional[str]) -> Store
 
 
 def _unresolved(error: socket.gaierror, where: str, client: Client, bucket: str) -> StoreUnavailable:
-    """A name that is not known, or a name service that does not answer: that happens for a while, too."""
+    """The name is unknown, or the name service does not answer, which may be temporary."""
     told = f"the host name {client.connects_to(bucket)!r} cannot be resolved ({error.strerror})"
     if client.proxy is not None:
-        return StoreUnavailable(f"the proxy's address is not known: {told}", where,
+        return StoreUnavailable(f"the address of the proxy is unknown: {told}", where,
                                 "Check HTTPS_PROXY or HTTP_PROXY, and NO_PROXY")
     return StoreUnavailable(told, where, client.doubled(bucket) or
                             "Check OBS_SERVER for a typo in the region, the bucket's name, and this machine's DNS")

@@ -1,19 +1,22 @@
-"""An OBS client set up safely: what the SDK leaves open by default, and where its own ways are wrong.
+"""An OBS client set up safely: what differs from the SDK as it comes.
 
 | the SDK                                                      | here                                              |
 |--------------------------------------------------------------|---------------------------------------------------|
-| verifies no certificate, and never a host name               | both, with the system's authorities               |
-| drops a reply's Retry-After                                  | it is in a result's `header`                      |
-| with a proxy, cannot use a connection twice                  | it can                                            |
-| follows redirections, signing anew for whatever server       | none is followed                                  |
-| tries again by rules of its own                              | never: that is done by `Calls`                    |
-| waits for ever for a server that sends a byte now and then   | a minute (`http/pace`)                            |
-| dates requests by this machine's clock                       | by the server's, once that refuses a date         |
-| takes an IPv6 address for a name with a port                 | for an address                                    |
-| asks `bucket.localhost`, which seldom resolves               | the bucket is in the path                         |
+| verifies no certificate, and never a host name               | verifies both, with the system's authorities      |
+| drops the Retry-After of a reply                             | keeps it in `header` of the result                |
+| with a proxy, cannot reuse a connection                      | reuses it                                         |
+| follows redirections, and signs for any server               | follows none                                      |
+| retries by rules of its own                                  | does not retry; `Calls` does                      |
+| waits for ever for a server that sends a byte now and then   | for a minute (`http/pace`)                        |
+| reads replies of any size                                    | up to a limit (`sdk_response`)                    |
+| fails at an error's body that is not UTF-8                   | reads it; the status counts                       |
+| reads what an idle connection received as the next reply     | drops that connection                             |
+| dates requests by this machine's clock                       | by the server's, after it refused a date          |
+| reads an IPv6 address as a name with a port                  | as an address                                     |
+| asks `bucket.localhost`, which seldom resolves               | puts the bucket into the path                     |
 
-All of it is done from a subclass that adds to methods of the SDK. In a version that lacks one of them, waits are
-drawn at random, or requests through a proxy, to an IPv6 address or on a machine with a wrong clock fail; nothing
+A subclass of the SDK's client does this by extending its methods. With an SDK that lacks one of them, Retry-After is
+ignored, or requests fail that go through a proxy, to an IPv6 address or from a machine with a wrong clock; nothing
 becomes unsafe.
 """
 from __future__ import annotations
@@ -33,7 +36,7 @@ from obs_sync.esdk.keys import Key, Keys
 from obs_sync.esdk.server_clock import ServerClock
 from obs_sync.esdk.signing import http_date
 
-_TIMEOUT = 30      # seconds, for a connection and for each read; then a stalled server is tried again
+_TIMEOUT = 30      # seconds, for a connection and for each read; then the request is retried
 _CHUNK = 1 << 18   # bytes that the SDK sends at once
 _IPV4 = re.compile(r"\d{1,3}(\.\d{1,3}){3}\Z")
 
@@ -41,14 +44,14 @@ _log = logging.getLogger(__name__)
 
 
 class Client:
-    """A server and the key that it is asked with: what requests of our own need, and the SDK's client for all others.
+    """A server and the key to sign with: what our own requests need, and the SDK's client for all others.
 
-    That one is made when it is first asked for: to import the SDK takes longer than many a transfer.
+    The SDK's client is made when it is first used: importing the SDK takes longer than many transfers.
     """
 
     def __init__(self, credentials: Credentials, endpoint: Endpoint,
                  read_again: Optional[Callable[[], Credentials]] = None):
-        """`read_again` reads the credentials once more, when the server refuses the key (see `Keys`)."""
+        """`read_again` reads the credentials again, after the server refused the key (see `Keys`)."""
         address = urlsplit(endpoint.url)
         self.host = address.hostname or ""
         self.port = address.port or (443 if address.scheme == "https" else 80)
@@ -56,7 +59,7 @@ class Client:
         self.context = _context(endpoint) if address.scheme == "https" else None
         self.timeout = _TIMEOUT
         self.in_path = is_in_path(self.host)
-        """Whether a bucket's name is in the path; else in the host's name."""
+        """Whether the bucket is named in the path; otherwise the host name begins with it."""
         self.clock = ServerClock()
         self.keys = Keys(self, credentials, read_again)
         self._endpoint = endpoint
@@ -69,11 +72,11 @@ class Client:
         return self.host if self.in_path else f"{bucket}.{self.host}"
 
     def connects_to(self, bucket: str) -> str:
-        """The host whose name has to resolve for that."""
+        """The host whose name must resolve for such a request."""
         return self.server_of(bucket) if self.proxy is None else self.proxy.host
 
     def doubled(self, bucket: str) -> Optional[str]:
-        """What to do if OBS_SERVER names the bucket as well, as the console shows a bucket's own address."""
+        """How to mend an OBS_SERVER that names the bucket too, as the console shows it; None for others."""
         if not self.host.startswith(f"{bucket}."):
             return None
         return f"OBS_SERVER begins with the bucket's name: leave it out, as in {self.host[len(bucket) + 1:]}"
@@ -95,11 +98,11 @@ class Client:
 
     @property
     def made_sdk(self) -> Any:
-        """The same, or None if nobody has asked for it."""
+        """The same client, or None if it was not used yet."""
         return self._sdk
 
     def sign_with(self, key: Key) -> None:
-        """Give the SDK another key, if it is there."""
+        """Give the SDK's client another key, if that client was made."""
         with self._lock:
             if self._sdk is not None:
                 self._sdk.refresh(*key)
@@ -130,8 +133,8 @@ def _context(endpoint: Endpoint) -> ssl.SSLContext:
     if not endpoint.verify_tls:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-        _log.warning("the TLS certificate of %s is not verified, as OBS_SSL_VERIFY or S3_VERIFY_SSL says: "
-                     "whoever is on the way can read and change what is sent", endpoint.url)
+        _log.warning("the TLS certificate of %s is not verified, because OBS_SSL_VERIFY or S3_VERIFY_SSL says so: "
+                     "anybody between this machine and the server can read and change the traffic", endpoint.url)
     return context
 
 
@@ -139,21 +142,23 @@ def _context(endpoint: Endpoint) -> ssl.SSLContext:
 def _client_class() -> Any:
     from obs import ObsClient
 
-    from obs_sync.http.pace import PacedResponse
+    from obs_sync.esdk.sdk_response import SdkResponse
+    from obs_sync.http.head import BadReply
+    from obs_sync.http.reply import is_quiet
 
     class SafeClient(ObsClient):
         server_clock = ServerClock()
 
         @staticmethod
         def _split_host_port(hostname: str, port: Optional[int]) -> Tuple[List[str], Optional[int]]:
-            """Of "[::1]:9000" the address is "[::1]", and not "["."""
+            """The address in "[::1]:9000" is "[::1]", not "["."""
             if not hostname.startswith("["):
                 return ObsClient._split_host_port(hostname, port)
             address, _, stated = hostname.partition("]")
             return [f"{address}]"], int(stated[1:]) if stated else port
 
         def _add_auth_headers(self, headers: Any, *arguments: Any, **options: Any) -> Any:
-            name = self.ha.date_header()  # x-obs-date or x-amz-date, which count for more than Date
+            name = self.ha.date_header()  # x-obs-date or x-amz-date, which take precedence over Date
             if self.server_clock.ahead and name not in headers:
                 headers[name] = self._date_of_the_server()
             return super()._add_auth_headers(headers, *arguments, **options)
@@ -169,10 +174,21 @@ def _client_class() -> Any:
 
         def _get_server_connection(self, *arguments: Any, **options: Any) -> Any:
             connection = super()._get_server_connection(*arguments, **options)
-            connection.response_class = PacedResponse
+            while getattr(connection, "sock", None) is not None and not is_quiet(connection.sock):
+                connection.close()
+                connection = super()._get_server_connection(*arguments, **options)
+            connection.response_class = SdkResponse
             connection.host = connection.host.strip("[]")  # some versions of http.client leave them on
-            if getattr(connection, "sock", None) is not None:  # it has its tunnel, and the SDK will ask for another
+            if getattr(connection, "sock", None) is not None:  # it has its tunnel, and the SDK would ask for another
                 connection.set_tunnel = lambda *ignored, **ignored_too: None
             return connection
+
+        def _parse_xml(self, *arguments: Any, **options: Any) -> Any:
+            try:
+                return super()._parse_xml(*arguments, **options)
+            except OSError:
+                raise
+            except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+                raise BadReply(f"the SDK cannot read it: {type(error).__name__}: {error}") from error
 
     return SafeClient

@@ -1,7 +1,7 @@
-"""CRC-64 as OBS announces it of objects whose sender asked for one: ECMA-182 polynomial, reflected, both ends inverted.
+"""CRC-64 as OBS announces it if the sender asked for one: ECMA-182 polynomial, reflected, both ends inverted.
 
-It is computed by the C code of crcmod, which comes with the OBS client, at 200 MB/s and more. Where that was installed
-without its C code nothing is computed, and what has no other digest is not checked: in Python it would be 7 MB/s.
+The C code of crcmod, which the OBS SDK requires, computes 200 MB/s or more. Without that C code it would be 7 MB/s, so
+nothing is computed, and objects without another digest are not checked.
 """
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _ALL_ONES = 0xFFFFFFFFFFFFFFFF
 
 
 class Crc64:
-    """Like a hash of hashlib, but that its digest is a decimal number, as in OBS' headers."""
+    """Like a hash of hashlib, except that its digest is a decimal number, as in the headers of OBS."""
 
     name = "crc64"
 
@@ -28,9 +28,9 @@ class Crc64:
 
 
 def new_crc64() -> Optional[Crc64]:
-    """None where it cannot be computed fast."""
+    """None if it cannot be computed fast."""
     try:
-        import crcmod._crcfunext  # noqa: F401  (what crcmod takes if it is there)
+        import crcmod._crcfunext  # noqa: F401  (crcmod uses it if it exists)
     except ImportError:
         return None
     return Crc64()

@@ -1,5 +1,4 @@
-"""Who we are to OBS and where it is, read from an environment (a mapping that the caller passes, `os.environ`
-or other).
+"""The access key and the address of OBS, read from an environment (a mapping such as `os.environ`).
 
 | what       | variables, first found wins                                      | set by                     |
 |------------|------------------------------------------------------------------|----------------------------|
@@ -12,11 +11,11 @@ or other).
 | verify TLS | OBS_SSL_VERIFY, else S3_VERIFY_SSL (default 1)                   | the user; ModelArts        |
 | proxy      | HTTPS_PROXY, HTTP_PROXY, NO_PROXY, see http/proxies.py           | the user; the image        |
 
-The agency is used only when it is asked for: on a laptop its address does not answer, and a test must never
-leave the machine. A private certificate authority is given as usual, in SSL_CERT_FILE.
+The agency is used only if OBS_CREDENTIALS names it: on a laptop its address does not answer, and a test must never
+leave the machine. SSL_CERT_FILE names the certificate of a private authority.
 
-All of this may be read again: when the server refuses a key, `esdk_keys` looks whether there is another one. A
-process's own environment seldom changes, a file and an agency's key do.
+The key may be read again: after the server refused one, `keys` looks for another. The environment of a process seldom
+changes; a file and the key of an agency do.
 """
 from __future__ import annotations
 
@@ -46,12 +45,12 @@ class Credentials:
     secret_access_key: str = field(default="", repr=False)
     security_token: Optional[str] = field(default=None, repr=False)
     agency: bool = False
-    source: str = ""  # where they came from, for messages
+    source: str = ""  # where the key was found, for messages
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """The OBS server. Buckets are in its host name (bucket.host), unless the host is an IP address."""
+    """The OBS server. The bucket is named in the host name (bucket.host), unless the host is an IP address."""
 
     url: str  # scheme://host[:port]
     verify_tls: bool = True
@@ -64,7 +63,7 @@ def has_obs_credentials(environ: Mapping[str, str]) -> bool:
 
 
 def read_credentials(environ: Mapping[str, str]) -> Credentials:
-    """Raises CredentialsMissing naming every variable looked at, or the file that holds no key."""
+    """Raises CredentialsMissing, which names every variable that was read, or the file without a key."""
     choice = environ.get("OBS_CREDENTIALS", "").strip().lower()
     if choice == "ecs":
         return Credentials(agency=True, source="OBS_CREDENTIALS=ecs")
@@ -93,11 +92,11 @@ def read_credentials(environ: Mapping[str, str]) -> Credentials:
 
 
 def _check_characters(names: Sequence[str], values: Sequence[Optional[str]], where: Optional[str] = None) -> None:
-    """Refuse what no header can hold; else whoever builds the request fails, and may show it."""
+    """Refuse what no header can hold; else the request could not be built, and that error might show the key."""
     for name, value in zip(names, values):
         if not all(character.isprintable() and character <= "\xff" for character in value or ""):
             raise CredentialsMissing(f"{name} holds a character that no key has, such as a line break", where,
-                                     "Copy it again, in one line and without quotes or ornaments")
+                                     "Copy it again, in one line and without quotes")
 
 
 def read_endpoint(environ: Mapping[str, str]) -> Endpoint:
@@ -119,7 +118,7 @@ def _server_url(server: str, name: str, environ: Mapping[str, str]) -> str:
     try:
         parts = urlsplit(server)
         valid = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
-    except ValueError:  # of a port that is not a number, or half an IPv6 address
+    except ValueError:  # the port is no number, or the IPv6 address is incomplete
         valid = False
     if not valid or parts.path not in ("", "/") or parts.query or "@" in parts.netloc:
         raise InvalidUrl(f"{name} is not the address of a server", server.split("@")[-1],

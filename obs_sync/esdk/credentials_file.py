@@ -1,4 +1,4 @@
-"""A file with an access key, which whoever rotates keys rewrites while the job runs."""
+"""A file with an access key, which may be rewritten while the job runs."""
 from __future__ import annotations
 
 from typing import Any, Dict, Mapping, Optional, Tuple
@@ -37,7 +37,7 @@ def read_credentials_file(path: str) -> Tuple[str, str, Optional[str]]:
 def _from_json(text: str) -> Dict[str, str]:
     try:
         document = parse_json(text.encode("utf-8"))
-    except ValueError:  # half written, perhaps
+    except ValueError:  # such as a file that is being written
         return {}
     inner = document.get("credential")
     if isinstance(inner, dict):

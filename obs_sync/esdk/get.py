@@ -1,8 +1,8 @@
-"""Reading objects, listings and what is told of an object without the cost of the SDK, of 2 ms of processor time for
-each object and more than 0.1 s for its import: signed requests over kept connections.
+"""Reads objects, listings and what a server states of an object, by signed requests over kept connections. The SDK
+would cost 2 ms of processor time for each object, and more than 0.1 s to import.
 
-`esdk_connect.Client` says where the server is, how TLS is verified, which proxy stands between and, for each request
-anew, with which key to sign. Redirections are not followed. What comes is checked as it arrives.
+`connect.Client` knows the server, how to verify TLS, the proxy and, for each request, the key to sign with.
+Redirections are not followed. Bytes are checked as they arrive.
 """
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import re
 from typing import Any, Callable, ContextManager, List, NamedTuple, NoReturn, Optional, Tuple
 from urllib.parse import quote, urlencode
 
-from obs_sync.errors import WrongDigest
-from obs_sync.esdk.client import Calls, Damaged, translated
+from obs_sync.errors import StoreError, WrongDigest
+from obs_sync.esdk.client import Calls, Damaged, OtherVersion, translated
 from obs_sync.esdk.crc64 import new_crc64
 from obs_sync.esdk.listing import Page, parse_page
-from obs_sync.esdk.reply import PartedMd5, crc64_of, md5_of, parted_of
+from obs_sync.esdk.reply import PartedMd5, crc64_of, etag_of, header_time, md5_of, parted_of
 from obs_sync.esdk.signing import OBS, V2, quoted_key, signed_headers
 from obs_sync.http.pool import Pool
 from obs_sync.http.reply import Reply
@@ -28,6 +28,7 @@ Span = Tuple[int, int]
 
 _MOST_ERROR = 1 << 16    # bytes of an error's document
 _MOST_LISTING = 1 << 26  # bytes of a page; a thousand keys of the greatest length are 3 MB, encoded
+_ROUNDED = 1.0           # seconds by which a listing and a reply may tell the same time
 _ETAG = " ;/?:@&=+$,'*"  # what the SDK leaves unquoted in headers
 
 
@@ -73,16 +74,14 @@ class Reader:
                 asked: Optional["Exchange"] = None) -> None:
         """One attempt at the object `key` (in the bucket), in pieces to `sink`: the version `info`, or any.
 
-        A piece is good until `sink` returns; `look` sees the reply before. `asked` is what `ask` returned for the same.
-        Checked are, of a span, that it is the one asked for; of the whole, its length and digest. Raises as Calls.once
-        does; Damaged and WrongDigest for bytes.
+        A piece is valid until `sink` returns; `look` sees the reply before. `asked` is what `ask` returned for it. The
+        version, the length and the span are checked before anything is read, the digest of the whole at the end.
+        Raises as Calls.once does, and OtherVersion; Damaged and WrongDigest for bytes.
         """
         with asked or self.ask(key, where, info, span) as exchange:
             reply = exchange.reply
             if reply.status >= 300:
                 raise self._calls.error(exchange.refusal(), where)
-            if span is not None:
-                _check_span(reply, span, info.size, where)
             look(reply)
             check = _Check(reply, info, span, where)
             for piece in exchange:
@@ -91,14 +90,14 @@ class Reader:
         check.finish()
 
     def ask(self, key: str, where: str, info: Optional[ObjectInfo] = None, span: Optional[Span] = None) -> "Exchange":
-        """Send the request for an object already; `receive` takes what comes, once, or `abandon` gives it up."""
+        """Send the request for an object. Later `receive` takes its reply, once, or `abandon` drops it."""
         return self._exchange(self._object(key, where, None if info is None else info.etag, span), where)
 
     def close(self) -> None:
         self._pool.drop_idle()
 
     def head(self, key: str, where: str) -> Reply:
-        """One attempt at what the server tells of the object `key`, in the reply's headers."""
+        """One attempt at the headers of the object `key`."""
         quoted = quoted_key(key)
         request = self._request("HEAD", self._start + quoted, self._signed("HEAD", quoted, where))
         with self._exchange(request, where) as exchange:
@@ -131,7 +130,7 @@ class Reader:
         return translated(where, self._pool.drop_idle, self._calls.client, self._calls.bucket)
 
     def _negotiated(self, where: str) -> str:
-        """What the SDK would sign with: the server says whether it knows OBS's own dialect. Asked once."""
+        """The dialect that the SDK would sign with: the server says whether it knows that of OBS. Asked once."""
         with self._exchange(self._request("HEAD", "/?apiversion", ""), where) as exchange:
             exchange.document(0)
             reply = exchange.reply
@@ -141,8 +140,22 @@ class Reader:
         return self._dialect
 
 
+def _check_version(reply: Reply, info: ObjectInfo, where: str) -> None:
+    """A server, cache or proxy may ignore If-Match. Where either ETag is missing, the dates decide."""
+    etag = etag_of(reply.headers.get("etag"))
+    if etag is not None and info.etag is not None:
+        if etag != info.etag:
+            raise OtherVersion(f"asked for the version {info.etag}, the server answered with {etag[:80]!r}", where,
+                               "Somebody else writes to it, or something between this machine and the server caches it")
+        return
+    modified = header_time(reply.headers.get("last-modified"))
+    if modified is not None and info.modified is not None and abs(modified - info.modified) > _ROUNDED:
+        raise OtherVersion("the object was written at another time than the version that was asked for", where,
+                           "Somebody else writes to it")
+
+
 def _check_span(reply: Reply, span: Span, size: int, where: str) -> None:
-    """A server may ignore a Range, or answer another one, and a proxy may do so now and then."""
+    """A server or a proxy may ignore a Range, or answer with another one."""
     stated = reply.headers.get("content-range")
     wanted = f"bytes {span[0]}-{span[0] + span[1] - 1}/{size}"
     if reply.status != 206 or stated != wanted:
@@ -150,7 +163,7 @@ def _check_span(reply: Reply, span: Span, size: int, where: str) -> None:
 
 
 class Exchange:
-    """One request and its reply, the network's faults translated and those of who reads left alone."""
+    """One request and its reply. Faults of the network become our errors; those of the reader pass."""
 
     def __init__(self, pool: Pool, request: bytes, where: str, translated: Callable[[str], ContextManager[None]]):
         self._pool = pool
@@ -188,24 +201,27 @@ class Exchange:
         return piece
 
     def _translate(self, error: Exception) -> NoReturn:
-        with self._translated(self._where):  # no context is entered for what goes well
+        with self._translated(self._where):  # entered for faults only, because it costs time
             raise error
 
     def refusal(self) -> _Refusal:
-        text = self.document(_MOST_ERROR).decode("utf-8", "replace")
+        """The error. If its document cannot be read, the status alone decides."""
+        try:
+            text = self.document(_MOST_ERROR).decode("utf-8", "replace")
+        except StoreError:
+            text = ""
         reply = self.reply
         return _Refusal(reply.status, reply.reason, _element(text, "Code"), _element(text, "Message"),
                         _element(text, "RequestId") or reply.headers.get("request-id"), list(reply.header))
 
     def document(self, most: int) -> bytes:
-        """The body; not much more of it than `most` bytes, and then the connection is given up."""
-        document, size = [], 0
+        """The first `most` bytes of the body. If it is longer the connection is dropped."""
+        document = bytearray()
         for piece in self:
-            document.append(bytes(piece))
-            size += len(piece)
-            if size > most:
+            document += piece
+            if len(document) > most:
                 break
-        return b"".join(document)
+        return bytes(document[:most])
 
 
 def _element(document: str, name: str) -> Optional[str]:
@@ -214,30 +230,41 @@ def _element(document: str, name: str) -> Optional[str]:
 
 
 class _Check:
-    """Length and digest of what arrives, against what the reply announces and `info` knows."""
+    """Version, length and digest of what arrives, against what the reply announces and `info` knows."""
 
     def __init__(self, reply: Reply, info: Optional[ObjectInfo], span: Optional[Span], where: str):
+        """Raises OtherVersion, Damaged: nothing of the body need be read then."""
         self._where = where
         self._received = 0
-        self._size = span[1] if span is not None else None if info is None else info.size
+        self._size = span[1] if span is not None else reply.length if info is None else info.size
         self._wanted, self._digest = None, None
-        if span is None:
+        if info is not None:
+            _check_version(reply, info, where)
+        if span is not None:
+            _check_span(reply, span, info.size, where)
+        elif reply.status != 200:
+            raise Damaged(f"asked for the whole object, the server answered {reply.status}", where)
+        else:
             self._wanted, self._digest = wanted_digest(reply, info)
+        if self._size is None or reply.length not in (None, self._size):
+            raise Damaged(f"the server announces {reply.length} bytes of {self._size}", where)
 
     def update(self, piece: memoryview) -> None:
         self._received += len(piece)
+        if self._received > self._size:
+            raise Damaged(f"received {self._received} bytes or more of {self._size}", self._where)
         if self._digest is not None:
             self._digest.update(piece)
 
     def finish(self) -> None:
-        if self._size is not None and self._received != self._size:
+        if self._received != self._size:
             raise Damaged(f"received {self._received} bytes of {self._size}", self._where)
         if self._digest is not None:
             compare_digests(self._digest, self._wanted, self._where)
 
 
 def wanted_digest(reply: Reply, info: Optional[ObjectInfo]) -> Tuple[Optional[str], Any]:
-    """The digest that the whole object must have, and a hash to compute it with; two Nones where none is known."""
+    """The digest that the whole object must have and a hash to compute it with, or (None, None)."""
     if info is not None and info.sha256 is not None:
         return info.sha256, hashlib.sha256()
     md5 = md5_of(reply)
@@ -245,14 +272,12 @@ def wanted_digest(reply: Reply, info: Optional[ObjectInfo]) -> Tuple[Optional[st
         md5 = info.md5
     if md5 is not None:
         return md5, hashlib.md5()
-    length = reply.headers.get("content-length", "0")
-    parted = parted_of(reply, int(length) if length.isdecimal() else 0) if info is None else \
-        parted_of(reply, info.size, info.etag)
+    parted = parted_of(reply, reply.length or 0) if info is None else parted_of(reply, info.size, info.etag)
     return wanted_crc64(reply) if parted is None else (parted[0], PartedMd5(parted[1]))
 
 
 def wanted_crc64(reply: Any) -> Tuple[Optional[str], Any]:
-    """The same, where nothing stronger is known. `reply` may be a result of the SDK's."""
+    """The CRC-64 likewise, for where no stronger digest is known. `reply` may be a result of the SDK."""
     crc64 = crc64_of(reply)
     digest = None if crc64 is None else new_crc64()
     return (None, None) if digest is None else (crc64, digest)

@@ -1,4 +1,4 @@
-"""The access key of a client, and another one when the server refuses it: keys are rotated and tokens expire."""
+"""The access key of a client, and another one after the server refused it: keys are rotated and tokens expire."""
 from __future__ import annotations
 
 import contextlib
@@ -9,11 +9,11 @@ from typing import Any, Callable, NamedTuple, Optional
 from obs_sync.errors import StoreError
 from obs_sync.esdk.credentials import Credentials
 
-_LOOK_AGAIN = 5.0  # seconds for which a source that had nothing new is not asked again
+_LOOK_AGAIN = 5.0  # seconds before a source without a new key is read again
 
 
 class Key(NamedTuple):
-    """What a client signs with. Its repr shows no secret."""
+    """A key to sign with. Its repr shows no secret."""
 
     access_key_id: Optional[str]
     secret_access_key: Optional[str]
@@ -24,14 +24,11 @@ class Key(NamedTuple):
 
 
 class Keys:
-    """Safe to use from several threads: of many that are refused together, one reads the source again."""
+    """Safe to use from several threads: if many are refused together, one of them reads the source again."""
 
     def __init__(self, client: Any, credentials: Credentials, read: Optional[Callable[[], Credentials]] = None,
                  clock: Callable[[], float] = time.monotonic):
-        """`client` is the `esdk_connect.Client` that signs with them.
-
-        `read` reads the credentials again from where they came from, if that can be done.
-        """
+        """`client` is the `connect.Client` that signs with them. `read` reads the credentials again."""
         self.source = credentials.source
         self._client = client
         self._key = Key(credentials.access_key_id, credentials.secret_access_key, credentials.security_token)
@@ -43,21 +40,21 @@ class Keys:
         self._looked = 0.0
 
     def current(self) -> Key:
-        """The last one: of an agency it may be none yet, or be about to expire."""
+        """The last key. That of an agency may be missing yet, or be about to expire."""
         if self._agency:
             from obs.loadtoken import ECS
             return Key(ECS.ak, ECS.sk, ECS.token)
         return self._key
 
     def of_the_moment(self) -> Key:
-        """The one to sign the next request with."""
+        """The key to sign the next request with."""
         if not self._agency:
             return self._key
         provider = self._client.sdk._get_token()
         return Key(provider.access_key_id, provider.secret_access_key, provider.security_token)
 
     def renew(self, refused: Key) -> bool:
-        """After the server refused `refused`: whether there is another key now, so that asking again makes sense."""
+        """After the server refused `refused`: whether there is another key now, so that a retry makes sense."""
         with self._lock:
             if self.current() != refused:
                 return True
@@ -67,7 +64,7 @@ class Keys:
             if self._agency:
                 self._ask_agency()
             elif self._read is not None:
-                with contextlib.suppress(StoreError):  # half written, or gone: the refusal is what is to be told
+                with contextlib.suppress(StoreError):  # being written, or gone: then the refusal is reported
                     found = self._read()
                     if not found.agency:
                         self.source = found.source
@@ -79,7 +76,7 @@ class Keys:
             return False
 
     def _ask_agency(self) -> None:
-        """The SDK keeps the agency's key until shortly before it expires; it is asked for another one."""
+        """Have the SDK fetch another key, which it would do only shortly before the present one expires."""
         from obs.loadtoken import ECS
         kept, ECS.expires = ECS.expires, None
         self._client.sdk._get_token()

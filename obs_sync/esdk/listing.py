@@ -1,4 +1,4 @@
-"""Pages of a bucket's listing, from the document that the server answers with."""
+"""Parses the pages of a bucket's listing."""
 from __future__ import annotations
 
 import calendar
@@ -8,6 +8,7 @@ from urllib.parse import unquote_plus
 from xml.etree import ElementTree
 
 from obs_sync.errors import StoreError, StoreUnavailable
+from obs_sync.http.head import whole_number
 
 _UTC = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.\d+)?Z\Z")
 
@@ -15,39 +16,39 @@ _UTC = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.\d+)?Z\Z")
 class Listed(NamedTuple):
     key: str
     size: int  # bytes
-    etag: Optional[str]  # as it stands there, in quotes
+    etag: Optional[str]  # as the document has it, in quotes
     modified: Optional[float]  # seconds since the epoch
 
 
 class Page(NamedTuple):
     objects: List[Listed]
-    is_truncated: bool  # whether others follow
+    is_truncated: bool  # whether more objects follow
     next_marker: Optional[str]
 
 
 def parse_page(document: bytes, where: str) -> Page:
-    """Raises StoreUnavailable if it is no listing, StoreError if an object in it has no key or no size."""
+    """Raises StoreUnavailable if the document is no listing, StoreError if an object in it has no key or no size."""
     root = _root(document, where)
     told = _texts(root)
-    if "Name" not in told and "MaxKeys" not in told:  # an error, say, under a status of 200
+    if "Name" not in told and "MaxKeys" not in told:  # such as an error under a status of 200
         raise StoreUnavailable("the server's reply is not what was asked for", where,
                                "Check that OBS_SERVER is an OBS, and try again later")
-    # Keys may hold characters that XML cannot: hence the encoding. Some servers ignore it.
+    # Keys may hold characters that XML cannot, hence the encoding. Some servers ignore it.
     decoded = unquote_plus if told.get("EncodingType") == "url" else str
     objects = []
     for element in root:
         if _name(element) != "Contents":
             continue
         entry = _texts(element)
-        key, size = decoded(entry.get("Key", "")), entry.get("Size", "")
-        if not key or not size.isdecimal():
-            raise StoreError(f"the listing holds {key!r} with a size of {size!r}", where)
-        objects.append(Listed(key, int(size), entry.get("ETag"), utc_time(entry.get("LastModified", ""))))
+        key, size = decoded(entry.get("Key", "")), whole_number(entry.get("Size", ""))
+        if not key or size is None:
+            raise StoreError(f"the listing holds {key!r} with a size of {entry.get('Size', '')[:40]!r}", where)
+        objects.append(Listed(key, size, entry.get("ETag"), utc_time(entry.get("LastModified", ""))))
     return Page(objects, told.get("IsTruncated", "").lower() == "true", decoded(told.get("NextMarker", "")) or None)
 
 
 def utc_time(text: str) -> Optional[float]:
-    """Seconds since the epoch of a time in UTC such as 2026-01-02T03:04:05.678Z, to the second; None for others."""
+    """Seconds since the epoch of a time such as 2026-01-02T03:04:05.678Z, cut to whole seconds; None if it is none."""
     found = _UTC.match(text)
     if found is None:
         return None
@@ -59,10 +60,10 @@ def utc_time(text: str) -> Optional[float]:
 
 def _root(document: bytes, where: str) -> ElementTree.Element:
     try:
-        if b"<!DOCTYPE" in document:  # whose entities might fill the memory
+        if b"<!DOCTYPE" in document:  # its entities could fill the memory
             raise ElementTree.ParseError("a document type")
         return ElementTree.fromstring(document)
-    except (ElementTree.ParseError, LookupError, ValueError) as error:  # also of an encoding that there is not
+    except (ElementTree.ParseError, LookupError, ValueError) as error:  # LookupError: unknown encoding
         raise StoreUnavailable("the server's reply cannot be read", where, "Try again later") from error
 
 
@@ -71,5 +72,5 @@ def _texts(element: ElementTree.Element) -> Dict[str, str]:
 
 
 def _name(element: ElementTree.Element) -> str:
-    """Without its namespace, of which servers have different ones."""
+    """Without the namespace, which differs between servers."""
     return element.tag.rpartition("}")[2]

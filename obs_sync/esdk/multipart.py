@@ -1,14 +1,17 @@
-"""A file stored in parts through the SDK: several at once, each read once, and gone on with where a process died.
+"""Uploads a file in parts through the SDK: several at once, each read once. A later upload resumes one that was killed.
 
-An upload whose process was killed, or that the network failed, stays with the server. The next one of the same file
-under the same key finds it there: no state is kept beside the file. It is taken up if every part that the server has
-is one of the file as it is now, by size and MD5, and if nothing was stored under the key since it was begun: of two
-uploads the one that was begun later counts, so that an old one would be completed and yet lose. Nor must the file have
-changed since: the MD5 of the whole is given at the beginning, cannot be asked for until the end, and makes an object of
-other bytes unreadable. Servers tell whole seconds, so that a file which changed up to 3 s before its upload was begun
-may be one that changed right after, and is sent anew; to wait these seconds out would delay every upload for the sake
-of a rare one. What somebody else may have begun just now, an upload without parts, is left alone. An upload
-that fails for good is aborted, one that is stopped is not.
+An upload whose process was killed, or that failed with the network, remains on the server. The next upload of the same
+file to the same key finds it there; no state is kept beside the file. An unfinished upload is resumed if
+
+- every part that the server has is a part of the file as it is now, by size and MD5;
+- nothing was stored under the key since that upload began: the server keeps the object of the upload that began last,
+  so that an older upload would complete without effect;
+- the file has not changed since that upload began: the MD5 of the whole was stated then, cannot be read before the end,
+  and makes an object of other bytes unreadable.
+
+Servers state whole seconds. A file that changed up to 3 s before its upload began may have changed right after, so it
+is sent again from the start; waiting would delay every upload for a rare case. An upload without parts is left alone:
+another process may just have begun it. An upload that fails for good is aborted; one that was stopped is not.
 """
 from __future__ import annotations
 
@@ -34,10 +37,10 @@ from obs_sync.parallel import Progress, run_parallel
 from obs_sync.store import OnBytes, attempt_counted
 
 MOST_PARTS = 10000    # of one upload, by the OBS API
-_WORKERS = 4          # of one upload, and parts that all uploads of one store together hold in memory
-_MOST_LOOKED_AT = 3   # unfinished uploads of one key whose parts are compared
-_LEEWAY = 2.0         # seconds; clocks tell whole ones, and a file may change while an upload of it is being begun
-_TICK = 0.2           # seconds; between two of them a worker that waits for memory can be told to end
+_WORKERS = 4          # of one upload; also the parts that all uploads of a store hold in memory
+_MOST_LOOKED_AT = 3   # unfinished uploads of one key whose parts are compared with the file
+_LEEWAY = 2.0         # seconds; servers state whole ones, and a file may change while its upload begins
+_TICK = 0.2           # seconds; a worker that waits for memory can be stopped between two of them
 
 _in_memory: MutableMapping[Calls, threading.BoundedSemaphore] = weakref.WeakKeyDictionary()
 _lock = threading.Lock()
@@ -54,7 +57,7 @@ class Multipart:
 
     def __init__(self, calls: Calls, key: str, path: str, where: str, on_bytes: Optional[OnBytes],
                  before: os.stat_result, part_size: int, md5: Optional[str]):
-        """`before` is the file as it was when its size was taken, `md5` that of the whole if it is to be kept."""
+        """`before` is the file when its size was read; `md5` is that of the whole, None if it is not wanted."""
         self._calls = calls
         self._key = key
         self._path = path
@@ -62,25 +65,25 @@ class Multipart:
         self._on_bytes = on_bytes
         self._before = before
         self._md5 = md5
-        self._encrypted = False  # at rest, by what was said when it was begun: no ETag of a part is an MD5 then
+        self._encrypted = False  # at rest, said the reply to its start: then the ETag of a part is no MD5
         self._parts = [Part(number, offset, min(part_size, before.st_size - offset))
                        for number, offset in enumerate(range(0, before.st_size, part_size), start=1)]
         with _lock:
             self._in_memory = _in_memory.setdefault(calls, threading.BoundedSemaphore(_WORKERS))
 
     def run(self) -> Optional[str]:
-        """Returns the ETag of the object, where it is told."""
+        """The ETag of the object, if the server states it."""
         found = self._unfinished()
         if found is not None:
-            with contextlib.suppress(UploadGone):  # somebody completed or aborted it, or sent parts of his own
+            with contextlib.suppress(UploadGone):  # another process completed or aborted it, or sent parts
                 etag = self._send_all(*found)
                 if self._carries_our_md5():
                     return etag
-        check_unchanged(self._path, self._before)  # or its MD5 is of no file
+        check_unchanged(self._path, self._before)  # else its MD5 would be that of no file
         try:
             return self._send_all(self._begin(), {})
         except UploadGone as error:
-            raise StoreUnavailable(f"the upload was ended by somebody else while its parts were sent ({error.what})",
+            raise StoreUnavailable(f"another process ended the upload while its parts were sent ({error.what})",
                                    self._where, "Try again") from error
 
     def _begin(self) -> str:
@@ -95,10 +98,10 @@ class Multipart:
             metadata[MD5_METADATA] = encoded_md5(self._md5)
         return self._calls("initiateMultipartUpload", self._where, self._key, metadata=metadata, check=upload_id)
 
-    # --- an upload that was begun before
+    # --- an unfinished upload
 
     def _unfinished(self) -> Optional[Tuple[str, Dict[int, str]]]:
-        """(upload id, number to MD5 of the parts that are there) of an upload to go on with."""
+        """(upload id, number to MD5 of the parts on the server) of an upload to resume."""
         try:
             uploads = [upload for upload in list_uploads(self._calls, self._key, self._where)
                        if upload.key == self._key and upload.initiated is not None]
@@ -119,7 +122,7 @@ class Multipart:
         return None
 
     def _written(self) -> Optional[float]:
-        """When what is stored under the key now was written."""
+        """When the object under the key was written; None if there is none."""
         try:
             found = self._calls("getObjectMetadata", self._where, self._key)
         except ObjectNotFound:
@@ -127,13 +130,13 @@ class Multipart:
         return header_time(found.body.lastModified) or float("inf")
 
     def _changed(self) -> float:
-        """When the file was changed, or shortly after, by the server's clock, as the beginning of uploads is told."""
+        """When the file was changed, or shortly after, by the server's clock, which dates uploads."""
         now = time.time()
         ahead = clock_of(self._calls, self._key, self._where) - now
         return last_change(self._before) + ahead + _LEEWAY
 
     def _there(self, upload_id: str) -> Dict[int, str]:
-        """Number to MD5 of the parts that the server has; none if any of them is not one of our file."""
+        """Number to MD5 of the parts on the server; empty if one of them is no part of our file."""
         stored = list_parts(self._calls, self._key, upload_id, self._where)
         if not set(stored) <= {part.number for part in self._parts}:
             return {}
@@ -152,7 +155,7 @@ class Multipart:
         return {part.number: md5 for part, md5 in zip(parts, md5s)}
 
     def _carries_our_md5(self) -> bool:
-        """Metadata were given when the upload was begun, for a file that may have become another since."""
+        """Whether the object has the MD5 of our file: the metadata are those of when the upload began."""
         if self._md5 is None:
             return True
         return md5_of(self._calls("getObjectMetadata", self._where, self._key)) in (None, self._md5)
@@ -164,18 +167,18 @@ class Multipart:
         try:
             md5s_and_etags = run_parallel(lambda part: self._send(part, upload_id, there, inner), self._parts, _WORKERS,
                                           inner)
-            check_unchanged(self._path, self._before)  # or the parts are of different files
+            check_unchanged(self._path, self._before)  # else the parts would be those of different files
             return self._complete(upload_id, md5s_and_etags)
         except (StoreUnavailable, LeaseLost):
-            raise  # the next call goes on with it, or whoever has the lease now
-        except StoreError:  # not for a stop: what is there is gone on with
+            raise  # the next call resumes it, or the process that holds the lease now
+        except StoreError:  # not after a stop: the next upload resumes it
             with contextlib.suppress(StoreError):
                 self._calls.once("abortMultipartUpload", self._where, self._key, upload_id)
             raise
 
     @contextlib.contextmanager
     def _read(self, part: Part, inner: Progress) -> Iterator[Tuple[memoryview, str]]:
-        """Its bytes and their MD5, once there is memory for them."""
+        """The bytes of a part and their MD5, once there is memory for them."""
         while not self._in_memory.acquire(timeout=_TICK):
             inner.check()
         try:
@@ -192,7 +195,7 @@ class Multipart:
             self._in_memory.release()
 
     def _send(self, part: Part, upload_id: str, there: Dict[int, str], inner: Progress) -> Tuple[str, str]:
-        """Returns its MD5 and its ETag."""
+        """The MD5 and the ETag of the part."""
         if part.number in there:
             inner.check()
             if self._on_bytes is not None:
@@ -220,7 +223,7 @@ class Multipart:
     # --- the end
 
     def _complete(self, upload_id: str, md5s_and_etags: List[Tuple[str, str]]) -> str:
-        """The reply may be lost, or be an error, although the object is there: then look at it."""
+        """The ETag of the object. If the reply is lost or an error, the object may exist: then it is compared."""
         from obs import CompleteMultipartUploadRequest, CompletePart
         request = CompleteMultipartUploadRequest(
             [CompletePart(partNum=number, etag=etag) for number, (_, etag) in enumerate(md5s_and_etags, start=1)])
@@ -244,7 +247,7 @@ class Multipart:
 
 
 def last_change(status: os.stat_result) -> float:
-    """Seconds since the epoch. A file that is copied or moved into place may keep a time of modification of its own."""
+    """Seconds since the epoch. A copied or moved file may keep an older time of modification."""
     return max(status.st_mtime, status.st_ctime)
 
 

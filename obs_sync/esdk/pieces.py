@@ -1,7 +1,7 @@
-"""A large file that comes in pieces: which of them are there, kept beside it, so that a killed download goes on.
+"""Records, beside a large file, which of its pieces were downloaded, so that a killed download can be resumed.
 
 `<path>.pieces`: a header (format, key, ETag, size, length of a piece), then one line per piece that was written, with
-its CRC-32, by which bytes that a crash has torn are found. Whoever finishes the file removes it.
+its CRC-32, which finds bytes that a crash has lost. The download that completes the file deletes the record.
 """
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class PieceMap:
     """The pieces of the version `info` that the file `path` holds. Safe to use from several threads."""
 
     def __init__(self, path: str, info: ObjectInfo, length: int = PIECE):
-        """Reads what is there, and goes on with it if it is of this version; else the file begins anew."""
+        """Reads the record, and continues it if it is of this version; otherwise begins a new one."""
         self._path = path
         self._header = json.dumps([_FORMAT, info.key, info.etag, info.size, length])
         self._lock = threading.Lock()
@@ -77,7 +77,7 @@ def discard(path: str) -> None:
 
 
 def _crc32_of(path: str, piece: Piece) -> int:
-    """Of what the file has in place of a piece; -1 if it ends before."""
+    """The CRC-32 of a piece as the file has it; -1 if the file ends before."""
     crc32, left = 0, piece.size
     try:
         with open(path, "rb", buffering=0) as stream:

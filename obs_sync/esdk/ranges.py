@@ -1,8 +1,8 @@
-"""A large object by several ranges at once, each of the same version, into one file that a killed download leaves to
-the next one.
+"""Downloads a large object by several ranges at once, all of the same version, into one file. The next download resumes
+one that was killed.
 
-A digest has one order, and connections have none: it is computed by a follower, who reads what has been written from
-the system's memory while the rest is on its way. Each byte is written once: a range that fails goes on where it ended.
+A digest needs the bytes in order, and ranges arrive in any order. So another thread, the follower, reads the file from
+the page cache while it grows, and computes the digest. Each byte is written once: a range that fails is resumed.
 """
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ from obs_sync.local.files import CHUNK, local_storage, remove_quietly
 from obs_sync.parallel import Progress, run_parallel
 from obs_sync.store import ObjectInfo, OnBytes
 
-_NAP = 0.002  # seconds between two looks of the follower
+_NAP = 0.002  # seconds that the follower waits for more bytes
 
 
 def download_ranges(calls: Calls, reader: Reader, key: str, where: str, info: ObjectInfo, path: str,
                     on_bytes: Optional[OnBytes], connections: int, length: int = PIECE) -> None:
-    """Write the version `info` of the object `key` (in the bucket) to `path`, or what is missing there of it.
+    """Write the version `info` of the object `key` (in the bucket) to `path`, or the ranges that are missing there.
 
-    Raises as Store.download. Unless the object has changed or its bytes are wrong, what has come stays.
+    Raises as Store.download. What has arrived stays for the next download, unless the object has changed or its bytes
+    are wrong.
     """
     _Ranges(calls, reader, key, where, info, path, on_bytes, length).run(connections)
 
@@ -51,7 +52,7 @@ class _Ranges:
         self._inner = Progress(0, None)
         self._lock = threading.Lock()
         self._moved = 0
-        self._wanted: Optional[Tuple[Optional[str], Any]] = None  # known from the first reply
+        self._wanted: Optional[Tuple[Optional[str], Any]] = None  # (digest, hash), from the first reply
 
     def run(self, connections: int) -> None:
         try:
@@ -77,7 +78,7 @@ class _Ranges:
     def _transfer(self, connections: int) -> None:
         with local_storage(self._path):
             self._file.truncate(self._info.size)
-        present = self._map.present - {len(self._pieces) - 1}  # one reply at least, for the digest that it announces
+        present = self._map.present - {len(self._pieces) - 1}  # the last is always fetched, for the digest
         for number in present:
             self._arrived[number] = self._pieces[number].size
         self._count(sum(self._pieces[number].size for number in present))
@@ -120,7 +121,7 @@ class _Ranges:
         while self._wanted is None:
             self._nap()
         wanted, digest = self._wanted
-        if wanted is None:  # the reply to a range does not announce all that is known
+        if wanted is None:  # the reply to a range announces less than that to a HEAD
             wanted, digest = self._wanted_of_whole()
         if wanted is None:
             return

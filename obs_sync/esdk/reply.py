@@ -1,4 +1,4 @@
-"""Reading the SDK's results: what a version is called, what its MD5 is, when it was written."""
+"""What replies state: the ETag of a version, its MD5, the time when it was written. For results of the SDK and ours."""
 from __future__ import annotations
 
 import base64
@@ -12,40 +12,42 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
 from obs_sync.errors import StoreUnavailable
 from obs_sync.esdk.listing import utc_time
+from obs_sync.http.head import whole_number
+from obs_sync.http.reply import Reply
 
 MD5_METADATA = "md5chksum"
-"""User metadata with the base64 MD5 of the whole object, for objects that were stored in parts and whose ETag
-therefore is no MD5. rclone reads and writes the same.
+"""User metadata with the base64 MD5 of the whole object, for objects in parts, whose ETag is no MD5. rclone reads and
+writes the same.
 """
 
 PART_SIZE_METADATA = "part-size"
-"""User metadata with the bytes of each part but the last, for objects that we stored in parts: with it their ETag is a
-digest that can be computed from the content.
+"""User metadata with the bytes of each part but the last, for objects that we stored in parts: with it their ETag can
+be computed from the content.
 """
 
 _PARTED_MD5 = re.compile(r"[0-9a-f]{32}-([1-9][0-9]{0,4})\Z")
+_starts_as_encryption = re.compile("server-side-encryption").match
 _PLAIN_MD5 = re.compile(r"[0-9a-f]{32}\Z")
-_ENCRYPTION = "server-side-encryption"
 _CRC64 = "checksum-crc64ecma"
 
 
 def etag_of(text: Optional[str]) -> Optional[str]:
-    """An ETag without quotes, as the SDK must be given it (it sends quotes as %22)."""
+    """An ETag without quotes, because the SDK would send quotes as %22."""
     if not text:
         return None
     return (text[2:] if text.startswith("W/") else text).strip('"') or None
 
 
 def plain_md5(etag: Optional[str]) -> Optional[str]:
-    """The MD5 that an ETag is, if it can be one: those of objects in parts end in '-<parts>'."""
+    """The ETag if it can be an MD5, or None: the ETag of an object in parts ends in '-<parts>'."""
     return etag if etag and _PLAIN_MD5.match(etag) else None
 
 
 def readable_body(where: str, *telling: str) -> Callable[[Any], Any]:
-    """A check that returns the parsed body, of which one of the attributes `telling` must be told.
+    """A check that returns the parsed body, in which one of the attributes `telling` must be set.
 
-    The SDK swallows what it cannot parse and says 200. Of a document that is not the one asked for, such as an error,
-    it finds nothing: an empty listing.
+    The SDK ignores a document that it cannot parse, and reads another one, such as an error under a status of 200, as
+    an empty listing.
     """
     def check(result: Any) -> Any:
         if result.body is None:
@@ -59,12 +61,12 @@ def readable_body(where: str, *telling: str) -> Callable[[Any], Any]:
 
 def headers_of(result: Any) -> Dict[str, str]:
     """Response headers as the SDK leaves them: lower case, without x-obs-, x-amz- and meta- prefixes."""
-    return dict(result.header or ())
+    return result.headers if isinstance(result, Reply) else dict(result.header or ())
 
 
 def md5_of(result: Any) -> Optional[str]:
-    """The MD5 that a reply to GET, HEAD or PUT announces: our metadata, else the ETag unless the object is
-    encrypted at rest, in which case an ETag need not be the content's MD5.
+    """The MD5 that a reply to GET, HEAD or PUT announces: in our metadata, otherwise in the ETag. The ETag of an object
+    that is encrypted at rest need not be its MD5.
     """
     headers = headers_of(result)
     if MD5_METADATA in headers:
@@ -75,36 +77,36 @@ def md5_of(result: Any) -> Optional[str]:
 
 
 def stored_md5(result: Any) -> Optional[str]:
-    """The MD5 of what the server has stored, by its ETag: metadata are only what the sender said it would be."""
+    """The MD5 of what the server has stored, by its ETag: metadata only state what the sender meant to store."""
     return None if is_encrypted(result) else plain_md5(etag_of(headers_of(result).get("etag")))
 
 
 def is_encrypted(result: Any) -> bool:
-    """Whether a reply says that the object, or the upload, is encrypted at rest: its ETag need be no MD5 then."""
-    return any(name.startswith(_ENCRYPTION) for name in headers_of(result))
+    """Whether a reply says that the object or the upload is encrypted at rest. Then its ETag need be no MD5."""
+    return any(map(_starts_as_encryption, headers_of(result)))
 
 
 def parted_of(result: Any, size: int, etag: Optional[str] = None) -> Optional[Tuple[str, int]]:
-    """(ETag, part size in bytes) of an object of `size` bytes, if its ETag is that of parts of a known size.
+    """(ETag, part size in bytes) of an object of `size` bytes in parts, if the size of its parts is known.
 
-    `etag` is what is known of it otherwise, should the reply tell none.
+    `etag` is used if the reply has none.
     """
     headers = headers_of(result)
     etag, part_size = etag_of(headers.get("etag")) or etag or "", headers.get(PART_SIZE_METADATA, "")
     found = _PARTED_MD5.match(etag)
-    if found is None or not part_size.isdecimal() or is_encrypted(result):
+    length = whole_number(part_size)
+    if found is None or length is None or is_encrypted(result):
         return None
-    length = int(part_size)
     return (etag, length) if length and -(-size // length) == int(found.group(1)) else None
 
 
 def crc64_of(result: Any) -> Optional[str]:
     """The CRC-64 of the whole object that a reply to HEAD, or GET without a range, announces: a decimal number.
 
-    Of what it is in the reply to a range nothing is written.
+    What it means in the reply to a range is not documented.
     """
-    text = headers_of(result).get(_CRC64, "")
-    return str(int(text)) if text.isdecimal() and result.status != 206 else None
+    crc64 = whole_number(headers_of(result).get(_CRC64, ""))
+    return None if crc64 is None or result.status == 206 else str(crc64)
 
 
 class PartedMd5:
@@ -134,7 +136,7 @@ class PartedMd5:
 
 
 def encoded_md5(hex_digest: str) -> str:
-    """As Content-MD5 and our metadata want it."""
+    """In base64, for Content-MD5 and our metadata."""
     return base64.b64encode(bytes.fromhex(hex_digest)).decode("ascii")
 
 
@@ -147,7 +149,7 @@ def _decoded_md5(text: str) -> Optional[str]:
 
 
 def header_time(text: Optional[str]) -> Optional[float]:
-    """A Last-Modified header, in seconds since the epoch; None for what is no date, or no year of a calendar."""
+    """A date in a header, in seconds since the epoch; None if it is no date."""
     parsed = email.utils.parsedate_tz(text) if text else None
     if parsed is None:
         return None
@@ -159,14 +161,14 @@ def header_time(text: Optional[str]) -> Optional[float]:
 
 @functools.lru_cache(maxsize=4096)
 def listed_time(text: Optional[str]) -> Optional[float]:
-    """A time in a listing of the SDK's, of parts or uploads, in seconds since the epoch.
+    """A time in the SDK's listing of parts or uploads, in seconds since the epoch.
 
-    The SDK has turned UTC into a local time string, and while daylight saving is on it is wrong by that hour:
-    so we look for the instant of which it would have made this string.
+    The SDK has turned UTC into a local time, which is wrong by an hour during daylight saving. So this looks for the
+    instant from which the SDK makes the same text.
     """
     if not text:
         return None
-    instant = utc_time(text)  # the SDK leaves what it cannot read
+    instant = utc_time(text)  # the SDK leaves a time that it cannot read
     if instant is not None:
         return instant
     try:
@@ -181,11 +183,12 @@ def listed_time(text: Optional[str]) -> Optional[float]:
 
 
 def retry_after(header: Optional[Iterable[Tuple[str, str]]]) -> Optional[float]:
-    """Seconds that a reply asks us to wait, from its headers: a number, or a date, which is by the server's clock."""
+    """Seconds that a reply asks us to wait, from its headers: a number, or a date by the server's clock."""
     headers = {name.lower(): value for name, value in header or ()}
     text = headers.get("retry-after", "").strip()
-    if text.isdecimal():
-        return float(text)
+    seconds = whole_number(text)
+    if seconds is not None:
+        return float(seconds)
     until = header_time(text)
     if until is None:
         return None

@@ -1,17 +1,17 @@
-"""By which clock requests are dated: this machine's, or the server's once that has refused a date of ours."""
+"""The clock by which requests are dated: this machine's, or the server's after it refused a date of ours."""
 from __future__ import annotations
 
 import logging
 import time
 from typing import Callable, Optional
 
-_SMALL = 60.0  # seconds; a server accepts 15 minutes, and its Date has whole seconds and comes with a delay
+_SMALL = 60.0  # seconds; a server accepts 15 minutes, and its Date is rounded and delayed
 
 _log = logging.getLogger(__name__)
 
 
 class ServerClock:
-    """Safe to use from several threads: many that are refused together learn the same.
+    """Safe to use from several threads: if many are refused together they all learn the same.
 
     OBS refuses a request that is dated more than 15 minutes from its own time, and a job on a machine with a wrong
     clock can seldom set it. The Date of the refusal is the server's time.
@@ -28,9 +28,9 @@ class ServerClock:
         return self._clock() + self.ahead
 
     def learn(self, there: Optional[float]) -> None:
-        """Take over the server's time (seconds since the epoch), told by the reply that refused a date; None: unknown.
+        """Adopt the server's time (seconds since the epoch), from the reply that refused a date; None: unknown.
 
-        Another refusal corrects it again: somebody may have set this machine's clock meanwhile.
+        Another refusal corrects it again, because somebody may have set this machine's clock.
         """
         if there is None:
             return

@@ -1,6 +1,6 @@
-"""Signatures of plain reads, as the OBS SDK makes them: HMAC-SHA1 over a few lines, in either of two dialects.
+"""Signatures of reads, as the OBS SDK makes them: HMAC-SHA1 over a few lines, in one of two dialects.
 
-| dialect | Authorization    | headers  | spoken                                                    |
+| dialect | Authorization    | headers  | used                                                      |
 |---------|------------------|----------|-----------------------------------------------------------|
 | obs     | `OBS key:digest` | `x-obs-` | where the bucket is in the host's name, with OBS          |
 | v2      | `AWS key:digest` | `x-amz-` | where the bucket is in the path, and with other servers   |
@@ -20,15 +20,15 @@ _SCHEMES = {OBS: ("OBS", "x-obs-security-token"), V2: ("AWS", "x-amz-security-to
 
 
 def quoted_key(key: str) -> str:
-    """An object's key in a URL, and in what is signed."""
+    """An object's key in a URL, and in the text that is signed."""
     return quote(key, "/~")
 
 
 def signed_headers(method: str, dialect: str, key: Key, bucket: str, quoted: str, now: float) -> str:
     """Header lines, each with its line break, that sign a GET or HEAD of the object `quoted`, or of the bucket: "".
 
-    Sub-resources would have to be signed, and are not. What a listing is asked for, a Range and a pin need not be.
-    Without an access key the request stays anonymous.
+    Sub-resources would have to be signed, and are not supported. The query of a listing, Range and If-Match need not be
+    signed. Without an access key the request is anonymous.
     """
     date = http_date(int(now))
     if not key.access_key_id or not key.secret_access_key:
@@ -44,5 +44,5 @@ def signed_headers(method: str, dialect: str, key: Key, bucket: str, quoted: str
 
 @functools.lru_cache(maxsize=4)
 def http_date(second: int) -> str:
-    """A moment (whole seconds since the epoch) as the headers of HTTP have it."""
+    """A time (whole seconds since the epoch) in the format of HTTP headers."""
     return formatdate(second, usegmt=True)

@@ -1,5 +1,5 @@
-"""A bucket of OBS itself, of the mocked OBS, or of an S3-compatible server: listed and read by signed requests of our
-own, written to, deleted from and asked for the rest through the OBS SDK (esdk-obs-python).
+"""A bucket of OBS, of the mocked OBS or of an S3-compatible server. Our own signed requests list and read it; all other
+requests go through the OBS SDK (esdk-obs-python).
 """
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import copy
 import functools
 import re
 import threading
-from typing import Any, Callable, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Iterable, Iterator, List, Optional, Sequence, Union
 
 from obs_sync.errors import AccessDenied, IntegrityError, ObjectNotFound, StoreError, StoreUnavailable, UnsafeKey
 from obs_sync.esdk.client import Calls, Damaged
@@ -28,26 +28,27 @@ from obs_sync.parallel import in_turn
 from obs_sync.retry import DEFAULT_RETRY, Retry
 from obs_sync.store import LARGE, ObjectInfo, OnBytes, Store, UnfinishedUpload, attempt_counted, check_range
 
-_NOT_IN_XML = re.compile("[\x00-\x1f\x7f\ufffe\uffff]")  # or not without being changed on the way
+_NOT_IN_XML = re.compile("[\x00-\x1f\x7f\ufffe\uffff]")  # or XML would change them
 _PAGE = 1000             # objects, the most that OBS lists or deletes in one request
-_CONNECTIONS = 8         # that bring the pieces of one large object
-_SMALL = 1 << 18         # bytes; objects up to this size are asked for before the ones in front of them have come
-_AHEAD = 64              # so many at once, so that a distant server is not waited for each time
-_AHEAD_BYTES = 4 << 20  # or fewer: a slow line must not let a server wait for long
-_GROUPS = 3              # of these, at a time: one arrives, and the next have been asked for
+_CONNECTIONS = 8         # that fetch the ranges of one large object
+_SMALL = 1 << 18         # bytes; objects up to this size are requested before those ahead of them have arrived
+_AHEAD = 64              # so many at once, so that a distant server costs one wait for all of them
+_AHEAD_BYTES = 4 << 20  # or fewer: on a slow line a server must not wait for long
+_MOST_READ = 1 << 30     # bytes of an object that is read into memory
+_GROUPS = 3              # of these at a time: one arrives, and the next have been requested
 
 
 class EsdkStore(Store):
     """Objects of `bucket` below `prefix` ("" or ending in '/').
 
-    `client` belongs to the store: it keeps connections to this one bucket.
+    `client` belongs to the store, which keeps connections to this bucket.
     """
 
     def __init__(self, client: Client, bucket: str, prefix: str = "", retry: Retry = DEFAULT_RETRY):
         self._calls = Calls(client, bucket, retry)
         self._reader = Reader(self._calls)
         self._lock = threading.Lock()
-        self._large = 0  # objects that are being downloaded in pieces
+        self._large = 0  # objects that are being downloaded by ranges
         self._groups = threading.Semaphore(_GROUPS)
         self._prefix = prefix
         self.url = f"obs://{bucket}/{prefix}"
@@ -75,23 +76,33 @@ class EsdkStore(Store):
             seen.add(marker)
 
     def head(self, key: str) -> ObjectInfo:
-        where, full_key = self.locate(key), self._full(key)
-        return self._calls.repeat(lambda: _info(key, self._reader.head(full_key, where), where))
+        return self._calls.repeat(lambda: self._head(key))
+
+    def _head(self, key: str) -> ObjectInfo:
+        """One attempt."""
+        where = self.locate(key)
+        return _info(key, self._reader.head(self._full(key), where), where)
 
     def read(self, key: str) -> bytes:
         where, full_key = self.locate(key), self._full(key)
 
-        def attempt(info: Optional[ObjectInfo]) -> Tuple[bytes, bool]:
-            pieces: List[bytes] = []
-            told: List[bool] = []
-            self._reader.receive(full_key, where, lambda piece: pieces.append(bytes(piece)), info,
-                                 look=lambda reply: told.append("etag" in reply.headers))
-            return b"".join(pieces), told[0]
+        def attempt(info: Optional[ObjectInfo]) -> bytes:
+            def look(reply: Reply) -> None:
+                size = reply.length if info is None else info.size
+                if info is None and (size is None or "etag" not in reply.headers):
+                    raise _Unannounced
+                if size > _MOST_READ:
+                    raise StoreError(f"the object has {size:,} bytes; at most {_MOST_READ:,} fit into a read", where,
+                                     "Download it to a file")
 
-        data, checked = self._calls.repeat(lambda: attempt(None))
-        if not checked:  # nothing to check it by came with it: once more, by what is known otherwise
-            data, _ = self._calls.repeat(lambda: attempt(self.head(key)))
-        return data
+            pieces: List[bytes] = []
+            self._reader.receive(full_key, where, lambda piece: pieces.append(bytes(piece)), info, look=look)
+            return b"".join(pieces)
+
+        try:
+            return self._calls.repeat(lambda: attempt(None))
+        except _Unannounced:
+            return self._calls.repeat(lambda: attempt(self._head(key)))
 
     def write(self, key: str, data: bytes) -> ObjectInfo:
         where = self.locate(check_key(key, self.locate(key)))
@@ -104,7 +115,7 @@ class EsdkStore(Store):
                 with self._connections() as connections:
                     download_ranges(self._calls, self._reader, full_key, where, info, path, on_bytes, connections)
                 return
-            except Damaged:  # by somebody between us who cannot do ranges, perhaps: then in one
+            except Damaged:  # perhaps by a proxy that cannot do ranges: then by one request
                 pass
 
         self._download_whole(info, path, on_bytes)
@@ -132,11 +143,11 @@ class EsdkStore(Store):
         asked: List[Exchange] = []
         with self._groups, attempt_counted(on_bytes) as count:
             try:
-                with contextlib.suppress(StoreUnavailable):  # those that were not asked for are asked for in their turn
+                with contextlib.suppress(StoreUnavailable):  # the others are requested in their turn
                     for info in infos:
                         asked.append(self._reader.ask(self._full(info.key), self.locate(info.key), info))
                 asked.reverse()
-                late = []  # what has to be asked for again; nobody else should wait for that
+                late = []  # to be requested again, when no other thread waits for them
                 with in_turn():
                     for info, path in zip(infos, paths):
                         if not asked or not self._calls.works(
@@ -149,11 +160,11 @@ class EsdkStore(Store):
                     exchange.abandon()
 
     def _download_whole(self, info: ObjectInfo, path: str, on_bytes: Optional[OnBytes]) -> None:
-        """By one request."""
+        """By one request, retried."""
         self._calls.repeat(lambda: self._receive(info, path, on_bytes, []))
 
     def _receive(self, info: ObjectInfo, path: str, on_bytes: Optional[OnBytes], asked: List[Exchange]) -> None:
-        """One attempt, with the last of the requests `asked` if there are any: it is taken away once it is used."""
+        """One attempt. If `asked` is not empty its last request is used, and removed."""
         with attempt_counted(on_bytes) as count, NewFile(path) as file:
             def sink(piece: memoryview) -> None:
                 file.write(piece)
@@ -169,7 +180,7 @@ class EsdkStore(Store):
             return b""
         where, full_key = self.locate(info.key), self._full(info.key)
 
-        data = bytearray(size)  # filled as it arrives: megabytes are copied once
+        data = bytearray(size)  # filled as the bytes arrive, so that they are copied once
 
         def attempt() -> bytearray:
             filled = 0
@@ -230,7 +241,7 @@ class EsdkStore(Store):
 
     @contextlib.contextmanager
     def _connections(self) -> Iterator[int]:
-        """How many connections one large object gets, among those that are under way."""
+        """The number of connections for one more large object, while others are being downloaded."""
         with self._lock:
             self._large += 1
             share = max(1, _CONNECTIONS // self._large)
@@ -241,7 +252,7 @@ class EsdkStore(Store):
                 self._large -= 1
 
     def _confirmed(self, key: str, stored: Stored) -> ObjectInfo:
-        """What is there under `key` now, which must be what we have just stored."""
+        """The object under `key`, which must be the one that we have just stored."""
         info = self.head(key)
         size, md5, etag = stored
         if md5 is not None and info.md5 is not None:
@@ -251,7 +262,7 @@ class EsdkStore(Store):
         if info.size != size or not same:
             raise IntegrityError(f"stored {size} bytes with MD5 {md5} as version {etag}, found {info.size} with "
                                  f"{info.md5} as {info.etag}", self.locate(key),
-                                 "Does somebody else write to this key?")
+                                 "Check whether somebody else writes to this key")
         return ObjectInfo(key, size, info.etag, md5, info.modified)
 
     def _delete_batch(self, full_keys: List[str]) -> None:
@@ -276,12 +287,16 @@ class EsdkStore(Store):
         self._calls("deleteObjects", where, request, check=check)
 
 
+class _Unannounced(Exception):
+    """The reply announces no length or no ETag to check its body by; the reply to a HEAD may."""
+
+
 def _info(key: str, reply: Reply, where: str) -> ObjectInfo:
     told = reply.headers
-    length = told.get("content-length", "")
-    if not length.isdecimal():
-        raise StoreUnavailable("the server's reply tells no length", where, "Try again later")
-    parted = parted_of(reply, int(length))
-    return ObjectInfo(key, int(length), etag_of(told.get("etag")), md5_of(reply),
+    length = reply.length
+    if length is None:
+        raise StoreUnavailable("the server's reply has no Content-Length", where, "Try again later")
+    parted = parted_of(reply, length)
+    return ObjectInfo(key, length, etag_of(told.get("etag")), md5_of(reply),
                       header_time(told.get("last-modified")), crc64=crc64_of(reply),
                       part_size=None if parted is None else parted[1], encrypted=is_encrypted(reply))

@@ -1,4 +1,4 @@
-"""Uploads in parts that are not completed, through the SDK: which there are, and what parts they have."""
+"""Unfinished uploads in parts, through the SDK: lists them and their parts, and aborts them."""
 from __future__ import annotations
 
 from typing import Any, Dict, List, NamedTuple, Optional
@@ -16,7 +16,7 @@ class StoredPart(NamedTuple):
 
 
 def list_uploads(calls: Calls, prefix: str, where: str) -> List[UnfinishedUpload]:
-    """Those of keys that start with `prefix`, keys in full; all of them, or it raises."""
+    """All uploads to keys that start with `prefix`, with their full keys, or it raises."""
     from obs import ListMultipartUploadsRequest
     found: List[UnfinishedUpload] = []
     key_marker, id_marker, seen = None, None, set()
@@ -57,7 +57,7 @@ def list_parts(calls: Calls, key: str, upload_id: str, where: str) -> Dict[int, 
 
 
 def newest_part(calls: Calls, key: str, upload_id: str, where: str) -> Optional[float]:
-    """When the last part of an upload came; None if it has none, or is gone."""
+    """When the last part of an upload arrived; None if it has none, or is gone."""
     try:
         parts = list_parts(calls, key, upload_id, where)
     except UploadGone:
@@ -73,7 +73,7 @@ def abort(calls: Calls, key: str, upload_id: str, where: str) -> None:
 
 
 def clock_of(calls: Calls, prefix: str, where: str) -> float:
-    """The server's time, from the Date of its reply to the shortest listing: everybody who uses a store may list it."""
+    """The server's time, from the Date of its reply to a listing of one object: every user of a store may list it."""
     def date(result: Any) -> float:
         seconds = header_time(headers_of(result).get("date"))
         if seconds is None:

@@ -1,7 +1,7 @@
-"""Storing bytes through the SDK, in one request or in parts, each with its MD5 for the server to check.
+"""Stores bytes through the SDK, in one request or in parts, each with its MD5 for the server to check.
 
-Storing is repeated when a reply is lost, which does no harm: it stores the same again. If no reply ever comes the
-object is looked at.
+After a lost reply the request is repeated, which is harmless: it stores the same bytes. If no reply ever arrives the
+object is compared.
 """
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from obs_sync.esdk.reply import MD5_METADATA, encoded_md5, etag_of, headers_of, 
 from obs_sync.local.files import CHUNK, check_unchanged, local_reading
 from obs_sync.store import OnBytes, attempt_counted
 
-PART_SIZE = 16 << 20    # bytes; OBS takes parts of 100 KB to 5 GB. Four are in memory, of all uploads together
-LARGEST_PUT = 64 << 20  # bytes; larger files go in parts, so that a fault costs one part
+PART_SIZE = 16 << 20    # bytes; OBS accepts 100 KB to 5 GB. All uploads together hold four parts in memory
+LARGEST_PUT = 64 << 20  # bytes; larger files are sent in parts, so that a fault costs one part
 
 
 class Stored(NamedTuple):
-    """What was stored, as far as it is known without asking."""
+    """What was stored, as far as it is known without another request."""
 
     size: int            # bytes
     md5: Optional[str]   # hex, of the whole
@@ -39,9 +39,8 @@ def put_file(calls: Calls, key: str, path: str, where: str, on_bytes: Optional[O
              part_size: Optional[int] = None, largest_put: Optional[int] = None) -> Stored:
     """Store the file `path`; `part_size` and `largest_put` in bytes, by default PART_SIZE and LARGEST_PUT.
 
-    In parts it is read once, and its MD5 is unknown without `with_md5`; those of its parts, which make the ETag, serve
-    readers as well. With it, the file is read twice: the MD5 goes with the request that begins the upload, and follows
-    from no MD5s of parts.
+    Without `with_md5` a file in parts is read once, and readers check it by the ETag, which is made of the MD5s of its
+    parts. With it the file is read twice, because the request that begins the upload states the MD5 of the whole.
     """
     part_size = PART_SIZE if part_size is None else part_size
     largest_put = LARGEST_PUT if largest_put is None else largest_put
@@ -63,7 +62,7 @@ def put_file(calls: Calls, key: str, path: str, where: str, on_bytes: Optional[O
 
 
 def _md5_of_start(path: str, size: int) -> str:
-    """The MD5 of the first `size` bytes, which may be added to meanwhile."""
+    """The MD5 of the first `size` bytes of a file that may grow."""
     digest, left = hashlib.md5(), size
     with local_reading(path), open(path, "rb") as stream:
         while left:
@@ -77,9 +76,9 @@ def _md5_of_start(path: str, size: int) -> str:
 
 def _put(calls: Calls, key: str, make_body: Callable[[OnBytes], StreamBody], md5: str,
          on_bytes: Optional[OnBytes], where: str) -> Optional[str]:
-    """Returns the ETag that the server told.
+    """The ETag that the server stated.
 
-    The MD5 goes with the object as metadata, too: of what is encrypted at rest nothing else tells it to readers.
+    The MD5 is also stored in the metadata: readers of an object that is encrypted at rest learn it from nowhere else.
     """
     from obs import PutObjectHeader
 
@@ -97,7 +96,7 @@ def _put(calls: Calls, key: str, make_body: Callable[[OnBytes], StreamBody], md5
     try:
         return calls.repeat(attempt)
     except StoreUnavailable:
-        with contextlib.suppress(StoreError):  # the reply was lost each time, perhaps, and not the object
+        with contextlib.suppress(StoreError):  # every reply may have been lost, and the object stored
             found = calls.once("getObjectMetadata", where, key)
             if md5_of(found) == md5 and stored_md5(found) in (None, md5):
                 return etag_of(found.body.etag)
@@ -105,16 +104,16 @@ def _put(calls: Calls, key: str, make_body: Callable[[OnBytes], StreamBody], md5
 
 
 def _etag_of_stored(calls: Calls, key: str, size: int, md5: str, where: str) -> Optional[str]:
-    """After a reply that told no ETag: it may be a document that holds an error. Raises StoreUnavailable."""
+    """After a reply without an ETag, which may hold an error. Raises StoreUnavailable."""
     with contextlib.suppress(ObjectNotFound):
         found = calls.once("getObjectMetadata", where, key)
         if found.body is not None and found.body.contentLength == size and stored_md5(found) in (None, md5):
             return etag_of(found.body.etag)
-    raise StoreUnavailable("the server answered 200 and yet stored nothing", where, "Try again later")
+    raise StoreUnavailable("the server answered 200 and stored nothing", where, "Try again later")
 
 
 def _is_encrypted(calls: Calls, key: str, where: str) -> bool:
-    """Whether what is stored is encrypted at rest, which the reply to the one who stored it need not say."""
+    """Whether the object is encrypted at rest, which the reply to the upload need not say."""
     with contextlib.suppress(ObjectNotFound):
         return is_encrypted(calls.once("getObjectMetadata", where, key))
     return False

@@ -1,4 +1,4 @@
-"""Connections to one server, kept and used again, through a proxy if need be."""
+"""Connections to one server, kept open and reused, through a proxy where one is set."""
 from __future__ import annotations
 
 import base64
@@ -7,19 +7,20 @@ import os
 import socket
 import ssl
 import time
-from typing import Any, List, NamedTuple, Optional
+from typing import List, NamedTuple, Optional
 
+from obs_sync.http.head import LONGEST, parse_head
 from obs_sync.http.pace import Pace
 from obs_sync.http.proxies import HttpProxy
 from obs_sync.http.reply import Connection, Reply, Stale
 
 
 class Pool:
-    """Safe to use from several threads; as many connections as requests are under way at once."""
+    """Safe to use from several threads. There is a connection for each request that runs at the same time."""
 
     def __init__(self, host: str, port: int, context: Optional[ssl.SSLContext], timeout: float,
                  proxy: Optional[HttpProxy] = None):
-        """`context` verifies, or does not, the server's certificate and name; None for plain HTTP."""
+        """`context` says how the server's certificate and name are verified; None for plain HTTP."""
         self._host = host
         self._port = port
         self._context = context
@@ -30,35 +31,31 @@ class Pool:
 
     def ask(self, request: bytes) -> "Asked":
         """Send a GET or HEAD; its reply may be taken later. Raises OSError."""
-        if self._process != os.getpid():  # after a fork the other process goes on with the same connections
+        if self._process != os.getpid():  # after a fork the other process uses the same connections
             self._idle, self._process = [], os.getpid()
-        try:
-            connection = self._idle.pop()
-        except IndexError:
-            return self._ask_anew(request)
-        try:
-            with _closed_on_fault(connection):
-                connection.send(request)
-        except Stale:
-            self.drop_idle()
-            return self._ask_anew(request)
-        return Asked(request, connection, True)
+        connection = self._kept()
+        if connection is not None:
+            try:
+                return _sent(request, connection, True)
+            except Stale:
+                self.drop_idle()
+        return self._ask_anew(request)
 
     def reply(self, asked: "Asked") -> Reply:
         """The reply, to be put back afterwards. Raises OSError, HTTPException."""
         try:
-            with _closed_on_fault(asked.connection):
-                return asked.connection.reply(asked.has_body)
-        except Stale:  # servers and switches forget all idle connections at once
+            reply = _received(asked)
+            if reply.status != 408 or not asked.reused:
+                return reply
+            asked.connection.close()  # the server closes a connection that was idle, and had not received the request
+        except Stale:
             if not asked.reused:
                 raise
-        self.drop_idle()
-        asked = self._ask_anew(asked.request)
-        with _closed_on_fault(asked.connection):
-            return asked.connection.reply(asked.has_body)
+        self.drop_idle()  # servers and switches forget all idle connections at once
+        return _received(self._ask_anew(asked.request))
 
     def put_back(self, reply: Reply) -> None:
-        """Keep the connection for another request, or give it up unless the body was read to its end."""
+        """Keep the connection for another request, or close it if the body was not read to its end."""
         if reply.reusable:
             self._idle.append(reply.connection)
         else:
@@ -69,11 +66,19 @@ class Pool:
             while True:
                 self._idle.pop().close()
 
+    def _kept(self) -> Optional[Connection]:
+        """An idle connection, if there is one. What a server sends unasked must not pass for the next reply."""
+        while True:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                return None
+            if connection.is_quiet():
+                return connection
+            connection.close()
+
     def _ask_anew(self, request: bytes) -> "Asked":
-        connection = Connection(self._connect(), self._timeout)
-        with _closed_on_fault(connection):
-            connection.send(request)
-        return Asked(request, connection, False)
+        return _sent(request, Connection(self._connect(), self._timeout), False)
 
     def _connect(self) -> socket.socket:
         host, port = (self._host, self._port) if self._proxy is None else (self._proxy.host, self._proxy.port)
@@ -101,16 +106,15 @@ class Pool:
             began = time.monotonic()
             byte = connected.recv(1)
             pace.add(time.monotonic() - began, 1)
-            if not byte or len(head) > 65536:
+            if not byte or len(head) > LONGEST:
                 raise ConnectionError("the proxy does not answer")
             head += byte
-        status = head.split(b" ", 2)[1:2]
-        if status != [b"200"]:
+        if parse_head(head[:-4]).status != 200:
             raise ConnectionError(f"the proxy answers {head.splitlines()[0][:80].decode('latin-1')!r}")
 
 
 class Asked(NamedTuple):
-    """A request that is under way. Its repr shows no signature or token."""
+    """A request that was sent. Its repr shows no signature or token."""
 
     request: bytes
     connection: Connection
@@ -118,22 +122,25 @@ class Asked(NamedTuple):
 
     @property
     def has_body(self) -> bool:
-        """Whether the reply has."""
+        """Whether its reply has a body."""
         return not self.request.startswith(b"HEAD ")
 
     def __repr__(self) -> str:
         return f"Asked({self.request.split(b' ', 2)[:2]!r})"
 
 
-class _closed_on_fault:  # noqa: N801
-    """Of no cost where nothing goes wrong, as contextlib's would be."""
+def _sent(request: bytes, connection: Connection, reused: bool) -> Asked:
+    try:
+        connection.send(request)
+    except BaseException:
+        connection.close()
+        raise
+    return Asked(request, connection, reused)
 
-    def __init__(self, connection: Connection):
-        self._connection = connection
 
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, error_class: Any, *more: Any) -> None:
-        if error_class is not None:
-            self._connection.close()
+def _received(asked: Asked) -> Reply:
+    try:
+        return asked.connection.reply(asked.has_body)
+    except BaseException:
+        asked.connection.close()
+        raise

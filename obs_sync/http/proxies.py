@@ -1,14 +1,14 @@
 """The proxy between us and OBS, read from an environment.
 
-| variable                | what                                                                              |
+| variable                | meaning                                                                           |
 |-------------------------|-----------------------------------------------------------------------------------|
 | HTTPS_PROXY, HTTP_PROXY | `http://[user:password@]host[:port]`, for a server of that scheme                 |
 | NO_PROXY                | servers that are asked directly: `*`, or names (with all names below), addresses  |
 |                         | and networks such as 10.0.0.0/8, separated by commas; `name:port` for one port    |
 
-In lower case as well: of two proxies that one is taken, of exceptions both are. A server on this machine (localhost,
-127.0.0.0/8, ::1) is always asked directly. The proxy is asked for a tunnel (CONNECT), for http as for https, so it
-never sees a request or a key of an https server.
+The names may be in lower case: such a proxy takes precedence, and the exceptions of both names count. A server on this
+machine (localhost, 127.0.0.0/8, ::1) is always asked directly. The proxy is asked for a tunnel (CONNECT) for http and
+https, so it never sees a request to an https server, nor its key.
 """
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def _parsed(text: str, name: str) -> HttpProxy:
     try:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port or _PROXY_PORT
-        cut = "@" in parts.path + parts.query + parts.fragment  # by a / ? or # of the password
-    except ValueError:  # of a port that is not a number, or half an IPv6 address
+        cut = "@" in parts.path + parts.query + parts.fragment  # a /, ? or # in the password ended the host there
+    except ValueError:  # the port is no number, or the IPv6 address is incomplete
         host, cut = None, False
     scheme, _, rest = text.partition("://")
     if not host or cut or scheme.lower() != "http":

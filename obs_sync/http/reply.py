@@ -1,50 +1,58 @@
-"""One kept connection of HTTP/1.1 that reads: a request's bytes go out in one call, a small reply comes in in one.
+"""One kept connection of HTTP/1.1 that reads: one call sends a request, and one call receives a small reply.
 
-What goes wrong is raised as `http.client` would: OSError, HTTPException.
+Faults are raised as `http.client` raises them: OSError, HTTPException.
 """
 from __future__ import annotations
 
 import errno
 import http.client
+import mmap
+import select
 import socket
+import ssl
 import struct
 import time
-from typing import Any, Dict, Iterator, Optional, Tuple
+from typing import Any, Dict, Iterator, Optional
 
+from obs_sync.http.head import (
+    CHUNKED, LONGEST, UNTIL_CLOSED, BadReply, Head, check_trailers, chunk_size, parse_head,
+)
 from obs_sync.http.pace import Pace
 
-_FIRST_BUFFER = 1 << 16  # bytes; small replies need no more, and there may be many connections
-_BUFFER = 1 << 18        # bytes; a body up to this size is handed over in one piece
-_MOST_HEAD = 1 << 15     # bytes
-_META = ("x-obs-meta-", "x-amz-meta-")
-_VENDOR = ("x-obs-", "x-amz-")
+_BUFFER = 1 << 18      # bytes; a body comes in pieces of about this size
+_LONGEST_LINE = 256    # bytes, of the line before a chunk
 
 
 class Stale(ConnectionError):
-    """The server had closed the connection before it heard the request, which may be sent again at once."""
+    """The server had closed the connection before it received the request, which may be sent again at once."""
 
 
 class Connection:
-    """A connected socket and its buffer. Of use to one thread at a time."""
+    """A connected socket and its buffer. Only one thread may use it at a time."""
 
     def __init__(self, connected: socket.socket, timeout: float):
-        """`timeout` in seconds, for each call; how little may come within it is the affair of `Pace`."""
+        """`timeout` in seconds, for each call; `Pace` judges how little may come within it."""
         self._socket = connected
         self._plain = type(connected) is socket.socket
         if self._plain:
-            # The system's own time-outs: with Python's every call would be two.
+            # The system's own time-outs: with those of Python every call would be two.
             spent = struct.pack("ll", int(timeout), int(timeout % 1 * 1e6))
             connected.settimeout(None)
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, spent)
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, spent)
         else:
             connected.settimeout(timeout)
-        self._set_buffer(min(_FIRST_BUFFER, _BUFFER))
+        self._buffer = mmap.mmap(-1, _BUFFER, mmap.MAP_PRIVATE)  # takes only the pages that are used
+        self._view = memoryview(self._buffer)
         self._pace = Pace()
-        self._start = self._end = 0  # what of the buffer has been received and not been read
+        self._start = self._end = 0  # the part of the buffer that has been received and not been read
+
+    def is_quiet(self) -> bool:
+        """Whether nothing is unread, so that what comes next is the reply to the next request."""
+        return self._start == self._end and is_quiet(self._socket)
 
     def send(self, request: bytes) -> None:
-        """Send a GET or HEAD, whose reply is to be taken next. Raises Stale."""
+        """Send a GET or HEAD; `reply` must take its reply next. Raises Stale."""
         self._start = self._end = 0
         self._pace.begin()
         try:
@@ -55,7 +63,7 @@ class Connection:
             raise _timed_out() from error
 
     def reply(self, has_body: bool = True) -> "Reply":
-        """The reply to the request that was sent, its head read; that to a HEAD has no body. Raises Stale."""
+        """The reply to the request that was sent, its head read. `has_body`: False after a HEAD. Raises Stale."""
         try:
             self._receive(1)
         except ConnectionResetError as error:
@@ -63,59 +71,43 @@ class Connection:
         except http.client.IncompleteRead as error:
             raise Stale(errno.ECONNRESET, "closed without a reply") from error
         while True:
-            protocol, status, reason, headers = _parsed(self._head())
-            if status >= 200:
-                return Reply(self, protocol, status, reason, headers, has_body)
+            head = parse_head(self._until(b"\r\n\r\n", LONGEST - self._start, "headers are"))
+            if head.status == 101:
+                raise BadReply("the server switches protocols, which nobody asked for")
+            if head.status >= 200:
+                return Reply(self, head, has_body)
 
     def close(self) -> None:
         self._socket.close()
 
-    def _head(self) -> bytes:
-        """Up to the empty line, without it."""
+    def line(self, longest: int = _LONGEST_LINE) -> bytes:
+        """The next line of a body, without its end."""
+        return self._until(b"\r\n", longest, "a line between chunks is")
+
+    def _until(self, mark: bytes, longest: int, what: str) -> bytes:
+        """What comes before `mark`, at most `longest` bytes."""
         looked = self._start
         while True:
-            found = self._buffer.find(b"\r\n\r\n", looked, self._end)
-            if found >= 0:
-                head = bytes(self._view[self._start:found])
-                self._start = found + 4
-                return head
-            if self._end - self._start > _MOST_HEAD:
-                raise http.client.LineTooLong("headers")
-            looked = max(self._start, self._end - 3)
-            self._receive(1)
-
-    def line(self) -> bytes:
-        """The next line of a body, without its end."""
-        while True:
-            found = self._buffer.find(b"\n", self._start, self._end)
-            if found >= 0:
-                line = bytes(self._view[self._start:found])
-                self._start = found + 1
-                return line.rstrip(b"\r")
-            if self._end - self._start > 1024:
-                raise http.client.LineTooLong("chunk")
-            if self._end == self._size:
-                self._compact()
+            found = self._buffer.find(mark, looked, self._end)
+            if 0 <= found <= self._start + longest:
+                data = self._buffer[self._start:found]
+                self._start = found + len(mark)
+                return data
+            if self._end - self._start >= longest + len(mark):
+                raise BadReply(f"{what} too long")
+            looked = max(self._start, self._end - len(mark) + 1)
+            if self._end == _BUFFER:
+                left = self._buffer[self._start:self._end]
+                self._view[:len(left)] = left
+                self._start, self._end, looked = 0, len(left), 0
             self._receive(1)
 
     def pieces(self, length: int) -> Iterator[memoryview]:
-        """The next `length` bytes; each piece is good until the next one is asked for."""
-        if self._start + length > self._size < _BUFFER:
-            received = bytes(self._view[self._start:self._end])
-            self._set_buffer(_BUFFER)
-            self._view[:len(received)] = received
-            self._start, self._end = 0, len(received)
-        if length <= self._size < self._start + length:
-            self._compact()
-        if self._start + length > self._size and self._end > self._start:  # what came with the head, first
-            size = min(length, self._end - self._start)
-            self._start += size
-            length -= size
-            yield self._view[self._start - size:self._start]
+        """The next `length` bytes; each piece is valid until the next one is requested."""
         while length:
-            if self._start + min(length, self._size) > self._size:
-                self._compact()
-            size = min(length, self._size)
+            if self._start == self._end:
+                self._start = self._end = 0
+            size = min(length, _BUFFER - self._start)
             missing = self._start + size - self._end
             if missing > 0:
                 self._receive(missing, missing)
@@ -135,20 +127,10 @@ class Connection:
             except http.client.IncompleteRead:
                 return
 
-    def _set_buffer(self, size: int) -> None:
-        self._size = size
-        self._buffer = bytearray(size)
-        self._view = memoryview(self._buffer)
-
-    def _compact(self) -> None:
-        left = self._end - self._start
-        self._view[:left] = bytes(self._view[self._start:self._end])
-        self._start, self._end = 0, left
-
     def _receive(self, least: int, most: Optional[int] = None) -> None:
         """Receive at least `least` bytes, and what fits or `most`."""
         end = self._end + least
-        limit = self._size if most is None else self._end + most
+        limit = _BUFFER if most is None else self._end + most
         while self._end < end:
             began = time.monotonic()
             try:
@@ -167,17 +149,16 @@ class Connection:
 class Reply:
     """A reply whose body is still to be read; then `reusable` says whether the connection can have another request."""
 
-    def __init__(self, connection: Connection, protocol: str, status: int, reason: str, headers: Dict[str, str],
-                 has_body: bool = True):
-        """`headers` have names in lower case without x-obs-, x-amz- and meta- prefixes, as the SDK has them."""
+    def __init__(self, connection: Connection, head: Head, has_body: bool = True):
         self.connection = connection
-        self.status = status
-        self.reason = reason
-        self.headers = headers
+        self.status = head.status
+        self.reason = head.reason
+        self.headers: Dict[str, str] = head.headers
+        self.length = head.length
+        """The bytes of the object or document by Content-Length, in the reply to a HEAD as well; None if not stated."""
         self.reusable = False
-        self._has_body = has_body and status not in (204, 304)
-        tokens = headers.get("connection", "").lower()
-        self._keeps = "close" not in tokens and (protocol != "HTTP/1.0" or "keep-alive" in tokens)
+        self._end = head.end_of_body(has_body)
+        self._keeps = head.keeps
 
     @property
     def header(self) -> Any:
@@ -185,59 +166,52 @@ class Reply:
         return self.headers.items()
 
     def body(self) -> Iterator[memoryview]:
-        """The body in pieces, each good until the next one is asked for. Raises IncompleteRead if it is cut short."""
-        length = self.headers.get("content-length")
-        if not self._has_body:
-            pass
-        elif "chunked" in self.headers.get("transfer-encoding", "").lower():
+        """The body in pieces, each valid until the next one is requested. Raises IncompleteRead, BadReply."""
+        if self._end == CHUNKED:
             yield from self._chunks()
-        elif length is None:
+        elif self._end == UNTIL_CLOSED:
             self._keeps = False
             yield from self.connection.until_closed()
-        elif length.isdecimal():
-            yield from self.connection.pieces(int(length))
         else:
-            raise http.client.BadStatusLine(f"Content-Length: {length[:40]}")
+            yield from self.connection.pieces(self._end)
         self.reusable = self._keeps
 
     def _chunks(self) -> Iterator[memoryview]:
-        while True:
-            size = self.connection.line().partition(b";")[0].strip()
-            try:
-                length = int(size, 16)
-            except ValueError:
-                raise http.client.BadStatusLine(f"chunk size {size[:40]!r}") from None
-            if length < 0:
-                raise http.client.BadStatusLine(f"chunk size {size[:40]!r}")
-            if length == 0:
-                break
-            yield from self.connection.pieces(length)
-            if self.connection.line():
-                raise http.client.BadStatusLine("a chunk without an end")
-        while self.connection.line():  # trailers
-            pass
+        connection = self.connection
+        length = chunk_size(connection.line())
+        while length:
+            yield from connection.pieces(length)
+            connection.line(0)  # a chunk must end where its length says
+            length = chunk_size(connection.line())
+        trailers, line = b"", connection.line(LONGEST)
+        while line:
+            trailers += line + b"\r\n"
+            line = connection.line(LONGEST - len(trailers))
+        check_trailers(trailers)
 
 
-def _parsed(head: bytes) -> Tuple[str, int, str, Dict[str, str]]:
-    first, *lines = head.decode("latin-1").split("\r\n")
-    protocol, _, rest = first.partition(" ")
-    status, _, reason = rest.partition(" ")
-    if not protocol.startswith("HTTP/1.") or len(status) != 3 or not status.isdecimal():
-        raise http.client.BadStatusLine(first[:80])
-    headers: Dict[str, str] = {}
-    metadata: Dict[str, str] = {}
-    for line in lines:
-        name, _, value = line.partition(":")
-        name = name.lower()
-        if name.startswith(_META):
-            metadata[name[11:]] = value.strip()
-        elif name.startswith(_VENDOR):
-            headers[name[6:]] = value.strip()
-        else:
-            headers[name] = value.strip()
-    for name, value in metadata.items():  # which the user names, and must not pass for the server's own
-        headers.setdefault(name, value)
-    return protocol, int(status), reason, headers
+def is_quiet(connected: socket.socket) -> bool:
+    """Whether nothing has arrived that is unread, not even the end of the connection."""
+    poll = select.poll()
+    poll.register(connected, select.POLLIN)
+    if not isinstance(connected, ssl.SSLSocket):
+        return not poll.poll(0)
+    return not connected.pending() and (not poll.poll(0) or _only_tls_tickets(connected))
+
+
+def _only_tls_tickets(connected: ssl.SSLSocket) -> bool:
+    """Whether what has arrived holds no data and no end: TLS 1.3 sends tickets for later sessions at any time."""
+    timeout = connected.gettimeout()
+    connected.settimeout(0.0)
+    try:
+        connected.recv(1)
+    except ssl.SSLWantReadError:
+        return True
+    except OSError:
+        return False
+    finally:
+        connected.settimeout(timeout)
+    return False
 
 
 def _timed_out() -> socket.timeout:

@@ -1,4 +1,4 @@
-"""A store that stores and removes nothing unless it may."""
+"""A store that writes and deletes only while a check passes."""
 from __future__ import annotations
 
 from typing import Any, Callable, Iterable, Iterator, Optional
@@ -7,14 +7,14 @@ from obs_sync.store import ObjectInfo, OnBytes, Store
 
 
 class GuardedStore:
-    """`inner`, with `check()` called before anything is stored or removed; what it raises, the operation raises.
+    """`inner`, with `check()` called before anything is stored or deleted. What it raises, the operation raises.
 
-    It is called again before each attempt that `inner` makes, of each part of a large object, and of each batch of
-    what is removed: nothing that failed is tried again once `check` says no. What it cannot take back is the one
-    attempt that is under way by then. That may still be heard as long as the store waits for a reply, and what is
-    stored through moxing, which has retries of its own, for as long as moxing takes.
+    `check` is called again before each attempt that `inner` makes, of each part of a large object and of each batch of
+    keys to delete: no attempt is retried once `check` raises. One attempt that is under way by then cannot be taken
+    back. It may still take effect for as long as the store waits for a reply. An upload through moxing, which retries
+    by itself, may still take effect for as long as moxing takes.
 
-    Everything else is `inner`'s own. It stays whose it was: closing this store does not close it.
+    Everything else is `inner`'s own. Closing this store does not close `inner`.
     """
 
     def __init__(self, inner: Store, check: Callable[[], None]):
@@ -39,10 +39,10 @@ class GuardedStore:
     def delete(self, keys: Iterable[str]) -> None:
         def checked() -> Iterator[str]:
             for key in keys:
-                self._check()  # a directory's files are removed one by one
+                self._check()  # the local store deletes files one by one
                 yield key
 
         self._changing.delete(checked())
 
     def close(self) -> None:
-        """Nothing of ours."""
+        """Nothing to close: `inner` belongs to whoever opened it."""

@@ -1,4 +1,4 @@
-"""Who holds a lease: enough to tell a person where to look, and another process whether the holder has ended."""
+"""Who holds a lease: tells a person where to look, and another process whether the holder has ended."""
 from __future__ import annotations
 
 import os
@@ -6,14 +6,21 @@ import socket
 from dataclasses import asdict, dataclass
 from typing import Any, Dict, Optional
 
+from obs_sync.json_document import members, optional, text, whole
+
+_LONGEST = 1000  # characters of a name
+SHAPE = members({"host": text(_LONGEST), "pid": whole(), "machine": text(_LONGEST), "started": text(_LONGEST),
+                 "job": optional(text(_LONGEST))})
+
 
 @dataclass(frozen=True)
 class Owner:
     """A process.
 
-    host: name of its machine. machine: where its pid means that process, and no other: host, boot and pid namespace,
-    or "" where that cannot be known. started: when the process began, in the kernel's own ticks, "" if unknown: a pid
-    is used again. job: what the platform calls the job, the same for each restart of it, or None.
+    host: name of its machine. machine: host, boot and pid namespace, within which a pid names one process at a time;
+    "" if unknown. started: when the process began, in ticks of the kernel; "" if unknown. It tells two processes apart
+    that had the same pid one after the other. job: the platform's name of the job, which stays the same when the
+    platform restarts the job; None if unknown.
     """
 
     host: str
@@ -29,13 +36,13 @@ class Owner:
         return asdict(self)
 
     def has_ended(self) -> bool:
-        """Whether it was a process of this machine that runs no more; False where that cannot be known."""
+        """Whether this was a process of this machine and has ended; False if that cannot be known."""
         return bool(self.machine and self.started) and self.machine == _machine() and _started(self.pid) != self.started
 
     def is_restarted_as(self, other: Owner) -> bool:
-        """Whether `other` is a later start of the same job, on a machine that says nothing about this process.
+        """Whether `other` is a restart of the same job on another machine.
 
-        The platform starts a job again when it has ended, or given up, the one before.
+        The platform restarts a job only when the earlier process has ended, or when it has given that process up.
         """
         return self.job is not None and self.job == other.job and self.machine != other.machine
 
@@ -45,16 +52,13 @@ def this_process(job: Optional[str] = None) -> Owner:
 
 
 def parse_owner(content: Any) -> Owner:
-    """From JSON. Raises ValueError if it is no owner."""
-    texts = ("host", "machine", "started")
-    if not isinstance(content, dict) or any(not isinstance(content.get(name), str) for name in texts) \
-            or not isinstance(content.get("pid"), int) or not isinstance(content.get("job"), (str, type(None))):
-        raise ValueError(f"no owner of a lease: {content!r}")
+    """The owner that `to_json` gave. Raises DocumentError if the content has another shape."""
+    SHAPE(content, "")
     return Owner(content["host"], content["pid"], content["machine"], content["started"], content["job"])
 
 
 def _machine() -> str:
-    """Containers of one machine can have the same host name, and then different processes under the same pid."""
+    """Two containers of one machine can have the same host name and use the same pid for different processes."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
             boot = stream.read().strip()
@@ -64,10 +68,10 @@ def _machine() -> str:
 
 
 def _started(pid: int) -> Optional[str]:
-    """None if there is no such process, or only the remains of one that nobody has asked for its exit code."""
+    """None if there is no such process, or if it has ended and its parent has not yet read its exit code."""
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stream:
-            fields = stream.read().rpartition(")")[2].split()  # the name before may hold anything
+            fields = stream.read().rpartition(")")[2].split()  # the name before it may contain anything
     except OSError:
         return None
     return None if fields[0] in ("Z", "X") else fields[19]

@@ -1,4 +1,4 @@
-"""The directory that a pull fills, or that a local store is: no symbolic link below it is ever followed in writing."""
+"""The directory that a pull fills, or that is a local store: writing never follows a symbolic link below it."""
 from __future__ import annotations
 
 import contextlib
@@ -12,13 +12,13 @@ from obs_sync.local.files import LocalFile, local_storage
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MAKE_ROOM = "Remove or rename it, or choose another destination"
-_MOST_FOLDERS = 32  # open at once in one call; several workers may make theirs beside it
+_MOST_FOLDERS = 32  # that one call has open at once; several workers may do so at the same time
 
 
 class Destination:
-    """Files of `directory` by key. `place` says which relative path a key has, `locate` its URL, for messages.
+    """Files of `directory` by key. `place` returns the relative path of a key, `locate` its URL for messages.
 
-    The directory itself may be a link. Parents are checked once for all the keys of a call, not once a file.
+    The directory itself may be a link. Each parent is checked once for all keys of a call, not once for each file.
     """
 
     def __init__(self, directory: str, place: Callable[[str], str], locate: Callable[[str], str]):
@@ -28,14 +28,14 @@ class Destination:
         self._names: Dict[str, str] = {}  # by key, once checked
 
     def path(self, key: str) -> str:
-        """Where the file of `key` is. Raises UnsafeKey if there can be none."""
+        """The path of the file of `key`. Raises UnsafeKey if the key cannot be a file."""
         return f"{self.root}/{self._name(key)}"
 
     def look(self, keys: Iterable[str], to_write: bool = False) -> Dict[str, LocalFile]:
-        """The regular files that are there. Raises UnsafeKey for a key that cannot be a file or is behind a link.
+        """The regular files that exist. Raises UnsafeKey for a key that cannot be a file or is behind a link.
 
-        With `to_write`, LocalStorageError if there is a directory in the place of a file, or a file in that of a
-        directory.
+        With `to_write`, raises LocalStorageError if there is a directory where a key needs a file, or a file where it
+        needs a directory.
         """
         found: Dict[str, LocalFile] = {}
         folders: Dict[str, bool] = {"": True}  # whether it exists
@@ -50,17 +50,20 @@ class Destination:
                     if stat.S_ISREG(status.st_mode):
                         found[key] = LocalFile(status.st_size, status.st_mtime_ns)
                     elif to_write and stat.S_ISDIR(status.st_mode):
-                        raise LocalStorageError(f"this is a directory, and for {self._locate(key)} it would have to be "
-                                                "a file", self.path(key), _MAKE_ROOM)
+                        raise LocalStorageError(f"this is a directory, but {self._locate(key)} needs a file here",
+                                                self.path(key), _MAKE_ROOM)
         return found
 
     def put(self, temporaries: Sequence[str], keys: Sequence[str], source: Optional[int] = None,
             durable: bool = False) -> None:
-        """Rename finished files of this file system to the places of `keys`, parents being made.
+        """Rename finished files of this file system to the places of `keys`; missing parents are made.
 
-        A link that has appeared among the parents since they were looked at raises UnsafeKey; one in the place of
-        the file itself is replaced. `source` is a descriptor of the folder that names without a '/' are in; `durable`
-        has the system write the renaming down before it returns.
+        Raises UnsafeKey if a parent has become a link since it was checked. A link in the place of the file itself is
+        replaced.
+
+        Args:
+            source: descriptor of the folder of those temporaries whose name has no '/'. durable: sync the folder, so
+                that the renaming survives a crash of the machine.
         """
         with self._folders(create=True) as folder:
             for temporary, key in zip(temporaries, keys):
@@ -82,7 +85,7 @@ class Destination:
                     raise about(error, self.path(key)) from None
 
     def remove_empty_folders(self, key: str) -> None:
-        """Remove the folder of the file of `key` and those above it, as far as they are empty and no links."""
+        """Remove the folder of the file of `key`, and those above it, as long as they are empty and not links."""
         folder = self._name(key).rpartition("/")[0]
         with contextlib.suppress(StoreError, OSError):  # not empty, or gone already
             while folder:
@@ -98,7 +101,7 @@ class Destination:
         return name
 
     def _is_folder(self, folder: str, known: Dict[str, bool], key: str, must: bool) -> bool:
-        """Whether it exists; `must`: nothing else may be there."""
+        """Whether the folder exists. With `must`, raises LocalStorageError if something else is in its place."""
         unknown = []
         while folder not in known:
             unknown.append(folder)
@@ -114,18 +117,18 @@ class Destination:
             if mode is not None and stat.S_ISLNK(mode):
                 raise self._link(path, key)
             if must and mode is not None and not stat.S_ISDIR(mode):
-                raise LocalStorageError(f"this is a file, and for {self._locate(key)} it would have to be a directory",
-                                        path, _MAKE_ROOM)
+                raise LocalStorageError(f"this is a file, but {self._locate(key)} needs a directory here", path,
+                                        _MAKE_ROOM)
             inside = known[folder] = mode is not None and stat.S_ISDIR(mode)
         return inside
 
     @contextlib.contextmanager
     def _folders(self, create: bool) -> Iterator[Callable[[str], Tuple[int, str]]]:
-        """A function from a key to (descriptor of the folder of its file, name in it), which holds until its next call.
+        """A function: key → (descriptor of the folder of its file, name in that folder), valid until its next call.
 
-        Each segment is opened relative to the one before, so that what is checked is what is used.
+        Each segment is opened relative to the one before, so that the folder that was checked is the one that is used.
         """
-        opened: Dict[str, int] = {}  # the root, and what was used last, in the order of use
+        opened: Dict[str, int] = {}  # the root, and the folders used last, in the order of use
 
         def used(folder: str, number: int) -> int:
             opened.pop(folder, None)
@@ -165,12 +168,12 @@ class Destination:
                 os.close(number)
 
     def _link(self, path: str, key: str) -> UnsafeKey:
-        return UnsafeKey(f"{path} is a symbolic link, and what is behind it is not ours to write", self._locate(key),
+        return UnsafeKey(f"{path} is a symbolic link, and nothing is written through links", self._locate(key),
                          "Replace the link with a directory, or choose another destination")
 
 
 def open_folder(name: str, above: int, create: bool) -> int:
-    """A descriptor of the folder `name` in the one that `above` is of; OSError if it is a link."""
+    """A descriptor of the folder `name` in the folder with the descriptor `above`. Raises OSError if it is a link."""
     try:
         return os.open(name, FOLDER, dir_fd=above)
     except FileNotFoundError:
@@ -182,7 +185,7 @@ def open_folder(name: str, above: int, create: bool) -> int:
 
 
 def about(error: OSError, path: str) -> OSError:
-    """The error with the whole path in it, where the call knew the last segment alone."""
+    """The error with the whole path in it; the call that failed knew only the last segment."""
     if not isinstance(error, StoreError):
         error.filename, error.filename2 = path, None
     return error

@@ -1,4 +1,4 @@
-"""What we do with local files: digests, files that appear whole, and a disk's refusals told clearly."""
+"""Local files: digests, listings, free space, and clear errors where the disk refuses something."""
 from __future__ import annotations
 
 import contextlib
@@ -17,7 +17,7 @@ from obs_sync.keys import PRIVATE_DIRECTORY
 
 CHUNK = 1 << 20  # bytes read at once
 
-DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # cannot come from a network
+DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # these never come from the network
 
 _MENDING = {
     errno.ENOSPC: "The disk is full. Free some space or choose another directory",
@@ -35,13 +35,13 @@ _MENDING = {
 
 
 _MENDING_READING = dict.fromkeys(
-    (errno.EACCES, errno.EPERM), "Let this user read it; of a directory that takes the permissions r and x")
+    (errno.EACCES, errno.EPERM), "Let this user read it; a directory needs the permissions r and x")
 
 
 @contextlib.contextmanager
 def local_storage(path: str, told: str = "cannot use local storage",
                   mending: Mapping[int, str] = _MENDING) -> Iterator[None]:
-    """Turn OSErrors of the block into a LocalStorageError about their path, or `path`. StoreErrors pass."""
+    """Turn an OSError of the block into a LocalStorageError about its path, or about `path`. StoreErrors propagate."""
     try:
         yield
     except StoreError:
@@ -58,7 +58,7 @@ def local_reading(path: str) -> ContextManager[None]:
 
 
 class NewFile:
-    """A file that is made or emptied, and written at once: no buffer, no more calls than it takes."""
+    """A file that is created or emptied and then written, without a buffer and with as few system calls as possible."""
 
     def __init__(self, path: str):
         self._path = path
@@ -95,10 +95,10 @@ def make_directory(path: str) -> None:
 
 
 def refuse_links(*paths: str) -> None:
-    """Raise LocalStorageError if one of our own files or directories is a symbolic link."""
+    """Raise LocalStorageError if one of these files or directories, which are ours, is a symbolic link."""
     for path in paths:
         if os.path.islink(path):
-            raise LocalStorageError("this is a symbolic link, and what is behind it is not ours to write or remove",
+            raise LocalStorageError("this is a symbolic link, and nothing is written or deleted through links",
                                     path, "Remove the link")
 
 
@@ -131,7 +131,7 @@ def read_through(path: str, digest: Any, on_bytes: Optional[Callable[[int], None
 
 
 def check_unchanged(path: str, before: os.stat_result) -> os.stat_result:
-    """The file as it is now; IntegrityError if since `before` more happened to it than being added to."""
+    """The file's status now. Raises IntegrityError if the file has changed since `before` other than by growing."""
     with local_storage(path):
         now = os.stat(path)
     if now.st_size < before.st_size or now.st_size == before.st_size and now.st_mtime_ns != before.st_mtime_ns:
@@ -140,7 +140,7 @@ def check_unchanged(path: str, before: os.stat_result) -> os.stat_result:
 
 
 def remove_quietly(path: str) -> None:
-    """Remove a file or a tree of ours; what cannot be removed is left for the next time."""
+    """Delete a file or a tree of ours. What cannot be deleted stays, and the next run tries again."""
     if os.path.isdir(path) and not os.path.islink(path):
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -149,7 +149,7 @@ def remove_quietly(path: str) -> None:
 
 
 class LocalFile(NamedTuple):
-    """A file of a pull's destination as it is."""
+    """The state of a file in the destination of a pull."""
 
     size: int      # bytes
     mtime_ns: int
@@ -165,12 +165,12 @@ def files_below(directory: str,
                 refuses: Callable[[str], bool] = lambda key: False) -> List[Tuple[str, os.stat_result]]:
     """(key, stat) of every regular file below `directory`, keys in ascending order of their bytes.
 
-    Symbolic links are followed, each of them, but not into a directory that the link itself lies in: so a loop ends.
-    Our own bookkeeping is left out, at any depth, as are files that stand for a folder, which no listing holds
-    (`folder_markers`). A directory that does not exist has no files.
+    Symbolic links are followed, except into a directory that contains the link itself, so a loop ends. Our own
+    bookkeeping is skipped at any depth, and so are files that stand for a folder (`folder_markers`). A directory that
+    does not exist has no files.
 
-    Raises LocalStorageError for what cannot be read, rather than leaving it out; and, where `refuses(key)`, for a link
-    that leads nowhere and for what is neither file nor directory.
+    Raises LocalStorageError for a directory that cannot be read and, where `refuses(key)`, for a broken link and for
+    what is neither file nor directory.
     """
     files = [(key, status) for key, status, _ in look_below(directory, refuses)]
     markers = {key for key, status in files if is_foreign_marker(key, status.st_size)}
@@ -180,7 +180,7 @@ def files_below(directory: str,
 
 
 def look_below(directory: str, refuses: Callable[[str], bool] = lambda key: False) -> List[FileBelow]:
-    """`files_below`, with what is behind links told."""
+    """As `files_below`, with files that stand for a folder, and telling which files are behind links."""
     found: List[FileBelow] = []
     waiting: List[Tuple[str, str, bool, FrozenSet[Tuple[int, int]]]] = [(directory, "", False, frozenset())]
     with local_reading(directory):
@@ -190,7 +190,7 @@ def look_below(directory: str, refuses: Callable[[str], bool] = lambda key: Fals
                 status = os.stat(parent)
                 identity = (status.st_dev, status.st_ino)
                 entries = [] if identity in above else _entries(parent)
-            except FileNotFoundError:  # never made, or removed since it was listed
+            except FileNotFoundError:  # never made, or deleted since it was listed
                 continue
             for name, is_link in entries:
                 path, key, linked = os.path.join(parent, name), prefix + name, behind_link or is_link
@@ -202,19 +202,19 @@ def look_below(directory: str, refuses: Callable[[str], bool] = lambda key: Fals
                 elif modes.S_ISREG(status.st_mode):
                     found.append(FileBelow(key, status, linked))
                 elif refuses(key):
-                    raise LocalStorageError("this is no file, directory or link, and cannot be stored", path,
-                                            "Remove it, or leave it out")
+                    raise LocalStorageError("this is not a file, a directory or a link, so it cannot be stored", path,
+                                            "Remove it, or exclude it")
     return sorted(found, key=lambda file: os.fsencode(file.key))
 
 
 def _entries(directory: str) -> List[Tuple[str, bool]]:
-    """The names in it, and whether they are symbolic links."""
+    """(name, whether it is a symbolic link) of everything in a directory."""
     with os.scandir(directory) as entries:
         return [(entry.name, entry.is_symlink()) for entry in entries]
 
 
 def _status(path: str, refused: bool) -> Optional[os.stat_result]:
-    """Of what is there, links followed; None if it has vanished, or is a link that leads nowhere and is not refused."""
+    """The status behind `path`, links followed; None if it was deleted, or is a broken link that is not `refused`."""
     try:
         return os.stat(path)
     except OSError as error:
@@ -222,5 +222,5 @@ def _status(path: str, refused: bool) -> Optional[os.stat_result]:
             raise
         if refused and os.path.islink(path):
             raise LocalStorageError("a symbolic link leads nowhere", path,
-                                    "Remove or mend it, or leave it out") from None
+                                    "Remove or repair it, or exclude it") from None
         return None

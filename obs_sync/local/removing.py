@@ -1,4 +1,4 @@
-"""What lies below a destination and is not in the listing: found without following links, and removed."""
+"""Files of a destination that are not in the listing: found without following links, and deleted."""
 from __future__ import annotations
 
 import contextlib
@@ -20,8 +20,8 @@ class ExtraFile(NamedTuple):
 def extra_files(destination: str, listed: Collection[str], selects: Callable[[str], bool]) -> Tuple[ExtraFile, ...]:
     """Regular files below `destination` whose key is selected and not listed, by key.
 
-    Links are neither followed nor reported: a pull makes none. Nor is our own bookkeeping, a name that can be no
-    key, or a file that is a listed one under another spelling where the file system does not distinguish case.
+    Links are not followed and not reported, because a pull makes none. Not reported either: our own bookkeeping, a
+    name that cannot be a key, and, on a file system that ignores case, another spelling of a listed file.
     """
     destination = os.path.realpath(destination)
     found: List[Tuple[ExtraFile, Tuple[int, int]]] = []
@@ -33,7 +33,7 @@ def extra_files(destination: str, listed: Collection[str], selects: Callable[[st
                 key = "/".join(os.path.relpath(path, destination).split(os.sep))
                 try:
                     status = os.lstat(path)
-                except FileNotFoundError:  # removed since it was listed
+                except FileNotFoundError:  # deleted since it was listed
                     continue
                 if key not in listed and stat.S_ISREG(status.st_mode) and _can_be_key(key) and selects(key):
                     found.append((ExtraFile(key, status.st_size), (status.st_dev, status.st_ino)))
@@ -48,13 +48,13 @@ def extra_files(destination: str, listed: Collection[str], selects: Callable[[st
 
 
 def remove_files(destination: str, extra: Collection[ExtraFile]) -> None:
-    """Remove them, and the directories that this leaves empty. The caller has the Workspace of `destination`.
+    """Delete the files, and the directories that are empty then. The caller holds the Workspace of `destination`.
 
-    Raises UnsafeKey if a directory on the way has become a link, LocalStorageError.
+    Raises UnsafeKey if a parent has become a link, LocalStorageError if a file cannot be deleted.
     """
     where = Destination(destination, lambda key: key, lambda key: os.path.join(destination, key))
     where.remove(key for key, _ in extra)
-    for key in {os.path.dirname(key): key for key, _ in extra}.values():  # one of each folder
+    for key in {os.path.dirname(key): key for key, _ in extra}.values():  # one file of each folder
         where.remove_empty_folders(key)
 
 

@@ -1,4 +1,4 @@
-"""Directories for temporary files that outlive nobody for long: what a killed process has left the next one removes."""
+"""Directories for temporary files. The next process deletes those that a killed process left."""
 from __future__ import annotations
 
 import contextlib
@@ -14,15 +14,15 @@ _LOCK = "lock"
 
 @contextlib.contextmanager
 def scratch_directory(prefix: str) -> Iterator[str]:
-    """An empty directory in that for temporary files (TMPDIR), which is gone when the block ends.
+    """An empty directory below TMPDIR, which is deleted when the block ends.
 
-    Before, those with the same `prefix` are removed whose process is no longer there: each holds a lock as long as it
-    lives. Raises OSError.
+    First, directories with the same `prefix` whose process has ended are deleted: a process holds a lock in its
+    directory as long as it lives. Raises OSError.
     """
     _remove_the_dead_ones(prefix)
     outer, lock = _made(prefix)
     try:
-        inner = os.path.join(outer, "files")  # so that the lock is none of them
+        inner = os.path.join(outer, "files")  # so that the lock file is not among the files
         os.mkdir(inner)
         yield inner
     finally:
@@ -40,9 +40,9 @@ def _made(prefix: str) -> Tuple[str, int]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.path.samestat(os.stat(path), os.fstat(lock)):
                 return outer, lock
-        except (BlockingIOError, FileNotFoundError):  # another one took it for left over, just before it was locked
+        except (BlockingIOError, FileNotFoundError):  # another process took it for abandoned, just before it was locked
             pass
-        except OSError:  # a file system without locks: nobody will take it for left over then
+        except OSError:  # a file system without locks: without a lock file nobody takes it for abandoned
             os.remove(path)
             return outer, lock
         os.close(lock)
@@ -60,7 +60,7 @@ def _remove_the_dead_ones(prefix: str) -> None:
 
 
 def _lock_of_the_dead(path: str) -> Optional[int]:
-    """Its descriptor, once it is ours; None if its process lives, or there is none."""
+    """The descriptor of the lock, now ours; None if its process is alive, or if there is no lock file."""
     try:
         lock = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:

@@ -1,4 +1,4 @@
-"""A directory as a store: what ModelArts v2 jobs are given, and the simplest thing to test against."""
+"""A directory as a store: ModelArts v2 jobs get one, and it is the simplest store to test with."""
 from __future__ import annotations
 
 import contextlib
@@ -18,14 +18,14 @@ from obs_sync.local.files import (
 )
 from obs_sync.store import ObjectInfo, OnBytes, Store, attempt_counted, check_range
 
-_ABANDONED_AFTER = 24 * 3600.0  # seconds; an unfinished write this old belongs to nobody alive
+_ABANDONED_AFTER = 24 * 3600.0  # seconds; the process of an unfinished write this old has ended
 
 
 class LocalStore(Store):
-    """Objects are files below a directory, which need not exist before the first write.
+    """Objects are files below a directory. The directory need not exist before the first write.
 
-    Files appear whole: they are written to `.obs_sync/incoming`, synced, and renamed. A version is identified
-    by inode, size and time of change.
+    Files appear whole: they are written to `.obs_sync/incoming`, synced, and renamed. Inode, size and modification time
+    identify a version.
     """
 
     def __init__(self, root: str):
@@ -115,7 +115,7 @@ class LocalStore(Store):
 
     @contextlib.contextmanager
     def _reading(self, key: str) -> Iterator[str]:
-        """The object's file; a fault while it is read says that there is no object if it was removed meanwhile."""
+        """The path of the object's file. If reading fails because the file was deleted, raises ObjectNotFound."""
         path = self._existing(key)
         try:
             with local_reading(path):
@@ -139,21 +139,21 @@ class LocalStore(Store):
         try:
             now = _info(info.key, os.stat(path))
         except FileNotFoundError:
-            raise ObjectNotFound("the file was removed meanwhile", path) from None
+            raise ObjectNotFound("the file was deleted after it was listed", path) from None
         if now.size != info.size or info.etag not in (None, now.etag):
-            raise ObjectChanged("the file was written since it was listed", path, "Try again")
+            raise ObjectChanged("the file was overwritten after it was listed", path, "Try again")
 
     def _destination(self) -> Destination:
         return Destination(self._root, lambda key: key, self.locate)
 
     @contextlib.contextmanager
     def _arriving(self, key: str) -> Iterator[BinaryIO]:
-        """A new file that is in the place of `key` if the block ends well, and gone if it does not.
+        """A new file: in the place of `key` when the block ends, deleted if the block raises.
 
-        From the root on each folder is opened relative to the one before: a link that appears is not followed.
+        Each folder is opened relative to the one above it, so a link that appears meanwhile is not followed.
         """
         destination = self._destination()
-        destination.look([key])  # refuses a link before the work is done
+        destination.look([key])  # refuses a link before anything is written
         make_directory(self._root)
         with local_storage(destination.path(key)), self._incoming() as folder:
             name = uuid.uuid4().hex
@@ -171,7 +171,7 @@ class LocalStore(Store):
 
     @contextlib.contextmanager
     def _incoming(self) -> Iterator[int]:
-        """A descriptor of the folder of what is being written, in which what the dead have left is removed once."""
+        """A descriptor of the folder for unfinished files. At first use, abandoned files in it are deleted."""
         with contextlib.ExitStack() as opened:
             folder = os.open(self._root, FOLDER & ~os.O_NOFOLLOW)
             opened.callback(os.close, folder)
@@ -194,7 +194,7 @@ def _info(key: str, status: os.stat_result, md5: Optional[str] = None, linked: b
 
 
 def _settled(stream: BinaryIO) -> os.stat_result:
-    """What a written file is, once the system has all of it: of this file, whatever others put in its place later."""
+    """The status of a written file after a sync: of this very file, whatever later takes its place."""
     stream.flush()
     os.fsync(stream.fileno())
     return os.fstat(stream.fileno())
@@ -205,7 +205,7 @@ def _put(destination: Destination, name: str, key: str, folder: int) -> None:
         try:
             destination.put([name], [key], folder, durable=True)
             return
-        except LocalStorageError as error:  # somebody who deletes removed the directory while it was empty
+        except LocalStorageError as error:  # a process that deletes files removed the directory while it was empty
             if last_try or not _is_missing(error):
                 raise
 
@@ -215,17 +215,17 @@ def _is_missing(error: LocalStorageError) -> bool:
 
 
 def _sweep(folder: int) -> None:
-    """Remove unfinished writes that belong to nobody alive."""
+    """Delete unfinished files whose process has ended."""
     with os.scandir(folder) as entries:
         for entry in entries:
-            with contextlib.suppress(FileNotFoundError):  # another who writes put his file in place
+            with contextlib.suppress(FileNotFoundError):  # another writer has just renamed its file
                 if entry.stat(follow_symlinks=False).st_mtime < time.time() - _ABANDONED_AFTER:
-                    with contextlib.suppress(OSError):  # what cannot be removed is left for the next time
+                    with contextlib.suppress(OSError):  # what cannot be deleted stays, and the next process tries again
                         os.remove(entry.name, dir_fd=folder)
 
 
 def _copy(source: str, writer: BinaryIO, size: int, count: OnBytes, algorithm: Optional[str]) -> Optional[str]:
-    """Copy the first `size` bytes of a file, or fewer if it is shorter by now; returns their digest if asked to."""
+    """Copy the first `size` bytes of a file, or fewer if it is shorter now. Returns their digest by `algorithm`."""
     digest, copied = None if algorithm is None else hashlib.new(algorithm), 0
     with local_reading(source):
         reader = open(source, "rb")

@@ -1,4 +1,4 @@
-"""What a folder with a pack holds: members by key, with the shard and the bytes of each, and the objects beside it."""
+"""What a folder with a pack holds: where each member is in the shards, and the objects beside the pack."""
 from __future__ import annotations
 
 from typing import Callable, Dict, List, NamedTuple, Optional
@@ -7,11 +7,11 @@ from obs_sync.errors import IntegrityError, ObjectNotFound
 from obs_sync.packs.index import INDEX_NAME, LARGEST_INDEX, PackIndex, is_shard_name, parse_index
 from obs_sync.store import ObjectInfo, Store
 
-_READINGS = 3  # of the index, if it is replaced while the listing is under way
+_READINGS = 3  # attempts to read the index, if it is replaced during the listing
 
 
 class Place(NamedTuple):
-    """Where a member is."""
+    """The bytes of a member in its shard."""
 
     shard: ObjectInfo
     offset: int  # bytes
@@ -24,16 +24,15 @@ class Contents(NamedTuple):
 
     index: Optional[ObjectInfo]  # None: there is no pack
     places: Dict[str, Place]     # of the members, by key
-    beside: List[ObjectInfo]     # objects that are not the pack's; without a pack, all
+    beside: List[ObjectInfo]     # objects that do not belong to the pack; without a pack, all objects
 
 
 def load_contents(store: Store, prefix: str, listed_from: str,
                   wants: Callable[[str], bool] = lambda key: False) -> Contents:
-    """What is there now, with a pack at `prefix` if there is one; `prefix` begins with `listed_from`. `wants` as in
-    `Store.list_completely`.
+    """What a folder holds now, with the pack at `prefix` if there is one. `prefix` begins with `listed_from`.
 
-    Raises IntegrityError if the index is damaged, if a shard is not there, or if a member is an object of its own too:
-    nobody could tell which of the two counts.
+    `wants`: as in `Store.list_completely`. Raises IntegrityError if the index is damaged, if a shard is missing, or if
+    a member is an object of its own too, because then it is unknown which of the two is meant.
     """
     where, lacking = store.locate(prefix + INDEX_NAME), None
     for _ in range(_READINGS):
@@ -42,25 +41,27 @@ def load_contents(store: Store, prefix: str, listed_from: str,
         if info is None:
             return Contents(None, {}, list(listed.values()))
         if info.size > LARGEST_INDEX:
-            raise IntegrityError(f"the index of a pack has {info.size:,} bytes, more than {LARGEST_INDEX:,}", where)
+            raise IntegrityError(f"the index of the pack has {info.size:,} bytes; at most {LARGEST_INDEX:,} are read",
+                                 where, "Pack the source again")
         try:
             index = parse_index(store.read(info.key), where)
-        except ObjectNotFound:  # removed since it was listed
+        except ObjectNotFound:  # deleted since it was listed
             continue
         lacking = _lacking(index, listed, prefix)
         if lacking is None:
             return Contents(info, _places(index, listed, prefix), _beside(store, index, listed, prefix))
-    raise IntegrityError(lacking or "the index of the pack comes and goes", where, "Pack the source again")
+    raise IntegrityError(lacking or "the index of the pack is deleted and written again and again", where,
+                         "Pack the source again")
 
 
 def _lacking(index: PackIndex, listed: Dict[str, ObjectInfo], prefix: str) -> Optional[str]:
-    """What is not as the index says; it may be newer than the listing."""
+    """What of the listing differs from the index, which may be newer than the listing; None if nothing differs."""
     for shard in index.shards:
         info = listed.get(prefix + shard.name)
         if info is None:
-            return f"the pack names {shard.name}, which is not there"
+            return f"the index names {shard.name}, which does not exist"
         if info.size != shard.size:
-            return f"the pack names {shard.name} with {shard.size} bytes, and it has {info.size}"
+            return f"{shard.name} has {info.size:,} bytes; the index says {shard.size:,}"
     return None
 
 
@@ -73,8 +74,8 @@ def _beside(store: Store, index: PackIndex, listed: Dict[str, ObjectInfo], prefi
     members = {prefix + member.key for member in index.members}
     both = sorted(members & set(listed))
     if both:
-        raise IntegrityError(f"{len(both)} members of the pack are objects of their own as well, such as {both[0]!r}, "
-                             "and nobody can tell which counts", store.locate(prefix),
-                             "Remove the objects that are packed, or the pack")
+        raise IntegrityError(f"{len(both):,} members of the pack are also objects of their own, such as {both[0]!r}; "
+                             "which of the two is meant is unknown", store.locate(prefix),
+                             "Delete these objects, or the pack")
     return [info for key, info in listed.items() if key != prefix + INDEX_NAME
             and not (key.startswith(prefix) and is_shard_name(key[len(prefix):]))]

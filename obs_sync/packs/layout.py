@@ -1,8 +1,8 @@
 """How files are laid out in shards: the same files give the same bytes, and a changed file changes its own shard.
 
 A shard is a POSIX tar that any `tar xf` reads: members in the order of their keys, mode 644, owner and time 0, no
-entries of directories. Where a shard ends is drawn from the name of the member before the cut, not counted from the
-first: a file that is added, removed or grows moves the cuts near it and leaves the others.
+entries for directories. Where a shard ends depends on a hash of the last member's key, not on the number of members
+before it. So a file that is added, deleted or grows moves only the cuts near it.
 """
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Entry(NamedTuple):
 
 
 def header(entry: Entry) -> bytes:
-    """What stands in a shard before the data: whole blocks, with a pax record where ustar has no room for something.
+    """What precedes the data in a shard: whole blocks, with a pax record for what does not fit into ustar.
 
-    Not by Python's tarfile, whose headers differ between versions of Python.
+    Python's tarfile is not used, because its headers differ between versions of Python.
     """
     name = entry.key.encode("utf-8")
     records = b""
@@ -39,12 +39,12 @@ def header(entry: Entry) -> bytes:
 
 
 def padding(size: int) -> bytes:
-    """What stands after the data."""
+    """What follows the data: zeros up to a whole block."""
     return bytes(-size % BLOCK)
 
 
 def offsets(entries: Sequence[Entry]) -> List[int]:
-    """Where in a shard the data of each begins, in bytes; then where the end mark does."""
+    """Where in a shard the data of each entry begins, in bytes; at last, where the end mark begins."""
     found, position = [], 0
     for entry in entries:
         start = position + len(header(entry))
@@ -56,8 +56,8 @@ def offsets(entries: Sequence[Entry]) -> List[int]:
 def cut(entries: Sequence[Entry], most: int) -> List[List[Entry]]:
     """Split `entries`, which are in the order of their keys, into shards of at most `most` bytes.
 
-    A file that is larger has a shard of its own. Most shards are between a quarter of `most` and `most`, the half in
-    the mean: from a quarter on, one ends after a member with the probability of its share of a quarter.
+    A larger file has a shard of its own. Most shards have between a quarter of `most` and `most`, half of it on
+    average: from a quarter on, a shard ends after a member with a probability of the member's size by a quarter.
     """
     quarter = most / 4
     shards: List[List[Entry]] = []
@@ -77,7 +77,7 @@ def cut(entries: Sequence[Entry], most: int) -> List[List[Entry]]:
 
 
 def _draw(key: str) -> float:
-    """A number in [0, 1) that belongs to the key."""
+    """A number in [0, 1) that depends on the key alone."""
     return int.from_bytes(hashlib.sha256(key.encode("utf-8")).digest()[:6], "big") / 2.0 ** 48
 
 

@@ -1,7 +1,7 @@
 """Packing a directory into a store: the shards that are missing there, then the index.
 
-Nothing but one shard at a time takes space, in the directory for temporary files (TMPDIR). A pack that is killed leaves
-the old index, or none: what it has stored is found by name the next time, and what it has in that directory is removed.
+One shard at a time takes space on the local disk, below TMPDIR. A `pack` that is killed leaves the old index, or none.
+The next one finds the shards that it stored by their names, and deletes its temporary files.
 """
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from obs_sync.store import ObjectInfo, Store
 
 _log = logging.getLogger(__name__)
 
-_UNUSED_FOR = 24 * 3600.0  # seconds; a shard that no index names may belong to a pack that is under way
+_UNUSED_FOR = 24 * 3600.0  # seconds; a shard that no index names may belong to a `pack` that is running
 
 
 @dataclass(frozen=True)
@@ -31,43 +31,43 @@ class PackReport:
     files: int
     bytes: int           # of the files
     shards: int
-    new_shards: int      # stored now; the others were there
+    new_shards: int      # stored now; the others existed already
     new_bytes: int       # of the shards stored now
     removed_shards: int  # that no index names any more
-    changed: bool        # whether the index is another than before
+    changed: bool        # whether the index changed
 
 
 def pack(store: Store, source: str, prefix: str = "", shard_bytes: int = SHARD_BYTES,
          on_progress: Optional[OnProgress] = None, prune: bool = False) -> PackReport:
     """Store the files below the directory `source` as a pack at `prefix` ("" or ending in '/'), for `pull` to unpack.
 
-    Shards are of at most `shard_bytes`, larger files aside. Shards that are there already are not stored again.
-    `on_progress(done, total)` counts bytes to be read, then bytes to be stored. Symbolic links are followed, as by
-    `push`. For `prune` see `publish_pack`.
+    A shard has at most `shard_bytes`, unless a single file is larger. Shards that exist already are not stored again.
+    `on_progress(done, total)` counts bytes to read, then bytes to store. Symbolic links are followed, as by `push`. For
+    `prune` see `publish_pack`.
 
-    Raises LocalStorageError (no such directory, no files, a link that leads nowhere), UnsafeKey (a name that cannot be
-    a key), IntegrityError (a file that changes meanwhile), and the store's own errors.
+    Raises LocalStorageError (no such directory, no files, a broken link), UnsafeKey (a name that cannot be a key),
+    IntegrityError (a file that changes meanwhile), and the store's own errors.
     """
     return publish_pack(store, plan_pack(source, shard_bytes, on_progress), prefix, on_progress, prune)
 
 
 def publish_pack(store: Store, plan: PackPlan, prefix: str = "", on_progress: Optional[OnProgress] = None,
                  prune: bool = False, dry_run: bool = False) -> PackReport:
-    """Store what is missing of a pack, then its index, then remove what has been out of use for long enough.
+    """Store the missing shards of a pack, then its index, then delete shards that have been out of use for a day.
 
-    A reader may be in the middle of the pack as it was: shards are kept that the index named until now, and others
-    that no index names for a day. `prune` removes both at once. `dry_run` only tells what would be done.
+    A job may still be reading the pack as it was. So shards that the previous index names stay, and others that no
+    index names stay for a day. `prune` deletes both now. `dry_run` only reports what would be done.
 
-    Raises StoreError if a file of the pack is an object of its own below `prefix` too, or if its index would be larger
-    than readers take, and as `pack` does.
+    Raises StoreError if a file of the pack is also an object of its own below `prefix`, or if the index would be larger
+    than readers accept; otherwise as `pack`.
     """
     if prefix and not prefix.endswith("/"):
         raise ValueError(f"prefix is {prefix!r}; expected '' or a folder, ending in '/'")
     survey = Progress(0, on_progress)
     index_key, content = prefix + INDEX_NAME, plan.index.to_json()
     if len(content) > LARGEST_INDEX:
-        raise StoreError(f"the index of {len(plan.paths):,} files would have {len(content):,} bytes, and readers take "
-                         f"{LARGEST_INDEX:,}", store.locate(index_key), "Pack its folders one by one")
+        raise StoreError(f"the index of {len(plan.paths):,} files would have {len(content):,} bytes; readers accept at "
+                         f"most {LARGEST_INDEX:,}", store.locate(index_key), "Pack the folders one by one")
     stored = _listing(store, prefix, survey)
     _check_beside(store, plan.index, stored, prefix)
     missing = [shard for shard in plan.index.shards if not _is_stored(shard, stored, prefix)]
@@ -77,7 +77,7 @@ def publish_pack(store: Store, plan: PackPlan, prefix: str = "", on_progress: Op
     if not dry_run:
         _send(store, plan, missing, prefix, on_progress)
         if changed:
-            _check_stored(store, plan.index, prefix, survey)  # or an index that readers can use would be lost
+            _check_stored(store, plan.index, prefix, survey)  # before the old index, which readers can use, is replaced
             run_aside(lambda: store.write(index_key, content), survey)
         stored = _check_stored(store, plan.index, prefix, survey)
     unused = _unused(store, plan.index, _shards_of(before, store.locate(index_key)), replaced, stored, prefix, prune)
@@ -88,13 +88,13 @@ def publish_pack(store: Store, plan: PackPlan, prefix: str = "", on_progress: Op
 
 
 def _removed(store: Store, unused: List[str], survey: Progress, must: bool) -> bool:
-    """Whether shards out of use are removed. The pack is whole without that, so only who asked for it must be told."""
+    """Delete shards out of use; returns whether that succeeded. A failure raises only if the caller asked for it."""
     try:
         run_aside(lambda: store.delete(unused), survey)
     except StoreError as error:
         if must:
             raise
-        _log.warning("the pack is whole; shards that are out of use stay (%d): %s", len(unused), error)
+        _log.warning("the pack is whole, but %d shards out of use could not be deleted: %s", len(unused), error)
         return False
     return True
 
@@ -110,22 +110,22 @@ def _send(store: Store, plan: PackPlan, missing: List[Shard], prefix: str, on_pr
             store.upload(path, prefix + shard.name, moving.add, with_md5=False)  # members have a SHA-256
             remove_quietly(path)
 
-    # Not inside: what ends this thread would not wait for an upload, and the directory would be left.
+    # Outside of run_aside: its thread may still be uploading when this one is stopped, and the directory would stay.
     with local_storage(tempfile.gettempdir()), scratch_directory("masf-pack-") as directory:
         run_aside(lambda: send_all(directory), moving)
 
 
 def _check_beside(store: Store, index: PackIndex, stored: Dict[str, ObjectInfo], prefix: str) -> None:
-    """What lies beside the pack is pulled with it: together they must be able to be files."""
+    """A pull brings the objects beside the pack too: raise if they and the members cannot be files of one directory."""
     members = {prefix + member.key for member in index.members}
     folders = {folder for key in members for folder in directories_of(key)}
     beside = {key for key, info in stored.items() if key != prefix + INDEX_NAME
               and not is_shard_name(key[len(prefix):]) and (info.size or key not in folders)}
     both = sorted(members & beside)
     if both:
-        raise StoreError(f"{len(both)} of the files to be packed are objects of their own here as well, such as "
-                         f"{both[0]!r}, and a pull could not tell which counts", store.locate(prefix),
-                         "Pack to another folder, or remove these objects first")
+        raise StoreError(f"{len(both):,} of the files to pack are also objects of their own here, such as "
+                         f"{both[0]!r}; a pull could not know which of the two is meant", store.locate(prefix),
+                         "Pack to another folder, or delete these objects first")
     check_together(members | beside, store.locate(prefix))
 
 
@@ -141,7 +141,7 @@ def _index_before(store: Store, info: Optional[ObjectInfo]) -> Optional[bytes]:
 def _shards_of(content: Optional[bytes], where: str) -> List[str]:
     try:
         return [] if content is None else [shard.name for shard in parse_index(content, where).shards]
-    except IntegrityError:  # which packing again has just mended
+    except IntegrityError:  # replaced by the new index just now
         return []
 
 
@@ -150,12 +150,12 @@ def _listing(store: Store, prefix: str, survey: Progress) -> Dict[str, ObjectInf
 
 
 def _check_stored(store: Store, index: PackIndex, prefix: str, survey: Progress) -> Dict[str, ObjectInfo]:
-    """The listing. Raises IntegrityError if one of the shards is no longer there."""
+    """The listing. Raises IntegrityError if one of the shards is missing."""
     shards = [ObjectInfo(prefix + shard.name, shard.size) for shard in index.shards]
     confirmed = run_aside(lambda: look_again(store, prefix, shards), survey)
     for info, _ in confirmed.lost:
-        raise IntegrityError("a shard of the new pack was removed or overwritten meanwhile", store.locate(info.key),
-                             "Let one at a time write to a pack; pack it again")
+        raise IntegrityError("a shard of the new pack was deleted or overwritten while it was being packed",
+                             store.locate(info.key), "Let only one process write to a pack, and pack the source again")
     return confirmed.listed
 
 
@@ -166,13 +166,13 @@ def _is_stored(shard: Shard, stored: Dict[str, ObjectInfo], prefix: str) -> bool
 
 def _unused(store: Store, index: PackIndex, before: List[str], replaced: Optional[ObjectInfo],
             stored: Dict[str, ObjectInfo], prefix: str, prune: bool) -> List[str]:
-    """Keys of shards to remove. `before` is what the index named that this one has replaced."""
+    """Keys of shards to delete. `before`: the shards that the previous index named."""
     named, now = {shard.name for shard in index.shards}, store.server_time()
 
     def is_old(info: Optional[ObjectInfo]) -> bool:
         return info is not None and info.modified is not None and info.modified < now - _UNUSED_FOR
 
-    # What the index before this one did not name is out of use since that was written, at least.
+    # A shard that the previous index did not name is out of use at least since that index was written.
     retired = replaced is None or is_old(replaced)
 
     def is_unused(name: str, info: ObjectInfo) -> bool:

@@ -1,6 +1,6 @@
-"""What is packed: the files below a directory, read for their SHA-256 and laid out in shards; and those shards' bytes.
+"""What is packed: the files below a directory, with their SHA-256 and their places in shards, and the bytes of shards.
 
-No file is held in memory, and each is read twice at most: for its digest, and into a shard that is not stored yet.
+No file is held in memory. Each is read at most twice: for its digest, and to write a shard that is not stored yet.
 """
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _HASHING_WORKERS = 4
 
 @dataclass(frozen=True)
 class PackPlan:
-    """A directory as it is to be packed."""
+    """How a directory is packed."""
 
     source: str
     paths: Dict[str, str]  # of the members' files, by key
@@ -34,10 +34,10 @@ class PackPlan:
 
 
 def plan_pack(source: str, shard_bytes: int = SHARD_BYTES, on_progress: Optional[OnProgress] = None) -> PackPlan:
-    """Read everything below `source` and lay it out. Symbolic links are followed, as by `push`.
+    """Read everything below `source` and divide it into shards. Symbolic links are followed, as by `push`.
 
-    Raises LocalStorageError (no such directory, no files, a link that leads nowhere), UnsafeKey (a name that cannot be
-    a key), IntegrityError (a file that changes meanwhile).
+    Raises LocalStorageError (no such directory, no files, a broken link), UnsafeKey (a name that cannot be a key),
+    IntegrityError (a file that changes meanwhile).
     """
     if not os.path.isdir(source):
         raise LocalStorageError("there is no such directory to pack", source)
@@ -49,8 +49,8 @@ def plan_pack(source: str, shard_bytes: int = SHARD_BYTES, on_progress: Optional
     for key, path in paths.items():
         check_key(key, path)
         if key == INDEX_NAME or is_shard_name(key):
-            raise UnsafeKey("this is a name that a pack itself uses", path,
-                            "Rename the file; a directory that is a pack already is copied with its files as they are")
+            raise UnsafeKey("packs use this name themselves", path,
+                            "Rename the file. If the directory is a pack already, copy it with `sync push`")
     check_together(paths, source)
     progress = Progress(sum(stat.st_size for _, stat in found), on_progress)
 
@@ -74,7 +74,7 @@ def write_shard(path: str, shard: Shard, sources: Dict[str, str], on_bytes: OnBy
         for member in shard.members:
             stream.write(header(Entry(member.key, member.size)))
             source, digest, read = sources[member.key], hashlib.sha256(), 0
-            for chunk in _chunks(source):  # what is raised here is of the shard, and what is raised there of the source
+            for chunk in _chunks(source):  # an OSError here is about the shard, one inside is about the source
                 read += len(chunk)
                 if read > member.size:
                     break
@@ -101,12 +101,13 @@ def _lay_out(entries: List[Entry], digests: Dict[str, str]) -> Shard:
 
 
 def _tell_links(source: str) -> None:
-    """Links are followed, as by a push, and what is behind them may be large."""
+    """Say in the log that links are followed, because the files behind them may be large."""
     followed = sum(os.path.islink(os.path.join(parent, name)) for parent, directories, names in os.walk(source)
                    for name in directories + names)
     if followed:
-        _log.info("%d symbolic links below %s are followed: what they lead to is packed", followed, source)
+        _log.info("%d symbolic links below %s are followed: the files behind them are packed", followed, source)
 
 
 def _changed(path: str) -> IntegrityError:
-    return IntegrityError("the file changed while it was being packed", path, "Pack it again when nothing writes to it")
+    return IntegrityError("the file changed while it was being packed", path,
+                          "Pack the source again when no process writes to it")

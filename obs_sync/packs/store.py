@@ -1,7 +1,7 @@
-"""A store in which a pack is unpacked: its members are objects like others, fetched in ranges of the shards.
+"""A store that shows the members of a pack as objects, and fetches them as ranges of the shards.
 
-Tar's own headers are never read: a member is the bytes that the index names, checked by their SHA-256. Shards are read
-at the version that was listed. One that has gone, because the source was packed again, makes the index be read again.
+The headers of tar are never read: a member is the range that the index names, checked by its SHA-256. Shards are read
+in the version that was listed. If one is gone because the source was packed again, the index is read again.
 """
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from obs_sync.packs.index import INDEX_NAME
 from obs_sync.parallel import in_turn
 from obs_sync.store import ObjectInfo, OnBytes, Store, attempt_counted, check_range
 
-SPAN = 4 << 20     # bytes fetched at once, by each worker: neighbours together, a large member in pieces
-_GAP = 64 << 10    # bytes between two members that are rather fetched and dropped than asked for anew
+SPAN = 4 << 20     # bytes that a worker fetches in one request: neighbours together, a large member in pieces
+_GAP = 64 << 10    # bytes between two members; a smaller gap is fetched too, because another request takes longer
 
 
 T = TypeVar("T")
@@ -27,10 +27,10 @@ Wanted = Tuple[ObjectInfo, str, Place]  # a member, the path to write it to, whe
 
 
 class PackedStore(Store):
-    """The objects of `store`, to be read only; of a pack at `prefix` ("" or ending in '/') its members instead.
+    """The objects of `store`, for reading; if there is a pack at `prefix` ("" or ending in '/'), its members instead.
 
-    Without a pack there, it is as `store` is. Objects beside a pack are seen too. The ETag of a member is its SHA-256.
-    A transfer holds `SPAN` bytes of memory a worker, and as much again while a store puts a reply together.
+    Without a pack, it shows what `store` shows. It shows objects beside a pack too. The ETag of a member is its
+    SHA-256. A transfer needs `SPAN` bytes of memory for each worker, and as much again while a store assembles a reply.
     """
 
     def __init__(self, store: Store, prefix: str = ""):
@@ -86,7 +86,7 @@ class PackedStore(Store):
         infos, places = list(infos), self._current().places
         beside = [info for info in infos if info.key not in places]
         members = [(info, "", places[info.key]) for info in infos if info.key in places]
-        runs = sorted(_runs(members), key=lambda run: run[0][2].size > SPAN, reverse=True)  # the longest begin first
+        runs = sorted(_runs(members), key=lambda run: run[0][2].size > SPAN, reverse=True)  # the longest first
         return [[info for info, _, _ in run] for run in runs] + self._store.together(beside)
 
     def download_all(self, infos: Sequence[ObjectInfo], paths: Sequence[str],
@@ -122,9 +122,9 @@ class PackedStore(Store):
         self._store.close()
 
     def _refuse(self, key: str) -> NoReturn:
-        raise StoreError("this view of a pack is for reading only", self.locate(key), "Change the source and pack it")
+        raise StoreError("a pack can only be read", self.locate(key), "Change the source and pack it again")
 
-    # -- what is there
+    # -- the contents of the pack
 
     def _current(self) -> Contents:
         with self._lock:
@@ -139,17 +139,17 @@ class PackedStore(Store):
             return self._contents
 
     def _place(self, info: ObjectInfo, contents: Contents) -> Place:
-        """Where the version `info` of a member is. Raises ObjectNotFound, ObjectChanged."""
+        """Where the version `info` of a member is. Raises ObjectNotFound, ObjectChanged if it is gone."""
         place = contents.places.get(info.key)
         if place is None:
-            raise ObjectNotFound("the pack has this member no longer", self.locate(info.key), "Pull again")
+            raise ObjectNotFound("the pack no longer has this member", self.locate(info.key), "Pull again")
         if info.etag not in (None, place.sha256):
-            raise ObjectChanged("the pack has another version of this member by now", self.locate(info.key),
+            raise ObjectChanged("the pack now has another version of this member", self.locate(info.key),
                                 "Pull again")
         return place
 
     def _following(self, read: Callable[[Contents], T]) -> T:
-        """read(contents of the pack), and once more if a shard has gone and the pack is another by now."""
+        """read(contents of the pack); a second time, with the new contents, if a shard is gone."""
         contents = self._current()
         try:
             return read(contents)
@@ -174,7 +174,7 @@ class PackedStore(Store):
             self._fetch_large(info.key, path, place, count)
             return
         first = run[0][2]
-        # Not the last's: an empty member may lie inside another.
+        # Not the end of the last member: an empty member may be inside another.
         span = max(place.offset + place.size for _, _, place in run) - first.offset
         data = memoryview(self._read(first.shard, first.offset, span,
                                      _shared(count, sum(place.size for _, _, place in run), span)))
@@ -184,7 +184,7 @@ class PackedStore(Store):
                 _write(path, self._checked(info.key, place, data[start:start + place.size]))
 
     def _checked(self, key: str, place: Place, data: bytes) -> bytes:
-        """`data` if it is the member's; else what a second request brings, should the first have been damaged."""
+        """`data` if its SHA-256 is right; otherwise the member from a second request. Raises WrongDigest."""
         if hashlib.sha256(data).hexdigest() == place.sha256:
             return data
         data = self._read(place.shard, place.offset, place.size, None)
@@ -201,7 +201,7 @@ class PackedStore(Store):
                     piece = self._read(place.shard, place.offset + done, min(SPAN, place.size - done), count)
                     digest.update(piece)
                     stream.write(piece)
-                    del piece  # before the next is there
+                    del piece  # frees its memory before the next one is fetched
             found = digest.hexdigest()
             if found == place.sha256:
                 return
@@ -210,18 +210,18 @@ class PackedStore(Store):
             count(-place.size)
 
     def _wrong(self, key: str, place: Place, found: str) -> WrongDigest:
-        return WrongDigest(f"{key!r} in this shard has the SHA-256 {found}, and the index says {place.sha256}",
+        return WrongDigest(f"{key!r} in this shard has the SHA-256 {found}; the index says {place.sha256}",
                            self._store.locate(place.shard.key),
-                           "The shard is damaged: remove it, and pack the source again")
+                           "The shard is damaged: delete it, and pack the source again")
 
 
 def unpacked(store: Store, prefix: str) -> Store:
-    """`store` with the pack at `prefix` unpacked, should there be one; a prefix that is no folder has none."""
+    """`store` with the pack at `prefix` unpacked, if there is one. Only "" and a prefix that ends in '/' can be one."""
     return PackedStore(store, prefix) if not prefix or prefix.endswith("/") else store
 
 
 class _ShardGone(StoreError):
-    """A shard is another version than was listed, or is not there."""
+    """A shard is gone, or another version than was listed."""
 
     def __init__(self, reason: StoreError):
         super().__init__(reason.what, reason.where, reason.mend)
@@ -233,7 +233,7 @@ def _info(key: str, place: Place) -> ObjectInfo:
 
 
 def _runs(members: List[Wanted]) -> List[List[Wanted]]:
-    """Members that one request can bring: of one shard, near each other, no more than SPAN altogether."""
+    """Members in groups for one request each: of one shard, near each other, at most SPAN bytes together."""
     runs: List[List[Wanted]] = []
     first = end = None
     for member in sorted(members, key=lambda member: (member[2].shard.key, member[2].offset)):
@@ -248,7 +248,7 @@ def _runs(members: List[Wanted]) -> List[List[Wanted]]:
 
 
 def _shared(count: OnBytes, payload: int, span: int) -> OnBytes:
-    """Counts `payload` bytes in all, evenly, while `span` bytes are received."""
+    """A counter that gets `span` bytes and tells `count` of `payload` bytes, evenly distributed."""
     received = told = 0
 
     def on_bytes(amount: int) -> None:

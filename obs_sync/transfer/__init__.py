@@ -3,10 +3,10 @@
     trees       pull, pull_file and push
     pull        how a pull goes
     push        how a push goes
-    plan        what a pull has to fetch: a pure function
-    compare     a tree and a store side by side
-    digests     is a local file what an object is?
+    plan        decides what a pull has to fetch: a pure function
+    compare     compares a directory with a store
+    digests     compares a local file with an object by digest
     filters     --include and --exclude
-    index       what is known of the files of a destination
+    index       records what a pull has fetched to a destination
     workspace   the lock and the unfinished files of a pull
 """

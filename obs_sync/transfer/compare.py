@@ -1,9 +1,9 @@
-"""A tree and a store side by side: what is the same, what differs and why, what is on one side only."""
+"""A directory and a store side by side: what is the same, what differs and why, what only one of the two has."""
 from __future__ import annotations
 
 import hashlib
 import os
-from typing import Callable, Dict, Mapping, NamedTuple, Optional, Tuple
+from typing import Callable, Dict, Iterable, Mapping, NamedTuple, Optional, Set, Tuple
 
 from obs_sync.errors import LocalStorageError, WrongDigest
 from obs_sync.keys import PRIVATE_DIRECTORY, check_key
@@ -20,6 +20,9 @@ from obs_sync.transfer.plan import Fetched
 
 _RANGE = 8 << 20  # bytes of an object that are in memory at once
 
+Files = Mapping[str, os.stat_result]
+"""The files of a directory by key."""
+
 
 class Difference(NamedTuple):
     info: ObjectInfo
@@ -29,8 +32,8 @@ class Difference(NamedTuple):
 class Comparison(NamedTuple):
     """Every selected object and every selected file is in exactly one of the five."""
 
-    same: Tuple[ObjectInfo, ...]       # the digest says so, or the index
-    size_only: Tuple[ObjectInfo, ...]  # as large, and no digest is known of it; `encrypted` may be why
+    same: Tuple[ObjectInfo, ...]       # by digest, or by the index
+    size_only: Tuple[ObjectInfo, ...]  # same size, and no digest of the object is known; perhaps it is `encrypted`
     differ: Tuple[Difference, ...]
     only_stored: Tuple[ObjectInfo, ...]
     only_local: Tuple[ExtraFile, ...]
@@ -41,31 +44,25 @@ def compare(store: Store, directory: str, workers: int = 8, on_progress: Optiona
             trust_index: bool = False) -> Comparison:
     """Compare the objects of `store` with the files below `directory`, by size and then by digest (`digests`).
 
-    Of a pack its members are compared, unless `directory` is a copy of the pack itself.
+    The members of a pack are compared one by one, unless `directory` is a copy of the pack itself.
 
-    With `full` every object of the right size is read from the store and compared by SHA-256, whatever the store
-    says of its digest. `trust_index` spares files that a pull has fetched and nobody touched since. `selects` says
-    which keys count. `on_progress(done, total)` counts bytes that are read, of files or, with `full`, objects.
+    Args:
+        on_progress: called with (bytes read, bytes to read) of files or, with `full`, of objects. selects: which keys
+            count. full: read every object that has the right size, and compare SHA-256s, whatever digest the store
+            tells. trust_index: do not read a file that a pull has fetched and that has not been changed since.
 
-    Raises LocalStorageError if there is no such directory, or something in it, or in the store that is one, that is
-    no file and selected; UnsafeKey for a key that cannot be a file.
+    Raises LocalStorageError if there is no such directory, or if something that is selected is not a file, in it or in
+    a store that is a directory; UnsafeKey for a key that cannot be a file.
     """
     if not os.path.isdir(directory):
         raise LocalStorageError("there is no such directory to compare", directory, "Check the path")
     if not os.path.exists(os.path.join(directory, PACK_INDEX)):
         store = unpacked(store, "")
-    survey = Progress(0, on_progress)
-    stored = {info.key: info for info in run_aside(lambda: list(store.list_completely("", selects)), survey)
-              if selects(info.key)}
-    with naming_exclude(lambda: stored):
-        for key in stored:
-            check_key(key, store.locate(key))
+    stored = _stored(store, selects, Progress(0, on_progress))
     files = {key: status for key, status in files_below(directory, selects) if selects(key)}
     both = [info for key, info in stored.items() if key in files]
-    trusted = _index(directory, store) if trust_index else {}
-    told = {info.key for info in both if info.etag is not None and trusted.get(info.key) == Fetched(
-        info.size, info.etag, files[info.key].st_mtime_ns) and files[info.key].st_size == info.size}
-    to_read = [info for info in both if files[info.key].st_size == info.size and info.key not in told]
+    fetched = _fetched(store, directory, both, files) if trust_index else set()
+    to_read = [info for info in both if files[info.key].st_size == info.size and info.key not in fetched]
     moving = Progress(sum(info.size for info in to_read), on_progress)
 
     def look(info: ObjectInfo) -> Answer:
@@ -75,17 +72,41 @@ def compare(store: Store, directory: str, workers: int = 8, on_progress: Optiona
             return _compare_whole(store, info, path, moving)
         return compare_by_digest(store, info, path, moving.add)
 
-    answers: Dict[str, Answer] = {
-        info.key: Answer(False, _sizes(info.size, files[info.key].st_size), info) for info in both}
-    answers.update((key, Answer(True, "", answers[key].info)) for key in told)
-    looked = run_parallel(look, to_read, workers, moving)
-    answers.update((info.key, answer) for info, answer in zip(to_read, looked))
+    read = {info.key: answer for info, answer in zip(to_read, run_parallel(look, to_read, workers, moving))}
+
+    def answer_of(info: ObjectInfo) -> Answer:
+        if info.key in fetched:
+            return Answer(True, "", info)
+        return read.get(info.key) or Answer(False, _sizes(info.size, files[info.key].st_size), info)
+
+    return _comparison({info.key: answer_of(info) for info in both}, stored, files)
+
+
+def _stored(store: Store, selects: Callable[[str], bool], survey: Progress) -> Dict[str, ObjectInfo]:
+    """The selected objects, by key. Raises UnsafeKey for a key that cannot be a file."""
+    stored = {info.key: info for info in run_aside(lambda: list(store.list_completely("", selects)), survey)
+              if selects(info.key)}
+    with naming_exclude(lambda: stored):
+        for key in stored:
+            check_key(key, store.locate(key))
+    return stored
+
+
+def _fetched(store: Store, directory: str, both: Iterable[ObjectInfo], files: Files) -> Set[str]:
+    """The keys of files that a pull has fetched as these versions, and that have not been changed since."""
+    index = Index(os.path.join(os.path.realpath(directory), PRIVATE_DIRECTORY, INDEX_NAME), store.url).load()
+    return {info.key for info in both if info.etag is not None and files[info.key].st_size == info.size
+            and index.get(info.key) == Fetched(info.size, info.etag, files[info.key].st_mtime_ns)}
+
+
+def _comparison(answers: Mapping[str, Answer], stored: Mapping[str, ObjectInfo], files: Files) -> Comparison:
+    """`answers`: by key, of what is on both sides."""
     return Comparison(
-        tuple(info for info in both if answers[info.key].same),
-        tuple(answers[info.key].info for info in both if answers[info.key].same is None),
-        tuple(Difference(info, answers[info.key].why) for info in both if answers[info.key].same is False),
-        tuple(info for key, info in stored.items() if key not in files),
-        tuple(ExtraFile(key, status.st_size) for key, status in files.items() if key not in stored))
+        same=tuple(stored[key] for key, answer in answers.items() if answer.same),
+        size_only=tuple(answer.info for answer in answers.values() if answer.same is None),
+        differ=tuple(Difference(stored[key], answer.why) for key, answer in answers.items() if answer.same is False),
+        only_stored=tuple(info for key, info in stored.items() if key not in files),
+        only_local=tuple(ExtraFile(key, status.st_size) for key, status in files.items() if key not in stored))
 
 
 def stored_sha256(store: Store, info: ObjectInfo, on_bytes: OnBytes) -> str:
@@ -99,16 +120,11 @@ def stored_sha256(store: Store, info: ObjectInfo, on_bytes: OnBytes) -> str:
 def _compare_whole(store: Store, info: ObjectInfo, path: str, moving: Progress) -> Answer:
     try:
         stored = stored_sha256(store, info, moving.add)
-    except WrongDigest as error:  # of a pack, say, whose index tells what there should be
+    except WrongDigest as error:  # for example of a member of a pack, whose SHA-256 is in the pack's index
         return Answer(False, error.what, info)
     local = digest_of(path, "sha256", lambda _: moving.check())
     return judge(info, "SHA-256", stored, local)
 
 
-def _index(directory: str, store: Store) -> Mapping[str, Fetched]:
-    return Index(os.path.join(os.path.realpath(directory), PRIVATE_DIRECTORY, INDEX_NAME), store.url).load()
-
-
 def _sizes(stored: int, local: int) -> str:
     return f"{stored:,} bytes there, {local:,} here"
-

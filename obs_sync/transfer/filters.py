@@ -1,4 +1,4 @@
-"""Which keys a transfer is about: an ordered list of --include and --exclude patterns."""
+"""Which keys a transfer selects: an ordered list of --include and --exclude patterns."""
 from __future__ import annotations
 
 import re
@@ -20,16 +20,16 @@ class PatternError(StoreError, ValueError):
 
 
 class Filters:
-    """The first pattern that matches a key decides about it.
+    """The first pattern that matches a key decides whether it is selected.
 
-    A key that none matches is taken, unless the last pattern is an include: then it is left out. So a single
-    `--include '*.jpg'` means those alone, and a single `--exclude '*.tmp'` everything else.
+    A key that no pattern matches is selected, unless the last pattern is an include. So a single `--include '*.jpg'`
+    selects these files only, and a single `--exclude '*.tmp'` everything else.
 
-    `*` and `?` match within a segment, `[ab]`, `[a-z]` and `[!a]` one character of it, `**` also across '/'. A
-    pattern without '/' is matched with the last segment, wherever it is; one with '/' with the whole key, from
-    its beginning on. A pattern that ends in '/' names a directory and means everything below it: anywhere if
-    that '/' is its only one, else from the beginning of the key. A leading '/' stands for that beginning; what can be
-    no file, such as the keys `/a` and `a//b`, is matched by //a and a//b.
+    `*` and `?` match within a segment; `[ab]`, `[a-z]` and `[!a]` match one character of it; `**` matches across '/'. A
+    pattern without '/' is compared with the last segment, a pattern with '/' with the whole key. A pattern that ends in
+    '/' names a directory and matches everything below it: a directory anywhere if this is its only '/', otherwise one
+    at the beginning of the key. A leading '/' stands for the beginning of the key. Keys that cannot be files, such as
+    `/a` and `a//b`, are matched by //a and a//b.
 
     Raises PatternError.
     """
@@ -52,7 +52,7 @@ class Filters:
 
     @property
     def idle(self) -> List[Rule]:
-        """The patterns that have decided about no key so far: misspelt, most likely, or behind a wider one."""
+        """The patterns that have not decided about any key: probably misspelt, or after a wider pattern."""
         return [rule for rule in self.rules if rule in self._waiting]
 
 
@@ -60,7 +60,7 @@ def _matcher(rule: Rule) -> "re.Pattern[str]":
     pattern = rule.pattern
     body = pattern.rstrip("/")
     if not body or "\0" in body:
-        raise PatternError(f"{str(rule)!r} can match no key", None,
+        raise PatternError(f"{str(rule)!r} cannot match any key", None,
                            "Keys are relative to the URL, such as photo/dog/1.jpg")
     is_directory, anchored = pattern.endswith("/"), "/" in body
     expression = _expression(body[1:] if body.startswith("/") else body, rule)
@@ -72,7 +72,7 @@ def _expression(glob: str, rule: Rule) -> str:
     parts, at = [], 0
     while at < len(glob):
         if glob.startswith("**/", at) and (at == 0 or glob[at - 1] == "/"):
-            parts.append("(?:.*/)?")  # no directory, too
+            parts.append("(?:.*/)?")  # also no directory at all
             at += 3
         elif glob.startswith("**", at):
             parts.append(".*")
@@ -97,5 +97,6 @@ def _expression(glob: str, rule: Rule) -> str:
     try:
         re.compile("".join(parts))
     except re.error as error:
-        raise PatternError(f"{str(rule)!r} is no pattern ({error})", None, "Ranges go upwards, as in [a-z]") from None
+        raise PatternError(f"{str(rule)!r} is not a pattern ({error})", None,
+                           "Write a range in ascending order, as in [a-z]") from None
     return "".join(parts)

@@ -1,4 +1,4 @@
-"""What a pull has to fetch: a pure function of the listing, the local files and what is known of them."""
+"""What a pull has to fetch: a pure function of the listing, the local files and the index of the destination."""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from obs_sync.store import ObjectInfo
 
 
 class Fetched(NamedTuple):
-    """What was written down about a file when it was fetched."""
+    """What the index records about a file when it is fetched."""
 
     size: int             # bytes
     etag: Optional[str]   # of the version that was fetched
@@ -21,16 +21,16 @@ class Plan:
     """Each object of the listing is in exactly one of the three."""
 
     present: Tuple[ObjectInfo, ...]  # the local file is this version
-    compare: Tuple[ObjectInfo, ...]  # has the right size; its digest will tell
+    compare: Tuple[ObjectInfo, ...]  # the local file has the right size; its digest decides
     fetch: Tuple[ObjectInfo, ...]
 
 
 def make_plan(listing: Iterable[ObjectInfo], files: Mapping[str, LocalFile], known: Mapping[str, Fetched]) -> Plan:
     """Decide for every object of the listing, by key.
 
-    A file is the listed version if it was fetched as that version (same size and ETag) and has not been
-    touched since (same size and mtime). A file of the right size about which less is known is compared by digest
-    where the listing tells an MD5 or SHA-256, which is cheaper than fetching it. Everything else is fetched.
+    A file is the listed version if it was fetched as that version (same size and ETag) and has not been changed since
+    (same size and mtime). Another file of the right size is compared by digest if the listing tells an MD5 or SHA-256,
+    because that takes less time than fetching it. Everything else is fetched.
     """
     present, compare, fetch = [], [], []
     for info in listing:

@@ -1,6 +1,6 @@
-"""How a pull goes: list -> plan -> fetch to temporary names -> check size and digest -> rename -> count again.
+"""The steps of a pull: list -> plan -> fetch to temporary names -> check size and digest -> rename -> check again.
 
-A file at its final path is whole and is the version that was listed. What was fetched before is not fetched again.
+A file at its final path is whole, and is the version that was listed. A file that is present is not fetched again.
 """
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from obs_sync.transfer.workspace import Workspace
 
 _log = logging.getLogger(__name__)
 
-_VERSIONS = 3          # how often an object may change under us before we give up on it
-_HASHING_WORKERS = 4   # hashing is bound by the processor
-_BLOCK = 4096          # bytes; what a small file takes on most file systems
+_VERSIONS = 3          # versions of an object to try, if it is overwritten while it is being fetched
+_HASHING_WORKERS = 4   # few, because the processor limits hashing
+_BLOCK = 4096          # bytes; the space that a small file takes on most file systems
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 Objects = Tuple[ObjectInfo, ...]
 
 
 class Pull:
-    """One pull into one destination; `place` says which relative path a key has, `selects` which keys it is about."""
+    """One pull into one destination. `place` returns the relative path of a key; `selects` says which keys count."""
 
     def __init__(self, store: Store, destination: str, place: Callable[[str], str], index_name: str,
                  on_progress: Optional[OnProgress], selects: Callable[[str], bool] = lambda key: True,
@@ -47,10 +47,11 @@ class Pull:
 
     def run(self, listing: Callable[[], List[ObjectInfo]], prefix: str, workers: int,
             mirror: bool, finish: Optional[Callable[[], None]] = None) -> Tuple[Objects, Objects]:
-        """Bring what `listing()` returns; returns (what was fetched, what was present).
+        """Fetch what `listing()` returns. Returns (the fetched objects, the objects that were present).
 
-        With `mirror`, remove what was brought earlier, has a key with `prefix` and is not listed any more. `finish` is
-        called in the end, while no other pull may begin: what the listing lacks then, no other has brought since.
+        With `mirror`, delete files that an earlier pull fetched, whose key has the `prefix`, and that are no longer
+        listed. `finish` is called at the end, before another pull may begin: so it deletes nothing that another pull
+        has fetched since the listing.
         """
         make_directory(self._destination.root)
         survey = Progress(0, self._on_progress)
@@ -73,7 +74,7 @@ class Pull:
         return fetched, plan.present
 
     def preview(self, listing: Callable[[], List[ObjectInfo]], prefix: str) -> Plan:
-        """What `run` would do now, with nothing left to compare. Writes nothing, and waits for no other pull."""
+        """What `run` would do now, all comparisons done. Writes nothing, and does not wait for other pulls."""
         survey = Progress(0, self._on_progress)
         index = Index(os.path.join(self._destination.root, keys.PRIVATE_DIRECTORY, self._index_name), self._store.url)
         objects = run_aside(listing, survey)
@@ -81,14 +82,17 @@ class Pull:
 
     def _survey(self, objects: List[ObjectInfo], prefix: str, known: Dict[str, Fetched], fold_case: bool,
                 survey: Progress) -> Tuple[Plan, Dict[str, LocalFile]]:
-        """The settled plan, and the files that are where its objects belong, by key."""
+        """The plan, all comparisons done, and the files that exist in the places of its objects, by key."""
         files = self._destination.look((info.key for info in objects), to_write=True)
         keys.check_together((self._place(info.key) for info in objects), self._store.locate(prefix), fold_case)
         return self._settled(make_plan(objects, files, known), survey), files
 
     def _begin(self, index: Index, plan: Plan, files: Dict[str, LocalFile], known: Dict[str, Fetched],
                prefix: str) -> Dict[str, Fetched]:
-        """Let the index hold what is present and what is not concerned; returns what has vanished from the source."""
+        """Start an index of the present files and of files that are not listed.
+
+        Returns the records of selected files that are no longer in the source.
+        """
         listed = {info.key for info in plan.present + plan.fetch}
         unlisted = {key: record for key, record in known.items() if key not in listed}
         present = {info.key: Fetched(info.size, info.etag, files[info.key].mtime_ns) for info in plan.present}
@@ -96,13 +100,13 @@ class Pull:
         return {key: record for key, record in unlisted.items() if key.startswith(prefix) and self._selects(key)}
 
     def _settled(self, plan: Plan, survey: Progress) -> Plan:
-        """The plan without anything left to compare."""
+        """The plan after all comparisons."""
         reading = Progress(_bytes(plan.compare), self._on_compare) if self._on_compare else survey
 
         def is_same(info: ObjectInfo) -> bool:
             try:
                 return compare_by_digest(self._store, info, self._destination.path(info.key), reading.add).same is True
-            except ObjectNotFound:  # to be fetched, which will tell
+            except ObjectNotFound:  # fetching it reports that
                 return False
 
         answers = run_parallel(is_same, plan.compare, _HASHING_WORKERS, reading)
@@ -129,7 +133,7 @@ class Pull:
             groups = run_parallel(fetch, self._store.together(infos), workers, progress)
             fetched = tuple(info for group in groups for info in group)
             if len(fetched) < len(infos):
-                _log.info("%d objects below %s were removed while they were being fetched", len(infos) - len(fetched),
+                _log.info("%d objects below %s were deleted while they were being fetched", len(infos) - len(fetched),
                           self._store.url)
             return fetched
         except LocalStorageError as error:
@@ -140,37 +144,37 @@ class Pull:
                                     error.where, error.mend) from error
 
     def _check_space(self, infos: Iterable[ObjectInfo], files: Dict[str, LocalFile], held: int) -> None:
-        """`held` bytes of what is needed are on the disk already."""
+        """Raise LocalStorageError if the disk has too little space. `held`: bytes that are on the disk already."""
         needed = sum(_on_disk(info.size) for info in infos)
         replaced = sum(_on_disk(files[info.key].size) for info in infos if info.key in files)
         check_free_space(self._destination.root, max(0, needed - replaced - held))
 
     def _count_again(self, infos: Objects) -> None:
-        """No silent success: every listed object is there now, with its size."""
+        """Raise IntegrityError unless every listed object is present now, with its size."""
         files = self._destination.look(info.key for info in infos)
         for info in infos:
             file = files.get(info.key)
             if file is None or file.size != info.size:
                 found = "nothing" if file is None else f"{file.size} bytes"
-                raise IntegrityError(f"expected {info.size} bytes after the transfer and found {found}",
+                raise IntegrityError(f"expected {info.size} bytes after the transfer, found {found}",
                                      self._destination.path(info.key),
-                                     "Does something else write to this directory? Run it again")
+                                     "Make sure that no other process writes to this directory, and run it again")
 
     def _remove(self, vanished: Dict[str, Fetched]) -> None:
         files = self._destination.look(vanished)
-        self._destination.remove(key for key, record in vanished.items()  # ours, and untouched since
+        self._destination.remove(key for key, record in vanished.items()  # fetched by us, and unchanged since
                                  if files.get(key) == LocalFile(record.size, record.mtime_ns))
 
 
 def _download_current(store: Store, group: List[ObjectInfo], temporaries: List[str], progress: Progress,
                       may_vanish: Callable[[str], bool]) -> Tuple[List[ObjectInfo], List[str]]:
-    """Download these versions, or those that have replaced them meanwhile; returns which, and to where."""
+    """Download these versions, or newer ones that have replaced them. Returns the versions and their paths."""
     if len(group) > 1:
         try:
             store.download_all(group, temporaries, progress.add)
             return group, temporaries
         except (ObjectChanged, ObjectNotFound):
-            pass  # which of them: one by one
+            pass  # find out which by fetching them one by one
     found: List[Tuple[ObjectInfo, str]] = []
     for info, temporary in zip(group, temporaries):
         try:
@@ -194,7 +198,7 @@ def _download_version(store: Store, info: ObjectInfo, temporary: str, progress: 
 
 
 def _settle_times(paths: List[str], infos: List[ObjectInfo]) -> List[int]:
-    """Give files the times of their objects, where those are known; returns what they have, in ns."""
+    """Set the times of files to those of their objects, if known. Returns the files' times in ns."""
     times = []
     with local_storage(os.path.dirname(paths[0])):
         for path, info in zip(paths, infos):
@@ -205,7 +209,7 @@ def _settle_times(paths: List[str], infos: List[ObjectInfo]) -> List[int]:
 
 
 def _folds_case(workspace: Workspace) -> bool:
-    """Whether the destination's file system takes 'a' and 'A' for the same name."""
+    """Whether the destination's file system ignores case: whether 'a' and 'A' are the same name."""
     probe = workspace.temporary() + "-probe"
     with local_storage(probe):
         open(probe, "wb").close()

@@ -34,9 +34,9 @@ def nothing(key: str) -> bool:
 
 @dataclass(frozen=True)
 class TransferReport:
-    files: int          # moved
+    files: int          # fetched or stored
     bytes: int
-    present_files: int  # found in place already
+    present_files: int  # there already
     present_bytes: int
     seconds: float
     removed_files: int = 0
@@ -45,28 +45,26 @@ class TransferReport:
 
 class PullPreview(NamedTuple):
     plan: Plan
-    extra: Tuple[ExtraFile, ...]  # what `delete` would remove
+    extra: Tuple[ExtraFile, ...]  # what `delete` would delete
 
 
 def pull(store: Store, destination: str, prefix: str = "", workers: int = 16,
          on_progress: Optional[OnProgress] = None, mirror: bool = False, selects: Selects = everything,
          delete: bool = False, on_compare: Optional[OnProgress] = None, choose: Choose = list,
          may_vanish: Selects = nothing) -> TransferReport:
-    """Bring every object whose key starts with `prefix` to `destination`/key; of a pack there, its members.
+    """Fetch every object whose key starts with `prefix` to `destination`/key; if there is a pack, its members.
 
-    `on_progress(done, total)` counts bytes to be fetched; while the listing is under way it is called with
-    (0, 0). `on_compare(done, total)` counts bytes of files that are read because nothing but their digest tells whether
-    they are the listed version; without it `on_progress` is called with (0, 0) then, too.
+    Args:
+        on_progress: called with (bytes fetched, bytes to fetch), and with (0, 0) during the listing. on_compare: called
+            with (bytes read, bytes to read) of files whose digest is compared with the listing; without it, on_progress
+            is called with (0, 0) meanwhile. mirror: delete files that an earlier pull fetched and that the source no
+            longer has. delete: delete every file with `prefix` that the source does not have (`removing.extra_files`).
+            selects: which keys count; other keys are left alone on both sides. choose: returns the part of the listing
+            to fetch; other objects count as not there. may_vanish: says of a key that it is no error if its object is
+            deleted between the listing and the download.
 
-    With `mirror`, files that an earlier pull brought and that the source no longer has are removed; other files of the
-    destination are never touched. With `delete` every file with `prefix` goes that the source does not have (see
-    `removing.extra_files`). Keys that are not selected are left alone on both sides.
-
-    `choose` narrows the listing down as a whole: what it leaves out counts as not there. An object that is listed and
-    gone when it is to be fetched ends the pull, unless `may_vanish` says of its key that this is no error.
-
-    Raises ObjectNotFound if there is nothing to fetch, UnsafeKey before anything is fetched if a key
-    cannot be a file below the destination, LocalStorageError, and the store's own errors.
+    Raises ObjectNotFound if there is nothing to fetch, UnsafeKey (before anything is fetched) if a key cannot be a file
+    below the destination, LocalStorageError, and the store's own errors.
     """
     started = time.monotonic()
     store = unpacked(store, prefix)
@@ -95,7 +93,7 @@ def preview_pull(store: Store, destination: str, prefix: str = "", selects: Sele
 
 
 def pull_file(store: Store, key: str, path: str, on_progress: Optional[OnProgress] = None) -> TransferReport:
-    """Bring one object to the file `path`. Raises as `pull` does."""
+    """Fetch one object to the file `path`. Raises as `pull` does."""
     started = time.monotonic()
     directory, name = os.path.split(os.path.abspath(path))
     one = Pull(store, directory, lambda _: name, f"{name}.index.jsonl", on_progress)
@@ -107,14 +105,17 @@ def push(store: Store, source: str, prefix: str = "", workers: int = 8, on_progr
          on_compare: Optional[OnProgress] = None) -> TransferReport:
     """Store every file below the directory `source` under `prefix` + its relative path.
 
-    An object of the same size and MD5 is left as it is. `on_progress(done, total)` counts bytes to be stored,
-    `on_compare(done, total)` those that are read for that MD5. With `delete`, objects below the prefix that are not in
-    the tree are removed, once everything is stored; in a local folder, no links and nothing behind them. `selects` is
-    asked about relative paths; what is not selected is left alone on both sides.
+    An object with the same size and digest is not stored again.
 
-    A file whose name cannot be a key, or is a directory in the store, raises UnsafeKey before anything is stored.
-    Afterwards the prefix is listed again: IntegrityError unless everything is in it as it was stored. With `delete`
-    an empty tree raises LocalStorageError.
+    Args:
+        on_progress: called with (bytes stored, bytes to store). on_compare: called with (bytes read, bytes to read) of
+            files whose digest is compared. selects: says of a relative path whether it counts; other files and objects
+            are left alone. delete: once everything is stored, delete objects below the prefix that are not in the tree;
+            in a local folder, links and what is behind them stay.
+
+    Raises UnsafeKey, before anything is stored, if the name of a file cannot be a key or is a directory in the store;
+    IntegrityError if a listing afterwards does not show everything as it was stored; LocalStorageError if the tree
+    cannot be read, or is empty and `delete` is given.
     """
     started = time.monotonic()
     one = Push(store, source, prefix, workers, on_progress, selects, on_compare)
@@ -130,7 +131,7 @@ def preview_push(store: Store, source: str, prefix: str = "", workers: int = 8, 
 
 
 class _Listing:
-    """The objects that a pull is about. `keys` is filled by the call."""
+    """Lists the objects to pull. The call fills `keys`."""
 
     def __init__(self, store: Store, prefix: str, selects: Selects, choose: Choose = list):
         self._choose = choose
@@ -146,8 +147,8 @@ class _Listing:
             raise ObjectNotFound("there is nothing to fetch below", where, CHECK_PATH)
         selected = [info for info in found if self._selects(info.key)]
         if not selected:
-            raise ObjectNotFound(f"the patterns leave nothing to fetch of {len(found):,} objects below", where,
-                                 f"They are matched with keys relative to it, such as {found[0].key}")
+            raise ObjectNotFound(f"the patterns select none of {len(found):,} objects below", where,
+                                 f"Patterns are compared with keys relative to this URL, such as {found[0].key}")
         selected = self._choose(selected)
         self.keys = [info.key for info in selected]
         return selected

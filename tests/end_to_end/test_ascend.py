@@ -47,7 +47,7 @@ def test_a_whole_run_keeps_to_what_the_adapter_takes(on_ascend):
         device="ascend", precision="float32", compile_cache_dir=str(on_ascend.work_dir / "kernels"),
         ascend_options="mix_compile_mode=true op_debug_level=1")
     assert code == 0, output
-    assert "on ascend, must_keep_origin_dtype, adapter of about r1.9" in output and "Traceback" not in output
+    assert "on ascend, must_keep_origin_dtype, adapter about r1.9" in output and "Traceback" not in output
     assert on_ascend.result()["state"] == "done"
 
     (session,) = on_ascend.recorded("session")
@@ -106,7 +106,7 @@ def test_mixed_precision_is_what_ascend_takes_by_itself_and_an_overflow_costs_on
 
 @pytest.mark.parametrize("changes, problem", [
     (dict(ascend_options="op_debug_levle=1"), "did you mean 'op_debug_level'?"),
-    (dict(ascend_options="deterministic=1"), "option deterministic came later than the adapter npu_bridge here"),
+    (dict(ascend_options="deterministic=1"), "option deterministic is newer than the installed adapter npu_bridge"),
     (dict(precision="float32", mix_list="/m.json"), "changes which operations allow_mix_precision takes in 16 bits"),
     (dict(precision_mode="allow_mix_precision_bf16"), "precision_mode=allow_mix_precision_bf16 is not known to"),
     (dict(precision_mode="half"), "expected one of force_fp32"),

@@ -50,7 +50,7 @@ def test_the_place_of_a_killed_job_of_this_machine_is_taken_without_waiting(job,
     assert len(job.mock.keys("bucket", "output/run/lease/")) == 1
     code, output = elsewhere(job, tmp_path).run(lease_seconds=3600)
     assert code == 0, output
-    assert "taking it over" in output and "sign of life" not in output
+    assert "taking it over" in output and "Waiting at most" not in output
     assert job.result() == uninterrupted
 
 

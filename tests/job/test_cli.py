@@ -72,7 +72,7 @@ def test_help_and_configuration_bring_no_heavy_package(arguments):
     (["dry-run", "--set", "seed"], "--set seed: expected name=value"),
     (["make-miniature", "x", "--images_per_class=1"], "--images_per_class=1: expected at least 2"),
     (["make-miniature", os.curdir], ". exists and is not an empty folder; choose another"),
-    (["show"], "the following arguments are required: run"),
+    (["show"], "the following arguments are required: RUN"),
     (["show", "a", "b"], "unrecognized arguments: b"),
 ])
 def test_a_mistake_is_one_message_and_exit_code_2(arguments, told, capsys):
@@ -154,7 +154,7 @@ def test_a_run_is_opened_before_tensorflow_is_loaded():
 
 
 def test_what_reads_a_run_needs_no_tensorflow(tmp_path):
-    run = {"format": 1, "state": "finished", "lineage": "0", "attempts": []}
+    run = {"format": 1, "state": "finished", "lineage": "0", "config": {}, "attempts": []}
     (tmp_path / "run.json").write_text(json.dumps(run))
     program = ("import sys\nfrom job.cli import main\nimport job.reports.report, job.publication.restore\n"
                f"code = main(['show', {str(tmp_path)!r}])\n"

@@ -1,6 +1,7 @@
 """From the configuration to data and network: nothing that was set is lost on the way."""
 from __future__ import annotations
 
+import os
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,18 +11,19 @@ from job import preparation
 from job.config.settings import config_of, settings
 from job.errors import ConfigError
 from masf_core.data import build_index
+from masf_core.data.offences import Offences
 from masf_core.devices.ascend.options import AscendSettings
 from masf_core.devices.gpu import Gpu
 from masf_core.records.npz import write_npz
-from masf_core.errors import WeightsError
+from masf_core.errors import DataError, WeightsError
 from masf_core.method.loss_scale import ScaleSettings
 from masf_core.method.meta_step import StepSettings
 from masf_core.network.kernels import Kernels
-from masf_core.network.registry import BACKBONES
+from masf_core.network.registry import BACKBONES, Entry
 from masf_core.network.squeezenet import SqueezeNet
 from obs_sync import LocalStore
 from tests.masf_core import toy
-from tests.masf_core.data.datasets import save_image, write_folders
+from tests.masf_core.data.datasets import CLASSES, save_image, write_folders, write_lists
 
 # No setting of an iteration at its default, and no two of the same kind alike.
 OTHER = {
@@ -37,7 +39,7 @@ class Small(toy.TinyBackbone):
     image_size = 64
 
     def __init__(self, num_classes, width=1.0, kernels=None):
-        super().__init__(num_classes, kernels)
+        super().__init__(num_classes, width, kernels)
 
     def shapes(self):
         return dict(super().shapes(), **{"hidden/weights": (64 * 64 * 3, 6)})
@@ -109,7 +111,7 @@ def test_options_of_ascend_are_named_where_they_are_not_used(built, tmp_path, ca
 
 
 def test_images_are_decoded_to_the_side_that_the_network_takes(tmp_path, monkeypatch):
-    monkeypatch.setitem(BACKBONES, "small", __name__ + ":Small")
+    monkeypatch.setitem(BACKBONES, "small", Entry(*[__name__ + ":Small"] * 2))
     write_folders(tmp_path / "data")
     run = run_of(tmp_path, backbone="small", target_domain="clip", meta_batch_size=3, evaluation_batch=4, device="cpu")
     index, images = preparation.prepare_data(
@@ -133,6 +135,16 @@ def test_run_json_and_the_log_say_what_the_images_are_for(tmp_path, caplog):
     assert told["data"]["split"] == "no lists: folders split 90/10 by seed 7" and told["data"]["lists"] == []
     assert ("18 images to train on, 6 for validation, 12 of clip to test on (no lists: folders split 90/10 by seed 7)"
             in caplog.text)
+
+
+def test_lines_at_fault_are_told_rather_than_that_too_few_images_are_left(tmp_path):
+    write_folders(tmp_path / "data")
+    write_lists(tmp_path / "data")
+    for line in range(8):
+        os.unlink(str(tmp_path / "data" / "photo" / CLASSES[line % 3] / f"{line // 3}.png"))
+    config = run_of(tmp_path, target_domain="clip", meta_batch_size=3).config
+    with pytest.raises(DataError, match="16 x missing file"):  # in the train list and in the test list
+        preparation.index_data(config, str(tmp_path / "data"), str(tmp_path / "data"), pending=Offences())
 
 
 @pytest.mark.parametrize("known, taken", [(None, True), ("same", True), ("others", False)])

@@ -38,7 +38,7 @@ def test_a_document_that_nests_too_deep_is_damaged(local_store, tmp_path, data):
 def test_a_claim_that_nests_too_deep_is_somebodys(local_store):
     from obs_sync.lease.claims import Claims
     local_store.write("lease/a.json", DEEP[0])
-    assert Claims(local_store, this_process("job"), 60.0, lambda: 0.0, None).is_held("lease/a.json")
+    assert Claims(local_store, this_process("job"), 60.0, lambda: 0.0, None).is_held(local_store.head("lease/a.json"))
 
 
 def test_a_marker_without_an_iteration_is_passed_over(local_store, tmp_path, caplog):

@@ -123,7 +123,7 @@ def test_an_upload_that_stores_less_is_noticed(moxing_file, tmp_path):
 def test_a_removal_that_does_nothing_is_noticed(moxing_file):
     store = twisted(moxing_file, remove=lambda url: None)
     store.write("a", b"x")
-    with pytest.raises(StoreError, match="still there"):
+    with pytest.raises(StoreError, match="still exists after it was deleted"):
         store.delete(["a"])
 
 

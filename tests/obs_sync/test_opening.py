@@ -37,7 +37,7 @@ def test_without_credentials_and_moxing_the_error_says_what_to_set():
 
 
 def test_moxing_cannot_be_asked_for_where_it_is_not():
-    with pytest.raises(StoreError, match="inside ModelArts only"):
+    with pytest.raises(StoreError, match="only inside ModelArts"):
         open_store("obs://bucket/runs", OBS, backend="moxing")
 
 

@@ -1,6 +1,6 @@
-"""The shapes of the seven classes, as a handful of polygons each, and how they vary from image to image.
+"""The shapes of the seven classes, a few polygons each, and how they vary from image to image.
 
-Coordinates: the unit square, y downwards. A part's tone says what a style should do with it.
+Coordinates: the unit square, with y downwards. A part's tone says how a style draws it.
 """
 
 from __future__ import annotations
@@ -18,8 +18,11 @@ class Part(NamedTuple):
 
 
 def silhouette(name: str, rng: np.random.RandomState) -> List[Part]:
-    """One individual of a class, back to front: its parts with small differences in pose, then turned, mirrored,
-    scaled and moved as a whole, within the unit square for the most part."""
+    """The parts of one object of a class, from back to front.
+
+    Each part is placed with small random differences. Then the whole object is turned, mirrored, scaled and moved; most
+    of it stays in the unit square.
+    """
     shape = _Shape(rng)
     _CLASSES[name](shape)
     angle = np.radians(rng.uniform(-1, 1) * _TURN.get(name, 10.0))
@@ -30,7 +33,7 @@ def silhouette(name: str, rng: np.random.RandomState) -> List[Part]:
 
 
 class _Shape:
-    """Collects parts; every coordinate given to it is moved a little."""
+    """Collects parts, and moves each of their coordinates a little at random."""
 
     def __init__(self, rng: np.random.RandomState, looseness: float = 0.012) -> None:
         self.parts: List[Part] = []
@@ -49,7 +52,7 @@ class _Shape:
 
     def limb(self, tone: str, start: Tuple[float, float], end: Tuple[float, float], width: float,
              end_width: float = 0.0) -> None:
-        """A bar from start to end, `width` wide and `end_width` (or as wide) at its end."""
+        """A bar from start to end. width: at its start. end_width: at its end; 0 means as wide as at its start."""
         a, b = np.array(start), np.array(end) + self._jitter(1)[0] * 1.5
         along = (b - a) / np.linalg.norm(b - a)
         across = np.array([-along[1], along[0]])

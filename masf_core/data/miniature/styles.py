@@ -1,4 +1,4 @@
-"""The four domains: four ways to draw the same shape. What differs is colour, texture and outline, not the shape."""
+"""The four domains: four ways to draw the same shape. They differ in colour, texture and outline, not in the shape."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from masf_core.data.miniature.silhouettes import TONES, Part
 Colour = Tuple[int, int, int]
 
 SIDE = 227
-_FINE = 2  # drawings are made this much larger and reduced, to have smooth edges
+_FINE = 2  # drawings are made larger by this factor and then reduced, so that edges are smooth
 
 
 def draw(style: str, parts: Sequence[Part], rng: np.random.RandomState) -> Image.Image:
@@ -38,7 +38,7 @@ def _photo(parts: Sequence[Part], rng: np.random.RandomState) -> Image.Image:
 
 
 def _art_painting(parts: Sequence[Part], rng: np.random.RandomState) -> Image.Image:
-    """Brush strokes of one palette around the object and of another on it."""
+    """Brush strokes, with one palette around the object and another one on it."""
     hue = rng.random_sample()
     around = [_hsv(hue + rng.normal(0, 0.06), rng.uniform(0.25, 0.8), rng.uniform(0.35, 0.9)) for _ in range(6)]
     scene = _painted(around, 130, rng)
@@ -101,7 +101,7 @@ def _pixels(part: Part, side: int):
 
 
 def _painted(palette: Sequence[Colour], strokes: int, rng: np.random.RandomState) -> Image.Image:
-    """A canvas full of short broad strokes, most of them along one direction."""
+    """A canvas full of short, broad strokes, most of them in one direction."""
     canvas = Image.new("RGB", (SIDE, SIDE), palette[0])
     pencil = ImageDraw.Draw(canvas)
     start = rng.uniform(-10, SIDE + 10, (strokes, 2))
@@ -121,7 +121,7 @@ def _field(rng: np.random.RandomState, base: Colour, cells: int) -> Image.Image:
 
 
 def _light(rng: np.random.RandomState) -> Image.Image:
-    """Brightness that falls off smoothly from one side, to multiply with."""
+    """Factors of brightness that decrease smoothly from one side to the other."""
     corners = rng.uniform(150, 255, (2, 2, 1)) + np.array([[[0.0]], [[-60.0]]])
     levels = np.clip(corners, 60, 255).astype(np.uint8).repeat(3, axis=2)
     return Image.fromarray(levels).resize((SIDE, SIDE), Image.BILINEAR)

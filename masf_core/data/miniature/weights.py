@@ -9,20 +9,20 @@ import numpy as np
 
 from masf_core.randomness import generator
 
-# conv1 answers with values like the pixels', and each layer above halves the scale, down to features of about 1. With
-# all of the reduction in conv1 its weights would be smaller than a usual learning rate, and so than Adam's first steps.
-_EDGE_RESPONSE = 400.0  # of a filter to a black-and-white edge (255 levels) that fits it
+# conv1's outputs are as large as pixels, and each layer above halves the scale, down to features of about 1. If conv1
+# did all of the reduction, its weights would be smaller than a usual learning rate, and so than Adam's first steps.
+_EDGE_RESPONSE = 400.0  # output of a filter for the black-and-white edge (255 levels) that fits it best
 _GAIN = 0.5
 
 
 def write_alexnet_weights(path: str, width: float = 1.0, seed: int = 0) -> None:
     """Write a pickled dict {layer: [weights, biases]} of float32 arrays to `path`, whole or not at all.
 
-    conv1 gets oriented edge filters at several scales, of the kind that training on photographs ends up with (channels
-    in BGR order); the other layers are random with half of He's deviation √(2 / inputs); biases are 0, fc8 has 1000
+    conv1 gets oriented edge filters at several scales, like those of a trained network (channels in BGR order).
+    The other layers are random, with half of He's standard deviation √(2 / inputs). Biases are 0, and fc8 has 1000
     outputs.
 
-    width: scales every hidden channel count as the setting of the network does.
+    width: factor of every hidden channel count, as the setting `width` of the network.
     """
     layers: Dict[str, List[np.ndarray]] = {}
     for name, shape in alexnet_shapes(width).items():
@@ -51,16 +51,16 @@ def alexnet_shapes(width: float) -> Dict[str, tuple]:
 
 
 def edge_filters(shape: tuple, rng: np.random.RandomState) -> np.ndarray:
-    """Gabor filters, float32 [side, side, 3, count]: a wave under a bell, in evenly spread directions.
+    """Gabor filters, float32 [side, side, 3, count]: a wave multiplied by a bell, in evenly spread directions.
 
-    w(u, v) ∝ exp(−(u² + v²)/2σ²) · cos(2πu/λ + φ), u along the direction, made to sum to zero. Three in four are grey,
-    the others weigh the three colours by a random vector.
+    w(u, v) ∝ exp(−(u² + v²)/2σ²) · cos(2πu/λ + φ), with u along the direction and a sum of zero. Three of four filters
+    are grey; the others weigh the three colours by a random vector.
     """
     side, _, colours, count = shape
     v, u = np.mgrid[:side, :side] - (side - 1) / 2.0
     filters = np.empty(shape, np.float32)
     for i in range(count):
-        angle = np.pi * (i + rng.uniform(-0.2, 0.2)) / max(1, count // 3)  # three times round
+        angle = np.pi * (i + rng.uniform(-0.2, 0.2)) / max(1, count // 3)  # the directions go round three times
         sigma, phase = rng.choice((1.3, 1.9, 2.8)), rng.choice((0.0, 0.5, 1.0, 1.5)) * np.pi
         along = u * np.cos(angle) + v * np.sin(angle)
         bell = np.exp(-(u ** 2 + v ** 2) / (2 * sigma ** 2))

@@ -22,9 +22,9 @@ JPEG_QUALITY = 90
 def write_miniature(root: str, images_per_class: int = 30, seed: int = 0, on_progress: OnProgress = None) -> None:
     """Write `images/<domain>/<class>/pic_001.jpg` … and `kfold/<domain>_{train,crossval,test}_kfold.txt` below `root`.
 
-    Four domains and seven classes by PACS's names, 227 × 227 RGB, sketches as PNG and the others as JPEG, labels from
-    1, a tenth of each class (at least one image) in crossval. An image is a function of (seed, domain, class, number);
-    its file has the same bytes wherever the same Pillow writes it.
+    There are four domains and seven classes with PACS's names. Images are 227 × 227 RGB, sketches as PNG and the others
+    as JPEG. Labels count from 1, and a tenth of each class (at least one image) is in crossval. An image is a function
+    of (seed, domain, class, number); the same version of Pillow writes the same bytes everywhere.
 
     images_per_class: per domain, at least 2. on_progress: called with (images written, images).
     """
@@ -52,7 +52,7 @@ def write_miniature(root: str, images_per_class: int = 30, seed: int = 0, on_pro
 
 
 def _path(domain: str, name: str, number: int) -> str:
-    return "{}/{}/pic_{:03d}.{}".format(domain, name, number, "png" if domain == "sketch" else "jpg")
+    return f"{domain}/{name}/pic_{number:03d}.{'png' if domain == 'sketch' else 'jpg'}"
 
 
 def _write_image(root: str, seed: int, domain: str, name: str, number: int) -> None:

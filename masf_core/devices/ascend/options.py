@@ -1,7 +1,7 @@
 """The options of the Ascend adapter: their names, types and values, by its releases.
 
-The adapter passes over an option of unknown name, and takes one in the wrong field of its ``parameter_map`` for the
-default, both without a word. So every option is checked here. Importing this costs nothing.
+The adapter silently ignores an option with an unknown name, and silently uses the default for a value in the wrong
+field of its ``parameter_map``. So every option is checked here. Importing this module is cheap.
 """
 from __future__ import annotations
 
@@ -9,22 +9,26 @@ import collections
 import difflib
 import json
 import re
-from typing import NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterable, Mapping, NamedTuple, Optional, Tuple, Union
 
 RELEASES = ("r1.5", "r1.9", "master")  # of the adapter, in which options were added
+Value = Union[bool, int, str]  # of an option, in the type of its field
 BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
 class Option(NamedTuple):
-    """kind: field of ``parameter_map``, b, i or s. since: the first of ``RELEASES`` that knows it. values: those that
-    it takes, all of the kind's where there are none."""
+    """An option of the adapter.
+
+    kind: field of ``parameter_map``, b, i or s. since: the first of ``RELEASES`` that knows it. values: the values that
+    it takes; empty where it takes every value of its kind.
+    """
 
     kind: str
     since: str = "r1.5"
     values: Tuple[str, ...] = ()
 
 
-# What Ascend's precision is called, and since when. Other values pass unchecked through the adapters up to r1.10.
+# The names of Ascend's precisions, and the release that introduced each. Adapters up to r1.10 do not check them.
 PRECISION_MODES = collections.OrderedDict(
     [(mode, "r1.5") for mode in (
         "force_fp32", "allow_fp32_to_fp16", "force_fp16", "must_keep_origin_dtype", "allow_mix_precision")]
@@ -33,18 +37,19 @@ PRECISION_MODES = collections.OrderedDict(
 # force_fp32 is not among them: by CANN's manual it gives the matrix unit float16 inputs, as cube_fp16in_fp32out does.
 FLOAT32_MODES = ("must_keep_origin_dtype",)
 FLOAT32_DOUBT = (
-    "an Ascend 910 may not compute this in float32: CANN's operator lists have convolutions of its series in float16 "
-    "and int8 alone, and its manuals say of must_keep_origin_dtype both that such an operation stays in float16 and "
-    "that the mode cannot be used then. So either compilation stops, or convolutions are in float16 while losses are "
-    "not scaled. precision=mixed, the default there, is allow_mix_precision with scaled losses: use that, and float32 "
-    "only to look for a difference")
-# In these a list says which operations are taken in 16 bits. Releases may take it with the first alone, and say so.
+    "an Ascend 910 may not compute this in float32: CANN's operator lists have convolutions of this series only in "
+    "float16 and int8, and its manuals say two things about must_keep_origin_dtype: that such an operation stays in "
+    "float16, and that the mode cannot be used then. So either the compilation stops, or convolutions run in float16 "
+    "while losses are not scaled. Use precision=mixed, the default on Ascend, which is allow_mix_precision with scaled "
+    "losses; use float32 only to look for a difference")
+# In these modes a list says which operations run in 16 bits. Some releases accept a list only in the first mode, and
+# report that themselves.
 LISTED_MODES = tuple(mode for mode in PRECISION_MODES if mode.startswith("allow_mix_precision"))
 
-# Options of which another value cannot work here, with what to do instead.
+# Options that a user cannot set here, with the reason or the setting to use instead.
 HELD = {
-    "use_off_line": "the whole graph is compiled",
-    "graph_run_mode": "this trains, in mode 1",
+    "use_off_line": "the whole graph is always compiled",
+    "graph_run_mode": "training needs mode 1",
     "iterations_per_loop": "each iteration is fed by the host",
     "enable_data_pre_proc": "each iteration is fed by the host",
     "hcom_parallel": "it follows from the number of ranks",
@@ -57,21 +62,21 @@ HELD = {
     "dump_debug_mode": "use the setting overflow_dump_dir",
     "op_compiler_cache_mode": "use the setting compile_cache_dir",
     "op_compiler_cache_dir": "use the setting compile_cache_dir",
-    "session_device_id": "the platform names the card in ASCEND_DEVICE_ID",
+    "session_device_id": "the platform sets ASCEND_DEVICE_ID to the card",
     "dynamic_input": "every shape is fixed", "dynamic_graph_execute_mode": "every shape is fixed",
     "dynamic_inputs_shape_range": "every shape is fixed", "input_shape": "every shape is fixed",
     "dynamic_dims": "every shape is fixed", "dynamic_node_type": "every shape is fixed",
-    "job": "ranks are the platform's", "task_index": "ranks are the platform's",
-    "local_rank_id": "ranks are the platform's", "local_device_list": "ranks are the platform's",
+    "job": "the platform assigns the ranks", "task_index": "the platform assigns the ranks",
+    "local_rank_id": "the platform assigns the ranks", "local_device_list": "the platform assigns the ranks",
 }
 
-# Options that name a folder, which the adapter wants to find there, and those that name a file.
+# Options that name a folder, which must exist when the adapter starts, and options that name a file.
 FOLDERS = ("dump_path", "work_path", "debug_dir", "op_compiler_cache_dir", "graph_compiler_cache_dir")
 FILES = ("modify_mixlist", "fusion_switch_file", "op_precision_mode", "customize_dtypes", "op_debug_config",
          "compress_weight_conf", "aoe_config_file", "insert_op_file")
 
 
-def _table():
+def _table() -> Dict[str, Option]:
     names = {
         ("b", "r1.5"): "use_off_line enable_data_pre_proc mix_compile_mode hcom_parallel lower_functional_ops "
                        "dynamic_input enable_dump enable_dump_debug profiling_mode is_tailing_optimization "
@@ -113,8 +118,8 @@ def _table():
 OPTIONS = _table()
 
 
-def mode_of(mixed, precision_mode=None):
-    """The adapter's mode for a precision. precision_mode: asked for by name, or None."""
+def mode_of(mixed: bool, precision_mode: Optional[str] = None) -> str:
+    """The adapter's mode for a precision. precision_mode: a mode that was asked for by name, or None."""
     return precision_mode or ("allow_mix_precision" if mixed else FLOAT32_MODES[0])
 
 
@@ -128,7 +133,7 @@ class AscendSettings(NamedTuple):
     ascend_options: Tuple[str, ...] = ()  # ``name=value`` each
 
 
-def read_options(texts):
+def read_options(texts: Iterable[str]) -> Dict[str, Value]:
     """``name=value`` texts as options and their values: mapping name → bool, int or text.
 
     Raises:
@@ -143,7 +148,7 @@ def read_options(texts):
             if name in found:
                 raise ValueError("given twice")
             if name in HELD:
-                raise ValueError(f"it is not yours to set: {HELD[name]}")
+                raise ValueError(f"this option cannot be set: {HELD[name]}")
             found[name] = converted(name, value)
         except ValueError as error:
             problems.append(f"ascend_options: {text!r}: {error}")
@@ -159,15 +164,15 @@ def read_options(texts):
     return found
 
 
-def converted(name, text):
+def converted(name: str, text: str) -> Value:
     """An option's text as a value of its type. Raises ValueError: an unknown option, or a value it does not take."""
     if name not in OPTIONS:
         near = difflib.get_close_matches(name, OPTIONS, n=1)
-        raise ValueError("the adapter knows no such option{}".format(
-            f"; did you mean {near[0]!r}?" if near else ", and would pass over it without a word"))
+        raise ValueError("the adapter knows no such option"
+                         + (f"; did you mean {near[0]!r}?" if near else ", and would silently ignore it"))
     option = OPTIONS[name]
     if option.values and text not in option.values:
-        raise ValueError("expected one of {}".format(", ".join(option.values)))
+        raise ValueError(f"expected one of {', '.join(option.values)}")
     if option.kind == "b":
         if text.lower() not in BOOLEANS:
             raise ValueError("expected true or false")
@@ -177,24 +182,24 @@ def converted(name, text):
             raise ValueError("expected a whole number, at least 0")
         return int(text)
     if not text:
-        raise ValueError("expected a value behind the equals sign")
+        raise ValueError("expected a value after the equals sign")
     return text
 
 
-def parameters_of(settings, precision_mode, ranks):
-    """Everything that the adapter is told: mapping name → bool, int or text.
+def parameters_of(settings: AscendSettings, precision_mode: str, ranks: int) -> Dict[str, Value]:
+    """Every option that is passed to the adapter: mapping name → bool, int or text.
 
     Args:
         settings: ``AscendSettings``. precision_mode: one of ``PRECISION_MODES``. ranks: their number.
 
     Raises:
-        ValueError: an option is wrong, or does not go with the precision.
+        ValueError: an option is wrong, or contradicts the precision.
     """
     found = collections.OrderedDict([
         ("use_off_line", True), ("graph_run_mode", 1), ("precision_mode", precision_mode)])
     if ranks > 1:
-        # Averaging overlaps with what is computed behind it: by default from r1.12 on, and not before. A single rank
-        # has nothing to average, and is told nothing.
+        # Averaging then overlaps with the computation after it; that is the default only from r1.12 on. A single rank
+        # averages nothing and does not get the option.
         found["hcom_parallel"] = True
     if settings.profile_dir:
         found["profiling_mode"] = True
@@ -208,20 +213,19 @@ def parameters_of(settings, precision_mode, ranks):
         found.update([("op_compiler_cache_mode", "enable"), ("op_compiler_cache_dir", settings.compile_cache_dir)])
     if settings.mix_list:
         if precision_mode not in LISTED_MODES:
-            raise ValueError("mix_list={} changes which operations allow_mix_precision takes in 16 bits, but "
-                             "precision_mode is {}; use --precision=mixed with it, or one of {}".format(
-                                 settings.mix_list, precision_mode, ", ".join(LISTED_MODES)))
+            raise ValueError(f"mix_list={settings.mix_list} changes which operations allow_mix_precision runs in 16 "
+                             f"bits, but precision_mode is {precision_mode}; use --precision=mixed with it, or one of "
+                             f"{', '.join(LISTED_MODES)}")
         found["modify_mixlist"] = settings.mix_list
     given = read_options(settings.ascend_options)
     twice = [name for name in given if name in found]
     if twice:
-        raise ValueError("ascend_options: {} is set by overflow_dump_dir already; give only one of them".format(
-            ", ".join(twice)))
+        raise ValueError(f"ascend_options: overflow_dump_dir already sets {', '.join(twice)}; give only one of them")
     found.update(given)
     return found
 
 
-def write_parameters(parameter_map, parameters):
+def write_parameters(parameter_map: Any, parameters: Mapping[str, Value]) -> None:
     """Write checked parameters into the ``parameter_map`` of a custom optimiser, each in its field."""
     for name, value in parameters.items():
         field = OPTIONS[name].kind

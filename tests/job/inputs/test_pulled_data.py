@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import types
 
 import pytest
@@ -12,11 +13,13 @@ from job.config.loading import load_config
 from job.console import Console
 from job.errors import ConfigError
 from job.inputs.fetch import fetch_inputs
+from job.inputs.indexing import index_data
 from job.inputs.pulled_data import PulledData
 from job.workspace import Workspace
 from masf_core.data import miniature
 from obs_sync import LocalStore, ObjectInfo, ObjectNotFound, open_store, push
 from obs_sync.mock import mock_obs
+from tests.masf_core.data.datasets import write_folders, write_lists
 from tests.obs_sync.wrapped_store import WrappedStore
 
 URL = "obs://bucket/pacs/"
@@ -59,12 +62,13 @@ def test_data_are_pulled_and_what_runs_have_stored_is_not(store, folder, flags):
 
 
 def test_a_run_without_a_checkpoint_is_known_by_its_run_json_and_a_strangers_run_json_is_no_run(store, caplog):
-    store.write("new/run.json", json.dumps({"format": 1, "lineage": "a", "attempts": []}).encode())
+    store.write("new/run.json", json.dumps({
+        "format": 1, "state": "running", "lineage": "a", "config": {}, "attempts": []}).encode())
     store.write("photo/run.json", b'{"scanner": "x"}')
     caplog.set_level(logging.INFO, "job")
     assert pulled(store, DATA + ["new/run.json", "new/eva.txt", "photo/run.json", "photo/eva.txt"]) == DATA + [
         "photo/run.json", "photo/eva.txt"]
-    assert "not pulled: 2 that runs have stored, such as below obs://bucket/pacs/new/" in caplog.text
+    assert "not pulled: 2 objects that runs have stored, such as below obs://bucket/pacs/new/" in caplog.text
 
 
 def test_what_a_setting_names_is_pulled_also_from_a_run(store):
@@ -146,3 +150,41 @@ def test_exclude_holds_for_a_local_folder_too_which_is_copied_then(bucket, folde
     copied = bucket.fetch(url, "--exclude=*.txt", "--filelist_root=none")
     assert copied.dataroot.startswith(str(tmp_path / "work"))
     assert not [name for name in files_below(str(tmp_path / "work")) if name.endswith(".txt")]
+
+
+def local(data_url, tmp_path, *flags):
+    """(``Inputs``, fingerprint) of a local folder that is used where it is."""
+    config = load_config([f"--data_url={data_url}", "--weights_path=none", "--target_domain=photo",
+                          "--meta_batch_size=3", *flags], {}).config
+    found = fetch_inputs(config, Workspace(str(tmp_path / "work"), "", "", ""), Console(), os.environ)
+    return found, index_data(config, found.dataroot, found.filelist_root).fingerprint
+
+
+@pytest.mark.parametrize("folder", ["output/masf_photo", "old/another", "kfold/masf_photo", "kfold/photo"])
+def test_what_runs_write_below_a_local_folder_is_neither_data_nor_an_error(tmp_path, caplog, folder):
+    data = tmp_path / "data"
+    write_folders(data / "kfold")
+    flags = [f"--work_dir={data}", f"--train_url={data / os.path.dirname(folder)}",
+             f"--run_name={os.path.basename(folder)}"]
+    before = local(data, tmp_path, *flags)
+    for path in run_in(str(data / folder) + "/"):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w") as stream:
+            stream.write("{}")
+    shutil.copytree(str(data / "kfold"), str(data / "inputs" / "pacs-01234567" / "kfold"))
+    assert local(data, tmp_path, *flags) == before
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_lists_that_lie_outside_a_local_data_url_are_named_and_used_only_if_asked_for(tmp_path, caplog):
+    write_folders(tmp_path / "pacs" / "kfold")
+    write_lists(tmp_path / "pacs" / "filelist")
+    found, _ = local(tmp_path / "pacs" / "kfold", tmp_path)
+    flag = f"--filelist_root={tmp_path / 'pacs' / 'filelist'}"
+    assert found.filelist_root is None
+    assert f"not used because they lie outside {tmp_path / 'pacs' / 'kfold'}. To use them, set {flag}" in caplog.text
+    caplog.clear()
+    found, _ = local(tmp_path / "pacs" / "kfold", tmp_path, flag)
+    assert found.filelist_root == str(tmp_path / "pacs" / "filelist") and "outside" not in caplog.text
+    local(tmp_path / "pacs" / "kfold", tmp_path, "--filelist_root=none")
+    assert "outside" not in caplog.text

@@ -17,12 +17,13 @@ from job.publication.snapshots import Snapshot
 from masf_core.records import checkpoints
 from obs_sync import AccessDenied, StoreUnavailable, list_markers, publish_checkpoint, read_pointer
 from tests.job.faulty_store import FaultyStore, Gate, failing_with, outage
+from tests.masf_core.records.samples import progress_at
 
 
 def snapshot(iteration, best=False, lineage="line"):
     return Snapshot(
         name=f"ckpt-{iteration:06d}-aaaa", attempt=1, arrays={"a/weights": np.full(5, iteration, np.float32)},
-        progress=checkpoints.Progress(iteration, [], [], {"lineage": lineage}), best=best,
+        progress=progress_at(iteration, lineage=lineage), best=best,
         metadata={"iteration": iteration, "lineage": lineage})
 
 

@@ -13,8 +13,8 @@ from job.errors import ConfigError
 from job.publication.restore import Restoring, clear_spool, refuse_changed, undelivered
 from job.workspace import prepare_workspace, sole_user
 from masf_core.records import checkpoints
-from masf_core.records.checkpoints import Progress
 from obs_sync import LocalStorageError, LocalStore, StoreUnavailable, publish_checkpoint
+from tests.masf_core.records.samples import progress_at
 from tests.obs_sync.wrapped_store import WrappedStore
 
 SHAPES = {"a/weights": (3,)}
@@ -32,7 +32,7 @@ def store(tmp_path):
 
 def save(directory, iteration, lineage="line", size=3):
     checkpoints.save(directory, {"a/weights": np.full(size, iteration, np.float32)},
-                     Progress(iteration, [], [], {"lineage": lineage}))
+                     progress_at(iteration, lineage=lineage))
 
 
 def newest(store, workspace):
@@ -109,6 +109,38 @@ def test_a_damaged_file_gives_way_to_the_checkpoint_before(store, workspace, tmp
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(bytes(data))
+    assert newest(store, workspace).progress.iteration == 10
+
+
+@pytest.mark.parametrize("metadata", [
+    {"iteration": -1}, {"iteration": 10 ** 39}, {"iteration": "20"}, {"iteration": True}, {"iteration": None},
+    {"best": "yes", "iteration": 20}, {}])
+def test_a_checkpoint_whose_marker_has_no_iteration_gives_way_to_the_one_before(store, workspace, tmp_path, caplog,
+                                                                                metadata):
+    publish(store, tmp_path, 10)
+    save(str(tmp_path / "bad"), 20)
+    publish_checkpoint(store, str(tmp_path / "bad"), "ckpt-000020-aa", dict(metadata, lineage="line"))
+    assert newest(store, workspace).progress.iteration == 10
+    assert "checkpoint ckpt-000020-aa cannot be used (its marker is damaged: metadata." in caplog.text
+
+
+def test_a_checkpoint_whose_progress_is_not_that_of_its_marker_gives_way(store, workspace, tmp_path, caplog):
+    publish(store, tmp_path, 10)
+    for name, iteration, lineage in (("ckpt-000030-aa", 10, "line"), ("ckpt-000040-aa", 40, "older")):
+        save(str(tmp_path / name), iteration, lineage)
+        publish_checkpoint(store, str(tmp_path / name), name, {"iteration": int(name[5:11]), "lineage": "line"})
+    assert newest(store, workspace).progress.iteration == 10
+    assert "its progress.json is of iteration 10; expected 30" in caplog.text
+    assert "its progress.json is not of the lineage line" in caplog.text
+
+
+@pytest.mark.parametrize("array", [np.full(3, np.nan, np.float32), np.zeros(3), np.zeros(3, np.complex64),
+                                   np.zeros(3, np.int32), np.zeros(3, "S4")],
+                         ids=["NaN", "float64", "complex", "integers", "bytes"])
+def test_a_checkpoint_of_other_arrays_gives_way_to_the_one_before(store, workspace, tmp_path, array):
+    publish(store, tmp_path, 10)
+    checkpoints.save(str(tmp_path / "ckpt-000020-aa"), {"a/weights": array}, progress_at(20, lineage="line"))
+    publish_checkpoint(store, str(tmp_path / "ckpt-000020-aa"), "ckpt-000020-aa", {"iteration": 20, "lineage": "line"})
     assert newest(store, workspace).progress.iteration == 10
 
 

@@ -144,6 +144,15 @@ def test_nothing_published_of_a_lineage_leaves_the_pointer_of_another(store, tmp
     assert read_pointer(store, "best") == "ckpt-000020-old" and names(store) == ["ckpt-000020-old"]
 
 
+def test_a_checkpoint_whose_marker_is_damaged_stays(store, tmp_path):
+    published(store, tmp_path, "10", "ckpt-000010-aaaa")
+    for iteration in (20, 30, 40):
+        published(store, tmp_path, iteration, f"ckpt-{iteration:06d}-aaaa")
+    name_best(store, "line", "source_val", history(40))
+    apply_retention(store, "line", keep=1)
+    assert names(store) == ["ckpt-000010-aaaa", "ckpt-000020-aaaa", "ckpt-000040-aaaa"]
+
+
 def test_a_run_that_goes_on_names_the_best_before_it_trains(store, tmp_path):
     published(store, tmp_path, 10, "ckpt-000010-aaaa")
     published(store, tmp_path, 20, "ckpt-000020-aaaa")

@@ -317,7 +317,7 @@ def test_a_disk_that_fills_up_on_the_way_is_told_and_leaves_nothing_behind(index
 
 def test_a_directory_that_cannot_be_made_is_told(index, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(CacheError, match="cannot be made"):
+    with pytest.raises(CacheError, match="cannot be created"):
         decode(index, str(tmp_path / "file" / "cache"), SIDE)
 
 

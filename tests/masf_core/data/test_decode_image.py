@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from masf_core.data.decode_image import Unusable, decode_image
+from masf_core.data.decode_image import MAX_SIDE, Unusable, decode_image
 from tests.masf_core.data.datasets import save_image
 
 SIDE = 6
@@ -201,3 +201,10 @@ def test_a_png_with_a_large_text_or_profile_has_the_pixels_of_one_without(tmp_pa
     (tmp_path / "a.png").write_bytes(png[:place] + chunk + png[place:])
     np.testing.assert_array_equal(decode(tmp_path / "a.png"), pixels)
     assert refusal(tmp_path / "a.png", max_pixels=SIDE * SIDE - 1).kind == "image too large"
+
+
+@pytest.mark.parametrize("size", [(MAX_SIDE + 1, 1), (1, MAX_SIDE + 1)])
+def test_a_side_is_bounded_whatever_max_pixels_allows(tmp_path, size):
+    problem = refusal(saved(tmp_path, Image.new("L", size)), max_pixels=10 ** 9)
+    assert problem.kind == "image too long" and "{} x {} pixels".format(*size) in problem.what
+    decode(saved(tmp_path, Image.new("L", tuple(min(side, MAX_SIDE) for side in size))), max_pixels=MAX_SIDE)

@@ -7,11 +7,11 @@ import os
 
 import pytest
 
-from masf_core.data import build_index, decode, find_dataroot
-from masf_core.data import image_kind
+from masf_core.data import Folder, build_index, decode, find_dataroot
+from masf_core.data import decode_image, image_kind
 from masf_core.data.offences import Offences
 from masf_core.errors import DataError
-from tests.masf_core.data.datasets import CLASSES, save_image, write_folders, write_lists
+from tests.masf_core.data.datasets import CLASSES, add_line, save_image, write_folders, write_lists
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 AVIF = b"\0\0\0\x20ftypavif\0\0\0\0avifmif1"
@@ -54,7 +54,7 @@ def test_a_domain_and_a_class_of_images_with_odd_names_are_found(root):
                              for name in CLASSES]:
         for file in files:
             os.rename(os.path.join(domain, file), os.path.join(domain, file[:-len(".png")]))
-    assert find_dataroot(str(root.parent)) == str(root)
+    assert find_dataroot(Folder(str(root.parent))) == str(root)
     assert [domain.name for domain in build_index(str(root)).domains] == ["clip", "photo", "sketch"]
 
 
@@ -81,13 +81,13 @@ def test_files_that_are_no_images_are_counted_and_named_once(root, caplog):
     with caplog.at_level(logging.WARNING):
         build_index(str(root))
     assert [record.getMessage() for record in caplog.records] == [
-        "2 files among the images are no image and left out: clip/ant/notes.txt, photo/bee/README"]
+        "2 files in the class folders skipped, because they are not images: clip/ant/notes.txt, photo/bee/README"]
 
 
 def test_a_picture_of_a_format_that_is_not_read_is_refused_by_name(root, caplog):
     write(root / "clip" / "ant" / "new.avif", AVIF)
     message = refusal(root)
-    assert "1 x picture of another format" in message and "clip/ant/new.avif: AVIF is not read" in message
+    assert "1 x picture of another format" in message and "clip/ant/new.avif: AVIF files cannot be read" in message
     assert len(build_index(str(root), bad_data="skip").domain("clip").paths) == 12
 
 
@@ -106,7 +106,7 @@ def test_a_class_folder_of_unread_pictures_names_their_format(root):
     for domain in ("clip", "photo"):
         save_image(root / domain / "dog" / "0.png")
     write(root / "sketch" / "dog" / "0.avif", AVIF)
-    assert "sketch/dog: holds 1 file, none of which is an image that is read (AVIF is not): 0.avif" in refusal(root)
+    assert "sketch/dog: holds 1 file, none of which is an image that can be read (AVIF cannot): 0.avif" in refusal(root)
 
 
 def test_a_class_folder_whose_images_lie_deeper_is_refused(root):
@@ -129,7 +129,8 @@ def test_other_folders_without_images_are_named(root, caplog):
         write(root / domain / "boxes" / "0.xml", b"<a/>")
     with caplog.at_level(logging.WARNING):
         build_index(str(root))
-    assert "3 folders without an image left out: clip/boxes, photo/boxes, sketch/boxes" in caplog.text
+    assert ("3 folders skipped, because no file in them is an image: clip/boxes, photo/boxes, sketch/boxes"
+            in caplog.text)
 
 
 def test_empty_and_unreadable_images_are_told_in_one_error(root, tmp_path):
@@ -143,6 +144,33 @@ def test_empty_and_unreadable_images_are_told_in_one_error(root, tmp_path):
     assert {where for where, _ in caught.value.offenders} == {"clip/ant/0.png", "photo/bee/1.png"}
 
 
+def test_lines_at_fault_and_unreadable_images_are_told_in_one_error(root, tmp_path):
+    write_lists(tmp_path / "lists")
+    add_line(tmp_path / "lists", "clip", "train", "clip/ant/99.png 1")
+    add_line(tmp_path / "lists", "clip", "train", "clip/ant/0.png")
+    write(root / "photo" / "bee" / "1.png", b"\x89PNG and no more")
+    pending = Offences()
+    index = build_index(str(root), str(tmp_path / "lists"), pending=pending)
+    with pytest.raises(DataError, match="1 x malformed line, 1 x missing file, 1 x unreadable image"):
+        decode(index, str(tmp_path / "cache"), image_size=7, pending=pending)
+
+
+def test_what_is_pending_is_told_with_a_file_that_is_gone_before_it_is_decoded(root, tmp_path):
+    write(root / "clip" / "ant" / "0.png", b"")
+    pending = Offences()
+    index = build_index(str(root), pending=pending)
+    os.unlink(str(root / "photo" / "bee" / "1.png"))
+    with pytest.raises(DataError, match="1 x missing file, 1 x empty file"):
+        decode(index, str(tmp_path / "cache"), image_size=7, bad_data="skip", pending=pending)
+
+
+def test_an_image_with_a_side_that_is_too_long_is_skipped_and_counted(root, tmp_path, caplog):
+    save_image(root / "photo" / "bee" / "1.png", size=(1, decode_image.MAX_SIDE + 1))
+    index, _ = decode(build_index(str(root)), str(tmp_path / "cache"), image_size=7, bad_data="skip")
+    assert "1 x image too long" in caplog.text and "photo/bee/1.png: 1 x 65536 pixels" in caplog.text
+    assert [len(domain.used) for domain in index.domains] == [12, 11, 12]
+
+
 def test_what_decoding_cannot_add_to_is_told_before_it(root, tmp_path):
     write(root / "clip" / "ant" / "0.png", b"")
     save_image(root / "clip" / "ants" / "0.png")
@@ -153,11 +181,11 @@ def test_skipping_that_would_empty_a_class_is_refused(root, tmp_path):
     for name in os.listdir(str(root / "photo" / "bee")):
         write(root / "photo" / "bee" / name, b"\x89PNG and no more")
     index = build_index(str(root), bad_data="skip")
-    with pytest.raises(DataError, match="domain photo would have no image of bee left"):
+    with pytest.raises(DataError, match="domain photo would have no image of bee, because"):
         decode(index, str(tmp_path / "cache"), image_size=7, bad_data="skip")
     for name in os.listdir(str(root / "photo" / "bee")):
         write(root / "photo" / "bee" / name, b"")
-    assert "domain photo would have no image of bee left" in refusal(root, bad_data="skip")
+    assert "domain photo would have no image of bee, because" in refusal(root, bad_data="skip")
 
 
 def test_counts_after_skipping_are_those_of_what_is_used(root, tmp_path):

@@ -187,7 +187,7 @@ def test_lines_at_fault_are_all_in_one_error_and_in_the_report(data, tmp_path):
     for count in ("1 x unknown class", "1 x missing file", "2 x repeated path", "1 x path outside dataroot",
                   "1 x label that disagrees with the folder"):
         assert count in str(problem)
-    assert "6 items at fault" in str(problem) and str(report) in str(problem)
+    assert "6 problems in" in str(problem) and str(report) in str(problem)
     assert ("clip_train_kfold.txt:12", "clip/ant/0.png: named before in clip_train_kfold.txt:1") in problem.offenders
     assert ("photo_crossval_kfold.txt:4", "photo/ant/0.png: crossval leaks from train") in problem.offenders
     assert len(report.read_text().splitlines()) == 6
@@ -201,13 +201,13 @@ def test_lines_at_fault_can_be_skipped(data, tmp_path, caplog):
     add_line(data[1], "photo", "crossval", "photo/ant/1.png 1")
     index = build_index(*data, bad_data="skip", offenders_path=str(tmp_path / "offenders.txt"))
     assert index.fingerprint == good.fingerprint
-    assert "4 items at fault" in caplog.text
+    assert "4 problems in" in caplog.text
     assert len((tmp_path / "offenders.txt").read_text().splitlines()) == 4
 
 
 def test_a_wrong_base_cannot_be_skipped(data):
     write_lists(data[1], base=3)
-    assert "neither" in str(refused(*data, bad_data="skip"))
+    assert "whether counted from 0 or from 1" in str(refused(*data, bad_data="skip"))
 
 
 def test_skipping_everything_is_refused(data):
@@ -243,7 +243,7 @@ def test_links_are_not_followed(data, tmp_path, with_lists):
 def test_the_number_of_classes_can_be_insisted_on(data):
     assert build_index(*data, num_classes=3).classes == CLASSES
     message = str(refused(*data, num_classes=7))
-    assert "num_classes=7" in message and "are 3: ant, bee, cat" in message
+    assert "num_classes=7" in message and "has 3 class folders: ant, bee, cat" in message
 
 
 def test_directories_that_are_not_there_or_hold_nothing_are_named(data, tmp_path):

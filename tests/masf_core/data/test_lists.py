@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from masf_core.data import lists
+from masf_core.data import Folder, lists
 from masf_core.data.offences import Offences
 from masf_core.errors import DataError
 
@@ -69,11 +69,11 @@ def write(folder, *names, text="photo/dog/1.jpg 1\n"):
 
 def test_a_list_of_several_splits_that_lacks_one_is_named(tmp_path):
     write(tmp_path, "a_train_kfold.txt", "a_crossval_kfold.txt", "b_train_kfold.txt")
-    found = lists.lists_in(str(tmp_path), [])
+    found = lists.lists_in(Folder(str(tmp_path)), [])
     assert found.official and sorted(found.files["a"]) == ["crossval", "train"]
-    lists.check_complete(found, "here", ["a"])
+    lists.check_complete(found, ["a"])
     with pytest.raises(DataError) as caught:
-        lists.check_complete(found, "here", ["a", "b", "c"])
+        lists.check_complete(found, ["a", "b", "c"])
     for name in ("b_crossval_kfold.txt", "c_train_kfold.txt", "c_crossval_kfold.txt", "filelist_root=none"):
         assert name in str(caught.value)
     assert "b_train_kfold.txt" not in str(caught.value)
@@ -89,7 +89,7 @@ def test_a_list_of_several_splits_that_lacks_one_is_named(tmp_path):
     (["photo_full.txt"], {"full": "photo_full.txt"})])
 def test_lists_are_known_by_the_names_that_people_give_them(tmp_path, names, parts):
     write(tmp_path, *names)
-    found = lists.lists_in(str(tmp_path), ["photo", "art_painting"])
+    found = lists.lists_in(Folder(str(tmp_path)), ["photo", "art_painting"])
     assert found.files == {"photo": parts}
     assert found.unused == sorted(set(names) - set(parts.values()))
 
@@ -97,20 +97,20 @@ def test_lists_are_known_by_the_names_that_people_give_them(tmp_path, names, par
 def test_a_text_about_a_domain_is_no_list_but_is_told(tmp_path):
     write(tmp_path, "photo.txt", text="These are photographs.\n")
     write(tmp_path, "photo_train (1).txt", "CALTECH_train.txt", "readme.txt", "training_notes.txt", "photographer.txt")
-    found = lists.lists_in(str(tmp_path), ["photo"])
+    found = lists.lists_in(Folder(str(tmp_path)), ["photo"])
     assert found.files == {} and found.unused == ["CALTECH_train.txt", "photo.txt", "photo_train (1).txt"]
 
 
 def test_a_pattern_names_the_lists(tmp_path):
     write(tmp_path, "photo-train.lst", "photo-val.lst", "cartoon-train.lst", "photo_train.txt")
-    found = lists.lists_in(str(tmp_path), ["photo"], "{domain}-{part}.lst")
+    found = lists.lists_in(Folder(str(tmp_path)), ["photo"], "{domain}-{part}.lst")
     assert found.files == {"photo": {"train": "photo-train.lst", "crossval": "photo-val.lst"}}
     assert found.unused == ["cartoon-train.lst", "photo_train.txt"]
-    found = lists.lists_in(str(tmp_path), ["photo"], "{domain}-train.lst")
+    found = lists.lists_in(Folder(str(tmp_path)), ["photo"], "{domain}-train.lst")
     assert found.files == {"photo": {"full": "photo-train.lst"}}
 
 
 @pytest.mark.parametrize("pattern", ["photo.txt", "{domain}{domain}.txt", "lists/{domain}.txt"])
 def test_a_pattern_without_its_place_for_the_domain_is_refused(tmp_path, pattern):
     with pytest.raises(ValueError, match="domain"):
-        lists.lists_in(str(tmp_path), ["photo"], pattern)
+        lists.lists_in(Folder(str(tmp_path)), ["photo"], pattern)

@@ -36,12 +36,12 @@ def edit(root):
 def test_added_and_changed_images_are_counted_by_domain(begun, root):
     edit(root)
     assert changes(begun, root) == (
-        "photo has 10 images instead of 8 (2 added, 1 changed: photo/ant/new0.png, …)")
+        "photo has 10 images instead of 8 (2 added, 1 changed: photo/ant/new0.png and 2 more)")
 
 
 def test_a_replaced_image_is_told_though_the_number_is_the_same(begun, root):
     os.rename(str(root / "photo" / "ant" / "0.png"), str(root / "photo" / "ant" / "9.png"))
-    assert changes(begun, root) == "photo has 8 images as before (1 added, 1 removed: photo/ant/0.png, …)"
+    assert changes(begun, root) == "photo has 8 images as before (1 added, 1 removed: photo/ant/0.png and 1 more)"
 
 
 def test_an_image_that_moved_to_another_class_has_changed(begun, root):
@@ -52,13 +52,13 @@ def test_an_image_that_moved_to_another_class_has_changed(begun, root):
 def test_new_and_lost_classes_and_domains_are_named(begun, root):
     write_folders(root, classes=("ant", "bee", "cat"))
     assert changes(begun, root).startswith("class cat added; clip has 12 images instead of 8 (4 added: clip/cat/0.png")
-    assert "clip is no domain any more" in changes(begun, root, domains=["photo", "sketch"])
+    assert "clip is not a domain any more" in changes(begun, root, domains=["photo", "sketch"])
     write_folders(root, domains=["oil"], classes=("ant", "bee"))
     assert "oil is a new domain with 8 images" in changes(begun, root)
 
 
 def test_another_split_of_the_same_images_is_told_as_such(begun, root):
-    assert "the images are the same, but are split" in changes(begun, root, seed=5)
+    assert "the images are the same, but their split" in changes(begun, root, seed=5)
 
 
 @pytest.mark.parametrize("before", [None, b"", b"damaged", "other"])

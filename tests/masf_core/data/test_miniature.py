@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from masf_core.data import build_index, locate
+from masf_core.data import Folder, build_index, locate
 from masf_core.data.miniature import (
     CLASSES, DOMAINS, silhouettes, styles, weights, write_alexnet_weights, write_miniature)
 from masf_core.network.pretrained import read_pretrained
@@ -44,7 +44,7 @@ def test_it_is_laid_out_as_pacs_is(miniature):
 
 
 def test_the_index_reads_it_without_a_complaint(miniature):
-    dataroot, lists = locate(miniature)
+    dataroot, lists = locate(Folder(miniature))
     index = build_index(dataroot, lists, num_classes=7)
     assert index.classes == CLASSES
     for domain in index.domains:

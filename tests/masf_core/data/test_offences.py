@@ -26,8 +26,8 @@ def test_one_error_tells_counts_first_offenders_remedies_and_where_the_rest_is(t
     with pytest.raises(DataError) as caught:
         offences().settle("/data", "refuse", str(report))
     message = str(caught.value)
-    assert "8 items at fault in /data: 1 x unknown class, 7 x missing file" in message
-    assert "list:0: file 0" in message and "list:5" not in message and "... and 3 more" in message
+    assert "8 problems in /data: 1 x unknown class, 7 x missing file" in message
+    assert "list:0: file 0" in message and "list:5" not in message and "  and 3 more" in message
     assert REMEDIES["missing file"] in message and REMEDIES["unknown class"] in message
     assert REMEDIES["repeated path"] not in message
     assert str(report) in message
@@ -39,7 +39,7 @@ def test_one_error_tells_counts_first_offenders_remedies_and_where_the_rest_is(t
 def test_skipping_warns_instead(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         offences().settle("/data", "skip", str(tmp_path / "offenders.txt"))
-    assert "7 x missing file" in caplog.text and "left out" in caplog.text
+    assert "7 x missing file" in caplog.text and "skipped" in caplog.text
     assert (tmp_path / "offenders.txt").exists()
 
 

@@ -7,7 +7,7 @@ import unicodedata
 
 import pytest
 
-from masf_core.data import build_index, locate, unused_lists
+from masf_core.data import Folder, build_index, locate, unused_lists
 from masf_core.errors import DataError
 from tests.masf_core.data.datasets import CLASSES, DOMAINS, SIDE, save_image, write_folders, write_lists
 
@@ -38,7 +38,7 @@ def refused(root, **arguments):
 @pytest.mark.parametrize("validation", ["val", "valid", "validation", "crossval"])
 def test_splits_below_a_domain_are_its_lists_and_their_union_is_the_domain(tmp_path, validation):
     write_splits(tmp_path, {"train": "ab", validation: "c", "test": "d"})
-    assert locate(str(tmp_path)) == (str(tmp_path), None)
+    assert locate(Folder(str(tmp_path))) == (str(tmp_path), None)
     index = build_index(str(tmp_path))
     assert index.classes == CLASSES
     train, kept, whole = parts(index)
@@ -78,13 +78,13 @@ def test_splits_in_the_place_of_domains_are_refused(tmp_path):
     write_folders(tmp_path, domains=("train", "Val"))
     for arguments in ({}, {"domains": ["train", "Val"]}):
         message = refused(tmp_path, **arguments)
-        assert "names of splits" in message and "train" in message and "Val" in message
+        assert "called as splits are" in message and "train" in message and "Val" in message
 
 
 def test_a_class_may_be_called_train(tmp_path):
     write_folders(tmp_path, classes=("bus", "train"))
     save_image(tmp_path / "photo" / "train" / "old" / "0.png")
-    assert build_index(locate(str(tmp_path))[0]).classes == ("bus", "train")
+    assert build_index(locate(Folder(str(tmp_path)))[0]).classes == ("bus", "train")
 
 
 def test_classes_and_splits_side_by_side_are_refused(tmp_path):
@@ -102,7 +102,7 @@ def test_lists_name_images_below_full_behind_any_path(tmp_path):
             (tmp_path / "txt_lists" / f"{domain}_{part}.txt").write_text("".join(
                 f"/home/me/VLCS/{domain}/full/{each}/{name}.png {each}\n"
                 for each in "01" for name in names))
-    dataroot, filelist_root = locate(str(tmp_path))
+    dataroot, filelist_root = locate(Folder(str(tmp_path)))
     index = build_index(dataroot, filelist_root)
     assert [len(each) for each in parts(index)] == [4, 2, 8] and index.classes == ("0", "1")
     assert len(index.origin.lists) == 9
@@ -113,7 +113,7 @@ def test_lists_name_images_below_full_behind_any_path(tmp_path):
 def test_a_domain_whose_images_lie_deeper_is_never_a_domain_less(tmp_path):
     write_folders(tmp_path, domains=("clip", "sketch", "more"))
     write_folders(tmp_path / "photo", domains=("ant", "bee"), classes=("raw",))
-    assert locate(str(tmp_path))[0] == str(tmp_path)
+    assert locate(Folder(str(tmp_path)))[0] == str(tmp_path)
     for bad_data in ("refuse", "skip"):
         message = refused(tmp_path, bad_data=bad_data)
         assert "photo" in message and "8 images lie deeper" in message and "photo/ant/raw/0.png" in message
@@ -125,7 +125,8 @@ def test_a_class_most_of_whose_images_lie_deeper_is_refused_and_a_few_are_named(
     write_folders(tmp_path)
     save_image(tmp_path / "photo" / "ant" / "old" / "0.png")
     index = build_index(str(tmp_path))
-    assert "1 image lies at another level" in caplog.text and "photo/ant/old/0.png" in index.origin.left_out[0]
+    assert "1 image skipped, because it lies at another level" in caplog.text
+    assert "photo/ant/old/0.png" in index.origin.left_out[0]
     for number in range(5):
         save_image(tmp_path / "photo" / "ant" / "old" / f"{number}.png")
     assert "photo/ant: 5 images lie deeper" in refused(tmp_path)
@@ -136,7 +137,7 @@ def test_a_stray_picture_hides_nothing_and_is_named(tmp_path, caplog, stray):
     write_folders(tmp_path)
     expected = build_index(str(tmp_path))
     save_image(tmp_path / stray)
-    dataroot, _ = locate(str(tmp_path))
+    dataroot, _ = locate(Folder(str(tmp_path)))
     assert dataroot == str(tmp_path)
     assert build_index(dataroot).fingerprint == expected.fingerprint
     assert stray in caplog.text
@@ -145,8 +146,8 @@ def test_a_stray_picture_hides_nothing_and_is_named(tmp_path, caplog, stray):
 def test_a_folder_of_pictures_beside_the_domains_is_refused_by_name(tmp_path, caplog):
     write_folders(tmp_path)
     save_image(tmp_path / "samples" / "overview.png")
-    dataroot, _ = locate(str(tmp_path))
-    assert "samples: 1 image lies right in this folder" in refused(dataroot)
+    dataroot, _ = locate(Folder(str(tmp_path)))
+    assert "samples: 1 image lies directly in this folder" in refused(dataroot)
     assert len(build_index(dataroot, bad_data="skip").domains) == 3 and "samples" in caplog.text
 
 
@@ -155,7 +156,7 @@ def test_thumbnails_of_a_network_drive_are_no_images(tmp_path):
     expected = build_index(str(tmp_path)).fingerprint
     for path in ("photo/ant/@eaDir/0.png/THUMB.png", "photo/@eaDir/ant/0.png", "@eaDir/photo/0.png"):
         save_image(tmp_path / path)
-    assert build_index(locate(str(tmp_path))[0]).fingerprint == expected
+    assert build_index(locate(Folder(str(tmp_path)))[0]).fingerprint == expected
 
 
 def test_links_where_nothing_else_is_are_named(tmp_path):
@@ -163,7 +164,7 @@ def test_links_where_nothing_else_is_are_named(tmp_path):
     (tmp_path / "root").mkdir()
     os.symlink(str(tmp_path / "outside"), str(tmp_path / "root" / "data"))
     with pytest.raises(DataError, match="links are not followed: data"):
-        locate(str(tmp_path / "root"))
+        locate(Folder(str(tmp_path / "root")))
 
 
 # ---- lists
@@ -179,7 +180,7 @@ def write_one_list(folder, domains=DOMAINS, count=4, prefix=""):
 def test_one_list_a_domain_trains_and_a_drawn_part_of_it_validates_as_without_lists(tmp_path):
     write_folders(tmp_path / "kfold")
     write_one_list(tmp_path / "filelist", prefix="kfold/")
-    dataroot, filelist_root = locate(str(tmp_path))
+    dataroot, filelist_root = locate(Folder(str(tmp_path)))
     assert filelist_root == str(tmp_path / "filelist")
     index = build_index(dataroot, filelist_root, seed=3)
     assert index.fingerprint == build_index(dataroot, seed=3).fingerprint
@@ -191,7 +192,7 @@ def test_one_list_a_domain_trains_and_a_drawn_part_of_it_validates_as_without_li
 def test_images_that_no_list_names_are_counted(tmp_path, caplog):
     write_folders(tmp_path)
     write_one_list(tmp_path, count=3)
-    assert len(build_index(*locate(str(tmp_path))).domain("photo").paths) == 9
+    assert len(build_index(*locate(Folder(str(tmp_path)))).domain("photo").paths) == 9
     assert "domain photo: its lists name 9 of the 12 images" in caplog.text
 
 
@@ -199,9 +200,9 @@ def test_names_of_pacs_own_go_before_others_and_the_others_are_told(tmp_path):
     write_folders(tmp_path / "images")
     write_lists(tmp_path / "kfold")
     write_one_list(tmp_path / "filelist")
-    dataroot, filelist_root = locate(str(tmp_path))
+    dataroot, filelist_root = locate(Folder(str(tmp_path)))
     assert filelist_root == str(tmp_path / "kfold")
-    assert unused_lists(str(tmp_path), dataroot, filelist_root) == [f"filelist/{name}.txt" for name in DOMAINS]
+    assert unused_lists(Folder(str(tmp_path)), dataroot, filelist_root) == [f"filelist/{name}.txt" for name in DOMAINS]
 
 
 def test_a_domain_that_the_lists_lack_is_refused_with_every_way_out(tmp_path):

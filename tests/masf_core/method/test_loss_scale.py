@@ -9,10 +9,10 @@ import pytest
 from masf_core.method.gradients import Gradients
 from masf_core.method.loss_scale import LossScale, ScaleSettings
 from masf_core.records import checkpoints
-from masf_core.records.checkpoints import Progress
 from tests.masf_core import toy
 from tests.masf_core.devices.half_precision import HalfBackbone, spoilt_model, step, without_scale
 from tests.masf_core.method.test_meta_step import iterate
+from tests.masf_core.records.samples import progress_at
 
 INF, NAN = math.inf, math.nan
 # A training of 14 iterations: where it overflows, in which gradient, and what that is.
@@ -105,7 +105,7 @@ def test_a_resumed_run_goes_on_with_the_scale_it_had(tmp_path, stop):
     model, taking = spoilt_model()
     with model:
         first = trained(model, taking, range(stop))
-        checkpoints.save(str(tmp_path / "ckpt"), model.snapshot(), Progress(stop, [], [], {}))
+        checkpoints.save(str(tmp_path / "ckpt"), model.snapshot(), progress_at(stop))
     arrays, _ = checkpoints.load(str(tmp_path / "ckpt"))
     with np.load(str(tmp_path / "ckpt" / "loss_scale.npz")) as stored:
         assert sorted(stored) == ["applied", "good_steps", "loss_scale"]

@@ -1,8 +1,10 @@
 """Archives of arrays as NumPy reads them, written in one pass."""
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
+import random
 import zipfile
 
 import numpy as np
@@ -92,6 +94,48 @@ def test_no_damage_is_read_over(tmp_path):
     path.write_bytes(whole[:-100])
     with pytest.raises(zipfile.BadZipFile):
         npz.read_npz(str(path))
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_damage_in_any_place_is_a_documented_error(compressed, tmp_path):
+    path, stream, chosen = tmp_path / "a.npz", io.BytesIO(), random.Random(5)
+    (np.savez_compressed if compressed else np.savez)(stream, a=np.arange(50, dtype=np.float32), b=np.float32(1.0))
+    whole = stream.getvalue()
+    for _ in range(600):
+        damaged = bytearray(whole)
+        for _ in range(chosen.choice([1, 2, 8])):
+            damaged[chosen.randrange(len(damaged))] = chosen.choice([0, 255, chosen.randrange(256)])
+        path.write_bytes(damaged)
+        for digest in (None, hashlib.sha256(damaged).hexdigest()):
+            with contextlib.suppress(OSError, ValueError, zipfile.BadZipFile, KeyError):
+                npz.read_npz(str(path), digest)
+
+
+@pytest.mark.parametrize("header", [
+    "{'descr': '<f4', 'fortran_order': False, 'shape': (2000000000000,)}",
+    "{'descr': '<f4', 'fortran_order': False, 'shape': (-1, -1)}",
+    "{'descr': None, 'fortran_order': False, 'shape': (1,)}",
+    "{'descr': '<f4', 'fortran_order': False, 'shape': (1.5,)}",
+    "{'descr': '|S0', 'fortran_order': False, 'shape': (1,)}",
+    "{" * 3000, "1", "(",
+])
+def test_a_header_that_is_a_lie_is_a_documented_error(header, tmp_path):
+    path, text = tmp_path / "a.npz", header.encode("ascii") + b"\n"
+    with zipfile.ZipFile(str(path), "w") as archive:
+        archive.writestr("a.npy", b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(4))
+    for digest in (None, hashlib.sha256(path.read_bytes()).hexdigest()):
+        with pytest.raises((OSError, ValueError)):
+            npz.read_npz(str(path), digest)
+
+
+def test_a_member_that_is_larger_than_its_file_takes_no_memory(tmp_path):
+    path, stream = tmp_path / "a.npz", io.BytesIO()
+    np.savez(stream, a=np.zeros(1000, np.float32))
+    size, lie = (4128).to_bytes(4, "little"), (0xfffffff0).to_bytes(4, "little")
+    assert stream.getvalue().count(size) >= 2  # in the directory of the archive, as stored and as it is
+    path.write_bytes(stream.getvalue().replace(size, lie))
+    with pytest.raises(ValueError, match="it has 4294967280 bytes, and the file has"):
+        npz.read_npz(str(path), hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def test_objects_are_not_read(tmp_path):

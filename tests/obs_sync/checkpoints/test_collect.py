@@ -130,6 +130,6 @@ def test_a_publication_of_which_a_file_was_removed_writes_no_marker_over_http(ob
 
     obs.faults = Faults([Rule(Call(remove), operation="ListObjects")])
     with small_parts(PART), open_store("obs://bucket/base/", obs.environment()) as store:
-        with pytest.raises(IntegrityError, match="was removed while.*checkpoints/one/a"):
+        with pytest.raises(IntegrityError, match="was deleted while.*checkpoints/one/a"):
             publish_checkpoint(store, source, "one", {})
     assert "base/checkpoints/one.json" not in obs.keys("bucket")

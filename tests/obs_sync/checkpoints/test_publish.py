@@ -174,7 +174,7 @@ def test_a_file_that_changes_while_it_is_published_stops_it(local_store, directo
 
 
 @pytest.mark.parametrize("kind, damage, told", [
-    ("local", None, "removed"), ("esdk", None, "removed"), ("moxing", None, "removed"),
+    ("local", None, "deleted"), ("esdk", None, "deleted"), ("moxing", None, "deleted"),
     ("local", b"longer", "overwritten"), ("esdk", b"longer", "overwritten"), ("moxing", b"longer", "overwritten"),
     ("local", b"[]", "overwritten"), ("esdk", b"[]", "overwritten")])
 def test_a_file_that_somebody_removes_or_overwrites_before_the_marker_stops_it(kind, damage, told, request, publish):

@@ -418,7 +418,7 @@ def test_a_file_that_changes_while_it_is_stored_is_named(server, store, tmp_path
     (403, "InvalidAccessKeyId", AccessDenied, "OBS_ACCESS_KEY_ID"),
     (403, "SignatureDoesNotMatch", AccessDenied, "OBS_SECRET_ACCESS_KEY"),
     (403, "ExpiredToken", AccessDenied, "expired"),
-    (412, "PreconditionFailed", ObjectChanged, "another version"),
+    (412, "PreconditionFailed", ObjectChanged, "was overwritten"),
     (409, "OperationAborted", StoreError, "OperationAborted"),
     (405, "MethodNotAllowed", StoreError, "MethodNotAllowed"),
     (301, "PermanentRedirect", StoreError, "region"),

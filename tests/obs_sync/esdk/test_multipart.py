@@ -200,7 +200,7 @@ def test_an_upload_that_somebody_else_ended_is_begun_anew(obs, store, path, code
 
 def test_an_upload_that_somebody_ends_every_time_is_worth_another_attempt_later(obs, store, path):
     obs.faults = Faults([Rule(Status(404, "NoSuchUpload"), operation="UploadPart")])
-    with pytest.raises(StoreUnavailable, match="ended by somebody else"):
+    with pytest.raises(StoreUnavailable, match="another process ended the upload"):
         store.upload(path, "big")
     assert obs.keys("bucket") == [] and obs.uploads("bucket") == []
 

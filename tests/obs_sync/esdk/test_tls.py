@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import ssl
 import subprocess
+import threading
 
 import pytest
 
 from obs_sync import StoreError, open_store
+from obs_sync.http.reply import is_quiet
 from obs_sync.retry import Retry
 from tests.obs_sync.scripted_server import reply, scripted_server, store_at
 from tests.obs_sync.tunnel_proxy import TunnelProxy
@@ -94,3 +97,23 @@ def test_through_a_proxy_the_certificate_is_still_the_servers(make_server, monke
     finally:
         proxy.close()
         resolver.forget("obs.tunnel.test")
+
+
+def test_tickets_for_later_tls_sessions_are_no_reason_to_drop_a_connection(make_server):
+    _, certificate = make_server("IP:127.0.0.1")
+    ours, theirs = socket.socketpair()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, certificate[:-len("pem")] + "key")
+    accepted = []
+    thread = threading.Thread(target=lambda: accepted.append(context.wrap_socket(theirs, server_side=True)))
+    thread.start()
+    trusting = ssl.create_default_context(cafile=certificate)
+    with trusting.wrap_socket(ours, server_hostname="127.0.0.1") as connected:
+        thread.join(10)  # by now the tickets of TLS 1.3 are there
+        assert is_quiet(connected)
+        accepted[0].sendall(b"unasked")
+        assert not is_quiet(connected)
+        connected.recv(100)
+        assert is_quiet(connected)
+        accepted[0].close()
+        assert not is_quiet(connected)

@@ -4,11 +4,14 @@ from __future__ import annotations
 import http.client
 import os
 import socket
+import time
 
 import pytest
 
+from obs_sync.http.head import BadReply
 from obs_sync.http.pool import Asked, Pool
 from obs_sync.http.proxies import HttpProxy
+from obs_sync.http.reply import Connection
 from tests.obs_sync.raw_server import raw_server
 
 REQUEST = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -145,6 +148,84 @@ def test_a_connection_that_was_closed_while_idle_costs_nothing():
         assert script.closed.acquire(timeout=5)
         assert read(pool)[2] == b"content"
     assert [len(heads) for heads in script.heads] == [1, 1]
+
+
+@pytest.mark.parametrize("forged", [b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nFORGED", b"\r\n", b"x" * 300000])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_what_a_server_sends_unasked_is_not_taken_for_the_next_reply(forged, at_once):
+    with raw_server([[SMALL + forged] if at_once else [SMALL, forged], SMALL], [SMALL]) as (script, port):
+        pool = pool_at(port)
+        assert read(pool)[2] == b"content"
+        time.sleep(0.05)
+        assert read(pool)[2] == b"content"
+    assert len(script.heads) == 2
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_a_408_on_an_idle_connection_costs_nothing(late):
+    timed_out = b"HTTP/1.1 408 Request Time-out\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    answers = [SMALL, timed_out] if late else [[SMALL, timed_out]]  # after the next request, or before
+    with raw_server(answers, [SMALL]) as (script, port):
+        pool = pool_at(port)
+        read(pool)
+        time.sleep(0.05)
+        assert read(pool)[::2] == (200, b"content")
+    assert len(script.heads) == 2
+
+
+def test_a_408_on_a_new_connection_is_the_reply():
+    with raw_server([b"HTTP/1.1 408 Request Time-out\r\nContent-Length: 0\r\n\r\n"]) as (_, port):
+        assert read(pool_at(port))[0] == 408
+
+
+class Endless:
+    """The end of a connection on which `start` arrives, and then `rest` again and again."""
+
+    def __init__(self, start, rest):
+        self.data, self.rest, self.sent = start, rest, 0
+
+    def settimeout(self, seconds):
+        pass
+
+    def sendall(self, request):
+        pass
+
+    def recv_into(self, view):
+        while len(self.data) < len(view):
+            self.data += self.rest * (len(view) // len(self.rest) + 1)
+        view[:], self.data = self.data[:len(view)], self.data[len(view):]
+        self.sent += len(view)
+        return len(view)
+
+
+@pytest.mark.parametrize("start, rest", [
+    (b"", b"HTTP/1.1 100 Continue\r\n\r\n"), (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"), (b"", b"x"),
+    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n", b"X: y\r\n"),
+    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;", b"x"),
+    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX: ", b"y")],
+    ids=["interim replies", "headers", "status line", "trailers", "line of a chunk", "line of a trailer"])
+def test_what_surrounds_a_body_has_an_end(start, rest):
+    endless = Endless(start, rest)
+    connection = Connection(endless, 1.0)
+    connection.send(REQUEST)
+    with pytest.raises(BadReply):
+        for _ in connection.reply().body():
+            pass
+    assert endless.sent <= 1 << 18
+
+
+def test_a_protocol_that_nobody_asked_for_is_refused():
+    with raw_server([b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n" + SMALL]) as (_, port):
+        with pytest.raises(BadReply):
+            read(pool_at(port))
+
+
+def test_a_chunk_must_end_where_its_length_says():
+    for end in (b"\n", b"\r\r\n", b"x\r\n", b""):
+        with raw_server([b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc" + end +
+                         b"0\r\n\r\n"]) as (_, port):
+            with pytest.raises(BadReply):
+                read(pool_at(port))
 
 
 def test_a_forked_process_leaves_the_connections_to_the_other(monkeypatch):

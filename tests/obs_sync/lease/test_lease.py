@@ -104,8 +104,8 @@ def test_a_holder_that_is_silent_is_waited_for_and_succeeded_and_the_log_says_so
     second.acquire()
     assert T - 20.0 < fake.now - begun < T - 20.0 + 6.0
     second.check()
-    assert "in use by process 11 on first, who renewed the lease 20 s ago" in caplog.messages[0]
-    assert "for 42 s at most" in caplog.messages[0]
+    assert "in use by process 11 on first, which renewed its lease 20 s ago" in caplog.messages[0]
+    assert "Waiting at most 42 s" in caplog.messages[0]
     assert "taking it over" in caplog.messages[-1]
 
 
@@ -369,7 +369,7 @@ def test_a_listing_that_is_behind_our_own_write_is_not_believed(store, fake):
         lease(Behind(store), fake).acquire()
     behind = Behind(store)
     behind.listings = -10 ** 6
-    with pytest.raises(StoreUnavailable, match="does not show what was written"):
+    with pytest.raises(StoreUnavailable, match="does not show an object that was just written"):
         lease(behind, fake).acquire()
 
 

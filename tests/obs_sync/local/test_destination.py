@@ -80,8 +80,8 @@ def test_a_deep_tree_takes_few_descriptors(destination, finished):
 
 
 @pytest.mark.parametrize("in_the_way, told", [
-    ({"photo/dog/1.jpg/x": b""}, "this is a directory, and for .*1.jpg it would have to be a file: .*/photo/dog/1.jpg"),
-    ({"photo": b""}, "this is a file, and for .*photo/.* it would have to be a directory: .*/photo[.]"),
+    ({"photo/dog/1.jpg/x": b""}, "this is a directory, but .*1.jpg needs a file here: .*/photo/dog/1.jpg"),
+    ({"photo": b""}, "this is a file, but .*photo/.* needs a directory here: .*/photo[.]"),
 ])
 def test_what_is_in_the_way_of_a_file_is_told_before_anything_moves(tmp_path, in_the_way, told):
     source = LocalStore(write_tree(tmp_path / "source", {"a": b"a", "photo/dog/1.jpg": b"1"}))

@@ -130,7 +130,7 @@ def test_a_digest_that_was_promised_is_checked(tmp_path):
 def test_a_file_that_is_removed_meanwhile_is_missing(tmp_path):
     store = LocalStore(str(tmp_path / "store"))
     store.write("k", b"x" * (3 << 20))
-    with pytest.raises(ObjectNotFound, match="removed meanwhile"):
+    with pytest.raises(ObjectNotFound, match="deleted after it was listed"):
         store.download(store.head("k"), str(tmp_path / "out"), lambda amount: store.delete(["k"]))
 
 

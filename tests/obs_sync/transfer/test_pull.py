@@ -125,7 +125,7 @@ def test_a_key_that_leaves_the_destination_stops_everything(esdk_store, obs, out
 def test_a_name_that_is_file_and_directory_stops_everything(esdk_store, obs, out):
     for key in ("photo", "photo/dog.jpg"):
         obs.put("bucket", "base/" + key, b"x")
-    with pytest.raises(UnsafeKey, match="'photo' would have to be a file"):
+    with pytest.raises(UnsafeKey, match="'photo' cannot be both a file"):
         pull(esdk_store, out)
     assert read_tree(out) == {}
 
@@ -342,7 +342,7 @@ def test_a_second_pull_into_the_same_place_waits_for_the_first_and_says_so(sourc
         assert waited == [] and source.calls == []
     other.join(10)
     assert waited == [4] and [record.getMessage() for record in caplog.records] == [
-        "waiting for another process that is fetching to " + out]
+        "waiting for another process that fetches to " + out]
 
 
 def test_too_little_space_is_told_before_anything_is_fetched(source, out, monkeypatch):

@@ -131,6 +131,6 @@ def test_what_is_in_the_way_in_a_folder_is_told_before_anything_is_stored(local_
     else:
         os.makedirs(local_store.url)
         os.mkfifo(place)
-    with pytest.raises(LocalStorageError, match=f"it would have to be a .*/{in_the_way}[.]"):
+    with pytest.raises(LocalStorageError, match=f"needs a .* here: .*/{in_the_way}[.]"):
         push(local_store, source)
     assert content(local_store) == {}

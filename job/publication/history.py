@@ -1,0 +1,57 @@
+"""metrics.jsonl: what is known at the end of each interval of a run, as whoever shows or compares runs reads it."""
+from __future__ import annotations
+
+import logging
+from typing import Any, Dict, List
+
+from obs_sync import ObjectNotFound, Store
+from obs_sync.json_document import DocumentError, members, number, optional, read_json, text, whole
+from obs_sync.store import read_at_most
+
+NAME = "metrics.jsonl"
+LARGEST = 256 << 20  # bytes; a record of an interval has 2 kB for 7 classes, and 400 kB for 345
+
+RECORD = members({
+    "iteration": whole(1),
+    "target_domain": text(),
+    "target_accuracy": number(0, 100),
+    "validation_accuracy": number(0, 100),
+    "seconds_per_iteration": optional(number(0)),
+})
+"""What every line has. The other members are in `masf_core.records.progress`."""
+
+log = logging.getLogger(__name__)
+
+
+def read_history(store: Store, folder: str = "") -> List[Dict[str, Any]]:
+    """The records of a published metrics.jsonl, oldest first; none where there is no such file.
+
+    A line that is no record, or whose iteration does not come after that of the line before, is skipped; a warning
+    says how many were skipped, and what is wrong with the first of them.
+
+    Args:
+        store: of the run. folder: of the run below the store's URL, "" or ending in "/".
+
+    Raises:
+        IntegrityError: the file is larger than ``LARGEST``.
+    """
+    try:
+        lines = read_at_most(store, folder + NAME, LARGEST).split(b"\n")
+    except ObjectNotFound:
+        return []
+    found: List[Dict[str, Any]] = []
+    wrong = []
+    for number_of_line, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                record = read_json(line, RECORD)
+                before = found[-1]["iteration"] if found else 0
+                if record["iteration"] <= before:
+                    raise DocumentError(f"iteration: expected more than {before}, found {record['iteration']}")
+                found.append(record)
+            except DocumentError as error:
+                wrong.append(f"line {number_of_line}, {error}")
+    if wrong:
+        log.warning("%s: skipped %d of %d lines, which are no records of an interval. The first of them: %s",
+                    store.locate(folder + NAME), len(wrong), len(wrong) + len(found), wrong[0])
+    return found

@@ -1,0 +1,38 @@
+"""The published checkpoints of one lineage of a run, as their markers tell of them."""
+from __future__ import annotations
+
+from typing import List, NamedTuple, Tuple
+
+from obs_sync import Marker, Store, list_markers
+from obs_sync.json_document import DocumentError, members, text, truth, whole
+
+MOST_ITERATIONS = 10 ** 12
+METADATA = members({"lineage": text(), "iteration": whole(0, MOST_ITERATIONS)}, may={"best": truth()})
+"""What the metadata of a marker of this job hold."""
+
+
+class Published(NamedTuple):
+    """The checkpoints of a lineage."""
+
+    usable: List[Marker]                 # by iteration, the newest last
+    damaged: List[Tuple[Marker, str]]    # markers whose metadata cannot be used, and why
+
+
+def published_checkpoints(store: Store, lineage: str) -> Published:
+    """The checkpoints of ``lineage`` in ``store``; others are not ours.
+
+    Raises:
+        StoreError: the store cannot be read. (A marker that cannot be read is skipped with a warning.)
+    """
+    usable, damaged = [], []
+    for marker in list_markers(store):
+        if marker.metadata.get("lineage") != lineage:
+            continue
+        try:
+            METADATA(marker.metadata, "metadata")
+        except DocumentError as error:
+            damaged.append((marker, str(error)))
+        else:
+            usable.append(marker)
+    usable.sort(key=lambda marker: (marker.metadata["iteration"], marker.created, marker.name))
+    return Published(usable, damaged)
