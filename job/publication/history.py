@@ -4,7 +4,7 @@ from __future__ import annotations
 import logging
 from typing import Any, Dict, List
 
-from obs_sync import ObjectNotFound, Store
+from obs_sync import IntegrityError, ObjectNotFound, Store
 from obs_sync.json_document import DocumentError, members, number, optional, read_json, text, whole
 from obs_sync.store import read_at_most
 
@@ -39,6 +39,9 @@ def read_history(store: Store, folder: str = "") -> List[Dict[str, Any]]:
         lines = read_at_most(store, folder + NAME, LARGEST).split(b"\n")
     except ObjectNotFound:
         return []
+    except DocumentError as error:
+        raise IntegrityError(f"this {NAME} is not one of a run ({error})", store.locate(folder + NAME),
+                             "Delete it; a running job writes it again at its next interval") from None
     found: List[Dict[str, Any]] = []
     wrong = []
     for number_of_line, line in enumerate(lines, 1):

@@ -42,7 +42,7 @@ PLACES = [
 ]
 MISTYPED = [
     ("obs://buckett/pacs/", 4, "buckett"), ("s3://buckett/pacs/", 4, "buckett"),
-    ("obs://bucket/nope/", 4, "nope"), ("ob://bucket/pacs/", 2, "scheme 'ob' is not one we can store to"),
+    ("obs://bucket/nope/", 4, "nope"), ("ob://bucket/pacs/", 2, "the scheme 'ob' is not supported"),
     ("obs:/bucket/pacs/", 2, "two slashes"), ("https://bucket.obs.example.com/pacs/", 2, "scheme 'https'"),
     ("obs:///pacs/", 2, "names no bucket"),
 ]

@@ -11,13 +11,14 @@ from job.publication.run_record import RunRecord, read_published
 from masf_core.records import checkpoints
 from masf_core.records.texts import eva_text, metrics_text
 from obs_sync import LocalStore, publish_checkpoint, read_pointer, write_pointer
+from tests.masf_core.records.samples import record
 
 CONFIG = {"interval": {"selection": "source_val"}}
 
 
 def history(to):
-    return [{"iteration": iteration, "target_loss": 1.0 / iteration, "target_accuracy": 10.0 * iteration,
-             "validation_accuracy": 10.0 * iteration} for iteration in range(1, to + 1)]
+    return [record(iteration, target_loss=1.0 / iteration, target_accuracy=10.0 * iteration,
+                   validation_accuracy=10.0 * iteration) for iteration in range(1, to + 1)]
 
 
 class Bucket:
@@ -29,19 +30,19 @@ class Bucket:
 
     def attempt(self, to, fresh=False, done=False):
         """An attempt that trains to an iteration; returns run.json as it was at its beginning."""
-        record = RunRecord("run", CONFIG, read_published(self.store), fresh)
-        early = record.text()
-        name = record.checkpoint_name(to)
-        metadata = {"iteration": to, "lineage": record.lineage, "attempt": record.attempt["id"], **record.written}
+        made = RunRecord("run", CONFIG, read_published(self.store), fresh)
+        early = made.text()
+        name = made.checkpoint_name(to)
+        metadata = {"iteration": to, "lineage": made.lineage, "attempt": made.attempt["id"], **made.written}
         checkpoints.save(str(self.directory / name), {"fc8/weights": np.ones(2, np.float32)}, checkpoints.Progress(
-            to, history(to), [], {"lineage": record.lineage, "config": CONFIG}))
+            to, history(to), [], {"lineage": made.lineage, "config": CONFIG}))
         publish_checkpoint(self.store, str(self.directory / name), name, metadata)
         write_pointer(self.store, "best", name)
         self.write(metrics_text(history(to)), eva_text(history(to)))
-        record.update(iteration=to)
+        made.update(iteration=to)
         if done:
-            record.end("done", 0)
-        self.store.write("run.json", record.text().encode())
+            made.end("done", 0)
+        self.store.write("run.json", made.text().encode())
         return early, name
 
     def write(self, metrics, eva):
