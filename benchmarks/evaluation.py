@@ -1,26 +1,28 @@
-"""Evaluation: batched and padded, against one image at a time; and whether a hundred of them leave anything behind.
+"""Evaluation: in padded batches and one image at a time; and whether memory or the graph grow over 100 evaluations.
 
-Speed is that of ``evaluation.evaluate`` on AlexNet at full width with random weights, in turn over a graph for 128
-images and over a graph for one image, as the reference and its port evaluate. What batching saves is that the fully
-connected layers' 230 MB of weights are read once a batch instead of for every image: about half of an image's processor
-time, which is given as well. The rest is arithmetic, at nearly the rate of a matrix product. So where one image keeps
-all cores busy, as in TF 2.x, the limit is about 2.3; TF 1.15 multiplies a vector with a matrix on one core alone, so
-that there idle cores add to it.
+The speed is that of ``evaluation.evaluate`` on AlexNet at full width with random weights. A graph for 128 images and
+a graph for one image, as the reference and its port have it, run in turn. A batch reads the 230 MB of weights of the
+fully connected layers once instead of for every image. That is about half of an image's processor time, which is
+given as well. The rest is arithmetic, at almost the rate of a matrix product. So where one image keeps all cores
+busy, as in TF 2.x, the limit is about 2.3. TF 1.15 multiplies a vector by a matrix on one core only, so idle cores
+add to its gain.
 
-Growth is looked at with a small network, in the model that training has, over 100 evaluations whose number of images
-makes each of them pad: the operations of the graph, and anonymous memory (pages of mapped files come and go as the
-kernel likes). TF 1.15's allocator gives memory back and takes it again, so that it goes up and down by tens of MB, and
-what tells a leak is the lowest level: that of the second fifty evaluations less that of the first.
+Growth is measured with a small network in the model that training uses, over 100 evaluations that each have to pad. The
+figures are the operations of the graph and anonymous memory, as the kernel decides about pages of mapped files. TF
+1.15's allocator returns memory and takes it again, so memory varies by tens of MB. A leak shows in its lowest level:
+that of the second fifty evaluations less that of the first.
 """
 from __future__ import annotations
 
 import time
+from typing import List
 
 import numpy as np
 
 from benchmarks import images
 from benchmarks.measuring import Figure, alternate, parser, ratios, report
 from benchmarks.small_memory import memory_mb
+from masf_core.data import SourceDomain
 
 BATCH = 128  # the job's default
 BATCHED, SINGLE = 128, 24  # images in one timing
@@ -29,7 +31,7 @@ EVALUATIONS, WARM_UP = 100, 20
 SMALL_BATCH, SMALL_SET, WIDTH = 16, 40, 0.1
 
 
-def main():
+def main() -> None:
     arguments = parser("benchmarks.evaluation", __doc__, rounds=7).parse_args()
     with images.scratch() as directory:
         index, sources = images.decoded_sources(directory)
@@ -38,8 +40,8 @@ def main():
     report("evaluation", "Evaluation", figures, arguments.out)
 
 
-def speed(source, classes, rounds):
-    """Images/s of batches and of single images."""
+def speed(source: SourceDomain, classes: int, rounds: int) -> List[Figure]:
+    """Figures of the images per second in batches and one by one."""
     from masf_core import evaluation
     from masf_core.devices import choice
     from masf_core.method.variables import make_variables
@@ -52,7 +54,7 @@ def speed(source, classes, rounds):
     with graph.as_default():
         network = make_variables(backbone.shapes())
         batched, single = evaluation.build(backbone, network, BATCH), evaluation.build(backbone, network, 1)
-        # The weights' values are of no consequence to the time, but zeros might be: they are not what is read.
+        # The values of the weights do not change the time, except perhaps zeros.
         fill = [tf.assign(variable, tf.random.normal(variable.shape, stddev=0.01)).op for variable in network.values()]
     with tf.Session(graph=graph, config=choice.make_device("cpu").session_config()) as session:
         for one in fill:
@@ -79,8 +81,8 @@ def speed(source, classes, rounds):
     ]
 
 
-def growth(source, classes):
-    """What 100 evaluations leave behind."""
+def growth(source: SourceDomain, classes: int) -> List[Figure]:
+    """Figures of the growth over 100 evaluations."""
     from masf_core.devices import choice
     from masf_core.method.meta_step import StepSettings
     from masf_core.model import Model
@@ -94,7 +96,7 @@ def growth(source, classes):
         anonymous, operations = [], None
         for number in range(WARM_UP + EVALUATIONS):
             model.evaluate(source.images, source.labels, rows)
-            if number >= WARM_UP:  # by now the allocators have what they keep
+            if number >= WARM_UP:  # by now the allocators have the memory that they keep
                 operations = operations or len(model.session.graph.get_operations())
                 anonymous.append(memory_mb()["RssAnon"])
         added = len(model.session.graph.get_operations()) - operations

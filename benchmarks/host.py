@@ -1,25 +1,31 @@
-"""Host share: what an iteration costs besides the network's arithmetic, at 3 × 126 images of 227×227.
+"""Host share: the cost of an iteration besides the network's arithmetic, at 3 × 126 images of 227×227.
 
 The whole training loop runs as in a job: ``Trainer`` with its ``Prefetcher``, ``Model``, and the job's own observer,
-which writes scalars and a line of log for every iteration. Only the network is none: it looks at one pixel in 113 × 113
-and has a few dozen weights, so the step's arithmetic vanishes, whereas all 58 MB of uint8 are drawn, handed over and
-fed. (A network that converted them to float, as any real one does, would measure that conversion; on an accelerator
-it happens there.) Of MASF's step all operations are there but the local loss, whose comparisons of all triples of 126
-images are arithmetic, too: on a processor they would be most of the step. With it the figure is given as well.
+which writes scalars and a log line for every iteration. Only the network is replaced: it uses one pixel in 113 × 113
+and has a few dozen weights. So the step has almost no arithmetic, but all 58 MB of uint8 are drawn, handed over and
+fed. (A real network converts them to float. That would be part of the figure here, while an accelerator does it
+itself.) All operations of MASF's step are there except the local loss: its comparisons of all triples of 126 images
+are arithmetic, too, and would be most of the step on a processor. A second figure includes it.
 
-An iteration takes as long as the longer of its two halves, which run at once: drawing the next episode, bound by memory
-bandwidth, and everything else, bound by the session's overhead a call. The parts are then timed alone.
+An iteration takes as long as the longer of two halves, which run at the same time: drawing the next episode, limited by
+memory bandwidth, and everything else, limited by the session's overhead for a call. Then each part is timed alone.
 """
 from __future__ import annotations
 
 import collections
 import os
 import time
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Sequence, Tuple
 
 import numpy as np
 
 from benchmarks import images
 from benchmarks.measuring import Figure, alternate, parser, report
+from masf_core.data import SourceDomain
+
+if TYPE_CHECKING:
+    from job.observer import JobObserver
+    from masf_core.model import Model
 
 ITERATIONS, WARM_UP = 60, 20  # of a training; an iteration is about 20 ms
 REPEATS = 10  # of each part in one timing
@@ -28,7 +34,7 @@ TARGET_MS = 25
 EVERY = 113  # pixels; 3 × 3 of them are looked at
 
 
-def main():
+def main() -> None:
     arguments = parser("benchmarks.host", __doc__, rounds=7).parse_args()
     with images.scratch() as directory:
         index, sources = images.decoded_sources(directory)
@@ -40,8 +46,9 @@ def main():
     report("host", "Host share", figures, arguments.out)
 
 
-def iterations(models, sources, classes, directory, rounds):
-    """A figure for each of the models (title → ``Model``), trained in turn."""
+def iterations(models: Dict[str, Model], sources: List[SourceDomain], classes: Sequence[str], directory: str,
+               rounds: int) -> List[Figure]:
+    """A figure for each of the models (title to ``Model``), trained in turn."""
     taken = collections.OrderedDict((title, []) for title in models)
     for _ in range(rounds):
         for title, model in models.items():
@@ -50,8 +57,8 @@ def iterations(models, sources, classes, directory, rounds):
             for title, values in taken.items()]
 
 
-def small_model(classes, **settings):
-    """A ``Model`` at the published batch whose network does nothing to speak of; ``settings`` of ``StepSettings``."""
+def small_model(classes: int, **settings: Any) -> Model:
+    """A ``Model`` at the published batch with almost no arithmetic. settings: of ``StepSettings``."""
     from masf_core.devices import choice
     from masf_core.method.meta_step import StepSettings
     from masf_core.model import Model
@@ -85,8 +92,8 @@ def small_model(classes, **settings):
     return model
 
 
-def training(model, sources, classes, directory):
-    """Seconds an iteration of a training, without its first ones and without the evaluation that ends it."""
+def training(model: Model, sources: List[SourceDomain], classes: Sequence[str], directory: str) -> float:
+    """Seconds per iteration of a training, without the first iterations and the evaluation at its end."""
     from masf_core.records.checkpoints import Progress
     from masf_core.trainer import EvaluationSet, Schedule, Trainer
 
@@ -107,12 +114,12 @@ def training(model, sources, classes, directory):
 
 
 class Writing:
-    """The job's observer, writing scalars below ``directory`` and log lines to /dev/null, for every iteration."""
+    """The job's observer. It writes scalars below ``directory`` and log lines to /dev/null for every iteration."""
 
-    def __init__(self, directory):
+    def __init__(self, directory: str):
         self._directory = directory
 
-    def __enter__(self):
+    def __enter__(self) -> JobObserver:
         from job.config.settings import Config, Interval
         from job.console import Console
         from job.observer import JobObserver
@@ -129,14 +136,14 @@ class Writing:
         return JobObserver(config, console, workspace=None, model=None, record=None, publisher=None,
                            scalars=self._scalars, times=times)
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self._console.give_back_logging()
         self._scalars.close()
         self._stream.close()
 
 
-def parts(model, sources, directory, rounds):
-    """Milliseconds of each part of an iteration, taken alone."""
+def parts(model: Model, sources: List[SourceDomain], directory: str, rounds: int) -> List[Figure]:
+    """Figures of each part of an iteration, timed alone."""
     from masf_core.data.prefetch import Prefetcher
     from masf_core.tf1 import tf
 
@@ -174,7 +181,7 @@ def parts(model, sources, directory, rounds):
     ]
 
 
-def _times(count, action):
+def _times(count: int, action: Callable[[], object]) -> Callable[[], None]:
     def act():
         for _ in range(count):
             action()
@@ -184,10 +191,10 @@ def _times(count, action):
 class _Waiting:
     """A sampler that has nothing to draw."""
 
-    def buffers(self):
+    def buffers(self) -> Tuple[()]:
         return ()
 
-    def draw(self, step, out):
+    def draw(self, step: int, out: Tuple[()]) -> int:
         return step
 
 

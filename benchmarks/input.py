@@ -1,34 +1,38 @@
 """Input: from decoded, memory-mapped uint8 images to a batch that is ready to be fed.
 
-Drawn are whole episodes of 3 domains × 126 images, mirrored at the reference's rate, through ``EpisodeSampler``. The
-limit is memory: every image is 154,587 bytes that must be read and written once, so a gather from arrays that are in
-RAM (``np.take``), and the copy of a batch into fresh memory (``np.empty`` and copy), are timed in the same rounds.
+``EpisodeSampler`` draws whole episodes of 3 domains × 126 images, mirrored at the reference's rate. The limit is
+memory: the 154,587 bytes of every image must be read and written once. So a gather from arrays in RAM (``np.take``),
+and the copy of a batch into new memory (``np.empty`` and copy), are timed in the same rounds.
 
-Beside it, what decodes every epoch: a ``tf.data`` pipeline (8 parallel maps, 1000 images shuffled) and a PyTorch
-DataLoader (2 workers) on the same files. The ratio's limit is memory bandwidth ÷ the decoder's rate on all cores.
+For comparison, two pipelines that decode the same files in every epoch: ``tf.data`` (8 parallel maps, 1000 images
+shuffled) and a PyTorch DataLoader (2 workers). The limit of the ratio is memory bandwidth ÷ the decoder's rate on all
+cores.
 
-And what training notes of all this: iterations on episodes drawn in the background, against iterations on one episode
-that is there already. The network is AlexNet at a quarter of its width, with a batch of 12 for a step of half a second
-to two: an image costs it about 1/10 of the full one's arithmetic, so that drawing it, which shares the cores with the
-step, weighs ten times as much as in real training. On a machine that others use, single ratios scatter by tens of per
-cent; the processor time that drawing takes, as a share of the iteration's, says the same without the noise.
+The last figures show the effect on training: iterations on episodes that are drawn in the background, compared with
+iterations on one fixed episode. The network is AlexNet at a quarter of its width, with a batch of 12, for a step of
+half a second to two. An image costs it about 1/10 of the full network's arithmetic, so drawing, which shares the
+cores with the step, weighs ten times as much as in real training. On a machine with other work, single ratios vary by
+tens of per cent. The share of drawing in the processor time of an iteration says the same without that noise.
 """
 from __future__ import annotations
 
 import time
+from typing import List, Tuple
 
 import numpy as np
 
 from benchmarks import images, rivals
 from benchmarks.measuring import Figure, alternate, parser, ratios, report
+from masf_core.data import SourceDomain
+from masf_core.data.index import DatasetIndex
 
 STEPS = 4  # episodes in one timing, so that it takes about 0.1 s
 WIDTH, SMALL_BATCH = 0.25, 12
 PROCESSOR_ROUNDS = 5
-PAIRS = 5  # of iterations for one round of drawing; they are what is noisy
+PAIRS = 5  # of iterations for each round of drawing, as they vary more
 
 
-def main():
+def main() -> None:
     arguments = parser("benchmarks.input", __doc__, rounds=5).parse_args()
     with images.scratch() as directory:
         index, sources = images.decoded_sources(directory)
@@ -38,8 +42,8 @@ def main():
     report("input", "Input", figures, arguments.out, notes)
 
 
-def drawing(sources, rounds):
-    """Images/s of drawing, and of the copies that bound it."""
+def drawing(sources: List[SourceDomain], rounds: int) -> List[Figure]:
+    """Figures of the images per second when drawing, and of the copies that limit it."""
     sampler = images.sampler(sources)
     buffers, step = sampler.buffers(), _Counter()
     in_memory = [np.array(source.images) for source in sources]
@@ -73,8 +77,8 @@ def drawing(sources, rounds):
     ]
 
 
-def rivalry(index, sources, rounds):
-    """How many times faster than decoding every epoch; (figures, notes)."""
+def rivalry(index: DatasetIndex, sources: List[SourceDomain], rounds: int) -> Tuple[List[Figure], List[str]]:
+    """Figures of the ratio to pipelines that decode in every epoch, and notes."""
     paths, labels = images.files_of(index, sources)
     batch = images.SOURCES * images.BATCH
     sampler = images.sampler(sources)
@@ -110,8 +114,8 @@ def rivalry(index, sources, rounds):
     return figures, []
 
 
-def prefetched(sources, classes, rounds):
-    """What drawing in the background costs an iteration."""
+def prefetched(sources: List[SourceDomain], classes: int, rounds: int) -> List[Figure]:
+    """Figures of what drawing in the background costs an iteration."""
     from masf_core.data.prefetch import Prefetcher
     from masf_core.devices import choice
     from masf_core.method.meta_step import StepSettings
@@ -134,7 +138,7 @@ def prefetched(sources, classes, rounds):
             waits.append(time.perf_counter() - started)
             model.step(episode)
 
-        # A draw begins when its buffers are given back, which is within the iteration that it is charged to.
+        # A draw begins when its buffers are returned, which is within the iteration whose time includes it.
         seconds = alternate({"fixed": lambda: model.step(fixed), "prefetched": step_prefetched}, rounds, warm_up=2)
         buffers, steps = sampler.buffers(), _Counter()
         processor = alternate({"step": lambda: model.step(fixed), "draw": lambda: sampler.draw(steps.next(), buffers)},
@@ -151,12 +155,12 @@ def prefetched(sources, classes, rounds):
 
 
 class _Counter:
-    """Steps, never one twice: a repeated one would find its images in the processor's cache."""
+    """Steps, each of them once: the images of a repeated step would be in the processor's cache."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._step = -1
 
-    def next(self):
+    def next(self) -> int:
         self._step += 1
         return self._step
 

@@ -1,16 +1,16 @@
 """Interval: what a checkpoint and its publication cost training.
 
-Full-width AlexNet with its three Adams (1.2 GB of state) trains on the processor, which is the worst case: there the
-background work takes from training, while beside an accelerator the host's cores are idle. Publication goes, by the
-job's own publisher, to a mocked OBS in a process of its own behind a link of 50 MB/s.
+Full-width AlexNet with its three Adams (1.2 GB of state) trains on the processor. This is the worst case: the
+background work takes cores from training, while beside an accelerator the host's cores are idle. The job's own
+publisher sends the checkpoint to a mocked OBS in a process of its own, over a link of 50 MB/s.
 
-A round is an interval: a snapshot is taken and handed over, iterations go on until it is delivered, and then without
-anything in the background until 60 s are full, for 30 s at least. What the interval loses is the time that the snapshot
-blocks training, and by how much the iterations beside the publication took longer than those before and after it.
-Without training the same work is done once more, part by part, for what each costs.
+A round is an interval. A snapshot is taken and handed over; iterations go on until it is delivered, and then without
+any background work until 60 s are full, but for at least 30 s. The interval loses the time for which the snapshot
+blocks training, and the time by which iterations during the publication take longer than those before and after it.
+Then the same work is done once more without training, part by part, to measure the cost of each.
 
-Limits: the snapshot copies the state (memory bandwidth, and fresh pages); an upload takes 1.2 GB / 50 MB/s = 24.5 s;
-the processor time of the publication and of the mock, which share the two cores with training.
+Limits: the snapshot copies the state (memory bandwidth, and new pages); an upload takes 1.2 GB / 50 MB/s = 24.5 s; the
+publication and the mock share the two cores with training.
 """
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import shutil
 import tempfile
 import threading
 import time
-from typing import NamedTuple
+from typing import List, NamedTuple
 
 import numpy as np
 
@@ -36,27 +36,28 @@ from masf_core.network.backbone import make_backbone
 from masf_core.network.kernels import processor_kernels
 from masf_core.records import checkpoints
 from obs_sync import open_store
+from obs_sync.store import Store
 
-INTERVAL = 60.0  # seconds: the shortest that the target speaks of
+INTERVAL = 60.0  # seconds: the shortest interval that the target covers
 LINK = 50.0  # MB/s
 BATCH = 6  # images of a domain: an iteration of a second or two
 LONGEST_WAIT = 300.0  # seconds for one delivery
 
 
 class Round(NamedTuple):
-    """One interval."""
+    """The figures of one interval."""
 
     blocked: float  # seconds that the snapshot took
     delivered: float  # seconds from the snapshot until the checkpoint was in the bucket
-    beside: list  # seconds of each iteration meanwhile
-    quiet: list  # seconds of each iteration afterwards
+    beside: list  # seconds of each iteration during the publication
+    quiet: list  # seconds of each iteration after it
     mock_cpu: float  # seconds
     resident: float  # MB at the end
     threads: int
     spooled: int  # files
 
 
-def main():
+def main() -> None:
     arguments = parser("benchmarks.interval", __doc__, rounds=4).parse_args()
     keep_freed_memory()  # as the job does
     directory = tempfile.mkdtemp(prefix="masf-interval-")
@@ -79,8 +80,8 @@ def _model():
     return model
 
 
-def measure(model, store, mock, directory, rounds):
-    """The figures."""
+def measure(model: Model, store: Store, mock: mocked.Served, directory: str, rounds: int) -> List[Figure]:
+    """The figures of all rounds, and of each part alone."""
     spool, logs = os.path.join(directory, "spool"), os.path.join(directory, "logs")
     os.makedirs(spool)
     os.makedirs(logs)
@@ -129,7 +130,7 @@ def _episode():
 
 
 def _iterations(model, episode, seconds=0.0, until=None):
-    """Seconds of each iteration: for ``seconds`` of them, or until ``until()``."""
+    """Seconds of each iteration. They go on for ``seconds``, or until ``until()`` is true."""
     taken, started = [], time.perf_counter()
     while not taken or (time.perf_counter() - started < seconds if until is None else not until()):
         begun = time.perf_counter()
@@ -165,7 +166,7 @@ def _progress(number):
 
 
 def _parts(model, store, mock, spool):
-    """What each part costs where nothing else goes on."""
+    """Figures of each part alone."""
     from obs_sync import delete_checkpoint, publish_checkpoint
 
     arrays = model.snapshot()

@@ -1,12 +1,13 @@
 """Kernels: ways to compute the parts of AlexNet's step, each beside the one that is in use, in turn.
 
-A ratio is the other way's processor time ÷ that of the way in use on this lane, forward and gradient together, at the
-shapes of the full width and of the meta-train images at B = 42. Above 1 the way in use is the faster one; below
-1 stands what was left for a reason, which the note gives.
+A ratio is the processor time of another way ÷ that of the way in use on this lane, for the forward pass and the
+gradient together, at the shapes of the full width and of the meta-train images at B = 42. Above 1, the way in use is
+faster. The note says why a way with a ratio below 1 was not adopted.
 """
 from __future__ import annotations
 
 import time
+from typing import Any, Callable, Dict, List
 
 import numpy as np
 
@@ -16,7 +17,7 @@ IMAGES = 84
 GROUP = 126  # images of the local loss at the published batch
 
 
-def main():
+def main() -> None:
     arguments = parser("benchmarks.kernels", __doc__, rounds=5).parse_args()
     from masf_core.memory import keep_freed_memory
 
@@ -24,15 +25,15 @@ def main():
     figures = (normalisation(arguments.rounds) + convolutions(arguments.rounds) + dense(arguments.rounds)
                + triplets(arguments.rounds) + updates(arguments.rounds))
     report("kernels", "Kernels", figures, arguments.out, [
-        "The local loss by sorting is ahead, but is 0.1 % of a full-width step, and its operations are not among those "
-        "that an Ascend is known to take.",
+        "The local loss by sorting is faster, but it is 0.1 % of a full-width step, and its operations are not known "
+        "to run on an Ascend.",
     ])
 
 
 class Way:
-    """A function of arrays as a graph of its own: ``run`` computes it and the gradients of all float arrays."""
+    """A function of arrays in its own graph. ``run`` computes it, and its gradients by all float arrays."""
 
-    def __init__(self, function, *arrays):
+    def __init__(self, function: Callable[..., Any], *arrays: np.ndarray):
         from masf_core.devices import choice
         from masf_core.tf1 import tf
 
@@ -47,23 +48,25 @@ class Way:
         self._session = tf.Session(graph=graph, config=choice.make_device("cpu").session_config())
         self._session.run(initialise)
 
-    def run(self):
+    def run(self) -> None:
         self._session.run(self._wanted)
 
 
-def compared(what, others, own, rounds, *arrays):
-    """A figure for each of ``others`` (title → function) beside ``own``."""
+def compared(what: str, others: Dict[str, Callable[..., Any]], own: Callable[..., Any], rounds: int,
+             *arrays: np.ndarray) -> List[Figure]:
+    """A figure for each of ``others`` (title to function): its time ÷ that of ``own``."""
     ways = {"own": Way(own, *arrays)}
     ways.update((title, Way(function, *arrays)) for title, function in others.items())
     seconds = alternate({title: way.run for title, way in ways.items()}, rounds, clock=time.process_time)
     return [Figure(f"{what}: {title}", ratios(seconds[title], seconds["own"]), "") for title in others]
 
 
-def noise(*shape):
+def noise(*shape: int) -> np.ndarray:
+    """float32 normal noise of this shape, the same in every call."""
     return np.random.RandomState(sum(shape)).standard_normal(shape).astype(np.float32)
 
 
-def normalisation(rounds):
+def normalisation(rounds: int) -> List[Figure]:
     from masf_core.network.kernels import CpuKernels, EigenKernels, Kernels, processor_kernels
 
     title, other = (("band matrix without XLA", CpuKernels()) if lane() == "tf1" else
@@ -76,7 +79,7 @@ def normalisation(rounds):
     return figures
 
 
-def convolutions(rounds):
+def convolutions(rounds: int) -> List[Figure]:
     from masf_core.network import layers
     from masf_core.network.kernels import Kernels, processor_kernels
     from masf_core.tf1 import tf
@@ -110,8 +113,8 @@ def convolutions(rounds):
     return figures
 
 
-def dense(rounds):
-    from masf_core.network.kernels import Kernels, EigenKernels, processor_kernels
+def dense(rounds: int) -> List[Figure]:
+    from masf_core.network.kernels import EigenKernels, Kernels, processor_kernels
 
     other = Kernels() if lane() == "tf1" else EigenKernels()
     title = "TensorFlow's own gradients" if lane() == "tf1" else "gradient by plain products, as in tf1"
@@ -119,7 +122,7 @@ def dense(rounds):
                     noise(9216, 4096))
 
 
-def triplets(rounds):
+def triplets(rounds: int) -> List[Figure]:
     from masf_core.method import losses
     from masf_core.tf1 import tf
 
@@ -139,7 +142,7 @@ def triplets(rounds):
                     noise(GROUP, 256), (np.arange(GROUP) % 7).astype(np.int32))
 
 
-def updates(rounds):
+def updates(rounds: int) -> List[Figure]:
     """One Adam over all of AlexNet's variables, and over one vector of as many weights."""
     from masf_core.devices import choice
     from masf_core.network.alexnet import AlexNet

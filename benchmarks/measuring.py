@@ -1,7 +1,7 @@
-"""What every benchmark shares: taking times in turn, figures with their spread, the machine, the table and the JSON.
+"""Shared by all benchmarks: times measured in turn, figures with their spread, the machine, the table and the JSON.
 
-Machines are shared and noisy, so nothing here rests on a single time: what is compared is run in turn, A B A B …, and
-compared pair by pair, so that a drift of the machine's speed hits both alike.
+Machines are shared and their speed varies, so no figure rests on a single time. What is compared runs in turn,
+A B A B …, and is compared pair by pair, so that a change of the machine's speed affects both.
 """
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import signal
 import statistics
 import sys
 import time
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
+SIGNS = {">=": "≥", "<=": "≤"}
 RESULTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "out")
 
 
@@ -22,11 +23,11 @@ class Figure(NamedTuple):
     """One measured quantity.
 
     Attributes:
-        what: a few words, the row's title.
-        values: one number a round; the median is quoted, and the smallest and largest beside it.
+        what: title of the row.
+        values: one number for each round; the median is given with the smallest and the largest.
         unit: of the values, ``""`` for a ratio.
-        target: (``">="`` or ``"<="``, number), or None where there is nothing to reach.
-        limit: what bounds it, in a few words.
+        target: (``">="`` or ``"<="``, number), or None.
+        limit: what limits the figure, in a few words.
     """
 
     what: str
@@ -36,11 +37,11 @@ class Figure(NamedTuple):
     limit: str = ""
 
     @property
-    def median(self):
+    def median(self) -> float:
         return statistics.median(self.values)
 
     @property
-    def met(self):
+    def met(self) -> Optional[bool]:
         """Whether the median reaches the target; None without one."""
         if self.target is None:
             return None
@@ -52,10 +53,10 @@ def alternate(
     actions: Dict[str, Callable[[], object]], rounds: int, warm_up: int = 1,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Dict[str, List[float]]:
-    """Seconds of every action in every round, the actions taken in turn; ``warm_up`` rounds are not counted.
+    """Seconds of every action in every round. The actions run in turn; ``warm_up`` more rounds are not counted.
 
-    They are wall seconds; with ``clock=time.process_time`` they are those that all threads of this process had a core,
-    which others on the machine hardly change.
+    With ``clock=time.process_time`` it is the processor time of all threads of this process instead of wall time. Other
+    work on the machine hardly changes it.
     """
     seconds: Dict[str, List[float]] = {name: [] for name in actions}
     for number in range(-warm_up, rounds):
@@ -68,13 +69,13 @@ def alternate(
 
 
 def ratios(above: Sequence[float], below: Sequence[float]) -> List[float]:
-    """Pair by pair."""
+    """The ratios of two sequences, pair by pair."""
     return [a / b for a, b in zip(above, below)]
 
 
 def parser(module: str, doc: str, rounds: int) -> argparse.ArgumentParser:
-    """The arguments that every benchmark has: ``--rounds`` and ``--out``."""
-    # Asked to end, it cleans up: servers, and gigabytes in memory that no process holds.
+    """A parser with the arguments of every benchmark: ``--rounds`` and ``--out``."""
+    # SIGTERM ends with the usual clean-up: of servers, and of gigabytes in memory that no process holds.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     result = argparse.ArgumentParser(
         "python -m " + module, description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -83,22 +84,22 @@ def parser(module: str, doc: str, rounds: int) -> argparse.ArgumentParser:
     return result
 
 
-def pacs_root():
-    """The directory of real images that ``PACS_ROOT`` names (domain/class/image), or None, which is said."""
+def pacs_root() -> Optional[str]:
+    """The directory of real images that ``PACS_ROOT`` names (domain/class/image). Without it: None, and a message."""
     root = os.environ.get("PACS_ROOT")
     if root and not os.path.isdir(root):
-        sys.exit(f"PACS_ROOT={root}: there is no such directory; expected domain/class/image below it")
+        sys.exit(f"PACS_ROOT={root} does not exist; expected a directory with domain/class/image")
     if not root:
-        print("PACS_ROOT is not set: the miniature that the package draws takes the place of real images")
+        print("PACS_ROOT is not set: the miniature that the package draws is used instead of real images")
     return root
 
 
-def lane():
+def lane() -> str:
     return "tf1" if sys.version_info[:2] == (3, 7) else "tf2"
 
 
-def machine():
-    """What the figures were taken on; the load says whether others were there too."""
+def machine() -> Dict[str, Any]:
+    """The machine of the figures. The load average shows other work on it."""
     processor, flags, memory = platform.machine(), "", 0
     try:
         with open("/proc/cpuinfo") as stream:
@@ -119,7 +120,7 @@ def machine():
         "load_average": round(os.getloadavg()[0], 2)}
 
 
-def versions():
+def versions() -> Dict[str, str]:
     found = {"python": platform.python_version()}
     for module, name in (("tensorflow", "tensorflow"), ("numpy", "numpy"), ("PIL", "Pillow"), ("torch", "torch")):
         if module in sys.modules:
@@ -127,38 +128,39 @@ def versions():
     return found
 
 
-def number(value):
-    """Three digits that count."""
+def number(value: float) -> str:
+    """Text with three significant digits; whole numbers from 1,000 on."""
     magnitude = abs(value)
     if magnitude >= 1000:
         return f"{value:,.0f}"
     return f"{value:.3g}"
 
 
-def table(figures: Sequence[Figure]):
-    """Lines of a Markdown table."""
+def table(figures: Sequence[Figure]) -> List[str]:
+    """The lines of a Markdown table."""
     lines = ["| figure | median | smallest – largest | target | |", "|-|-|-|-|-|"]
     for figure in figures:
         unit = " " + figure.unit if figure.unit else ""
-        target = "" if figure.target is None else "{} {}{}".format(
-            {">=": "≥", "<=": "≤"}[figure.target[0]], number(figure.target[1]), unit)
+        target = "" if figure.target is None else f"{SIGNS[figure.target[0]]} {number(figure.target[1])}{unit}"
         mark = {None: "", True: "reached", False: "**missed**"}[figure.met]
-        lines.append("| {} | {}{} | {} – {} | {} | {} |".format(
-            figure.what + (f" ({figure.limit})" if figure.limit else ""), number(figure.median), unit,
-            number(min(figure.values)), number(max(figure.values)), target, mark))
+        what = figure.what + (f" ({figure.limit})" if figure.limit else "")
+        spread = f"{number(min(figure.values))} – {number(max(figure.values))}"
+        lines.append(f"| {what} | {number(figure.median)}{unit} | {spread} | {target} | {mark} |")
     return lines
 
 
-def report(name: str, title: str, figures: Sequence[Figure], out: str, notes: Sequence[str] = ()):
-    """Print the table and write ``<out>/<lane>-<name>.json``.
+def report(name: str, title: str, figures: Sequence[Figure], out: str, notes: Sequence[str] = ()) -> None:
+    """Prints the table and writes ``<out>/<lane>-<name>.json``.
 
     Args:
-        name: of the benchmark, its module's. title: a line. figures: what was found.
-        out: directory, made if need be. notes: sentences that belong to the figures.
+        name: of the benchmark's module.
+        title: one line.
+        figures: the rows of the table.
+        out: directory; it is created if it does not exist.
+        notes: sentences about the figures.
     """
     about = machine()
-    print("\n{} · lane {} · {} · {} cores · load {}".format(
-        title, lane(), about["processor"], about["cores"], about["load_average"]))
+    print(f"\n{title} · lane {lane()} · {about['processor']} · {about['cores']} cores · load {about['load_average']}")
     print("\n".join(table(figures)))
     for note in notes:
         print("- " + note)
@@ -175,7 +177,7 @@ def report(name: str, title: str, figures: Sequence[Figure], out: str, notes: Se
         stream.write("\n")
 
 
-def resident_mb():
-    """Resident memory of this process in MB (10^6 bytes), shared pages of mapped files included."""
+def resident_mb() -> float:
+    """Resident memory of this process in MB (10^6 bytes), including shared pages of mapped files."""
     with open("/proc/self/statm") as stream:
         return int(stream.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6

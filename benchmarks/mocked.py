@@ -1,4 +1,4 @@
-"""A mocked OBS in a process of its own, with a network of its own, and what that process costs."""
+"""A mocked OBS in its own process, with its own network, and the processor time of that process."""
 from __future__ import annotations
 
 import contextlib
@@ -8,13 +8,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from typing import NamedTuple
+from typing import Iterator, NamedTuple, Optional
 
 from obs_sync.mock import DEFAULT_HOST_NAME, resolver
 
 BUCKET = "benchmark"
 ROOM = 8e9  # bytes: three checkpoints of 1.2 GB, and the parts of one
-NICENESS = 5  # the real one would be no process of this machine at all; less priority, and it would not answer in time
+NICENESS = 5  # a real OBS runs elsewhere; with an even lower priority the mock would not answer in time
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
@@ -22,18 +22,18 @@ class Served(NamedTuple):
     """A running mock."""
 
     process: subprocess.Popen
-    environ: dict  # os.environ, and what points this process and its children at the mock
+    environ: dict  # os.environ, with the variables that point this process and its children at the mock
 
-    def cpu_seconds(self):
-        """Processor time that the mock has taken so far."""
+    def cpu_seconds(self) -> float:
+        """Processor time of the mock so far, in seconds."""
         with open(f"/proc/{self.process.pid}/stat") as stream:
             fields = stream.read().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextlib.contextmanager
-def bucket_directory():
-    """A directory for a mock's objects: in memory where that can be had, since the real one's disks are not ours."""
+def bucket_directory() -> Iterator[str]:
+    """A directory for a mock's objects: in memory if possible, as a real OBS uses no disk of this machine."""
     parent = "/dev/shm" if os.access("/dev/shm", os.W_OK) and shutil.disk_usage("/dev/shm").free > ROOM else None
     directory = tempfile.mkdtemp(prefix="masf-bucket-", dir=parent)
     try:
@@ -43,8 +43,8 @@ def bucket_directory():
 
 
 @contextlib.contextmanager
-def served(root, mb_per_second=None):
-    """A ``Served`` whose objects lie below ``root``, behind a link of ``mb_per_second`` (10^6 bytes) if given."""
+def served(root: str, mb_per_second: Optional[float] = None) -> Iterator[Served]:
+    """A ``Served`` with its objects below ``root``, behind a link of ``mb_per_second`` (10^6 bytes) if given."""
     command = [sys.executable, "-m", "obs_sync.mock", "serve", "--root", root, "--bucket", BUCKET]
     if mb_per_second is not None:
         command += ["--link-mb-per-second", str(mb_per_second)]

@@ -1,7 +1,7 @@
-"""The published measure: 99 iterations at 126 images of each of three domains, here a few of them on this processor.
+"""The published measure: 99 iterations with 126 images of each of three domains; here a few of them on this processor.
 
-The port's figures are those of accelerators. On a processor an iteration takes seconds, so only ``--iterations`` of
-them are run, by the same command that anyone runs on any device: ``python -m job bench --iterations 99``.
+The port's figures are those of accelerators. An iteration takes seconds on a processor, so only ``--iterations`` of
+them run. The command is the same on any device: ``python -m job bench --iterations 99``.
 """
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmarks.measuring import Figure, parser, report
 WHOLE = 99
 
 
-def main():
+def main() -> None:
     arguments = parser("benchmarks.published", __doc__, rounds=1)
     arguments.add_argument("--iterations", type=int, default=5)
     arguments = arguments.parse_args()

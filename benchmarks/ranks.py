@@ -1,8 +1,9 @@
-"""What averaging over processes costs: bytes and seconds an iteration, of AlexNet's gradients and of the small sums.
+"""Averaging over processes: bytes and seconds per iteration, for AlexNet's gradients and for the small sums.
 
-Processes of this machine average tensors of the shapes that an iteration averages, and nothing else: the task gradient,
-the meta gradient, then what the global and the local loss need. They share the machine's cores and memory, so this
-bounds TensorFlow's runtime from above; between machines the link takes its place. HCCL cannot be measured here.
+Processes of this machine average tensors with the shapes that an iteration averages, and do nothing else: the task
+gradient, the meta gradient, then the tensors of the global and the local loss. They share the cores and the memory of
+the machine, so this is an upper bound for the cost of TensorFlow's runtime; between machines the link is the limit.
+HCCL cannot be measured here.
 """
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ import os
 import subprocess
 import sys
 import time
+from typing import Any, Dict, List
 
 from benchmarks.measuring import Figure, parser, report
 
@@ -18,11 +20,11 @@ BATCH, DOMAINS, CLASSES, EMBEDDING = 128, 3, 7, 256
 MEMBER = "MEMBER_OF_BENCHMARK"
 
 
-def main():
+def main() -> None:
     arguments = parser("benchmarks.ranks", __doc__, rounds=5)
     arguments.add_argument("--processes", type=int, nargs="+", default=[2, 4], metavar="N",
-                           help="how many, one number after the other (default 2 4)")
-    arguments.add_argument("--width", type=float, default=1.0, help="of AlexNet (default %(default)s)")
+                           help="numbers of processes, measured one after the other (default 2 4)")
+    arguments.add_argument("--width", type=float, default=1.0, help="width of AlexNet (default %(default)s)")
     arguments = arguments.parse_args()
     if os.environ.get(MEMBER):
         print(json.dumps(measured(arguments.rounds, arguments.width)))
@@ -31,8 +33,8 @@ def main():
     report("ranks", "Averaging over processes of one machine", figures(found), arguments.out)
 
 
-def figures(found):
-    """The ``Figure`` s of what was ``measured``: number of processes → its dict."""
+def figures(found: Dict[int, Dict[str, Any]]) -> List[Figure]:
+    """The figures of number of processes to result of ``measured``."""
     rows = [Figure("bytes averaged an iteration", [next(iter(found.values()))["bytes"] / 1e6], "MB",
                    limit="two sets of gradients, float32")]
     for size, each in found.items():
@@ -46,13 +48,13 @@ def figures(found):
     return rows
 
 
-def sent(size, ranks):
-    """Bytes that each of so many ranks sends in a ring to sum tensors of ``size`` bytes."""
+def sent(size: int, ranks: int) -> float:
+    """Bytes that each of ``ranks`` ranks sends in a ring to sum tensors of ``size`` bytes."""
     return 2 * size * (ranks - 1) / ranks
 
 
-def members(size, rounds, width):
-    """What rank 0 of a group of ``size`` processes has measured."""
+def members(size: int, rounds: int, width: float) -> Dict[str, Any]:
+    """Starts a group of ``size`` processes; returns what its rank 0 measures."""
     from job.ranks.launch import free_port
 
     environ = dict(os.environ, RANK_SIZE=str(size), RANK_CONTROL=f"127.0.0.1:{free_port()}")
@@ -66,8 +68,8 @@ def members(size, rounds, width):
     return json.loads(outputs[0].decode().splitlines()[-1])
 
 
-def measured(rounds, width):
-    """Dict of seconds, as one of the processes sees them."""
+def measured(rounds: int, width: float) -> Dict[str, Any]:
+    """Bytes and lists of seconds, as this process of the group measures them."""
     from job.console import Console
     from job.environment import read_environment
     from job.ranks.group import join
@@ -90,7 +92,7 @@ def measured(rounds, width):
             small = [ranks.total(tf.ones([CLASSES, CLASSES]), tf.ones([CLASSES]))[0].op for _ in range(DOMAINS)]
             small.append(ranks.union(tf.ones([DOMAINS * rows, EMBEDDING]), tf.ones([DOMAINS * rows], tf.int32),
                                      DOMAINS, BATCH // DOMAINS)[0].op)
-            # A collective waits for the one before, so what is built last runs all of them.
+            # A collective waits for the one before, so the group that is built last runs all of them.
             means = [tensor.op for each in (task, meta) for tensor in ranks.mean(each).values()]
             gradients, small = tf.group(*means), tf.group(*small)
         with tf.Session(ranks.target, graph=graph, config=config) as session:
@@ -100,8 +102,8 @@ def measured(rounds, width):
     return found
 
 
-def timed(session, operation, rounds):
-    """Seconds of each run, the first two left out."""
+def timed(session: Any, operation: Any, rounds: int) -> List[float]:
+    """Seconds of each run, without the first two."""
     seconds = []
     for _ in range(rounds + 2):
         started = time.perf_counter()

@@ -1,12 +1,14 @@
-"""Two usual ways of feeding the same files, to compare with: a tf.data pipeline, and PyTorch's DataLoader.
+"""Two common ways to feed the same files, for comparison: a tf.data pipeline, and PyTorch's DataLoader.
 
-Both decode every image anew in every epoch, and run ahead of who takes their batches. So what is timed is a whole epoch
-from its start, before which they have nothing ready.
+Both decode every image in every epoch, and prepare batches ahead. So a whole epoch is timed from its start, before
+which they have nothing ready.
 
-They do the least that training needs (decode, mirror, shuffle, batch; no resizing, as PACS has 227×227 already; no
-conversion to float). The tf.data pipeline also comes as the reference writes it, which does all of that.
+They do the least that training needs (decode, mirror, shuffle, batch): no resizing, as PACS has 227×227 already, and no
+conversion to float. A second tf.data pipeline does all of that, as the reference does.
 """
 from __future__ import annotations
+
+from typing import Any, Sequence, Tuple
 
 import numpy as np
 
@@ -19,15 +21,16 @@ MEAN_RGB = (123.68, 116.78, 103.94)
 
 
 class TfData:
-    """An epoch of a ``tf.data`` pipeline, as a context that holds its session.
+    """A ``tf.data`` pipeline; a context manager that holds its session.
 
     Args:
-        paths, labels: of the files. batch: images.
-        as_reference: what the reference's loader does to an image besides decoding it: resized (to the size it has),
-            made float32, mean subtracted, BGR. Otherwise the batches are uint8, as ours.
+        paths, labels: of the files.
+        batch: images.
+        as_reference: whether it also does what the reference's loader does: resize (to the size that an image has),
+            convert to float32, subtract the mean, swap to BGR. Otherwise the batches are uint8, as in this job.
     """
 
-    def __init__(self, paths, labels, batch, as_reference):
+    def __init__(self, paths: Sequence[str], labels: Sequence[int], batch: int, as_reference: bool):
         from masf_core.tf1 import tf
 
         def read(path, label):
@@ -51,14 +54,14 @@ class TfData:
         config.device_count["GPU"] = 0
         self._session = tf.Session(graph=graph, config=config)
 
-    def __enter__(self):
+    def __enter__(self) -> "TfData":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self._session.close()
 
-    def epoch(self):
-        """Take all batches."""
+    def epoch(self) -> None:
+        """Takes all batches of an epoch."""
         self._session.run(self._initialise)
         try:
             while True:
@@ -68,16 +71,16 @@ class TfData:
 
 
 class ImageFiles:
-    """A map-style data set as ``torch.utils.data`` takes it: decodes with Pillow, mirrors, hands over uint8."""
+    """A map-style data set for ``torch.utils.data``: decodes with Pillow, mirrors, returns uint8."""
 
-    def __init__(self, paths, labels):
+    def __init__(self, paths: Sequence[str], labels: Sequence[int]):
         self._paths = paths
         self._labels = labels
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._paths)
 
-    def __getitem__(self, row):
+    def __getitem__(self, row: int) -> Tuple[np.ndarray, int]:
         from PIL import Image
 
         with Image.open(self._paths[row]) as image:
@@ -87,12 +90,12 @@ class ImageFiles:
         return pixels, self._labels[row]
 
 
-def torch_loader(paths, labels, batch):
-    """A DataLoader with two worker processes that stay, or None where PyTorch is not installed."""
+def torch_loader(paths: Sequence[str], labels: Sequence[int], batch: int) -> Any:
+    """A DataLoader with two persistent worker processes; None if PyTorch is not installed."""
     try:
         from torch.utils.data import DataLoader
     except ImportError:
         return None
-    # Spawned, as a process forked beside TensorFlow's threads may hang.
+    # Spawned: a forked process of a program with TensorFlow's threads may hang.
     return DataLoader(ImageFiles(paths, labels), batch_size=batch, shuffle=True, num_workers=WORKERS,
                       persistent_workers=True, multiprocessing_context="spawn")

@@ -1,11 +1,11 @@
-"""The child process of `benchmarks.decoding` that trains, as far as data go, in less memory than the data have.
+"""The child process of `benchmarks.decoding`: draws batches as training does, with less memory than the data need.
 
     python -m benchmarks.small_memory CACHE.npy … --anonymous_mb N --file_mb N --seconds S [--batch B]
 
-Anonymous memory (arrays, heap, stacks) is limited by the kernel: RLIMIT_DATA, so that going over it is a MemoryError.
-Pages of mapped files cannot be limited without a memory control group, which takes rights that a benchmark should not
-need. So a thread does to them what a kernel that is short of memory would do: when more than ``--file_mb`` of them are
-resident, it drops them from this process and from the page cache, and they must be read from the disk again.
+The kernel limits anonymous memory (arrays, heap, stacks) by RLIMIT_DATA, so going over it is a MemoryError. Only a
+control group can limit pages of mapped files, and a benchmark should not need the rights for that. So a thread does
+what a kernel that is short of memory would do: when more than ``--file_mb`` of them are resident, it drops them from
+this process and from the page cache, and they must be read from the disk again.
 """
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import os
 import resource
 import threading
 import time
+from typing import Dict, Sequence
 
 import numpy as np
 
@@ -23,13 +24,13 @@ from masf_core.data import EpisodeSampler, SourceDomain
 from masf_core.data.prefetch import Prefetcher
 
 MADV_DONTNEED = 4
-EVERY = 0.005  # seconds between two looks at what is resident
+EVERY = 0.005  # seconds between two checks of resident memory
 LARGE = 10 ** 9
 
 
-def main():
+def main() -> None:
     arguments = _arguments()
-    # All of it is counted once what is needed anyway is there: the interpreter and the modules.
+    # The limit is added to the memory that the interpreter and the modules need.
     allowed = int((memory_mb()["VmData"] + arguments.anonymous_mb) * 1e6)
     resource.setrlimit(resource.RLIMIT_DATA, (allowed, allowed))
     sources = [_source(path) for path in arguments.caches]
@@ -55,10 +56,11 @@ class Keeper(threading.Thread):
     """Keeps the resident pages of the maps below a limit.
 
     Attributes:
-        peak: the most that was seen, MB. dropped: how often everything was dropped.
+        peak: largest resident memory of the maps, in MB.
+        dropped: how often all pages were dropped.
     """
 
-    def __init__(self, paths, sources, limit_mb):
+    def __init__(self, paths: Sequence[str], sources: Sequence[SourceDomain], limit_mb: float):
         super().__init__(daemon=True)
         self._maps = [(source.images.ctypes.data - source.images.offset, source.images.offset + source.images.nbytes)
                       for source in sources]
@@ -68,7 +70,7 @@ class Keeper(threading.Thread):
         self._ended = threading.Event()
         self.peak, self.dropped = 0.0, 0
 
-    def run(self):
+    def run(self) -> None:
         self._drop()
         while not self._ended.wait(EVERY):
             resident = memory_mb()["RssFile"]
@@ -77,19 +79,19 @@ class Keeper(threading.Thread):
                 self._drop()
                 self.dropped += 1
 
-    def stop(self):
+    def stop(self) -> None:
         self._ended.set()
         self.join()
 
     def _drop(self):
         for (start, size), handle in zip(self._maps, self._files):
-            # The kernel drops no page from its cache that a process still maps.
+            # The kernel does not drop a page from its cache while a process maps it.
             if self._libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), MADV_DONTNEED) != 0:
                 raise OSError(ctypes.get_errno(), "madvise")
             os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def memory_mb():
+def memory_mb() -> Dict[str, float]:
     """RssAnon, RssFile (resident now) and VmData (what RLIMIT_DATA counts), in MB (10^6 bytes)."""
     found = {}
     with open("/proc/self/status") as stream:
@@ -100,21 +102,21 @@ def memory_mb():
     return found
 
 
-def _source(path):
+def _source(path: str) -> SourceDomain:
     images = np.load(path, mmap_mode="r")
     return SourceDomain(os.path.basename(path), images, np.zeros(len(images), np.int32), np.arange(len(images)))
 
 
-def _bytes_read():
-    """From the disk, for this process."""
+def _bytes_read() -> int:
+    """Bytes that this process has read from the disk."""
     with open("/proc/self/io") as stream:
         return next(int(line.split()[1]) for line in stream if line.startswith("read_bytes"))
 
 
-def _arguments():
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks.small_memory")
     parser.add_argument("caches", nargs="+")
-    parser.add_argument("--anonymous_mb", type=float, required=True, help="beyond what the interpreter has")
+    parser.add_argument("--anonymous_mb", type=float, required=True, help="besides the interpreter's")
     parser.add_argument("--file_mb", type=float, required=True)
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--batch", type=int, default=126)

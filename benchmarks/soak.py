@@ -1,9 +1,9 @@
-"""Soak: many threads use a store for some minutes while the mocked OBS fails at random; is anything ever wrong?
+"""Soak: many threads use a store for some minutes while the mocked OBS injects random faults. Is a result ever wrong?
 
-Every worker has keys of its own and knows what they hold: after each operation that said it succeeded its outcome
-is compared with that, byte for byte, and after one that failed the object must be what it was before or what it was
-to become. Checkpoints must be seen whole or not at all. The faults come from a seed: those of the mock's `storm`, and
-a bit more of most kinds.
+Every worker has its own keys and knows their content. After each operation that succeeds, the result is compared with
+that content byte by byte. After one that fails, the object must have its old or its new content. A checkpoint must be
+visible as a whole or not at all. The faults come from a seed: those of the mock's preset `storm`, and some more of most
+kinds.
 
     python -m benchmarks.soak --minutes 5 --seed 1
 """
@@ -11,26 +11,24 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import functools
 import os
-import shutil
 import sys
 import tempfile
 import threading
 import time
-from typing import Callable, Dict, List, NamedTuple
+from typing import Callable, Counter, Dict, Iterable, Iterator, List, NamedTuple
 
 from benchmarks.measuring import Figure, lane, parser, report
+from benchmarks.small_parts import PART, small_parts
 from benchmarks.soak_worker import SoakWorker
 from obs_sync import IntegrityError, ObjectChanged, ObjectNotFound, StoreError, open_store
-from obs_sync.esdk import store as esdk_store, upload
 from obs_sync.esdk.client import Calls
-from obs_sync.mock import Faults, mock_obs
+from obs_sync.mock import Faults, MockObs, mock_obs
 from obs_sync.retry import Retry
 
 BUCKET = "soak"
 WORKERS = 6
-PART = 150_000  # bytes
+LONGEST_DELAY = 0.05  # seconds before a retry
 MORE = (
     "probability=0.004 status=503 code=SlowDown",
     "probability=0.003 reset=after",
@@ -44,43 +42,43 @@ MORE = (
 
 
 class Outcome(NamedTuple):
-    """What came of a soak."""
+    """The result of a soak."""
 
     seconds: float
-    operations: Dict[str, int]   # that succeeded, by name
-    refused: Dict[str, int]      # that raised a StoreError, by its class
-    injected: Dict[str, int]     # faults, by kind
-    retries: int                 # attempts that failed and were made again inside operations
-    noticed: Dict[str, int]      # attempts that failed, whatever came of it, by the class of the error
-    mismatches: int              # of these, those with wrong bytes, a wrong length or a wrong version
-    verified: int                # bytes that were compared with what they had to be
-    wrong: List[str]             # results that were not what they had to be
+    operations: Dict[str, int]   # name to number of those that succeeded
+    refused: Dict[str, int]      # class of StoreError to number of operations that raised it
+    injected: Dict[str, int]     # kind to number of faults
+    retries: int                 # inside operations
+    noticed: Dict[str, int]      # class of error to number of attempts that failed, also of those that were retried
+    mismatches: int              # of these attempts, those with wrong bytes, a wrong length or a wrong version
+    verified: int                # bytes that were compared with the expected ones
+    wrong: List[str]             # one sentence for each wrong result
 
 
-def main():
+def main() -> None:
     arguments = parser("benchmarks.soak", __doc__, rounds=1)
-    arguments.add_argument("--minutes", type=float, default=5.0, help="default %(default)s")
-    arguments.add_argument("--seed", type=int, default=1, help="of the operations and the faults (default %(default)s)")
+    arguments.add_argument("--minutes", type=float, default=5.0, help="how long it runs (default %(default)s)")
+    arguments.add_argument("--seed", type=int, default=1, help="of operations and faults (default %(default)s)")
     arguments = arguments.parse_args()
     outcome = soak(60 * arguments.minutes, arguments.seed, say=print)
     faults = "; ".join(f"{kind} {count}" for kind, count in sorted(outcome.injected.items()))
     report("soak", "Soak: random faults", [
-        Figure("results that were wrong", [len(outcome.wrong)], "", ("<=", 0)),
+        Figure("wrong results", [len(outcome.wrong)], "", ("<=", 0)),
         Figure("operations", [sum(outcome.operations.values())], ""),
         Figure("faults injected", [sum(outcome.injected.values())], ""),
-        Figure("faults noticed: attempts that failed", [sum(outcome.noticed.values())], ""),
-        Figure("of these, mismatches that were caught", [outcome.mismatches], ""),
-        Figure("attempts made again inside operations", [outcome.retries], ""),
-        Figure("operations that raised, and had to", [sum(outcome.refused.values())], ""),
+        Figure("attempts that failed", [sum(outcome.noticed.values())], ""),
+        Figure("of these, detected mismatches", [outcome.mismatches], ""),
+        Figure("retries inside operations", [outcome.retries], ""),
+        Figure("operations that raised an error, as they had to", [sum(outcome.refused.values())], ""),
         Figure("verified", [outcome.verified / 1e6], "MB"),
     ], arguments.out, [
         f"{lane()}: {outcome.seconds:.0f} s, {WORKERS} threads, seed {arguments.seed}.",
         f"Faults in {lane()}: {faults}.",
-        f"Noticed in {lane()}: {_listed(outcome.noticed)}.",
-        "A fault that needs no second attempt (a stall, a range ignored, an ETag left out or looked up) is "
-        "not counted, nor one that a second look in the pack or the pool of connections got over.",
-        "Operations in {}: {}; raised: {}.".format(
-            lane(), _listed(outcome.operations), _listed(outcome.refused) or "none")])
+        f"Failed attempts in {lane()}: {_listed(outcome.noticed)}.",
+        "A fault after which the attempt still succeeds is not counted among the failed attempts: a stall, an "
+        "ignored range, an ETag that is missing or is looked up, a second look into the pack or the pool of "
+        "connections.",
+        f"Operations in {lane()}: {_listed(outcome.operations)}; errors: {_listed(outcome.refused) or 'none'}."])
     for text in outcome.wrong:
         print("WRONG: " + text)
     if outcome.wrong:
@@ -88,23 +86,8 @@ def main():
 
 
 @contextlib.contextmanager
-def small_parts(size):
-    """Let files and objects of a few times ``size`` bytes count as large, which go in parts and come in ranges."""
-    smaller = [(upload, "PART_SIZE", size), (upload, "LARGEST_PUT", size), (esdk_store, "LARGE", 2 * size),
-               (esdk_store, "download_ranges", functools.partial(esdk_store.download_ranges, length=size))]
-    before = [(module, name, getattr(module, name)) for module, name, _ in smaller]
-    for module, name, value in smaller:
-        setattr(module, name, value)
-    try:
-        yield
-    finally:
-        for module, name, value in before:
-            setattr(module, name, value)
-
-
-@contextlib.contextmanager
-def counted_failures(failures: List[StoreError]):
-    """Let each attempt that fails put its error on the list, once; that there is no such object is no failure."""
+def counted_failures(failures: List[StoreError]) -> Iterator[None]:
+    """Appends the error of each attempt that fails to the list, once. ObjectNotFound is not a failure."""
     def noting(method):
         def call(self, attempt):
             def noted():
@@ -112,7 +95,7 @@ def counted_failures(failures: List[StoreError]):
                     return attempt()
                 except StoreError as error:
                     if not isinstance(error, ObjectNotFound) and not getattr(error, "noted", False):
-                        error.noted = True  # those that it is told as have it, too
+                        error.noted = True  # errors made from this one copy the attribute
                         failures.append(error)
                     raise
             return method(self, noted)
@@ -129,41 +112,59 @@ def counted_failures(failures: List[StoreError]):
 
 
 def soak(seconds: float, seed: int, workers: int = WORKERS, say: Callable[[str], None] = lambda text: None) -> Outcome:
-    """Use a mocked OBS under faults for so long."""
-    retries, failures = collections.Counter(), []
-    retry = Retry(attempts=8, first_delay=0.005, longest_delay=0.05,
-                  sleep=lambda delay: (retries.update(made=1), time.sleep(min(delay, 0.05)))[1])
-    directory = tempfile.mkdtemp(prefix="masf-soak-")
+    """Uses a mocked OBS under faults for so many seconds."""
+    failures: List[StoreError] = []
+    pause = _CountedPause()
+    retry = Retry(attempts=8, first_delay=0.005, longest_delay=LONGEST_DELAY, sleep=pause)
     started = time.monotonic()
-    try:
-        with mock_obs(buckets=[BUCKET]) as obs, small_parts(PART), counted_failures(failures):
-            obs.faults = Faults(["storm"] + list(MORE), seed)
-            store = open_store(f"obs://{BUCKET}/base/", obs.environment(), retry=retry)
+    with tempfile.TemporaryDirectory(prefix="masf-soak-") as directory, mock_obs(buckets=[BUCKET]) as obs, \
+            small_parts(PART), counted_failures(failures):
+        obs.faults = Faults(["storm"] + list(MORE), seed)
+        with open_store(f"obs://{BUCKET}/base/", obs.environment(), retry=retry) as store:
             crew = [SoakWorker(number, seed, store, os.path.join(directory, str(number))) for number in range(workers)]
-            threads = [threading.Thread(target=worker.run, args=(started + seconds,), daemon=True) for worker in crew]
-            for thread in threads:
-                thread.start()
-            while any(thread.is_alive() for thread in threads):
-                time.sleep(min(10.0, seconds / 4 + 0.1))
-                say(f"{time.monotonic() - started:5.0f} s: "
-                    f"{sum(sum(worker.operations.values()) for worker in crew)} operations, "
-                    f"{sum(obs.injected.values())} faults, {sum(len(worker.wrong) for worker in crew)} wrong")
+            _work(crew, obs, started, seconds, say)
             obs.faults = Faults()
             for worker in crew:
                 worker.compare_all()
-            store.close()
-            injected = dict(obs.injected)
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        injected = dict(obs.injected)
     return Outcome(
-        time.monotonic() - started, dict(sum((worker.operations for worker in crew), collections.Counter())),
-        dict(sum((worker.refused for worker in crew), collections.Counter())), injected, retries["made"],
+        time.monotonic() - started, _sum(worker.operations for worker in crew),
+        _sum(worker.refused for worker in crew), injected, pause.count,
         dict(collections.Counter(type(error).__name__ for error in failures)),
         sum(isinstance(error, (IntegrityError, ObjectChanged)) for error in failures),
         sum(worker.verified for worker in crew), [text for worker in crew for text in worker.wrong])
 
 
-def _listed(counts):
+class _CountedPause:
+    """The sleep before a retry: counted, and short even where the server asks for more."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.count = 0
+
+    def __call__(self, delay: float) -> None:
+        with self._lock:
+            self.count += 1
+        time.sleep(min(delay, LONGEST_DELAY))
+
+
+def _work(crew: List[SoakWorker], obs: MockObs, started: float, seconds: float, say: Callable[[str], None]) -> None:
+    """Lets all workers work at once until `seconds` after `started`, and says now and then how far they are."""
+    threads = [threading.Thread(target=worker.run, args=(started + seconds,), daemon=True) for worker in crew]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        time.sleep(min(10.0, seconds / 4 + 0.1))
+        operations = sum(sum(worker.operations.values()) for worker in crew)
+        say(f"{time.monotonic() - started:5.0f} s: {operations} operations, {sum(obs.injected.values())} faults, "
+            f"{sum(len(worker.wrong) for worker in crew)} wrong")
+
+
+def _sum(counters: Iterable[Counter[str]]) -> Dict[str, int]:
+    return dict(sum(counters, collections.Counter()))
+
+
+def _listed(counts: Dict[str, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
 
 

@@ -1,4 +1,4 @@
-"""One user of a store in a soak: it knows what its part of the store must hold, and says where it does not."""
+"""One user of a store in a soak. It knows what its part of the store must hold, and notes every difference."""
 from __future__ import annotations
 
 import collections
@@ -10,17 +10,31 @@ import time
 from typing import Dict
 
 from obs_sync import (
-    AlreadyPublished, StoreError, delete_checkpoint, fetch_checkpoint, list_markers, pack, publish_checkpoint, pull,
+    AlreadyPublished,
+    StoreError,
+    delete_checkpoint,
+    fetch_checkpoint,
+    list_markers,
+    pack,
+    publish_checkpoint,
+    pull,
     push,
 )
+from obs_sync.store import Store
 
 SIZES = (0, 1, 1000, 18_000, 150_000, 1_500_000)  # bytes
 
 
 class SoakWorker:
-    """One user of the store, with a part of it for itself."""
+    """One user of the store, which no other user's keys overlap.
 
-    def __init__(self, number, seed, store, directory):
+    Attributes:
+        operations, refused: as in `soak.Outcome`.
+        verified: bytes that were compared with the expected ones.
+        wrong: one sentence for each wrong result.
+    """
+
+    def __init__(self, number: int, seed: int, store: Store, directory: str):
         self._random = random.Random(f"{seed}/{number}")
         self._store, self._directory = store, directory
         self._prefix = f"worker{number}/"
@@ -31,7 +45,8 @@ class SoakWorker:
         self.verified, self.wrong = 0, []
         os.makedirs(directory)
 
-    def run(self, end):
+    def run(self, end: float) -> None:
+        """Does random operations until `end`, in time.monotonic()."""
         doings = [self._write] * 4 + [self._upload] * 3 + [self._read] * 6 + [self._download] * 4 + [
             self._range] * 3 + [self._list, self._delete, self._publish, self._fetch, self._trees]
         while time.monotonic() < end:
@@ -45,14 +60,14 @@ class SoakWorker:
             except Exception as error:
                 self.wrong.append(f"{name}: {error!r} is no StoreError")
 
-    def compare_all(self):
-        """In the end, with the faults off: everything is there."""
+    def compare_all(self) -> None:
+        """Compares everything. Called at the end, without faults."""
         self._operate_list()
         for key in list(self._objects):
             self._compare("at the end, " + key, self._store.read(key), self._objects[key])
         self._fetch_all()
 
-    # Operations. An object whose change failed is looked at again: it must be the old one or the new one.
+    # Operations. An object whose change failed is read again: it must have the old content or the new one.
 
     def _write(self):
         key, data = self._key(), self._data()
@@ -89,7 +104,7 @@ class SoakWorker:
                 self._compare("download " + key, stream.read(), self._objects[key])
 
     def _range(self):
-        """In three ranges; a range has no digest, so who puts them together compares that of the whole."""
+        """Reads an object in three ranges. A range has no digest, so the caller compares that of the whole object."""
         key = self._known()
         if key:
             info, data = self._store.head(key), self._objects[key]
@@ -147,7 +162,7 @@ class SoakWorker:
             shutil.rmtree(os.path.dirname(path))
 
     def _trees(self):
-        """Push or pack a tree and pull it again."""
+        """Pushes or packs a tree and pulls it again."""
         self._counter += 1
         files = {f"a/{number}": self._data(SIZES[:4]) for number in range(12)}
         prefix = f"{self._prefix}tree{self._counter}/"
@@ -158,7 +173,7 @@ class SoakWorker:
         self._compare_tree("tree " + prefix, os.path.join(destination, *prefix.split("/")), files)
         shutil.rmtree(destination)
 
-    # What they are made of.
+    # Parts of the operations.
 
     def _change(self, key, data, change):
         before = self._objects.get(key)
@@ -172,7 +187,7 @@ class SoakWorker:
             raise
 
     def _settle(self, key, before, after):
-        """After a change that failed: which of the two is there? Asked until the answer comes."""
+        """After a change that failed: notes which of the two contents is there. Retries until it knows."""
         found = self._insist(lambda: self._store.read(key) if self._store.exists(key) else None)
         if found is None:
             self._objects.pop(key, None)
@@ -194,7 +209,7 @@ class SoakWorker:
                 return question()
             except StoreError:
                 continue
-        raise RuntimeError("no answer in a hundred attempts")
+        raise RuntimeError("a hundred attempts failed")
 
     def _compare(self, what, found, expected):
         self.verified += len(expected)

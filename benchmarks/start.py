@@ -1,13 +1,13 @@
 """Start: from the start of the process to its first iteration, with warm caches.
 
 The real job runs as a process, on real images (PACS_ROOT, with its lists beside it) and at AlexNet's full width, until
-it says how long its start took; then it is killed. It begins from pretrained weights, goes on from a checkpoint of 1.2
-GB in a directory, and from the same one in a mocked OBS, in turn. Everything has been there before: the images are
-decoded, the files are in the page cache, Python's modules are compiled.
+it logs how long its start took; then it is killed. In turn it begins from pretrained weights, resumes from a
+checkpoint of 1.2 GB in a directory, and resumes from the same checkpoint in a mocked OBS. All caches are warm: the
+images are decoded, the files are in the page cache, Python's modules are compiled.
 
-Limits: TensorFlow's import and the first iteration, in which it compiles, are its own and are left out of the sum. What
-remains is bounded by 1.2 GB of variables (copied at 2 to 4 GB/s into fresh memory), by the SHA-256 of a fetched
-checkpoint (1.4 GB/s a core) and by the graph's construction.
+Limits: the sum leaves out TensorFlow's import and the first iteration, in which TensorFlow compiles. The rest is
+limited by 1.2 GB of variables (copied at 2 to 4 GB/s into fresh memory), the SHA-256 of a fetched checkpoint (1.4 GB/s
+per core) and the construction of the graph.
 """
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import re
 import shutil
 import subprocess
 import sys
+from typing import Dict, Optional
 
 from benchmarks import images, mocked
 from benchmarks.measuring import Figure, pacs_root, parser, report
@@ -28,7 +29,7 @@ SAYS = re.compile(r"start: ([0-9.]+) s \((.*)\)")
 RUN = "start"
 
 
-def main():
+def main() -> None:
     arguments = parser("benchmarks.start", __doc__, rounds=5).parse_args()
     with images.scratch() as directory, mocked.bucket_directory() as bucket:
         job = _Job(directory)
@@ -49,12 +50,12 @@ def main():
                         found[name].append(split)
     figures = [figure for name, splits in found.items() for figure in _figures(name, splits)]
     report("start", "Start: from the process to the first iteration", figures, arguments.out, [
-        "The sum leaves out what is TensorFlow's: its import, and the first iteration.",
-        "The mocked OBS is a process of its own on the same cores, on loopback without a throttle."])
+        "The sum leaves out TensorFlow's own part: its import, and the first iteration.",
+        "The mocked OBS is another process on the same cores, reached over loopback without a limit of its rate."])
 
 
 def _figures(name, splits):
-    """The sum that counts, then its parts."""
+    """The sum that has the target, then its parts."""
     parts = [part for part in splits[0] if part != "total"]
     yield Figure(f"from {name}: all but TensorFlow's import and the first iteration", [
         split["total"] - sum(split.get(part, 0.0) for part in NOT_OURS) for split in splits], "s", ("<=", TARGET))
@@ -66,7 +67,7 @@ def _figures(name, splits):
 class _Job:
     """The job as a process."""
 
-    def __init__(self, directory):
+    def __init__(self, directory: str):
         from masf_core.data import miniature
 
         self._directory = directory
@@ -79,15 +80,16 @@ class _Job:
         self._weights = os.path.join(directory, "bvlc_alexnet.npy")
         miniature.write_alexnet_weights(self._weights)
 
-    def finish(self, train_url):
-        """Run to the end of one iteration."""
+    def finish(self, train_url: str) -> None:
+        """Runs a whole job of one iteration."""
         with self._started(train_url, ["--train_iterations=1"]) as process:
             said = process.communicate()[1]
         if process.returncode:
             sys.exit("the job failed:\n" + said)
 
-    def start(self, train_url, weights=False, environ=None):
-        """Seconds by part, as the job says them once its first iteration is over; then it is killed."""
+    def start(self, train_url: str, weights: bool = False,
+              environ: Optional[Dict[str, str]] = None) -> Dict[str, float]:
+        """Seconds of each part of the start, as the job logs them after its first iteration; the job is then killed."""
         shutil.rmtree(os.path.join(self._directory, "elsewhere"), ignore_errors=True)
         said = []
         with self._started(train_url, ["--train_iterations=1000", "--test_print_interval=1000"] + (

@@ -1,36 +1,40 @@
-"""The step: which part of the machine's arithmetic rate an iteration reaches, on AlexNet at full width.
+"""The step: the share of the machine's arithmetic rate that an iteration reaches, on AlexNet at full width.
 
-An iteration of MASF needs 5 forward and 5 backward passes of B images, a backward pass counted as two forward ones, so
-15 · B · F floating-point operations, F (1.49 · 10⁹) counted from the shapes of the network's products. That, over the
-time of a step, is put beside the rate of a product of two 4096 × 4096 matrices, in the same session, process and
-precision, in turn.
+An iteration of MASF needs 5 forward and 5 backward passes of B images. A backward pass counts as two forward ones, so
+these are 15 · B · F floating-point operations, with F (1.49 · 10⁹) counted from the shapes of the network's products.
+That number ÷ the time of a step is compared with the rate of a product of two 4096 × 4096 matrices, in the same
+session, process and precision, in turn.
 
-Limits: what a processor does besides products (normalisation, pools, rectifiers, updates of 57 M weights) is bound by
-memory, and is not counted; the images' own gradient, which nobody needs, is counted (5 %). For mixed precision, the
-limit is what the same product gains from bfloat16, which is given: where a processor has the instructions but not the
-units for them (AVX512-BF16 without AMX), that can be less than nothing.
+Limits: memory bandwidth limits everything that is not a product (normalisation, pools, rectifiers, updates of 57 M
+weights), which is not counted. The gradient of the images, which nobody needs, is counted (5 %). For mixed precision
+the limit is what the product itself gains from bfloat16, which is given. A processor that has the instructions but
+not the units for them (AVX512-BF16 without AMX) can even lose.
 """
 from __future__ import annotations
 
 import collections
 import time
+from typing import TYPE_CHECKING, Any, List, Optional
 
 import numpy as np
 
 from benchmarks.measuring import Figure, alternate, lane, parser, ratios, report
 
+if TYPE_CHECKING:
+    from masf_core.network.kernels import Kernels
+
 SIDE = 4096  # of the matrices
 PRODUCTS = 4  # in one timing
 TARGETS = {"tf1": 0.65, "tf2": 0.88}
 MIXED_TARGET = 1.8
-COMPARED_BATCH = 42  # at which two models are held in memory at once
+COMPARED_BATCH = 42  # at which two models fit into memory at once
 
 
-def main():
+def main() -> None:
     arguments = parser("benchmarks.step", __doc__, rounds=3)
     arguments.add_argument("--batch", type=int, nargs="+", default=[126, 42], help="images of each domain")
-    arguments.add_argument("--alone", action="store_true", help="leave out the comparisons of two models")
-    arguments.add_argument("--profile", action="store_true", help="print where the time of a step goes, instead")
+    arguments.add_argument("--alone", action="store_true", help="leave out the comparisons between two models")
+    arguments.add_argument("--profile", action="store_true", help="only print where the time of a step goes")
     arguments = arguments.parse_args()
     from masf_core.memory import keep_freed_memory
 
@@ -52,8 +56,8 @@ def main():
     report("step", "Step", figures, arguments.out, notes)
 
 
-def utilisation(batch, rounds):
-    """Figures of one batch size: the part of the matrix product's rate, and the step's seconds."""
+def utilisation(batch: int, rounds: int) -> List[Figure]:
+    """Figures of one batch size: the share of the matrix product's rate, and the seconds of a step."""
     with Step(batch) as step, Product("float32") as product:
         wall = alternate({"product": product.run, "step": step.run}, rounds)
         busy = alternate({"product": product.run, "step": step.run}, max(1, rounds - 1), 0, time.process_time)
@@ -71,8 +75,8 @@ def utilisation(batch, rounds):
     ]
 
 
-def against_plain(rounds):
-    """How much longer a step takes with TensorFlow's own operations throughout."""
+def against_plain(rounds: int) -> Figure:
+    """The time of a step with TensorFlow's own operations throughout ÷ that of a step with this job's kernels."""
     from masf_core.network.kernels import Kernels
 
     with Step(COMPARED_BATCH) as own, Step(COMPARED_BATCH, kernels=Kernels()) as plain:
@@ -81,8 +85,8 @@ def against_plain(rounds):
                   ratios(busy["plain"], busy["own"]), "")
 
 
-def mixed(rounds):
-    """Figures of bfloat16 against float32 in the same process."""
+def mixed(rounds: int) -> List[Figure]:
+    """Figures of bfloat16 compared with float32, in the same process."""
     with Step(COMPARED_BATCH) as exact, Step(COMPARED_BATCH, precision="mixed") as coarse, \
             Product("float32") as exact_product, Product("bfloat16") as coarse_product:
         wall = alternate({"float32": exact.run, "mixed": coarse.run,
@@ -95,9 +99,9 @@ def mixed(rounds):
 
 
 class Step:
-    """A full-width AlexNet with one fixed, already drawn batch of noise."""
+    """A step of a full-width AlexNet on one fixed batch of noise."""
 
-    def __init__(self, batch, precision="float32", kernels=None):
+    def __init__(self, batch: int, precision: str = "float32", kernels: Optional[Kernels] = None):
         from masf_core.devices import choice
         from masf_core.method import meta_step
         from masf_core.model import Model
@@ -115,14 +119,14 @@ class Step:
                       graph.dropout_seed: [0, 0]}
         self.operations = 15 * batch * forward_operations()
 
-    def run(self, **options):
+    def run(self, **options: Any) -> None:
         graph = self._model.training
         self._model.session.run([graph.scalars, graph.train], self._feed, **options)
 
-    def __enter__(self):
+    def __enter__(self) -> "Step":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self._model.close()
 
 
@@ -131,7 +135,7 @@ class Product:
 
     operations = PRODUCTS * 2 * SIDE ** 3
 
-    def __init__(self, dtype):
+    def __init__(self, dtype: str):
         from masf_core.devices import choice
         from masf_core.tf1 import tf
 
@@ -144,18 +148,18 @@ class Product:
         self._session = tf.Session(graph=graph, config=choice.make_device("cpu").session_config())
         self._session.run(initialise)
 
-    def run(self):
+    def run(self) -> None:
         for _ in range(PRODUCTS):
             self._session.run(self._product)
 
-    def __enter__(self):
+    def __enter__(self) -> "Product":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self._session.close()
 
 
-def forward_operations():
+def forward_operations() -> int:
     """F: floating-point operations of one image's forward pass, from the shapes of its products."""
     from masf_core.network.alexnet import AlexNet
     from masf_core.network.dropout import no_dropout
@@ -168,13 +172,13 @@ def forward_operations():
         total = 0
         for op in graph.get_operations():
             if op.type in ("Conv2D", "MatMul"):
-                terms = op.inputs[1].shape.as_list()[:-1]  # of the sum that each output is
+                terms = op.inputs[1].shape.as_list()[:-1]  # number of terms of the sum for each output
                 total += 2 * int(np.prod(terms)) * int(np.prod(op.outputs[0].shape.as_list()))
     return total
 
 
-def print_profile(batch):
-    """Milliseconds by kind of operation, one after another, as TensorFlow's own trace gives them."""
+def print_profile(batch: int) -> None:
+    """Prints the milliseconds for each kind of operation, from TensorFlow's own trace."""
     from masf_core.tf1 import tf
 
     with Step(batch) as step:

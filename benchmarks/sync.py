@@ -1,8 +1,9 @@
-"""Sync: obs_sync beside rclone, s5cmd, aws and the bare SDK: the same objects, the same server, in turn.
+"""Sync: obs_sync compared with rclone, s5cmd, aws and the bare SDK: the same objects, the same server, in turn.
 
-Pulled are 2,000 objects of 18 KB, the real images of PACS_ROOT, the same packed, one object of 256 MB and one of 1 GB,
-from nginx with a listing written beforehand; a file of 1 GB is stored in a mocked OBS. Every client is a process of its
-own, and what it brought is compared byte by byte. Objects lie in memory where that can be had: no disk is measured.
+The clients pull 2,000 objects of 18 KB, the real images of PACS_ROOT, the small objects packed, one object of 256 MB
+and one of 1 GB, from nginx with a listing that is written beforehand, and store a file of 1 GB in a mocked OBS. Every
+client is a process of its own, and its result is compared byte by byte. Objects are in memory if possible, so no disk
+is measured.
 
     python -m benchmarks.sync [--only small images distant packed large up repeat]
 """
@@ -15,6 +16,7 @@ import os
 import re
 import shutil
 import tempfile
+from typing import Callable, Dict, Iterator, List, Optional, Set
 
 from benchmarks import canned, clients, mocked
 from benchmarks.measuring import Figure, pacs_root, parser, ratios, report
@@ -23,24 +25,25 @@ from obs_sync.packs.publish import pack
 
 SMALL, SMALL_SIZE = 2000, 18000
 LARGE, LARGEST = 256 << 20, 1 << 30  # bytes
-DISTANCE = 0.02                      # s, of each answer
-AHEAD = 192                          # requests that obs_sync has under way, and so the others' transfers from afar
-SLOW = ("aws", clients.SDK)          # taken in every third round
+DISTANCE = 0.02                      # s, delay of each reply
+AHEAD = 192                          # requests that obs_sync sends ahead, and others' transfers from a distance
+SLOW = ("aws", clients.SDK)          # run only in every third round
+Costs = Dict[str, List[clients.Cost]]  # client to one cost a round
 PARTS = ("small", "images", "distant", "packed", "repeat", "large", "up")
 
 
-def main():
+def main() -> None:
     arguments = parser("benchmarks.sync", __doc__, rounds=5)
-    arguments.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="of the table, these parts")
+    arguments.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="only these parts of the table")
     arguments = arguments.parse_args()
     names, missing = clients.installed()
-    notes = [f"not installed and left out: {name} (pip install {clients.PACKAGES[name]})" for name in missing]
+    notes = [f"{name} is not installed and left out (pip install {clients.PACKAGES[name]})" for name in missing]
     wanted = [part for part in PARTS if part in arguments.only]
     if canned.missing():
-        notes.append(f"not installed: {canned.missing()}; without it nothing is pulled here")
+        notes.append(f"{canned.missing()} is not installed, so nothing is pulled")
         wanted = [part for part in wanted if part == "up"]
     elif not canned.can_wait():
-        notes.append("nginx has no echo module; nothing is pulled from a distance")
+        notes.append("nginx has no echo module, so nothing is pulled from a distance")
         wanted = [part for part in wanted if part != "distant"]
     figures = []
     with mocked.bucket_directory() as directory:
@@ -48,19 +51,18 @@ def main():
             figures += _PARTS[part](os.path.join(directory, part), names, arguments.rounds)
     if figures:
         report("sync", "Sync: obs_sync beside other clients", figures, arguments.out, notes + [
-            f"{clients.TRANSFERS} transfers at once, from afar {AHEAD} of rclone and s5cmd; all but aws and the SDK "
-            "in every round. Whole "
-            "processes, start included, unless it says \"the call\""])
+            f"{clients.TRANSFERS} transfers at once; from a distance {AHEAD} for rclone and s5cmd. aws and the SDK run "
+            "only in every third round. A figure is of a whole process, with its start, unless it says \"the call\"."])
     else:
         print("\n".join(notes))
 
 
-def small(directory, names, rounds):
+def small(directory: str, names: List[str], rounds: int) -> List[Figure]:
     _write_small(os.path.join(directory, "source"))
     return _pulls("2,000 objects of 18 KB", directory, names, rounds, target=1.0)
 
 
-def images(directory, names, rounds):
+def images(directory: str, names: List[str], rounds: int) -> List[Figure]:
     root = pacs_root()
     if root is None:
         return []
@@ -69,13 +71,13 @@ def images(directory, names, rounds):
     return _pulls(f"{count:,} real images", directory, names, rounds, target=1.0)
 
 
-def distant(directory, names, rounds):
+def distant(directory: str, names: List[str], rounds: int) -> List[Figure]:
     _write_small(os.path.join(directory, "source"))
     return _pulls("2,000 objects, 20 ms away", directory, names, rounds, target=1.0, delay=DISTANCE)
 
 
-def packed(directory, names, rounds):
-    """The small objects, packed, beside the other clients' file by file."""
+def packed(directory: str, names: List[str], rounds: int) -> List[Figure]:
+    """The small objects: packed for obs_sync, file by file for the other clients."""
     source = os.path.join(directory, "source")
     _write_small(source)
     with LocalStore(os.path.join(directory, "bucket", canned.BUCKET)) as store:
@@ -92,10 +94,10 @@ def packed(directory, names, rounds):
     return _figures("2,000 objects of 18 KB, packed for obs_sync", costs, None, 0.2, per=SMALL)
 
 
-def repeat(directory, names, rounds):
-    """Once more, where nothing has changed."""
+def repeat(directory: str, names: List[str], rounds: int) -> List[Figure]:
+    """A second pull, after which nothing has changed."""
     _write_small(os.path.join(directory, "source"))
-    fast = [name for name in names if name not in SLOW + ("s5cmd",)]  # s5cmd's cp fetches all again
+    fast = [name for name in names if name not in SLOW + ("s5cmd",)]  # s5cmd's cp always fetches everything
     source = _source(directory)
     with source.served() as url:
         for name in fast:
@@ -108,8 +110,8 @@ def repeat(directory, names, rounds):
         Figure("2,000 objects, once more: requests of obs_sync", [asked], "", ("<=", 1))]
 
 
-def large(directory, names, rounds):
-    """One object; as it is when stored at once (its ETag is its MD5), and in parts (there is no digest)."""
+def large(directory: str, names: List[str], rounds: int) -> List[Figure]:
+    """One object: stored at once (its ETag is its MD5), and stored in parts (there is no digest)."""
     figures = []
     for what, size, parts in (("256 MB, ETag an MD5", LARGE, False), ("256 MB, stored in parts", LARGE, True),
                               ("1 GB, stored in parts", LARGEST, True)):
@@ -123,8 +125,8 @@ def large(directory, names, rounds):
     return figures
 
 
-def up(directory, names, rounds):
-    """One file of 1 GB, to a mocked OBS: nginx cannot store."""
+def up(directory: str, names: List[str], rounds: int) -> List[Figure]:
+    """One file of 1 GB to a mocked OBS, as nginx cannot store it."""
     path = os.path.join(directory, "large.bin")
     _write_file(path, LARGEST)
     bucket = os.path.join(directory, "bucket")
@@ -157,9 +159,9 @@ _PARTS = {"small": small, "images": images, "distant": distant, "packed": packed
 
 
 class _Source:
-    """A bucket and what it must become."""
+    """A bucket, and the files that a pull must produce."""
 
-    def __init__(self, root, expected, directory, parts=False, delay=0.0):
+    def __init__(self, root: str, expected: str, directory: str, parts: bool = False, delay: float = 0.0):
         self._root = root
         self._expected = expected
         self._directory = directory
@@ -168,16 +170,16 @@ class _Source:
         self._server = None
 
     @contextlib.contextmanager
-    def served(self):
+    def served(self) -> Iterator[str]:
         with tempfile.TemporaryDirectory(prefix="masf-nginx-") as work:
             with canned.serving(self._root, work, self._delay, self._parts) as self._server:
                 yield self._server.url
 
-    def requests(self):
+    def requests(self) -> int:
         return self._server.requests()
 
-    def pull(self, name, url, keep=False):
-        """The cost of one pull, compared; into a new folder, or into that of the time before."""
+    def pull(self, name: str, url: str, keep: bool = False) -> clients.Cost:
+        """The cost of one pull, whose result is compared. keep: into the folder of the pull before, not a new one."""
         out = os.path.join(self._directory, "out-" + name.replace(" ", "-"))
         if not keep:
             shutil.rmtree(out, ignore_errors=True)
@@ -190,7 +192,7 @@ class _Source:
         return cost
 
 
-def _source(directory, parts=False, delay=0.0):
+def _source(directory: str, parts: bool = False, delay: float = 0.0) -> _Source:
     os.makedirs(os.path.join(directory, "bucket"), exist_ok=True)
     source = os.path.join(directory, "source")
     if not os.path.lexists(os.path.join(directory, "bucket", canned.BUCKET)):
@@ -198,7 +200,8 @@ def _source(directory, parts=False, delay=0.0):
     return _Source(os.path.join(directory, "bucket"), source, directory, parts, delay)
 
 
-def _pulls(what, directory, names, rounds, target, delay=0.0):
+def _pulls(what: str, directory: str, names: List[str], rounds: int, target: float,
+           delay: float = 0.0) -> List[Figure]:
     source = _source(directory, delay=delay)
     count = sum(len(files) for _, _, files in os.walk(os.path.join(directory, "source")))
     with source.served() as url:
@@ -211,8 +214,8 @@ def _pulls(what, directory, names, rounds, target, delay=0.0):
         Figure(f"{what}: nginx's processor time", [server / runs], "s")]
 
 
-def _in_turn(names, rounds, run):
-    """Costs by client, one a round; of the slow ones fewer. A round before is not counted."""
+def _in_turn(names: List[str], rounds: int, run: Callable[[str], clients.Cost]) -> Costs:
+    """Runs the clients in turn; the slow ones not in every round. One more round before is not counted."""
     costs = {name: [] for name in names}
     for number in range(-1, rounds):
         for name in names:
@@ -224,34 +227,51 @@ def _in_turn(names, rounds, run):
     return costs
 
 
-def _figures(what, costs, rival, target, per=None, limit=""):
-    """Rows: what each cost, and the ratio to `rival`, or to the faster of rclone and s5cmd; `per` objects if many."""
-    figures = []
+def _figures(what: str, costs: Costs, rival: Optional[str], target: Optional[float], per: Optional[int] = None,
+             limit: str = "") -> List[Figure]:
+    """Figures of one comparison.
+
+    Args:
+        what: was transferred, in a few words.
+        rival: the client to compare with; None for the faster of rclone and s5cmd.
+        target: the largest ratio that is wanted.
+        per: number of objects, where there are many: processor time is then given for 1,000 of them.
+    """
     ours = costs[clients.OURS]
-    rivals = [name for name in ([rival] if rival else ["rclone", "s5cmd"]) if name in costs]
-    if rivals:
-        walls = [min(costs[name][number].wall for name in rivals) for number in range(len(ours))]
-        title = "{}: obs_sync ÷ {}".format(what, rivals[0] if len(rivals) == 1 else "the faster of rclone and s5cmd")
-        wanted = None if target is None else ("<=", target)
-        figures += [Figure(title, ratios([cost.wall for cost in ours], walls), "", wanted, limit),
-                    Figure(title + ", the call", ratios([cost.call for cost in ours], walls), "", wanted, limit)]
+    figures = _ratio_figures(what, costs, [rival] if rival else ["rclone", "s5cmd"], target, limit)
     for name, of_client in costs.items():
-        if not of_client:
-            continue
-        figures.append(Figure(f"{what}: {name}", [cost.wall for cost in of_client], "s"))
-        if not math.isnan(of_client[0].call):
-            figures.append(Figure(f"{what}: {name}, the call", [cost.call for cost in of_client], "s"))
-        if per:
-            figures.append(Figure(f"{what}: {name}, processor time of 1,000",
-                                  [1000 * cost.cpu / per for cost in of_client], "s"))
-        else:
-            figures.append(Figure(f"{what}: {name}, processor time", [cost.cpu for cost in of_client], "s"))
-        figures.append(Figure(f"{what}: {name}, peak memory", [cost.peak_mb for cost in of_client], "MB"))
+        if of_client:
+            figures += _client_figures(f"{what}: {name}", of_client, per)
     return figures + [Figure(f"{what}: memory that obs_sync has grown by", [cost.grown_mb for cost in ours],
                              "MB", ("<=", 100.0))]
 
 
-def _compare(source, out, name):
+def _ratio_figures(what: str, costs: Costs, rivals: List[str], target: Optional[float], limit: str) -> List[Figure]:
+    """obs_sync's time ÷ the fastest rival's, of whole processes and of the call alone; nothing without a rival."""
+    rivals = [name for name in rivals if name in costs]
+    if not rivals:
+        return []
+    ours = costs[clients.OURS]
+    walls = [min(costs[name][number].wall for name in rivals) for number in range(len(ours))]
+    title = f"{what}: obs_sync ÷ {rivals[0] if len(rivals) == 1 else 'the faster of rclone and s5cmd'}"
+    wanted = None if target is None else ("<=", target)
+    return [Figure(title, ratios([cost.wall for cost in ours], walls), "", wanted, limit),
+            Figure(title + ", the call", ratios([cost.call for cost in ours], walls), "", wanted, limit)]
+
+
+def _client_figures(title: str, costs: List[clients.Cost], per: Optional[int]) -> List[Figure]:
+    """What one client costs."""
+    figures = [Figure(title, [cost.wall for cost in costs], "s")]
+    if not math.isnan(costs[0].call):
+        figures.append(Figure(f"{title}, the call", [cost.call for cost in costs], "s"))
+    if per:
+        figures.append(Figure(f"{title}, processor time of 1,000", [1000 * cost.cpu / per for cost in costs], "s"))
+    else:
+        figures.append(Figure(f"{title}, processor time", [cost.cpu for cost in costs], "s"))
+    return figures + [Figure(f"{title}, peak memory", [cost.peak_mb for cost in costs], "MB")]
+
+
+def _compare(source: str, out: str, name: str) -> None:
     expected, found = _files(source), _files(out)
     if expected != found:
         raise RuntimeError(f"{name} brought {len(found)} files, of {len(expected)}")
@@ -261,18 +281,18 @@ def _compare(source, out, name):
     filecmp.clear_cache()
 
 
-def _files(directory):
+def _files(directory: str) -> Set[str]:
     return {os.path.relpath(os.path.join(parent, name), directory) for parent, _, names in os.walk(directory)
             for name in names if os.sep + ".obs_sync" not in parent}
 
 
-def _write_small(directory):
+def _write_small(directory: str) -> None:
     for number in range(SMALL):
         folder = os.path.join(directory, f"class-{number % 20:02d}")
         _write_file(os.path.join(folder, f"{number:04d}.jpg"), SMALL_SIZE)
 
 
-def _write_file(path, size):
+def _write_file(path: str, size: int) -> None:
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "wb") as stream:
         while size:

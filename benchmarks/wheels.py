@@ -1,11 +1,11 @@
-"""Wheels: the step under another build of TensorFlow than the lane's, process by process in turn.
+"""Wheels: the step under another build of TensorFlow than the lane's, process by process, in turn.
 
     python -m venv intel && intel/bin/pip install 'intel-tensorflow==1.15.2' 'protobuf<3.21' Pillow PyYAML
     python -m benchmarks.wheels intel/bin/python
 
-Both run ``benchmarks.step`` on one batch size; what is compared is the wall time of a step, pair by pair, and what each
-reaches of its own matrix product's rate. Intel's wheel wants OMP_NUM_THREADS set to the number of cores and
-KMP_BLOCKTIME=0, which this sets.
+Both run ``benchmarks.step`` on one batch size. The wall time of a step is compared pair by pair, and the share that
+each reaches of the rate of its own matrix product. Intel's wheel needs OMP_NUM_THREADS set to the number of cores and
+KMP_BLOCKTIME=0; this benchmark sets both.
 """
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ import os
 import subprocess
 import sys
 import tempfile
+from typing import Dict
 
 from benchmarks.measuring import Figure, lane, parser, ratios, report
 
 BATCH = 42
 
 
-def main():
+def main() -> None:
     arguments = parser("benchmarks.wheels", __doc__, rounds=3)
     arguments.add_argument("python", help="interpreter of an environment that has the other wheel")
     arguments = arguments.parse_args()
@@ -38,8 +39,8 @@ def main():
     ], arguments.out, ["The other wheel: " + described(arguments.python)])
 
 
-def step_figures(python):
-    """Title → median of what ``benchmarks.step`` finds under an interpreter."""
+def step_figures(python: str) -> Dict[str, float]:
+    """Title to median of the figures of ``benchmarks.step`` under an interpreter."""
     cores = str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
     with tempfile.TemporaryDirectory() as directory:
         subprocess.run([python, "-m", "benchmarks.step", "--batch", str(BATCH), "--rounds", "2", "--alone",
@@ -49,8 +50,8 @@ def step_figures(python):
             return {figure["what"]: figure["median"] for figure in json.load(stream)["figures"]}
 
 
-def described(python):
-    """Name and version of the TensorFlow that an interpreter has."""
+def described(python: str) -> str:
+    """Name and version of the TensorFlow of an interpreter."""
     installed = subprocess.run([python, "-m", "pip", "freeze"], check=True, stdout=subprocess.PIPE,
                                universal_newlines=True).stdout.splitlines()
     return next((line for line in installed if "tensorflow==" in line), "no TensorFlow")

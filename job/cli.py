@@ -5,22 +5,24 @@ from __future__ import annotations
 import argparse
 import importlib
 import logging
-from typing import Any, NamedTuple, Sequence
+from typing import Any, NamedTuple, NoReturn, Sequence
 
 from job.config.near_miss import suggestion
 from job.console import Console
 from job.errors import ConfigError
+from job.printable import printable
+from job.standard_output import UNREAD, OutputClosed, encodable, is_closed, telling
 from job.stopping import begin_line
-from job.sync.output import UNREAD, OutputClosed, is_read
+from job.streams import open_closed_streams
 
 log = logging.getLogger(__name__)
 
 
 class Command(NamedTuple):
-    """module: see ``job.commands``; imported only when the command is used, because it may bring TensorFlow."""
+    """A command. Its module is imported only when the command is used, because some modules import TensorFlow."""
 
-    module: str
-    summary: str
+    module: str  # see ``job.commands``
+    summary: str  # its line in the list of commands
 
 
 COMMANDS = {
@@ -41,17 +43,22 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run a command line; returns the exit code. User mistakes get one message, anything else its stack trace."""
+    """Run a command line and return the exit code.
+
+    A mistake of the user ends with one message, an unexpected error with its stack trace.
+    """
+    open_closed_streams()
     console = Console()
     console.set_up_logging()
     try:
-        return _run(list(argv), console)
-    except OutputClosed as closed:  # whoever read the output has had enough of it
+        code = _run(list(argv), console)
+        with telling(code):
+            pass  # writes out what the command has printed and Python still holds
+        return code
+    except OutputClosed as closed:
         return closed.code
-    except BrokenPipeError as error:
-        return UNREAD if not is_read() else _report(error)
-    except SystemExit as leaving:  # argparse has printed help or its complaint
-        return int(leaving.code or 0)
+    except BrokenPipeError as error:  # of a print, or of a connection
+        return UNREAD if is_closed() else _report(error)
     except BaseException as error:
         console.close()  # first, so that the message is the last thing on screen
         if isinstance(error, KeyboardInterrupt):
@@ -64,15 +71,18 @@ def main(argv: Sequence[str]) -> int:
 
 def _run(argv: Sequence[str], console: Console) -> int:
     if not argv or argv[0] in ("-h", "--help", "help"):
-        print(overview())
+        with telling():
+            print(encodable(overview()))
         return 0 if argv else 2
     name, rest = argv[0], argv[1:]
     if name not in COMMANDS:
         raise ConfigError(f"unknown command {name!r}{suggestion(name, COMMANDS)} (python -m job --help lists them)")
     command = importlib.import_module(COMMANDS[name].module)
-    code = command.main(_parse(name, command, rest), console) or 0
-    is_read()  # what is still to be written goes out now, so that the interpreter has nothing to complain of at its end
-    return code
+    try:
+        args = _parse(name, command, rest)
+    except SystemExit as leaving:  # argparse has printed its help or its error
+        return int(leaving.code or 0)
+    return command.main(args, console) or 0
 
 
 def _parse(name: str, command: Any, arguments: Sequence[str]) -> argparse.Namespace:
@@ -83,7 +93,7 @@ def _parse(name: str, command: Any, arguments: Sequence[str]) -> argparse.Namesp
         from job.config.loading import settings_help
 
         epilog += "\n\n" + settings_help()
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         "python -m job " + name, description=command.__doc__, epilog=epilog, allow_abbrev=False,
         usage="%(prog)s [--config=FILE] [--name=value ...]" if takes_settings else None,
         formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -98,8 +108,15 @@ def _parse(name: str, command: Any, arguments: Sequence[str]) -> argparse.Namesp
     return args
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors hold no control characters. A sub-parser of it is one as well."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
+
+
 def _report(error: BaseException) -> int:
-    """Say how it ended."""
+    """Log how the command ended; return its exit code."""
     from job.exits import ending
 
     end = ending(error)
@@ -112,8 +129,8 @@ def _report(error: BaseException) -> int:
 
 
 def overview() -> str:
-    """The help of the program."""
+    """The help of the program: all commands, a line for each."""
     lines = ["usage: python -m job COMMAND ...", "", "MASF as a ModelArts training job.", "", "commands:"]
     lines += [f"  {name:<16} {command.summary}" for name, command in COMMANDS.items()]
-    lines += ["", "`python -m job COMMAND --help` explains one and gives examples."]
+    lines += ["", "`python -m job COMMAND --help` explains a command and gives examples."]
     return "\n".join(lines)

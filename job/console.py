@@ -13,6 +13,7 @@ import sys
 import time
 from typing import Any, Callable, ContextManager, Dict, List, Mapping, NamedTuple, Optional, TextIO
 
+from job.printable import printable_lines
 from job.stopping import StopRequest
 
 LINE_SECONDS = 10.0  # a line at the latest after so long
@@ -204,9 +205,9 @@ class Task:
             self._write(f"{self._label}: {amount(done, self._unit)} done in {seconds:.1f} s{rate}")
         elif silence >= LINE_SECONDS or (quarter > self._last_quarter and silence >= QUARTER_SECONDS):
             rate = max(0, done - self._start) / seconds if seconds > 0 else 0.0
-            self._write("{}: {} of {} ({:.0f} %), {:.0f} s{}".format(
-                self._label, amount(done, self._unit), amount(total, self._unit), 100.0 * done / total, seconds,
-                f", {amount(rate, self._unit)}/s, {(total - done) / rate:,.0f} s left" if rate else ""))
+            left = f", {amount(rate, self._unit)}/s, {(total - done) / rate:,.0f} s left" if rate else ""
+            self._write(f"{self._label}: {amount(done, self._unit)} of {amount(total, self._unit)} "
+                        f"({100.0 * done / total:.0f} %), {seconds:.0f} s{left}")
             self._last_line, self._last_quarter = now, quarter
 
     @staticmethod
@@ -221,11 +222,10 @@ class Task:
 def amount(count: float, unit: str) -> str:
     """``1234567, "B"`` → ``1.2 MB``; ``12, "images"`` → ``12 images``."""
     if unit != BYTES:
-        form = "{:,.0f} {}" if count >= 10 or count == int(count) else "{:.2g} {}"
-        return form.format(count, unit)
+        return f"{count:,.0f} {unit}" if count >= 10 or count == int(count) else f"{count:.2g} {unit}"
     for prefix in ("", "k", "M", "G"):
         if count < 1000 or prefix == "G":
-            return "{:.{}f} {}B".format(count, 0 if not prefix else 1, prefix)
+            return f"{count:.1f} {prefix}B" if prefix else f"{count:.0f} B"
         count /= 1000.0
     raise AssertionError("not reached")
 
@@ -264,12 +264,20 @@ class _LineHandler(logging.Handler):
 class _LineFormatter(logging.Formatter):
     """``12:00:00 message``, with the date before it on the first line of each day.
 
-    The level stands before the message when it is not info.
+    The level stands before the message when it is not info. Names of files and objects are in many messages, and may
+    hold anything: control characters are shown as escape sequences, and every further line of a message is indented.
     """
 
     def __init__(self) -> None:
         super().__init__("%(day)s%(asctime)s %(label)s%(message)s", "%H:%M:%S")
         self._day = ""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        record.message = printable_lines(record.message)
+        return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:
+        return printable_lines(super().formatException(ei))
 
     def format(self, record: logging.LogRecord) -> str:
         day = time.strftime("%Y-%m-%d ", self.converter(record.created))

@@ -1,8 +1,8 @@
-"""What the platform says in environment variables, read in this one place.
+"""What the platform says in environment variables. No other module reads them.
 
 ModelArts tells a v1 job ``DLS_…`` and a v2 job ``MA_…`` and ``VC_…``; on Ascend it starts the boot file once for each
 card, with its rank already in ``RANK_ID``; ``python -m job launch`` does the same elsewhere. Without a rank this is a
-single process. Credentials are not read here, so that nothing of this can give one away.
+single process. Credentials are not read here, so that no message about the environment can show one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from job.errors import ConfigError
 
 CACHE = "/cache"  # the fast local disk of a ModelArts node
 PLATFORM_MARKS = ("MA_JOB_DIR", "MA_VJ_NAME", "MA_TASK_NAME", "DLS_TASK_NUMBER", "DLS_APP_URL")
-CONTROL_PORT = 29777  # of rank 0, where nothing else is said
+CONTROL_PORT = 29777  # of rank 0, unless RANK_CONTROL names another
 URL_SETTINGS = ("data_url", "train_url")
 
 
@@ -53,7 +53,7 @@ def read_environment(environ: Mapping[str, str], cache: str = CACHE) -> Environm
         environ: environment variables. cache: the node's local disk, used where it can be written.
 
     Raises:
-        ConfigError: a variable is not what the platform would set; names each.
+        ConfigError: names every variable that the platform would not set so.
     """
     problems: List[str] = []
 
@@ -74,8 +74,8 @@ def read_environment(environ: Mapping[str, str], cache: str = CACHE) -> Environm
     on_modelarts = any(environ.get(name) for name in PLATFORM_MARKS)
     rank_id, rank_size = count(("RANK_ID",), 0), count(("RANK_SIZE", "CM_WORKER_SIZE"), 1, least=1)
     if environ.get("RANK_SIZE") and environ.get("CM_WORKER_SIZE"):
-        problems.append("environment variables RANK_SIZE={} and CM_WORKER_SIZE={}: HCCL takes one of them, unset the "
-                        "other".format(environ["RANK_SIZE"], environ["CM_WORKER_SIZE"]))
+        problems.append(f"environment variables RANK_SIZE={environ['RANK_SIZE']} and "
+                        f"CM_WORKER_SIZE={environ['CM_WORKER_SIZE']}: HCCL takes one of them, unset the other")
     device_id = count(("ASCEND_DEVICE_ID",), None)
     host_index = count(("VC_TASK_INDEX", "DLS_TASK_INDEX"), 0)
     host_count = count(("MA_NUM_HOSTS", "DLS_TASK_NUMBER"), 1, least=1)
@@ -114,7 +114,10 @@ def _control(environ: Mapping[str, str], host_count: int, problems: List[str]) -
 
 
 def _urls(environ: Mapping[str, str]) -> Dict[str, Tuple[str, str]]:
-    """A v2 job can get its channels as variables of their names, a v1 job with an image of its own as DLS_…_URL."""
+    """The URLs of a job, as (value, variable).
+
+    A v2 job may get them in data_url and train_url, a v1 job with its own image in DLS_DATA_URL and DLS_TRAIN_URL.
+    """
     found = {}
     for setting in URL_SETTINGS:
         for variable in (setting, "DLS_" + setting.upper()):

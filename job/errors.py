@@ -12,9 +12,9 @@ class JobError(Exception):
 
 
 class ConfigError(JobError, ValueError):
-    """The configuration, or the environment it is used in, cannot be what was meant.
+    """The configuration, or the environment of the job, is wrong.
 
-    problems: every problem that was found, one sentence each, not only the first.
+    problems: all problems that were found, one sentence each.
     """
 
     def __init__(self, problems: Union[str, Iterable[str]]) -> None:
@@ -27,25 +27,25 @@ class ConfigError(JobError, ValueError):
 
 
 class NoSuchPlace(Exception):
-    """A folder or file that somebody named does not exist. Whatever it was for, the exit code is the storage's."""
+    """A folder or file that somebody named does not exist. Its exit code is the one of storage, whatever it was for."""
 
 
 class NoSuchFolder(NoSuchPlace, ConfigError):
-    """One that a command line names."""
+    """A folder or file on a command line does not exist."""
 
 
 class NoSuchData(NoSuchPlace, DataError):
-    """One that holds images or lists."""
+    """A folder of images or lists does not exist."""
 
 
 class NoSuchWeights(NoSuchPlace, WeightsError):
-    """One that holds weights."""
+    """A file of weights does not exist."""
 
 
 class PeerFailed(JobError):
     """Another process of the job has failed, so this one cannot go on.
 
-    code: the exit code of that process, with which this one ends too, so that whichever is looked at tells the reason.
+    code: the exit code of that process. This process ends with the same one, so that each of them tells the reason.
     """
 
     def __init__(self, message: str, code: int) -> None:

@@ -40,7 +40,7 @@ MEANING = {
     DATA: "data or weights",
     STORAGE: "storage",
     DIVERGED: "training diverged, or parity not met",
-    FOUND: "check-graph or doctor found something to mend",
+    FOUND: "check-graph or doctor found something to correct",
     RANK_LOST: "another process of the job was lost",
     STOPPED: "stopped by SIGTERM or SIGHUP",
     INTERRUPTED: "stopped from the keyboard",
@@ -56,7 +56,7 @@ CODES = (
     (MasfError, CONFIGURATION),
 )
 
-# A local disk that is full or may not be written, wherever it was noticed, is no fault of the program.
+# Errors of the local disk are no faults of the program, wherever they are noticed.
 DISK = {errno.ENOSPC: "the disk is full; free some space, or choose another --work_dir",
         errno.EDQUOT: "the disk quota is used up; free some space, or choose another --work_dir",
         errno.EROFS: "the file system is read-only; choose another --work_dir",
@@ -83,7 +83,7 @@ def ending(error: BaseException) -> Ending:
         if isinstance(error, classes):
             return Ending(code, str(error), True)
     if isinstance(error, OSError) and error.errno in DISK:
-        return Ending(STORAGE, "{}: {}".format(error.filename or "local disk", DISK[error.errno]), True)
+        return Ending(STORAGE, f"{error.filename or 'local disk'}: {DISK[error.errno]}", True)
     return Ending(UNEXPECTED, f"unexpected {type(error).__name__}: {error}", False)
 
 

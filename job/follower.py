@@ -1,16 +1,20 @@
-"""What the processes of a job do that are not its rank 0: train along.
+"""The other ranks of a job: they train together with rank 0.
 
-They publish nothing, write no logs and hold no lease. Everything that has to be decided, rank 0 decides; on a machine
-without it the first of them pulls and decodes for its neighbours.
+They publish nothing, write no logs and hold no lease; rank 0 decides everything. On a machine without rank 0, the first
+rank there pulls and decodes for all ranks of that machine.
 """
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
+from typing import Callable, Dict, Mapping, Optional
 
+from job.config.settings import Config
+from job.console import Console
 from job.inputs.fetch import fetch_inputs
+from job.opened_run import Followed
 from job.preparation import build_model, device_of, make_trainer, prepare_data
-from job.ranks.group import WAIT_FOR_INPUTS
+from job.publication.patience import OPENING_SECONDS, Patience
+from job.ranks.group import WAIT_FOR_INPUTS, Group
 from job.start_times import StartTimes
 from job.stopping import Stopped
 from job.workspace import prepare_workspace
@@ -18,30 +22,22 @@ from masf_core.records.checkpoints import Progress
 from masf_core.trainer import Observer
 
 
-class Followed(NamedTuple):
-    """What preparing data and model needs of a run."""
-
-    config: object
-    workspace: object
-    console: object
-    times: StartTimes
-
-
 class Attentive(Observer):
-    """Looks whether the job is to stop, wherever rank 0 does."""
+    """Checks whether the job is to stop, at the places where rank 0 does."""
 
-    def __init__(self, console):
+    def __init__(self, console: Console) -> None:
         self._console = console
 
-    def iteration(self, iteration, scalars, seconds):
+    def iteration(self, iteration: int, scalars: Dict[str, float], seconds: float) -> None:
         self._console.check_stop()
 
-    def evaluation(self, domain):
+    def evaluation(self, domain: str) -> Optional[Callable[[int, int], None]]:
         return lambda done, total: self._console.check_stop()
 
 
-def follow(config, work_dir, run_name, console, environ, group):
-    """Train along with rank 0, which does ``run.run_job``. Arguments and errors are as there."""
+def follow(config: Config, work_dir: str, run_name: str, console: Console, environ: Mapping[str, str],
+           group: Group) -> None:
+    """Train together with rank 0, which calls ``run.run_job``. Arguments and errors are as there."""
     own = os.path.join(work_dir, "runs", run_name, f"rank-{group.rank}")
     run = Followed(config, prepare_workspace(work_dir, run_name, own), console, StartTimes())
     done = group.gather(False, "the opening of the run")[0]
@@ -51,7 +47,9 @@ def follow(config, work_dir, run_name, console, environ, group):
     here = device_of(config)
     group.check_device(here.name)
     if group.leads_node:
-        index, images = prepare_data(run, fetch_inputs(config, run.workspace, console, environ))
+        inputs = Patience(OPENING_SECONDS, console.check_stop, from_failure=True).call(
+            "pulling the inputs", lambda: fetch_inputs(config, run.workspace, console, environ))
+        index, images = prepare_data(run, inputs)
         group.gather(None, "the end of pulling and decoding", WAIT_FOR_INPUTS)
     else:
         group.gather(None, "the end of pulling and decoding", WAIT_FOR_INPUTS)

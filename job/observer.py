@@ -1,26 +1,34 @@
-"""What the job does while masf_core trains: lines in the log, scalars, progress bars, checkpoints on their way."""
+"""What the job does while masf_core trains: log lines, scalars, progress bars, checkpoints for the publisher."""
 from __future__ import annotations
 
 import logging
 import os
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence
 
+from job.config.settings import Config, Interval
+from job.console import Console
+from job.publication.publisher import Publisher
+from job.publication.run_record import RunRecord
 from job.publication.snapshots import Snapshot
-from job.start_times import sentence
+from job.start_times import StartTimes, sentence
+from job.workspace import Workspace
+from masf_core.errors import TrainingDiverged
 from masf_core.records import logs, selection
+from masf_core.records.checkpoints import Progress
+from masf_core.records.finite import not_finite
 from masf_core.trainer import Observer
+
+if TYPE_CHECKING:
+    from masf_core.model import Model  # brings TensorFlow
 
 log = logging.getLogger(__name__)
 
 
 class JobObserver(Observer):
-    """Reacts to iterations and intervals.
+    """Reacts to iterations and intervals: writes the log files, and hands checkpoints to the publisher."""
 
-    Args:
-        config: ``Config``. console: ``Console``. workspace: ``Workspace``. model: ``Model``. record: ``RunRecord``.
-        publisher: ``Publisher``. scalars: ``records.ScalarWriter``. times: ``StartTimes``.
-    """
-
-    def __init__(self, config, console, workspace, model, record, publisher, scalars, times):
+    def __init__(self, config: Config, console: Console, workspace: Workspace, model: Model, record: RunRecord,
+                 publisher: Publisher, scalars: logs.ScalarWriter, times: StartTimes) -> None:
         self._config = config
         self._console = console
         self._workspace = workspace
@@ -32,7 +40,7 @@ class JobObserver(Observer):
         self._total = config.training.train_iterations
         self._bar = None
 
-    def iteration(self, iteration, scalars, seconds):
+    def iteration(self, iteration: int, scalars: Dict[str, float], seconds: float) -> None:
         start_seconds = self._times.end("first_iteration")
         if start_seconds is not None:
             log.info("%s", sentence(start_seconds))
@@ -50,29 +58,41 @@ class JobObserver(Observer):
             self._scalars.write_histograms(iteration, self._model.weights())
         self._bar(iteration, self._total)  # last, because it may raise the request to stop
 
-    def evaluation(self, domain):
+    def evaluation(self, domain: str) -> Callable[[int, int], None]:
         return self._console.task("evaluate " + domain, "images", log_lines=False)
 
-    def interval(self, progress):
+    def interval(self, progress: Progress) -> None:
         record = progress.history[-1]
         policy = self._config.interval.selection
         record["score"] = selection.score(policy, record)
         record["upload"] = self._publisher.state()
+        snapshot = self.snapshot(progress)  # first: weights that are not finite end training here
         self.write_files(progress.history)
         self._scalars.write_interval(record)
-        self._publisher.submit(self.snapshot(progress))
+        self._publisher.submit(snapshot)
         for line in interval_lines(record, progress.history, self._total, self._config.interval):
             log.info("%s", line)
         failure = record["upload"]["last_failure"]
         if failure:
-            log.warning("the storage has not taken the last upload (%s); training goes on, and tries again",
+            log.warning("the last upload failed (%s). Training continues, and the upload is retried",
                         failure.rstrip("."))
 
-    def snapshot(self, progress):
-        """A ``Snapshot`` of the model, which is at ``progress``."""
-        return self._described(self._model.snapshot(), progress, progress.history)
+    def snapshot(self, progress: Progress) -> Snapshot:
+        """A ``Snapshot`` of the model, which is at ``progress``.
 
-    def leftover(self, name, progress, history):
+        Raises:
+            TrainingDiverged: a variable is not finite, which the losses need not show.
+        """
+        arrays = self._model.snapshot()
+        strange = not_finite(arrays)
+        if strange:
+            more = f" and {len(strange) - 3} more variables" if len(strange) > 3 else ""
+            raise TrainingDiverged(
+                f"iteration {progress.iteration}: NaN or infinite values in {', '.join(strange[:3])}{more}. No "
+                "checkpoint of this iteration is published; the earlier ones stay. Lower outer_lr or inner_lr")
+        return self._described(arrays, progress, progress.history)
+
+    def leftover(self, name: str, progress: Progress, history: List[Dict[str, Any]]) -> Snapshot:
         """A ``Snapshot`` of the spool's checkpoint ``name`` that an earlier attempt could not deliver.
 
         It gets a name of this attempt: the old one may have been begun in the store. history: of the whole run so far,
@@ -82,7 +102,8 @@ class JobObserver(Observer):
         os.rename(os.path.join(self._workspace.spool, name), os.path.join(self._workspace.spool, snapshot.name))
         return snapshot
 
-    def _described(self, arrays, progress, history):
+    def _described(self, arrays: Optional[Dict[str, Any]], progress: Progress,
+                   history: List[Dict[str, Any]]) -> Snapshot:
         best = selection.best(self._config.interval.selection, history)
         is_best = progress.evaluated() and best["iteration"] == progress.iteration
         latest = progress.history[-1] if progress.history else {}
@@ -92,9 +113,9 @@ class JobObserver(Observer):
             metadata={"iteration": progress.iteration, "lineage": self._record.lineage,
                       "attempt": self._record.attempt["id"], "selection": self._config.interval.selection,
                       "score": latest.get("score"), "target_accuracy": latest.get("target_accuracy"),
-                      "validation_accuracy": latest.get("validation_accuracy")})
+                      "validation_accuracy": latest.get("validation_accuracy"), **self._record.written})
 
-    def write_files(self, history):
+    def write_files(self, history: List[Dict[str, Any]]) -> None:
         """eva.txt, metrics.jsonl and run.json as they stand."""
         logs.write_eva(self._workspace.log("eva.txt"), history)
         logs.write_metrics(self._workspace.log("metrics.jsonl"), history)
@@ -102,15 +123,15 @@ class JobObserver(Observer):
                             best=self._best(history), upload=self._publisher.state())
         self._record.write(self._workspace.log("run.json"))
 
-    def _best(self, history):
+    def _best(self, history: List[Dict[str, Any]]) -> Optional[Dict[str, Any]]:
         best = selection.best(self._config.interval.selection, history)
         return best and {key: best[key] for key in ("iteration", "target_accuracy", "validation_accuracy")}
 
 
-# What is said fits a terminal of 80 columns behind its time.
+# Each line fits a terminal of 80 columns behind its time.
 
-def iteration_lines(iteration, scalars):
-    """What an iteration came to. scalars: as the trainer hands them over."""
+def iteration_lines(iteration: int, scalars: Dict[str, float]) -> List[str]:
+    """Lines about an iteration. scalars: as the trainer hands them over."""
     lines = [f"iteration {iteration}: loss {scalars['source_loss']:.4f} ({scalars['source_accuracy']:.1f} %), "
              f"global {scalars['global_loss']:.5f}, metric {scalars['metric_loss']:.5f}"]
     if scalars.get("skipped"):
@@ -118,8 +139,9 @@ def iteration_lines(iteration, scalars):
     return lines
 
 
-def interval_lines(record, history, total, interval):
-    """What an interval came to.
+def interval_lines(record: Dict[str, Any], history: Sequence[Dict[str, Any]], total: int,
+                   interval: Interval) -> List[str]:
+    """Lines about an interval.
 
     Args:
         record: its record in metrics.jsonl. history: all records so far. total: iterations of the run. interval: the
@@ -141,11 +163,11 @@ def interval_lines(record, history, total, interval):
     return lines
 
 
-def _number(value):
+def _number(value: Optional[float]) -> float:
     return float("nan") if value is None else value
 
 
-def duration(seconds):
+def duration(seconds: float) -> str:
     """``75`` → ``1 min 15 s``."""
     seconds = int(round(seconds))
     if seconds < 60:

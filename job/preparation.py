@@ -3,27 +3,36 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from typing import List, NamedTuple, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from job.config.settings import settings
+import numpy as np
+
+from job.config.settings import Config, settings
 from job.errors import ConfigError
+from job.inputs.early_weights import EarlyWeights
+from job.inputs.fetch import Inputs
 from job.inputs.indexing import index_data, refuse_other_data, summary, use_of
-from job.publication.restore import clear_spool, undelivered
+from job.opened_run import AnyRun, Run
+from job.publication.patience import OPENING_SECONDS, Patience
+from job.publication.restore import Restoring, clear_spool, undelivered
 from job.publication.retention import name_best
-from job.ranks.group import ALONE
+from job.ranks.group import ALONE, Alone
 from masf_core.data import Augmentation, EpisodeSampler, SourceDomain, decode
 from masf_core.data import manifest
+from masf_core.data.index import DatasetIndex
 from masf_core.data.offences import Offences
 from masf_core.devices import choice
 from masf_core.devices.ascend.options import AscendSettings
-from masf_core.method import meta_step
+from masf_core.devices.device import Device
+from masf_core.method.step_settings import StepSettings, check_batch
 from masf_core.method.loss_scale import ScaleSettings
 from masf_core.model import Model
+from masf_core.network.architecture import make_architecture
 from masf_core.network.backbone import make_backbone
 from masf_core.network.pretrained import is_network_file, read_pretrained
 from masf_core.records.checkpoints import Progress
 from masf_core.tf1 import VERSION
-from masf_core.trainer import EvaluationSet, Schedule, Trainer
+from masf_core.trainer import EvaluationSet, Observer, Schedule, Trainer
 
 log = logging.getLogger(__name__)
 
@@ -36,44 +45,50 @@ class Start(NamedTuple):
 
 
 class InitialWeights:
-    """The pretrained values, read before anything is decoded, so that a file that does not fit is told early.
+    """The pretrained values. They are read before images are decoded, so that a file that does not fit is found early.
 
     Args:
-        config: ``Config``. path: the file, None to train from scratch. classes: the names that its classifier is of,
-            None where they are not known.
+        path: the file, None to train from scratch. classes: names of the classes that its classifier distinguishes,
+            None where they are not known. early: ``EarlyWeights``, which may have read the file already.
     """
 
-    def __init__(self, config, path, classes=None):
-        self._network, self._path, self._classes, self._values = config.network, path, classes, None
+    def __init__(self, config: Config, path: Optional[str], classes: Optional[Sequence[str]] = None,
+                 early: Optional[EarlyWeights] = None) -> None:
+        self._network, self._path, self._classes = config.network, path, classes
+        self._values: Optional[Dict[str, np.ndarray]] = None
+        self._layers = None if early is None else early.take_layers(path)
 
-    def read(self, index):
-        """dict variable name → array, None without a file.
+    def read(self, index: DatasetIndex) -> Optional[Dict[str, np.ndarray]]:
+        """Arrays by variable name; None without a file.
 
         Raises:
             WeightsError: the file is damaged, or does not fit the network.
         """
         if self._values is None and self._path is not None:
-            backbone = make_backbone(self._network.backbone, len(index.classes), self._network.width)
-            self._values = backbone.from_pretrained(
-                read_pretrained(self._path), self._path, with_classifier=self._same_classes(index))
+            architecture = make_architecture(self._network.backbone, len(index.classes), self._network.width)
+            layers = read_pretrained(self._path) if self._layers is None else self._layers
+            self._values = architecture.from_pretrained(
+                layers, self._path, with_classifier=self._same_classes(index))
+            self._layers = None
         return self._values
 
-    def _same_classes(self, index):
-        """Whether the file's classifier is of these classes, as far as is known. As many others would be mistaken."""
+    def _same_classes(self, index: DatasetIndex) -> bool:
+        """Whether the file's classifier distinguishes these classes, as far as is known."""
         if not is_network_file(self._path):
             return False
         if self._classes is None or list(self._classes) == list(index.classes):
             return True
-        log.warning("the classifier begins afresh: %s is of the classes %s, and the data have %s",
+        log.warning("the classifier is initialised again: %s was trained on the classes %s, and the data have %s",
                     self._path, ", ".join(self._classes), ", ".join(index.classes))
         return False
 
 
-def prepare_data(run, inputs, before_decoding=None):
+def prepare_data(run: AnyRun, inputs: Inputs, before_decoding: Optional[Callable[[DatasetIndex], object]] = None,
+                 ) -> Tuple[DatasetIndex, Dict[str, np.ndarray]]:
     """Index, check and decode.
 
     Args:
-        before_decoding: called with the index, to raise what need not wait for the decoding.
+        before_decoding: called with the index before the images are decoded; it may raise.
 
     Returns:
         (``DatasetIndex``, dict domain → uint8 memory map [n, S, S, 3]).
@@ -89,19 +104,19 @@ def prepare_data(run, inputs, before_decoding=None):
         before_decoding(index)
         run.times.mark("weights")
     network = run.config.network
-    side = make_backbone(network.backbone, len(index.classes), network.width).image_size
+    side = make_architecture(network.backbone, len(index.classes), network.width).image_size
     indexed = index
     index, images = decode(
         index, run.workspace.decoded, image_size=side, max_pixels=data.max_pixels, bad_data=data.bad_data,
         offenders_path=offenders, on_progress=run.console.task("decode", "images"), pending=pending)
     if index is not indexed:
-        log.info("data without what cannot be decoded: %s", summary(index, data.target_domain))
+        log.info("data without the images that cannot be decoded: %s", summary(index, data.target_domain))
     run.times.mark("cache")
     return index, images
 
 
-def note_data(run, index):
-    """Say in run.json what the data are. Raises ConfigError where they are not those that the run began with."""
+def note_data(run: Run, index: DatasetIndex) -> None:
+    """Record in run.json what the data are. Raises ConfigError if the run began with other data."""
     refuse_other_data(run.store, run.record.content.get("data") or {}, index)
     with open(run.workspace.log(manifest.NAME), "wb") as stream:  # published with the logs
         stream.write(manifest.to_bytes(index))
@@ -113,8 +128,8 @@ def note_data(run, index):
     log.info("data: %s", use_of(index, run.config.data.target_domain))
 
 
-def build_model(run, here, index, group=ALONE):
-    """The network and its session, which is one with those of the other processes of ``group``.
+def build_model(run: AnyRun, here: Device, index: DatasetIndex, group: Alone = ALONE) -> Model:
+    """The network and its session, which works together with those of the other processes of ``group``.
 
     Args:
         here: what ``device_of`` returned.
@@ -125,7 +140,7 @@ def build_model(run, here, index, group=ALONE):
     step = step_settings(config, len(index.domains) - 1)
     log.info("TensorFlow %s on %s: %s", VERSION, here.describe(), backbone.describe())
     try:
-        meta_step.check_batch(step, group.size)
+        check_batch(step, group.size)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     ranks = group.ranks(here.name)
@@ -133,7 +148,8 @@ def build_model(run, here, index, group=ALONE):
                  on_stage=run.times.mark, taking=here.gradients(ranks), check_graph=here.check_graph)
 
 
-def make_trainer(run, model, index, images, progress, observer):
+def make_trainer(run: AnyRun, model: Model, index: DatasetIndex, images: Dict[str, np.ndarray], progress: Progress,
+                 observer: Observer) -> Trainer:
     """The loop over this process's part of every batch and of every set to evaluate on."""
     config, training, ranks = run.config, run.config.training, model.ranks
     target = index.domain(config.data.target_domain)
@@ -150,10 +166,10 @@ def make_trainer(run, model, index, images, progress, observer):
     return Trainer(model, sampler, whole, evaluations, index.classes, schedule, progress, observer)
 
 
-def step_settings(config, source_domains):
-    """The ``StepSettings`` that a configuration means."""
+def step_settings(config: Config, source_domains: int) -> StepSettings:
+    """The ``StepSettings`` of a configuration."""
     training, network = config.training, config.network
-    return meta_step.StepSettings(
+    return StepSettings(
         meta_batch_size=training.meta_batch_size, source_domains=source_domains, inner_lr=training.inner_lr,
         outer_lr=training.outer_lr, metric_lr=training.metric_lr, margin=training.margin,
         gradients_clip_value=training.gradients_clip_value, temperature=training.temperature, beta1=training.beta1,
@@ -163,18 +179,18 @@ def step_settings(config, source_domains):
         metric_normalise=network.metric_normalise)
 
 
-def scale_settings(config):
-    """The ``ScaleSettings`` that a configuration means."""
+def scale_settings(config: Config) -> ScaleSettings:
+    """The ``ScaleSettings`` of a configuration."""
     platform = config.platform
     return ScaleSettings(platform.loss_scale, platform.loss_scale_initial, platform.loss_scale_growth_steps,
                          platform.loss_scale_factor, platform.loss_scale_backoff)
 
 
-def device_of(config):
-    """The device that a configuration means, told everything that was set for it.
+def device_of(config: Config) -> Device:
+    """The device that a configuration names, with the settings for it.
 
     Raises:
-        DeviceError: it is not there, or does not know what was asked of it.
+        DeviceError: it is not there, or does not support a setting.
     """
     platform, ascend = config.platform, config.ascend
     found = choice.make_device(
@@ -184,25 +200,24 @@ def device_of(config):
     unused = [name for name, each in settings().items()
               if each.group == "ascend" and getattr(ascend, name) != each.default]
     if unused and found.name != "ascend":
-        log.info("%s: for Ascend alone, not used on %s", ", ".join(unused), found.name)
+        log.info("%s: only Ascend uses these settings, and the device is %s", ", ".join(unused), found.name)
     return found
 
 
-def restore_or_begin(run, model, inputs, index, restoring, weights=None):
-    """Load the newest checkpoint, or the pretrained weights where there is none. Returns ``Start``.
-
-    Args:
-        weights: ``InitialWeights``.
-    """
+def restore_or_begin(run: Run, model: Model, inputs: Inputs, index: DatasetIndex, restoring: Restoring,
+                     weights: Optional[InitialWeights] = None) -> Start:
+    """Load the newest checkpoint, or the pretrained weights where there is none."""
     restored = restoring.newest(model.shapes(), run.console.task("restore", "B"))
-    waiting = undelivered(run.store, run.workspace, run.record.lineage,
-                          restored.progress.iteration) if restored is not None else []
+    patience = Patience(OPENING_SECONDS, run.console.check_stop)
+    waiting = patience.call("listing the checkpoints", lambda: undelivered(
+        run.store, run.workspace, run.record.lineage, restored.progress.iteration)) if restored is not None else []
     clear_spool(run.workspace, keep=[name for name, _ in waiting])
     if restored is not None:
-        name_best(run.store, run.record.lineage, run.config.interval.selection, restored.progress.history)
+        patience.call("naming the best checkpoint", lambda: name_best(
+            run.store, run.record.lineage, run.config.interval.selection, restored.progress.history))
         run.times.mark("restore")
         model.load(restored.arrays)
-        log.info("going on from %s at iteration %d", restored.name, restored.progress.iteration)
+        log.info("resuming from %s at iteration %d", restored.name, restored.progress.iteration)
         start = Start(restored.progress, waiting)
     else:
         pretrained = weights.read(index) if weights is not None else None

@@ -1,14 +1,15 @@
-"""The measure that the published port reports: 99 iterations at 126 images of each domain, nothing else."""
+"""The measure that the published port reports: 99 iterations with 126 images of each domain, and nothing else."""
 from __future__ import annotations
 
 import time
 from types import SimpleNamespace
-from typing import List, NamedTuple
+from typing import Callable, List, NamedTuple
 
 import numpy as np
 
+from job.config.settings import Config, Training
 from job.preparation import build_model, device_of
-from job.ranks.group import ALONE
+from job.ranks.group import ALONE, Alone
 from job.start_times import StartTimes
 from masf_core.data import Augmentation, EpisodeSampler, SourceDomain
 from masf_core.data.prefetch import Prefetcher
@@ -23,42 +24,45 @@ PUBLISHED = (("port, Ascend 910, mixed precision", 115.6), ("port, GPU", 133.4),
 PUBLISHED_ITERATIONS, PUBLISHED_BATCH = 99, 126
 CLASSES = ("dog", "elephant", "giraffe", "guitar", "horse", "house", "person")  # PACS
 SOURCES = ("art_painting", "photo", "sketch")
-IMAGES_PER_SOURCE = 4  # batches: more than any cache of the processor holds
+BATCHES_PER_SOURCE = 4  # so that the images of a source are more than a cache of the processor holds
 
 
 class Measure(NamedTuple):
-    """What a run of it gave."""
+    """What a measurement gave."""
 
     device: str
     batch: int  # images of each domain
-    first: float  # seconds until the first iteration was applied, which does not count: in it TensorFlow compiles
-    seconds: List[float]  # of each iteration, from the end of the one before
-    skipped: int = 0  # of those that count: gradients overflowed, nothing was applied
+    first: float  # seconds until the first iteration was applied. It is not measured, because TensorFlow compiles in it
+    seconds: List[float]  # of each measured iteration, from the end of the iteration before
+    skipped: int = 0  # measured iterations whose gradients overflowed, so that nothing was applied
 
     @property
-    def total(self):
+    def total(self) -> float:
+        """Seconds of all measured iterations."""
         return sum(self.seconds)
 
     @property
-    def mean(self):
+    def mean(self) -> float:
+        """Seconds of a measured iteration."""
         return self.total / len(self.seconds)
 
 
-def measure(config, iterations, on_progress, group=ALONE):
-    """Train for one iteration and then ``iterations`` more, on made-up images, without evaluation or saving.
+def measure(config: Config, iterations: int, on_progress: Callable[[int, int], None], group: Alone = ALONE) -> Measure:
+    """Train for one iteration and then ``iterations`` more, on random images, without evaluation or saving.
 
-    The whole of an iteration is there: drawing, mirroring and handing over of batches, feeding, the step, the losses.
-    The images are noise that lies in memory, as decoded images do once they have been read; what they show changes
-    no arithmetic. In 16 bits the loss scale first finds its way: the iteration before those that count is repeated
-    until one is applied.
+    Everything of an iteration is measured: drawing and mirroring images, handing over batches, feeding, the step, the
+    losses. The images are noise in memory, where decoded images lie as well; what they show does not change the
+    arithmetic. In 16 bits the loss scale first has to adapt: the first iteration, which is not measured, is repeated
+    until it is applied.
 
     Args:
-        config: ``Config``; network, training and platform settings are heeded. on_progress: (done, all). group: the
-            processes that do this together, each its part of every batch.
+        config: its settings of network, training and platform count. iterations: how many are measured.
+        on_progress: called with the number of iterations that are done, and of all.
+        group: the processes that train together. Each takes its part of every batch.
 
     Raises:
-        TrainingDiverged: a loss is not finite, or overflows at every scale. DeviceError: the device is not there, or
-            has too little memory.
+        TrainingDiverged: a loss is not finite, or overflows at every scale.
+        DeviceError: the device is missing, or has too little memory.
     """
     training = config.training
     classes = [str(number) for number in range(config.data.num_classes or len(CLASSES))]
@@ -90,23 +94,23 @@ def measure(config, iterations, on_progress, group=ALONE):
     return Measure(device, training.meta_batch_size, seconds[0], seconds[1:], skipped)
 
 
-def made_up(name, side, classes, training):
-    """A ``SourceDomain`` of noise."""
+def made_up(name: str, side: int, classes: int, training: Training) -> SourceDomain:
+    """A source domain of noise, uint8 [images, side, side, 3], with labels below ``classes``."""
     random = generator(training.seed, "made up", name)
-    count = IMAGES_PER_SOURCE * training.meta_batch_size
+    count = BATCHES_PER_SOURCE * training.meta_batch_size
     images = random.randint(0, 256, (count, side, side, 3), np.uint8)
     return SourceDomain(name, images, random.randint(0, classes, count).astype(np.int32), np.arange(count))
 
 
-def table(found):
-    """Lines of text: the measure, and the published figures where the settings are theirs."""
+def table(found: Measure) -> List[str]:
+    """Lines of text: the measure, and the published figures if the settings are those of the port."""
     iterations, images = len(found.seconds), len(SOURCES) * found.batch
     lines = [f"{iterations} iterations of {len(SOURCES)} × {found.batch} images on {found.device}:",
              f"  total {found.total:.1f} s, mean {found.mean:.3f} s, median {float(np.median(found.seconds)):.3f} "
              f"s, {min(found.seconds):.3f} to {max(found.seconds):.3f} s; {images / found.mean:.0f} images/s",
-             f"  before them, until one was applied, compilation included: {found.first:.1f} s"]
+             f"  the first iteration, which compiles and is not measured: {found.first:.1f} s"]
     if found.skipped:
-        lines.append(f"  {found.skipped} of them skipped: gradients overflowed")
+        lines.append(f"  {found.skipped} of them were skipped because gradients overflowed")
     if (iterations, found.batch) == (PUBLISHED_ITERATIONS, PUBLISHED_BATCH):
         lines += [f"  {what:<36} {seconds:6.1f} s: {seconds / found.total:.2f} times this"
                   for what, seconds in PUBLISHED]

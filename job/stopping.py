@@ -1,8 +1,8 @@
-"""The platform wants the machine back.
+"""Requests to stop: the platform wants the machine back.
 
-ModelArts sends SIGTERM and, about 15 s later, SIGKILL. SIGHUP, which says that the terminal has gone, is taken for the
-same; under `nohup` it stays ignored. In between the job ends the running iteration, saves and
-publishes what fits, and exits with 143. Two things make that harder than a signal handler:
+ModelArts sends SIGTERM and, about 15 s later, SIGKILL. SIGHUP, which says that the terminal has gone, is handled like
+SIGTERM; under `nohup` it stays ignored. In between the job ends the current iteration, saves and publishes as much as
+possible, and exits with 143. Two things make that harder than a signal handler:
 
 - Python runs its handlers between two steps of its main thread, which may be inside one long call of TensorFlow. The
   interpreter's wake-up descriptor is written at once, even then; a thread waits at its other end, notes the time and
@@ -23,7 +23,7 @@ import sys
 import threading
 import time
 import weakref
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, Optional, Tuple
 
 log = logging.getLogger(__name__)
 
@@ -76,10 +76,12 @@ class StopRequest:
         self._held = True
 
     def release(self) -> None:
+        """End ``hold``."""
         self._held = False
 
     @property
     def requested(self) -> bool:
+        """Whether the job was asked to stop."""
         return self._signum is not None
 
     def check(self) -> None:
@@ -151,8 +153,8 @@ class StopRequest:
         if first:
             if signum == signal.SIGINT:
                 begin_line()
-            log.warning("%s: stopping after the running iteration%s", signal.Signals(signum).name,
-                        "; Ctrl-C again stops at once" if signum == signal.SIGINT else "")
+            log.warning("%s: stopping after the current iteration%s", signal.Signals(signum).name,
+                        "; press Ctrl-C again to stop immediately" if signum == signal.SIGINT else "")
 
     def _end_process(self) -> None:
         """The job has not ended in time."""
@@ -162,7 +164,7 @@ class StopRequest:
         self._exit(128 + (self._signum or signal.SIGTERM))
 
     def _say_last_words(self) -> None:
-        log.warning("the running step did not end within %.0f s; ending the process", self._grace)
+        log.warning("the current step did not end within %.0f s; ending the process", self._grace)
         if self.last_words is not None:
             self.last_words()
 
@@ -195,13 +197,13 @@ def _forget_in_children(request: StopRequest) -> None:
 
 
 def heard_signals() -> Tuple[int, ...]:
-    """The signals that ask to stop. Whoever started this with `nohup` wants it to outlive the terminal."""
+    """The signals that ask to stop. SIGHUP is not one under `nohup`: then the process outlives the terminal."""
     ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     return tuple(signum for signum in SIGNALS if signum != signal.SIGHUP or not ignored)
 
 
-def begin_line():
-    """On a terminal, which has just shown ``^C``, begin a line: what is said next does not stand behind it."""
+def begin_line() -> None:
+    """Begin a line on a terminal, which has just shown ``^C``, so that the next message does not stand behind it."""
     with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or no terminal at all
         if sys.stderr.isatty():
             sys.stderr.write("\n")
@@ -209,9 +211,9 @@ def begin_line():
 
 
 @contextlib.contextmanager
-def ended_by_sigterm():
-    """Let SIGTERM and SIGHUP end a command in order, as Ctrl-C does: no unfinished file stays anywhere."""
-    def stop(signum, frame):
+def ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end a command as Ctrl-C does, so that it removes its unfinished files."""
+    def stop(signum: int, frame: Any) -> None:
         raise Stopped(signal.SIGTERM)
 
     earlier = {signum: signal.signal(signum, stop) for signum in heard_signals() if signum != signal.SIGINT}

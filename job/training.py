@@ -3,19 +3,31 @@ from __future__ import annotations
 
 import logging
 import platform
+from typing import Dict, Mapping, Optional
 
+import numpy as np
+
+from job.inputs.early_weights import EarlyWeights
 from job.inputs.fetch import fetch_inputs
 from job.observer import JobObserver
+from job.opened_run import Run
 from job.preparation import (
-    InitialWeights, build_model, device_of, make_trainer, note_data, prepare_data, restore_or_begin,
+    InitialWeights, Start, build_model, device_of, make_trainer, note_data, prepare_data, restore_or_begin,
 )
-from job.publication.publisher import NotDelivered, Publisher
+from job.publication.delivery import NotDelivered
+from job.publication.leftovers import warn_of_leftovers
+from job.publication.patience import OPENING_SECONDS, Patience
+from job.publication.publisher import Publisher
 from job.publication.restore import Restoring, clear_spool
-from job.publication.run_record import publish_record
+from job.publication.run_record import NAME, publish_record
 from job.ranks.group import WAIT_FOR_INPUTS
 from job.reports.report import write_report
 from job.stopping import GRACE, Stopped
+from masf_core.data.index import DatasetIndex
+from masf_core.errors import TrainingDiverged
+from masf_core.model import Model
 from masf_core.records import logs
+from masf_core.records.checkpoints import Progress
 from masf_core.tf1 import IMPORT_SECONDS, VERSION
 from obs_sync import LeaseLost
 
@@ -25,11 +37,11 @@ log = logging.getLogger(__name__)
 TIME_TO_EXIT = 3.0
 
 
-def prepare_and_train(run, environ):
+def prepare_and_train(run: Run, environ: Mapping[str, str], early: Optional[EarlyWeights] = None) -> None:
     """The whole run, from its inputs to its end.
 
     Args:
-        run: ``run.Run``, opened. environ: environment variables.
+        environ: environment variables. early: the weights, where they were read before TensorFlow was loaded.
 
     Raises:
         As ``run.run_job``.
@@ -40,12 +52,13 @@ def prepare_and_train(run, environ):
     here = device_of(config)  # first: what is wrong with it need not wait for the data
     group.check_device(here.name)
     with Restoring(run.store, run.workspace, run.record.lineage) as restoring:
-        inputs = fetch_inputs(config, run.workspace, run.console, environ)
+        # What has been pulled stays, so that another call pulls the rest.
+        inputs = Patience(OPENING_SECONDS, run.console.check_stop, from_failure=True).call(
+            "pulling the inputs", lambda: fetch_inputs(config, run.workspace, run.console, environ,
+                                                       located=None if early is None else early.located))
         run.times.mark("inputs")
-        weights = InitialWeights(config, inputs.weights, (inputs.origin or {}).get("classes"))
-        # A run that goes on has no use for them, unless its checkpoints turn out to be damaged.
-        resumed = run.record.content.get("data") is not None
-        index, images = prepare_data(run, inputs, None if resumed else weights.read)
+        weights = InitialWeights(config, inputs.weights, (inputs.origin or {}).get("classes"), early)
+        index, images = prepare_data(run, inputs, None if run.resumes() else weights.read)
         note_data(run, index)
         group.gather(None, "the end of pulling and decoding", WAIT_FOR_INPUTS)
         group.check_same_data(index.fingerprint)
@@ -56,7 +69,7 @@ def prepare_and_train(run, environ):
             train(run, model, index, images, start)
 
 
-def train(run, model, index, images, start):
+def train(run: Run, model: Model, index: DatasetIndex, images: Dict[str, np.ndarray], start: Start) -> None:
     """Train from ``start`` to the end of the schedule, publishing on the way, and finish the run."""
     config, workspace, group = run.config, run.workspace, run.group
     publisher = Publisher(run.store, workspace.spool, workspace.logs, config.interval.keep_checkpoints, run.record.text)
@@ -73,14 +86,30 @@ def train(run, model, index, images, start):
             group.disband()
             leave(run, trainer.progress, observer, publisher, start)
             raise
+        except TrainingDiverged:
+            group.disband()
+            deliver_last_good(publisher)
+            raise
         group.disband()
         finish(run, trainer.progress, index, observer, publisher)
+        warn_of_leftovers(run.store, publisher.failed_uploads())
+    except NotDelivered:
+        warn_of_leftovers(run.store, publisher.failed_uploads())
+        raise
     finally:
         scalars.close()
         publisher.close()
 
 
-def leave(run, progress, observer, publisher, start):
+def deliver_last_good(publisher: Publisher) -> None:
+    """Training has diverged: deliver the checkpoints that still wait, all of which are good."""
+    try:
+        publisher.drain()
+    except (NotDelivered, LeaseLost) as error:
+        log.warning("%s", error)
+
+
+def leave(run: Run, progress: Progress, observer: JobObserver, publisher: Publisher, start: Start) -> None:
     """The platform wants the machine back: publish the present state as far as the time allows."""
     run.console.stop_noted()
     run.record.update_attempt(to_iteration=progress.iteration)
@@ -88,6 +117,10 @@ def leave(run, progress, observer, publisher, start):
     try:
         advanced = progress.iteration > start.progress.iteration
         snapshot = observer.snapshot(progress) if advanced else None
+    except TrainingDiverged as error:
+        log.warning("%s", error)
+        snapshot = None
+    try:
         publisher.drain_within(run.console.stop.seconds_left(GRACE) - TIME_TO_EXIT, snapshot)
         log.info("stopped at iteration %d; everything is published", progress.iteration)
     except (NotDelivered, LeaseLost) as error:
@@ -95,12 +128,13 @@ def leave(run, progress, observer, publisher, start):
         log.warning("stopped at iteration %d: %s", progress.iteration, error)
 
 
-def finish(run, progress, index, observer, publisher):
+def finish(run: Run, progress: Progress, index: DatasetIndex, observer: JobObserver, publisher: Publisher) -> None:
     """Report, drain, mark done.
 
     Raises:
-        NotDelivered: the store did not take everything, or not within ``drain_seconds``.
+        NotDelivered, StoreUnavailable: the store did not take everything within ``drain_seconds``.
     """
+    patience = Patience(run.config.platform.drain_seconds, run.console.check_stop)
     run.record.update_attempt(to_iteration=progress.iteration)
     write_report(run.workspace.log("report.html"), run.record.content, progress.history, index.classes)
     observer.write_files(progress.history)
@@ -108,5 +142,6 @@ def finish(run, progress, index, observer, publisher):
     publisher.drain(run.config.platform.drain_seconds, on_progress=run.console.task("publish", "B"))
     run.record.end("done", 0)
     run.record.update(upload=publisher.state())
-    publish_record(run)
+    patience.call("the last upload of run.json", lambda: publish_record(
+        run.record, run.workspace.log(NAME), run.store))
     clear_spool(run.workspace)

@@ -12,7 +12,7 @@ import fcntl
 import hashlib
 import os
 import posixpath
-from typing import NamedTuple
+from typing import Iterator, NamedTuple, Optional
 
 from job.errors import ConfigError
 from obs_sync import LocalStorageError
@@ -29,41 +29,43 @@ class Workspace(NamedTuple):
     logs: str
     spool: str
 
-    def inputs(self, url):
+    def inputs(self, url: str) -> str:
         """Where the content of ``url`` is pulled to: readable, and distinct for distinct URLs."""
         name = posixpath.basename(url.rstrip("/")) or "data"
         return os.path.join(self.root, "inputs", f"{name}-{hashlib.sha256(url.encode()).hexdigest()[:8]}")
 
-    def weights(self, url):
+    def weights(self, url: str) -> str:
         """Where a single weights file is pulled to."""
         digest = hashlib.sha256(url.encode()).hexdigest()[:8]
         return os.path.join(self.root, "weights", f"{digest}-{posixpath.basename(url)}")
 
-    def log(self, name):
+    def log(self, name: str) -> str:
+        """Path of one of the run's log files."""
         return os.path.join(self.logs, name)
 
 
 @contextlib.contextmanager
-def sole_user(workspace, run_name):
-    """Nobody else on this machine works on the same run in the same place.
+def sole_user(workspace: Workspace, run_name: str) -> Iterator[None]:
+    """Lock the run's local directory: no other process of this machine may use it meanwhile.
 
     Raises:
-        ConfigError: somebody does; names the process.
+        ConfigError: another process uses it; names it.
     """
     with open(os.path.join(workspace.root, "runs", run_name, ".lock"), "a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             lock.seek(0)
-            raise ConfigError("run {} is in use by process {}: wait for it, or give another --run_name".format(
-                run_name, lock.read().strip() or "?")) from None
+            owner = lock.read().strip() or "(unknown)"
+            raise ConfigError(f"run {run_name} is in use by process {owner} of this machine. Wait until it ends, or "
+                              "give another --run_name") from None
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
         yield
 
 
-def prepare_workspace(work_dir, run_name, logdir=None):
+def prepare_workspace(work_dir: str, run_name: str, logdir: Optional[str] = None) -> Workspace:
     """Make the directories and prove that they can be written.
 
     Raises:

@@ -4,13 +4,14 @@ Dimensions: E evaluation batch, S image side, C classes, N images of a set.
 """
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Callable, Dict, NamedTuple, Optional
 
 import numpy as np
 
 from masf_core.method import losses
+from masf_core.network.backbone import Backbone
 from masf_core.network.dropout import no_dropout
-from masf_core.ranks.one_rank import ONE_RANK
+from masf_core.ranks.one_rank import ONE_RANK, OneRank
 from masf_core.tf1 import tf
 
 
@@ -31,14 +32,14 @@ class Evaluation(NamedTuple):
     accuracy: float  # per cent, over images
     confusion: np.ndarray  # int64 [C, C]: rows are true classes, columns predictions
 
-    def per_class(self):
+    def per_class(self) -> np.ndarray:
         """Accuracy of each class, per cent; NaN where the set has no image of it. float64 [C]."""
         counts = self.confusion.sum(axis=1)
         with np.errstate(invalid="ignore", divide="ignore"):
             return 100.0 * np.diag(self.confusion) / counts
 
 
-def build(backbone, network, batch):
+def build(backbone: Backbone, network: Dict[str, "tf.Variable"], batch: int) -> EvaluationGraph:
     """The evaluation graph over the variables ``network`` for batches of ``batch`` images."""
     side = backbone.image_size
     with tf.name_scope("evaluation"):
@@ -50,7 +51,9 @@ def build(backbone, network, batch):
             predictions=tf.argmax(logits, axis=1, output_type=tf.int32))
 
 
-def evaluate(session, graph, images, labels, rows, num_classes, on_progress=None, ranks=ONE_RANK):
+def evaluate(session: "tf.Session", graph: EvaluationGraph, images: np.ndarray, labels: np.ndarray, rows: np.ndarray,
+             num_classes: int, on_progress: Optional[Callable[[int, int], None]] = None,
+             ranks: OneRank = ONE_RANK) -> Evaluation:
     """Loss, accuracy and confusion matrix on ``images[rows]``.
 
     The last batch is padded with copies of its first image, whose results are dropped: the graph only ever sees one
@@ -60,9 +63,6 @@ def evaluate(session, graph, images, labels, rows, num_classes, on_progress=None
         images: uint8 [n, S, S, 3], usually memory-mapped. labels: int32 [n]. rows: int64 [N] into both, N ≥ 1.
         on_progress: called with (images done, this rank's images); what it raises ends the evaluation.
         ranks: see ``ranks``; each evaluates its share of the rows, and the results are those of all.
-
-    Returns:
-        ``Evaluation``.
     """
     batch, side = graph.images.shape.as_list()[0], graph.images.shape.as_list()[1]
     buffer = np.empty((batch, side, side, 3), np.uint8)

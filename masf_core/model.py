@@ -4,13 +4,17 @@ The only owner of a session. After construction the graph is finalised: nothing 
 """
 from __future__ import annotations
 
-from typing import Dict, Mapping, NamedTuple, Optional
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple
+
+import numpy as np
 
 from masf_core import evaluation
+from masf_core.data.episodes import Episode
 from masf_core.devices.device import DeviceError
 from masf_core.method import meta_step
 from masf_core.method.gradients import Gradients
 from masf_core.network import metric_net
+from masf_core.network.backbone import Backbone
 from masf_core.randomness import derive_seed
 from masf_core.records.checkpoints import is_scale
 from masf_core.tf1 import tf
@@ -27,13 +31,13 @@ class Graphs(NamedTuple):
     """
 
     training: meta_step.TrainingGraph
-    scalars: dict
+    scalars: Dict[str, "tf.Tensor"]
     wants_to_stop: Optional["tf.Tensor"]
     evaluation: evaluation.EvaluationGraph
     broadcast: Optional["tf.Operation"]
 
 
-def build(backbone, settings, evaluation_batch, taking):
+def build(backbone: Backbone, settings: meta_step.StepSettings, evaluation_batch: int, taking: Gradients) -> Graphs:
     """The ``Graphs`` of a run, in the default graph; arguments as of ``Model``."""
     ranks = taking.ranks
     training = meta_step.build(backbone, settings, taking)
@@ -49,14 +53,16 @@ class Model:
     """MASF's graphs and their session.
 
     Args:
-        backbone: a ``Backbone``. settings: ``meta_step.StepSettings``. evaluation_batch: images.
+        evaluation_batch: images.
         session_config: ``tf.ConfigProto`` (see ``device``). seed: of dropout and of fresh initial values.
-        on_stage: called with "graph" and "session" once they are there. taking: ``Gradients`` of the device, or None.
+        on_stage: called with "graph" and "session" once they are there. taking: gradients as the device takes them.
         check_graph: called with the complete graph before a session takes it; see ``Device.check_graph``.
     """
 
-    def __init__(self, backbone, settings, evaluation_batch, session_config, seed, on_stage=lambda name: None,
-                 taking=None, check_graph=lambda graph: None):
+    def __init__(self, backbone: Backbone, settings: meta_step.StepSettings, evaluation_batch: int,
+                 session_config: Any, seed: int, on_stage: Callable[[str], None] = lambda name: None,
+                 taking: Optional[Gradients] = None, check_graph: Callable[[tf.Graph], None] = lambda graph: None,
+                 ) -> None:
         self.backbone = backbone
         self.settings = settings
         self.seed = seed
@@ -71,6 +77,7 @@ class Model:
             self._loaders = make_loaders(self.training.state)
             # A variable is not filled as built only to be loaded: those 1.2 GB take as long as the loading.
             self._as_built = {name: variable.initializer for name, variable in self.training.state.items()}
+        self._is_filled = False
         graph.finalize()
         check_graph(graph)
         on_stage("graph")
@@ -78,65 +85,64 @@ class Model:
         self.session = tf.Session(ranks.target, graph=graph, config=session_config)
         on_stage("session")
 
-    def close(self):
+    def close(self) -> None:
+        """Close the session."""
         self.session.close()
 
-    def __enter__(self):
+    def __enter__(self) -> Model:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: Any) -> None:
         self.close()
 
-    def shapes(self):
+    def shapes(self) -> Dict[str, Tuple[int, ...]]:
         """Name → shape of every variable that a checkpoint holds."""
         return {name: tuple(variable.shape.as_list()) for name, variable in self.training.state.items()}
 
-    def initialise(self, pretrained=None):
+    def initialise(self, pretrained: Optional[Mapping[str, np.ndarray]] = None) -> None:
         """Fresh values from the seed for θ and φ, then the pretrained ones over them; moments stay as built.
 
         Args:
-            pretrained: dict variable name → array (``Backbone.from_pretrained``), or None.
+            pretrained: variable name → array (``Backbone.from_pretrained``).
         """
         values = dict(pretrained or {})
         values.update(self.backbone.initial_values(self.seed, but=values))
         values.update(metric_net.initial_values(self.training.metric, self.seed))
         self.load(values)
 
-    def load(self, values):
+    def load(self, values: Mapping[str, np.ndarray], afresh: bool = False) -> None:
         """Set variables, all in one run: TensorFlow prepares a program for every set of operations it is asked for,
         which for a hundred variables takes ten times as long as copying their 1.2 GB.
 
-        The first time, those that ``values`` lacks become as built: moments of zero. A loss scale that this precision
-        has not is left out.
+        The first time, and with ``afresh``, those that ``values`` lacks become as built: moments of zero. A loss scale
+        that this precision has not is left out.
         """
         values = {name: value for name, value in values.items() if name in self._loaders or not is_scale(name)}
         loaders = {name: self._loaders[name] for name in values}
-        fill = [operation for name, operation in self._as_built.items() if name not in values]
+        fill = [operation for name, operation in self._as_built.items()
+                if name not in values and (afresh or not self._is_filled)]
         self.session.run(fill + [loader.assign for loader in loaders.values()],
                          {loader.value: values[name] for name, loader in loaders.items()})
-        self._as_built = {}
+        self._is_filled = True
 
-    def share(self):
+    def share(self) -> None:
         """Give every rank rank 0's variables, all of them; every rank must have loaded something, and call this."""
         if self._broadcast is not None:
             self.session.run(self._broadcast)
 
-    def snapshot(self):
-        """Copies of every variable: dict name → float32 array. Training may go on while they are written."""
+    def snapshot(self) -> Dict[str, np.ndarray]:
+        """Copies of every variable: name → float32 array. Training may go on while they are written."""
         return self.session.run(self.training.state)
 
-    def weights(self):
-        """θ and φ alone: dict name → float32 array."""
+    def weights(self) -> Dict[str, np.ndarray]:
+        """θ and φ alone: name → float32 array."""
         return self.session.run(dict(self.training.network, **self.training.metric))
 
-    def step(self, episode):
+    def step(self, episode: Episode) -> Dict[str, float]:
         """Run one iteration.
 
-        Args:
-            episode: ``data.episodes.Episode``.
-
         Returns:
-            dict scalar name → float, of the losses before the update, over the images of all ranks.
+            scalar name → value, of the losses before the update, over the images of all ranks.
 
         Raises:
             DeviceError: out of memory.
@@ -153,8 +159,7 @@ class Model:
             scalars, _ = self.session.run([self._scalars, graph.train], feed)
         except tf.errors.ResourceExhaustedError as error:
             raise DeviceError(f"the device has too little memory for {self.settings.meta_batch_size} images of each "
-                              "domain at once; lower "
-                              "meta_batch_size") from error
+                              "domain at once. Lower meta_batch_size") from error
         except tf.errors.OpError:
             self.ranks.blame()
             raise
@@ -162,7 +167,8 @@ class Model:
             self.ranks.stop.note(scalars.pop(STOP) > 0.0)
         return {name: float(value) for name, value in scalars.items()}
 
-    def evaluate(self, images, labels, rows, on_progress=None):
+    def evaluate(self, images: np.ndarray, labels: np.ndarray, rows: np.ndarray,
+                 on_progress: Optional[Callable[[int, int], None]] = None) -> evaluation.Evaluation:
         """``evaluation.evaluate`` with the current weights."""
         return evaluation.evaluate(self.session, self.evaluation, images, labels, rows,
                                    self.backbone.num_classes, on_progress, self.ranks)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import operator
+from typing import Any
 
 import numpy as np
 
 
-def derive_seed(seed, *purpose) -> int:
+def derive_seed(seed: int, *purpose: Any) -> int:
     """An int in [0, 2**31) that depends on `seed` and every part of `purpose`, and on nothing else.
 
     The parts are strings and integers (NumPy's too); `("a", 1)`, `("a", "1")` and `("a1",)` differ. The value is
@@ -21,6 +22,6 @@ def derive_seed(seed, *purpose) -> int:
     return int.from_bytes(digest[:4], "big") & 0x7FFFFFFF
 
 
-def generator(seed, *purpose) -> np.random.RandomState:
+def generator(seed: int, *purpose: Any) -> np.random.RandomState:
     """A fresh generator for this purpose alone. RandomState's streams are frozen across NumPy versions."""
     return np.random.RandomState(derive_seed(seed, *purpose))

@@ -11,19 +11,20 @@ import sys
 import tempfile
 import time
 import warnings
+from typing import Iterator
 
 from masf_core.errors import TensorFlowError
 
-# Set before the import: TensorFlow reads it once. Its C++ start-up chatter would drown the run's own lines; a user who
-# wants it sets the variable.
+# Set before the import, since TensorFlow reads it once. Its C++ start-up messages would hide the lines of the run; a
+# user who wants them sets the variable.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 @contextlib.contextmanager
-def native_stderr_held_back():
-    """Swallow what native code prints to stderr, and print it after all if the block fails.
+def native_stderr_held_back() -> Iterator[None]:
+    """A context manager that hides what native code prints to stderr, and prints it if the block fails.
 
-    TensorFlow 2's libraries announce themselves before any of their log-level settings apply.
+    TensorFlow 2's libraries print messages before any of their log-level settings apply.
     """
     try:
         sys.stderr.flush()
@@ -47,12 +48,12 @@ def native_stderr_held_back():
 
 def not_imported(error: TypeError, protobuf: str) -> TensorFlowError:
     """What to raise for a TensorFlow that does not load. protobuf: the version that is installed beside it."""
-    if "Descriptors cannot" in str(error):  # what protobuf says from 3.21 (4.21) on to code that older ones generated
+    if "Descriptors cannot" in str(error):  # protobuf from 3.21 (4.21) on refuses code of older versions
         return TensorFlowError(
             f"TensorFlow 1.15 needs a protobuf below 3.21, and {protobuf or 'a newer one'} is installed beside it",
             "Run pip install 'protobuf<3.21'")
     return TensorFlowError(f"TensorFlow cannot be imported ({(str(error) or type(error).__name__).splitlines()[0]})",
-                           "Install it and the packages that it needs afresh")
+                           "Reinstall it with the packages that it needs")
 
 
 def _protobuf_version() -> str:
@@ -60,13 +61,13 @@ def _protobuf_version() -> str:
         import google.protobuf
 
         return str(google.protobuf.__version__)
-    except Exception:  # its own breakage is no second fault to tell of
+    except Exception:  # a broken protobuf is part of the same fault
         return ""
 
 
 _started = time.perf_counter()
 with native_stderr_held_back(), warnings.catch_warnings():
-    # 1.15 was built against an older NumPy and says so dozens of times.
+    # 1.15 was built against an older NumPy and warns of it dozens of times.
     warnings.simplefilter("ignore", category=FutureWarning)
     warnings.simplefilter("ignore", category=DeprecationWarning)
     try:
@@ -77,13 +78,13 @@ with native_stderr_held_back(), warnings.catch_warnings():
     tf.logging.set_verbosity(tf.logging.ERROR)
     tf.disable_v2_behavior()
 
-IMPORT_SECONDS = time.perf_counter() - _started  # nothing of ours can shorten them, so they are told apart
+IMPORT_SECONDS = time.perf_counter() - _started  # measured separately, since this project cannot shorten them
 VERSION = tf.__version__
 IS_TF2 = not VERSION.startswith("1.")
 
 
-def _is_intels_115():
-    """Whether this is the wheel of 1.15 that Intel builds, whose operations on a processor are oneDNN's throughout."""
+def _is_intels_115() -> bool:
+    """Whether this is Intel's wheel of 1.15, in which all operations on a processor are those of oneDNN."""
     try:
         from tensorflow.python import pywrap_tensorflow
 

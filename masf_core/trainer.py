@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import math
 import time
-from typing import NamedTuple
+from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence
 
 import numpy as np
 
+from masf_core.data.episodes import EpisodeSampler
 from masf_core.data.prefetch import Prefetcher
 from masf_core.errors import TrainingDiverged
+from masf_core.evaluation import Evaluation
 from masf_core.method.outcome import IF_SKIPPED, LOSSES, Outcomes
+from masf_core.model import Model
+from masf_core.records.checkpoints import Progress
 
 
 class EvaluationSet(NamedTuple):
@@ -36,13 +40,13 @@ class Schedule(NamedTuple):
 class Observer:
     """What a caller may react to; every method may raise to end the training. Does nothing by itself."""
 
-    def iteration(self, iteration, scalars, seconds):
+    def iteration(self, iteration: int, scalars: Dict[str, float], seconds: float) -> None:
         """An iteration is complete: its number from 1, losses, and wall time including the wait for its batch."""
 
-    def evaluation(self, domain):
+    def evaluation(self, domain: str) -> Optional[Callable[[int, int], None]]:
         """The ``on_progress`` callable for evaluating ``domain``, or None."""
 
-    def interval(self, progress):
+    def interval(self, progress: Progress) -> None:
         """An interval is complete; its record is ``progress.history[-1]``."""
 
 
@@ -50,14 +54,14 @@ class Trainer:
     """Runs a model through its schedule from wherever ``progress`` says it is.
 
     Args:
-        model: ``Model`` whose variables hold the state of ``progress.iteration``.
-        sampler: ``data.episodes.EpisodeSampler``.
-        target: ``EvaluationSet``, the whole target domain. validation: sequence of them, one a source domain.
+        model: its variables hold the state of ``progress.iteration``.
+        target: the whole target domain. validation: one set for each source domain.
         classes: class names in label order.
-        schedule: ``Schedule``. progress: ``Progress``. observer: ``Observer``.
     """
 
-    def __init__(self, model, sampler, target, validation, classes, schedule, progress, observer):
+    def __init__(self, model: Model, sampler: EpisodeSampler, target: EvaluationSet,
+                 validation: Sequence[EvaluationSet], classes: Sequence[str], schedule: Schedule, progress: Progress,
+                 observer: Observer) -> None:
         self.model = model
         self.sampler = sampler
         self.target = target
@@ -68,7 +72,7 @@ class Trainer:
         self.observer = observer
         self._outcomes = Outcomes("The checkpoint of the last interval is good.")
 
-    def run(self):
+    def run(self) -> None:
         """Train to the end of the schedule.
 
         Raises:
@@ -89,7 +93,7 @@ class Trainer:
                 self._close_interval_if_due()
                 started = time.perf_counter()
 
-    def _advance(self, scalars, seconds):
+    def _advance(self, scalars: Dict[str, float], seconds: float) -> None:
         iteration = self.progress.iteration + 1
         skipped = self._outcomes.skipped(iteration, scalars)
         self.progress = self.progress._replace(
@@ -97,15 +101,14 @@ class Trainer:
         if iteration == self.schedule.train_iterations and skipped:
             self._refuse_if_nothing_was_applied()
 
-    def _refuse_if_nothing_was_applied(self):
+    def _refuse_if_nothing_was_applied(self) -> None:
         skipped = (sum(record.get("skipped") or 0 for record in self.progress.history)
                    + sum(int(entry["skipped"]) for entry in self.progress.pending))
         if skipped == self.progress.iteration:
             raise TrainingDiverged(f"all {skipped} iterations were skipped, because gradients overflowed: nothing "
-                                   "was trained. "
-                                   f"{IF_SKIPPED}")
+                                   f"was trained. {IF_SKIPPED}")
 
-    def _close_interval_if_due(self):
+    def _close_interval_if_due(self) -> None:
         progress, schedule = self.progress, self.schedule
         due = progress.iteration % schedule.test_print_interval == 0 or progress.iteration == schedule.train_iterations
         if progress.iteration == 0 or not due or progress.evaluated():
@@ -114,7 +117,7 @@ class Trainer:
         self.progress = progress._replace(history=progress.history + [record], pending=[])
         self.observer.interval(self.progress)
 
-    def _record(self):
+    def _record(self) -> Dict[str, Any]:
         """What is known at the end of an interval, as plain JSON values; see ``records`` for the files made of it."""
         pending = self.progress.pending
         applied = [entry for entry in pending if not entry.get("skipped")]
@@ -144,5 +147,5 @@ class Trainer:
         record["validation_accuracy"] = float(np.mean([result.accuracy for _, result in validation]))
         return record
 
-    def _evaluate(self, part):
+    def _evaluate(self, part: EvaluationSet) -> Evaluation:
         return self.model.evaluate(part.images, part.labels, part.rows, self.observer.evaluation(part.domain))

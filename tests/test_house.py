@@ -44,10 +44,11 @@ FLOORS = {
         ("parity", "trainer"),
     ),
     "job": (
-        ("errors", "shipped", "start_times", "stopping", "utf8"),
-        ("console", "environment", "exits", "workspace"),
+        ("errors", "printable", "shipped", "start_times", "stopping", "streams", "utf8"),
+        ("console", "environment", "exits", "standard_output", "workspace"),
         ("config", "publication", "sync"),
         ("inputs", "observer", "ranks", "reports"),
+        ("opened_run",),
         ("cli", "preparation"),
         ("follower", "preflight", "published_measure", "training"),
         ("dry_run", "run"),

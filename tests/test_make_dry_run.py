@@ -75,7 +75,26 @@ def test_what_programs_read_from_their_environment_may_be_given_to_make(make):
     assert make("OMP_NUM_THREADS=1", "PIP_INDEX_URL=https://index/")[0] == 0
 
 
-def test_the_message_knows_every_variable_that_the_makefile_takes():
+@pytest.mark.parametrize("name, value, told", [
+    ("FAULT", "storm", "environment variable FAULT=storm: make dry-run has no variable FAULT; did you mean 'FAULTS'?"),
+    ("PACSROOT", "/data", "did you mean 'PACS_ROOT'?"), ("fault_seed", "3", "did you mean 'FAULT_SEED'?")])
+def test_a_misspelt_name_that_only_this_command_has_is_refused_in_the_environment_too(make, name, value, told):
+    code, words, errors = make(**{name: value})
+    assert code != 0 and words is None
+    assert told in errors and f"env -u {name} make dry-run" in errors
+
+
+def test_a_misspelt_name_that_another_program_may_have_is_a_warning(make):
+    code, words, errors = make(WEIGHT="/w.npy")
+    assert code == 0 and "--weights" not in words
+    assert "warning: environment variable WEIGHT=/w.npy" in errors and "did you mean 'WEIGHTS'?" in errors
+
+
+def test_ordinary_names_of_the_environment_are_no_concern_of_make(make):
+    assert make(ENV="/etc/shrc", CONFIGS="a", LANES="b", DEFAULTS="c", SEED="4", seed="5")[::2] == (0, "")
+
+
+def test_the_message_knows_every_variable_that_the_makefile_reads():
     with open(os.path.join(ROOT, "Makefile"), encoding="utf-8") as stream:
-        taken = re.search(r"^DRY_RUN_TAKES := (.*)$", stream.read(), re.MULTILINE).group(1).split()
-    assert set(taken) - {"SHELL", "MAKEFLAGS"} == set(DRY_RUN)
+        recipe = re.search(r"^dry-run: .*\n((?:\t.*\n)+)", stream.read(), re.MULTILINE).group(1)
+    assert set(re.findall(r"\$\$\{?([A-Z_]+)", recipe)) | {"LANE", "ENVS"} == set(DRY_RUN)  # .ci/lane reads these two

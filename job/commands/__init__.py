@@ -1,6 +1,11 @@
-"""The sub-commands of ``python -m job``, a module each.
+"""The sub-commands of ``python -m job``: a module for each.
 
-A command has a docstring (the first line of its help), ``EXAMPLES`` (the last lines), ``add_arguments(parser)`` and
-``main(args, console)``, which returns an exit code or None for 0, or raises. One that sets ``TAKES_SETTINGS`` finds
-the words that argparse does not know in ``args.settings``.
+The module of a command has
+
+- a docstring, with which the command's help begins, and ``EXAMPLES``, with which it ends;
+- ``add_arguments(parser)``;
+- ``main(args, console)``, which returns an exit code, or None for 0, or raises an error that ``job.exits`` knows.
+
+A module that sets ``TAKES_SETTINGS`` finds the words that argparse does not know in ``args.settings``. A module that
+has ``explain_unknown(words)`` returns the sentences of an error about such words.
 """

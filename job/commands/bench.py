@@ -1,20 +1,25 @@
-"""Measure iterations as the published port does: no evaluation, no saving, total and mean of 99 iterations.
+"""Measure iterations as the published port does: total and mean time of 99 iterations, without evaluation or saving.
 
-The port took 115.6 s on an Ascend 910 in mixed precision, 198 s in the adapter's default mode, and 133.4 s on a GPU,
-at 126 images of each
-of three domains. The images here are made up and lie in memory; everything else of an iteration is as in a run.
+The port took 115.6 s on an Ascend 910 in mixed precision, 198 s there in the adapter's default mode, and 133.4 s on a
+GPU, with 126 images of each of three domains in an iteration. This command draws random images and keeps them in
+memory. Everything else of an iteration is as in a run.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
+from typing import Iterable, Sequence
 
 from job.config.loading import load_config
 from job.config.near_miss import near_miss
+from job.console import Console
 from job.environment import read_environment
 from job.errors import ConfigError, NoSuchFolder
+from job.exits import DONE
 from job.ranks.group import join
+from job.standard_output import telling
 
 TAKES_SETTINGS = True
 OWN_FLAGS = ("iterations", "json")
@@ -26,22 +31,24 @@ EXAMPLES = """
 """
 
 
-def add_arguments(parser):
-    parser.add_argument("--iterations", default="99", metavar="N", help="iterations that count (default %(default)s)")
-    parser.add_argument("--json", metavar="FILE", help="write the seconds of every iteration there as well")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--iterations", default="99", metavar="N",
+                        help="number of iterations to measure (default: %(default)s)")
+    parser.add_argument("--json", metavar="FILE",
+                        help="also write the seconds of every iteration to this file, as JSON")
 
 
-def main(args, console):
-    """Print the table; write the JSON."""
+def main(args: argparse.Namespace, console: Console) -> None:
+    """Print the table; write the JSON. Only rank 0 does."""
     iterations = whole_number("iterations", args.iterations)
     if args.json and not os.path.isdir(os.path.dirname(os.path.abspath(args.json))):
-        raise NoSuchFolder(f"--json {args.json}: there is no directory "
-                           f"{os.path.dirname(os.path.abspath(args.json))}; make it, or give another file")
+        raise NoSuchFolder(f"--json {args.json}: there is no folder {os.path.dirname(os.path.abspath(args.json))}; "
+                           "make it, or give another file")
     environment = read_environment(os.environ)
     refuse_misspelt(args.settings)
     config, _ = load_config(args.settings, fallback=environment.urls)
     console.set_log_level(config.platform.log_level)
-    from job.published_measure import measure, table  # bring TensorFlow, which takes seconds
+    from job.published_measure import measure, table  # imports TensorFlow, which takes seconds
     from masf_core.memory import keep_freed_memory
     from masf_core.records.files import replace_text
 
@@ -52,13 +59,18 @@ def main(args, console):
     console.close()
     if group.rank:
         return
-    print("\n".join(table(found)))
     if args.json:
         replace_text(args.json, json.dumps(dict(found._asdict(), total=found.total, mean=found.mean), indent=1) + "\n")
+    with telling(DONE):
+        print("\n".join(table(found)))
 
 
-def refuse_misspelt(words, own=OWN_FLAGS):
-    """Flags next to one of the command's ``own``, which the settings know nothing of. Raises ConfigError."""
+def refuse_misspelt(words: Iterable[str], own: Sequence[str] = OWN_FLAGS) -> None:
+    """Refuse a flag whose name is a near miss of one of the command's ``own`` flags: no setting has such a name.
+
+    Raises:
+        ConfigError: there is one; names it.
+    """
     for word in words:
         name = word[2:].partition("=")[0]
         meant = near_miss(name, own) if word.startswith("--") else None
@@ -66,8 +78,8 @@ def refuse_misspelt(words, own=OWN_FLAGS):
             raise ConfigError(f"unknown flag --{name}; did you mean --{meant}?")
 
 
-def whole_number(flag, text):
-    """The number that a flag was given. Raises ConfigError where it is none."""
+def whole_number(flag: str, text: str) -> int:
+    """The value of ``flag``, a whole number from 1. Raises ConfigError if ``text`` is none."""
     if not text.isdigit() or int(text) < 1:
         raise ConfigError(f"--{flag}={text}: expected a whole number from 1")
     return int(text)

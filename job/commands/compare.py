@@ -1,14 +1,16 @@
-"""Put runs beside each other, interval by interval: MASF and DeepAll, say, or the rows of the paper's Table 3.
+"""Compare runs interval by interval, for example MASF and DeepAll, or the rows of the paper's Table 3.
 
-Prints a table in which the interval that each run's selection policy chose is bold; --page writes curves as well.
+The command prints a table. The interval that the selection policy of a run chose is bold. --page also draws curves.
 """
 
 from __future__ import annotations
 
+import argparse
 import posixpath
 
+from job.console import Console
 from job.exits import DONE
-from job.sync.output import telling
+from job.standard_output import encodable, telling
 
 EXAMPLES = """
   python -m job compare output/deepall_cartoon output/masf_cartoon
@@ -16,12 +18,13 @@ EXAMPLES = """
 """
 
 
-def add_arguments(parser):
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="train_url/run_name: a URL or a local folder")
-    parser.add_argument("--page", metavar="FILE", help="write a page with curves there, for any browser")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", nargs="+", metavar="RUN",
+                        help="the folder train_url/run_name of a run: a URL or a local path")
+    parser.add_argument("--page", metavar="FILE", help="also write a page with curves to this file, for any browser")
 
 
-def main(args, console):
+def main(args: argparse.Namespace, console: Console) -> None:
     """Print to standard output."""
     from job.reports.compare import outcome, page, read_candidate, table
     from masf_core.records.files import replace_text
@@ -37,6 +40,6 @@ def main(args, console):
         except OSError as error:
             raise LocalStorageError(f"cannot be written ({error.strerror})", args.page,
                                     "Choose another file with --page") from error
-    with telling(DONE):  # last: the page is written even where nobody reads on
-        print("\n".join(table(candidates)))
-        print("\n" + "\n".join(outcome(each) for each in candidates))
+    with telling(DONE):  # after the page, which is written even if nobody reads the table
+        print(encodable("\n".join(table(candidates))))
+        print(encodable("\n" + "\n".join(outcome(each) for each in candidates)))

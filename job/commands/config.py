@@ -1,4 +1,4 @@
-"""Print the configuration that a command line resolves to, as a file that can be used again."""
+"""Print the configuration that a command line resolves to, as a YAML file that --config accepts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from job.console import Console
 from job.environment import read_environment
 from job.errors import ConfigError
 from job.exits import DONE
-from job.sync.output import telling
+from job.standard_output import telling
 
 TAKES_SETTINGS = True
 EXAMPLES = """
@@ -23,14 +23,14 @@ EXAMPLES = """
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--markdown", action="store_true",
-                        help="print a page about all settings instead, with their defaults, values and meaning")
+                        help="print the page docs/settings.md: every setting with its default, values and meaning")
 
 
 def main(args: argparse.Namespace, console: Console) -> None:
-    """Print to standard output; what is ignored goes to the log."""
+    """Print to standard output. Flags that are ignored are logged."""
     if args.markdown and args.settings:
-        raise ConfigError("--markdown describes every setting with its default and takes no other flag; got {}".format(
-            " ".join(args.settings)))
+        raise ConfigError("--markdown describes every setting with its default and takes no other flag; got "
+                          + " ".join(args.settings))
     if args.markdown:
         with telling(DONE):
             print(settings_page(), end="")

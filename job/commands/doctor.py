@@ -1,42 +1,49 @@
-"""Look whether a run can work here, before anything expensive: run it in a ModelArts notebook, or at a job's beginning.
+"""Check whether a run can work here, before it does anything expensive: in a ModelArts notebook, or as a job begins.
 
-Takes the settings of `python -m job run`. Checks versions, packages and devices, the place among the job's processes,
-what may be done at data_url and train_url and how fast, domains, classes and weights by names and sizes, the lease on
-the run name, what would be resumed, and the disk. Below train_url it stores a small object and removes it again.
+doctor takes the settings of `python -m job run`. It checks versions, packages, devices and the disk; which process of
+the job this is; what these credentials may do at data_url and train_url, and how fast; domains, classes and weights, by
+names and sizes; whether the run name is in use; and which checkpoint would be resumed. Below train_url it stores a
+small object and deletes it again.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
+from typing import Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from job.commands.bench import refuse_misspelt
 from job.config.loading import load_config
+from job.config.settings import Config
+from job.console import Console
 from job.environment import read_environment
 from job.errors import ConfigError
 from job.exits import DONE, FOUND
 from job.preflight.rows import BAD, GOOD, NONE, NOTE, Limit, line_of, run_checks
+from job.printable import printable_lines
+from job.standard_output import telling
 from job.stopping import StopRequest
 
 TAKES_SETTINGS = True
 OWN_FLAGS = ("json",)
-SECONDS = 40.0  # a check that has not ended by then is given up
+SECONDS = 40.0  # of all checks; a check that has not ended by then is abandoned
 EXAMPLES = """
   python -m job doctor --config=configs/pacs_cartoon.yaml --data_url=obs://bucket/pacs/ --train_url=obs://bucket/output/
   python -m job doctor --data_url=/data/pacs --weights_path=none --json
-Exit code 0: nothing to mend; 6: something is, with what to do about it; 130, 143: stopped from outside. It ends within
-a minute, whatever the network does.
+Exit code 0: nothing to correct; 6: something to correct, and its row says how; 130, 143: stopped by a signal.
+It ends within a minute, whatever the network does.
 """
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
-def main(args, console):
-    """Print to standard output, row by row as they come."""
-    from job.preflight.checks import Preflight  # brings the OBS SDK
+def main(args: argparse.Namespace, console: Console) -> int:
+    """Print each row to standard output as soon as its check ends."""
+    from job.preflight.checks import Preflight  # imports the OBS SDK
 
     refuse_misspelt(args.settings, OWN_FLAGS)
     config, problem = resolve(args.settings, os.environ)
@@ -48,20 +55,24 @@ def main(args, console):
         for row in run_checks(checks, limit, stop.check):
             rows.append(row)
             if not args.json:
-                print(line_of(row, width, sys.stdout.encoding), flush=True)
+                with telling():
+                    print(printable_lines(line_of(row, width, getattr(sys.stdout, "encoding", None))))
     bad = sum(row.state == BAD for row in rows)
-    if args.json:
-        print(json.dumps({"ok": not bad, "checks": [row._asdict() for row in rows]}, indent=1))
-    else:
-        good, none, note = (sum(row.state == state for row in rows) for state in (GOOD, NONE, NOTE))
-        print("\n{}; {} in order, {}{} not applicable or not looked at".format(
-            f"{bad} to mend" if bad else "nothing to mend", good, f"{note} to note, " if note else "",
-            none))
-    return FOUND if bad else DONE
+    code = FOUND if bad else DONE
+    with telling(code):
+        if args.json:
+            print(json.dumps({"ok": not bad, "checks": [row._asdict() for row in rows]}, indent=1))
+        else:
+            good, none, note = (sum(row.state == state for row in rows) for state in (GOOD, NONE, NOTE))
+            print(f"\n{f'{bad} to mend' if bad else 'nothing to mend'}; {good} in order, "
+                  f"{f'{note} to note, ' if note else ''}{none} not applicable or not looked at")
+    return code
 
 
-def resolve(words, environ):
-    """(``Config``, what is wrong with the words or None): the mistaken ones are left out, so that the rest is checked.
+def resolve(words: Sequence[str], environ: Mapping[str, str]) -> Tuple[Config, Optional[ConfigError]]:
+    """The configuration of a command line without its mistaken flags, and the error about them or None.
+
+    The right flags count, so that doctor checks everything else in spite of a mistake.
     """
     try:
         fallback = read_environment(environ).urls
@@ -71,7 +82,7 @@ def resolve(words, environ):
         return load_config(words, fallback).config, None
     except ConfigError as error:
         problem = error
-    usable = []
+    usable: List[str] = []
     for flag in flags_with_values(words):
         try:
             load_config(usable + flag, fallback)
@@ -81,9 +92,9 @@ def resolve(words, environ):
     return load_config(usable, fallback).config, problem
 
 
-def flags_with_values(words):
-    """The words in groups: a flag, and the bare words behind it."""
-    groups = []
+def flags_with_values(words: Iterable[str]) -> List[List[str]]:
+    """The words in groups: a flag, and the words behind it that are no flags."""
+    groups: List[List[str]] = []
     for word in words:
         if word.startswith("--") or not groups:
             groups.append([])

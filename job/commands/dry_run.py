@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from typing import List, Optional, Sequence
 
 from job.config.foreign_flags import unknown
+from job.config.given_values import refuse_url
 from job.config.make_variables import DRY_RUN
 from job.config.near_miss import near_miss
 from job.config.settings import settings
+from job.console import Console
 from job.errors import ConfigError
 
 EXAMPLES = """
@@ -16,36 +19,39 @@ EXAMPLES = """
   python -m job dry-run --set train_iterations=20 target_domain=sketch
   python -m job dry-run --faults storm
   python -m job dry-run --pacs_root /data/pacs/images --weights bvlc_alexnet.npy --config configs/pacs_cartoon.yaml
-`make dry-run` does the same and installs what it needs; there these are PACS_ROOT=, WEIGHTS=, CONFIG=, SET=, FAULTS=
-and FAULT_SEED=.
+`make dry-run` installs what it needs and then does the same. It takes RESULTS= in place of --root, and PACS_ROOT=,
+WEIGHTS=, CONFIG=, SET=, FAULTS= and FAULT_SEED= in place of the flags of these names.
 """
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--root", default="dry-run", metavar="DIR",
-                        help="everything lies below it, and is used again (default: %(default)s)")
+                        help="folder of everything that the dry run makes; it is used again (default: %(default)s)")
     parser.add_argument("--pacs_root", metavar="DIR",
-                        help="real images, domain/class/image (default: a miniature is drawn)")
+                        help="folder of real images, domain/class/image (default: a miniature PACS is drawn)")
     parser.add_argument("--weights", metavar="FILE",
-                        help="pretrained weights (default: made up for alexnet, none for other networks)")
+                        help="file of pretrained weights (default: random ones for alexnet, none for other networks)")
     parser.add_argument("--config", metavar="FILE", help="YAML file of settings (default: configs/dry_run.yaml)")
     parser.add_argument("--set", nargs="+", action="append", default=[], metavar="NAME=VALUE", dest="settings",
-                        help="settings that differ from the file")
+                        help="settings that override the file")
     parser.add_argument("--set_text", metavar="TEXT", default="", help=argparse.SUPPRESS)  # make's SET, as it is
     parser.add_argument("--faults", metavar="FAULTS",
-                        help="have the mocked OBS fail on purpose while the job runs: storm, slow, flaky, or one fault "
-                             "such as \"GetObject key=*.jpg nth=3 cut=0.5\" (obs_sync/mock/faults/plan.py lists them)")
+                        help="faults of the mocked OBS while the job runs: storm, slow, flaky, or one fault such as "
+                             "\"GetObject key=*.jpg nth=3 cut=0.5\" (obs_sync/FAULTS.md describes them)")
     parser.add_argument("--fault_seed", type=int, default=0, metavar="N",
-                        help="of the faults that have a probability (default: %(default)s)")
-    parser.add_argument("--lane", metavar="LANE", help="what `make dry-run` runs in; hints then speak of make")
+                        help="seed of the faults that have a probability (default: %(default)s)")
+    parser.add_argument("--lane", metavar="LANE",
+                        help="lane of `make dry-run`, which sets this flag; the hints then name make's variables")
 
 
-def main(args, console):
-    """The exit code is the job's."""
+def main(args: argparse.Namespace, console: Console) -> int:
+    """Returns the exit code of the job."""
     overrides = [item for group in args.settings for item in group] + words_of(args.set_text)
     problems = [problem for problem in map(problem_of, overrides) if problem]
     if problems:
         raise ConfigError(problems)
+    for flag, given in (("--root", args.root), ("--pacs_root", args.pacs_root), ("--weights", args.weights)):
+        refuse_url(flag, given)
     from job.dry_run.hints import Request
     from job.dry_run.story import dry_run
     from obs_sync.mock import FaultError
@@ -57,8 +63,8 @@ def main(args, console):
         raise ConfigError(f"--faults: {error}") from error
 
 
-def words_of(text):
-    """The settings in one text, quoted as for a shell. Raises ConfigError."""
+def words_of(text: str) -> List[str]:
+    """The settings in one text, which are quoted as for a shell. Raises ConfigError if a quote is not closed."""
     try:
         return shlex.split(text)
     except ValueError as error:
@@ -66,8 +72,8 @@ def words_of(text):
                           "c'\"") from error
 
 
-def problem_of(item):
-    """A sentence about a setting that was given with --set, or None where there is such a one."""
+def problem_of(item: str) -> Optional[str]:
+    """A sentence about what was given with --set, or None if it is the value of a setting."""
     name, equals, value = item.partition("=")
     if name.lstrip("-").replace("-", "_") in settings() and not name.startswith("-") and equals:
         return None
@@ -81,14 +87,14 @@ def problem_of(item):
     return unknown(f"--set {item}: unknown setting {name!r}", name, settings())
 
 
-def explain_unknown(words):
-    """Sentences about words of the command line that are nothing to this command."""
+def explain_unknown(words: Sequence[str]) -> List[str]:
+    """Sentences about words of the command line that this command does not know."""
     told = []
     for word in words:
         name, equals, value = word.lstrip("-").partition("=")
         if name.replace("-", "_") in settings():
-            told.append("{}: a setting is given to the dry run with --set, as in --set {}={}".format(
-                word, name.replace("-", "_"), value if equals else "…"))
+            told.append(f"{word}: a setting is given to the dry run with --set, as in "
+                        f"--set {name.replace('-', '_')}={value if equals else 'VALUE'}")
         else:
             told.append(unknown(f"unknown argument {word}", name,
                                 ("root", "pacs_root", "weights", "config", "set", "faults", "fault_seed"), "--"))

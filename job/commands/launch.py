@@ -1,7 +1,7 @@
-"""Start the processes of this machine, one a card, where the platform starts the boot file once.
+"""Start one training process for each card of this machine, where the platform starts the boot file only once.
 
-Each gets its rank in its environment, as ModelArts gives it on Ascend; its lines begin with its rank. If one fails, the
-others are stopped, and its exit code is this command's.
+Each process gets its rank in environment variables, as on ModelArts with Ascend. Each line that a process prints begins
+with its rank. If one process fails, this command stops the others and ends with the exit code of that process.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 
+from job.console import Console
 from job.errors import ConfigError
 from job.ranks.launch import job_command, launch, number_of_processes
 
@@ -18,14 +19,16 @@ EXAMPLES = """
 """
 
 
-def add_arguments(parser):
-    parser.add_argument("--processes", metavar="N", required=True, help="how many, one a card")
-    parser.add_argument("words", metavar="-- COMMAND ...", nargs=argparse.REMAINDER, help="what each of them does")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--processes", metavar="N", required=True, help="number of processes, one for each card")
+    parser.add_argument("words", metavar="-- COMMAND ...", nargs=argparse.REMAINDER,
+                        help="the command of each process, as in: -- run --config=FILE")
 
 
-def main(args, console):
+def main(args: argparse.Namespace, console: Console) -> int:
     """Returns the exit code."""
     words = args.words[1:] if args.words[:1] == ["--"] else args.words
     if not words:
-        raise ConfigError("nothing to start: give the command after --, as in launch --processes 2 -- run …")
+        raise ConfigError("launch has no command to start; give it after --, as in: "
+                          "launch --processes 2 -- run --config=FILE")
     return launch(number_of_processes(args.processes), job_command(words), os.environ)

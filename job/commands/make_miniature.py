@@ -1,10 +1,15 @@
-"""Draw a miniature PACS: 4 domains of 7 classes that can be told apart by shape, with list files."""
+"""Draw a miniature PACS: 4 domains with 7 classes that differ by shape, and list files."""
 
 from __future__ import annotations
 
+import argparse
 import os
 
+from job.config.given_values import refuse_url
+from job.console import Console
 from job.errors import ConfigError
+from job.exits import DONE
+from job.standard_output import shown, telling
 
 EXAMPLES = """
   python -m job make-miniature miniature-pacs
@@ -12,17 +17,18 @@ EXAMPLES = """
 """
 
 
-def add_arguments(parser):
-    parser.add_argument("folder", help="where to; it must not exist, or be empty")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", metavar="FOLDER", help="new or empty folder for the images and lists")
     parser.add_argument("--images_per_class", type=int, default=30, metavar="N",
                         help="images of each class in each domain (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the drawings (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the drawings (default: %(default)s)")
 
 
-def main(args, console):
-    """Draw, unless something is there already."""
+def main(args: argparse.Namespace, console: Console) -> None:
+    """Draw, unless the folder holds something already."""
     from masf_core.data.miniature import write_miniature
 
+    refuse_url("FOLDER", args.folder)
     if args.images_per_class < 2:
         raise ConfigError(f"--images_per_class={args.images_per_class}: expected at least 2, one to train on and "
                           "one to validate with")
@@ -30,4 +36,5 @@ def main(args, console):
         raise ConfigError(f"{args.folder} exists and is not an empty folder; choose another")
     with console.task("draw miniature PACS", "images") as on_progress:
         write_miniature(args.folder, args.images_per_class, args.seed, on_progress=on_progress)
-    print(args.folder)
+    with telling(DONE):
+        print(shown(args.folder))

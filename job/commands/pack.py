@@ -1,23 +1,26 @@
-"""Pack a folder into a few large objects, which a job's pull fetches many times faster than small files.
+"""Pack a folder into a few large objects (shards), which a job pulls many times faster than many small files.
 
-DEST gets pack-*.tar (each an ordinary tar) and their index, masf-pack.json, written last. Let data_url be DEST: the job
-finds the index and unpacks while it pulls. Packing again stores the shards that changed. Symbolic links are followed.
-Needed besides: space for one shard in the folder for temporary files (TMPDIR); for all of SRC if that is a URL.
-Of a pack that was killed the next one removes what is left there.
-Exit code 0: done; 2: usage; 4: storage, the local disk, or there is no folder SRC.
+pack writes shards to DEST, called pack-*.tar, each an ordinary tar file. At the end it writes their index,
+masf-pack.json. Use DEST as data_url: the job finds the index and unpacks the shards while it pulls them. A second pack
+to the same DEST stores only the shards that changed. Symbolic links are followed.
+The folder for temporary files (TMPDIR) needs space for one shard, or for all of SRC if SRC is a URL. The next pack
+deletes temporary files that a killed pack left.
+Exit code 0: done; 2: wrong usage; 4: storage or the local disk failed, or the folder SRC does not exist.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
+from typing import Any
 
-from job.console import amount
+from job.console import Console, amount
 from job.errors import ConfigError, NoSuchFolder
 from job.exits import DONE
 from job.stopping import ended_by_sigterm
-from job.sync.output import shown, telling
+from job.standard_output import shown, telling
 
-_MOST_SHARD_MB = 1 << 20  # a shard is one file in the folder for temporary files before it is an object
+_MOST_SHARD_MB = 1 << 20  # before a shard is stored, it is one file in the folder for temporary files
 
 EXAMPLES = """
   python -m job pack /data/pacs obs://bucket/pacs-packed/
@@ -27,19 +30,20 @@ EXAMPLES = """
 """
 
 
-def add_arguments(parser):
-    parser.add_argument("source", metavar="SRC", help="a local folder, or a URL, which is pulled first")
-    parser.add_argument("url", metavar="DEST", help="where the pack goes: a URL or a local folder")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="SRC",
+                        help="the folder to pack: a local folder, or a URL, which pack pulls first")
+    parser.add_argument("url", metavar="DEST", help="where pack stores the shards: a URL or a local folder")
     parser.add_argument("--shard-mb", type=int, default=256, metavar="N",
-                        help="the most that a shard holds, in MB of 2^20 bytes (default: %(default)s)")
+                        help="largest size of a shard, in MB of 2^20 bytes (default: %(default)s)")
     parser.add_argument("--prune", action="store_true",
-                        help="remove shards that are out of use at once, not a pack and a day later; "
-                             "nobody may be pulling or packing")
-    parser.add_argument("--dry-run", action="store_true", help="only say what would be stored and removed")
+                        help="delete unused shards at once, not with the first pack that runs at least a day later; "
+                             "use it only while no job pulls and no other pack runs")
+    parser.add_argument("--dry-run", action="store_true", help="only print what pack would store and delete")
 
 
-def main(args, console):
-    """The summary goes to standard output."""
+def main(args: argparse.Namespace, console: Console) -> None:
+    """Print the summary to standard output."""
     from obs_sync import is_remote, open_store, parse_url, pull
     from obs_sync.local.scratch import scratch_directory
 
@@ -60,7 +64,7 @@ def main(args, console):
             _pack(args, folder, console)
 
 
-def _pack(args, folder, console):
+def _pack(args: argparse.Namespace, folder: str, console: Console) -> None:
     from obs_sync import open_store, plan_pack, publish_pack
 
     with open_store(args.url) as store:
@@ -71,22 +75,24 @@ def _pack(args, folder, console):
             _tell(args, store.url, report)
 
 
-def _tell(args, url, report):
-    print("{}: {} in {}, {}".format(shown(url), _count(report.files, "file"), _count(report.shards, "shard"),
-                                    amount(report.bytes, "B")))
-    print("shards: {} {} ({}), {} there already, {} removed{}".format(
-        report.new_shards, "to be stored" if args.dry_run else "stored", amount(report.new_bytes, "B"),
-        report.shards - report.new_shards, report.removed_shards, " (dry run: nothing was)" if args.dry_run else ""))
+def _tell(args: argparse.Namespace, url: str, report: Any) -> None:
+    """Print a pack's summary. report: ``PackReport``."""
+    print(f"{shown(url)}: {_count(report.files, 'file')} in {_count(report.shards, 'shard')}, "
+          f"{amount(report.bytes, 'B')}")
+    stored, removed = ("to be stored", "to be removed") if args.dry_run else ("stored", "removed")
+    print(f"shards: {report.new_shards} {stored} ({amount(report.new_bytes, 'B')}), "
+          f"{report.shards - report.new_shards} there already, {report.removed_shards} {removed}")
     if not report.changed:
-        print("the pack is as it was (should a pull call a shard damaged: remove that object, and pack again)")
+        print("the pack has not changed (if a pull reports a damaged shard, delete that object and pack again)")
 
 
-def _check_apart(source, folder):
-    """The next pack would hold this one."""
+def _check_apart(source: str, folder: str) -> None:
+    """Refuse a folder inside the source: the next pack would contain this one. Raises ConfigError."""
     inside, outside = os.path.realpath(folder), os.path.realpath(source)
     if os.path.commonpath([inside, outside]) == outside:
-        raise ConfigError(f"{folder} lies in {source}, and the pack would be packed too; choose a folder elsewhere")
+        raise ConfigError(f"{folder} lies in {source}, so the next pack would contain this one; choose a "
+                          "folder outside it")
 
 
-def _count(number, noun):
-    return "{:,} {}{}".format(number, noun, "" if number == 1 else "s")
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -17,10 +17,10 @@ NULL_TAG = "tag:yaml.org,2002:null"
 
 
 class Given(NamedTuple):
-    """A value that somebody gave: as text, list of texts or None, and where, for messages."""
+    """A value that somebody gave, before it is converted."""
 
-    value: Any
-    where: str
+    value: Any  # a text, a list of texts, or None
+    where: str  # names its place in messages: a file with its line, or a flag
 
 
 def find_config_file(name: str, folders: Iterable[str]) -> str:
@@ -34,11 +34,14 @@ def find_config_file(name: str, folders: Iterable[str]) -> str:
     for path in tried:
         if os.path.isfile(path):
             return path
-    raise NoSuchFolder("--config={}: there is no such file; looked for {}".format(name, " and ".join(tried)))
+    raise NoSuchFolder(f"--config={name}: there is no such file; looked for {' and '.join(tried)}")
 
 
 def read_config_file(path: str, shown: Optional[str] = None) -> Tuple[Dict[str, Given], List[str]]:
-    """Read the settings in ``path``, which is called ``shown`` in messages.
+    """Read the settings in a file.
+
+    Args:
+        path: of the file. shown: how messages call it; ``path`` by default.
 
     Returns:
         (name → what is given for it, problems: one sentence each).
@@ -58,8 +61,10 @@ def read_config_file(path: str, shown: Optional[str] = None) -> Tuple[Dict[str, 
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = "" if mark is None else f", line {mark.line + 1}"
-        problem = getattr(error, "problem", None) or error
+        problem = getattr(error, "problem", None) or " ".join(str(error).split())
         raise ConfigError(f"{shown}{where}: not YAML: {problem}") from error
+    except RecursionError:  # YAML can be read only as deep as Python's stack
+        raise ConfigError(f"{shown}: nests too deep; expected settings, flat or in one level of groups") from None
     if root is None:
         return {}, []
     if not isinstance(root, yaml.MappingNode):

@@ -13,25 +13,20 @@ CONFIG_FLAG = "config"
 
 
 class Flags(NamedTuple):
-    """What a command line says.
+    """What a command line says."""
 
-    given: name → value; a flag that is repeated counts as given the last time. config_file: the file named with
-    --config, or None. platform: flags of the platform, with their values. unknown: flags, with their values, that are
-    nobody's and nothing like ours; what they are worth depends on where the job runs. problems: one sentence each.
-    """
-
-    given: Dict[str, Given]
-    config_file: Optional[str]
-    platform: List[str]
-    unknown: List[str]
-    problems: List[str]
+    given: Dict[str, Given]  # name of a setting → its value; of a repeated flag, the last one
+    config_file: Optional[str]  # the file of --config, or None
+    platform: List[str]  # flags of the platform, with their values
+    unknown: List[str]  # other flags that resemble no setting, with their values; warnings inside ModelArts
+    problems: List[str]  # one sentence each
 
 
 def read_flags(arguments: Sequence[str]) -> Flags:
     """Sort the words of a command line.
 
-    The bare words behind a flag that is not ours belong to it (``--num_gpus 1``). A flag that is a slip away from ours
-    was meant to be ours, and one of the published port has another name here: both are problems anywhere.
+    Words behind an unknown flag that are no flags belong to it, as in ``--num_gpus 1``. A near miss of a setting's name
+    is a problem everywhere, and so is a flag of the published port, which has another name here.
     """
     flags = Flags({}, None, [], [], [])
     known = list(settings()) + [CONFIG_FLAG]
@@ -54,7 +49,7 @@ def read_flags(arguments: Sequence[str]) -> Flags:
             continue
         if not has_value:
             if not words or words[0].startswith("--"):
-                flags.problems.append(f"--{spelled} needs a value, as in --{spelled}=…")
+                flags.problems.append(f"--{spelled} needs a value, as in --{spelled}=VALUE")
                 continue
             value = words.pop(0)
         if name == CONFIG_FLAG:
@@ -65,13 +60,13 @@ def read_flags(arguments: Sequence[str]) -> Flags:
 
 
 def unknown_flag(words: str) -> str:
-    """A sentence about a flag, given with its value, that is nobody's."""
+    """A sentence about an unknown flag, which may be given with its value."""
     flag = words.split(" ")[0].partition("=")[0]
     return unknown(f"unknown flag {flag}", flag[2:], list(settings()) + [CONFIG_FLAG], prefix="--")
 
 
 def _bare_words(words: List[str]) -> List[str]:
-    """Take the words that are no flags from the front of ``words``."""
+    """Remove the words that are no flags from the front of ``words``, and return them."""
     taken = []
     while words and not words[0].startswith("--"):
         taken.append(words.pop(0))

@@ -34,8 +34,9 @@ PORT_FLAGS: Dict[str, str] = {
     "over_dump_path": "it is called --overflow_dump_dir here",
     "data_dump_flag": "it is an option of the Ascend adapter here: --ascend_options=\"enable_dump=true "
                       "dump_path=/cache/dump dump_step=0 dump_mode=all\"",
-    "data_dump_path": "it is an option of the Ascend adapter here: --ascend_options=\"enable_dump=true dump_path=…\"",
-    "data_dump_step": "it is an option of the Ascend adapter here: --ascend_options=\"enable_dump=true dump_step=…\"",
+    "data_dump_path": "it is an option of the Ascend adapter here: "
+                      "--ascend_options=\"enable_dump=true dump_path=FOLDER\"",
+    "data_dump_step": "it is an option of the Ascend adapter here: --ascend_options=\"enable_dump=true dump_step=0\"",
 }
 _PORT_NAMES = {name.lower(): name for name in PORT_FLAGS}
 

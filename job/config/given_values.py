@@ -1,4 +1,4 @@
-"""What people bring along with a value: blanks around it, and the way in which consoles write a path of OBS."""
+"""Values as people copy them: with blanks around them, or a path of OBS as consoles show it."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ import re
 from typing import Any, Dict, Mapping, Optional
 
 from job.config.files import Given
+from job.errors import ConfigError
+from obs_sync.urls import is_remote
 
 log = logging.getLogger(__name__)
 
 PLATFORM_FOLDERS = ("/home/ma-user", "/cache")  # where ModelArts has folders of its own, which need not exist yet
-BLANKS = "\u200b\u2060\ufeff"  # beside those that str.strip() knows: nobody sees them, and copying brings them along
+BLANKS = "\u200b\u2060\ufeff"  # invisible characters that people copy with a value; str.strip() does not know them
 _USER = re.compile(r"\w+://[^/]*@")  # key:secret@bucket
 _SIGNED = re.compile(r"[?&](AccessKeyId|AWSAccessKeyId|Signature|X-(Obs|Amz)-[\w-]+)=", re.IGNORECASE)
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
 
 
 def cut_blanks(given: Mapping[str, Given]) -> Dict[str, Given]:
-    """``given`` without blanks and line ends around its values; each cut is told."""
+    """``given`` without blanks and line ends around its values. A warning names each value that is cut."""
     found = dict(given)
     for name, (value, where) in given.items():
         cut = _cut(value)
@@ -39,9 +41,9 @@ def _cut(value: Any) -> Any:
 
 
 def secret_in_url(name: str, value: Any) -> Optional[str]:
-    """A sentence about a URL that carries a key or a signature, which would be logged and saved; else None.
+    """A sentence about a URL that holds a key or a signature, which would be logged and saved; else None.
 
-    The value is not in the sentence.
+    The sentence does not show the value.
     """
     if not isinstance(value, str) or "://" not in value or not (_USER.match(value) or _SIGNED.search(value)):
         return None
@@ -62,7 +64,21 @@ def console_path(url: Optional[str], environ: Mapping[str, str] = os.environ) ->
         return None
     if os.path.isdir(bucket if not os.path.isabs(url) else "/" + bucket) or _is_platforms(url, environ):
         return None
-    return "obs://{}{}".format(path, "/" if url.endswith("/") else "")
+    return f"obs://{path}{'/' if url.endswith('/') else ''}"
+
+
+def refuse_url(what: str, given: Optional[str]) -> None:
+    """Refuse a URL where only a local path is possible: it would become a folder called ``obs:``.
+
+    Args:
+        what: names the value in the message. given: the value, or None if there is none.
+
+    Raises:
+        ConfigError: ``given`` is a URL in OBS. obs_sync.InvalidUrl: it is a URL of another scheme.
+    """
+    if given and is_remote(given):
+        raise ConfigError(f"{what} is {given}, a URL; expected a local path (`python -m job sync` copies folders "
+                          "between OBS and this machine)")
 
 
 def refused_output(train_url: Optional[str], environ: Mapping[str, str] = os.environ) -> Optional[str]:

@@ -1,8 +1,8 @@
 """Kinds of values that a setting can have, and how their text is read.
 
-A setting arrives as text (a flag, a scalar of a YAML file), as a list of texts (a YAML sequence), as None (YAML's null)
-or already as a value (a saved configuration). A kind takes any of them to the value, or raises ValueError; what it
-expected stands in words beside it, for messages and for help.
+A value arrives as text (a flag, a scalar of a YAML file), as a list of texts (a YAML sequence), as None (YAML's null)
+or already converted (a saved configuration). A kind converts each of these forms, or raises ValueError. It also says in
+words what it expects, for messages and for help.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import unicodedata
 from typing import Any, Callable, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from obs_sync.transfer.filters import Filters, Rule
+from obs_sync.urls import parse_url
 
 TRUE_WORDS = ("true", "yes", "1")
 FALSE_WORDS = ("false", "no", "0")
@@ -21,10 +22,10 @@ MOST_NAME_BYTES = 200  # of UTF-8; a file name has at most 255, and something is
 
 
 class Kind(NamedTuple):
-    """expected: completes "expected …". convert: any form of the value → the value, or ValueError."""
+    """A kind of values."""
 
-    expected: str
-    convert: Callable[[Any], Any]
+    expected: str  # what a message says after the word "expected"
+    convert: Callable[[Any], Any]  # any form of the value → the value; raises ValueError
 
 
 def text() -> Kind:
@@ -36,6 +37,18 @@ def text() -> Kind:
         return value
 
     return Kind("one line of text", convert)
+
+
+def place() -> Kind:
+    """A URL in OBS or a local path. What looks like a URL with another scheme is neither."""
+
+    def convert(value: Any) -> str:
+        given = text().convert(value)
+        if not given.lower().startswith(("obs://", "s3://")):  # whose buckets and keys the store checks
+            parse_url(given)  # InvalidUrl is a ValueError
+        return given
+
+    return Kind("obs://bucket/folder/, s3://bucket/folder/ or a local path", convert)
 
 
 def folder_name() -> Kind:

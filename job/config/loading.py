@@ -1,13 +1,14 @@
-"""Where a configuration comes from, and the forms it is kept in.
+"""Resolve a configuration from its sources, and convert it to and from the forms in which it is saved.
 
-Defaults, then the YAML file, then flags: the later counts. Every problem is collected before anything is said.
+The sources are defaults, then what the platform says, then the YAML file, then flags; a later one overrides an earlier
+one. All problems are collected, so that one error names every one of them.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from job.config.files import Given, find_config_file, read_config_file
 from job.config.flags import read_flags, unknown_flag
@@ -16,6 +17,7 @@ from job.config.given_values import cut_blanks, refused_output, secret_in_url
 from job.config.settings import GROUPS, Config, config_of, contradictions, settings, values_of
 from job.errors import ConfigError, NoSuchFolder
 from job.shipped import CONFIG_HOME
+from obs_sync.errors import InvalidUrl
 
 __all__ = ["ConfigError", "Loaded", "differences", "from_dict", "load_config", "replace_settings",
            "result_settings", "settings_help", "to_dict", "to_yaml", "warn_of_unknown"]
@@ -27,10 +29,10 @@ IN_RUN = "config in run.json"
 
 
 class Loaded(NamedTuple):
-    """provenance: name → where its value comes from."""
+    """A configuration, and where it comes from."""
 
     config: Config
-    provenance: Dict[str, str]
+    provenance: Dict[str, str]  # name of a setting → where its value comes from
 
 
 def load_config(arguments: Sequence[str], fallback: Optional[Mapping[str, Tuple[str, str]]] = None,
@@ -38,53 +40,74 @@ def load_config(arguments: Sequence[str], fallback: Optional[Mapping[str, Tuple[
     """Resolve the configuration of a command line. Flags of the platform are logged, and have no effect.
 
     Args:
-        arguments: flags, ``--config=FILE`` among them. The file is looked for in the present folder and then in the
-            folder of the code, because the platform starts the job elsewhere.
-        fallback: name → (value, where): what the platform says in other ways, used where nobody gave a value.
-        tolerant: an unknown flag is left to ``warn_of_unknown``: inside ModelArts it may be the platform's, of a
-            release that this code does not know.
+        arguments: flags, which may include ``--config=FILE``. The file is looked for in the current directory and then
+            in the folder of the code, because the platform starts the job in another directory.
+        fallback: name → (value, where), as the platform's environment variables say. They count if neither the file
+            nor a flag gives a value.
+        tolerant: do not refuse unknown flags, of which ``warn_of_unknown`` warns. Inside ModelArts such a flag may be
+            the platform's, of a release that this code does not know.
 
     Raises:
-        ConfigError: every unknown key and flag, bad value and contradiction.
+        ConfigError: names every unknown key and flag, bad value and contradiction. NoSuchFolder: the only problem is
+            that there is no file FILE.
     """
     flags = read_flags(arguments)
     problems = list(flags.problems)
     if not tolerant:
         problems += [unknown_flag(words) for words in flags.unknown]
-    in_file: Dict[str, Given] = {}
-    absent = None
-    if flags.config_file is not None:
-        try:
-            path = find_config_file(flags.config_file, [os.curdir, CONFIG_HOME])
-            in_file, file_problems = read_config_file(path, shown_path(path))
-            problems += file_problems
-        except ConfigError as error:
-            absent = error if isinstance(error, NoSuchFolder) else None
-            problems += error.problems
+    in_file, file_problems, absent = _read_file_of(flags.config_file)
+    problems += file_problems
     platform_says = {name: Given(*said) for name, said in (fallback or {}).items()}
-    values: Dict[str, Any] = {}
-    provenance = dict.fromkeys(settings(), DEFAULT)
     sources = (platform_says, in_file, flags.given)
-    secrets = [told for source in sources for name, given in source.items()
-               for told in [secret_in_url(name, given.value)] if told]
-    if secrets:  # before any other message can show the value
-        raise ConfigError(secrets)
-    for source in map(cut_blanks, sources):
-        converted, bad = _convert(source)
-        problems += bad
-        values.update(converted)
-        provenance.update((name, source[name].where) for name in converted)
+    _refuse_secrets(sources)  # before any other message can show a value
+    values, provenance, bad = _resolve(sources)
+    problems += bad
     elsewhere = refused_output(values.get("train_url"))
-    if absent is not None and problems == absent.problems:  # nothing else is wrong: it keeps its exit code
+    if elsewhere is not None:
+        problems.append(elsewhere)
+    if absent is not None and problems == absent.problems:  # nothing else is wrong, so it keeps its exit code
         raise absent
-    config = _checked(values, problems if elsewhere is None else problems + [elsewhere])
+    config = _checked(values, problems)
     if flags.platform:
         log.info("ignored flags of the platform, which are not settings of this job: %s", " ".join(flags.platform))
     return Loaded(config, provenance)
 
 
+def _read_file_of(name: Optional[str]) -> Tuple[Dict[str, Given], List[str], Optional[NoSuchFolder]]:
+    """(what the file of --config gives, problems, the error if there is no such file). name: None without --config."""
+    if name is None:
+        return {}, [], None
+    try:
+        path = find_config_file(name, [os.curdir, CONFIG_HOME])
+        in_file, problems = read_config_file(path, shown_path(path))
+        return in_file, problems, None
+    except ConfigError as error:
+        return {}, error.problems, error if isinstance(error, NoSuchFolder) else None
+
+
+def _refuse_secrets(sources: Iterable[Mapping[str, Given]]) -> None:
+    """Raise ConfigError if a value is a URL that holds a key or a signature; the message does not show it."""
+    told = [secret_in_url(name, given.value) for source in sources for name, given in source.items()]
+    secrets = [problem for problem in told if problem]
+    if secrets:
+        raise ConfigError(secrets)
+
+
+def _resolve(sources: Iterable[Mapping[str, Given]]) -> Tuple[Dict[str, Any], Dict[str, str], List[str]]:
+    """(values, where each comes from, problems) of several sources, of which the later counts."""
+    values: Dict[str, Any] = {}
+    provenance = dict.fromkeys(settings(), DEFAULT)
+    problems: List[str] = []
+    for source in map(cut_blanks, sources):
+        converted, bad = _convert(source)
+        problems += bad
+        values.update(converted)
+        provenance.update((name, source[name].where) for name in converted)
+    return values, provenance, problems
+
+
 def warn_of_unknown(arguments: Sequence[str]) -> None:
-    """Say which flags have no effect: at the beginning of a log, and again at its end, where people look."""
+    """Log which flags have no effect. A run does so at the beginning and at the end of its log, where people look."""
     strange = read_flags(arguments).unknown
     if strange:
         log.warning("unknown flags have no effect: %s. `python -m job run --help` lists the settings",
@@ -97,7 +120,7 @@ def shown_path(path: str) -> str:
     if not os.path.relpath(path).startswith(os.pardir):
         names.append(os.path.relpath(path))
     in_code = os.path.relpath(path, CONFIG_HOME)
-    if not in_code.startswith(os.pardir) and not os.path.exists(in_code):  # not to be taken for one that is here
+    if not in_code.startswith(os.pardir) and not os.path.exists(in_code):  # else it would name another file
         names.append(in_code)
     return min(names, key=len)
 
@@ -125,8 +148,9 @@ def _convert(given: Mapping[str, Given]) -> Tuple[Dict[str, Any], List[str]]:
     for name, (value, where) in given.items():
         try:
             values[name] = settings()[name].kind.convert(value)
-        except ValueError:
-            problems.append(f"{where}: {name} cannot be {value!r}; expected {settings()[name].kind.expected}")
+        except ValueError as error:
+            reason = f" ({error.what})" if isinstance(error, InvalidUrl) else ""
+            problems.append(f"{where}: {name} cannot be {value!r}{reason}; expected {settings()[name].kind.expected}")
     return values, problems
 
 
@@ -182,7 +206,8 @@ def to_yaml(config: Config, provenance: Optional[Mapping[str, str]] = None) -> s
         lines.append(f"{group}:")
         for name, value in leaves.items():
             dumped = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=float("inf"))
-            line = "  {}: {}".format(name, dumped.replace("\n...\n", "\n").strip())
+            one_line = dumped.replace("\n...\n", "\n").strip()
+            line = f"  {name}: {one_line}"
             where = (provenance or {}).get(name, DEFAULT)
             lines.append(line if where == DEFAULT else f"{line:<44}  # {where}")
     return "\n".join(lines) + "\n"
@@ -201,7 +226,7 @@ def settings_help() -> str:
     """Every setting with its default, meaning and values, group by group."""
     lines = ["settings, each --name=value or a line of a YAML file given with --config=FILE:"]
     for group, group_class in GROUPS.items():
-        lines += ["", "{}: {}".format(group, (group_class.__doc__ or "").strip())]
+        lines += ["", f"{group}: {(group_class.__doc__ or '').strip()}"]
         for name, each in settings().items():
             if each.group == group:
                 lines.append(f"  --{name}={_as_given(each.default)}")

@@ -1,11 +1,11 @@
-"""Was another name meant?"""
+"""Find the name that was probably meant by a misspelt one."""
 
 from __future__ import annotations
 
 import difflib
 from typing import Iterable, List, Optional
 
-LONG_NAME = 8  # letters; such a name is still recognised with two slips
+LONG_NAME = 8  # letters; in a name of at least so many, two slips are allowed, else one
 
 
 def edits(one: str, other: str) -> int:
@@ -26,16 +26,16 @@ def edits(one: str, other: str) -> int:
 
 
 def near_miss(name: str, known: Iterable[str]) -> Optional[str]:
-    """The known name that ``name`` is a slip away from (two for long names), or None. Case counts for nothing."""
+    """The known name that differs from ``name`` by a slip (two in long names), or None. Case does not matter."""
     close = [(edits(name.lower(), each.lower()), each) for each in known]
     close = [(count, each) for count, each in close if count <= (2 if len(each) >= LONG_NAME else 1)]
     return min(close)[1] if close else None
 
 
 def suggestion(name: str, known: Iterable[str], prefix: str = "") -> str:
-    """``; did you mean 'x'?``, or nothing when no known name is like it.
+    """``; did you mean 'x'?``, or nothing if no known name resembles ``name``.
 
-    prefix: written in front of a name that is a flag, which needs no quotes then.
+    prefix: written in front of the known name, as ``--`` for a flag. Such a name gets no quotes.
     """
     known = list(known)
     meant = near_miss(name, known) or next(iter(difflib.get_close_matches(name.lower(), known, 1)), None)

@@ -39,7 +39,7 @@ def _row(each: Setting) -> str:
     marks: List[str] = [mark for mark, applies in (
         ("run", each.affects_result), ("published", each.published)) if applies]
     cells = [f"`{each.name}`", _default(each.default), each.kind.expected, each.help, ", ".join(marks)]
-    return "| {} |".format(" | ".join(_cell(cell) for cell in cells))
+    return f"| {' | '.join(_cell(cell) for cell in cells)} |"
 
 
 def _default(value: Any) -> str:

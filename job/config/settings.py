@@ -15,7 +15,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from job.config.kinds import (
     MOST_NAME, Kind, assignments, boolean, boolean_or, choice, folder_name, folder_names, is_of_name, is_plain_name,
-    name_pattern, optional, patterns, plain_name, real, text, whole,
+    name_pattern, optional, patterns, place, plain_name, real, text, whole,
 )
 from masf_core.devices.ascend.options import FLOAT32_MODES, PRECISION_MODES, read_options
 from masf_core.devices.ascend.releases import RELEASES
@@ -23,7 +23,7 @@ from masf_core.network.registry import BACKBONES
 
 
 class Setting(NamedTuple):
-    """What is known of one setting. ``affects_result``: a run with another value of it is another run."""
+    """What is known of one setting. affects_result: a run with another value is another run."""
 
     name: str
     group: str
@@ -50,25 +50,26 @@ class Data:
     """Images, labels and pretrained weights."""
 
     data_url: Optional[str] = setting(
-        None, optional(text()), "obs:// or s3:// URL or local directory of the images", published=True)
+        None, optional(place()), "obs:// or s3:// URL, or local folder, of the images", published=True)
     dataroot: str = setting(
         "auto", text(), "folder of the domains, below data_url or absolute; auto finds it", published=True)
     filelist_root: str = setting(
         "auto", text(),
         "folder of the list files, below data_url or absolute; auto finds it, none splits the folders", published=True)
     exclude: Tuple[str, ...] = setting(
-        (), patterns(), "objects below data_url to leave out, as with sync --exclude: patterns separated by commas")
+        (), patterns(), "patterns, separated by commas, of objects below data_url to leave out, as with sync --exclude")
     list_pattern: Optional[str] = setting(
         None, optional(name_pattern(), "auto"),
         "names of the list files, such as {domain}-{part}.lst, where part is train, val, test or full; auto knows the "
         "usual names")
     weights_path: Optional[str] = setting(
-        None, optional(text()),
-        "weights to begin with, a path below data_url, a URL or a local path: a file of pretrained weights, a "
-        "checkpoint of this job, or a run (its best checkpoint); none trains from scratch",
+        None, optional(place()),
+        "weights to begin with: a file of pretrained weights, a checkpoint of this job, or a run (its best "
+        "checkpoint), as a path below data_url, a URL or a local path; none trains from scratch",
         result=True, published=True)
     target_domain: str = setting(
-        "cartoon", folder_name(), "domain that is left out of training and tested on", result=True, published=True)
+        "cartoon", folder_name(),
+        "domain that is left out of training, and on which the network is tested", result=True, published=True)
     domains: Optional[Tuple[str, ...]] = setting(
         None, optional(folder_names(), "all"),
         "domains to use, the target among them; all found by default", result=True)
@@ -77,29 +78,33 @@ class Data:
         "number of classes; as many as there are class folders by default", result=True, published=True)
     label_base: str = setting(
         "auto", choice("auto", "0", "1"),
-        "the first label in the list files; auto checks them against the folder names", result=True)
+        "smallest label in the list files; auto finds it from the names of the class folders", result=True)
     bad_data: str = setting(
-        "refuse", choice("refuse", "skip"), "what to do with images and list lines that cannot be used", result=True)
+        "refuse", choice("refuse", "skip"),
+        "what to do with images and list lines that cannot be used: refuse the data, or skip them with a "
+        "warning", result=True)
     validation_fraction: float = setting(
         0.1, real(above=0.0, maximum=0.9),
-        "part of each source domain kept for validation where no list says which images validate", result=True)
-    max_pixels: int = setting(50_000_000, whole(1), "pixels; a larger image is refused before it is decoded")
+        "part of each source domain that is kept for validation, unless list files say which images "
+        "validate", result=True)
+    max_pixels: int = setting(
+        50_000_000, whole(1), "largest image in pixels; a larger one is refused before it is decoded")
 
 
 @dataclass(frozen=True)
 class Network:
     """The networks that are trained."""
 
-    backbone: str = setting("alexnet", choice(*BACKBONES), "the network", result=True)
+    backbone: str = setting("alexnet", choice(*BACKBONES), "network that is trained", result=True)
     width: float = setting(
-        1.0, real(above=0.0, maximum=4.0), "multiple of every layer's channels", result=True)
+        1.0, real(above=0.0, maximum=4.0), "factor of the number of channels of every layer", result=True)
     keep_probability: float = setting(
         0.5, real(above=0.0, maximum=1.0), "share of units that dropout keeps", result=True)
     metric_hidden: int = setting(1024, whole(1), "units of the metric network's first layer", result=True)
     metric_embedding: int = setting(
         256, whole(1), "units of the metric network's second layer, the embedding", result=True)
     metric_normalise: bool = setting(
-        False, boolean(), "scale embeddings to length 1; the reference does not", result=True)
+        False, boolean(), "whether embeddings are scaled to length 1; the reference does not scale them", result=True)
 
 
 @dataclass(frozen=True)
@@ -107,20 +112,25 @@ class Training:
     """The method's own numbers. DeepAll and the paper's ablations are combinations of them: configs/table3/."""
 
     method: str = setting(
-        "masf", choice("masf", "deepall"), "deepall is the task loss alone, on all sources", result=True)
+        "masf", choice("masf", "deepall"),
+        "training method: masf, or deepall, which is the task loss alone on all sources", result=True)
     episodic: bool = setting(
-        True, boolean(), "meta losses after an inner step on held-out domains; false takes them without", result=True)
+        True, boolean(),
+        "whether the meta losses are taken after an inner step, on held-out domains; false takes them without an "
+        "inner step", result=True)
     update: str = setting(
         "reference", choice("reference", "joint"),
-        "three Adams (task, meta, metric), or the paper's one step on the sum", result=True)
+        "how variables are updated: by three Adams (task, meta, metric) as in the reference, or by one step on the "
+        "sum as in the paper", result=True)
     group_pass: str = setting(
         "shared", choice("shared", "separate"),
-        "the local loss's features: those of the global loss, or of a pass with its own dropout", result=True)
+        "features of the local loss: shared with the global loss, or from a separate pass with its own "
+        "dropout", result=True)
     train_iterations: int = setting(
         300, whole(1),
-        "iterations of the whole run; a finished run goes on when it is raised", published=True)
+        "iterations of the whole run; a larger value continues a finished run", published=True)
     meta_batch_size: int = setting(
-        126, whole(3), "images of each domain in an iteration, over all processes", result=True, published=True)
+        126, whole(3), "images of each domain in an iteration, over all ranks", result=True, published=True)
     inner_lr: float = setting(1e-5, real(0.0), "learning rate of the inner step", result=True, published=True)
     outer_lr: float = setting(
         1e-5, real(0.0), "learning rate of the network's two Adams", result=True, published=True)
@@ -137,7 +147,8 @@ class Training:
         "smallest part of a training image's area that a random crop keeps; 1 does not crop", result=True)
     colour_jitter: float = setting(
         0.0, real(0.0, 1.0),
-        "brightness, contrast and saturation times random factors within 1 ± this; 0 changes none", result=True)
+        "largest change of brightness, contrast and saturation: each is multiplied by a random factor within 1 ± "
+        "this value; 0 changes nothing", result=True)
     grey_probability: float = setting(
         0.0, real(0.0, 1.0), "probability that a training image becomes grey", result=True)
     temperature: float = setting(2.0, real(above=0.0), "number that divides the logits in the global loss", result=True)
@@ -160,25 +171,28 @@ class Interval:
         0, whole(0), "iterations from one TensorBoard histogram of every weight to the next; 0 writes none")
     test_print_interval: int = setting(
         20, whole(1), "iterations from one evaluation and checkpoint to the next", published=True)
-    evaluation_batch: int = setting(128, whole(1), "images evaluated at once")
+    evaluation_batch: int = setting(128, whole(1), "images in one batch of an evaluation")
     selection: str = setting(
         "source_val", choice("source_val", "oracle", "last"),
-        "what selects the best checkpoint: validation on the sources, accuracy on the target, or the newest",
+        "what selects the best checkpoint: accuracy on the validation images of the sources (source_val), accuracy "
+        "on the target (oracle), or the newest checkpoint (last)",
         result=True)
-    keep_checkpoints: int = setting(2, whole(1), "newest checkpoints that are kept; the best is kept as well")
+    keep_checkpoints: int = setting(
+        2, whole(1), "number of newest checkpoints that are kept; the best checkpoint is kept as well")
 
 
 @dataclass(frozen=True)
 class Platform:
-    """Where it runs and where the results go."""
+    """Where the job runs and where the results go."""
 
     train_url: Optional[str] = setting(
-        None, optional(text()),
-        "obs:// or s3:// URL or local directory for the results; below work_dir by default", published=True)
+        None, optional(place()),
+        "obs:// or s3:// URL, or local folder, for the results; a folder below work_dir by default", published=True)
     run_name: Optional[str] = setting(
-        None, optional(plain_name()), "folder of this run below train_url; masf_<target_domain> by default")
+        None, optional(plain_name()),
+        "name of the run and of its folder below train_url; masf_<target_domain> by default")
     logdir: Optional[str] = setting(
-        None, optional(text()), "local folder for the log files; below work_dir by default", published=True)
+        None, optional(text()), "local folder for the log files; a folder below work_dir by default", published=True)
     work_dir: Optional[str] = setting(
         None, optional(text()),
         "local folder for everything else; /cache/masf, or ./masf-work where there is no /cache")
@@ -194,7 +208,8 @@ class Platform:
         "convolution, and float32 elsewhere", result=True)
     precision_mode: Optional[str] = setting(
         None, optional(choice(*PRECISION_MODES)),
-        "the Ascend adapter's own mode, instead of the one that precision implies", result=True, published=True)
+        "the Ascend adapter's own precision mode, instead of the mode that precision "
+        "implies", result=True, published=True)
     loss_scale: Optional[float] = setting(
         None, optional(real(1.0, 2.0 ** 32), "dynamic"),
         "number that multiplies losses where mixed precision is float16; dynamic adapts it to overflows", result=True)
@@ -209,11 +224,11 @@ class Platform:
     intra_op_threads: int = setting(0, whole(0), "threads of one operation; 0 takes every core")
     inter_op_threads: int = setting(0, whole(0), "operations that run at the same time; 0 takes every core")
     storage: str = setting(
-        "auto", choice("auto", "esdk", "moxing"), "client for URLs; auto takes what has credentials")
+        "auto", choice("auto", "esdk", "moxing"), "client for OBS; auto takes the one that has credentials")
     transfer_workers: int = setting(16, whole(1, 256), "downloads at the same time")
     drain_seconds: float = setting(
         1800.0, real(above=0.0),
-        "seconds that uploads may take after training; after that the job fails and keeps the files")
+        "seconds that uploads may take after training; then the job fails and keeps the files in work_dir")
     lease_seconds: float = setting(
         60.0, real(10.0), "seconds of silence after which another job may take over the run name")
     log_level: str = setting(
@@ -222,7 +237,7 @@ class Platform:
 
 @dataclass(frozen=True)
 class Ascend:
-    """What the Ascend adapter is told besides its precision; no other device has a use for it."""
+    """Options of the Ascend adapter other than its precision; other devices do not use them."""
 
     profile_dir: Optional[str] = setting(
         None, optional(text()), "local folder for a profile of every operation's time; none is taken by default")
@@ -235,10 +250,11 @@ class Ascend:
         "JSON file that says which operations mixed precision takes in 16 bits; the adapter's own choice by default",
         result=True)
     ascend_options: Tuple[str, ...] = setting(
-        (), assignments(), "further options of the adapter, each checked for its name and type")
+        (), assignments(),
+        "further options of the Ascend adapter, such as enable_dump=true; names and types are checked")
     adapter_release: str = setting(
         "auto", choice("auto", *RELEASES),
-        "release of the adapter npu_bridge, which decides the options that it reads; auto dates it by what it exports")
+        "release of the Ascend adapter, which decides the options that it reads; auto finds it out from its exports")
 
 
 @dataclass(frozen=True)
@@ -310,7 +326,7 @@ def contradictions(config: Config) -> List[str]:
     if domains is not None and len(domains) < 3:
         found.append(f"domains: {len(domains)} given; expected at least 3, a target and 2 sources")
     if domains is not None and target not in domains:
-        found.append("target_domain {!r} is not among domains {}; add it there".format(target, ",".join(domains)))
+        found.append(f"target_domain {target!r} is not among domains {','.join(domains)}; add it there")
     mode, precision, device = (
         config.platform.precision_mode, config.platform.precision, config.platform.device)
     if mode is not None and device in ("cpu", "gpu"):

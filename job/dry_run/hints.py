@@ -1,36 +1,37 @@
-"""What to try after a dry run, as commands that repeat what was given to this one."""
+"""Commands to try after a dry run. They repeat what was given to this one."""
 from __future__ import annotations
 
 import os
 import re
 import shlex
 import sys
-from typing import NamedTuple, Optional, Sequence
+from typing import Any, List, NamedTuple, Optional, Sequence
 
+from job.config.settings import Config
 
 DEFAULT_ROOT = "dry-run"
 
 
 class Request(NamedTuple):
-    """What a dry run was asked for, each as it was given. ``lane``: the one that `make dry-run` took, or None."""
+    """What a dry run was asked for, each value as it was given."""
 
-    root: str
-    pacs_root: Optional[str] = None
-    weights: Optional[str] = None
-    config_path: Optional[str] = None
-    overrides: Sequence[str] = ()
-    lane: Optional[str] = None
-    faults: Optional[str] = None
+    root: str  # folder of everything that the dry run makes; the next one uses it again
+    pacs_root: Optional[str] = None  # folder of the domains; None draws a miniature
+    weights: Optional[str] = None  # file of weights; None makes random ones for AlexNet, none for other networks
+    config_path: Optional[str] = None  # YAML file; None takes the one of the dry run
+    overrides: Sequence[str] = ()  # ``name=value`` settings
+    lane: Optional[str] = None  # lane that `make dry-run` took, or None without make
+    faults: Optional[str] = None  # of the mocked OBS, only while the job runs
     fault_seed: int = 0
 
 
-def environments():
-    """make's variable for where the environments lie, where they lie elsewhere."""
+def environments() -> List[str]:
+    """ENVS=DIR for make, if the environments are in another folder than usual."""
     return ["ENVS=" + shlex.quote(os.environ["ENVS"])] if os.environ.get("ENVS") else []
 
 
-def command(request, **changes):
-    """The command that asks for the same with other values of some settings: make's where make was used."""
+def command(request: Request, **changes: Any) -> str:
+    """The command of the same dry run with other values of some settings: ``make dry-run`` where make was used."""
     values = dict(item.split("=", 1) for item in request.overrides)
     values.update((name, str(value)) for name, value in changes.items())
     settings = [f"{name}={value}" for name, value in values.items()]
@@ -50,11 +51,11 @@ def command(request, **changes):
     return " ".join(quoted(word) for word in words + (["--set"] + settings if settings else []))
 
 
-def after_work(request, config, run):
-    """Text for a job that trained. ``config``: its ``Config``. ``run``: the folder of its results."""
+def after_work(request: Request, config: Config, run: str) -> str:
+    """Text for a job that trained. run: the folder of its results."""
     lines = [("look at the report", os.path.join(run, "report.html"))]
     tensorboard = os.path.join(os.path.dirname(sys.executable), "tensorboard")
-    if os.path.exists(tensorboard):  # not every TensorFlow brings it
+    if os.path.exists(tensorboard):  # not every TensorFlow comes with it
         lines.append(("look at the curves", f"{quoted(shorter(tensorboard))} --logdir {quoted(run)}"))
     other = "sketch" if config.data.target_domain != "sketch" else "cartoon"
     bucket = os.path.join(shorter(request.root), "bucket")
@@ -63,35 +64,35 @@ def after_work(request, config, run):
         ("another target", command(request, target_domain=other)),
         ("serve the bucket again", f"{quoted(shorter(sys.executable))} -m obs_sync.mock serve --root {quoted(bucket)}"),
     ]
-    return "\n".join(["", "Next:"] + ["  {:<22}  {}".format(*line) for line in lines])
+    return "\n".join(["", "Next:"] + [f"  {what:<22}  {how}" for what, how in lines])
 
 
-def after_nothing(request, config, run):
-    """Text for a job that found the run done by an earlier one; arguments as for ``after_work``."""
+def after_nothing(request: Request, config: Config, run: str) -> str:
+    """Text for a job that found its run complete. The arguments are those of ``after_work``."""
     return "\n".join([
-        "", "The job had nothing to do: an earlier dry run did all of this run, and what stands above is its result.",
-        "Settings that do not change the result, as test_print_interval, do not begin another run.",
+        "", "The job had nothing to do: an earlier dry run has completed this run, and the lines above are its result.",
+        "Settings that do not change the result, such as test_print_interval, do not begin another run.",
         f"  see it again            rm -r {quoted(run)}",
         "  begin another run       " + command(request, seed=config.training.seed + 1),
         "  go on from here         " + command(request, train_iterations=2 * config.training.train_iterations),
     ])
 
 
-def after_stop(request):
-    """Text for a job that was stopped from the keyboard or by SIGTERM."""
-    return "\nThe same command goes on from the last checkpoint:\n  " + command(request)
+def after_stop(request: Request) -> str:
+    """Text for a job that Ctrl-C or SIGTERM stopped."""
+    return "\nThe same command resumes from the last checkpoint:\n  " + command(request)
 
 
-def shorter(path):
-    """The path from here, unless that is the longer one."""
+def shorter(path: str) -> str:
+    """The path relative to the current directory, or as it is if that is shorter."""
     return min(os.path.relpath(path), path, key=len)
 
 
-def quoted(word):
-    """``word`` for a shell; ``name=value`` needs no quotes, other than shlex thinks."""
+def quoted(word: str) -> str:
+    """``word`` quoted for a shell. ``name=value`` gets no quotes, although shlex would add them."""
     return word if re.match(r"[\w@%+=:,./-]+\Z", word) else shlex.quote(word)
 
 
-def within_quotes(words):
-    """Several words as one: SET is taken apart again as by a shell."""
+def within_quotes(words: Sequence[str]) -> str:
+    """Several words as one, for SET, which dry-run splits as a shell does."""
     return shlex.quote(" ".join(quoted(word) for word in words))

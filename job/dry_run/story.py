@@ -1,11 +1,11 @@
 """The whole ModelArts job on this machine, against a mocked OBS.
 
-Nothing of the job is replaced but the server at the other end: a mocked OBS listens on 127.0.0.1, a bucket is filled
-with images and weights, and ``boot_modelarts.py`` runs as a process of its own with the arguments a v1 job gets.
+Only the server at the other end is replaced: a mocked OBS listens on 127.0.0.1. A bucket is filled with images and
+weights, and ``boot_modelarts.py`` runs as a process of its own with the arguments that a v1 job gets.
 
-    <root>/bucket/masf-dry-run/…   the bucket's objects, as plain files
-    <root>/source/…                images and weights generated for the bucket
-    <root>/cache/…                 the job's working directory (/cache on ModelArts)
+    <root>/bucket/masf-dry-run/   the bucket's objects, as plain files
+    <root>/source/                images and weights that are made for the bucket
+    <root>/cache/                 the job's working directory (/cache on ModelArts)
 """
 from __future__ import annotations
 
@@ -19,39 +19,32 @@ import subprocess
 import sys
 import tempfile
 import time
+from typing import Iterator, List, Mapping, Optional
 
 from job.config import loading
+from job.config.settings import Config, Network
+from job.console import Console
 from job.dry_run import hints
 from job.errors import ConfigError
 from job.exits import INTERRUPTED, MEANING, STOPPED
 from job.publication.run_record import read_published
 from job.reports.show import describe_run
 from job.shipped import CODE_FOLDER, CONFIG_HOME
+from job.standard_output import encodable
 from masf_core.data import miniature
 from obs_sync import LocalStorageError, open_store, push
-from obs_sync.mock import FaultPlan, Faults, RootInUse, describe_injected, mock_obs
+from obs_sync.mock import FaultPlan, Faults, MockObs, RootInUse, describe_injected, mock_obs
 
 BUCKET = "masf-dry-run"
 DEFAULT_CONFIG = os.path.join(CONFIG_HOME, "configs", "dry_run.yaml")
 
 
-def dry_run(request, console):
-    """Fill the bucket, run the job, show what came of it.
-
-    Args:
-        request: ``Request``. root: directory of the dry run, reused by the next one; pacs_root: directory with domain
-            folders of real images, or None for the miniature; weights: a weights file, or None to generate one (for
-            AlexNet; other networks get none); config_path: YAML file, or None for the dry run's own; overrides:
-            ``name=value`` settings; faults: text of the faults that the mocked OBS makes while the job runs, not while
-            the bucket is filled, or None; fault_seed: of what is drawn for them.
-        console: ``Console``.
-
-    Returns:
-        int, the job's exit code.
+def dry_run(request: hints.Request, console: Console) -> int:
+    """Fill the bucket, run the job, show its results. Returns the exit code of the job.
 
     Raises:
-        ConfigError: a setting is wrong. FaultError: faults is no fault. LocalStorageError: root, pacs_root or weights
-        cannot be used. ConfigError: another dry run uses root.
+        ConfigError: a setting is wrong, or another dry run uses the folder. FaultError: ``faults`` describes no fault.
+        LocalStorageError: the root, the images or the weights cannot be used.
     """
     root, pacs_root = os.path.abspath(request.root), request.pacs_root
     flags = ["--config=" + (request.config_path or DEFAULT_CONFIG)] + ["--" + item for item in request.overrides]
@@ -74,19 +67,18 @@ def dry_run(request, console):
             before = read_published(store)
             asked = sum(mock.counts.values())
             if faults.rules:
-                say(f"from here on the mocked OBS makes faults on purpose: {request.faults} (seed "
-                    f"{request.fault_seed})")
+                say(f"the mocked OBS now makes faults on purpose: {request.faults} (seed {request.fault_seed})")
                 mock.faults = faults
             started = time.monotonic()
             code = wait_for(subprocess.Popen(command, env=environ))
             mock.faults = FaultPlan()
             asked = sum(mock.counts.values()) - asked
-            say("the job ended after {:.0f} s with exit code {} ({})".format(
-                time.monotonic() - started, code, MEANING.get(code, "unexpected")))
+            say(f"the job ended after {time.monotonic() - started:.0f} s with exit code {code} "
+                f"({MEANING.get(code, 'unexpected')})")
             if code == 0:
-                print("\n" + describe_run(store))
+                print(encodable("\n" + describe_run(store)))
                 run = os.path.join(hints.shorter(root), "bucket", BUCKET, "output", run_name)
-                # A job that finds its work done leaves the record as it was.
+                # A job that finds its run complete does not change the record.
                 tell = hints.after_nothing if before == read_published(store) else hints.after_work
                 print(tell(request, config, run))
             elif code in (INTERRUPTED, STOPPED):
@@ -97,44 +89,43 @@ def dry_run(request, console):
     return code
 
 
-def other_root(lane):
-    """What gives a dry run another directory."""
+def other_root(lane: Optional[str]) -> str:
+    """How a person gives a dry run another folder: with make, or without."""
     return "RESULTS=DIR" if lane else "--root"
 
 
 @contextlib.contextmanager
-def serve_bucket(root, lane):
-    """The mocked OBS of this directory, while the context lasts. Raises ConfigError: another one serves it."""
+def serve_bucket(root: str, lane: Optional[str]) -> Iterator[MockObs]:
+    """The mocked OBS of this folder, while the context lasts. Raises ConfigError if another one serves the folder."""
     mock = mock_obs(root=os.path.join(root, "bucket"), buckets=[BUCKET])
     try:
         mock.start()
     except RootInUse as error:
-        raise ConfigError(f"another dry run, or `obs_sync.mock serve`, is at work in {root}; wait until it ends, or "
-                          "choose "
-                          f"another place with {other_root(lane)}") from error
+        raise ConfigError(f"another dry run, or `obs_sync.mock serve`, uses {root}; wait until it ends, or choose "
+                          f"another folder with {other_root(lane)}") from error
     try:
         yield mock
     finally:
         mock.stop()
 
 
-def make_root(root, lane):
-    """Make the directory, and find out whether it can be written before anything else is done."""
+def make_root(root: str, lane: Optional[str]) -> None:
+    """Make the folder, and check that it can be written. Raises LocalStorageError if not."""
     try:
         os.makedirs(root, exist_ok=True)
         with tempfile.TemporaryFile(dir=root):
             pass
     except OSError as error:
         raise LocalStorageError(f"cannot write there ({error.strerror})", root,
-                                "Choose another place with " + other_root(lane)) from error
+                                "Choose another folder with " + other_root(lane)) from error
 
 
-def fill_data(root, pacs_root, environ, console):
-    """Put images and lists into the bucket; returns the data_url. Objects already there are not sent again."""
+def fill_data(root: str, pacs_root: Optional[str], environ: Mapping[str, str], console: Console) -> str:
+    """Store images and lists in the bucket, unless they are there already. Returns the data_url."""
     if pacs_root is None:
         source = os.path.join(root, "source", "miniature-pacs")
         if not os.path.isdir(source):
-            # Drawn beside its place, so that one that was interrupted is not taken for whole.
+            # Drawn under another name, so that an incomplete one is never used.
             shutil.rmtree(source + ".partial", ignore_errors=True)
             miniature.write_miniature(source + ".partial", on_progress=console.task("draw miniature PACS", "images"))
             os.replace(source + ".partial", source)
@@ -143,7 +134,7 @@ def fill_data(root, pacs_root, environ, console):
         pacs_root = os.path.abspath(pacs_root)
         if not os.path.isdir(pacs_root):
             raise LocalStorageError("PACS_ROOT is not a directory", pacs_root, "Give the folder that holds the domains")
-        # Distinct data must not share a prefix: the job would see both.
+        # Other data needs another prefix: the job would see the data of both.
         prefix = "pacs-" + hashlib.sha256(pacs_root.encode()).hexdigest()[:6]
         lists = next((path for path in list_places(pacs_root) if has_lists(path)), None)
         folders = [("images/", pacs_root)] + ([("kfold/", lists)] if lists and lists != pacs_root else [])
@@ -154,21 +145,23 @@ def fill_data(root, pacs_root, environ, console):
     return url
 
 
-def list_places(pacs_root):
-    """Where the official list files lie beside a PACS_ROOT, in the layouts that are in circulation."""
+def list_places(pacs_root: str) -> List[str]:
+    """Folders that may hold the official list files of a PACS_ROOT, in the layouts that people have."""
     return [pacs_root, os.path.join(pacs_root, "kfold"), os.path.join(os.path.dirname(pacs_root), "kfold"),
             os.path.dirname(pacs_root)]
 
 
-def has_lists(directory):
+def has_lists(directory: str) -> bool:
+    """Whether the folder holds list files of PACS."""
     return os.path.isdir(directory) and any(name.endswith("_train_kfold.txt") for name in os.listdir(directory))
 
 
-def fill_weights(root, weights, network, environ, console):
-    """Put the weights into the bucket; returns their URL, or ``none`` where there are none to be made up."""
+def fill_weights(root: str, weights: Optional[str], network: Network, environ: Mapping[str, str],
+                 console: Console) -> str:
+    """Store the weights in the bucket. Returns their URL, or ``none`` for a network that has no random weights."""
     if weights is None:
         if network.backbone != "alexnet":
-            say(f"{network.backbone} is trained from scratch (made-up weights are there for alexnet alone)")
+            say(f"{network.backbone} is trained from scratch (only alexnet gets random weights to begin with)")
             return "none"
         weights = os.path.join(root, "source", f"weights-{network.width:g}", "bvlc_alexnet.npy")
         if not os.path.exists(weights):
@@ -183,7 +176,7 @@ def fill_weights(root, weights, network, environ, console):
         if not store.exists(name):
             progress, sent = console.task("fill bucket", "B"), [0]
 
-            def on_bytes(count):
+            def on_bytes(count: int) -> None:
                 sent[0] += count
                 progress(sent[0], stat.st_size)
 
@@ -191,15 +184,15 @@ def fill_weights(root, weights, network, environ, console):
     return folder + name
 
 
-def name_of(config, data_url):
-    """A run name for this data and configuration: another configuration is another run, so none is refused."""
+def name_of(config: Config, data_url: str) -> str:
+    """A run name for this data and configuration. Another configuration gets another name, so no run is refused."""
     relevant = json.dumps([loading.result_settings(config), data_url], sort_keys=True, default=str)
     digest = hashlib.sha256(relevant.encode()).hexdigest()[:6]
     return config.platform.run_name or f"{config.data.target_domain}-{digest}"
 
 
-def wait_for(process):
-    """The process's exit code; Ctrl-C reaches it too, and it is given the time to end well."""
+def wait_for(process: subprocess.Popen) -> int:
+    """The exit code of the process. Ctrl-C reaches the process too, and this waits until it has stopped."""
     while True:
         try:
             code = process.wait()
@@ -208,6 +201,6 @@ def wait_for(process):
             say("waiting for the job to stop")
 
 
-def say(text):
-    """One step of the dry run, set off from the job's own lines."""
+def say(text: str) -> None:
+    """Print one step of the dry run, marked so that it differs from the lines of the job."""
     print("== " + text, flush=True)

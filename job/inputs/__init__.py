@@ -1,8 +1,10 @@
 """What a run trains on and starts from. Read `fetch` first.
 
-    fetch         brings data and weights to the local disk
-    indexing      the index of the data, and whether they are those that the run began with
-    check         tells what is missing before anything expensive
-    pulled_data   which objects below data_url are data
-    weights       weights from a file, a checkpoint or a run
+    fetch           brings data and weights to the local disk
+    fetch_weights   the weights alone
+    early_weights   compares weights with the network before anything expensive
+    indexing        the index of the data, and whether they are those that the run began with
+    check           tells what is missing before anything expensive
+    pulled_data     which objects below data_url are data
+    weights         weights from a file, a checkpoint or a run
 """

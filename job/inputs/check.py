@@ -1,16 +1,17 @@
-"""What is missing among the inputs, told from a look at names, before TensorFlow is loaded and anything is fetched."""
+"""Which inputs are missing, found out from names alone, before TensorFlow is loaded and before anything is fetched."""
 from __future__ import annotations
 
 import itertools
 import os
-from typing import List, Optional, Sequence
+from typing import List, Mapping, Optional, Sequence
 
 from job.config.given_values import console_path
+from job.config.settings import Config, Data
+from job.errors import NoSuchData, NoSuchWeights
 from masf_core.data.image_kind import told_by_name
 from masf_core.data.offences import some
-from job.errors import NoSuchData, NoSuchWeights
 from masf_core.errors import DataError, WeightsError
-from obs_sync import ObjectNotFound, is_remote, open_store, split_object_url
+from obs_sync import ObjectNotFound, Store, is_remote, open_store, split_object_url
 from obs_sync.errors import CHECK_PATH
 from obs_sync.packs.index import INDEX_NAME
 
@@ -23,8 +24,8 @@ _UNPACK = ("A job reads folders <domain>/<class>/<image>, or a pack of them. Unp
            "obs://bucket/pacs-packed/, then --data_url=obs://bucket/pacs-packed/")
 
 
-def check_inputs(config, environ) -> None:
-    """Raise what ``inputs.fetch_inputs`` would find missing, as far as one or two requests tell.
+def check_inputs(config: Config, environ: Mapping[str, str]) -> None:
+    """Raise the error that ``fetch.fetch_inputs`` would raise for missing inputs, as far as one or two requests tell.
 
     Raises:
         DataError, WeightsError: nothing there, or an archive. StoreError: no credentials, or the storage refuses.
@@ -34,7 +35,7 @@ def check_inputs(config, environ) -> None:
     if path is None:
         raise no_weights()
     _check_data(data, backend, environ)
-    # What is no single file (a run, a folder) is looked at where it is fetched.
+    # A run or a checkpoint takes more requests; ``early_weights`` looks for it.
     if is_remote(path) and path.endswith((".npy", ".npz")):
         folder, name = split_object_url(path)
         with open_store(folder, environ, backend=backend) as store:
@@ -50,36 +51,37 @@ def no_data() -> DataError:
 
 
 def no_weights() -> WeightsError:
-    """The error about settings that say nothing of weights."""
+    """The error about settings that do not name any weights."""
     return WeightsError("no weights: give --weights_path (a path below data_url, an obs:// URL or a local path), or "
                         "--weights_path=none to train from scratch")
 
 
 def archive_error(archives: Sequence[str], where: str) -> DataError:
-    """The error about a folder in which there are archives in the place of images. archives: their names."""
-    return DataError(f"data_url: {where} holds no images but {'an archive' if len(archives) == 1 else 'archives'}: "
-                     f"{some(archives, 3)}. {_UNPACK}")
+    """The error about a folder that holds archives instead of images. archives: their names."""
+    kind = "an archive" if len(archives) == 1 else "archives"
+    return DataError(f"data_url: {where} holds no images but {kind}: {some(archives, 3)}. {_UNPACK}")
 
 
 def is_archive(name: str) -> bool:
+    """Whether a file of this name is an archive, going by its suffix."""
     return name.strip().lower().endswith(ARCHIVES)
 
 
 def no_directory(url: str) -> NoSuchData:
-    """The error about a data_url that is a local path at which nothing is."""
+    """The error about a data_url that is a local path where no directory exists."""
     meant = console_path(url)
     expected = "a local directory or an obs:// URL" if meant is None else f"{meant} if it is in OBS"
     return NoSuchData(f"data_url: there is no directory {url}; expected {expected}")
 
 
 def refuse_archive(url: str) -> None:
-    """Raise DataError if the name of a file or object, given in the place of a folder, is an archive's."""
+    """Raise DataError if ``url``, which names a file or object where a folder is expected, has an archive's suffix."""
     if is_archive(url.rstrip("/")):
-        raise DataError(f"data_url: {url.rstrip('/')} is an archive, no folder of images. {_UNPACK}")
+        raise DataError(f"data_url: {url.rstrip('/')} is an archive, not a folder of images. {_UNPACK}")
 
 
 def archives_below(root: str) -> List[str]:
-    """Relative paths of the archives in a local folder, but a pack's shards."""
+    """Relative paths of the archives in a local folder, without the shards of packs."""
     found = []
     for parent, directories, names in os.walk(root):
         relative = os.path.relpath(parent, root)
@@ -91,13 +93,16 @@ def archives_below(root: str) -> List[str]:
 
 
 def archives_alone(keys: Sequence[str]) -> List[str]:
-    """The archives among the keys of everything there is, where none of it can be an image and it is no pack."""
+    """The archives among ``keys``; none where one of the keys can be an image, or where the keys are those of a pack.
+
+    keys: all keys of a folder.
+    """
     if INDEX_NAME in keys or any(told_by_name(key.rpartition("/")[2]) is not False for key in keys):
         return []
     return [key for key in keys if is_archive(key)]
 
 
-def _check_data(data, backend: str, environ) -> None:
+def _check_data(data: Data, backend: str, environ: Mapping[str, str]) -> None:
     url = data.data_url
     if url is None:
         if not os.path.isabs(data.dataroot):
@@ -114,10 +119,10 @@ def _check_data(data, backend: str, environ) -> None:
         raise no_directory(url)
 
 
-def _check_stored(store, url: str, backend: str, environ) -> None:
+def _check_stored(store: Store, url: str, backend: str, environ: Mapping[str, str]) -> None:
     from obs_sync.esdk.store import EsdkStore
 
-    if not isinstance(store, EsdkStore):  # moxing asks for every object by itself: the pull does that, once
+    if not isinstance(store, EsdkStore):  # moxing makes a request for each object; the pull makes them once
         return
     infos = list(itertools.islice(store.list(), LOOKED_AT))
     keys = [info.key for info in infos if info.key and not info.key.endswith("/")]
@@ -128,12 +133,13 @@ def _check_stored(store, url: str, backend: str, environ) -> None:
         return
     if _object_at(url, backend, environ):
         refuse_archive(url)
-        raise DataError(f"data_url: {url} is an object, no folder; expected the folder above <domain>/<class>/<image>")
+        raise DataError(f"data_url: {url} is an object, not a folder; expected the folder above "
+                        "<domain>/<class>/<image>")
     raise ObjectNotFound("there is nothing to fetch below", store.locate(), CHECK_PATH)
 
 
-def _object_at(url: str, backend: str, environ) -> Optional[str]:
-    """The name of the object at a URL that was given as that of a folder, None where there is none."""
+def _object_at(url: str, backend: str, environ: Mapping[str, str]) -> Optional[str]:
+    """The name of the object at ``url``, which was given as the URL of a folder; None where there is none."""
     try:
         folder, name = split_object_url(url.rstrip("/"))
     except ValueError:  # a whole bucket

@@ -3,48 +3,57 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Any, Dict, NamedTuple, Optional
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from job.inputs.check import archive_error, archives_below, no_data, no_directory, no_weights, refuse_archive
+from job.config.settings import Config, Data
+from job.console import Console
+from job.errors import NoSuchData
+from job.inputs.check import archive_error, archives_below, no_data, no_directory, refuse_archive
+from job.inputs.fetch_weights import Located, fetch_weights
 from job.inputs.pulled_data import PulledData, written_locally
-from job.inputs.weights import EXPECTED, find_file, find_weights, record_of
-from job.errors import NoSuchData, NoSuchWeights
+from job.workspace import Workspace
 from masf_core.data import Folder, find_dataroot, find_filelist_root, lists_beside, unused_lists
 from masf_core.data.offences import some
-from masf_core.errors import DataError, WeightsError
-from obs_sync import ObjectNotFound, is_remote, open_store, pull, pull_file
+from masf_core.errors import DataError
+from obs_sync import ObjectNotFound, is_remote, open_store, pull
 from obs_sync.packs.index import INDEX_NAME
 
 log = logging.getLogger(__name__)
 
 
 class Inputs(NamedTuple):
-    """Local places of what a run reads."""
+    """The local files and folders that a run reads."""
 
     dataroot: str  # directory of the domain folders
     filelist_root: Optional[str]  # directory of the list files, None: split the folders
     weights: Optional[str]  # weights file, None: train from scratch
-    origin: Optional[Dict[str, Any]] = None  # of the weights, for run.json; see weights.record_of
+    origin: Optional[Dict[str, Any]] = None  # where the weights are from, for run.json; see weights.record_of
 
 
-def fetch_inputs(config, workspace, console, environ, present=False):
+def fetch_inputs(config: Config, workspace: Workspace, console: Console, environ: Mapping[str, str],
+                 present: bool = False, located: Optional[Located] = None) -> Inputs:
     """Pull what is remote and locate everything.
 
-    A v1 job names ``obs://`` or ``s3://`` URLs; a v2 job names local directories that the platform has filled, which
-    are used where they are unless they hold a pack or ``exclude`` leaves something out.
+    A v1 job names ``obs://`` or ``s3://`` URLs. A v2 job names local directories that the platform has filled; the run
+    reads them in place, unless they hold a pack or ``exclude`` leaves something out.
 
     Args:
-        present: another process has pulled everything to this machine already.
+        present: another process has pulled everything to this machine already. It has looked for the weights as well,
+            which only rank 0 loads.
+        located: the weights, where they have been fetched before the data; see ``early_weights``.
 
     Raises:
-        obs_sync.StoreError: storage. DataError, WeightsError: something is not where the configuration says.
+        obs_sync.StoreError: storage. DataError, WeightsError: something is not where the configuration says it is.
     """
     root = _fetch_data(config, workspace, console, environ, present)
     dataroot, filelist_root = locate_data(config, root)
-    return Inputs(dataroot, filelist_root, *_fetch_weights(config, root, workspace, console, environ, present))
+    if located is None and not present:
+        located = fetch_weights(config, root, workspace, console, environ)
+    return Inputs(dataroot, filelist_root, *(located or (None, None)))
 
 
-def _fetch_data(config, workspace, console, environ, present):
+def _fetch_data(config: Config, workspace: Workspace, console: Console, environ: Mapping[str, str],
+                present: bool) -> str:
     url = config.data.data_url
     if url is None:
         if not os.path.isabs(config.data.dataroot):
@@ -60,7 +69,7 @@ def _fetch_data(config, workspace, console, environ, present):
     if present:
         return destination
     with open_store(url, environ, backend=config.platform.storage) as store:
-        # The directory is this URL's alone, so what the bucket no longer has goes from here too.
+        # No other URL uses the directory, so files that the bucket no longer has are deleted here as well.
         chosen = PulledData(config, store, workspace.root)
         try:
             report = pull(store, destination, workers=config.platform.transfer_workers, mirror=True,
@@ -73,23 +82,26 @@ def _fetch_data(config, workspace, console, environ, present):
     return destination
 
 
-def used_in_place(data):
-    """Whether data_url is a local folder that a run reads where it is: no pack, and nothing to leave out."""
+def used_in_place(data: Data) -> bool:
+    """Whether a run reads data_url in place: a local folder that is no pack, and from which nothing is excluded."""
     return not is_remote(data.data_url) and not data.exclude and not os.path.isfile(
         os.path.join(data.data_url, INDEX_NAME))
 
 
-def local_root(data):
-    """The local folder of the data that a run reads where it is; None where data are pulled, or not named."""
+def local_root(data: Data) -> Optional[str]:
+    """The local folder of the data that a run reads in place; None where data are pulled, or none are named."""
     if data.data_url is None:
         return data.dataroot if os.path.isabs(data.dataroot) else None
     return data.data_url if used_in_place(data) else None
 
 
-def locate_data(config, root):
-    """Directories of images and lists: as configured, or found by what they hold.
+def locate_data(config: Config, root: str) -> Tuple[str, Optional[str]]:
+    """The directories of images and of lists (None without lists): as configured, or found by what they hold.
 
-    Files that look like lists and are not used are warned of, unless filelist_root is none.
+    Logs a warning about files that look like lists and are not used, unless filelist_root is none.
+
+    Raises:
+        DataError: there are no images, or a configured directory does not exist.
     """
     data, tree = config.data, Folder(root, skip=written_locally(config))
     pattern = data.list_pattern
@@ -119,63 +131,18 @@ def locate_data(config, root):
     return dataroot, filelist_root
 
 
-def told_unused(unused, filelist_root):
-    """What to say of files that look like lists and are not used."""
-    return "{}: {}. {}".format(
-        "1 file looks like a list and is not used" if len(unused) == 1 else
-        f"{len(unused)} files look like lists and are not used",
-        some(unused),
+def told_unused(unused: Sequence[str], filelist_root: Optional[str]) -> str:
+    """The warning about files that look like lists and are not used."""
+    count = "1 file looks like a list and is not used" if len(unused) == 1 else (
+        f"{len(unused)} files look like lists and are not used")
+    mend = "--filelist_root and --list_pattern choose others" if filelist_root is not None else (
         "Name their folder with --filelist_root and their names with --list_pattern, or set --filelist_root=none to go "
-        "by the folders alone" if filelist_root is None else "--filelist_root and --list_pattern choose others")
+        "by the folders alone")
+    return f"{count}: {some(unused)}. {mend}"
 
 
-def _named_directory(root, path, setting):
+def _named_directory(root: str, path: str, setting: str) -> str:
     directory = os.path.join(root, path)
     if not os.path.isdir(directory):
         raise NoSuchData(f"{setting}: there is no directory {directory} (relative paths start at the pulled data)")
     return directory
-
-
-def _fetch_weights(config, root, workspace, console, environ, present):
-    """(local file, what run.json says of it); both None where there is nothing to load."""
-    path = config.data.weights_path
-    if path is None:
-        raise no_weights()
-    if path == "none":
-        return None, None
-    if present:  # the process that pulls for its neighbours has looked, and only rank 0 loads them
-        return None, None
-
-    def open_at(url):
-        return open_store(url, environ, backend=config.platform.storage)
-
-    if is_remote(path):
-        found = find_weights(path, open_at)
-        local = workspace.weights(found.folder + found.key)
-        with open_at(found.folder) as store:
-            pull_file(store, found.key, local, on_progress=console.task("weights", "B"))
-    else:
-        place = local_weights(path, root)
-        if os.path.isfile(place):
-            found = find_file(place, open_at)
-            return place, record_of(found, place)
-        found = find_weights(place, open_at)
-        local = os.path.join(found.folder, found.key)
-        if not os.path.isfile(local):
-            raise WeightsError(f"weights_path: {found.told} has no file {local}")
-    record = record_of(found, local)
-    log.info("weights: %s", found.told)
-    return local, record
-
-
-def local_weights(path, root):
-    """The file or folder that ``weights_path`` means, which is no URL: below ``root``, or from here.
-
-    Raises:
-        WeightsError: there is none.
-    """
-    candidates = [os.path.abspath(os.path.join(root, path)), os.path.abspath(path)]
-    for candidate in candidates:
-        if os.path.exists(candidate):
-            return candidate
-    raise NoSuchWeights("weights_path: there is no {}. {}".format(" and no ".join(dict.fromkeys(candidates)), EXPECTED))

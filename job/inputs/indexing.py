@@ -1,27 +1,29 @@
-"""The index of the data of a run, and whether it is that of the data that the run began with. Needs no TensorFlow."""
+"""The index of a run's data, and whether the data changed since the run began. Needs no TensorFlow."""
 from __future__ import annotations
 
-from typing import Any, Mapping
+from typing import Any, Callable, Mapping, Optional
 
+from job.config.settings import Config
 from job.errors import ConfigError
 from job.inputs.pulled_data import written_locally
 from masf_core.data import build_index, manifest
 from masf_core.data.index import DatasetIndex
-from obs_sync import ObjectNotFound
+from masf_core.data.offences import Offences
+from obs_sync import ObjectNotFound, Store
 
 
-def refuse_other_data(store: Any, told: Mapping[str, Any], index: DatasetIndex) -> None:
-    """Raise ConfigError where ``index`` is not of the data that a run began with.
+def refuse_other_data(store: Store, told: Mapping[str, Any], index: DatasetIndex) -> None:
+    """Raise ConfigError where the data of ``index`` are not those that a run began with.
 
     Args:
-        store: the run's. told: ``data`` of its run.json; empty before the run has noted any.
+        store: the run's. told: ``data`` of its run.json; empty while run.json says nothing about the data.
     """
     before = told.get("fingerprint", index.fingerprint)
     if before == index.fingerprint:
         return
     try:
         kept = store.read(manifest.NAME)
-    except ObjectNotFound:  # of a run that ended before its first logs were published
+    except ObjectNotFound:  # the run ended before its first logs were published
         kept = None
     changed = manifest.changes(kept, before, told.get("images", {}), told.get("classes", []), index)
     raise ConfigError(
@@ -30,14 +32,18 @@ def refuse_other_data(store: Any, told: Mapping[str, Any], index: DatasetIndex) 
         f"then, {index.fingerprint[:12]} now.")
 
 
-def index_data(config, dataroot, filelist_root, offenders_path=None, on_progress=None, pending=None):
-    """The ``DatasetIndex`` of the data, which is one that this configuration can be trained on.
+def index_data(config: Config, dataroot: str, filelist_root: Optional[str], offenders_path: Optional[str] = None,
+               on_progress: Optional[Callable[[int, int], None]] = None,
+               pending: Optional[Offences] = None) -> DatasetIndex:
+    """The index of the data, checked to be one that this configuration can be trained on.
 
     Args:
-        pending: ``Offences`` that ``decode`` is going to tell; see ``build_index``.
+        offenders_path: file that lists every item at fault, None for no such file.
+        on_progress: called with the number of files done and in all.
+        pending: collects the faults that ``decode`` reports together with its own; see ``build_index``.
 
     Raises:
-        DataError, ConfigError: the data are not usable, or not for this.
+        DataError: the data are not usable. ConfigError: they do not fit this configuration.
     """
     data, batch = config.data, config.training.meta_batch_size
     index = build_index(
@@ -59,15 +65,15 @@ def index_data(config, dataroot, filelist_root, offenders_path=None, on_progress
     return index
 
 
-def summary(index, target):
-    """A line about an index: images of each domain, the classes."""
-    return "{}; {} classes: {}".format(", ".join("{} {}{}".format(
-        domain.name, len(domain.used), " (target)" if domain.name == target else "") for domain in index.domains),
-        len(index.classes), ", ".join(index.classes))
+def summary(index: DatasetIndex, target: str) -> str:
+    """One line about an index: the images of each domain, and the classes."""
+    domains = ", ".join(f"{domain.name} {len(domain.used)}{' (target)' * (domain.name == target)}"
+                        for domain in index.domains)
+    return f"{domains}; {len(index.classes)} classes: {', '.join(index.classes)}"
 
 
-def use_of(index, target):
-    """A line about what an index's images are for, and which lists or folders say so."""
+def use_of(index: DatasetIndex, target: str) -> str:
+    """One line about how many images are used for what, and which lists or folders say so."""
     use = index.use(target)
-    return "{:,} images to train on, {:,} for validation, {:,} of {} to test on ({})".format(
-        use["train"], use["validation"], use["target"], target, index.origin.split)
+    return (f"{use['train']:,} images to train on, {use['validation']:,} for validation, {use['target']:,} of {target} "
+            f"to test on ({index.origin.split})")

@@ -1,7 +1,8 @@
-"""Which objects below data_url a run pulls: what it trains on, not what this and other runs have stored there.
+"""Which objects below data_url a run pulls: the data, and not the results that this and other runs have stored there.
 
-A run's objects are its run.json and logs, by their names, and all in its `checkpoints/` and `lease/`. Another run is
-known by the names in these two and by its run.json. Whatever else lies in a run's folder is pulled.
+The results of a run are its run.json and logs, known by their names, and everything in its `checkpoints/` and `lease/`.
+The folder of another run is known by the names in these two folders and by its run.json. Any other object in the folder
+of a run is pulled.
 """
 from __future__ import annotations
 
@@ -9,12 +10,14 @@ import logging
 import os
 import posixpath
 import re
+from typing import List, Optional, Sequence, Set, Tuple
 
 from job.config.kinds import filters_of
+from job.config.settings import Config
 from job.environment import default_work_dir
 from job.publication.run_record import NAME, read_published
 from job.workspace import WRITTEN
-from obs_sync import IntegrityError, ObjectNotFound, is_remote, parse_url
+from obs_sync import IntegrityError, ObjectInfo, ObjectNotFound, Store, is_remote, parse_url
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +27,7 @@ _LOG_FILES = re.compile(
 _FOLDERS = ("checkpoints/", "lease/")  # of a run
 
 
-def written_locally(config):
+def written_locally(config: Config) -> List[str]:
     """Local directories that runs write to, and that are not data: in work_dir, and this run's in a local train_url."""
     platform = config.platform
     written = [os.path.join(platform.work_dir or default_work_dir(), name) for name in WRITTEN]
@@ -35,13 +38,13 @@ def written_locally(config):
 
 
 class PulledData:
-    """Narrows the listing of data_url down.
+    """Selects the data in a listing of data_url.
 
     Args:
-        config: ``Config``. store: of data_url. work_dir: local; its own files are no data either.
+        store: of data_url. work_dir: local working directory, whose files are not data either.
     """
 
-    def __init__(self, config, store, work_dir):
+    def __init__(self, config: Config, store: Store, work_dir: str) -> None:
         self._config, self._store = config, store
         self._filters = filters_of(config.data.exclude)
         url, train_url = config.data.data_url, config.platform.train_url
@@ -51,15 +54,15 @@ class PulledData:
         self._named = [posixpath.normpath(path) for path in (config.data.weights_path, config.data.filelist_root)
                        if path not in (None, "auto", "none") and not os.path.isabs(path) and not is_remote(path)]
 
-    def may_vanish(self, key):
-        """Whether an object lies where results go: what comes and goes there ends no pull."""
+    def may_vanish(self, key: str) -> bool:
+        """Whether an object lies where results are stored. The pull goes on where such an object disappears."""
         return bool(self._results) and key.startswith(self._results)
 
-    def __call__(self, infos):
-        """The objects of the listing that are pulled; what is left out is counted and named in the log.
+    def __call__(self, infos: Sequence[ObjectInfo]) -> List[ObjectInfo]:
+        """The objects of the listing that are pulled. The log says how many of the others there are, and why.
 
         Raises:
-            ObjectNotFound: nothing is left.
+            ObjectNotFound: none is left.
         """
         runs = self._runs(infos)
         folders = tuple(run + folder for run in runs for folder in _FOLDERS)
@@ -73,21 +76,21 @@ class PulledData:
                 pulled.append(info)
         told = []
         if of_runs:
-            told.append("{:,} that runs have stored{}".format(
-                of_runs, f", such as below {self._store.locate(min(runs))}" if runs else ""))
+            example = f", such as below {self._store.locate(min(runs))}" if runs else ""
+            told.append(f"{of_runs:,} objects that runs have stored{example}")
         if excluded:
-            told.append(f"{excluded:,} that exclude names")
+            told.append(f"{excluded:,} objects that exclude matches")
         if not pulled:
-            raise ObjectNotFound("nothing is left to fetch of {:,} objects ({}) below".format(
-                len(infos), ", ".join(told)), self._store.url, "Check data_url and exclude")
+            raise ObjectNotFound(f"nothing is left to fetch of {len(infos):,} objects ({', '.join(told)}) below",
+                                 self._store.url, "Check data_url and exclude")
         if told:
             log.info("data: not pulled: %s", ", ".join(told))
         for rule in self._filters.idle:
             log.warning("exclude: %s matches no key below %s", rule.pattern, self._store.url)
         return pulled
 
-    def _runs(self, infos):
-        """The folders of runs, each ending in "/"; "" where that is data_url itself."""
+    def _runs(self, infos: Sequence[ObjectInfo]) -> Set[str]:
+        """The folders of runs, each ending in "/"; "" where data_url itself is one."""
         runs = set() if self._own is None else {self._own}
         records = []
         for info in infos:
@@ -100,14 +103,14 @@ class PulledData:
                 records.append(key[:-len(NAME)])
         return runs | {folder for folder in records if folder not in runs and self._is_run(folder)}
 
-    def _is_run(self, folder):
+    def _is_run(self, folder: str) -> bool:
         try:
             read_published(self._store, folder)
-            return True  # if it is gone by now, what was listed there is about to go
-        except IntegrityError:  # somebody else's run.json
+            return True  # also where run.json is gone by now: somebody is deleting the run
+        except IntegrityError:  # a run.json of another program
             return False
 
-    def _is_result(self, key, runs, folders):
+    def _is_result(self, key: str, runs: Set[str], folders: Tuple[str, ...]) -> bool:
         if self._work and key.startswith(self._work):
             return True
         if key.startswith(folders):
@@ -115,13 +118,13 @@ class PulledData:
         folder, slash, name = key.rpartition("/")
         return folder + slash in runs and _LOG_FILES.match(name) is not None
 
-    def _is_named(self, key):
-        """Whether a setting names the object, or a folder that it lies in."""
+    def _is_named(self, key: str) -> bool:
+        """Whether a setting names the object or a folder above it."""
         return any(key == path or key.startswith(path + "/") for path in self._named)
 
 
-def _below(url, inner):
-    """What is between the two, ending in "/" ("" if they are the same), or None if ``inner`` is not below ``url``."""
+def _below(url: str, inner: str) -> Optional[str]:
+    """The path from ``url`` to ``inner``, ending in "/"; "" if they are the same, None if ``inner`` is not below."""
     outer, inner = parse_url(url), parse_url(inner)
     if outer.is_local != inner.is_local:
         return None

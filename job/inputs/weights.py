@@ -21,9 +21,9 @@ EXPECTED = ("Expected a weights file, the folder of a checkpoint (train_url/run_
 class Found(NamedTuple):
     """A file of weights in a store.
 
-    folder: URL or path of the store it was found in. key: its key there. told: what it is, for the log. sha256: what
-    its marker says, None where there is no marker. run, checkpoint: the run's folder and the checkpoint's name, where
-    it is one of ours. classes: the names that its run.json has, in the classifier's order.
+    folder: URL or path of the store where it was found. key: its key there. told: what it is, for the log. sha256: as
+    in its marker, None where there is no marker. run, checkpoint: the run's folder and the checkpoint's name, where a
+    job of this project wrote the file. classes: the class names in its run.json, in the classifier's order.
     """
 
     folder: str
@@ -36,13 +36,13 @@ class Found(NamedTuple):
 
 
 def find_weights(path: str, open_at: Callable[[str], Any]) -> Found:
-    """Look what lies at a URL or a local folder.
+    """Find out what is stored at a URL or in a local folder.
 
     Args:
         open_at: opens a store as a context manager.
 
     Raises:
-        WeightsError: there is nothing of the kind, or the run has no checkpoint yet. StoreError: storage.
+        WeightsError: there are no weights, or the run has no checkpoint yet. StoreError: storage.
     """
     if is_remote(path) and not path.endswith("/"):
         folder, name = split_object_url(path)
@@ -55,24 +55,23 @@ def find_weights(path: str, open_at: Callable[[str], Any]) -> Found:
         if store.exists(RUN_RECORD):
             name = read_pointer(store, BEST)
             if name is None:
-                raise WeightsError(f"weights_path: the run {folder} has no best checkpoint yet; let it reach the "
-                                   "end of an "
-                                   "interval, or name another run")
+                raise WeightsError(f"weights_path: the run {folder} has no best checkpoint yet; wait until it reaches "
+                                   "the end of an interval, or name another run")
             key = f"checkpoints/{name}/{NETWORK}"
             return Found(folder, key, f"the best checkpoint {name} of the run {folder}", _sha256(store, name),
                          folder, name, _classes(store))
         if store.exists(NETWORK):
             return Found(folder, NETWORK, f"the checkpoint {folder}", _sha256_beside(folder, open_at),
                          *_origin(folder, open_at))
-        raise NoSuchWeights("weights_path: there is no object {}, and below {} neither {} nor {}. {}".format(
-            path.rstrip("/"), folder, NETWORK, RUN_RECORD, EXPECTED))
+        raise NoSuchWeights(f"weights_path: there is no object {path.rstrip('/')}, and below {folder} neither "
+                            f"{NETWORK} nor {RUN_RECORD}. {EXPECTED}")
 
 
 def record_of(found: Found, local: str) -> Dict[str, Any]:
-    """What run.json says of initial weights: URLs that hold a secret have been refused by `given_values`.
+    """The entry of run.json about initial weights. `given_values` has refused URLs that hold a secret.
 
     Raises:
-        IntegrityError: the file ``local`` is not what the checkpoint's marker says.
+        IntegrityError: the SHA-256 of the file ``local`` is not that in the checkpoint's marker.
     """
     sha256 = digest_of(local, "sha256")
     if found.sha256 not in (None, sha256):
@@ -83,20 +82,21 @@ def record_of(found: Found, local: str) -> Dict[str, Any]:
 
 
 def _sha256(store: Any, name: str) -> Optional[str]:
-    """What the marker of the checkpoint ``name`` says of its network.
+    """The SHA-256 of the network in the marker of the checkpoint ``name``.
 
     Raises:
-        WeightsError: there is no such marker, so the checkpoint is not whole.
+        WeightsError: there is no such marker, so the checkpoint is not complete.
     """
     for marker in list_markers(store):
         if marker.name == name:
             return _of_network(marker)
-    raise WeightsError("weights_path: {} names {} as the best checkpoint, which has no marker, so it is not whole; "
-                       "name another checkpoint".format(store.locate("checkpoints/best.json"), name))
+    raise WeightsError(f"weights_path: {store.locate('checkpoints/best.json')} names {name} as the best checkpoint, "
+                       "which has no marker, so it is not complete; name another checkpoint")
 
 
 def _sha256_beside(folder: str, open_at: Callable[[str], Any]) -> Optional[str]:
-    """What a marker beside the checkpoint's folder says of its network. A copy of the folder alone has none."""
+    """The SHA-256 of the network in the marker beside the checkpoint's folder; None where the folder alone was copied.
+    """
     parent, name = _parent(folder)
     if not name:
         return None
@@ -112,7 +112,7 @@ def _of_network(marker: Marker) -> Optional[str]:
 
 
 def find_file(path: str, open_at: Callable[[str], Any]) -> Found:
-    """``Found`` of a local file, which may be the network of a checkpoint in its run's folder."""
+    """``Found`` for a local file, which may be the network of a checkpoint in its run's folder."""
     folder, name = os.path.split(os.path.abspath(path))
     folder += "/"
     return Found(folder, name, path, None, *(_origin(folder, open_at) if name == NETWORK else ()))
@@ -130,7 +130,7 @@ def _origin(folder: str, open_at: Callable[[str], Any]) -> Tuple[Optional[str], 
 
 
 def _classes(store: Any) -> Optional[List[str]]:
-    """The class names in a run's run.json; None where they are not told, as in one of another version."""
+    """The class names in a run's run.json; None where it has none, for example because another version wrote it."""
     try:
         classes = parse_json(store.read(RUN_RECORD))["data"]["classes"]
     except (ValueError, KeyError, TypeError):

@@ -3,8 +3,8 @@
     checks      which checks there are and what they share
     rows        runs checks side by side and prints a row for each
     machine     versions, packages, devices, rank table
-    data        domains, classes, lists, weights and disk, from names and sizes
-    unchanged   are the data still those of a finished run?
+    data        domains, classes, lists, weights and disk space, from names and sizes
+    unchanged   whether the data of a finished run changed
     storage     permissions, speed, clock, lease
-    graph       what the graphs are made of and what they cost
+    graph       the operations of the graphs, and their cost
 """

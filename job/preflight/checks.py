@@ -6,14 +6,16 @@ import dataclasses
 import logging
 import os
 import time
+from typing import Any, List, Mapping, Optional, Tuple, Union
 
+from job.config.settings import Config
 from job.environment import read_environment
 from job.errors import ConfigError, NoSuchFolder
 from job.inputs.check import refuse_archive
 from job.inputs.fetch import local_root
 from job.inputs.weights import find_weights
 from job.preflight import data as preflight_data, machine, storage
-from job.preflight.rows import BAD, GOOD, NONE, Row, Shared
+from job.preflight.rows import BAD, GOOD, NONE, Check, Limit, Row, Shared
 from job.publication.time_limit import within
 from job.ranks.group import check_share
 from job.stopping import GRACE
@@ -21,7 +23,8 @@ from job.workspace import Workspace
 from masf_core.devices.ascend import operators
 from masf_core.devices.ascend.options import AscendSettings, mode_of, parameters_of, unknown_to
 from masf_core.devices.ascend.releases import Adapter
-from obs_sync import StoreError, is_remote, open_store, this_process
+from masf_core.network.architecture import Architecture, make_architecture
+from obs_sync import ObjectInfo, Store, StoreError, is_remote, open_store, this_process
 from obs_sync.esdk.store import EsdkStore
 from obs_sync.probing import Probe
 from obs_sync.retry import Retry
@@ -29,23 +32,24 @@ from obs_sync.retry import Retry
 log = logging.getLogger(__name__)
 
 CLASSES = 7  # PACS's, where neither configuration nor data say
-LAST_WORK = 10.0  # seconds for the removal of what is left
-PATIENCE = Retry(attempts=2, deadline=15.0)  # a run asks more often; here the answer is wanted soon
+LAST_WORK = 10.0  # seconds to delete a test object that is left
+PATIENCE = Retry(attempts=2, deadline=15.0)  # fewer retries than in a run: a check must answer soon
 
 
 class Preflight:
-    """The checks of one configuration; a context manager that removes and closes what they made, whatever happens.
+    """The checks of one configuration; a context manager that deletes test objects and closes stores in any case.
 
     Args:
-        config: ``Config``. problem: the ConfigError for which some settings are not in it, or None. environ:
+        config: ``Config``. problem: the ConfigError because of which settings are missing in it, or None. environ:
             environment variables. limit: ``Limit``.
     """
 
-    def __init__(self, config, problem, environ, limit):
+    def __init__(self, config: Config, problem: Optional[ConfigError], environ: Mapping[str, str],
+                 limit: Limit) -> None:
         self._config, self._problem, self._environ = config, problem, environ
         try:
             self._environment = read_environment(environ)
-        except ConfigError:  # which is told by a check of its own
+        except ConfigError:  # a check of its own reports it
             self._environment = read_environment({})
         work_dir = config.platform.work_dir or self._environment.work_dir
         self._workspace = Workspace(work_dir, os.path.join(work_dir, "decoded"), logs="", spool="")
@@ -57,19 +61,20 @@ class Preflight:
         self._weights_object = Shared("weights", self._find_weights, limit)
         self._results = Shared("train_url", lambda: self._open(self._url), limit)
 
-    def __enter__(self):
+    def __enter__(self) -> Preflight:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: Any) -> None:
         for probe in self._probes:
             try:
-                within(LAST_WORK, f"removing {probe.url}", probe.end)
+                within(LAST_WORK, f"deleting {probe.url}", probe.end)
             except StoreError as error:
-                log.warning("%s may be there still: `python -m job sync gc` finds it (%s)", probe.url, error)
+                log.warning("the test object %s may still exist; `python -m job sync gc` finds it (%s)",
+                            probe.url, error)
         for store in self._stores:
             store.close()
 
-    def checks(self):
+    def checks(self) -> List[Check]:
         """(name, function) of each, in the order of the table."""
         device = self._config.platform.device
         return [
@@ -97,18 +102,18 @@ class Preflight:
                 self._results.get(), this_process(self._environment.job_name), self._config.platform.lease_seconds)),
             ("resume", self._resume),
             ("disk", self._disk),
-            ("time limit", lambda: Row("time limit", NONE, "a job is not told its own (auto_stop); at a stop it has "
-                                       f"{GRACE:.0f} s to publish, and goes on when started again"))]
+            ("time limit", lambda: Row("time limit", NONE, "a job cannot read its own (auto_stop); when stopped, it "
+                                       f"has {GRACE:.0f} s to publish, and resumes when started again"))]
 
     # -- what checks share
 
-    def _open(self, url):
+    def _open(self, url: str) -> Store:
         store = open_store(url, self._environ, backend=self._config.platform.storage, retry=PATIENCE)
         self._stores.append(store)
         return store
 
-    def _list_data(self):
-        """``Listing``, or None for a folder that is used where it is."""
+    def _list_data(self) -> Optional[storage.Listing]:
+        """``Listing``, or None for a local folder, which is used in place."""
         data, root = self._config.data, local_root(self._config.data)
         if data.data_url is None and root is None:
             raise ConfigError("no data: give --data_url (obs://bucket/folder/ or a local folder), or --dataroot with "
@@ -116,17 +121,16 @@ class Preflight:
         if root is not None:
             if not os.path.isdir(root):
                 refuse_archive(root)
-                raise NoSuchFolder(f"there is no folder {root}; expected a local folder or an obs:// URL")
+                raise NoSuchFolder(f"the folder {root} does not exist; expected a local folder or an obs:// URL")
             return None
         store = self._open(data.data_url)
         return storage.list_data(self._config, store, self._workspace.root)
 
-    def _find_structure(self):
-        self._tensorflow.get()
+    def _find_structure(self) -> Any:
         return preflight_data.find_structure(self._config, self._listing.get(), local_root(self._config.data))
 
-    def _find_weights(self):
-        """(store, info) of weights that have a URL of their own, or None."""
+    def _find_weights(self) -> Optional[Tuple[Store, ObjectInfo]]:
+        """(store, info) of weights with a URL of their own, or None."""
         path = self._config.data.weights_path
         if path is None or not is_remote(path):
             return None
@@ -134,18 +138,15 @@ class Preflight:
         store = self._open(found.folder)
         return store, store.head(found.key)
 
-    def _backbone(self):
-        self._tensorflow.get()
-        from masf_core.network.backbone import make_backbone
-
+    def _architecture(self) -> Architecture:
         network = self._config.network
-        return make_backbone(network.backbone, self._config.data.num_classes or CLASSES, network.width)
+        return make_architecture(network.backbone, self._config.data.num_classes or CLASSES, network.width)
 
     # -- checks
 
-    def _configuration(self):
+    def _configuration(self) -> Union[Row, List[Row]]:
         if self._problem is not None:
-            return [Row("configuration", BAD, problem, "Correct it; everything below was looked at without it")
+            return [Row("configuration", BAD, problem, "Correct it; the checks below ran without it")
                     for problem in self._problem.problems]
         config = self._config
         check_share(config.training.meta_batch_size, self._environment.rank_size)
@@ -154,8 +155,8 @@ class Preflight:
                                           f"of {config.training.meta_batch_size} images a domain, method "
                                           f"{config.training.method}")
 
-    def _adapter_options(self, adapter):
-        """(problems, doubts) of the options that a run would tell it."""
+    def _adapter_options(self, adapter: Adapter) -> Tuple[List[str], List[str]]:
+        """(problems, doubts) of the options that a run would pass to the adapter."""
         from masf_core.devices.ascend.device import look_for_paths
 
         platform = self._config.platform
@@ -169,10 +170,10 @@ class Preflight:
             return str(error).splitlines(), []
         return unknown_to(adapter, parameters)
 
-    def _graph(self):
-        """Whether a card takes every operation of the run; only where the adapter is used, for it takes seconds."""
+    def _graph(self) -> Row:
+        """Whether a card takes every operation of the run. Checked only where the adapter is used: it takes seconds."""
         if not machine.uses_adapter(self._config.platform.device):
-            return Row("graph", NONE, "only an Ascend limits it; `python -m job check-graph` looks at it anywhere")
+            return Row("graph", NONE, "only an Ascend limits it; `python -m job check-graph` checks it anywhere")
         self._tensorflow.get()
         from job.preflight import graph
 
@@ -184,47 +185,47 @@ class Preflight:
                        f"{first.mend}. `python -m job check-graph` lists them all")
         return Row("graph", GOOD, f"{len(checked.graph.get_operations())} operations, all in {checked.operator_list}")
 
-    def _data(self):
+    def _data(self) -> Row:
         listing = self._listing.get(own=True)
         if listing is None:
-            return Row("data_url", GOOD, f"{local_root(self._config.data)} is used where it is")
+            return Row("data_url", GOOD, f"{local_root(self._config.data)} is used in place")
         return storage.data_row(listing, self._config.data.data_url, time.monotonic)
 
-    def _weights(self):
+    def _weights(self) -> Row:
         path, found = self._config.data.weights_path, self._weights_object.get(own=True)
         if found is not None:
-            return preflight_data.stored_weights_row(*found, path=path, backbone=self._backbone)
+            return preflight_data.stored_weights_row(*found, path=path, network=self._architecture())
         listing = None if path in (None, "none") else self._listing.get()
-        return preflight_data.weights_row(path, listing, local_root(self._config.data), self._backbone)
+        return preflight_data.weights_row(path, listing, local_root(self._config.data), self._architecture())
 
-    def _permissions(self):
+    def _permissions(self) -> List[Row]:
         store = self._results.get(own=True)
         probe = Probe(store)
         self._probes.append(probe)
         with probe:
             return storage.permission_rows(store, probe)
 
-    def _clock(self):
+    def _clock(self) -> Row:
         store = self._results.get()
         return storage.clock_row(store, isinstance(store, EsdkStore))
 
-    def _resume(self):
+    def _resume(self) -> Row:
         store = self._results.get()
         fingerprint = None
         if storage.goes_on(store):
             fingerprint = self._found.get().index.fingerprint
         return storage.resume_row(store, self._config, fingerprint)
 
-    def _disk(self):
+    def _disk(self) -> Row:
         listing, found, url = self._listing.get(), self._found.get(), self._config.data.data_url
         weights = self._weights_object.get()
         return preflight_data.disk_row(
             self._config, self._workspace.root, listing.bytes if listing is not None else 0,
             self._workspace.inputs(url) if listing is not None else None, found,
-            weights[1].size if weights is not None else 0, self._backbone())
+            weights[1].size if weights is not None else 0, self._architecture())
 
 
-def _import_tensorflow():
+def _import_tensorflow() -> str:
     from masf_core.tf1 import VERSION
 
     return VERSION

@@ -1,4 +1,4 @@
-"""Preflight of data, weights and disk: what a run would find, from names and sizes alone.
+"""Preflight of data, weights and disk: what a run would find, from names and sizes alone. Needs no TensorFlow.
 
 The folders are built again in a temporary place, of files that have their sizes and no content, but for the list files,
 which are fetched. So the very code that indexes a run's data judges them, and finds the same fingerprint.
@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from typing import NamedTuple
+from typing import Collection, NamedTuple, Optional, Sequence, Set
 
+from job.config.settings import Config
 from job.console import amount
 from job.errors import ConfigError
 from job.inputs.check import archive_error, archives_alone
@@ -17,11 +18,16 @@ from job.inputs.fetch import locate_data
 from job.inputs.indexing import index_data, summary, use_of
 from job.inputs.weights import find_weights
 from job.preflight.rows import BAD, GOOD, NONE, Row, Unknown
+from job.preflight.storage import Listing
 from masf_core.data.decode_cache import directory_of
 from masf_core.data.image_kind import HEAD, odd_name
+from masf_core.data.index import DatasetIndex
 from masf_core.data.list_names import looks_like_list
 from masf_core.errors import DataError
-from obs_sync import open_store
+from masf_core.network import metric_net_shapes
+from masf_core.network.architecture import Architecture, Shapes
+from masf_core.network.pretrained import read_pretrained
+from obs_sync import ObjectInfo, Store, open_store
 from obs_sync.keys import check_key
 from obs_sync.local.files import digest_of
 
@@ -36,11 +42,11 @@ LOGS = 100 << 20  # bytes
 class Found(NamedTuple):
     """What the data turn out to be. dataroot: relative to the root."""
 
-    index: object
+    index: DatasetIndex
     dataroot: str
 
 
-def find_structure(config, listing, root):
+def find_structure(config: Config, listing: Optional[Listing], root: Optional[str]) -> Found:
     """``Found`` in what was listed, or in the local folder ``root`` where ``listing`` is None.
 
     Raises:
@@ -48,54 +54,66 @@ def find_structure(config, listing, root):
     """
     if listing is None:
         return _found(config, root)
-    if len(listing.infos) > MOST_FILES:
-        raise Unknown(f"not looked at: more than {MOST_FILES:,} files")
-    odd = {info.key for info in listing.infos if info.size and odd_name(info.key)}
-    if len(odd) > MOST_HEADS:
-        raise Unknown(f"not looked at: the names of {len(odd):,} objects, such as {min(odd)}, do not tell whether they "
-                      "are images; the run sees it when it has fetched them")
+    odd = _odd_keys(listing.infos)
     archives = archives_alone([info.key for info in listing.infos])
     if archives and not listing.packed:
         raise archive_error(archives, listing.store.url)
     directory = tempfile.mkdtemp(prefix="masf-doctor-")
-    names = {part for folder in {os.path.dirname(info.key) for info in listing.infos}
-             for part in folder.split("/") if part}
     try:
-        for info in listing.infos:
-            path = os.path.join(directory, *check_key(info.key, listing.store.locate(info.key)).split("/"))
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            with open(path, "wb") as stream:
-                if info.size <= LARGEST_LIST and looks_like_list(
-                        os.path.basename(info.key), names, config.data.list_pattern):
-                    stream.write(listing.store.read(info.key))
-                else:
-                    if info.key in odd:  # only its first bytes tell whether it is an image
-                        stream.write(listing.store.read_range(info, 0, min(info.size, HEAD)))
-                    stream.truncate(info.size)
+        _build_again(config, listing, odd, directory)
         return _found(config, directory)
-    except (ConfigError, DataError) as error:  # its paths are of no use to anybody
+    except (ConfigError, DataError) as error:  # nobody can use its temporary paths
         raise type(error)(str(error).replace(directory, listing.store.url.rstrip("/"))) from error
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _found(config, root):
+def _odd_keys(infos: Sequence[ObjectInfo]) -> Set[str]:
+    """The keys whose names do not tell whether they are images. Raises Unknown where there are too many files."""
+    if len(infos) > MOST_FILES:
+        raise Unknown(f"not looked at: more than {MOST_FILES:,} files")
+    odd = {info.key for info in infos if info.size and odd_name(info.key)}
+    if len(odd) > MOST_HEADS:
+        raise Unknown(f"not looked at: the names of {len(odd):,} objects, such as {min(odd)}, do not tell whether they "
+                      "are images; the run sees it when it has fetched them")
+    return odd
+
+
+def _build_again(config: Config, listing: Listing, odd: Collection[str], directory: str) -> None:
+    """Make a file for each listed object below ``directory``: lists with their content, others with their size."""
+    folders = {os.path.dirname(info.key) for info in listing.infos}
+    names = {part for folder in folders for part in folder.split("/") if part}
+    for info in listing.infos:
+        path = os.path.join(directory, *check_key(info.key, listing.store.locate(info.key)).split("/"))
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        is_list = info.size <= LARGEST_LIST and looks_like_list(
+            os.path.basename(info.key), names, config.data.list_pattern)
+        with open(path, "wb") as stream:
+            if is_list:
+                stream.write(listing.store.read(info.key))
+            elif info.key in odd:  # only its first bytes tell whether it is an image
+                stream.write(listing.store.read_range(info, 0, min(info.size, HEAD)))
+            if not is_list:
+                stream.truncate(info.size)
+
+
+def _found(config: Config, root: str) -> Found:
     dataroot, filelist_root = locate_data(config, root)
     return Found(index_data(config, dataroot, filelist_root), os.path.relpath(dataroot, root))
 
 
-def structure_row(config, found):
+def structure_row(config: Config, found: Found) -> Row:
+    """The row about domains, classes and images."""
     target = config.data.target_domain
     return Row("domains", GOOD, f"{summary(found.index, target)}; {use_of(found.index, target)}; fingerprint "
                                 f"{found.index.fingerprint[:12]}; by names and sizes: the run decodes them")
 
 
-def weights_row(path, listing, root, backbone):
+def weights_row(path: Optional[str], listing: Optional[Listing], root: Optional[str], network: Architecture) -> Row:
     """Whether the pretrained weights are there and fit the network.
 
     Args:
-        path: the setting, no URL. listing: of data_url, None if it is local. root: the local folder. backbone: makes
-            the network.
+        path: the setting, no URL. listing: of data_url, None if it is local. root: the local folder.
     """
     if path is None:
         return Row("weights", BAD, "weights_path is not set",
@@ -104,20 +122,20 @@ def weights_row(path, listing, root, backbone):
         return Row("weights", NONE, "none: trained from scratch")
     info = listing.keys().get(path) if listing is not None else None
     if info is not None:
-        return stored_weights_row(listing.store, info, path, backbone)
+        return stored_weights_row(listing.store, info, path, network)
     candidates = [os.path.abspath(path)] if os.path.isabs(path) or root is None else [
         os.path.join(root, path), os.path.abspath(path)]
     for candidate in candidates:
         if os.path.isfile(candidate):
-            return _whole_weights(candidate, path, backbone)
+            return _whole_weights_row(candidate, path, network)
         if os.path.isdir(candidate):
             found = find_weights(candidate, open_store)
-            return _whole_weights(os.path.join(found.folder, found.key), path, backbone)
+            return _whole_weights_row(os.path.join(found.folder, found.key), path, network)
     return Row("weights", BAD, f"weights_path: there is no {path} below data_url, and none here",
                "Put it there, or correct --weights_path; keys are case-sensitive")
 
 
-def stored_weights_row(store, info, path, backbone):
+def stored_weights_row(store: Store, info: ObjectInfo, path: str, network: Architecture) -> Row:
     """As ``weights_row``, of an object: only a small one is fetched, of a larger one the beginning and the size."""
     if info.size <= WHOLE_WEIGHTS:
         directory = tempfile.mkdtemp(prefix="masf-doctor-")
@@ -125,61 +143,59 @@ def stored_weights_row(store, info, path, backbone):
             local = os.path.join(directory, "weights")
             with open(local, "wb") as stream:
                 stream.write(store.read(info.key))
-            return _whole_weights(local, path, backbone)
+            return _whole_weights_row(local, path, network)
         finally:
             shutil.rmtree(directory, ignore_errors=True)
     head = bytes(store.read_range(info, 0, 6))
     if head != b"\x93NUMPY" and head[:4] != b"PK\x03\x04":
         return Row("weights", BAD, f"{path} is neither .npy nor .npz", "Give the weights of a network")
-    network = backbone()
-    least = 4 * sum(_elements(shape) for name, shape in network.shapes().items()
-                    if name.rsplit("/", 1)[0] not in network.new_layers)
+    least = 4 * _elements(network.pretrained_shapes())
     if info.size < least:
-        return Row("weights", BAD, "{}: {}, and {} has {} besides the classifier".format(
-            path, amount(info.size, "B"), network.describe(), amount(least, "B")),
-            "Is it the file of this backbone and width?")
-    known_by = "" if info.etag is None else ", {} {:.12}".format("MD5" if info.md5 else "ETag", info.md5 or info.etag)
-    return Row("weights", GOOD, "{}: {}{}, readable, large enough; the run compares its layers".format(
-        path, amount(info.size, "B"), known_by))
+        return Row("weights", BAD, f"{path}: {amount(info.size, 'B')}, and {network.describe()} has "
+                                   f"{amount(least, 'B')} besides the classifier",
+                   "Is it the file of this backbone and width?")
+    known_by = "" if info.etag is None else f", {'MD5' if info.md5 else 'ETag'} {info.md5 or info.etag:.12}"
+    return Row("weights", GOOD, f"{path}: {amount(info.size, 'B')}{known_by}, readable, large enough; the run compares "
+                                "its layers")
 
 
-def _whole_weights(local, path, backbone):
-    from masf_core.network.pretrained import read_pretrained
-
-    layers = read_pretrained(local)
-    values = backbone().from_pretrained(layers, path)
-    return Row("weights", GOOD, "{}: {}, SHA-256 {:.12}, {} variables fit".format(
-        path, amount(os.path.getsize(local), "B"), digest_of(local, "sha256"), len(values)))
+def _whole_weights_row(local: str, path: str, network: Architecture) -> Row:
+    values = network.from_pretrained(read_pretrained(local), path)
+    return Row("weights", GOOD, f"{path}: {amount(os.path.getsize(local), 'B')}, SHA-256 "
+                                f"{digest_of(local, 'sha256'):.12}, {len(values)} variables fit")
 
 
-def _elements(shape):
-    result = 1
-    for side in shape:
-        result *= side
-    return result
+def _elements(shapes: Shapes) -> int:
+    """How many numbers the variables of these shapes hold."""
+    total = 0
+    for shape in shapes.values():
+        count = 1
+        for side in shape:
+            count *= side
+        total += count
+    return total
 
 
-def checkpoint_bytes(config, backbone):
+def checkpoint_bytes(config: Config, network: Architecture) -> int:
     """Bytes of a checkpoint: weights, and two moments of each Adam that moves them."""
-    from masf_core.network import metric_net
-
-    theta = sum(map(_elements, backbone.shapes().values()))
-    training, network = config.training, config.network
+    training, settings = config.training, config.network
+    theta = _elements(network.shapes())
     masf = training.method == "masf"
-    phi = sum(map(_elements, metric_net.shapes(
-        backbone.feature_width, network.metric_hidden, network.metric_embedding).values())) \
+    phi = _elements(metric_net_shapes.shapes(
+        network.feature_width, settings.metric_hidden, settings.metric_embedding)) \
         if masf and training.beta2 > 0.0 else 0
     meta = masf and training.update == "reference" and (
         training.beta1 > 0.0 or training.beta2 > 0.0 or training.meta_task > 0.0)
     return 4 * ((theta + phi) * (1 + 2) + (2 * (theta + phi) if meta else 0))
 
 
-def disk_row(config, work_dir, data_bytes, destination, found, weights_bytes, backbone):
+def disk_row(config: Config, work_dir: str, data_bytes: int, destination: Optional[str], found: Found,
+             weights_bytes: int, network: Architecture) -> Row:
     """Free space against what the run needs.
 
     Args:
-        data_bytes: to be pulled, 0 if nothing. destination: to where, or None. found: ``Found``. weights_bytes: of a
-            file that is fetched by itself. backbone: the network.
+        data_bytes: to be pulled, 0 if nothing. destination: to where, or None. weights_bytes: of a file that is fetched
+            by itself.
     """
     existing = os.path.abspath(work_dir)
     while not os.path.isdir(existing):
@@ -188,25 +204,21 @@ def disk_row(config, work_dir, data_bytes, destination, found, weights_bytes, ba
         return Row("disk", BAD, f"{existing} cannot be written", "Choose another --work_dir")
     present = _size_of(destination) if destination else 0
     images = sum(len(domain.paths) for domain in found.index.domains)
-    cache = images * backbone.image_size ** 2 * 3
+    cache = images * network.image_size ** 2 * 3
     root = os.path.join(destination, found.dataroot) if destination else found.index.dataroot
     cached = _size_of(directory_of(root, os.path.join(work_dir, "decoded")))
-    snapshots = SNAPSHOTS * checkpoint_bytes(config, backbone)
     needs = [("data", max(0, data_bytes - present)), ("decoded images", max(0, cache - cached)),
-             ("weights", weights_bytes), ("checkpoints", snapshots), ("logs", LOGS)]
+             ("weights", weights_bytes), ("checkpoints", SNAPSHOTS * checkpoint_bytes(config, network)), ("logs", LOGS)]
     needed, free = sum(size for _, size in needs), shutil.disk_usage(existing).free
-    told = "{} free in {}, at most {} needed: {}".format(
-        amount(free, "B"), existing, amount(needed, "B"),
-        ", ".join("{} {}".format(name, amount(size, "B")) for name, size in needs if size))
+    parts = ", ".join(f"{name} {amount(size, 'B')}" for name, size in needs if size)
+    told = f"{amount(free, 'B')} free in {existing}, at most {amount(needed, 'B')} needed: {parts}"
     if needed > free:
         return Row("disk", BAD, told, "Free some, or choose a larger disk with --work_dir")
     return Row("disk", GOOD, told)
 
 
-def _size_of(directory):
+def _size_of(directory: str) -> int:
     """Bytes of the files below."""
     return sum(os.lstat(os.path.join(parent, name)).st_size
                for parent, _, names in os.walk(directory) for name in names
                if os.path.lexists(os.path.join(parent, name)))
-
-

@@ -1,10 +1,11 @@
-"""``python -m job check-graph``: the graphs of a configuration, what they are made of, and what they predict."""
+"""``python -m job check-graph``: the graphs of a configuration, their operations, and the time that they predict."""
 from __future__ import annotations
 
 import collections
 import os
-from typing import NamedTuple
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Tuple
 
+from job.config.settings import Config
 from job.console import amount
 from job.errors import ConfigError
 from job.preparation import scale_settings, step_settings
@@ -12,23 +13,23 @@ from masf_core import model
 from masf_core.devices.ascend.graph import make_parts
 from masf_core.devices.ascend import operators
 from masf_core.devices.ascend.options import FLOAT32_DOUBT, FLOAT32_MODES, NO_FLOAT32, mode_of
-from masf_core.graph_check.cost import CALL, DRAWING, GOOD, PEAK, costs, predict, seconds_of, total
+from masf_core.graph_check.cost import CALL, DRAWING, GOOD, PEAK, Cost, costs, predict, seconds_of, total
 from masf_core.graph_check.limits import STATELESS, Problem, needed, problems, remarks, shown, type_of
-from masf_core.method import meta_step
-from masf_core.network.backbone import make_backbone
+from masf_core.method.step_settings import StepSettings, check_batch
+from masf_core.network.backbone import Backbone, make_backbone
 from masf_core.tf1 import VERSION, tf
 
-CLASSES, DOMAINS = 7, 4  # PACS's, where the configuration does not say
-MOST_TOLD = 20  # problems in a table for people
+CLASSES, DOMAINS = 7, 4  # of PACS, where the configuration does not say
+MOST_TOLD = 20  # problems that the text lists
 BRIEF = ("snapshot", "load")  # steps that only read or fill variables: one line each
-MOST_GROUPS = 12  # lines of types and of scopes, unless every operation is asked for
+MOST_GROUPS = 12  # types and scopes that the text lists, unless every operation is asked for
 
 
 class Checked(NamedTuple):
     """What was built and found.
 
     steps: name → what is fetched in it. images: of a training iteration on one card. ranks: their number. mixed:
-    whether losses are scaled. substitutes: what is not as on a card, a sentence each. operator_list: CANN's list with
+    whether losses are scaled. substitutes: what differs from a card, one sentence each. operator_list: CANN's list with
     which the operations were compared.
     """
 
@@ -44,10 +45,10 @@ class Checked(NamedTuple):
     operator_list: str
 
 
-def check(config, ranks=1):
+def check(config: Config, ranks: int = 1) -> Checked:
     """Build training and evaluation as on an Ascend, from the configuration alone, and look for problems.
 
-    Where the adapter is not installed other operations take the place of its own; which, is in ``substitutes``.
+    Where the adapter is not installed, other operations stand in for its own; ``substitutes`` lists them.
 
     Raises:
         ConfigError: so many ranks cannot share a batch, or an Ascend has no such precision.
@@ -63,7 +64,7 @@ def check(config, ranks=1):
     parts = make_parts(mixed, scale_settings(config), ranks)
     backbone = make_backbone(network.backbone, config.data.num_classes or CLASSES, network.width, parts.kernels)
     try:
-        meta_step.check_batch(settings, ranks)
+        check_batch(settings, ranks)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     graph = tf.Graph()
@@ -80,9 +81,9 @@ def check(config, ranks=1):
     everything = [fetch for fetches in steps.values() for fetch in fetches]
     listed = _operator_list()
     outside, unlisted = _outside(graph, everything, listed)
-    made_of = "{}; {}, losses {}; TensorFlow {}, {}".format(
-        _sizes(backbone, settings, ranks, config.interval.evaluation_batch), mode,
-        "scaled" if mixed else "as they are", VERSION, parts.adapter)
+    sizes = _sizes(backbone, settings, ranks, config.interval.evaluation_batch)
+    made_of = (f"{sizes}; {mode}, losses {'scaled' if mixed else 'not scaled'}; TensorFlow {VERSION}, "
+               f"{parts.adapter}")
     images = settings.source_domains * settings.meta_batch_size // ranks
     found = problems(graph, everything) + outside
     noted = remarks(graph) + unlisted
@@ -107,7 +108,8 @@ def _operator_list() -> operators.OperatorList:
         raise ConfigError(str(error)) from error
 
 
-def _outside(graph, fetches, listed):
+def _outside(graph: tf.Graph, fetches: Iterable[Any], listed: operators.OperatorList,
+             ) -> Tuple[List[Problem], List[str]]:
     """(problems, remarks): operations that the list does not name. A list of another CANN than the run's only tells
     what may be missing."""
     first = {}
@@ -122,20 +124,20 @@ def _outside(graph, fetches, listed):
             for each in lacking], []
 
 
-def _without_float32(graph, fetches):
+def _without_float32(graph: tf.Graph, fetches: Iterable[Any]) -> List[Problem]:
     """Convolutions in float32 where nothing narrows them."""
     return [Problem(op.name, op.type, "a convolution in float32", NO_FLOAT32, "Use precision=mixed")
             for op in sorted(needed(fetches), key=lambda each: each.name)
             if op.type in operators.CONVOLUTIONS and op.outputs[0].dtype.base_dtype == tf.float32]
 
 
-def _sizes(backbone, settings, ranks, evaluated):
+def _sizes(backbone: Backbone, settings: StepSettings, ranks: int, evaluated: int) -> str:
     shared = f", {settings.meta_batch_size // ranks} of them on each of {ranks} cards" if ranks > 1 else ""
     return (f"{backbone.describe()}, {backbone.num_classes} classes, {settings.source_domains} source domains of "
-            f"{settings.meta_batch_size} images{shared}, evaluated {evaluated} at once")
+            f"{settings.meta_batch_size} images{shared}; evaluation in batches of {evaluated}")
 
 
-def by_type(operations):
+def by_type(operations: Iterable[tf.Operation]) -> List[Tuple[str, int, str]]:
     """(type, number, the largest output of these) of each type, the most frequent first."""
     groups = collections.OrderedDict()
     for op in operations:
@@ -144,15 +146,15 @@ def by_type(operations):
             sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))]
 
 
-def by_scope(operations):
-    """(outermost name scope, number) of each; those without a scope are under their own common name, "(none)"."""
+def by_scope(operations: Iterable[tf.Operation]) -> List[Tuple[str, int]]:
+    """(outermost name scope, number) of each; operations without a scope count under "(none)"."""
     counts = collections.Counter(op.name.partition("/")[0] if "/" in op.name else "(none)" for op in operations)
     return counts.most_common()
 
 
-def text(checked, every=False):
-    """Lines for people. every: each operation as well."""
-    lines = [checked.made_of] + [f"not as on a card: {each}." for each in checked.substitutes]
+def text(checked: Checked, every: bool = False) -> List[str]:
+    """The lines that are printed. every: list each operation as well."""
+    lines = [checked.made_of] + [f"different on a card: {each}." for each in checked.substitutes]
     for name, fetches in checked.steps.items():
         lines += ["", *_step_lines(checked, name, fetches, every)]
     lines += ["", *_prediction_lines(checked)]
@@ -163,14 +165,14 @@ def text(checked, every=False):
     if len(checked.problems) > MOST_TOLD and not every:
         lines.append(f"… and {len(checked.problems) - MOST_TOLD} more (--ops or --json lists all)")
     count = len(checked.problems)
-    verdict = (f"{count} problem{'' if count == 1 else 's'}: an Ascend 910 does not take this graph" if count
+    verdict = (f"{count} problem{'' if count == 1 else 's'}: an Ascend 910 does not accept this graph" if count
                else "no problem found")
     lines.append(f"{len(checked.graph.get_operations())} operations, {verdict}; compared with {checked.operator_list}")
     return lines
 
 
-def document(checked):
-    """All of it, for JSON."""
+def document(checked: Checked) -> Dict[str, Any]:
+    """The same as one JSON document."""
     steps = collections.OrderedDict()
     for name, fetches in checked.steps.items():
         operations, found = _in_order(checked.graph, fetches), costs(checked.graph, fetches)
@@ -188,25 +190,25 @@ def document(checked):
             "host_seconds": {"call": CALL, "drawing": DRAWING * checked.images}}
 
 
-def _step_lines(checked, name, fetches, every):
+def _step_lines(checked: Checked, name: str, fetches: List[Any], every: bool) -> Iterator[str]:
     operations = _in_order(checked.graph, fetches)
     yield f"{name}: {len(operations)} operations"
     if name in BRIEF and not every:
         return
     if every:
         for op in operations:
-            yield "  {:<28} {:<60} {}".format(type_of(op), op.name, ", ".join(map(shown, op.outputs)) or "-")
+            yield f"  {type_of(op):<28} {op.name:<60} {', '.join(map(shown, op.outputs)) or '-'}"
     types, scopes = by_type(operations), by_scope(operations)
     for each, count, largest in types[:None if every else MOST_GROUPS]:
         yield f"  {count:>5} {each:<28} largest {largest}"
     if len(types) > MOST_GROUPS and not every:
         rest = sum(count for _, count, _ in types[MOST_GROUPS:])
-        yield f"  {rest:>5} of {len(types) - MOST_GROUPS} more types (--ops lists each operation)"
-    yield "  by scope: " + ", ".join("{} {}".format(*item) for item in scopes[:MOST_GROUPS]) + (
+        yield f"  {rest:>5} of {len(types) - MOST_GROUPS} other types (--ops lists every operation)"
+    yield "  by scope: " + ", ".join(f"{scope} {count}" for scope, count in scopes[:MOST_GROUPS]) + (
         f", {len(scopes) - MOST_GROUPS} more" if len(scopes) > MOST_GROUPS else "")
     found = costs(checked.graph, fetches)
-    yield "  {:<16} {:>5} {:>10} {:>9} {:>8} {:>10} {:>10}  {}".format(
-        "", "ops", "GFLOP", "GB", "FLOP/B", "ms at peak", "good use", "bound by")
+    yield (f"  {'':<16} {'ops':>5} {'GFLOP':>10} {'GB':>9} {'FLOP/B':>8} {'ms at peak':>10} {'realistic':>10}  "
+           "bound by")
     for group, cost in found.items():
         yield _cost_line(group, cost, 1e3 * seconds_of(group, cost, PEAK), 1e3 * seconds_of(group, cost, GOOD),
                          _bound(group, cost))
@@ -214,47 +216,47 @@ def _step_lines(checked, name, fetches, every):
         seconds_of(group, cost, device) for group, cost in found.items()) for device in (PEAK, GOOD)), "")
 
 
-def _cost_line(group, cost, peak, good, bound):
+def _cost_line(group: str, cost: Cost, peak: float, good: float, bound: str) -> str:
     work = f"{cost.count:>5} {cost.flops / 1e9:>10.2f} {cost.bytes / 1e9:>9.3f} {cost.intensity:>8.1f}"
     return f"  {group:<16} {work} {peak:>10.2f} {good:>10.2f}  {bound}".rstrip()
 
 
-def _bound(group, cost):
+def _bound(group: str, cost: Cost) -> str:
     return "memory" if seconds_of(group, cost, PEAK) <= cost.bytes / PEAK.memory else "arithmetic"
 
 
-def _prediction_lines(checked):
+def _prediction_lines(checked: Checked) -> Iterator[str]:
     found = costs(checked.graph, checked.steps["training"])
     times = [predict(found, device, checked.images) for device in (PEAK, GOOD)]
-    yield "predicted for an Ascend 910 in mixed precision{}, not measured: {:.0f} ms an iteration at peak rates, " \
-          "{:.0f} at good use".format("" if checked.mixed else " (what float32 reaches is not published)",
-                                *(1e3 * seconds for seconds in times))
-    yield "  ({:.0f} and {:.0f} images/s{}). Peak: {:.0f} TFLOP/s of products, {:.1f} TB/s; good use: {:.0%} and " \
-          "{:.0%} of these.".format(*(checked.images * checked.ranks / seconds for seconds in times),
-                              " of all cards" if checked.ranks > 1 else "", PEAK.products / 1e12,
-                              PEAK.memory / 1e12, GOOD.products / PEAK.products,
-                              GOOD.memory / PEAK.memory)
-    yield "  All inputs and outputs count as moved, in the graph's types; fusing and float16 save some of it."
+    float32 = "" if checked.mixed else " (the rates of float32 are not published)"
+    at_peak, realistic = (f"{1e3 * seconds:.0f}" for seconds in times)
+    yield (f"predicted for an Ascend 910 in mixed precision{float32}, not measured: {at_peak} ms an iteration at peak "
+           f"rates, {realistic} ms at realistic rates")
+    at_peak, realistic = (f"{checked.images * checked.ranks / seconds:.0f}" for seconds in times)
+    yield (f"  ({at_peak} and {realistic} images/s{' of all cards' if checked.ranks > 1 else ''}). Peak: "
+           f"{PEAK.products / 1e12:.0f} TFLOP/s of products, {PEAK.memory / 1e12:.1f} TB/s; realistic: "
+           f"{GOOD.products / PEAK.products:.0%} and {GOOD.memory / PEAK.memory:.0%} of these.")
+    yield "  Every input and output counts as moved, in the graph's types; fusion and float16 save some of this."
     if checked.ranks > 1:
-        yield "  Of averaging, only reading and writing the card's memory: between cards it takes longer; " \
-              "benchmarks/README.md has estimates."
-    yield (f"  Host: {1e3 * CALL:.1f} ms a call; {1e3 * DRAWING * checked.images:.0f} ms of drawing, while the device "
-           "computes.")
+        yield ("  Averaging counts only as reads and writes of the card's own memory. Between cards it takes longer; "
+               "benchmarks/README.md has estimates.")
+    yield (f"  Host: {1e3 * CALL:.1f} ms a call; {1e3 * DRAWING * checked.images:.0f} ms to draw the images, while the "
+           "device computes.")
     variables = [op for op in checked.graph.get_operations() if op.type in ("VariableV2", "VarHandleOp")]
-    yield "  {} variables, {}".format(len(variables), amount(sum(_size(op) for op in variables), "B"))
+    yield f"  {len(variables)} variables, {amount(sum(_size(op) for op in variables), 'B')}"
 
 
-def _size(variable):
+def _size(variable: tf.Operation) -> int:
     shape = tf.TensorShape(variable.get_attr("shape"))
     return (shape.num_elements() or 0) * variable.get_attr("dtype").size
 
 
-def _in_order(graph, fetches):
+def _in_order(graph: tf.Graph, fetches: Iterable[Any]) -> List[tf.Operation]:
     reached = needed(fetches)
     return [op for op in graph.get_operations() if op in reached]
 
 
-def _largest(operations):
+def _largest(operations: Iterable[tf.Operation]) -> str:
     outputs = [tensor for op in operations for tensor in op.outputs]
     return shown(max(outputs, key=lambda tensor: tensor.shape.num_elements() or 0)) if outputs else "-"
 

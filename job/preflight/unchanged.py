@@ -1,10 +1,11 @@
-"""Whether the data of a finished run are still those that it was trained on, from names and sizes alone."""
+"""Whether the data changed since a finished run was trained on them, judged by names and sizes."""
 from __future__ import annotations
 
 import logging
 import os
 from typing import Any, Mapping
 
+from job.config.settings import Config
 from job.inputs.check import no_data
 from job.inputs.fetch import local_root
 from job.inputs.indexing import refuse_other_data
@@ -19,30 +20,31 @@ log = logging.getLogger(__name__)
 
 def refuse_changed_data(config: Any, environ: Mapping[str, str], store: Any, told: Mapping[str, Any],
                         work_dir: str) -> None:
-    """Raise ConfigError where the data are others than a finished run's. What cannot be compared is warned of.
+    """Raise ConfigError where the data changed since the run finished; warn where that cannot be found out.
 
     Args:
-        store: the run's ``obs_sync.Store``. told: ``data`` of its run.json. work_dir: the job's.
+        store: the run's ``obs_sync.Store``. told: ``data`` of its run.json. work_dir: of the job.
     """
     if not told.get("fingerprint"):
         return
     try:
         index = _index_now(config, environ, work_dir)
-    except (StoreError, DataError, Unknown, OSError) as error:  # what is gone after the end takes nothing from the run
-        log.warning("the data cannot be compared with those that the run was trained on: %s", error)
+    except (StoreError, DataError, Unknown, OSError) as error:
+        # Data that were deleted after the end do not invalidate the run.
+        log.warning("cannot check whether the data changed since the run was trained: %s", error)
         return
     if index.fingerprint != told["fingerprint"] and config.data.bad_data == "skip":
-        log.warning("the data cannot be compared with those that the run was trained on: with bad_data=skip only "
-                    "decoding tells which images are used")
+        log.warning("cannot check whether the data changed since the run was trained: with bad_data=skip, only "
+                    "decoding shows which images are used")
         return
     refuse_other_data(store, told, index)
 
 
-def _index_now(config, environ, work_dir):
+def _index_now(config: Config, environ: Mapping[str, str], work_dir: str) -> Any:
     root = local_root(config.data)
     if root is not None:
         if not os.path.isdir(root):
-            raise DataError(f"there is no folder {root}")
+            raise DataError(f"the folder {root} does not exist")
         return find_structure(config, None, root).index
     if config.data.data_url is None:
         raise no_data()

@@ -1,10 +1,11 @@
 """metrics.jsonl: what is known at the end of each interval of a run, as whoever shows or compares runs reads it."""
 from __future__ import annotations
 
+import logging
 from typing import Any, Dict, List
 
 from obs_sync import IntegrityError, ObjectNotFound, Store
-from obs_sync.json_document import DocumentError, members, number, optional, read_json_lines, text, whole
+from obs_sync.json_document import DocumentError, members, number, optional, read_json, text, whole
 from obs_sync.store import read_at_most
 
 NAME = "metrics.jsonl"
@@ -19,21 +20,41 @@ RECORD = members({
 })
 """What every line has. The other members are in `masf_core.records.progress`."""
 
+log = logging.getLogger(__name__)
+
 
 def read_history(store: Store, folder: str = "") -> List[Dict[str, Any]]:
     """The records of a published metrics.jsonl, oldest first; none where there is no such file.
+
+    A line that is no record, or whose iteration does not come after that of the line before, is skipped; a warning
+    says how many were skipped, and what is wrong with the first of them.
 
     Args:
         store: of the run. folder: of the run below the store's URL, "" or ending in "/".
 
     Raises:
-        IntegrityError: the file is damaged, or another program's.
+        IntegrityError: the file is larger than ``LARGEST``.
     """
     try:
-        return read_json_lines(read_at_most(store, folder + NAME, LARGEST), RECORD, LARGEST)
+        lines = read_at_most(store, folder + NAME, LARGEST).split(b"\n")
     except ObjectNotFound:
         return []
     except DocumentError as error:
-        raise IntegrityError(f"{NAME} is damaged ({error})", store.locate(folder + NAME),
-                             "Repair or remove that line; a running job writes the whole file again at its next "
-                             "interval") from None
+        raise IntegrityError(f"this {NAME} is not one of a run ({error})", store.locate(folder + NAME),
+                             "Delete it; a running job writes it again at its next interval") from None
+    found: List[Dict[str, Any]] = []
+    wrong = []
+    for number_of_line, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                record = read_json(line, RECORD)
+                before = found[-1]["iteration"] if found else 0
+                if record["iteration"] <= before:
+                    raise DocumentError(f"iteration: expected more than {before}, found {record['iteration']}")
+                found.append(record)
+            except DocumentError as error:
+                wrong.append(f"line {number_of_line}, {error}")
+    if wrong:
+        log.warning("%s: skipped %d of %d lines, which are no records of an interval. The first of them: %s",
+                    store.locate(folder + NAME), len(wrong), len(wrong) + len(found), wrong[0])
+    return found

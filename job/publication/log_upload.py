@@ -3,9 +3,12 @@ from __future__ import annotations
 
 import os
 import shutil
+from typing import Callable
+
+from obs_sync import Store
 
 
-def upload_logs(store, logs, spool, record):
+def upload_logs(store: Store, logs: str, spool: str, record: Callable[[], str]) -> None:
     """Publish the files of the directory ``logs``, and run.json.
 
     Args:

@@ -8,7 +8,7 @@ import sys
 NICENESS = 10
 
 
-def give_way():
+def give_way() -> None:
     """Let this thread, and those that it will start, have what processor time is left over.
 
     Where training leaves nothing over they have a tenth of each core: enough for a checkpoint to arrive, which

@@ -6,11 +6,12 @@ best one when it was published, which protects it from then on, and the next att
 from __future__ import annotations
 
 import logging
+from typing import Any, Dict, Optional, Sequence, Set
 
 from job.publication.lineage import published_checkpoints
 from job.publication.time_limit import within
 from masf_core.records import selection
-from obs_sync import AccessDenied, IntegrityError, read_pointer, retain, write_pointer
+from obs_sync import AccessDenied, IntegrityError, Store, read_pointer, retain, write_pointer
 
 log = logging.getLogger(__name__)
 
@@ -18,21 +19,21 @@ BEST = "best"  # name of the pointer beside the markers
 
 
 class Retention:
-    """Retention after each delivery. What it cannot delete stays, which is said and is no failure of the run.
+    """Retention after each delivery. A checkpoint that cannot be deleted is reported, and is no failure of the run.
 
     Args:
         store: the run's ``obs_sync.Store``. keep: number of newest checkpoints to keep.
     """
 
-    def __init__(self, store, keep):
+    def __init__(self, store: Store, keep: int) -> None:
         self._store, self._keep = store, keep
         self._refused = self._failing = False
-        self.due = None  # lineage of a checkpoint that was delivered since
+        self.due: Optional[str] = None  # lineage of a checkpoint that was delivered since
 
-    def apply(self, seconds):
+    def apply(self, seconds: float) -> None:
         """``apply_retention`` if it is due, within so many seconds.
 
-        A refusal is told once, an outage once until it is over.
+        A refusal is reported once; an outage is reported once until it is over.
         """
         lineage = self.due
         if lineage is None:
@@ -42,17 +43,18 @@ class Retention:
             self._failing = False
         except AccessDenied as error:
             log.log(logging.DEBUG if self._refused else logging.WARNING,
-                    "old checkpoints stay: this key may not delete them (%s). Every checkpoint is published all the "
-                    "same. Grant the right to delete objects, or remove old checkpoints by hand", error.what)
+                    "old checkpoints are not deleted: this key has no permission to delete objects (%s). New "
+                    "checkpoints are published as usual. Grant the permission, or delete old checkpoints by hand",
+                    error.what)
             self._refused = True
         except Exception as error:
             log.log(logging.DEBUG if self._failing else logging.WARNING,
-                    "old checkpoints stay for now, the next checkpoint tries again: %s", error)
+                    "old checkpoints could not be deleted, retrying after the next checkpoint: %s", error)
             self._failing = True
         self.due = None
 
 
-def apply_retention(store, lineage, keep):
+def apply_retention(store: Store, lineage: str, keep: int) -> None:
     """Remove the checkpoints of ``lineage``, which alone are ours to delete, but the ``keep`` newest and the best.
 
     The best is what the pointer names, and also the newest whose marker says so. A checkpoint whose marker is damaged
@@ -65,7 +67,7 @@ def apply_retention(store, lineage, keep):
     retain(store, names | ({best} if best else set()), lineage=lineage)
 
 
-def name_best(store, lineage, policy, history):
+def name_best(store: Store, lineage: str, policy: str, history: Sequence[Dict[str, Any]]) -> None:
     """Let the pointer name the best checkpoint of ``lineage`` that was published, where it does not.
 
     Args:
@@ -87,10 +89,11 @@ def name_best(store, lineage, policy, history):
         named = None
     if named != best[0].name:
         write_pointer(store, BEST, best[0].name, metadata=best[0].metadata)
-        log.info("the best checkpoint so far is %s; %s said %s", best[0].name, BEST + ".json", named or "nothing")
+        log.info("%s.json named %s; now it names %s, the best checkpoint so far", BEST, named or "nothing",
+                 best[0].name)
 
 
-def _ever_best(policy, history):
+def _ever_best(policy: str, history: Sequence[Dict[str, Any]]) -> Set[int]:
     """The iterations whose record was the best one when it was made."""
     iterations, best = set(), None
     for record in history:

@@ -12,10 +12,11 @@ import socket
 import threading
 import time
 import uuid
+from typing import Any, Dict, Optional, Tuple
 
 from job.publication.time_limit import within
 from masf_core.records.files import replace_text
-from obs_sync import IntegrityError, ObjectNotFound
+from obs_sync import IntegrityError, ObjectNotFound, Store
 from obs_sync.json_document import (
     DocumentError, anything, list_of, mapping_of, members, number, one_of, optional, parse_json, text, whole,
 )
@@ -48,12 +49,12 @@ SHAPE = members({
 """What a run.json holds. Code that got one from `read_published` need not check anything again."""
 
 
-def now():
+def now() -> str:
     """The present time as ISO 8601 in UTC, seconds."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
-def read_published(store, folder=""):
+def read_published(store: Store, folder: str = "") -> Optional[Dict[str, Any]]:
     """The content of the published run.json, which has the ``SHAPE`` of one, or None where there is none.
 
     Args:
@@ -78,28 +79,33 @@ def read_published(store, folder=""):
     return content
 
 
-def publish_record(run):
-    """Write a run's run.json, locally and in the store.
+def written_at(content: Dict[str, Any]) -> Tuple[int, int]:
+    """(attempt, sequence) of a run.json: which attempt wrote it, and its how-many-th text it is. Later ones are larger.
+    """
+    written = content.get("written")
+    sequence = written.get("sequence") if isinstance(written, dict) else None
+    return len(content.get("attempts", [])), sequence if isinstance(sequence, int) else 0
 
-    Args:
-        run: ``run.Run``.
+
+def publish_record(record: RunRecord, path: str, store: Store) -> None:
+    """Write run.json, locally to ``path`` and in the run's store.
 
     Raises:
         StoreError: it could not be stored, or not within a minute.
     """
-    run.record.write(run.workspace.log(NAME))
-    within(LAST_WRITE, "the upload of run.json", lambda: run.store.write(NAME, run.record.text().encode("utf-8")))
+    record.write(path)
+    within(LAST_WRITE, "the upload of run.json", lambda: store.write(NAME, record.text().encode("utf-8")))
 
 
 class RunRecord:
     """The run.json of this attempt, continuing the published one.
 
     Args:
-        run_name: str. config: resolved configuration as a dict. previous: the published content or None.
+        config: the resolved configuration as a dict. previous: the published content or None.
         fresh: begin a new lineage.
     """
 
-    def __init__(self, run_name, config, previous, fresh):
+    def __init__(self, run_name: str, config: Dict[str, Any], previous: Optional[Dict[str, Any]], fresh: bool) -> None:
         self._lock = threading.Lock()  # the publisher writes while the trainer goes on
         self._names = collections.Counter()
         continued = previous is not None and not fresh
@@ -114,18 +120,26 @@ class RunRecord:
         # An attempt that was killed could not say so; the next one can.
         for attempt in self.content["attempts"]:
             if attempt.get("outcome") is None:
-                attempt["outcome"] = "ended without a word"
+                attempt["outcome"] = "ended without a record"
         self.attempt = {
             "id": uuid.uuid4().hex[:8], "started": now(), "outcome": None, "host": socket.gethostname(),
             "python": platform.python_version(), "machine": platform.machine(),
         }
         self.content["attempts"].append(self.attempt)
+        self._sequence = 0
 
     @property
-    def lineage(self):
+    def lineage(self) -> str:
+        """Only checkpoints of this lineage are resumed from."""
         return self.content["lineage"]
 
-    def checkpoint_name(self, iteration):
+    @property
+    def written(self) -> Dict[str, int]:
+        """How often this attempt, from 1 its number at the run, has written run.json; for the markers of checkpoints.
+        """
+        return {"attempt_number": len(self.content["attempts"]), "sequence": self._sequence}
+
+    def checkpoint_name(self, iteration: int) -> str:
         """A name that was never given before, by this or another attempt: a key is never written twice.
 
         An iteration has a second checkpoint where the first was saved before its evaluation.
@@ -134,26 +148,29 @@ class RunRecord:
         again = f"x{self._names[iteration]}" if self._names[iteration] > 1 else ""
         return "ckpt-{:06d}-{}{}".format(iteration, self.attempt["id"], again)
 
-    def update(self, **fields):
+    def update(self, **fields: Any) -> None:
         """Set top-level fields."""
         with self._lock:
             self.content.update(fields)
 
-    def update_attempt(self, **fields):
+    def update_attempt(self, **fields: Any) -> None:
         """Set fields of this attempt."""
         with self._lock:
             self.attempt.update(fields)
 
-    def end(self, state, exit_code, **fields):
+    def end(self, state: str, exit_code: int, **fields: Any) -> None:
         """Close this attempt."""
         with self._lock:
             self.attempt.update(ended=now(), outcome=state, exit_code=exit_code, **fields)
             self.content["state"] = state
 
-    def text(self):
+    def text(self) -> str:
+        """What is published."""
         with self._lock:
+            self._sequence += 1
+            self.content["written"] = {"attempt": len(self.content["attempts"]), "sequence": self._sequence}
             return json.dumps(self.content, indent=2, sort_keys=True) + "\n"
 
-    def write(self, path):
+    def write(self, path: str) -> None:
         """Save locally, whole or not at all."""
         replace_text(path, self.text())

@@ -1,24 +1,27 @@
-"""Wait for something no longer than so long: no client of a store promises that its calls end."""
+"""Calls that are abandoned after some seconds: no client of a store promises that its calls end."""
 from __future__ import annotations
 
 import queue
 import threading
+from typing import Callable, TypeVar
 
 from obs_sync import StoreUnavailable
 
+T = TypeVar("T")
 
-def within(seconds, what, work):
-    """work(), in a thread of its own, which is left behind when the time is up; returns or raises what it does.
+
+def within(seconds: float, what: str, work: Callable[[], T]) -> T:
+    """work(), in a thread of its own, which is abandoned when the time is over; returns or raises what it does.
 
     Args:
         seconds: to wait. what: is done, for the message.
 
     Raises:
-        StoreUnavailable: the time was up.
+        StoreUnavailable: the time is over.
     """
-    outcomes = queue.Queue()
+    outcomes: queue.Queue = queue.Queue()
 
-    def run():
+    def run() -> None:
         try:
             outcomes.put((work(), None))
         except BaseException as error:  # the waiting thread's to handle, all of it

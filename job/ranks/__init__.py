@@ -1,8 +1,8 @@
-"""The processes of one job, one for each card. Read `group` first.
+"""The ranks of one job: training processes, one for each card. Read `group` first.
 
-    group     this process among the others: alone, or one of several
-    channel   messages between the processes
+    group     this rank among the others, or the only one
+    channel   messages between the ranks
     stop      all ranks stop after the same iteration
     table     HCCL's rank table
-    launch    starts one process for each card
+    launch    starts the ranks of this machine, one for each card
 """

@@ -1,12 +1,13 @@
-"""How the processes of a job keep in touch: who is there, who has failed, what all have to say.
+"""Messages between the ranks of a job: which ranks are there, which one failed, and the values that they exchange.
 
-Every process holds one TCP connection to rank 0, over which go lines of JSON. Three things rest on it:
+Every rank holds one TCP connection to rank 0, which carries lines of JSON. Three things use it:
 
-- ``gather``: every process gives a value and gets those of all. It is also where they wait for one another.
-- A process that ends says goodbye with its exit code, and all others end with the same one. One that was killed cannot
-  say so, but its connection is closed by the system, and a machine that vanished is silent for ``SILENCE`` seconds.
-- A process that hears of it may be inside a collective that will never end and cannot be interrupted from Python. It
-  has ``PATIENCE`` seconds to leave by itself; then the last words are said and the process is ended.
+- ``gather``: every rank gives a value and gets the values of all. There the ranks also wait for one another.
+- A rank that ends sends its exit code as a goodbye, and all others end with the same code. A rank that was killed
+  cannot send one, but the operating system closes its connection; a machine that disappeared sends nothing for
+  ``SILENCE`` seconds.
+- A rank that learns of a failure may be inside a collective that never ends and that Python cannot interrupt. It has
+  ``PATIENCE`` seconds to end by itself; then ``last_words`` is called and the rank's process is ended.
 """
 from __future__ import annotations
 
@@ -23,28 +24,28 @@ from job.exits import RANK_LOST, ending
 
 log = logging.getLogger(__name__)
 
-JOIN = 600.0  # seconds until all processes must be there: a node may have to fetch its image first
-BEAT = 5.0  # seconds from one sign of life to the next
-SILENCE = 30.0  # seconds without one after which a process is given up
-PATIENCE = 8.0  # seconds to leave by oneself once another has failed
-LAST_WORDS = 5.0  # seconds that the last words may take
+JOIN = 600.0  # seconds until all ranks must have joined: a machine may have to download its image first
+BEAT = 5.0  # seconds between two signs of life
+SILENCE = 30.0  # seconds without a sign of life after which a rank counts as lost
+PATIENCE = 8.0  # seconds that a rank has to end by itself after another one failed
+LAST_WORDS = 5.0  # seconds that ``last_words`` may take
 LONGEST = 64 * 2 ** 20  # characters of a line
 
 
 class Channel:
-    """One process's end; a context manager that says goodbye.
+    """The end of one rank; a context manager that sends the goodbye.
 
     Args:
-        rank, size: this process among how many. address: (host, port) where rank 0 listens.
-        job: told to rank 0, so that processes of two jobs do not meet. on_wait: called about five times a second while
-            waiting; what it raises ends it. exit: ends the process with a code, without any clean-up.
+        rank, size: of this rank, and the number of ranks. address: (host, port) where rank 0 listens.
+        job: sent to rank 0, so that the ranks of two jobs cannot mix. on_wait: called about five times a second while
+            waiting; an exception from it ends the waiting. exit: ends the process with a code, without any clean-up.
 
     Attributes:
-        host: this machine's address as the others reach it. last_words: called with the ``PeerFailed`` before the
+        host: this machine's address as the other ranks reach it. last_words: called with the ``PeerFailed`` before the
             process is ended; may be set later.
 
     Raises:
-        ConfigError: not all processes have come within ``JOIN`` seconds, or what came does not belong together.
+        ConfigError: a rank did not join within ``JOIN`` seconds, or the ranks contradict one another.
     """
 
     def __init__(self, rank: int, size: int, address: Tuple[str, int], job: str = "",
@@ -54,7 +55,7 @@ class Channel:
         self._address, self._job, self._on_wait, self._exit = address, job, on_wait, exit
         self._peers: Dict[int, "_Peer"] = {}
         self._changed = threading.Condition()
-        self._values: Dict[int, List[Any]] = {}  # rank 0: of each rank, those that were not gathered yet
+        self._values: Dict[int, List[Any]] = {}  # on rank 0: rank → its values that were not gathered yet
         self._replies: List[List[Any]] = []
         self._failure: Optional[PeerFailed] = None
         self._left = threading.Event()
@@ -72,10 +73,13 @@ class Channel:
         self.leave(*(end.code, end.message) if end else (0, ""))
 
     def gather(self, value: Any, what: str = "this point", seconds: float = 600.0) -> List[Any]:
-        """The JSON values of all ranks, in their order, once each of them has called this as often as this one.
+        """The JSON values of all ranks, in their order; waits until every rank has called this as often as this one.
+
+        Args:
+            what: name of this point of the run, for messages. seconds: how long to wait for the other ranks.
 
         Raises:
-            PeerFailed: another process has failed, or did not come within so many seconds.
+            PeerFailed: another rank failed, or did not get here within so many seconds.
         """
         limit = time.monotonic() + seconds
         if self.rank:
@@ -88,18 +92,18 @@ class Channel:
         return values
 
     def blame(self, seconds: float = 3.0) -> None:
-        """Raises PeerFailed if another process is known to have failed, or is so within a few seconds."""
+        """Raise PeerFailed if another rank has failed, or fails within so many seconds."""
         with self._changed:
             self._changed.wait_for(lambda: self._failure is not None, seconds)
             if self._failure is not None:
                 raise self._failure
 
     def disband(self) -> None:
-        """From here on the others are not needed: whatever becomes of them."""
+        """From now on this rank ignores what happens to the others."""
         self._left.set()
 
     def leave(self, code: int, message: str) -> None:
-        """Say goodbye, and why if the code is not 0."""
+        """Send the goodbye: the exit code, and the reason if it is not 0."""
         self.disband()
         self._send({"bye": code, "message": message, "rank": self.rank})
         for peer in self._peers.values():
@@ -122,8 +126,9 @@ class Channel:
             except (OSError, ValueError):
                 pass
             if time.monotonic() > limit:
-                raise ConfigError("rank {} has not reached rank 0 at {}:{} within {:.0f} s; is it running, and may "
-                                  "this machine connect to it?".format(self.rank, *self._address, JOIN))
+                host, port = self._address
+                raise ConfigError(f"rank {self.rank} could not connect to rank 0 at {host}:{port} within {JOIN:.0f} s; "
+                                  "check that rank 0 is running and that this machine may connect to it")
             time.sleep(0.2)
         if "refused" in answer:
             raise ConfigError(answer["refused"])
@@ -137,17 +142,16 @@ class Channel:
             try:
                 door.bind(("127.0.0.1" if loopback else "", self._address[1]))
             except OSError as error:
-                raise ConfigError(f"rank 0 cannot listen at port {self._address[1]}: {error.strerror}; give another "
-                                  "one with RANK_CONTROL=host:port"
-                                  ) from error
+                raise ConfigError(f"rank 0 cannot listen on port {self._address[1]}: {error.strerror}; choose another "
+                                  "port with RANK_CONTROL=host:port") from error
             door.listen(self.size)
             door.settimeout(0.2)
             while len(self._peers) < self.size - 1:
                 self._on_wait()
                 if time.monotonic() > limit:
-                    raise ConfigError("RANK_SIZE={}, but rank {} did not come within {:.0f} s".format(
-                        self.size, ", ".join(str(rank) for rank in range(1, self.size) if rank not in self._peers),
-                        JOIN))
+                    missing = [str(rank) for rank in range(1, self.size) if rank not in self._peers]
+                    raise ConfigError(f"RANK_SIZE={self.size}, but rank {', '.join(missing)} did not join within "
+                                      f"{JOIN:.0f} s; check that every rank was started")
                 try:
                     connection, _ = door.accept()
                 except socket.timeout:
@@ -163,13 +167,14 @@ class Channel:
         except (OSError, ValueError):
             rank = None
         if not isinstance(rank, int) or hello.get("job") != self._job:
-            peer.close()  # nobody of ours
+            peer.close()  # not a rank of this job
             return
         problem = ""
         if hello.get("size") != self.size:
-            problem = "rank {} has RANK_SIZE={}, but rank 0 has {}".format(rank, hello.get("size"), self.size)
+            problem = (f"rank {rank} has RANK_SIZE={hello.get('size')}, but rank 0 has RANK_SIZE={self.size}: start "
+                       "all ranks with the same RANK_SIZE")
         elif rank in self._peers or not 0 < rank < self.size:
-            problem = f"RANK_ID={rank} comes twice"
+            problem = f"RANK_ID={rank} is used twice, or is not between 1 and {self.size - 1}: give every rank its own"
         if problem:
             peer.send({"refused": problem})
             raise ConfigError(problem)
@@ -186,22 +191,21 @@ class Channel:
             self._on_wait()
             if time.monotonic() > limit:
                 missing = [rank for rank, values in self._values.items() if not values] if self.rank == 0 else [0]
-                raise PeerFailed("rank {} did not get to {} in time".format(
-                    ", ".join(map(str, missing)), what), RANK_LOST)
+                raise PeerFailed(f"rank {', '.join(map(str, missing))} did not get to {what} in time", RANK_LOST)
 
     def _listen(self, rank: int, peer: "_Peer") -> None:
-        """The thread: take what a peer says until it says no more."""
+        """The thread that receives what one rank sends, until that rank has ended."""
         try:
             while True:
                 said = peer.receive(SILENCE)
                 if said is None:
-                    raise PeerFailed(f"rank {rank} was lost: it ended without a word", RANK_LOST)
+                    raise PeerFailed(f"rank {rank} was lost: its connection closed without a goodbye", RANK_LOST)
                 if "bye" in said:
                     if said["bye"]:
-                        raise PeerFailed("rank {} has ended: {}".format(said["rank"], said["message"]), said["bye"])
+                        raise PeerFailed(f"rank {said['rank']} has ended: {said['message']}", said["bye"])
                     if not self.rank:
-                        return  # it has done all it had to do
-                    raise PeerFailed("rank {} has left too early".format(said["rank"]), RANK_LOST)
+                        return  # it has finished its part
+                    raise PeerFailed(f"rank {said['rank']} ended before the others were done", RANK_LOST)
                 with self._changed:
                     if "value" in said:
                         self._values[rank].append(said["value"])
@@ -211,12 +215,11 @@ class Channel:
         except PeerFailed as error:
             self._fail(error)
         except (OSError, ValueError) as error:
-            self._fail(PeerFailed("rank {} was lost: {}".format(rank, f"no sign of life for {SILENCE:.0f} s"
-                                                                if isinstance(error, socket.timeout) else error),
-                                  RANK_LOST))
+            reason = f"no sign of life for {SILENCE:.0f} s" if isinstance(error, socket.timeout) else error
+            self._fail(PeerFailed(f"rank {rank} was lost: {reason}", RANK_LOST))
 
     def _fail(self, error: PeerFailed) -> None:
-        """Tell everybody, and see to it that this process ends."""
+        """Tell the other ranks, and make sure that this process ends."""
         with self._changed:
             if self._left.is_set() or self._failure is not None:
                 return
@@ -226,7 +229,7 @@ class Channel:
             self._send({"bye": error.code, "message": str(error), "rank": 0})
         if self._left.wait(PATIENCE):
             return
-        log.error("%s; this process was waiting for it and is ended", error)
+        log.error("%s. Rank %d was waiting for it and ends now", error, self.rank)
         words = threading.Thread(target=self.last_words, args=(error,), name="last words", daemon=True)
         words.start()
         words.join(LAST_WORDS)
@@ -241,7 +244,7 @@ class Channel:
             try:
                 peer.send(said)
             except OSError:
-                pass  # whoever listens to it finds out
+                pass  # the thread that listens to this rank notices
 
 
 class _Peer:
@@ -259,8 +262,11 @@ class _Peer:
             self._connection.sendall(data)
 
     def receive(self, seconds: Optional[float] = JOIN) -> Optional[Dict[str, Any]]:
-        """The next object; None once the other end is closed. Raises socket.timeout after so many seconds of silence,
-        ValueError for what is no object."""
+        """The next object; None once the other end is closed.
+
+        Raises:
+            socket.timeout: nothing came for so many seconds. ValueError: what came is not a JSON object.
+        """
         while b"\n" not in self._unread:
             self._connection.settimeout(seconds)
             data = self._connection.recv(1 << 16)

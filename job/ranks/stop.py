@@ -1,8 +1,9 @@
-"""Several processes stop after the same iteration: one that stopped alone would leave the others waiting for it."""
+"""All ranks stop after the same iteration: if one stopped alone, the others would wait for it."""
 from __future__ import annotations
 
 import signal
 
+from job.stopping import StopRequest
 from masf_core.ranks.one_rank import NeverStop
 
 
@@ -10,16 +11,16 @@ class AgreedStop(NeverStop):
     """What ``masf_core`` asks and tells; see ``NeverStop``.
 
     Args:
-        request: ``StopRequest`` of this process. It is held until all have heard of one of them being asked to stop.
+        request: ``StopRequest`` of this process. It is held until every rank knows that one was asked to stop.
     """
 
-    def __init__(self, request):
+    def __init__(self, request: StopRequest) -> None:
         self._request = request
 
-    def wanted(self):
+    def wanted(self) -> bool:
         return self._request.requested
 
-    def note(self, wanted):
+    def note(self, wanted: bool) -> None:
         if wanted:
             if not self._request.requested:
                 self._request.note(signal.SIGTERM)

@@ -1,94 +1,116 @@
 """Several runs beside each other: accuracy interval by interval, as text and as a page."""
 from __future__ import annotations
 
-import html
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
-from job.publication.run_record import read_published
+from job.printable import as_html, printable
+from job.publication.history import read_history
+from job.publication.late_writes import newest_records
 from job.reports.charts import line_chart
 from job.reports.report import STYLE
-from job.reports.show import read_history
+from job.reports.show import read_run
 from masf_core.records import selection
-from obs_sync import ObjectNotFound
+from obs_sync import IntegrityError, ObjectNotFound, Store
 
 
 class Candidate(NamedTuple):
     """A run as it is compared."""
 
     name: str
-    policy: str  # that chose its best interval
-    history: List[Dict[str, Any]]
+    policy: str  # one of ``selection.POLICIES``, which chose its best interval
+    history: List[Dict[str, Any]]  # records of ``job.publication.history``, at least one
 
     @property
-    def best(self):
+    def best(self) -> Dict[str, Any]:
         """The record that the run's selection policy chose."""
         return selection.best(self.policy, self.history)
 
-    def at(self, iteration):
-        """The record of an interval's end, or None."""
-        return next((record for record in self.history if record["iteration"] == iteration), None)
+    @property
+    def target(self) -> str:
+        """The target domain."""
+        return self.history[0]["target_domain"]
 
 
-def read_candidate(store, name):
+class Cell(NamedTuple):
+    """A cell of the table. chosen: the selection policy of its run chose this interval."""
+
+    text: str
+    chosen: bool = False
+
+
+def read_candidate(store: Store, name: str) -> Candidate:
     """The run in ``store``.
 
     Raises:
-        ObjectNotFound: there is none, or none of its intervals has been completed.
+        ObjectNotFound: there is no run, or none of its intervals has been completed. IntegrityError: its run.json is
+        damaged.
     """
-    run = read_published(store)
-    history = read_history(store) if run is not None else []
+    run = read_run(store)
+    policy = run["config"].get("interval", {}).get("selection")
+    if policy not in selection.POLICIES:
+        raise IntegrityError(f"this run.json names no selection policy (config.interval.selection is {policy!r})",
+                             store.locate("run.json"), "Expected one of " + ", ".join(selection.POLICIES))
+    history = newest_records(store, run, read_history(store))[1]
     if not history:
         raise ObjectNotFound("there is no run here with a completed interval", store.url,
                              "Give the URL or the folder of train_url/run_name")
-    return Candidate(name, run["config"]["interval"]["selection"], history)
+    return Candidate(name, policy, history)
 
 
-def table(candidates):
-    """Lines of Markdown: the target's and the sources' validation accuracy in per cent, a row an interval."""
-    titles = [f"{each.name} {what}" for each in candidates for what in (target_of(each), "validation")]
-    lines = ["| iteration | {} |".format(" | ".join(titles)), "|-:|{}".format("-:|" * len(titles))]
-    for iteration in sorted({record["iteration"] for each in candidates for record in each.history}):
-        cells = []
-        for each in candidates:
-            record = each.at(iteration)
+def rows(candidates: Sequence[Candidate]) -> Iterator[List[Cell]]:
+    """The titles, then a row for each interval: accuracies on the target and on validation images, in per cent."""
+    yield [Cell("iteration")] + [
+        Cell(f"{each.name} {what}") for each in candidates for what in (each.target, "validation")]
+    chosen = [each.best for each in candidates]
+    by_iteration = [{record["iteration"]: record for record in each.history} for each in candidates]
+    for iteration in sorted(set().union(*by_iteration)):
+        row = [Cell(str(iteration))]
+        for records, best in zip(by_iteration, chosen):
+            record = records.get(iteration)
             for key in ("target_accuracy", "validation_accuracy"):
-                chosen = record is not None and record is each.best
-                cells.append("" if record is None else ("**{:.2f}**" if chosen else "{:.2f}").format(record[key]))
-        lines.append("| {} | {} |".format(iteration, " | ".join(cells)))
-    return lines
+                row.append(Cell("") if record is None else Cell(f"{record[key]:.2f}", record is best))
+        yield row
 
 
-def outcome(each):
-    """One line: what the selection policy chose."""
+def table(candidates: Sequence[Candidate]) -> List[str]:
+    """Lines of Markdown: the ``rows``, with the intervals that the selection policies chose in bold."""
+    titles, *others = [[_markdown(cell) for cell in row] for row in rows(candidates)]
+    return [f"| {' | '.join(row)} |" for row in [titles, ["-:"] * len(titles)] + others]
+
+
+def outcome(each: Candidate) -> str:
+    """One line: what the selection policy chose, and how long an iteration took."""
     best = each.best
-    return "{}: {:.2f} % on {} at iteration {} of {}, chosen by {} (validation {:.2f} %); {:.2f} s an iteration".format(
-        each.name, best["target_accuracy"], target_of(each), best["iteration"], each.history[-1]["iteration"],
-        each.policy, best["validation_accuracy"], best["seconds_per_iteration"] or float("nan"))
+    seconds = best["seconds_per_iteration"]
+    return printable(
+        f"{each.name}: {best['target_accuracy']:.2f} % on {each.target} at iteration {best['iteration']} of "
+        f"{each.history[-1]['iteration']}, chosen by {each.policy} (validation {best['validation_accuracy']:.2f} %)"
+        + ("" if seconds is None else f"; {seconds:.2f} s an iteration"))
 
 
-def target_of(each):
-    return each.history[0]["target_domain"]
-
-
-def page(candidates):
+def page(candidates: Sequence[Candidate]) -> str:
     """A self-contained HTML page: outcomes, curves of both accuracies, the table."""
-    parts = ["<!DOCTYPE html><html lang=en><head><meta charset=utf-8><title>Runs "
-             f"compared</title><style>{STYLE}</style>"
-             "</head><body><h1>Runs compared</h1>"]
-    parts.append("<ul>{}</ul>".format("".join(f"<li>{html.escape(outcome(each))}</li>"
-                                              for each in candidates)))
+    parts = ["<!DOCTYPE html><html lang=en><head><meta charset=utf-8><title>Runs compared</title>"
+             f"<style>{STYLE}</style></head><body><h1>Runs compared</h1>"]
+    parts.append("<ul>{}</ul>".format("".join(f"<li>{as_html(outcome(each))}</li>" for each in candidates)))
     for title, key in (("Target", "target_accuracy"), ("Validation on the sources", "validation_accuracy")):
-        parts.append(f"<h2>{title}</h2>" + line_chart(
-            [(each.name, [(record["iteration"], record[key]) for record in each.history]) for each in candidates],
-            "iteration", "accuracy, %"))
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table(candidates)]
+        curves = [(each.name, _curve(each, key)) for each in candidates]
+        parts.append(f"<h2>{title}</h2>" + line_chart(curves, "iteration", "accuracy, %"))
     parts.append("<h2>Interval by interval</h2><table>")
-    for number, row in enumerate(rows[:1] + rows[2:]):
+    for number, row in enumerate(rows(candidates)):
         tag = "td" if number else "th"
-        parts.append("<tr>{}</tr>".format("".join(f"<{tag}>{_marked(cell)}</{tag}>" for cell in row)))
+        parts.append("<tr>" + "".join(f"<{tag}>{_html(cell)}</{tag}>" for cell in row) + "</tr>")
     return "\n".join(parts) + "</table></body></html>\n"
 
 
-def _marked(cell):
-    text = html.escape(cell)
-    return "<b>{}</b>".format(text.strip("*")) if text.startswith("**") else text
+def _curve(each: Candidate, key: str) -> List[Tuple[int, float]]:
+    return [(record["iteration"], record[key]) for record in each.history]
+
+
+def _markdown(cell: Cell) -> str:
+    text = printable(cell.text).replace("|", "\\|")
+    return f"**{text}**" if cell.chosen else text
+
+
+def _html(cell: Cell) -> str:
+    return f"<b>{as_html(cell.text)}</b>" if cell.chosen else as_html(cell.text)

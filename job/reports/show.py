@@ -1,79 +1,99 @@
 """What a run has left behind: the tree of its objects, its accuracy interval by interval."""
 from __future__ import annotations
 
-import json
 import posixpath
+from typing import Any, Dict, List, Mapping, Sequence
 
+from job.printable import printable
+from job.publication.history import read_history
+from job.publication.late_writes import newest_records
 from job.publication.run_record import read_published
-from obs_sync import ObjectNotFound
+from obs_sync import IntegrityError, ObjectNotFound, Store
 
 BAR = 30  # characters of a full bar
 
 
-def describe_run(store):
-    """Text about the run in ``store``.
+def describe_run(store: Store) -> str:
+    """Text about the run in ``store``, without control characters other than line feeds.
 
     Raises:
-        ObjectNotFound: there is no run.
+        ObjectNotFound: there is no run. IntegrityError: its run.json is damaged.
     """
-    run = read_published(store)
-    if run is None:
-        raise ObjectNotFound("there is no run here (no run.json)", store.url, "Give the URL of train_url/run_name")
-    history = read_history(store)
-    lines = ["{}  {}".format(store.url, run["state"]), ""]
+    run, history = newest_records(store, read_run(store), read_history(store))
+    lines = [f"{printable(store.url)}  {printable(run['state'])}", ""]
     lines += object_tree(store)
     lines += [""] + accuracy_lines(history)
     best = run.get("best")
     if best:
-        lines.append("best: {:.2f} % on the target at iteration {} (validation {:.2f} %)".format(
-            best["target_accuracy"], best["iteration"], best["validation_accuracy"]))
-    lines.append("attempts: " + "; ".join("{} from iteration {}: {}".format(
-        attempt["started"], attempt.get("from_iteration", "?"), attempt.get("outcome") or "running")
-        for attempt in run["attempts"]))
+        lines.append(f"best: {best['target_accuracy']:.2f} % on the target at iteration {best['iteration']} "
+                     f"(validation {best['validation_accuracy']:.2f} %)")
+    lines += attempt_lines(run["attempts"])
     return "\n".join(lines)
 
 
-def read_history(store):
-    """Records of metrics.jsonl; empty where there is none."""
+def read_run(store: Store) -> Dict[str, Any]:
+    """The content of the run.json in ``store``; its shape is ``run_record.SHAPE``.
+
+    Raises:
+        ObjectNotFound: there is no run. IntegrityError: its run.json is damaged.
+    """
     try:
-        text = store.read("metrics.jsonl").decode("utf-8")
-    except ObjectNotFound:
-        return []
-    return [json.loads(line) for line in text.splitlines() if line.strip()]
+        run = read_published(store)
+    except IntegrityError as error:
+        raise IntegrityError(error.what, error.where, "Repair this file or restore it from a copy; `python -m job sync "
+                             "verify` says which checkpoints of the run are whole") from None
+    if run is None:
+        raise ObjectNotFound("there is no run here (no run.json)", store.url, "Give the URL of train_url/run_name")
+    return run
 
 
-def object_tree(store):
-    """The store's objects as an indented tree with sizes."""
-    lines, shown = [], set()
+def object_tree(store: Store) -> List[str]:
+    """The store's objects as an indented tree with sizes, a line for each folder and object."""
+    lines: List[str] = []
+    seen = set()
     for info in store.list():
         folder, name = posixpath.split(info.key)
         parts = folder.split("/") if folder else []
         for depth in range(len(parts)):
             parent = "/".join(parts[:depth + 1])
-            if parent not in shown:
-                shown.add(parent)
-                lines.append("  " * (depth + 1) + parts[depth] + "/")
-        lines.append("{:<52} {:>10}".format("  " * (len(parts) + 1) + name, size(info.size)))
+            if parent not in seen:
+                seen.add(parent)
+                lines.append("  " * (depth + 1) + printable(parts[depth]) + "/")
+        lines.append(f"{'  ' * (len(parts) + 1) + printable(name):<52} {size(info.size):>10}")
     return lines
 
 
-def accuracy_lines(history):
-    """A line an interval with a bar: the curve as text."""
+def accuracy_lines(history: Sequence[Mapping[str, Any]]) -> List[str]:
+    """A line for each interval, with a bar for the accuracy on the target: the curve as text.
+
+    Args:
+        history: records of ``job.publication.history``.
+    """
     if not history:
         return ["no interval has been completed"]
-    lines = ["{:>9}  {:>10}  {:>10}".format("iteration", "validation", history[0]["target_domain"])]
+    lines = [f"{'iteration':>9}  {'validation':>10}  {printable(history[0]['target_domain']):>10}"]
     for record in history:
         filled = int(round(BAR * record["target_accuracy"] / 100.0))
-        lines.append("{:>9}  {:>8.2f} %  {:>8.2f} %  {}".format(
-            record["iteration"], record["validation_accuracy"], record["target_accuracy"],
-            "#" * filled + "." * (BAR - filled)))
+        lines.append(f"{record['iteration']:>9}  {record['validation_accuracy']:>8.2f} %  "
+                     f"{record['target_accuracy']:>8.2f} %  {'#' * filled}{'.' * (BAR - filled)}")
     return lines
 
 
-def size(count):
+def attempt_lines(attempts: Sequence[Mapping[str, Any]]) -> List[str]:
+    """A line for each attempt: when it started, from which iteration it trained, how it ended."""
+    lines = ["attempts:"] if attempts else []
+    for attempt in attempts:
+        first = attempt.get("from_iteration")
+        since = "before training" if first is None else f"from iteration {first}"
+        lines.append(f"  {printable(attempt['started'])}  {since}: {printable(attempt.get('outcome') or 'running')}")
+    return lines
+
+
+def size(count: int) -> str:
     """``1234567`` → ``1.2 MB``."""
     value = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000 or unit == "GB":
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1000.0
+    return f"{value:.1f} GB"

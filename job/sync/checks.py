@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from job.console import BYTES
+import argparse
+from typing import Any, Dict
+
+from job.console import BYTES, Console
 from job.errors import ConfigError
 from job.exits import DONE
-from job.sync.output import files, listed, print_json, print_key, shown, telling, total
-from job.sync.session import open_session
+from job.standard_output import shown, telling
+from job.sync.output import files, listed, print_json, print_key, total
+from job.sync.session import Session, open_session
 
 DIFFERENT = 1
 
 
-def verify(args, console):
+def verify(args: argparse.Namespace, console: Console) -> int:
     """Compare a folder with its objects, or published checkpoints with their markers."""
     if args.place1 is None:
         if args.full or args.rules:
@@ -29,22 +33,21 @@ def verify(args, console):
                 _print_differences(found)
                 agree = len(found.same) + len(found.size_only)
                 how = "by SHA-256 of what was read" if args.full else "by digest"
-                print("{}: {} the same {}{}{}".format(
-                    "DIFFERENT" if different else "identical", files(len(found.same), total(found.same)), how,
-                    f"; {files(len(found.size_only))} by size only, {_why_size_only(found)} (--full reads them)"
-                    if found.size_only else "",
-                    f"; {different} of {different + agree} differ or are on one side only"
-                    if different else ""))
+                print(("DIFFERENT" if different else "identical")
+                      + f": {files(len(found.same), total(found.same))} the same {how}"
+                      + (f"; {files(len(found.size_only))} by size only, {_why_size_only(found)} (--full reads them)"
+                         if found.size_only else "")
+                      + (f"; {different} of {different + agree} differ or are on one side only" if different else ""))
         return code
 
 
-def _why_size_only(found):
+def _why_size_only(found: Any) -> str:
     encrypted = sum(info.encrypted for info in found.size_only)
     return "the store knows no digest" + (
         f": {encrypted} of them encrypted, with an ETag that is none" if encrypted else "")
 
 
-def diff(args, console):
+def diff(args: argparse.Namespace, console: Console) -> int:
     """List what is on one side only, and what differs."""
     with open_session(args) as session:
         found = _compared(args, session, console, trust_index=True)
@@ -55,15 +58,14 @@ def diff(args, console):
                 print_json(_document(args, session, found))
             else:
                 _print_differences(found)
-                print("pull would fetch {}; push would store {}{}".format(
-                    files(len(changed) + len(found.only_stored), total(changed) + total(found.only_stored)),
-                    files(len(changed) + len(found.only_local)),
-                    f"; {files(len(found.size_only))} of equal size cannot be told apart without a digest"
-                     if found.size_only else ""))
+                fetched = files(len(changed) + len(found.only_stored), total(changed) + total(found.only_stored))
+                print(f"pull would fetch {fetched}; push would store {files(len(changed) + len(found.only_local))}"
+                      + (f"; {files(len(found.size_only))} of equal size cannot be told apart without a digest"
+                         if found.size_only else ""))
         return code
 
 
-def _compared(args, session, console, **options):
+def _compared(args: argparse.Namespace, session: Session, console: Console, **options: bool) -> Any:
     from obs_sync import ObjectNotFound
     from obs_sync.transfer.compare import compare
 
@@ -77,7 +79,7 @@ def _compared(args, session, console, **options):
     return found
 
 
-def _print_differences(found):
+def _print_differences(found: Any) -> None:
     for item in found.only_stored:
         print_key("only there", item.size, item.key)
     for item in found.only_local:
@@ -86,7 +88,7 @@ def _print_differences(found):
         print_key("differs   ", info.size, info.key + ": " + why)
 
 
-def _document(args, session, found):
+def _document(args: argparse.Namespace, session: Session, found: Any) -> Dict[str, Any]:
     return {"action": args.action, "url": session.store.url, "path": session.path,
             "identical": not (found.differ or found.only_stored or found.only_local),
             "same_files": len(found.same), "same_bytes": total(found.same),
@@ -95,7 +97,7 @@ def _document(args, session, found):
             "only_stored": listed(found.only_stored), "only_local": listed(found.only_local)}
 
 
-def _verify_checkpoints(args, console):
+def _verify_checkpoints(args: argparse.Namespace, console: Console) -> int:
     from obs_sync import ObjectNotFound
     from obs_sync.checkpoints.verify import verify_checkpoints
 
@@ -122,24 +124,23 @@ def _verify_checkpoints(args, console):
         return code
 
 
-def _print_folder(folder):
+def _print_folder(folder: Any) -> None:
     for verdict in folder.verdicts:
         pointers = [name for name, meant in sorted(folder.pointers.items()) if meant == verdict.name]
-        print("{}  {}{}  {}{}".format(
-            "DAMAGED" if verdict.faults else "whole  ", shown(folder.prefix), shown(verdict.name),
-            files(verdict.files, verdict.bytes), "  ({})".format(", ".join(pointers)) if pointers else ""))
+        print(f"{'DAMAGED' if verdict.faults else 'whole  '}  {shown(folder.prefix + verdict.name)}  "
+              f"{files(verdict.files, verdict.bytes)}{shown('  (' + ', '.join(pointers) + ')') if pointers else ''}")
         for fault in verdict.faults:
             print(f"         {shown(fault)}")
     names = {verdict.name for verdict in folder.verdicts}
     for name, meant in sorted(folder.pointers.items()):
         if meant not in names:
-            print(f"note     {shown(folder.prefix + name)}.json means {shown(meant)}, which is not there")
+            print(f"note     {shown(folder.prefix + name)}.json points at {shown(meant)}, which is not there")
     for orphan in folder.orphans:
         print(f"note     {shown(folder.prefix)}{shown(orphan.name)}/ has no marker "
               f"({files(orphan.files, orphan.bytes)}): under way, or never finished")
 
 
-def _folder(folder):
+def _folder(folder: Any) -> Dict[str, Any]:
     return {"prefix": folder.prefix, "pointers": dict(folder.pointers),
             "checkpoints": [{"name": each.name, "created": each.created, "files": each.files, "bytes": each.bytes,
                              "whole": not each.faults, "faults": list(each.faults)} for each in folder.verdicts],

@@ -1,4 +1,4 @@
-"""Which of the two places on a command line is the store, and whether the local one will do."""
+"""Which of the two places on a command line is the store, and whether a local folder may be used."""
 
 from __future__ import annotations
 
@@ -10,18 +10,25 @@ from job.errors import ConfigError, NoSuchFolder
 
 
 class Places(NamedTuple):
-    """url: of the store. path: the absolute path of the local folder, None if there is none."""
+    """The places of a command line."""
 
-    url: str
-    path: Optional[str]
+    url: str  # of the store
+    path: Optional[str]  # absolute, of the local folder; None if there is none
 
 
-def find_places(action, first, second=None, delete=False):
-    """Accept URL PATH and PATH URL; of two local folders, the source comes first in pull and push, else the store.
+def find_places(action: str, first: str, second: Optional[str] = None, delete: bool = False) -> Places:
+    """Tell the store from the local folder. URL PATH and PATH URL mean the same.
+
+    Of two local folders, the first is the source in pull and push, and the store in other actions.
+
+    Args:
+        action: pull, push, verify, diff, ls or gc. first, second: as given; second is None where an action takes one.
+        delete: the action deletes what the source does not have.
 
     Raises:
-        ConfigError: two URLs; a file, or nothing, where a folder is needed; one folder in the other; a pull into a
-            home, a root or a checkout; ``delete`` in a local folder that is not for that alone. obs_sync.InvalidUrl.
+        NoSuchFolder: a folder does not exist. obs_sync.InvalidUrl: a URL is none.
+        ConfigError: two URLs; a file where a folder is needed; one folder in the other; a pull into a home, a root or
+        a checkout; ``delete`` in a local folder that holds other things as well.
     """
     from obs_sync import is_remote, parse_url
 
@@ -29,9 +36,8 @@ def find_places(action, first, second=None, delete=False):
         return Places(_store(first, must_exist=True), None)
     remote = [is_remote(place) for place in (first, second)]
     if all(remote):
-        raise ConfigError(f"{first} and {second} are both in OBS, and from server to server nothing is copied: pull "
-                          "to a local "
-                          "folder, then push from there")
+        raise ConfigError(f"{first} and {second} are both in OBS, and sync does not copy from server to server; pull "
+                          "to a local folder, then push from there")
     url, path = (second, first) if remote[1] or (action == "push" and not remote[0]) else (first, second)
     path = parse_url(path).path
     if os.path.exists(path) and not os.path.isdir(path):
@@ -47,7 +53,8 @@ def find_places(action, first, second=None, delete=False):
     return Places(url, path)
 
 
-def _store(url, must_exist):
+def _store(url: str, must_exist: bool) -> str:
+    """The absolute path of a local store, or the URL of one in OBS. Raises ConfigError."""
     from obs_sync import parse_url
 
     location = parse_url(url)
@@ -58,39 +65,39 @@ def _store(url, must_exist):
     return location.path if location.is_local else url
 
 
-def _check_own(folder):
-    """What ``delete`` is about must be there for that alone: all else in it would go. A URL in OBS passes."""
+def _check_own(folder: str) -> None:
+    """Refuse ``delete`` in a local folder that holds other things as well: it would delete them. Raises ConfigError."""
     from obs_sync import is_remote
 
     if is_remote(folder):
         return
     real = os.path.realpath(folder)
     held = [("your home", os.path.expanduser("~"))]
-    with contextlib.suppress(FileNotFoundError):  # removed meanwhile: then it is nowhere
+    with contextlib.suppress(FileNotFoundError):  # it has been deleted meanwhile
         held.append(("the current directory", os.getcwd()))
     used = [name for name, path in held if os.path.commonpath([real, os.path.realpath(path)]) == real]
     reason = ("the root of the file system, or directly below it" if os.path.dirname(real) in ("/", real)
               else f"{used[0]} is there, or below it" if used
               else "it is a checkout, with .git" if os.path.exists(os.path.join(real, ".git")) else None)
     if reason is not None:
-        raise ConfigError(f"--delete: {folder} holds far more than one transfer brings ({reason}); choose a folder "
-                          "of its own"
-                          )
+        raise ConfigError(f"--delete: {folder} holds more than what one transfer brings ({reason}); choose a folder "
+                          "that holds nothing else")
 
 
-def _check_fillable(folder):
-    """A pull would strew its files among those of a home, of the system or of a checkout."""
+def _check_fillable(folder: str) -> None:
+    """Refuse a pull that would mix its files with those of a home, the system or a checkout. Raises ConfigError."""
     real = os.path.realpath(folder)
     home = os.path.realpath(os.path.expanduser("~"))
     reason = ("the root of the file system" if real == "/" else "your home" if real == home
               else "above your home" if os.path.commonpath([real, home]) == real
               else "a checkout, with .git" if os.path.exists(os.path.join(real, ".git")) else None)
     if reason is not None:
-        raise ConfigError("{} is {}, and no place for the files of a pull; choose a folder of its own, such as {}"
-                          .format(folder, reason, os.path.join(folder, "data")))
+        raise ConfigError(f"{folder} is {reason}, and no place for the files of a pull; choose a folder of its own, "
+                          f"such as {os.path.join(folder, 'data')}")
 
 
-def _check_apart(one, other):
+def _check_apart(one: str, other: str) -> None:
+    """Refuse two folders of which one is in the other. Raises ConfigError."""
     one, other = os.path.realpath(one), os.path.realpath(other)
     if os.path.commonpath([one, other]) in (one, other):
         raise ConfigError(f"{one} and {other} are the same folder, or one is in the other; choose two that are apart")

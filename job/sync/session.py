@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import logging
 import os
-from typing import Any, NamedTuple, Optional
+from typing import Any, Iterator, NamedTuple, Optional
 
 from job.errors import ConfigError
 from job.sync.places import find_places
@@ -14,20 +15,20 @@ log = logging.getLogger(__name__)
 
 
 class Session(NamedTuple):
-    """store: open. path: local folder, or None. selects: of keys. workers: how many transfers at a time."""
+    """What an action works with."""
 
-    store: Any
-    path: Optional[str]
-    filters: Any
-    workers: int
+    store: Any  # ``Store``, open
+    path: Optional[str]  # absolute, of the local folder; None if there is none
+    filters: Any  # ``Filters`` of keys
+    workers: int  # transfers at the same time
 
 
 @contextlib.contextmanager
-def open_session(args):
-    """The session of a command line; at its end, patterns that were of no consequence are told.
+def open_session(args: argparse.Namespace) -> Iterator[Session]:
+    """The session of a command line. At its end, a warning names each pattern that decided about no key.
 
     Raises:
-        ConfigError: places or patterns. obs_sync.StoreError: see ``open_store``.
+        ConfigError: a place or a pattern is wrong. obs_sync.StoreError: see ``open_store``.
     """
     from obs_sync import ObjectNotFound, open_store
     from obs_sync.throttle import Throttle, ThrottledStore
@@ -53,8 +54,8 @@ def open_session(args):
         log.warning("%s decides about no key: it matches none, or only keys that a pattern before it matches", rule)
 
 
-def _refuse_object(url, storage):
-    """Below an object there is nothing, which is no helpful thing to say. Raises ConfigError if ``url`` names one."""
+def _refuse_object(url: str, storage: str) -> None:
+    """Say that ``url`` names an object, where only folders are expected. Raises ConfigError if it does."""
     from obs_sync import InvalidUrl, StoreError, is_remote, open_store, split_object_url
 
     try:

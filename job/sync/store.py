@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
 import re
+from typing import Any, Dict, Sequence
 
+from job.console import Console
 from job.exits import DONE
-from job.sync.output import age, files, moment, print_json, print_key, shown, telling, total
-from job.sync.session import open_session
+from job.standard_output import shown, telling
+from job.sync.output import age, files, moment, print_json, print_key, total
+from job.sync.session import Session, open_session
 
 CHECKPOINT_NAME = re.compile(r"ckpt-\d{6,}-[\w-]+\Z")  # as ``job.publication.run_record`` makes them
 
 
-def ls(args, console):
+def ls(args: argparse.Namespace, console: Console) -> int:
     """List objects and their totals."""
     from obs_sync import ObjectNotFound
 
@@ -27,7 +31,7 @@ def ls(args, console):
     return DONE
 
 
-def _tell_listing(args, session, found):
+def _tell_listing(args: argparse.Namespace, session: Session, found: Sequence[Any]) -> None:
     if args.json:
         objects = [{"key": info.key, "size": info.size, "modified": info.modified, "etag": info.etag} for info in found]
         print_json({"action": "ls", "url": session.store.url, "files": len(found), "bytes": total(found),
@@ -38,12 +42,15 @@ def _tell_listing(args, session, found):
     print(f"{files(len(found), total(found))} below {shown(session.store.url)}")
 
 
-def gc(args, console):
-    """Say what would be removed, or with --delete remove it."""
+def gc(args: argparse.Namespace, console: Console) -> int:
+    """Say what would be removed; with --delete, remove it."""
+    from obs_sync import ObjectNotFound
     from obs_sync.checkpoints.collect import find_waste, remove_waste
 
     with open_session(args) as session:
         everything = find_waste(session.store, lambda name: CHECKPOINT_NAME.match(name) is not None)
+        if not everything and next(iter(session.store.list()), None) is None:
+            raise ObjectNotFound("there is nothing below", session.store.url, "Check the URL; keys are case-sensitive")
         found = [waste for waste in everything if waste.age is not None and waste.age > args.older_than]
         removed = [waste for waste in found if args.delete and remove_waste(session.store, waste)]
         with telling(DONE):
@@ -51,7 +58,8 @@ def gc(args, console):
     return DONE
 
 
-def _tell_waste(args, session, found, removed, younger):
+def _tell_waste(args: argparse.Namespace, session: Session, found: Sequence[Any], removed: Sequence[Any],
+                younger: Sequence[Any]) -> None:
     if args.json:
         print_json({"action": "gc", "url": session.store.url, "delete": args.delete, "older_than": args.older_than,
                     "found": [_item(waste, waste in removed) for waste in found],
@@ -64,13 +72,12 @@ def _tell_waste(args, session, found, removed, younger):
     if not found and not younger:
         print(f"nothing unfinished below {shown(session.store.url)}")
         return
-    print("{} of {} unfinished things {}{}{}".format(
-        len(removed) if args.delete else len(found), len(found) + len(younger),
-        "removed" if args.delete else "would be removed",
-        f"; {len(younger)} younger than {args.older_than / 3600.0:.0f} h" if younger else "",
-        "" if args.delete or not found else "; run it with --delete to remove them"))
+    print(f"{len(removed) if args.delete else len(found)} of {len(found) + len(younger)} unfinished things "
+          + ("removed" if args.delete else "would be removed")
+          + (f"; {len(younger)} younger than {args.older_than / 3600.0:.0f} h" if younger else "")
+          + ("" if args.delete or not found else "; run it with --delete to remove them"))
 
 
-def _item(waste, removed):
+def _item(waste: Any, removed: bool) -> Dict[str, Any]:
     return {"kind": waste.kind, "key": waste.key, "files": waste.files, "bytes": waste.bytes, "age": waste.age,
             "removed": removed}

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from job.console import BYTES, amount
+import argparse
+from typing import Any, Dict, Iterable, Optional, Sequence
+
+from job.console import BYTES, Console, amount
 from job.exits import DONE
-from job.sync.output import files, listed, print_json, print_key, telling, total
-from job.sync.session import open_session
+from job.standard_output import telling
+from job.sync.output import files, listed, print_json, print_key, total
+from job.sync.session import Session, open_session
 
 
-def pull(args, console):
-    """Bring a tree, or say what would be brought."""
+def pull(args: argparse.Namespace, console: Console) -> int:
+    """Copy a folder from the store, or say what would be copied."""
     from obs_sync.transfer.trees import preview_pull
     from obs_sync.transfer.trees import pull as run
 
@@ -24,8 +28,8 @@ def pull(args, console):
         return _tell_report(args, session, report, console)
 
 
-def push(args, console):
-    """Store a tree, or say what would be stored."""
+def push(args: argparse.Namespace, console: Console) -> int:
+    """Copy a folder to the store, or say what would be copied."""
     from obs_sync.local.removing import ExtraFile
     from obs_sync.transfer.trees import preview_push
     from obs_sync.transfer.trees import push as run
@@ -41,7 +45,9 @@ def push(args, console):
         return _tell_report(args, session, report, console)
 
 
-def _tell_plan(args, session, moved, present, extra):
+def _tell_plan(args: argparse.Namespace, session: Session, moved: Iterable[Any], present: Sequence[Any],
+               extra: Iterable[Any]) -> int:
+    """Print what a dry run found. moved, present, extra: objects or files to transfer, there already, of no source."""
     moved, removed = sorted(moved, key=_key), sorted(extra, key=_key) if args.delete else []
     with telling(DONE):
         if args.json:
@@ -58,18 +64,18 @@ def _tell_plan(args, session, moved, present, extra):
     return DONE
 
 
-def _key(item):
+def _key(item: Any) -> str:
     return item.key
 
 
-def _would_remove(args, extra):
+def _would_remove(args: argparse.Namespace, extra: Sequence[Any]) -> str:
     if not extra:
         return ""
     return f"; would remove {files(len(extra), total(extra))}" if args.delete else (
         f"; {files(len(extra), total(extra))} would be removed with --delete")
 
 
-def _tell_report(args, session, report, console):
+def _tell_report(args: argparse.Namespace, session: Session, report: Any, console: Console) -> int:
     console.close()
     with telling(DONE):
         if args.json:
@@ -78,13 +84,14 @@ def _tell_report(args, session, report, console):
             print_json(dict(document, transfer=None, remove=None))
             return DONE
         rate = f" ({amount(report.bytes / report.seconds, BYTES)}/s)" if report.bytes and report.seconds else ""
-        print("{} {} in {:.1f} s{}; {} present already{}".format(
-            {"pull": "pulled", "push": "pushed"}[args.action], files(report.files, report.bytes), report.seconds, rate,
-            files(report.present_files), f"; {files(report.removed_files)} removed" if args.delete else ""))
+        print(f"{args.action}ed {files(report.files, report.bytes)} in {report.seconds:.1f} s{rate}; "
+              f"{files(report.present_files)} present already"
+              + (f"; {files(report.removed_files)} removed" if args.delete else ""))
     return DONE
 
 
-def _document(args, session, count, size, present, present_size, removed, removed_size, seconds):
+def _document(args: argparse.Namespace, session: Session, count: int, size: int, present: int, present_size: int,
+              removed: int, removed_size: int, seconds: Optional[float]) -> Dict[str, Any]:
     return {"action": args.action, "url": session.store.url, "path": session.path, "dry_run": args.dry_run,
             "files": count, "bytes": size, "present_files": present, "present_bytes": present_size,
             "removed_files": removed, "removed_bytes": removed_size, "seconds": seconds}

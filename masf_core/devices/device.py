@@ -1,7 +1,7 @@
-"""What every device that computes has in common: a processor, a GPU, an Ascend 910.
+"""What all devices have in common: a processor, a GPU, an Ascend 910.
 
-A ``Device`` answers everything that differs between them: the session's configuration, the precision of matrix
-products, the kernels (dropout among them), how losses are scaled, who the other ranks are.
+A ``Device`` decides everything that differs between them: the session's configuration, the precision of matrix
+products, the kernels (including dropout), the loss scale, and the collectives between ranks.
 
 | precision | Ascend | GPU | processor, TF 2.x | processor, TF 1.15 |
 |-|-|-|-|-|
@@ -11,6 +11,8 @@ products, the kernels (dropout among them), how losses are scaled, who the other
 Losses, θ' and optimiser state stay float32. Whatever has float16's range needs its losses scaled.
 """
 from __future__ import annotations
+
+from typing import Optional
 
 from masf_core.errors import MasfError
 from masf_core.method.gradients import Gradients
@@ -23,11 +25,11 @@ PRECISIONS = ("auto", "float32", "mixed")
 
 
 class DeviceError(MasfError, ValueError):
-    """The device or precision asked for is not to be had here."""
+    """This machine does not offer the device or the precision that was asked for."""
 
 
 class Device:
-    """What the three have in common.
+    """What processors, GPUs and Ascend cards have in common.
 
     Args:
         precision: one of ``PRECISIONS``. intra_op_threads, inter_op_threads: 0 lets TensorFlow take all cores.
@@ -36,50 +38,49 @@ class Device:
         name: ``cpu``, ``gpu`` or ``ascend``. mixed: matrix products are in 16 bits. scaling: ``ScaleSettings``.
 
     Raises:
-        DeviceError: mixed precision where it cannot be done.
+        DeviceError: mixed precision on a device that does not offer it.
     """
 
     name = ""
     automatic_precision = "float32"
 
-    def __init__(self, precision="auto", intra_op_threads=0, inter_op_threads=0):
+    def __init__(self, precision: str = "auto", intra_op_threads: int = 0, inter_op_threads: int = 0) -> None:
         if precision not in PRECISIONS:
-            raise DeviceError("precision {!r} is not one of {}".format(precision, ", ".join(PRECISIONS)))
+            raise DeviceError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
         self.mixed = (self.automatic_precision if precision == "auto" else precision) == "mixed"
         self.scaling = DYNAMIC
         self._threads = intra_op_threads, inter_op_threads
 
-    def session_config(self, ranks=None):
-        """The ``tf.ConfigProto`` of a run; it also says which card is taken. ranks: those of the run, one by default.
-        """
+    def session_config(self, ranks: Optional[OneRank] = None) -> tf.ConfigProto:
+        """The ``tf.ConfigProto`` of a run, which also chooses the card. ranks: of the run, one by default."""
         intra_op, inter_op = self._threads
         return tf.ConfigProto(
             intra_op_parallelism_threads=intra_op, inter_op_parallelism_threads=inter_op, allow_soft_placement=True)
 
     def check_graph(self, graph: tf.Graph) -> None:
-        """Look at a complete graph before a session takes it.
+        """Check a complete graph before a session takes it.
 
         Raises:
             DeviceError: the device would not compute all of it.
         """
 
-    def kernels(self):
-        """How the arithmetic of a layer is asked for: ``Kernels``."""
+    def kernels(self) -> Kernels:
+        """The ``Kernels``, which build the arithmetic of a layer."""
         return Kernels(self.mixed)
 
-    def loss_scale(self, ranks):
-        """How losses are scaled for this precision; see ``loss_scale``. ranks: those of the run."""
+    def loss_scale(self, ranks: OneRank) -> NoScale:
+        """How losses are scaled in this precision; see ``loss_scale``. ranks: of the run."""
         return NoScale()
 
-    def ranks(self):
-        """The processes of the run, this one among them; see ``ranks``."""
+    def ranks(self) -> OneRank:
+        """The ranks of the run; see ``ranks``."""
         return OneRank()
 
-    def gradients(self, ranks=None):
-        """How gradients are taken and applied here. ranks: those of the run, if they are made already."""
+    def gradients(self, ranks: Optional[OneRank] = None) -> Gradients:
+        """How gradients are taken and applied on this device. ranks: of the run, where they exist already."""
         ranks = ranks or self.ranks()
         return Gradients(self.loss_scale(ranks), ranks, self.kernels().keeping_float32)
 
-    def describe(self):
+    def describe(self) -> str:
         """A word or two for the log."""
         return self.name + (" in mixed precision" if self.mixed else "")

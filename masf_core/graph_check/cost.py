@@ -1,12 +1,12 @@
-"""How much arithmetic and memory traffic an iteration is, counted from the shapes in its graph, and what that predicts.
+"""The arithmetic and memory traffic of an iteration, counted from the shapes in its graph, and the time they predict.
 
-Products (convolutions, dense layers) are counted exactly: two operations for each term of each sum. What is between
-them is counted by convention, one operation an element (``PER_ELEMENT`` has those that take more). Bytes are those of
-every operation's inputs and outputs, in the types of the graph, as if nothing were fused and nothing found in a cache:
+Products (convolutions, dense layers) are counted exactly: two operations for each term of each sum. All other
+operations are counted by convention, one operation an element (``PER_ELEMENT`` lists those that take more). Bytes are
+those of every operation's inputs and outputs, in the types of the graph, as if nothing were fused and nothing cached:
 more than a device moves.
 
-The prediction is a roofline: of each group the longer of its arithmetic and its traffic, one group after the other. It
-was not measured on a card. Peak rates of an Ascend 910:
+The prediction is a roofline: it adds up, over the groups, the longer of arithmetic and traffic. It was not measured on
+a card. Peak rates of an Ascend 910:
 
     256 TFLOP/s  float16 products in 32 cores                       Huawei at Hot Chips 31 (2019), and on its launch
       4 TFLOP/s  float32 anything else: 2048 bits a cycle and core  the same talk; 1 GHz follows from the 256
@@ -17,13 +17,14 @@ was not measured on a card. Peak rates of an Ascend 910:
 from __future__ import annotations
 
 import collections
-from typing import NamedTuple
+from typing import Any, Dict, Iterable, Mapping, NamedTuple
 
 from masf_core.graph_check.limits import constant_operations, needed, type_of
+from masf_core.tf1 import tf
 
 
 class Device(NamedTuple):
-    """Rates that are reached, operations and bytes a second."""
+    """Rates of a device: operations a second in products and in others, bytes a second."""
 
     products: float
     others: float
@@ -33,7 +34,8 @@ class Device(NamedTuple):
 PEAK = Device(256e12, 4e12, 1.2e12)  # the first is published in float16; the others are assumed
 GOOD = Device(0.4 * PEAK.products, 0.7 * PEAK.others, 0.7 * PEAK.memory)
 
-# Of benchmarks/host.py, at 378 images: drawing goes on while the device computes; the call of the session does not.
+# From benchmarks/host.py, at 378 images. Images are drawn while the device computes; the call of the session is not
+# overlapped.
 DRAWING = 12.4e-3 / 378  # seconds an image
 CALL = 1.5e-3  # seconds an iteration
 
@@ -49,9 +51,9 @@ GROUPS = collections.OrderedDict([
                      "Tile", "Pack", "Unpack", "Cast", "Fill", "GatherV2", "MatrixDiag", "MatrixDiagV3")),
     ("collectives", ("HcomAllReduce", "HcomBroadcast")),
     ("updates", ("ApplyAdam", "Assign", "AssignAdd", "AssignSub")),
-    ("elementwise", ()),  # and whatever else there is
+    ("elementwise", ()),  # all other types
 ])
-# Names for what is there already: no arithmetic, and nothing is moved.
+# Types without arithmetic that move nothing.
 FREE = frozenset((
     "Const", "VariableV2", "Placeholder", "Identity", "StopGradient", "PreventGradient", "Reshape", "Squeeze",
     "ExpandDims", "Shape", "ShapeN", "NoOp"))
@@ -59,20 +61,20 @@ PER_ELEMENT = {"ApplyAdam": 12, "Softmax": 5, "SparseSoftmaxCrossEntropyWithLogi
 
 
 class Cost(NamedTuple):
-    """Of a group of operations: their number, floating-point operations, bytes."""
+    """Cost of a group of operations: their number, floating-point operations, bytes."""
 
     count: int
     flops: int
     bytes: int
 
     @property
-    def intensity(self):
+    def intensity(self) -> float:
         """Operations a byte."""
         return self.flops / self.bytes if self.bytes else 0.0
 
 
-def costs(graph, fetches):
-    """Group → ``Cost`` of what must run for these fetches; groups of which there is nothing are left out."""
+def costs(graph: tf.Graph, fetches: Iterable[Any]) -> Dict[str, Cost]:
+    """Group → ``Cost`` of what must run for these fetches, without empty groups."""
     constant = constant_operations(graph)
     found = collections.OrderedDict((group, Cost(0, 0, 0)) for group in GROUPS)
     for op in sorted(needed(fetches), key=lambda op: op.name):
@@ -82,30 +84,30 @@ def costs(graph, fetches):
     return collections.OrderedDict((group, cost) for group, cost in found.items() if cost.count)
 
 
-def total(found):
+def total(found: Mapping[str, Cost]) -> Cost:
     """The ``Cost`` of all groups."""
     return Cost(*map(sum, zip(*found.values()))) if found else Cost(0, 0, 0)
 
 
-def seconds_of(group, cost, device):
-    """The longer of arithmetic and memory traffic."""
+def seconds_of(group: str, cost: Cost, device: Device) -> float:
+    """Seconds of a group: the longer of arithmetic and memory traffic."""
     rate = device.products if group in PRODUCTS else device.others
     return max(cost.flops / rate, cost.bytes / device.memory)
 
 
-def predict(found, device, images):
-    """Seconds of an iteration on ``images`` images: the device's share and the call, or the drawing if that is longer.
-    """
+def predict(found: Mapping[str, Cost], device: Device, images: int) -> float:
+    """Seconds of an iteration on ``images`` images: device and call, or drawing the images if that takes longer."""
     computing = sum(seconds_of(group, cost, device) for group, cost in found.items())
     return max(computing + CALL, DRAWING * images)
 
 
-def group_of(op_type):
+def group_of(op_type: str) -> str:
+    """The entry of ``GROUPS`` that a type of operations belongs to."""
     return next((group for group, types in GROUPS.items() if op_type in types), "elementwise")
 
 
-def flops_of(op):
-    """Floating-point operations, of products exactly, of others by convention; 0 of what only moves data."""
+def flops_of(op: tf.Operation) -> int:
+    """Floating-point operations: exact for products, by convention for others, 0 for what only moves data."""
     group, inputs, outputs = group_of(type_of(op)), list(map(_elements, op.inputs)), list(map(_elements, op.outputs))
     if op.type == "Conv2D":
         return 2 * outputs[0] * _terms(op.inputs[1])
@@ -133,29 +135,29 @@ def flops_of(op):
     return PER_ELEMENT.get(op.type, 1) * max(outputs, default=0)
 
 
-def bytes_of(op):
-    """Read and written; a variable that is updated is both."""
+def bytes_of(op: tf.Operation) -> int:
+    """Bytes read and written; a variable that is updated counts as both."""
     changed = sum(_bytes(tensor) for tensor in op.inputs if tensor.dtype._is_ref_dtype)
     if group_of(op.type) == "updates":
         return changed + sum(map(_bytes, op.inputs))
     return sum(map(_bytes, op.inputs)) + sum(map(_bytes, op.outputs))
 
 
-def _terms(filters):
-    """Of the sum that each output of a convolution is."""
+def _terms(filters: tf.Tensor) -> int:
+    """Terms in the sum that gives one output of a convolution."""
     return _product(filters.shape.as_list()[:-1])
 
 
-def _elements(tensor):
+def _elements(tensor: tf.Tensor) -> int:
     """0 where the shape is not known."""
     return tensor.shape.num_elements() or 0
 
 
-def _bytes(tensor):
+def _bytes(tensor: tf.Tensor) -> int:
     return _elements(tensor) * tensor.dtype.base_dtype.size
 
 
-def _product(sides):
+def _product(sides: Iterable[int]) -> int:
     result = 1
     for side in sides:
         result *= side

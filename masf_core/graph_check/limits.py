@@ -1,35 +1,35 @@
-"""What an Ascend 910 does not take of a graph, found by reading the graph: no device, no session, no values.
+"""What an Ascend 910 refuses in a graph, found by reading the graph: no device, no session, no values.
 
-The adapter (npu_bridge) hands to the device what it can compile and leaves the rest on the host, mostly without a word;
-older versions stop instead, in the middle of a run. What is held here is the documented list of limits, and what the
-adapter's sources say. The list of operations that a CANN has (``npu_supported_ops.json``) comes with its installation
-and is not public, so an operation that is found in order here can still be unknown to an old one.
+The adapter (npu_bridge) compiles for the device what it can and leaves the rest on the host, mostly silently; older
+versions stop instead, in the middle of a run. The limits here are the documented ones and those in the adapter's
+sources. The list of operations of a CANN release (``npu_supported_ops.json``) comes with its installation and is not
+public, so an operation that passes here can still be unknown to an old release.
 """
 from __future__ import annotations
 
 import collections
 import contextlib
 import re
-from typing import NamedTuple
+from typing import Any, FrozenSet, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from masf_core.tf1 import tf
 
 
 class Problem(NamedTuple):
-    """One operation that the device does not take."""
+    """One operation that the device refuses or leaves on the host."""
 
-    op: str  # its name; of one in a function, function/name
+    op: str  # its name; function/name for an operation in a function
     type: str
     what: str  # what is wrong with it
     why: str  # the limit that it breaks
     mend: str
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.op} ({self.type}): {self.what}: {self.why}. {self.mend}."
 
 
 class Rule(NamedTuple):
-    """A limit on types of operations; the first whose pattern fits the whole type counts."""
+    """A limit on types of operations; the first rule whose pattern matches the whole type counts."""
 
     pattern: str
     what: str
@@ -37,33 +37,35 @@ class Rule(NamedTuple):
     mend: str
 
 
-# Strings belong to what is written and read by the host; the adapter never moves these to the device.
+Told = Tuple[str, str, str]  # what, why, mend of a ``Problem``
+
+# The host reads and writes files, and these operations take strings; the adapter never moves them to the device.
 ON_HOST = re.compile(r"SaveV2|RestoreV2|SaveSlices|Save|Restore|RestoreSlice|MergeV2Checkpoints|ShardedFilename")
 NAMES = ("Const", "Placeholder", "PlaceholderWithDefault", "Identity")
 HOST_MARK = "_without_npu_compile"  # what the adapter's without_npu_compile_scope puts on operations
-SUBSTITUTE_MARK = "_stands_for"  # on an operation in the place of one that only the adapter has: that one's type
+SUBSTITUTE_MARK = "_stands_for"  # on a substitute: the type of the adapter's operation that it stands for
 
 RULES = (
     Rule(r"\w*Dataset\w*|\w*Iterator\w*", "a dataset or iterator in the graph",
-         "a graph with an iterator in it runs on the host entirely, and iterations_per_loop refuses the one-shot kind",
+         "a graph with an iterator runs entirely on the host, and iterations_per_loop refuses one-shot iterators",
          "Feed a placeholder"),
     Rule(r"\w*Queue\w*|Reader\w+|\w+Reader(V2)?|Barrier\w*", "a queue or reader in the graph",
-         "input through queues is unsupported from CANN 6.0.1 on, and stays on the host before", "Feed a placeholder"),
+         "CANN supports no input through queues from 6.0.1 on; before, it stays on the host", "Feed a placeholder"),
     Rule(r"(Eager)?PyFunc(Stateless)?", "Python called from the graph",
-         "it runs on the host and cuts the graph in pieces, of which those that cannot be merged stay there, too",
-         "Compute it before feeding, or from what was fetched"),
+         "it runs on the host and cuts the graph into pieces; pieces that cannot be merged stay on the host, too",
+         "Compute it before feeding, or after fetching"),
     Rule(r"(Ref)?(Enter|Exit|NextIteration)|LoopCond|(Stateless)?While|(Stateless)?For|TensorArray\w*|Stack\w*",
-         "a loop in the graph", "beyond tf.cond the shapes of V1 control flow count as dynamic for the compiler",
+         "a loop in the graph", "the compiler treats the shapes in V1 control flow other than tf.cond as dynamic",
          "Unroll it, or make one operation of a batch"),
     Rule(r"\w*Summary\w*", "a summary in the graph",
-         "its text is made on the host in each iteration, and several cards refuse what a single rank has",
+         "the host formats its text in each iteration, and a run on several cards refuses it",
          "Fetch the number and write it from there"),
     Rule(r"(Destroy)?TemporaryVariable", "a variable made anew in each iteration",
-         "the device keeps variables from its first graph on; one of a single iteration stays on the host",
+         "the device keeps variables from its first graph on; a variable of one iteration stays on the host",
          "Use tf.add_n, or a variable made before"),
     Rule(r"Random\w+|(Parameterized)?TruncatedNormal\w*|Multinomial|Stateful\w*(Uniform|Normal|Random)\w*|RngSkip"
          r"|NonDeterministicInts", "random numbers with a state of their own",
-         "the state restarts with the session, so a resumed run is not the same; the device has another generator",
+         "the state restarts with the session, so a resumed run draws other numbers; the device has another generator",
          "Use tf.random.stateless_uniform with a fed seed, or npu_ops.dropout"),
 )
 STATELESS = re.compile(r"Stateless(Random\w+|TruncatedNormal\w*|Multinomial)")
@@ -77,17 +79,17 @@ BAD_TYPES = collections.OrderedDict([
     (tf.resource, ("a resource", "Make variables with use_resource=False, as masf_core.method.variables does")),
 ])
 TYPE_LIMITS = {
-    tf.string: "strings are only taken in what logs, saves and reads data, on the host",
-    tf.resource: "V1 control flow takes none, and this job is built on reference variables, as the adapter's users are",
+    tf.string: "only operations on the host that log, save or read data take strings",
+    tf.resource: "V1 control flow takes none; this job uses reference variables, like the adapter's own examples",
 }
 
 
-def problems(graph, step=None):
-    """Everything in a graph that the device does not take, in the order of its operations.
+def problems(graph: tf.Graph, step: Optional[Iterable[Any]] = None) -> List[Problem]:
+    """Everything in a graph that the device refuses or leaves on the host, in the order of the operations.
 
     Args:
-        graph: ``tf.Graph``. step: what an iteration fetches, tensors and operations; if it is given, it must not need
-            what gives variables their first values.
+        step: what an iteration fetches, tensors and operations. If it is given, it must not need the operations that
+            give variables their first values.
 
     Returns:
         list of ``Problem``; empty if there is none.
@@ -99,38 +101,38 @@ def problems(graph, step=None):
         if op in preparing:
             found.append(Problem(
                 op.name, op.type, "a variable filled again in each iteration",
-                "what it has learnt is lost, and the device copies it anew", "Run initialisers once, before the step"))
+                "its trained values are lost, and the device copies it", "Run initialisers once, before the step"))
         if type_of(op) == op.type and (op in fetched or not _stays_on_host(op)):
             found += [Problem(op.name, op.type, *told) for told in _told_of(op, op in constant)]
     return found + _in_functions(graph)
 
 
 @contextlib.contextmanager
-def standing_for(op_type):
-    """The operations made in it take the place of the adapter's of that type, and are taken for such."""
+def standing_for(op_type: str) -> Iterator[None]:
+    """A context manager: the operations made in it stand in for the adapter's operations of that type."""
     mark = tf.AttrValue(s=op_type.encode("utf-8"))
     with tf.get_default_graph()._attr_scope({SUBSTITUTE_MARK: mark}):
         yield
 
 
-def type_of(op):
-    """The type of an operation, or of that which it stands for."""
+def type_of(op: tf.Operation) -> str:
+    """The type of an operation; of a substitute, the type that it stands for."""
     if SUBSTITUTE_MARK in op.node_def.attr:
         return op.get_attr(SUBSTITUTE_MARK).decode("utf-8")
     return op.type
 
 
-def remarks(graph):
-    """What is no problem, and good to know: list of sentences."""
+def remarks(graph: tf.Graph) -> List[str]:
+    """What is not a problem but worth knowing: list of sentences."""
     random = sorted({op.type for op in graph.get_operations() if STATELESS.fullmatch(op.type)})
     if not random:
         return []
-    return ["dropout is drawn by {} here; whether a CANN has that is not public. Where the adapter is installed, the "
-            "card's own dropout (npu_ops.dropout) takes its place, with other masks".format(" and ".join(random))]
+    return [f"{' and '.join(random)} draws the dropout masks here; it is not public whether CANN has that operation. "
+            "Where the adapter is installed, the card's own dropout (npu_ops.dropout) replaces it, with other masks"]
 
 
-def needed(fetches):
-    """The operations that must run for these tensors and operations: frozenset."""
+def needed(fetches: Iterable[Any]) -> FrozenSet[tf.Operation]:
+    """The operations that must run to fetch these tensors and operations."""
     reached = set()
     waiting = [getattr(fetch, "op", fetch) for fetch in fetches]
     while waiting:
@@ -141,10 +143,10 @@ def needed(fetches):
     return frozenset(reached)
 
 
-def constant_operations(graph):
-    """Those whose value is known from the graph alone: computed once by the compiler, they never get to the device."""
+def constant_operations(graph: tf.Graph) -> Set[tf.Operation]:
+    """The operations whose value follows from the graph alone, so that the device never runs them."""
     constant = set()
-    for op in graph.get_operations():  # in the order of their making, so inputs before what they go into
+    for op in graph.get_operations():  # in the order of creation, so inputs come before the operations that use them
         if op.type in ("Shape", "ShapeN", "Size", "Rank"):
             is_constant = all(tensor.shape.is_fully_defined() for tensor in op.inputs)
         elif op.op_def.is_stateful or op.type == "PlaceholderWithDefault" or not op.inputs:
@@ -156,7 +158,7 @@ def constant_operations(graph):
     return constant
 
 
-def _told_of(op, is_constant):
+def _told_of(op: tf.Operation, is_constant: bool) -> List[Told]:
     """(what, why, mend) of each limit that an operation breaks."""
     rule = _rule_of(op.type)
     if rule is not None:
@@ -165,38 +167,38 @@ def _told_of(op, is_constant):
     told = _told_of_types(types)
     unknown = [tensor for tensor in op.outputs if not tensor.shape.is_fully_defined()]
     if unknown and not is_constant and tf.resource not in types:
-        what = "{} of shape {}".format(
-            "a placeholder" if op.type.startswith("Placeholder") else "an output", shown(unknown[0]))
-        told.append((what, "shapes have to be static: adapters up to r1.10 refuse a second shape in mid-run",
-                     "Say every dimension, and pad the last batch"))
+        kind = "a placeholder" if op.type.startswith("Placeholder") else "an output"
+        told.append((f"{kind} of shape {shown(unknown[0])}",
+                     "shapes must be static: adapters up to r1.10 refuse a second shape during a run",
+                     "Fix every dimension, and pad the last batch"))
     return told
 
 
-def _told_of_types(types):
+def _told_of_types(types: Set[tf.DType]) -> List[Told]:
     return [(what, TYPE_LIMITS.get(dtype, "the device has no such type"), mend)
             for dtype, (what, mend) in BAD_TYPES.items() if dtype in types]
 
 
-def _rule_of(op_type):
+def _rule_of(op_type: str) -> Optional[Rule]:
     return next((rule for rule in RULES if re.fullmatch(rule.pattern, op_type)), None)
 
 
-def _stays_on_host(op):
-    """Whether an operation is one of the host's, or the text that such a one is given or gives: names of files."""
+def _stays_on_host(op: tf.Operation) -> bool:
+    """Whether an operation belongs to the host, or is a string that only such operations use: the name of a file."""
     if ON_HOST.fullmatch(op.type) or HOST_MARK in op.node_def.attr:
         return True
     return (op.type in NAMES and bool(op.outputs) and all(tensor.dtype == tf.string for tensor in op.outputs)
             and all(_stays_on_host(consumer) for tensor in op.outputs for consumer in tensor.consumers()))
 
 
-def _preparing(graph):
+def _preparing(graph: tf.Graph) -> FrozenSet[tf.Operation]:
     """The operations that give variables their first values."""
     with graph.as_default():
         return frozenset(variable.initializer for variable in tf.global_variables() + tf.local_variables())
 
 
-def _in_functions(graph):
-    """Problems by type in the graph's functions (branches, bodies), whose operations have no shapes of their own."""
+def _in_functions(graph: tf.Graph) -> List[Problem]:
+    """Problems in the graph's functions (branches, bodies). Their operations have types, but no shapes."""
     found = []
     for function in graph.as_graph_def().library.function:
         for node in function.node_def:
@@ -208,9 +210,10 @@ def _in_functions(graph):
     return found
 
 
-def shown(tensor):
+def shown(tensor: tf.Tensor) -> str:
     """``float32 [2, ?]``: type and static shape of a tensor."""
     shape = tensor.shape
-    sides = "?" if shape.rank is None else "[{}]".format(
-        ", ".join("?" if side is None else str(side) for side in shape.as_list()))
-    return f"{tensor.dtype.base_dtype.name} {sides}"
+    if shape.rank is None:
+        return f"{tensor.dtype.base_dtype.name} ?"
+    sides = ", ".join("?" if side is None else str(side) for side in shape.as_list())
+    return f"{tensor.dtype.base_dtype.name} [{sides}]"

@@ -1,31 +1,32 @@
 """Loss scaling: keeps small gradients of 16-bit products from vanishing, and large ones from being applied.
 
-Losses are multiplied by one scale before any gradient is taken, and every gradient is divided by it in float32 before
-anything else is done with it: the inner step, clipping and averaging see gradients of the losses themselves. Where a
-gradient overflowed, the iteration is skipped as a whole: one decision for all stages, so that no weight, no moment and
-no power of β moves. A dynamic scale then goes down; after a row of applied iterations it goes up again.
+Losses are multiplied by one scale before any gradient is taken, and every gradient is divided by it in float32 first of
+all: the inner step, clipping and averaging see gradients of the unscaled losses. Where a gradient overflowed, the whole
+iteration is skipped: one decision for all stages, so that no weight, no moment and no power of β changes. A dynamic
+scale then goes down; after a number of applied iterations in a row it goes up again.
 
-Two ways to notice an overflow. GPUs compute ±inf and NaN, so the gradients that are about to be applied are looked at.
-Ascend 910 saturates at the largest number and sets a status register instead, which the adapter's own optimiser reads.
+There are two ways to detect an overflow. GPUs compute ±inf and NaN, so the gradients are tested before they are
+applied. Ascend 910 saturates at the largest number and sets a status register, which the adapter's own optimiser reads.
 bfloat16 has float32's range and needs neither.
 """
 from __future__ import annotations
 
 import collections
-from typing import NamedTuple, Optional
+from typing import Any, List, NamedTuple, Optional, Tuple
 
 from masf_core.method import updates
+from masf_core.method.variables import Tensors, Variables
 from masf_core.records.checkpoints import SCALE
 from masf_core.tf1 import tf
 
 PREFIX = SCALE + "/"  # of the names of the variables in a checkpoint
-LARGEST = 2.0 ** 120  # the reciprocal of anything larger would soon be 0
+LARGEST = 2.0 ** 120  # reciprocals of larger scales would soon be 0
 
 
 class ScaleSettings(NamedTuple):
     """How the scale is chosen. Powers of two change no bit of a gradient that neither overflows nor vanishes."""
 
-    fixed: Optional[float] = None  # a scale that stays; None: a dynamic one
+    fixed: Optional[float] = None  # a constant scale; None: a dynamic one
     initial: float = 2.0 ** 15
     growth_steps: int = 1000  # applied iterations in a row after which the scale grows
     factor: float = 2.0  # by which it grows
@@ -36,30 +37,30 @@ DYNAMIC = ScaleSettings()
 
 
 class NoScale:
-    """Losses as they are, for precisions whose range is float32's."""
+    """No scaling, for precisions with the range of float32."""
 
     def __init__(self):
         self.state = {}  # name → variable, for the checkpoint
         self.scalars = {}  # name → float32 scalar, to be recorded with the losses
 
-    def prepare(self):
+    def prepare(self) -> None:
         """Make the scale's variables in the default graph, outside of any control dependency."""
 
-    def up(self, loss):
-        """The loss to take gradients of."""
+    def up(self, loss: tf.Tensor) -> tf.Tensor:
+        """The scaled loss, of which gradients are taken."""
         return loss
 
-    def down(self, gradients):
-        """The gradients of the loss itself: mapping name → float32 tensor."""
+    def down(self, gradients: Tensors) -> Tensors:
+        """The gradients of the unscaled loss: mapping name → float32 tensor."""
         return gradients
 
-    def apply(self, stages):
+    def apply(self, stages: List[updates.Stage]) -> Tuple[tf.Operation, Variables]:
         """As ``updates.apply_stages``: all stages, or none of them."""
         return updates.apply_stages(stages)
 
 
 class LossScale(NoScale):
-    """A scale with a test for gradients that are not finite.
+    """A scale that is lowered when a gradient is not finite.
 
     Scalars: ``loss_scale``, the scale of this iteration; ``skipped``, 1 where nothing was applied, else 0.
 
@@ -67,28 +68,28 @@ class LossScale(NoScale):
         settings: ``ScaleSettings``.
     """
 
-    def __init__(self, settings=DYNAMIC):
+    def __init__(self, settings: ScaleSettings = DYNAMIC) -> None:
         super().__init__()
         self.settings = settings
 
-    def prepare(self):
+    def prepare(self) -> None:
         with tf.name_scope("loss_scale"):
             self.state = collections.OrderedDict()
             scale = self._make_scale()
             self._applied = _variable(0, "applied", tf.int32)
             self.state[PREFIX + "applied"] = self._applied
-            # A copy: what is fetched must be the scale before this iteration changes it.
+            # A copy, since the scale must be fetched as it was before this iteration changes it.
             self._scale = tf.maximum(scale, 1.0)
             self._reciprocal = 1.0 / self._scale
             self.scalars = collections.OrderedDict(loss_scale=self._scale)
 
-    def up(self, loss):
+    def up(self, loss: tf.Tensor) -> tf.Tensor:
         return loss * self._scale
 
-    def down(self, gradients):
+    def down(self, gradients: Tensors) -> Tensors:
         return collections.OrderedDict((name, value * self._reciprocal) for name, value in gradients.items())
 
-    def apply(self, stages):
+    def apply(self, stages: List[updates.Stage]) -> Tuple[tf.Operation, Variables]:
         together = updates.Together(stages)
         with tf.name_scope("loss_scale"):
             before = tf.maximum(self._applied, 0)  # a copy, as above
@@ -98,22 +99,23 @@ class LossScale(NoScale):
                 self.scalars["skipped"] = 1.0 - tf.cast(self._applied.read_value() - before, tf.float32)
         return operation, together.moments
 
-    def _make_scale(self):
-        """The scale as a tensor or variable; its variables are in ``state`` then."""
+    def _make_scale(self) -> tf.Tensor:
+        """The scale as a tensor or variable; adds its variables to ``state``."""
         if self.settings.fixed is not None:
             return tf.constant(self.settings.fixed, tf.float32)
         for name, value, dtype in (("loss_scale", self.settings.initial, tf.float32), ("good_steps", 0, tf.int32)):
             self.state[PREFIX + name] = _variable(value, name, dtype)
         return self.state[PREFIX + "loss_scale"]
 
-    def _apply_or_skip(self, together):
-        # A sum of squares is one pass over the gradients and not finite where one of them is not (or where its square
-        # overflows float32, which is as bad). A condition costs nothing; selecting values would be passes over weights.
+    def _apply_or_skip(self, together: updates.Together) -> tf.Operation:
+        # The sum of squares takes one pass over the gradients. It is not finite where a gradient is not, or where its
+        # square overflows float32, which is as bad. A condition is free; selecting values would take passes over the
+        # weights.
         finite = tf.is_finite(tf.add_n([tf.nn.l2_loss(gradient) for gradient, _ in together.pairs]))
         applied = tf.cond(finite, lambda: together.apply_gradients(together.pairs, self._applied), tf.no_op)
         return tf.group(applied, self._adjust(finite))
 
-    def _adjust(self, finite):
+    def _adjust(self, finite: tf.Tensor) -> tf.Operation:
         """The operation that sets the scale of the next iteration."""
         settings = self.settings
         if settings.fixed is not None:
@@ -128,23 +130,23 @@ class LossScale(NoScale):
 
 
 class AdapterScale(LossScale):
-    """The same through the Ascend adapter's optimiser, which asks the device whether anything overflowed.
+    """The same through the Ascend adapter's optimiser, which reads from the device whether anything overflowed.
 
-    It reads the device's status and clears it, so there may be one such optimiser in an iteration, not one a stage.
-    Whatever overflowed since the last iteration counts, an evaluation in between included: that costs one skipped
-    iteration, and no wrong one is applied.
+    The optimiser reads and clears the status of the device, so an iteration may have only one of them, not one for each
+    stage. Every overflow since the last iteration counts, also one in an evaluation: that costs one skipped iteration,
+    but no wrong update is applied.
 
     Args:
         adapter: the module ``npu_bridge.npu_init``. settings: ``ScaleSettings``. distributed: whether there are several
-            ranks; one that overflowed makes all of them skip.
+            ranks; an overflow on one of them makes all of them skip.
     """
 
-    def __init__(self, adapter, settings=DYNAMIC, distributed=False):
+    def __init__(self, adapter: Any, settings: ScaleSettings = DYNAMIC, distributed: bool = False) -> None:
         super().__init__(settings)
         self._adapter = adapter
         self._distributed = distributed
 
-    def _make_scale(self):
+    def _make_scale(self) -> tf.Tensor:
         settings = self.settings
         if settings.fixed is not None:
             self._manager = self._adapter.FixedLossScaleManager(settings.fixed)
@@ -157,13 +159,13 @@ class AdapterScale(LossScale):
                               for variable in tf.global_variables() if id(variable) not in known)
         return self._manager.get_loss_scale()
 
-    def _apply_or_skip(self, together):
+    def _apply_or_skip(self, together: updates.Together) -> tf.Operation:
         optimizer = self._adapter.NPULossScaleOptimizer(together, self._manager, is_distributed=self._distributed)
-        # Up to r1.9 this is where the register is allocated that apply_gradients reads. Without it there would be a
-        # constant in its place, and no overflow be seen.
+        # Up to r1.9 this call allocates the register that apply_gradients reads. Without it, a constant would take its
+        # place, and no overflow would be detected.
         optimizer.compute_gradients(tf.constant(0.0))
         return optimizer.apply_gradients(together.pairs, global_step=self._applied)
 
 
-def _variable(value, name, dtype):
+def _variable(value: float, name: str, dtype: tf.DType) -> tf.Variable:
     return tf.Variable(tf.constant(value, dtype), name=name, trainable=False, use_resource=False)

@@ -1,16 +1,21 @@
-"""The three losses of MASF, as the reference computes them. Pure functions; float32 inside whatever comes in.
+"""The three losses of MASF, as the reference computes them. Pure functions that compute in float32.
 
 Dimensions: B images of a domain, C classes, G images in the group of the local loss, E embedding width.
 """
 from __future__ import annotations
 
+from typing import Callable, Sequence, Tuple
+
 from masf_core.tf1 import tf
+
+Product = Callable[..., "tf.Tensor"]  # as ``tf.matmul``
+Total = Callable[..., Sequence["tf.Tensor"]]  # tensors → the sum of each over all ranks
 
 # The reference clips probabilities here before taking logarithms.
 SMALLEST_PROBABILITY = 1e-8
 
 
-def task_losses(logits, labels):
+def task_losses(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     """Softmax cross-entropy of each image.
 
     Args:
@@ -22,12 +27,13 @@ def task_losses(logits, labels):
     return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=tf.cast(logits, tf.float32))
 
 
-def own_alone(*tensors):
-    """The sums over all ranks, where there is one."""
+def own_alone(*tensors: tf.Tensor) -> Tuple[tf.Tensor, ...]:
+    """The sums over all ranks in a run of one rank."""
     return tensors
 
 
-def class_distributions(logits, labels, temperature, total=own_alone, product=tf.matmul):
+def class_distributions(logits: tf.Tensor, labels: tf.Tensor, temperature: float, total: Total = own_alone,
+                        product: Product = tf.matmul) -> Tuple[tf.Tensor, tf.Tensor]:
     """The soft label distribution of every class: softmax of the class's mean logits over ``temperature``.
 
         s_c = softmax( (1/τ) · mean{ z_i : y_i = c } ), clipped to [1e-8, 1]          (Dou et al. 2019, eq. 4)
@@ -48,13 +54,14 @@ def class_distributions(logits, labels, temperature, total=own_alone, product=tf
     return probabilities, tf.cast(counts > 0.0, tf.float32)
 
 
-def global_loss(train_logits, train_labels, test_logits, test_labels, temperature=2.0, total=own_alone,
-                product=tf.matmul):
+def global_loss(train_logits: Sequence[tf.Tensor], train_labels: Sequence[tf.Tensor], test_logits: tf.Tensor,
+                test_labels: tf.Tensor, temperature: float = 2.0, total: Total = own_alone,
+                product: Product = tf.matmul) -> tf.Tensor:
     """Alignment of class relationships between the meta-test domain b and each meta-train domain a.
 
         L_global = mean_a (1/C) Σ_{c in both} ½ [ KL(s_c^a ‖ s_c^b) + KL(s_c^b ‖ s_c^a) ]      (eq. 5)
 
-    The sum is divided by C even where fewer classes are present in both domains: so does the reference.
+    The sum is divided by C even where fewer classes are present in both domains, as in the reference.
 
     Args:
         train_logits: list of [B, C], one a meta-train domain; train_labels: list of int32 [B].
@@ -75,7 +82,7 @@ def global_loss(train_logits, train_labels, test_logits, test_labels, temperatur
     return tf.add_n(pairs) / len(pairs)
 
 
-def squared_distances(embeddings, product=tf.matmul):
+def squared_distances(embeddings: tf.Tensor, product: Product = tf.matmul) -> tf.Tensor:
     """Squared Euclidean distances float32 [G, G] of embeddings [G, E]; exactly 0 on the diagonal, never negative."""
     embeddings = tf.cast(embeddings, tf.float32)
     squares = tf.reduce_sum(tf.square(embeddings), axis=1)
@@ -84,7 +91,7 @@ def squared_distances(embeddings, product=tf.matmul):
     return distances * (1.0 - _identity(embeddings.shape.as_list()[0]))
 
 
-def local_loss(embeddings, labels, margin, product=tf.matmul):
+def local_loss(embeddings: tf.Tensor, labels: tf.Tensor, margin: float, product: Product = tf.matmul) -> tf.Tensor:
     """Semi-hard triplet loss on squared distances d of un-normalised embeddings (FaceNet; the reference's contrib op).
 
         L = Σ_{a≠p, y_a=y_p} max(0, margin + d(a,p) − d(a,n*)) / max(1, number of pairs (a,p))

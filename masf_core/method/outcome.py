@@ -1,35 +1,35 @@
-"""Whether an iteration was applied, or skipped because a gradient overflowed, or ends the training."""
+"""Whether an iteration was applied, was skipped because a gradient overflowed, or ends the training."""
 from __future__ import annotations
 
 import math
+from typing import Mapping
 
 from masf_core.errors import TrainingDiverged
 
 LOSSES = ("source_loss", "source_accuracy", "global_loss", "metric_loss")
-# So many skipped iterations in a row at one and the same loss scale: then the scale has nothing left to give.
+# Skipped iterations in a row at the same loss scale after which lowering the scale cannot help.
 SKIPPED_IN_A_ROW = 10
-IF_SKIPPED = ("Lower outer_lr or inner_lr, or a loss_scale that is fixed; --precision=float32 tells whether it is the "
-              "precision")
+IF_SKIPPED = ("Lower outer_lr or inner_lr, or loss_scale if it is fixed; --precision=float32 shows whether the "
+              "precision is the cause")
 
 
 class Outcomes:
-    """Those of iterations one after the other; a resumed run counts from 0.
+    """The outcomes of successive iterations; a resumed run counts from 0.
 
     Args:
-        kept: what is left when training ends here, a sentence for the message; or "".
+        kept: a sentence for the message, which results remain if training ends here; or "".
     """
 
-    def __init__(self, kept=""):
+    def __init__(self, kept: str = "") -> None:
         self._kept = kept + " " if kept else ""
         self._scale, self._skipped = None, 0
 
-    def skipped(self, iteration, scalars):
-        """Whether the iteration with these ``scalars`` was skipped: then its losses may be what they like.
+    def skipped(self, iteration: int, scalars: Mapping[str, float]) -> bool:
+        """Whether the iteration with these ``scalars`` was skipped; the losses of a skipped one may have any value.
 
         Raises:
-            TrainingDiverged: a loss is not finite; or so many were skipped one after the other while the loss scale
-                stayed what it was. With a dynamic scale that happens at 1 alone, which it reaches in as many iterations
-                as it has halvings.
+            TrainingDiverged: a loss is not finite; or ``SKIPPED_IN_A_ROW`` iterations were skipped while the loss scale
+                did not change. A dynamic scale can only do that at 1, its smallest value.
         """
         if scalars.get("skipped"):
             self._count(iteration, scalars)
@@ -38,12 +38,11 @@ class Outcomes:
         strange = [f"{name}={value}" for name, value in scalars.items() if not math.isfinite(value)]
         if strange:
             raise TrainingDiverged(
-                "iteration {}: {} is not finite. {}Lower outer_lr or inner_lr, or look at the images; "
-                "--print_interval=1 shows how the losses got there".format(
-                    iteration, ", ".join(strange), self._kept))
+                f"iteration {iteration}: {', '.join(strange)} is not finite. {self._kept}Lower outer_lr or inner_lr, "
+                "or check the images; --print_interval=1 shows how the losses developed")
         return False
 
-    def _count(self, iteration, scalars):
+    def _count(self, iteration: int, scalars: Mapping[str, float]) -> None:
         self._skipped = self._skipped + 1 if scalars["loss_scale"] == self._scale else 1
         self._scale = scalars["loss_scale"]
         if self._skipped == SKIPPED_IN_A_ROW:

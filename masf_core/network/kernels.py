@@ -1,8 +1,8 @@
-"""How the arithmetic of a layer is asked of TensorFlow: the same functions, in other words where those are faster.
+"""Which TensorFlow operations compute a layer. The fastest ones depend on the device.
 
-``Kernels`` are TensorFlow's own operations, for accelerators. On a processor some of them are several times slower than
-the matrix products they consist of; ``CpuKernels`` and ``EigenKernels`` say the same with operations that are not.
-Results agree to rounding. `benchmarks/kernels.py` measures what each is worth.
+``Kernels`` uses TensorFlow's own operation for each layer, for accelerators. On a processor some of these operations
+are several times slower than the matrix products they consist of; ``CpuKernels`` and ``EigenKernels`` compute the same
+functions with faster operations. Results agree to rounding. `benchmarks/kernels.py` measures the gain of each.
 
 Dimensions: N images, H, W height and width, C channels, k filter side, s stride. Images are NHWC, filters HWIO; all is
 float32.
@@ -10,19 +10,20 @@ float32.
 from __future__ import annotations
 
 import contextlib
+from typing import ContextManager
 
 import numpy as np
 
-from masf_core.network.dropout import stateless_dropout
+from masf_core.network.dropout import Dropout, stateless_dropout
 from masf_core.tf1 import IS_INTELS_115, IS_TF2, tf
 
 # The reference's normalisation: radius 2, α 1e-5, β 0.75, bias 1.
 LRN_RADIUS, LRN_ALPHA, LRN_BETA = 2, 1e-5, 0.75
 
-# From how many channels on the product with a band matrix is the faster way; narrow products are slow.
+# Channels from which on the product with a band matrix is faster; narrow products are slow.
 BAND_CHANNELS = 48
 
-# From how many elements on XLA compiles (a quarter of a second each time): 64 MB, far beyond the caches near a core.
+# Elements from which on XLA compiles (a quarter of a second each time): 64 MB, far beyond the caches near a core.
 XLA_ELEMENTS = 16 * 1000 * 1000
 
 
@@ -30,52 +31,54 @@ class Kernels:
     """TensorFlow's own operations.
 
     Args:
-        narrow: products, and what lies between two of them, are going to be computed in 16 bits.
+        narrow: TensorFlow is going to compute products, and the operations between two products, in 16 bits.
     """
 
-    def __init__(self, narrow=False):
+    def __init__(self, narrow: bool = False) -> None:
         self.narrow = narrow
 
-    def fence(self, x):
-        """x, float32: what is computed from it stays float32 up to the next product, and so do the gradients."""
+    def fence(self, x: tf.Tensor) -> tf.Tensor:
+        """x, float32. Operations between x and the next product stay float32, and so do their gradients."""
         return _fenced(x) if self.narrow else x
 
-    def keeping_float32(self):
-        """A context manager: the operations made in it stay float32."""
+    def keeping_float32(self) -> ContextManager[None]:
+        """A context in which the operations that are made stay float32."""
         return contextlib.nullcontext()
 
-    def exact_product(self, a, b, transpose_a=False, transpose_b=False):
-        """``tf.matmul`` in float32, and so its gradients; for small matrices, where it takes M · K · N of memory."""
+    def exact_product(self, a: tf.Tensor, b: tf.Tensor, transpose_a: bool = False,
+                      transpose_b: bool = False) -> tf.Tensor:
+        """``tf.matmul`` of [M, K] and [K, N] in float32, also in its gradients; may hold M · K · N numbers."""
         if not self.narrow:
             return tf.matmul(a, b, transpose_a, transpose_b)
         a, b = tf.transpose(a) if transpose_a else a, tf.transpose(b) if transpose_b else b
         return tf.reduce_sum(a[:, :, tf.newaxis] * b[tf.newaxis, :, :], axis=1)
 
-    def convolution(self, x, filters, stride, padding):
+    def convolution(self, x: tf.Tensor, filters: tf.Tensor, stride: int, padding: str) -> tf.Tensor:
         """float32 [N, H, W, C] and [k, k, C, out] → [N, H', W', out]. padding: ``SAME`` or ``VALID``."""
         return tf.nn.conv2d(x, filters, strides=[1, stride, stride, 1], padding=padding)
 
-    def product(self, x, weights):
+    def product(self, x: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
         """float32 [N, in] · [in, out]."""
         return tf.matmul(x, weights)
 
-    def local_response_normalisation(self, x):
+    def local_response_normalisation(self, x: tf.Tensor) -> tf.Tensor:
         """AlexNet's normalisation over channels: y_c = x_c / n_c^β with n_c = 1 + α Σ_{|j−c| ≤ 2} x_j²."""
         return tf.nn.local_response_normalization(
             x, depth_radius=LRN_RADIUS, alpha=LRN_ALPHA, beta=LRN_BETA, bias=1.0)
 
-    def dropout(self, keep_probability, seed, stream):
-        """The ``Dropout`` of one forward pass; arguments as of ``stateless_dropout``."""
+    def dropout(self, keep_probability: float, seed: tf.Tensor, stream: int) -> Dropout:
+        """The ``Dropout`` of one forward pass; see ``stateless_dropout`` for the arguments."""
         return stateless_dropout(keep_probability, seed, stream)
 
 
 class CpuKernels(Kernels):
     """TensorFlow 2.x on a processor: oneDNN, whose convolutions are as fast as its matrix products."""
 
-    def local_response_normalisation(self, x):
-        """The sum over neighbouring channels as a product with a band matrix, the power by square roots.
+    def local_response_normalisation(self, x: tf.Tensor) -> tf.Tensor:
+        """See ``Kernels``. A product with a band matrix sums neighbouring channels; square roots make the power.
 
-        TensorFlow's own goes through the channels one by one and takes logarithms: 2.6 times as long with its gradient
+        TensorFlow's own operation loops over the channels and takes logarithms, which lasts 2.6 times as long with its
+        gradient
 
             ∂x = ∂y · n^−β − x · 2αβ Σ_{|j−c| ≤ 2} (∂y · y / n)_j
         """
@@ -102,17 +105,18 @@ class CpuKernels(Kernels):
 
 
 class EigenKernels(CpuKernels):
-    """TensorFlow 1.15 on a processor: Eigen, whose forward convolutions and plain products alone are fast.
+    """TensorFlow 1.15 on a processor: Eigen, in which only forward convolutions and plain products are fast.
 
-    So both gradients of a convolution are computed as forward convolutions, and the gradient of a product without
-    handing a transposed weight matrix to it.
+    Forward convolutions therefore compute both gradients of a convolution, and the gradient of a product avoids
+    transposing the weight matrix.
     """
 
-    def local_response_normalisation(self, x):
-        """As ``CpuKernels``; what is elementwise between the products is fused by XLA where that is worth compiling.
+    def local_response_normalisation(self, x: tf.Tensor) -> tf.Tensor:
+        """As ``CpuKernels``; XLA fuses the elementwise operations between the products of large tensors.
 
-        Eigen makes a pass over memory of each of 12 operations, XLA three: half the time. (In TensorFlow 2.x XLA's
-        passes are slower than oneDNN's many.) The power is computed anew in the gradient, which costs less than a pass.
+        Eigen reads all memory for each of 12 operations, XLA three times in all, which takes half the time. (In
+        TensorFlow 2.x the passes of XLA together are slower than those of oneDNN.) The gradient computes the power
+        again, which costs less than reading it.
         """
         shape = x.shape.as_list()
         if np.prod(shape) < XLA_ELEMENTS:
@@ -140,23 +144,26 @@ class EigenKernels(CpuKernels):
 
         return normalise(x)
 
-    def convolution(self, x, filters, stride, padding):
+    def convolution(self, x: tf.Tensor, filters: tf.Tensor, stride: int, padding: str) -> tf.Tensor:
+        """See ``Kernels``."""
         side = filters.shape.as_list()[0]
-        # A plain product TensorFlow knows; even filters cannot be turned round in place. With a stride, of conv1 alone,
-        # the gradient as a convolution has few outputs of long sums, and takes three times as long.
+        # TensorFlow computes a 1×1 convolution as a plain product. Even filters have no centre to be turned about. With
+        # a stride, which conv1 alone has, the gradient as a convolution has few outputs of long sums, and takes three
+        # times as long.
         if stride > 1 or side == 1 or (padding == "SAME" and side % 2 == 0):
             return super().convolution(x, filters, stride, padding)
         with tf.get_default_graph().gradient_override_map({"Conv2D": "GradientsByConvolution"}):
             return super().convolution(x, filters, stride, padding)
 
-    def product(self, x, weights):
+    def product(self, x: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+        """See ``Kernels``."""
         with tf.get_default_graph().gradient_override_map({"MatMul": "GradientsByPlainProducts"}):
             return super().product(x, weights)
 
 
-def processor_kernels(narrow=False):
-    """The ``Kernels`` that are fastest on a processor. narrow: as of ``Kernels``."""
-    # Intel's 1.15 keeps tensors in a layout of oneDNN's from one operation to the next, its normalisation included.
+def processor_kernels(narrow: bool = False) -> Kernels:
+    """The ``Kernels`` that are fastest on a processor. narrow: see ``Kernels``."""
+    # Intel's 1.15 keeps tensors in oneDNN's layout from one operation to the next, also through its normalisation.
     if IS_INTELS_115:
         return Kernels(narrow)
     return (CpuKernels if IS_TF2 else EigenKernels)(narrow)
@@ -164,9 +171,10 @@ def processor_kernels(narrow=False):
 
 @tf.custom_gradient
 def _fenced(x):
-    """x, without a copy, by an operation that grappler's auto_mixed_precision has on none of its lists.
+    """x, without a copy, through an operation that is on none of the lists of grappler's auto_mixed_precision.
 
-    It narrows whatever it knows between two products: a weight's small step, say, from a gradient to a forward pass.
+    Grappler computes the operations that it knows between two products in 16 bits: for example the small step of a
+    weight between a gradient and the next forward pass.
     """
     return tf.bitcast(x, tf.float32), lambda dy: tf.bitcast(dy, tf.float32)
 
@@ -203,7 +211,7 @@ def _gradients_by_convolution(op, dy):
 
 
 def _gradients_by_plain_products(op, dy):
-    """Gradients of x · W. That of x is taken as (W · ∂yᵀ)ᵀ: only the small factors are transposed."""
+    """Gradients of x · W. The gradient of x is computed as (W · ∂yᵀ)ᵀ, which transposes the small factors only."""
     x, weights = op.inputs
     return tf.transpose(tf.matmul(weights, dy, transpose_b=True)), tf.matmul(x, dy, transpose_a=True)
 

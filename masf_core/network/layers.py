@@ -1,8 +1,10 @@
-"""The handful of layers that the backbones are made of: pure functions of tensors.
+"""The layers of the backbones: pure functions of tensors.
 
 Dimensions: N images, H, W height and width, C channels. Images are NHWC, filters HWIO, all float32.
 """
 from __future__ import annotations
+
+from typing import List
 
 from masf_core.network.kernels import Kernels
 from masf_core.tf1 import tf
@@ -10,11 +12,12 @@ from masf_core.tf1 import tf
 PLAIN = Kernels()
 
 
-def convolution(x, weights, biases, stride=1, padding="SAME", kernels=PLAIN):
+def convolution(x: tf.Tensor, weights: tf.Tensor, biases: tf.Tensor, stride: int = 1, padding: str = "SAME",
+                kernels: Kernels = PLAIN) -> tf.Tensor:
     """Convolution, bias and ReLU.
 
     Args:
-        x: float32 [N, H, W, C]. weights: float32 [h, w, C, out]. biases: float32 [out]. kernels: ``Kernels``.
+        x: float32 [N, H, W, C]. weights: float32 [h, w, C, out]. biases: float32 [out]. padding: ``SAME`` or ``VALID``.
 
     Returns:
         float32 [N, H', W', out].
@@ -22,14 +25,16 @@ def convolution(x, weights, biases, stride=1, padding="SAME", kernels=PLAIN):
     return tf.nn.relu(tf.nn.bias_add(kernels.convolution(x, weights, stride, padding), biases))
 
 
-def grouped_convolution(parts, weights, biases, kernels=PLAIN):
-    """``convolution`` in groups: each makes its slice of the outputs from its slice of the inputs alone.
+def grouped_convolution(parts: List[tf.Tensor], weights: tf.Tensor, biases: tf.Tensor,
+                        kernels: Kernels = PLAIN) -> List[tf.Tensor]:
+    """``convolution`` in groups: each group computes its slice of the outputs from its slice of the inputs alone.
 
-    Inputs and outputs stay in parts, so that what follows group by group (the next such layer, a pool) needs neither
-    a concatenation nor a split; and a convolution with its own bias and ReLU is one kernel where TensorFlow fuses.
+    Inputs and outputs are lists of slices. A following layer that also works group by group (another such layer, a
+    pool) then needs neither a concatenation nor a split, and TensorFlow can fuse each convolution with its bias and
+    ReLU into one kernel.
 
     Args:
-        parts: list of float32 [N, H, W, C / groups], one a group. weights: float32 [h, w, C / groups, out].
+        parts: list of float32 [N, H, W, C / groups], one for each group. weights: float32 [h, w, C / groups, out].
         biases: float32 [out].
 
     Returns:
@@ -40,11 +45,11 @@ def grouped_convolution(parts, weights, biases, kernels=PLAIN):
         parts, tf.split(weights, groups, axis=3), tf.split(biases, groups))]
 
 
-def max_pool(x, padding="VALID"):
-    """3×3 maximum with stride 2."""
+def max_pool(x: tf.Tensor, padding: str = "VALID") -> tf.Tensor:
+    """3×3 maximum with stride 2, of float32 [N, H, W, C]."""
     return tf.nn.max_pool2d(x, ksize=[1, 3, 3, 1], strides=[1, 2, 2, 1], padding=padding)
 
 
-def dense(x, weights, biases, kernels=PLAIN):
+def dense(x: tf.Tensor, weights: tf.Tensor, biases: tf.Tensor, kernels: Kernels = PLAIN) -> tf.Tensor:
     """``x @ weights + biases`` for x float32 [N, in], weights [in, out]."""
     return tf.nn.bias_add(kernels.product(x, weights), biases)

@@ -6,35 +6,30 @@ reference; the paper's text does not say).
 from __future__ import annotations
 
 import collections
+from typing import Dict
 
 from masf_core.network import layers
-from masf_core.network.backbone import glorot_uniform
+from masf_core.network.architecture import Values, glorot_uniform
+from masf_core.network.kernels import Kernels
+from masf_core.network.metric_net_shapes import EMBEDDING, HIDDEN, shapes
 from masf_core.randomness import generator
 from masf_core.tf1 import tf
 
-HIDDEN = 1024
-EMBEDDING = 256
+__all__ = ["EMBEDDING", "HIDDEN", "LEAK", "forward", "initial_values", "shapes"]
+
 LEAK = 0.2
 
 
-def shapes(feature_width, hidden=HIDDEN, embedding=EMBEDDING):
-    """Ordered mapping of variable name to shape for features of ``feature_width``."""
-    result = collections.OrderedDict()
-    for layer, shape in (("metric1", (feature_width, hidden)), ("metric2", (hidden, embedding))):
-        result[layer + "/weights"] = shape
-        result[layer + "/biases"] = shape[-1:]
-    return result
-
-
-def initial_values(variables, seed):
-    """Glorot-uniform weights and zero biases, float32, for variables by name as ``shapes`` names them."""
+def initial_values(variables: Dict[str, tf.Variable], seed: int) -> Values:
+    """Glorot-uniform weights and zero biases, float32. variables: by their names in ``shapes``."""
     return collections.OrderedDict(
         (name, glorot_uniform(tuple(variable.shape.as_list()), generator(seed, "initial", name)))
         for name, variable in variables.items())
 
 
-def forward(features, weights, normalise=False, kernels=layers.PLAIN):
-    """Embeddings float32 [N, E] of features float32 [N, F]; with ``normalise`` of length 1."""
+def forward(features: tf.Tensor, weights: Dict[str, tf.Tensor], normalise: bool = False,
+            kernels: Kernels = layers.PLAIN) -> tf.Tensor:
+    """Embeddings float32 [N, E] of features float32 [N, F]. normalise: scale each embedding to length 1."""
     x = features
     for layer in ("metric1", "metric2"):
         x = layers.dense(x, weights[layer + "/weights"], weights[layer + "/biases"], kernels)

@@ -10,63 +10,61 @@ from __future__ import annotations
 import os
 import zipfile
 import zlib
-from typing import Any, BinaryIO, Dict, Iterable, List, Tuple
+from typing import Any, BinaryIO, Dict, Iterable, List
 
 import numpy as np
 
 from masf_core.errors import WeightsError
-from masf_core.network import restricted_pickle
+from masf_core.network import plain_arrays, restricted_pickle
+from masf_core.network.budget import Budget, OverBudget
+from masf_core.network.plain_arrays import Unfit
+from masf_core.network.restricted_pickle import shown
 
-# Weights hardly compress. An archive that claims to unpack to more than both of these is not unpacked.
-MOST_EXPANSION = 100  # times the file's size
-MOST_UNASKED = 100 * 1000 * 1000  # bytes
+Layers = Dict[str, List[np.ndarray]]
 
-# What readers of archives and arrays raise on damaged files; RuntimeError covers encrypted and unknown compressions.
-_DAMAGED = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
-
+_DAMAGED = plain_arrays.DAMAGED + (zlib.error,)
 _EXPECTED = ("Expected the weights of a network: a .npy with a pickled dict {layer: [weights, biases]} as "
              "bvlc_alexnet.npy, a .npz with <layer>_W and <layer>_b, or the network.npz of a checkpoint.")
 # How the two arrays of a layer are called in a .npz: in converted files, and in checkpoints.
 _CONVERTED, _CHECKPOINT = ("_W", "_b"), ("/weights", "/biases")
 
 
-def read_pretrained(path: str) -> Dict[str, List[np.ndarray]]:
-    """{layer: [weights, biases]}, float32, in the shapes of the file.
+def read_pretrained(path: str) -> Layers:
+    """{layer: [weights, biases]}, read-only float32 arrays in the shapes of the file.
 
-    The content decides which of the two layouts it is, not the name.
-    Raises WeightsError: no such file, damaged, of another layout, with values that are not finite, or with anything
-    in it but arrays.
+    The content of the file decides which layout it has, not its name.
+
+    Raises:
+        WeightsError: the file does not exist, is damaged, has another layout, has values that are not finite, holds
+        something else than arrays, or costs more to read than any weights.
     """
     try:
         with open(path, "rb") as stream:
             size = os.fstat(stream.fileno()).st_size
+            budget = Budget(size)
             head = stream.read(6)
             stream.seek(0)
-            if head == b"\x93NUMPY":
-                layers = _read_npy(stream, size)
+            if head == plain_arrays.MAGIC:
+                layers = _read_npy(stream, size, budget)
             elif head[:4] == b"PK\x03\x04":
-                layers = _read_npz(stream, size)
+                layers = _read_npz(stream, size, budget)
             else:
-                raise _Unfit("it is neither .npy nor .npz")
-        return {name: [_checked(name, value) for value in values] for name, values in layers.items()}
-    except (_Unfit, restricted_pickle.Refused) as problem:
+                raise Unfit("it is neither .npy nor .npz")
+        return _checked(layers, budget)
+    except (Unfit, OverBudget, restricted_pickle.Refused) as problem:
         raise WeightsError(f"weights file {path}: {problem}. {_EXPECTED}") from problem
     except _DAMAGED as problem:
-        raise WeightsError(f"weights file {path} cannot be read, it may be cut short: {problem}. "
+        raise WeightsError(f"weights file {path} cannot be read, it may be cut short: {shown(problem)}. "
                            f"{_EXPECTED}") from problem
 
 
-class _Unfit(Exception):
-    """Why this is no file of weights."""
-
-
-def _read_npy(stream: BinaryIO, size: int) -> Dict[str, List[np.ndarray]]:
-    shape, dtype = _read_header(stream)
-    if dtype != np.dtype(object) or shape != ():
-        raise _Unfit(f"it holds one array of shape {shape} and type {dtype}")
-    content = restricted_pickle.load(stream, size - stream.tell())
+def _read_npy(stream: BinaryIO, size: int, budget: Budget) -> Layers:
+    header = plain_arrays.read_header(stream)
+    if header.dtype != np.dtype(object) or header.shape != ():
+        raise Unfit(f"it holds one array of shape {header.shape} and type {header.dtype}")
+    content = restricted_pickle.load(stream, size - stream.tell(), budget)
     if not isinstance(content, dict):
-        raise _Unfit(f"it holds a {type(content).__name__}, no dict")
+        raise Unfit(f"it holds a {type(content).__name__}, not a dict")
     return {_layer_name(name): _pair(_layer_name(name), value) for name, value in content.items()}
 
 
@@ -77,42 +75,38 @@ def _pair(name: str, value: Any) -> List[Any]:
         value = [named.get("weights"), named.get("biases")]
     if (not isinstance(value, (list, tuple)) or len(value) != 2
             or not all(isinstance(item, np.ndarray) for item in value)):
-        raise _Unfit(f"layer {name} is no pair of arrays")
+        raise Unfit(f"layer {shown(name)} is not a pair of arrays")
     return list(value)
 
 
 def _layer_name(key: Any) -> str:
     """Names are bytes where Python 2 wrote them."""
-    if isinstance(key, bytes):
-        key = key.decode("latin-1")
-    if not isinstance(key, str):
-        raise _Unfit(f"a layer's name is {key!r}, no text")
-    return key
+    return key.decode("latin-1") if isinstance(key, bytes) else key
 
 
-def _read_npz(stream: BinaryIO, size: int) -> Dict[str, List[np.ndarray]]:
-    with zipfile.ZipFile(stream) as archive:
-        members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
-        total = sum(info.file_size for info in members)
-        if total > max(MOST_UNASKED, MOST_EXPANSION * size):
-            raise _Unfit(f"it has {size} bytes but unpacks to {total}")
-        arrays = {info.filename[:-len(".npy")]: _read_member(archive, info) for info in members}
+def _read_npz(stream: BinaryIO, size: int, budget: Budget) -> Layers:
+    arrays = plain_arrays.read_archive(stream, size, budget)
     if not arrays:
-        raise _Unfit("it holds no arrays")
+        raise Unfit("it holds no arrays")
+    return _pairs(arrays)
+
+
+def _pairs(arrays: Dict[str, np.ndarray]) -> Layers:
+    """Arrays by name as layers. Raises Unfit where weights or biases are missing, or a name fits no layout."""
     ours = _of_a_checkpoint(arrays)
     suffixes = _CHECKPOINT if ours else _CONVERTED
     layers = sorted({name[:-len(suffix)] for name in arrays for suffix in suffixes if name.endswith(suffix)})
-    odd = [name for name in arrays if not name.endswith(suffixes)]
-    alone = [layer + suffix for layer in layers for suffix in suffixes if layer + suffix not in arrays]
-    if odd or alone:
-        raise _Unfit("; ".join(f"{what} arrays: {_few(names)}" for what, names in (
-            ("unexpected", odd), ("missing", alone)) if names))
+    unexpected = [name for name in arrays if not name.endswith(suffixes)]
+    missing = [layer + suffix for layer in layers for suffix in suffixes if layer + suffix not in arrays]
+    if unexpected or missing:
+        raise Unfit("; ".join(f"{what} arrays: {_few(names)}" for what, names in (
+            ("unexpected", unexpected), ("missing", missing)) if names))
     return {layer if ours else layer.replace("__", "/"): [arrays[layer + suffix] for suffix in suffixes]
             for layer in layers}
 
 
 def is_network_file(path: str) -> bool:
-    """Whether a file that ``read_pretrained`` has read is the network of a checkpoint, whose classifier is of use."""
+    """Whether a file that ``read_pretrained`` has read is the network of a checkpoint, which has our classifier."""
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
@@ -124,39 +118,28 @@ def _of_a_checkpoint(names: Iterable[str]) -> bool:
 
 
 def _few(names: List[str]) -> str:
-    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+    return ", ".join(map(shown, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
-def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
-    with archive.open(info) as stream:
-        shape, dtype = _read_header(stream)
-        if dtype.hasobject:
-            raise _Unfit(f"{info.filename} holds objects; only numbers are read")
-        # The header's shape is only believed if the archive says the same.
-        count = 1
-        for length in shape:
-            count *= length
-        if count * dtype.itemsize > info.file_size:
-            raise _Unfit(f"{info.filename} says it has shape {shape}, but only {info.file_size} bytes")
-    with archive.open(info) as stream:
-        return np.lib.format.read_array(stream, allow_pickle=False)
+def _checked(layers: Layers, budget: Budget) -> Layers:
+    """The layers with each array as float32, C-contiguous; an array that is named several times is converted once.
+
+    Raises Unfit for other types than real numbers and for values that are not finite.
+    """
+    converted: Dict[int, np.ndarray] = {}
+    for name, values in layers.items():
+        for value in values:
+            if id(value) not in converted:
+                budget.memory(4 * value.size)
+                converted[id(value)] = _as_float32(name, value)
+    return {name: [converted[id(value)] for value in values] for name, values in layers.items()}
 
 
-def _read_header(stream) -> Tuple[Tuple[int, ...], np.dtype]:
-    version = np.lib.format.read_magic(stream)
-    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    if version not in readers:
-        raise _Unfit("it has version {}.{} of the .npy format".format(*version))
-    shape, _, dtype = readers[version](stream)
-    return shape, dtype
-
-
-def _checked(name: str, value: np.ndarray) -> np.ndarray:
-    """`value` as float32, C-contiguous. Raises _Unfit for other types than real numbers and for values not finite."""
+def _as_float32(name: str, value: np.ndarray) -> np.ndarray:
     if value.dtype.kind != "f":
-        raise _Unfit(f"layer {name} has an array of type {value.dtype}, expected floating-point numbers")
-    with np.errstate(over="ignore"):  # becomes infinite, which is told below
+        raise Unfit(f"layer {shown(name)} has an array of type {value.dtype}, expected floating-point numbers")
+    with np.errstate(over="ignore"):  # a value that is too large becomes infinite, which is refused below
         value = np.ascontiguousarray(value, np.float32)
     if not np.all(np.isfinite(value)):
-        raise _Unfit(f"layer {name} has values that are not finite")
+        raise Unfit(f"layer {shown(name)} has values that are not finite")
     return value

@@ -2,13 +2,14 @@
 
 A case is a JSON file: ``case`` (settings and labels), ``names`` (variables in order) and ``steps`` (one record an
 iteration). Weights and images are not stored but made by a rule (``tests/golden/README.md`` states it), so a case is
-small and works at the full size of the network. Cases are made by hand and by other programs: nothing is compared
-before everything has been looked at, since a number that is missing would otherwise count as one that is right.
+small and works at the full size of the network. Cases are made by hand and by other programs, so the whole file is
+checked before anything is compared: a missing number would otherwise count as a correct one.
 """
 from __future__ import annotations
 
 import collections
 import json
+from typing import Any, Dict, Iterator, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -27,11 +28,11 @@ SHAPES = collections.OrderedDict(list(NETWORK.items()) + list(METRIC.items()))
 VARIABLES = {"grad_task": NETWORK, "grad_meta": SHAPES, "grad_metric": METRIC, "weights": SHAPES}
 
 
-def load_case(path):
-    """Read a case, and make sure that it is whole.
+def load_case(path: str) -> dict:
+    """Read a case, and check that it is complete.
 
     Raises:
-        DataError: not a file of this format; says where in it, and what was expected there.
+        DataError: the file does not have this format; the message says where, and what was expected there.
     """
     try:
         with open(path, encoding="utf-8") as stream:
@@ -39,7 +40,7 @@ def load_case(path):
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not a parity case: no JSON: {error}") from error
+        raise DataError(f"{path}: not a parity case: not valid JSON: {error}") from error
     try:
         _check_case(case)
     except _Fault as fault:
@@ -47,7 +48,7 @@ def load_case(path):
     return case
 
 
-def initial_values(settings):
+def initial_values(settings: Mapping[str, Any]) -> Dict[str, np.ndarray]:
     """name → float32 array: the rule's weights for a case's seed and gain."""
     random = np.random.RandomState(settings["seed"])
     values = collections.OrderedDict()
@@ -63,7 +64,7 @@ def initial_values(settings):
     return values
 
 
-def episodes(settings):
+def episodes(settings: Mapping[str, Any]) -> Iterator[Tuple[np.ndarray, np.ndarray]]:
     """(images uint8 [3, B, 227, 227, 3], labels int32 [3, B]) of one iteration after the other."""
     random = np.random.RandomState(settings["seed"] + 1000)
     batch = settings["meta_batch_size"]
@@ -73,15 +74,14 @@ def episodes(settings):
 
 
 class _Fault(Exception):
-    """What is wrong at one place of a case."""
+    """An error at one place of a case."""
 
-    def __init__(self, place, expected, value):
+    def __init__(self, place: str, expected: str, value: Any) -> None:
         found = repr(value)
-        super().__init__("{}: expected {}, found {}".format(
-            place, expected, found if len(found) <= 60 else found[:57] + "..."))
+        super().__init__(f"{place}: expected {expected}, found {found if len(found) <= 60 else found[:57] + '...'}")
 
 
-def _check_case(case):
+def _check_case(case: Any) -> None:
     case = _mapping(case, "the whole file", ("case", "names", "steps"))
     settings = _mapping(case["case"], "case", (
         "seed", "gain", "meta_batch_size", "labels", "inner_lr", "outer_lr", "metric_lr", "margin", "clip"))
@@ -106,7 +106,7 @@ def _check_case(case):
         _check_record(record, f"steps[{i}]", batch)
 
 
-def _check_record(record, place, batch):
+def _check_record(record: Any, place: str, batch: int) -> None:
     scalars = ("source_loss", "source_accuracy", "global_loss", "metric_loss")
     record = _mapping(record, place, scalars + tuple(VARIABLES) + ("delta_norm", "logits_b_at_theta"))
     for name in scalars:
@@ -123,7 +123,7 @@ def _check_record(record, place, batch):
             _number(value, f"{here}[{i}][{j}]")
 
 
-def _check_samples(entry, place, size):
+def _check_samples(entry: Any, place: str, size: int) -> None:
     entry = _mapping(entry, place, ("norm", "index", "value"))
     _number(entry["norm"], place + ".norm", smallest=0.0)
     indices = _list(entry["index"], place + ".index", None, "flat indices")
@@ -133,7 +133,7 @@ def _check_samples(entry, place, size):
         _number(value, f"{place}.value[{i}]")
 
 
-def _mapping(value, place, keys):
+def _mapping(value: Any, place: str, keys: Sequence[str]) -> dict:
     if not isinstance(value, dict):
         raise _Fault(place, "an object with " + ", ".join(keys[:9]) + (" …" if len(keys) > 9 else ""), value)
     for key in keys:
@@ -142,7 +142,7 @@ def _mapping(value, place, keys):
     return value
 
 
-def _variables(value, place, shapes):
+def _variables(value: Any, place: str, shapes: Mapping[str, Any]) -> dict:
     _mapping(value, place, tuple(shapes))
     for name in value:
         if name not in shapes:
@@ -150,22 +150,22 @@ def _variables(value, place, shapes):
     return value
 
 
-def _list(value, place, length, of):
+def _list(value: Any, place: str, length: Optional[int], of: str) -> list:
     """length: None for any but 0."""
     if not isinstance(value, list) or len(value) != (length or max(1, len(value))):
-        raise _Fault(place, "a list of {} {}".format("one or more" if length is None else length, of),
+        raise _Fault(place, f"a list of {'one or more' if length is None else length} {of}",
                      f"{len(value)} of them" if isinstance(value, list) else value)
     return value
 
 
-def _whole(value, place, smallest, largest=2 ** 31 - 1):
+def _whole(value: Any, place: str, smallest: int, largest: int = 2 ** 31 - 1) -> int:
     # bool is an int, and 1.0 == 1: both would count as a label.
     if type(value) is not int or not smallest <= value <= largest:
         raise _Fault(place, f"a whole number from {smallest} to {largest}", value)
     return value
 
 
-def _number(value, place, smallest=-LARGEST_NUMBER):
+def _number(value: Any, place: str, smallest: float = -LARGEST_NUMBER) -> float:
     if type(value) not in (int, float) or not smallest <= value <= LARGEST_NUMBER:
         raise _Fault(place, "a finite number" + (" of 0 or more" if smallest == 0.0 else ""), value)
     return value

@@ -1,7 +1,7 @@
-"""Collectives through TensorFlow's own runtime: processors and GPUs, in 1.15 and 2.x alike.
+"""Collectives through TensorFlow's own runtime: on processors and GPUs, in 1.15 and 2.x.
 
-Each rank runs a server of TensorFlow's and a session on it that sees its own devices alone; the servers pass the pieces
-of a ring of sums to one another.
+Each rank runs a TensorFlow server, and a session on it that sees only the devices of this rank. The servers exchange
+the parts of the sums in a ring.
 """
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import atexit
 import itertools
 import random
 import socket
+from typing import Any, ContextManager
 
 from masf_core.errors import MasfError
 from masf_core.ranks.collectives import Collectives
 from masf_core.tf1 import tf
 
 GROUP = 1  # all ranks are one group
-PORTS = (10000, 32000)  # below those that systems give to outgoing connections
+PORTS = (10000, 32000)  # below the ports that systems give to outgoing connections
 
 
 class RuntimeCollectives(Collectives):
@@ -25,13 +26,13 @@ class RuntimeCollectives(Collectives):
         peers: see ``Collectives``.
 
     Raises:
-        ServerError: TensorFlow's server cannot listen.
+        ServerError: the TensorFlow server cannot listen.
     """
 
-    def __init__(self, peers):
+    def __init__(self, peers: Any) -> None:
         super().__init__(peers)
         self._device = f"/job:rank/replica:0/task:{self.rank}"
-        self._keys = itertools.count(1)  # equal in all ranks, since they build equal graphs
+        self._keys = itertools.count(1)  # the same on all ranks, since they build the same graph
         addresses = self.gather(f"{peers.host}:{free_port(peers.host)}")
         config = tf.ConfigProto()
         self.configure(config)
@@ -39,41 +40,41 @@ class RuntimeCollectives(Collectives):
             self._server = tf.train.Server(
                 tf.train.ClusterSpec({"rank": addresses}), job_name="rank", task_index=self.rank, config=config)
         except (tf.errors.OpError, RuntimeError) as error:
-            raise ServerError(f"TensorFlow's server cannot listen at {addresses[self.rank]}: {error}. Start the job "
-                              "again") from error
+            raise ServerError(f"the TensorFlow server of rank {self.rank} cannot listen at {addresses[self.rank]}: "
+                              f"{error}. Start the job again") from error
         atexit.register(self._forget_server)
         self.target = self._server.target
         self.gather("ready")
 
-    def _forget_server(self):
-        self._server = None  # 1.15 complains if this is left to the end of the interpreter
+    def _forget_server(self) -> None:
+        self._server = None  # 1.15 prints errors if the server lives until the interpreter ends
 
-    def configure(self, session_config):
+    def configure(self, session_config: tf.ConfigProto) -> None:
         session_config.experimental.collective_group_leader = "/job:rank/replica:0/task:0"
         del session_config.device_filters[:]
         session_config.device_filters.append(self._device)
 
-    def placement(self):
+    def placement(self) -> ContextManager:
         return tf.device(self._device)
 
-    def _sum(self, flat):
+    def _sum(self, flat: tf.Tensor) -> tf.Tensor:
         return tf.raw_ops.CollectiveReduce(
             input=flat, group_size=self.size, group_key=GROUP, instance_key=next(self._keys), merge_op="Add",
             final_op="Id", subdiv_offsets=[0])
 
-    def _from_first(self, variable):
-        # What the others have counts as zeros, and adding zeros changes nothing.
+    def _from_first(self, variable: tf.Variable) -> tf.Operation:
+        # The other ranks add zeros, which changes nothing.
         value = variable if self.rank == 0 else tf.zeros_like(variable)
         summed = self._sum(tf.reshape(tf.cast(value, tf.float32), [-1]))
         return tf.assign(variable, tf.cast(tf.reshape(summed, variable.shape), variable.dtype.base_dtype)).op
 
 
 class ServerError(MasfError, OSError):
-    """TensorFlow's server cannot be started."""
+    """The TensorFlow server of a rank cannot be started."""
 
 
-def free_port(host):
-    """A port of ``host``, an address of this machine, at which nobody listens."""
+def free_port(host: str) -> int:
+    """A port of ``host``, an address of this machine, at which no process listens."""
     for _ in range(200):
         port = random.SystemRandom().randrange(*PORTS)
         with socket.socket() as probe:
@@ -82,4 +83,4 @@ def free_port(host):
                 return port
             except OSError:
                 continue
-    raise ServerError("no port of {} between {} and {} can be listened at".format(host, *PORTS))
+    raise ServerError(f"no port of {host} between {PORTS[0]} and {PORTS[1]} is free")

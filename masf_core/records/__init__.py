@@ -4,6 +4,8 @@
     progress      progress.json of a checkpoint: what it holds, and checks on reading
     npz           .npz files in one pass
     files         files that appear whole
+    texts         the texts of eva.txt and metrics.jsonl
     logs          eva.txt, metrics.jsonl, TensorBoard events
+    finite        whether all values are numbers
     selection     which checkpoint is the best: a named policy
 """

@@ -5,31 +5,25 @@ those of a run that never stopped, whatever was lost between the last checkpoint
 """
 from __future__ import annotations
 
-import json
 from typing import Any, Mapping, Optional, Sequence
 
 import numpy as np
 
 from masf_core.records.files import replace_text
+from masf_core.records.texts import eva_text, metrics_text
 from masf_core.tf1 import tf
-
-# The reference's wording (biomedia-mira/masf, main.py), so that scripts that read its logs read these too. Accuracy is
-# a fraction there.
-EVA_LINE = "Unseen Target Validation results: Iteration {:d}, Loss: {:f}, Accuracy: {:f} \n"
 
 HISTOGRAM_BINS = 64
 
 
 def write_eva(path: str, history: Sequence[Mapping[str, Any]]) -> None:
     """Write eva.txt: one line for each record, in the reference's words. Raises OSError."""
-    replace_text(path, "".join(
-        EVA_LINE.format(record["iteration"], record["target_loss"], record["target_accuracy"] / 100.0)
-        for record in history))
+    replace_text(path, eva_text(history))
 
 
 def write_metrics(path: str, history: Sequence[Mapping[str, Any]]) -> None:
     """Write metrics.jsonl: one line for each record, a JSON object. Raises OSError."""
-    replace_text(path, "".join(json.dumps(record, sort_keys=True) + "\n" for record in history))
+    replace_text(path, metrics_text(history))
 
 
 class ScalarWriter:

@@ -11,30 +11,34 @@
 
     $ python -m obs_sync.mock serve --root bucket_directory --bucket data
 
-It speaks the production dialect (signature "OBS", headers x-obs-*, bucket in the host name, version
-negotiation) under a host name that this process and its children resolve to 127.0.0.1, and the older
-v2 and v4 dialects by address. It verifies signatures and digests; a call that it does not know gets a
-501 and is listed in `unknown_requests`; with `strict=True` leaving the context raises then. It fails on
-purpose, at the moments that you choose: `faults/plan.py`. ACLs have no effect; there are no versions and no
-TLS, and of encryption at rest there is what clients see of it (`encryption="kms"`).
+Under a host name, which this process and its children resolve to 127.0.0.1, it speaks the production dialect
+(signature "OBS", headers x-obs-*, bucket in the host name, version negotiation). By address it speaks the older v2
+and v4 dialects. It verifies signatures and digests. A call that it does not know gets a 501 and is listed in
+`unknown_requests`; with `strict=True` such a call makes the end of the `with` block raise `UnknownRequests`. A
+malformed request gets a 4xx. The mock injects faults at the moments that you choose: `faults/plan.py`.
+
+ACLs have no effect. There are no versions and no TLS. Encryption at rest (`encryption="kms"`) changes only what
+clients see: a header and the ETags.
 
 Read `mocked` first, then `service`:
 
     mocked       one mocked OBS: server, content, and how clients are pointed at it
-    activation   os.environ while mocks run
+    activation   sets os.environ while mocks run
     resolver     makes this process and its children resolve the mock's host name
     service      from a request to its reply
     journal      what the mock was asked
     http         a folder: sockets and HTTP/1.1
-    faults       a folder: faults on purpose
+    faults       a folder: injected faults
     protocol     a folder: calls, listings, signatures
     shelf        a folder: what is stored
     wire         a folder: requests and replies
     errors       the error replies of OBS
-    clock        moments in the spellings of the protocol
+    clock        dates as the protocol writes them
     __main__     `python -m obs_sync.mock serve`
 """
 from __future__ import annotations
+
+from typing import Any, Callable, Optional, Union
 
 from obs_sync.mock.activation import current_mock
 from obs_sync.mock.errors import ObsError
@@ -59,7 +63,7 @@ __all__ = ["Call", "Credentials", "Cut", "DEFAULT_HOST_NAME", "ETag", "Effect", 
            "describe_injected", "mock_obs"]
 
 
-def mock_obs(function=None, **options):
+def mock_obs(function: Optional[Callable[..., Any]] = None, **options: Any) -> Union[MockObs, Callable[..., Any]]:
     """`@mock_obs`, `@mock_obs(...)` or `with mock_obs(...) as obs`: a `MockObs` with these keyword arguments."""
     mock = MockObs(**options)
     if function is not None and not callable(function):

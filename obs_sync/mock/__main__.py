@@ -1,4 +1,4 @@
-"""python -m obs_sync.mock serve: a mocked OBS to be used from other processes."""
+"""python -m obs_sync.mock serve: a mocked OBS for other processes."""
 from __future__ import annotations
 
 import argparse
@@ -18,27 +18,28 @@ from obs_sync.mock.shelf.objects import is_bucket_name
 _EXAMPLES = """\
 examples:
   python -m obs_sync.mock serve --root bucket_directory --bucket data
-      serves the directories below bucket_directory as buckets; files copied there are objects
-      from the next start on
+      serves the directories below bucket_directory as buckets; files that you copy there become objects
+      at the next start
   python -m obs_sync.mock serve --bucket data --link-mb-per-second 50
-      behaves like a bucket at the far end of a network of 50 MB/s, shared by all connections
+      behaves like a bucket behind a network of 50 MB/s, which all connections share
   python -m obs_sync.mock serve --bucket data --faults storm --fault-seed 7
-      fails now and then in every way that a client with sound retries gets over
+      injects faults of every kind that a client with sound retries survives
   python -m obs_sync.mock serve --bucket data --fault "GetObject key=*.jpg nth=3 cut=0.5" --latency-ms 20
-      cuts the third image short, and has every request wait; `python -m pydoc obs_sync.mock.faults.plan` lists all
-      conditions and effects
+      cuts the reply with the third image short, and delays every request by 20 ms;
+      `python -m pydoc obs_sync.mock.faults.plan` lists all conditions and effects
 """
 
 
 def _bucket_name(text: str) -> str:
     if not is_bucket_name(text):
-        raise argparse.ArgumentTypeError(f"{text!r} cannot name a bucket: 3 to 63 of a-z, 0-9, '-' and '.'")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a bucket name: expected 3 to 63 characters out of a-z, 0-9, '-' and '.'")
     return text
 
 
 def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port: a whole number from 0 to 65535")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: expected a whole number from 0 to 65535")
     return int(text)
 
 
@@ -48,7 +49,7 @@ def _megabytes(text: str) -> float:
     except ValueError:
         value = 0.0
     if not 0.0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no rate: a number of MB per second above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a rate: expected a number of MB per second, more than 0")
     return value
 
 
@@ -63,7 +64,8 @@ def _milliseconds(text: str) -> List[Rule]:
     try:
         return [Rule(Latency(float(text) / 1000))]
     except ValueError:  # of which FaultError is one
-        raise argparse.ArgumentTypeError(f"{text!r} is no latency: a number of milliseconds, 0 or more") from None
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a latency: expected a number of milliseconds, 0 or more") from None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -74,26 +76,25 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Serves a mocked OBS and prints the environment variables that point a client at it.")
     default = Credentials()
-    serve.add_argument("--root", metavar="DIR", help="directory for the objects; in memory without it")
-    serve.add_argument("--port", type=_port, default=0, help="any free one without it")
-    serve.add_argument("--host-name", default=DEFAULT_HOST_NAME, help="default: %(default)s")
-    serve.add_argument("--access-key", default=default.access_key, help="default: %(default)s")
-    serve.add_argument("--secret-key", default=default.secret_key, help="default: %(default)s")
+    serve.add_argument("--root", metavar="DIR", help="directory of the objects; without it they are kept in memory")
+    serve.add_argument("--port", type=_port, default=0, help="port to listen on; without it any free one")
+    serve.add_argument("--host-name", default=DEFAULT_HOST_NAME, help="host name of the service (default: %(default)s)")
+    serve.add_argument("--access-key", default=default.access_key, help="clients' access key (default: %(default)s)")
+    serve.add_argument("--secret-key", default=default.secret_key, help="clients' secret key (default: %(default)s)")
     serve.add_argument("--bucket", action="append", default=[], type=_bucket_name, metavar="NAME",
                        help="create this bucket if it does not exist; may be repeated")
     serve.add_argument("--link-mb-per-second", type=_megabytes, metavar="RATE",
-                       help="slow down to this many MB (10^6 bytes) per second, all connections and both directions "
-                            "together")
+                       help="limit of all connections together, in both directions, in MB (10^6 bytes) per second")
     serve.add_argument("--encryption", metavar="NAME",
-                       help="encrypt at rest all that is stored, as a bucket that is set to \"kms\": ETags are no MD5s")
+                       help="behave like a bucket that encrypts its objects at rest (\"kms\"): no ETag is an MD5")
     serve.add_argument("--latency-ms", default=[], type=_milliseconds, metavar="MS",
-                       help="every request waits so long before it is handled")
+                       help="delay of every request, in milliseconds")
     serve.add_argument("--fault", action="append", dest="rules", type=_fault_rules, metavar="TEXT",
-                       help="fail on purpose, as in \"GetObject key=*.jpg nth=3 cut=0.5\"; may be repeated")
+                       help="inject one kind of fault, as in \"GetObject key=*.jpg nth=3 cut=0.5\"; may be repeated")
     serve.add_argument("--faults", action="append", dest="rules", type=_fault_rules, metavar="PRESET",
-                       help=f"fail on purpose in many ways: {', '.join(PRESETS)}")
+                       help=f"inject many kinds of faults: {', '.join(PRESETS)}; may be repeated")
     serve.add_argument("--fault-seed", type=int, default=0, metavar="N",
-                       help="of the faults that have a probability; default: %(default)s")
+                       help="seed of the faults that have a probability (default: %(default)s)")
     serve.set_defaults(rules=[])
     return parser
 
@@ -115,11 +116,12 @@ def main(arguments: Optional[List[str]] = None) -> int:
     try:
         mock.start()
     except (OSError, RootInUse) as error:
-        told = f"port {options.port} is in use; choose another, or none for any free one" if (
-            getattr(error, "errno", None) == errno.EADDRINUSE) else str(error)
-        print(f"the mocked OBS cannot start: {told}", file=sys.stderr)
+        reason = str(error)
+        if getattr(error, "errno", None) == errno.EADDRINUSE:
+            reason = f"port {options.port} is in use; choose another one, or leave --port out to get any free one"
+        print(f"the mocked OBS cannot start: {reason}", file=sys.stderr)
         return 1
-    faults = Faults(sum(options.rules, options.latency_ms), options.fault_seed)  # what is refused waits, too
+    faults = Faults(sum(options.rules, options.latency_ms), options.fault_seed)  # refused requests wait, too
     if faults.rules:
         mock.faults = faults
     try:

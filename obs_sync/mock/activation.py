@@ -10,7 +10,7 @@ from obs_sync.mock.protocol.signature import Credentials
 
 RESOLVER_PATH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "resolver_path")
 
-# What a client in another process needs, and what must not be left over from elsewhere.
+# Variables that a client in another process needs, or must not inherit from elsewhere.
 NAMES = ("OBS_ACCESS_KEY_ID", "OBS_SECRET_ACCESS_KEY", "OBS_SECURITY_TOKEN", "OBS_SERVER", resolver.VARIABLE,
          "PYTHONPATH", "NO_PROXY")
 
@@ -20,14 +20,15 @@ _before: Dict[str, str] = {}  # those of NAMES that were set before the first mo
 
 
 class Announced:
-    """What clients have to be told of a mocked OBS; the mock itself adds the rest."""
+    """What clients need to know of a mocked OBS. `mocked.MockObs` derives from it."""
 
     host_name: str            # name of the service
     endpoint: str             # its URL
-    credentials: Credentials  # the one identity that it knows
+    credentials: Credentials  # the only identity that it accepts
 
 
 def variables_of(mock: Announced, environ: Mapping[str, str]) -> Dict[str, str]:
+    """The environment variables that point a client at a mock; lists such as PYTHONPATH keep what `environ` has."""
     path = [RESOLVER_PATH]
     path += [item for item in environ.get("PYTHONPATH", "").split(os.pathsep)
              if item not in ("", RESOLVER_PATH)]
@@ -46,7 +47,7 @@ def variables_of(mock: Announced, environ: Mapping[str, str]) -> Dict[str, str]:
 
 
 def activate(mock: Announced) -> None:
-    """Points os.environ at a mock that was started."""
+    """Points os.environ at a mock that has started."""
     with _lock:
         if not _running:
             _before.clear()
@@ -56,14 +57,14 @@ def activate(mock: Announced) -> None:
 
 
 def deactivate(mock: Announced) -> None:
-    """Points os.environ at the one started before it, or back to what it held; in any order of stopping."""
+    """Points os.environ at the mock that started last among those that still run. Without one, restores os.environ."""
     with _lock:
         _running.remove(mock)
         _apply()
 
 
 def refresh() -> None:
-    """Has os.environ follow a change of the mock that it points at."""
+    """Updates os.environ after a change of the mock that it points at."""
     with _lock:
         _apply()
 

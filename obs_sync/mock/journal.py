@@ -1,4 +1,4 @@
-"""What a mocked OBS was asked and how it answered."""
+"""The requests that a mocked OBS received, and its replies."""
 from __future__ import annotations
 
 import collections
@@ -7,24 +7,24 @@ from typing import Deque, Dict, List, NamedTuple, Optional, Tuple
 
 
 class RequestRecord(NamedTuple):
-    """One request. Written before the first byte of the reply leaves, so that a client which has its
-    answer finds the record."""
+    """One request. The record is written before the first byte of the reply is sent, so a client that has its reply
+    finds the record."""
 
     operation: str            # e.g. "PutObject"; "Unknown" for a call that the mock does not know
     method: str
     bucket: str
     key: str
     query: Dict[str, str]
-    status: int               # of the reply; 0 where the connection was reset instead of handling the request
+    status: int               # of the reply; 0 if the connection was reset and the request was not handled
     code: Optional[str]       # error code of the reply
     bytes_in: int             # of the request's body
     bytes_out: int            # of the reply's body, sent or not
     seconds: float            # from the end of the request's headers to the start of the reply
-    faults: Tuple[str, ...] = ()  # kinds of the faults that were made on purpose, e.g. "cut", "status=503"
+    faults: Tuple[str, ...] = ()  # kinds of the injected faults, e.g. "cut", "status=503"
 
 
 class Journal:
-    """The latest requests, the number of all of them by operation, and of the faults by kind."""
+    """The latest requests, the number of requests for each operation, and the number of faults of each kind."""
 
     def __init__(self, size: int):
         self._lock = threading.Lock()
@@ -44,12 +44,12 @@ class Journal:
             return list(self._records)
 
     def counts(self) -> Dict[str, int]:
-        """Operation to number of requests; an operation that was never called counts 0."""
+        """Operation to number of requests; 0 for an operation that was never called."""
         with self._lock:
             return collections.Counter(self._counts)
 
     def injected(self) -> Dict[str, int]:
-        """Kind of fault to the number of times it was made; 0 for any other."""
+        """Kind of fault to the number of times it was injected; 0 for any other kind."""
         with self._lock:
             return collections.Counter(self._injected)
 

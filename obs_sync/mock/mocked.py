@@ -1,11 +1,11 @@
-"""One mocked OBS: its server, its name, its content, and how clients are pointed at it."""
+"""One mocked OBS: its server, its host name, its content, and the settings that point clients at it."""
 from __future__ import annotations
 
 import functools
 import inspect
 import io
 import os
-from typing import BinaryIO, Dict, Iterable, List, Mapping, Optional, Tuple, Union
+from typing import Any, BinaryIO, Callable, Dict, Iterable, List, Mapping, Optional, Tuple, Union
 
 from obs_sync.mock import activation, resolver
 from obs_sync.mock.faults.plan import FaultPlan
@@ -18,40 +18,41 @@ from obs_sync.mock.shelf.bodies import CHUNK
 from obs_sync.mock.shelf.disk import DiskShelf
 from obs_sync.mock.shelf.memory import MemoryShelf
 from obs_sync.mock.shelf.objects import DEFAULT_TYPE, ObjectStore, Properties, StoredObject
+from obs_sync.mock.wire.fields import check_key
 
 DEFAULT_HOST_NAME = "obs.fake-obs.test"  # .test is reserved for tests and never resolves (RFC 6761)
 
 
 class UnknownRequests(AssertionError):
-    """A strict mocked OBS was asked for what it does not know."""
+    """A strict mocked OBS received requests that it does not know."""
 
     def __init__(self, records: List[RequestRecord]):
-        super().__init__(f"{len(records)} requests that the mocked OBS does not know, such as " + "; ".join(
+        super().__init__(f"the mocked OBS does not know {len(records)} requests, such as " + "; ".join(
             f"{record.method} /{record.bucket}/{record.key} {sorted(record.query)}" for record in records[:3]))
         self.records = records
 
 
 class MockObs(activation.Announced):
-    """A mocked OBS as context manager and decorator; `start` and `stop` do the same by hand.
+    """A mocked OBS as a context manager or a decorator; `start` and `stop` do the same by hand.
 
-    Every instance has a server, a port and a content of its own, also inside another one: nothing is shared
-    and nothing is left behind. As a decorator it makes a fresh instance for each call of the function, which
-    finds it with `current_mock()`.
+    Every instance has its own server, port and content, also inside another one. As a decorator it makes a new
+    instance for each call of the function, which finds it with `current_mock()`.
 
-    While it runs, its host name and all names below it resolve to 127.0.0.1 in this process, and os.environ
-    holds `variables()`, those of the instance started last; all is as before afterwards.
+    While it runs, its host name and all names below it resolve to 127.0.0.1 in this process, and os.environ has the
+    `variables()` of the instance that started last. Afterwards the resolver and os.environ are as they were before.
 
     Args:
-        root: directory for the objects; None keeps them in memory.
-        buckets: created at the start and after `reset`, where they do not exist.
-        credentials: the one identity; `Credentials()`, which is no secret, if there is none.
+        root: directory of the objects; None keeps them in memory.
+        buckets: created at the start and after `reset`, unless they exist.
+        credentials: the only identity that is accepted; by default `Credentials()`, which is public.
         host_name: name of the service; buckets are sub-domains of it.
         port: 0 for any free one.
-        journal_size: number of the latest requests that are remembered.
-        link_bytes_per_second: of all connections together, in both directions; None for no limit.
-        encryption: such as "kms": all that is stored is encrypted at rest, as in a bucket that is set so. Replies
-            say it in a header, and ETags are no MD5s though they look like ones. None: only what asks for it.
-        strict: whether leaving the context, or the decorated function, raises UnknownRequests if there were any.
+        journal_size: number of requests that are remembered.
+        link_bytes_per_second: limit of all connections together, in both directions; None for no limit.
+        encryption: such as "kms": the mock behaves like a bucket that encrypts all objects at rest. A header of the
+            replies says so, and ETags look like MD5s but are not. None: only for objects whose upload asks for it.
+        strict: whether the end of the `with` block, or of the decorated function, raises UnknownRequests if there
+            were any.
     """
 
     def __init__(self, root: Optional[str] = None, buckets: Iterable[str] = (),
@@ -74,9 +75,15 @@ class MockObs(activation.Announced):
     # --- life
 
     def start(self) -> "MockObs":
-        """Raises OSError when the port is taken or the root cannot be used, RootInUse when it is in use."""
+        """Starts the server.
+
+        Raises:
+            OSError: the port is in use, or the root cannot be used.
+            RootInUse: another mocked OBS serves the root.
+            RuntimeError: this one runs already.
+        """
         if self._server is not None:
-            raise RuntimeError("this mocked OBS is running already; make another one")
+            raise RuntimeError("this mocked OBS is running already; create another one")
         self._shelf = MemoryShelf() if self.root is None else DiskShelf(self.root)
         try:
             store = ObjectStore(self._shelf, self._options["encryption"])
@@ -92,7 +99,7 @@ class MockObs(activation.Announced):
         return self
 
     def stop(self) -> None:
-        """Ends the server and closes its connections. Does nothing when it is not running."""
+        """Stops the server and closes its connections. Does nothing if it is not running."""
         if self._server is None:
             return
         activation.deactivate(self)
@@ -109,7 +116,7 @@ class MockObs(activation.Announced):
         if self._options["strict"] and kind is None and self.unknown_requests:
             raise UnknownRequests(self.unknown_requests)
 
-    def __call__(self, function):
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         if inspect.isclass(function) or inspect.isgeneratorfunction(function) \
                 or inspect.iscoroutinefunction(function):
             raise TypeError(f"mock_obs decorates plain functions; use a with statement in {function!r}")
@@ -124,12 +131,12 @@ class MockObs(activation.Announced):
     def __repr__(self) -> str:
         return f"<MockObs {self.endpoint if self._server else '(not running)'} root={self.root!r}>"
 
-    # --- how clients find it
+    # --- settings of clients
 
     @property
     def credentials(self) -> Credentials:
-        """The one identity. Set another any time, as when temporary credentials are rotated: from the next request on
-        only that one is known, and os.environ has it; clients and child processes keep what they were given."""
+        """The only identity that is accepted. It may be replaced at any time, as when credentials rotate. From then
+        on only the new one is accepted, and os.environ has it; clients and child processes keep the old one."""
         return self._credentials
 
     @credentials.setter
@@ -147,24 +154,24 @@ class MockObs(activation.Announced):
 
     @property
     def endpoint(self) -> str:
-        """URL of the service under its name: the production dialect, buckets in the host name."""
+        """URL of the service by name: production dialect, bucket in the host name."""
         return f"http://{self.host_name}:{self.port}"
 
     @property
     def path_style_endpoint(self) -> str:
-        """URL by address: buckets in the path; with it the OBS client falls back to v2 signatures."""
+        """URL of the service by address: v2 or v4 signatures, bucket in the path."""
         return f"http://127.0.0.1:{self.port}"
 
     def variables(self, environ: Optional[Mapping[str, str]] = None) -> Dict[str, str]:
         """The environment variables that point a process and its OBS client at this server.
 
         Args:
-            environ: whose PYTHONPATH is kept, behind the directory that makes the name known; os.environ.
+            environ: its PYTHONPATH and NO_PROXY are kept and extended; by default os.environ.
         """
         return activation.variables_of(self, os.environ if environ is None else environ)
 
     def environment(self, environ: Optional[Mapping[str, str]] = None) -> Dict[str, str]:
-        """A whole environment for a child process: `environ` (os.environ) with `variables()` in place."""
+        """The whole environment of a child process: `environ`, by default os.environ, with `variables()` set."""
         base = dict(os.environ if environ is None else environ)
         variables = self.variables(base)
         for name in activation.NAMES:
@@ -181,7 +188,7 @@ class MockObs(activation.Announced):
             arguments["security_token"] = self.credentials.security_token
         return arguments
 
-    # --- what is in it; ObsError where OBS would reply with one
+    # --- content, read and changed without a request; ObsError where OBS would reply with an error
 
     def create_bucket(self, name: str) -> None:
         self._store.create_bucket(name)
@@ -191,7 +198,8 @@ class MockObs(activation.Announced):
 
     def put(self, bucket: str, key: str, data: Union[bytes, BinaryIO], content_type: str = DEFAULT_TYPE,
             metadata: Optional[Dict[str, str]] = None) -> StoredObject:
-        """Stores an object without a request."""
+        """Stores an object without a request. Raises ObsError when OBS would refuse the key or the bucket."""
+        check_key(key)
         stream = io.BytesIO(data) if isinstance(data, (bytes, bytearray, memoryview)) else data
         spool = self._store.spool().write(iter(lambda: stream.read(CHUNK), b""))
         return self._store.put(bucket, key, spool, Properties(content_type, {}, dict(metadata or {})))
@@ -223,12 +231,12 @@ class MockObs(activation.Announced):
             return sorted((upload.key, upload.id) for upload in found.uploads.values())
 
     def reset(self) -> None:
-        """Back to the start: nothing but the initial buckets, empty, and no requests. Empties a root, too."""
+        """Deletes all objects, also those in `root`, and all buckets but the initial ones, and forgets all requests."""
         self._store.clear()
         self._create_buckets()
         self._journal.clear()
 
-    # --- what was asked of it
+    # --- requests
 
     @property
     def requests(self) -> List[RequestRecord]:
@@ -237,22 +245,22 @@ class MockObs(activation.Announced):
 
     @property
     def counts(self) -> Dict[str, int]:
-        """Operation, e.g. "GetObject", to the number of requests for it; 0 for one that was never called."""
+        """Operation, e.g. "GetObject", to the number of requests; 0 for an operation that was never called."""
         return self._journal.counts()
 
     @property
     def unknown_requests(self) -> List[RequestRecord]:
-        """Requests that were answered with 501 because the mock does not know the call or a part of it."""
+        """Requests that got a 501 because the mock does not know the call, a parameter or a header."""
         return [record for record in self.requests if record.code == "NotImplemented"]
 
     @property
     def injected(self) -> Dict[str, int]:
-        """Kind of fault, e.g. "cut" or "status=503", to the number of times it was made; 0 for any other."""
+        """Kind of fault, e.g. "cut" or "status=503", to the number of times it was injected; 0 for any other kind."""
         return self._journal.injected()
 
     @property
     def faults(self) -> FaultPlan:
-        """Called for every request; set another plan, such as a `Faults`, to make trouble."""
+        """The plan that is called for every request; set another one, such as a `Faults`, to inject faults."""
         return self._running_service.faults
 
     @faults.setter

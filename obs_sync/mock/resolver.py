@@ -1,24 +1,26 @@
 """Makes `socket.getaddrinfo` know the host name of a mocked OBS, and every name below it.
 
 The OBS client leaves its production dialect when the server is an IP address, so a mocked OBS needs a
-name, and a name with a sub-domain for each bucket, without anything being set up on the machine.
-Imports next to nothing: every child process loads it when it starts (`resolver_path/sitecustomize.py`).
+host name, with a sub-domain for each bucket, that works without any change of the machine's settings.
+This module imports almost nothing, because every child process loads it when it starts
+(`resolver_path/sitecustomize.py`).
 """
 from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Mapping
 
-VARIABLE = "MOCK_OBS_RESOLVE"  # for child processes: name=address, several separated by commas
+VARIABLE = "MOCK_OBS_RESOLVE"  # for child processes: name=address, separated by commas
 
 _lock = threading.Lock()
-_addresses: dict[str, list[str]] = {}  # name -> addresses, one for each user of the name; the last one counts
+_addresses: dict[str, list[str]] = {}  # name to addresses, one for each mock that uses the name; the last one is valid
 _original = socket.getaddrinfo
-_installed = False  # somebody else may have wrapped this module's function since: never wrap them in turn
+_installed = False  # not read off socket.getaddrinfo: other code may have wrapped this module's function since
 
 
 def resolve(name: str, address: str = "127.0.0.1") -> None:
-    """From now on `name` and all names below it have that address in this process."""
+    """Makes `name` and all names below it resolve to this address in this process."""
     global _original, _installed
     with _lock:
         _addresses.setdefault(name.lower(), []).append(address)
@@ -27,7 +29,7 @@ def resolve(name: str, address: str = "127.0.0.1") -> None:
 
 
 def forget(name: str, address: str = "127.0.0.1") -> None:
-    """Undoes one `resolve` with the same arguments."""
+    """Undoes one call of `resolve` with the same arguments."""
     global _installed
     with _lock:
         users = _addresses.get(name.lower(), [])
@@ -39,8 +41,8 @@ def forget(name: str, address: str = "127.0.0.1") -> None:
             socket.getaddrinfo, _installed = _original, False
 
 
-def resolve_from(environ) -> None:
-    """Resolves what the environment variable MOCK_OBS_RESOLVE names; does nothing without it."""
+def resolve_from(environ: Mapping[str, str]) -> None:
+    """Calls `resolve` for each name in the environment variable MOCK_OBS_RESOLVE, if it is set."""
     for item in environ.get(VARIABLE, "").split(","):
         name, _, address = item.strip().partition("=")
         if name and address:

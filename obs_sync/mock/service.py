@@ -1,4 +1,4 @@
-"""From a request to its reply: route, verify, run, record."""
+"""From a request to its reply: find the operation, verify the signature, run the operation, record the request."""
 from __future__ import annotations
 
 import itertools
@@ -19,11 +19,12 @@ log = logging.getLogger(__name__)
 
 
 class Service:
-    """Answers requests. Safe to call from many threads at once.
+    """Answers requests. Many threads may call it at once.
 
     Attributes:
-        signature: what requests are verified with; its credentials may be replaced any time.
-        faults: the plan asked before each request is handled and before each reply; may be replaced any time.
+        signature: verifies requests; its credentials may be replaced at any time.
+        faults: the plan that is called before each request is handled and before each reply is sent; may be replaced
+            at any time.
     """
 
     def __init__(self, store: ObjectStore, credentials: Credentials, journal: Journal):
@@ -35,7 +36,7 @@ class Service:
         self._run = int(time.time() * 1000)
 
     def answer(self, request: Request) -> Response:
-        """The reply to a request; whatever goes wrong becomes an error reply."""
+        """The reply to a request. Every exception becomes an error reply."""
         started = time.perf_counter()
         request.id = f"{self._run:016X}{next(self._numbers):016X}"
         operation = routes.find_operation(request)
@@ -57,8 +58,8 @@ class Service:
         try:
             if operation is None or operation.signed:
                 self.signature.verify(request)
+            request.check_names()
             routes.check_known(request, operation)
-            request.check_key()
             return operation.run(self.store, request)
         except ObsError as error:
             if error.status >= 500:

@@ -112,7 +112,7 @@ def test_real_images_are_those_of_pacs_root_which_must_exist(tmp_path, monkeypat
     monkeypatch.setenv("PACS_ROOT", str(tmp_path))
     assert measuring.pacs_root() == str(tmp_path)
     monkeypatch.setenv("PACS_ROOT", str(tmp_path / "absent"))
-    with pytest.raises(SystemExit, match="there is no such directory"):
+    with pytest.raises(SystemExit, match="does not exist"):
         measuring.pacs_root()
     monkeypatch.delenv("PACS_ROOT")
     assert measuring.pacs_root() is None and "miniature" in capsys.readouterr().out

@@ -50,7 +50,7 @@ def test_a_whole_run_keeps_to_what_the_adapter_takes(on_ascend):
         device="ascend", precision_mode="must_keep_origin_dtype", compile_cache_dir=str(on_ascend.work_dir / "kernels"),
         ascend_options="enable_small_channel=1 op_debug_level=1")
     assert code == 0, output
-    assert "on ascend, must_keep_origin_dtype, adapter of r1.9" in output and "Traceback" not in output
+    assert "on ascend, must_keep_origin_dtype, adapter r1.9" in output and "Traceback" not in output
     assert on_ascend.result()["state"] == "done"
 
     (session,) = on_ascend.recorded("session")
@@ -81,7 +81,7 @@ def test_a_run_goes_on_from_its_checkpoint_with_the_oldest_adapter_too(on_ascend
     assert on_ascend.run(device="ascend", precision_mode="must_keep_origin_dtype", train_iterations=4)[0] == 0
     code, output = on_ascend.run(device="ascend", precision_mode="must_keep_origin_dtype")
     assert code == 0, output
-    assert "going on from" in output and "at iteration 4" in output
+    assert "resuming from" in output and "at iteration 4" in output
     assert [record["iteration"] for record in on_ascend.result()["records"]] == [2, 4, 6]
 
 
@@ -115,7 +115,7 @@ def test_mixed_precision_is_what_ascend_takes_by_itself_and_an_overflow_costs_on
      "option deterministic is read by every release from r1.12 on of the adapter npu_bridge"),
     (dict(precision="float32"), "an Ascend 910 has no convolution in float32"),
     (dict(precision_mode="must_keep_origin_dtype", mix_list="/m.json"),
-     "changes which operations allow_mix_precision takes in 16 bits"),
+     "changes which operations allow_mix_precision runs in 16 bits"),
     (dict(precision_mode="allow_mix_precision_bf16"), "precision_mode=allow_mix_precision_bf16 is unknown to"),
     (dict(precision_mode="half"), "expected one of force_fp32"),
 ])

@@ -23,7 +23,7 @@ KILLS = {
     "upload of a checkpoint": ("obs_sync.esdk.store:EsdkStore.upload", 5),
     "before the first marker": ("obs_sync.checkpoints.publish:_write_marker", 1),
     "before the last marker": ("obs_sync.checkpoints.publish:_write_marker", "ckpt-000006"),
-    "before the pointer to the best": ("job.publication.publisher:write_pointer", 1),
+    "before the pointer to the best": ("job.publication.delivery:write_pointer", 1),
     "retention": ("job.publication.retention:retain", 2),
     "the last words": ("job.training:clear_spool", 1),
 }
@@ -48,7 +48,7 @@ def test_three_kills_in_a_row_change_nothing_either(job, uninterrupted):
     assert job.result() == uninterrupted
     with job.store("output/run/") as store:
         attempts = json.loads(store.read("run.json").decode())["attempts"]
-    assert [attempt["outcome"] for attempt in attempts] == ["ended without a word"] * 3 + ["done"]
+    assert [attempt["outcome"] for attempt in attempts] == ["ended without a record"] * 3 + ["done"]
 
 
 @pytest.mark.slow
@@ -82,15 +82,20 @@ def test_sigterm_in_training_exits_143_within_the_grace_period_and_the_next_star
     assert run["attempts"][-1]["to_iteration"] == newest >= 3
     code, output = job.run()
     assert code == 0, output
-    assert "going on from" in output or "is done" in output
+    assert "resuming from" in output or "is done" in output
     assert job.result() == uninterrupted
 
 
 @pytest.mark.slow
 def test_a_finished_run_is_not_run_again_but_goes_on_when_more_is_asked_for(job, uninterrupted):
     assert job.run(train_iterations=4)[0] == 0
+    with job.store("output/run/") as store:
+        metrics = store.read("metrics.jsonl")
+        store.write("metrics.jsonl", metrics[:metrics.index(b"\n") + 1])  # a write of the first interval arrives late
     code, output = job.run(train_iterations=4)
-    assert code == 0 and "Nothing is left to do" in output
+    assert code == 0 and "Nothing is left to do" in output and "metrics.jsonl is older than checkpoint" in output
+    with job.store("output/run/") as store:
+        assert store.read("metrics.jsonl") == metrics
     code, output = job.run()
     assert code == 0, output
     assert job.result() == uninterrupted

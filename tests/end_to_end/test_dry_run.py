@@ -86,7 +86,7 @@ def test_after_a_stop_it_says_how_to_go_on(tmp_path, source, signum, code):
             break
     output.append(process.stdout.read())
     assert process.wait() == code, "".join(output)
-    assert "The same command goes on from the last checkpoint" in output[-1]
+    assert "The same command resumes from the last checkpoint" in output[-1]
     assert "train_iterations=100000" in output[-1].rpartition("dry-run --root")[2]
 
 

@@ -189,7 +189,7 @@ def test_on_each_machine_one_process_pulls(job, one, tmp_path):
 
 @pytest.mark.parametrize("changes, last, said", [
     ({}, {"outer_lr": 1e-3}, "rank 1 was started with another configuration than rank 0: outer_lr is 0.001 and not"),
-    ({"meta_batch_size": 7}, {}, "meta_batch_size=7 cannot be shared by 2 processes"),
+    ({"meta_batch_size": 7}, {}, "meta_batch_size=7 cannot be shared by 2 ranks"),
 ])
 def test_what_cannot_train_together_is_refused_by_all(job, changes, last, said):
     for process in start_ranks(job, None, None, last=last, **changes):

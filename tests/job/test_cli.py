@@ -72,7 +72,7 @@ def test_help_and_configuration_bring_no_heavy_package(arguments):
     (["dry-run", "--set", "seed"], "--set seed: expected name=value"),
     (["make-miniature", "x", "--images_per_class=1"], "--images_per_class=1: expected at least 2"),
     (["make-miniature", os.curdir], ". exists and is not an empty folder; choose another"),
-    (["show"], "the following arguments are required: run"),
+    (["show"], "the following arguments are required: RUN"),
     (["show", "a", "b"], "unrecognized arguments: b"),
 ])
 def test_a_mistake_is_one_message_and_exit_code_2(arguments, told, capsys):

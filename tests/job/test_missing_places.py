@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from job import cli
+from obs_sync.mock import mock_obs
 from tests.job.reports.test_compare import write_run
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -30,6 +31,63 @@ def test_a_path_that_does_not_exist_ends_with_the_same_code_everywhere(words, tm
     told = capsys.readouterr().err
     assert "nope" in told and "Traceback" not in told
     assert f"{nope} and {nope}" not in told and f"{nope} and no {nope}" not in told
+
+
+# Each command that takes a place: what a mistyped place ends with is the same for all of them.
+PLACES = [
+    "show {it}", "compare {it}", "sync ls {it}", "sync pull {it} {here}/x", "sync push {here}/full {it}",
+    "sync verify {it}", "sync diff {it} {here}/full", "sync gc {it}", "pack {it} {here}/x", "pack {here}/full {it}",
+    "run --data_url={it} --weights_path=none --train_url={here}/out --work_dir={here}/work",
+    "run --data_url={here}/full --weights_path=none --train_url={it} --work_dir={here}/work",
+]
+MISTYPED = [
+    ("obs://buckett/pacs/", 4, "buckett"), ("s3://buckett/pacs/", 4, "buckett"),
+    ("obs://bucket/nope/", 4, "nope"), ("ob://bucket/pacs/", 2, "the scheme 'ob' is not supported"),
+    ("obs:/bucket/pacs/", 2, "two slashes"), ("https://bucket.obs.example.com/pacs/", 2, "scheme 'https'"),
+    ("obs:///pacs/", 2, "names no bucket"),
+]
+MAY_BE_EMPTY = ("sync push", "sync diff", "pack {here}", "run --data_url={here}/full")  # a new folder is no mistake
+
+
+@pytest.fixture
+def bucket(tmp_path, monkeypatch):
+    """A mocked OBS with a bucket, and a folder with a file."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "a.txt").write_text("a")
+    with mock_obs(buckets=["bucket"]) as mock:
+        yield mock
+
+
+@pytest.mark.parametrize("words", PLACES)
+def test_a_mistyped_url_ends_with_the_same_code_everywhere(words, bucket, tmp_path, capsys):
+    for url, expected, told in MISTYPED:
+        if "nope" in url and words.startswith(MAY_BE_EMPTY):
+            continue
+        code = cli.main([word.format(it=url, here=tmp_path) for word in words.split()])
+        errors = capsys.readouterr().err
+        assert (code, "Traceback" in errors) == (expected, False), (url, errors)
+        assert told in errors, (url, errors)
+
+
+@pytest.mark.parametrize("words", ["config --data_url={it}", "config --train_url={it}", "config --weights_path={it}",
+                                   "check-graph --data_url={it}", "bench --data_url={it}"])
+def test_a_url_that_is_none_is_refused_before_anything_is_done(words, capsys):
+    for url, expected, told in MISTYPED:
+        if "scheme" in told or "slashes" in told:
+            assert expected == 2
+            assert cli.main(words.format(it=url).split()) == 2
+            assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", ["make-miniature {it}", "dry-run --root={it}", "dry-run --pacs_root={it}",
+                                   "dry-run --weights={it}"])
+def test_a_url_where_only_a_local_path_is_possible_is_refused(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for url in ("obs://bucket/pacs/", "ob://bucket/pacs/", "obs:/bucket/pacs/"):
+        assert cli.main(words.format(it=url).split()) == 2
+        assert url in capsys.readouterr().err
+    assert os.listdir(str(tmp_path)) == []
 
 
 def piped(words):

@@ -4,6 +4,7 @@ from __future__ import annotations
 import io
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from job import observer as observing
@@ -11,6 +12,8 @@ from job.config.settings import Config, Interval
 from job.console import Console
 from job.observer import JobObserver
 from job.start_times import StartTimes
+from masf_core.errors import TrainingDiverged
+from masf_core.records.checkpoints import Progress
 
 
 class Scalars:
@@ -75,7 +78,21 @@ def test_while_the_storage_is_away_each_interval_says_so(caplog, monkeypatch):
         warned.append([record.getMessage() for record in caplog.records if record.levelname == "WARNING"])
     assert warned[0] == warned[3] == []
     assert warned[1] == warned[2] == [
-        "the storage has not taken the last upload (the storage is away); training goes on, and tries again"]
+        "the last upload failed (the storage is away). Training continues, and the upload is retried"]
+
+
+def test_a_variable_that_is_not_finite_ends_training_before_anything_is_told_of_its_interval():
+    written = []
+    publisher = SimpleNamespace(state=dict, submit=written.append)
+    model = SimpleNamespace(snapshot=lambda: {"conv1/weights": np.array([1.0, np.nan], np.float32),
+                                              "fc8/biases": np.zeros(2, np.float32)})
+    observer = JobObserver(Config(), Console(stream=io.StringIO()), workspace=None, model=model, record=None,
+                           publisher=publisher, scalars=SimpleNamespace(write_interval=written.append),
+                           times=StartTimes())
+    observer.write_files = written.append
+    with pytest.raises(TrainingDiverged, match="iteration 40: NaN or infinite values in conv1/weights. No"):
+        observer.interval(Progress(40, [{"iteration": 40, "validation_accuracy": 50.0}], [], {}))
+    assert written == []
 
 
 @pytest.mark.parametrize("skipped", [None, 12])

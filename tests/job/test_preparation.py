@@ -19,7 +19,7 @@ from masf_core.errors import DataError, WeightsError
 from masf_core.method.loss_scale import ScaleSettings
 from masf_core.method.meta_step import StepSettings
 from masf_core.network.kernels import Kernels
-from masf_core.network.registry import BACKBONES
+from masf_core.network.registry import BACKBONES, Entry
 from masf_core.network.squeezenet import SqueezeNet
 from obs_sync import LocalStore
 from tests.masf_core import toy
@@ -39,7 +39,7 @@ class Small(toy.TinyBackbone):
     image_size = 64
 
     def __init__(self, num_classes, width=1.0, kernels=None):
-        super().__init__(num_classes, kernels)
+        super().__init__(num_classes, width, kernels)
 
     def shapes(self):
         return dict(super().shapes(), **{"hidden/weights": (64 * 64 * 3, 6)})
@@ -107,11 +107,11 @@ def test_the_network_and_its_session_are_those_asked_for(built, tmp_path):
 def test_options_of_ascend_are_named_where_they_are_not_used(built, tmp_path, caplog):
     caplog.set_level("INFO")
     preparation.device_of(config_of({"profile_dir": "/p", "ascend_options": ("op_debug_level=1",)}))
-    assert "profile_dir, ascend_options: for Ascend alone, not used on gpu" in caplog.text
+    assert "profile_dir, ascend_options: only Ascend uses these settings, and the device is gpu" in caplog.text
 
 
 def test_images_are_decoded_to_the_side_that_the_network_takes(tmp_path, monkeypatch):
-    monkeypatch.setitem(BACKBONES, "small", __name__ + ":Small")
+    monkeypatch.setitem(BACKBONES, "small", Entry(*[__name__ + ":Small"] * 2))
     write_folders(tmp_path / "data")
     run = run_of(tmp_path, backbone="small", target_domain="clip", meta_batch_size=3, evaluation_batch=4, device="cpu")
     index, images = preparation.prepare_data(
@@ -158,7 +158,7 @@ def test_a_classifier_of_other_classes_begins_afresh(tmp_path, caplog, known, ta
     classes = {"same": list(index.classes), "others": ["other " + name for name in index.classes]}.get(known)
     values = preparation.InitialWeights(config, str(tmp_path / "network.npz"), classes).read(index)
     assert ("fc8/weights" in values) is taken and "conv1/weights" in values
-    assert ("begins afresh" in caplog.text) is not taken
+    assert ("is initialised again" in caplog.text) is not taken
 
 
 def test_weights_that_do_not_fit_are_told_before_any_image_is_decoded(tmp_path):

@@ -1,8 +1,8 @@
 """The options of the Ascend adapter: their names, types and values, by its releases.
 
-The adapter ignores an option that it does not know, and one in the wrong field of its ``parameter_map``, both without
-a message. So every option is checked here. Importing this costs nothing. Source: the option readers in the published
-code of the twelve releases.
+The adapter silently ignores an option with an unknown name, and silently uses the default for a value in the wrong
+field of its ``parameter_map``. So every option is checked here. Importing this module is cheap. Source: the code that
+reads the options in the published sources of the twelve releases.
 """
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Seq
 
 from masf_core.devices.ascend.releases import RELEASES, Adapter
 
-Value = Union[bool, int, str]  # of an option
+Value = Union[bool, int, str]  # of an option, in the type of its field
 BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -66,13 +66,14 @@ NO_FLOAT32 = (
 FLOAT32_DOUBT = (
     f"{NO_FLOAT32}. With must_keep_origin_dtype either compilation fails, or convolutions are in float16 while losses "
     "are not scaled. Use precision=mixed (allow_mix_precision with scaled losses)")
-# In these a list says which operations are taken in 16 bits. Releases may take it with the first alone, and say so.
+# In these modes a list says which operations run in 16 bits. Some releases accept a list only in the first mode, and
+# report that themselves.
 LISTED_MODES = tuple(mode for mode in PRECISION_MODES if mode.startswith("allow_mix_precision"))
 
-# Options of which another value cannot work here, with what to do instead.
+# Options that a user cannot set here, with the reason or the setting to use instead.
 HELD = {
-    "use_off_line": "the whole graph is compiled",
-    "graph_run_mode": "this trains, in mode 1",
+    "use_off_line": "the whole graph is always compiled",
+    "graph_run_mode": "training needs mode 1",
     "iterations_per_loop": "each iteration is fed by the host",
     "enable_data_pre_proc": "each iteration is fed by the host",
     "hcom_parallel": "it follows from the number of ranks",
@@ -85,21 +86,21 @@ HELD = {
     "dump_debug_mode": "use the setting overflow_dump_dir",
     "op_compiler_cache_mode": "use the setting compile_cache_dir",
     "op_compiler_cache_dir": "use the setting compile_cache_dir",
-    "session_device_id": "the platform names the card in ASCEND_DEVICE_ID",
+    "session_device_id": "the platform sets ASCEND_DEVICE_ID to the card",
     "dynamic_input": "every shape is fixed", "dynamic_graph_execute_mode": "every shape is fixed",
     "dynamic_inputs_shape_range": "every shape is fixed", "input_shape": "every shape is fixed",
     "dynamic_dims": "every shape is fixed", "dynamic_node_type": "every shape is fixed",
-    "job": "ranks are the platform's", "task_index": "ranks are the platform's",
-    "local_rank_id": "ranks are the platform's", "local_device_list": "ranks are the platform's",
+    "job": "the platform assigns the ranks", "task_index": "the platform assigns the ranks",
+    "local_rank_id": "the platform assigns the ranks", "local_device_list": "the platform assigns the ranks",
 }
 
-# Options that name a folder, which the adapter wants to find there, and those that name a file.
+# Options that name a folder, which must exist when the adapter starts, and options that name a file.
 FOLDERS = ("dump_path", "work_path", "debug_dir", "op_compiler_cache_dir", "graph_compiler_cache_dir")
 FILES = ("modify_mixlist", "fusion_switch_file", "op_precision_mode", "customize_dtypes", "op_debug_config",
          "compress_weight_conf", "aoe_config_file", "insert_op_file")
 
 
-def _table():
+def _table() -> Dict[str, Option]:
     # Field and first release → the options that every release since then reads.
     names = {
         ("b", "r1.5"): "use_off_line enable_data_pre_proc mix_compile_mode hcom_parallel lower_functional_ops "
@@ -170,11 +171,11 @@ class AscendSettings(NamedTuple):
     compile_cache_dir: Optional[str] = None
     mix_list: Optional[str] = None
     ascend_options: Tuple[str, ...] = ()  # ``name=value`` each
-    adapter_release: str = "auto"  # one of ``RELEASES``, or auto: what npu_init exports tells it
+    adapter_release: str = "auto"  # one of ``RELEASES``, or auto: found out from what npu_init exports
 
 
 def read_options(texts: Iterable[str]) -> Dict[str, Value]:
-    """``name=value`` texts as options and their values.
+    """``name=value`` texts as options and their values: mapping name → bool, int or text.
 
     Raises:
         ValueError: the problems, one sentence a line.
@@ -188,7 +189,7 @@ def read_options(texts: Iterable[str]) -> Dict[str, Value]:
             if name in found:
                 raise ValueError("given twice")
             if name in HELD:
-                raise ValueError(f"it is not yours to set: {HELD[name]}")
+                raise ValueError(f"this option cannot be set: {HELD[name]}")
             found[name] = converted(name, value)
         except ValueError as error:
             problems.append(f"ascend_options: {text!r}: {error}")
@@ -212,7 +213,7 @@ def converted(name: str, text: str) -> Value:
     """
     if name not in OPTIONS:
         near = difflib.get_close_matches(name, OPTIONS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ", and would ignore it without a message"
+        hint = f"; did you mean {near[0]!r}?" if near else ", and would silently ignore it"
         raise ValueError(f"no release of the adapter knows this option{hint}")
     option = OPTIONS[name]
     if option.values and text not in option.values:
@@ -227,24 +228,24 @@ def converted(name: str, text: str) -> Value:
             raise ValueError("expected a whole number, at least 0")
         return int(text)
     if not text:
-        raise ValueError("expected a value behind the equals sign")
+        raise ValueError("expected a value after the equals sign")
     return text
 
 
 def parameters_of(settings: AscendSettings, precision_mode: str, ranks: int) -> Dict[str, Value]:
-    """Everything that the adapter is told.
+    """Every option that is passed to the adapter: mapping name → bool, int or text.
 
     Args:
-        precision_mode: one of ``PRECISION_MODES``. ranks: their number.
+        settings: ``AscendSettings``. precision_mode: one of ``PRECISION_MODES``. ranks: their number.
 
     Raises:
-        ValueError: an option is wrong, or does not go with the precision.
+        ValueError: an option is wrong, or contradicts the precision.
     """
     found = collections.OrderedDict([
         ("use_off_line", True), ("graph_run_mode", 1), ("precision_mode", precision_mode)])
     if ranks > 1:
-        # Averaging overlaps with what is computed behind it: by default from r1.12 on, and not before. A single rank
-        # has nothing to average, and is told nothing.
+        # Averaging then overlaps with the computation after it; that is the default only from r1.12 on. A single rank
+        # averages nothing and does not get the option.
         found["hcom_parallel"] = True
     if settings.profile_dir:
         found["profiling_mode"] = True
@@ -258,15 +259,14 @@ def parameters_of(settings: AscendSettings, precision_mode: str, ranks: int) -> 
         found.update([("op_compiler_cache_mode", "enable"), ("op_compiler_cache_dir", settings.compile_cache_dir)])
     if settings.mix_list:
         if precision_mode not in LISTED_MODES:
-            raise ValueError("mix_list={} changes which operations allow_mix_precision takes in 16 bits, but "
-                             "precision_mode is {}; use --precision=mixed with it, or one of {}".format(
-                                 settings.mix_list, precision_mode, ", ".join(LISTED_MODES)))
+            raise ValueError(f"mix_list={settings.mix_list} changes which operations allow_mix_precision runs in 16 "
+                             f"bits, but precision_mode is {precision_mode}; use --precision=mixed with it, or one of "
+                             f"{', '.join(LISTED_MODES)}")
         found["modify_mixlist"] = settings.mix_list
     given = read_options(settings.ascend_options)
     twice = [name for name in given if name in found]
     if twice:
-        raise ValueError("ascend_options: {} is set by overflow_dump_dir already; give only one of them".format(
-            ", ".join(twice)))
+        raise ValueError(f"ascend_options: overflow_dump_dir already sets {', '.join(twice)}; give only one of them")
     found.update(given)
     return found
 
@@ -288,13 +288,13 @@ def unknown_to(adapter: Adapter, parameters: Mapping[str, Value]) -> Tuple[List[
         if len(ignoring) == len(adapter.releases):
             problems.append(
                 f"option {name} is read by {_told(option.spans)} of the adapter npu_bridge; the one here is of "
-                f"{adapter.about} and would ignore it without a message. Remove the option, or give the right release "
+                f"{adapter.about} and would silently ignore it. Remove the option, or give the right release "
                 "with adapter_release")
             continue
         if ignoring:
             doubts.append(
                 f"option {name} is read by {_told(option.spans)} of the adapter npu_bridge; the one here is of "
-                f"{adapter.about}, and if it is of {' or '.join(ignoring)} it ignores the option without a message. "
+                f"{adapter.about}, and if it is of {' or '.join(ignoring)} it silently ignores the option. "
                 "Give its release with adapter_release to be sure")
         if isinstance(value, str) and option.field_for(adapter) == "b" and value not in BOOLEANS:
             problems.append(f"option {name}={value}: the adapter npu_bridge here, of {adapter.about}, takes true or "

@@ -1,8 +1,8 @@
-"""Faults on purpose. Read `plan` first.
+"""Injected faults. Read `plan` first.
 
-    plan        which faults a mock has; how to use them
+    plan        how to use faults; the plan of a mock
     rules       when a fault happens
-    effect      what every effect is
+    effect      base class of all effects
     answers     effects on replies
     transport   effects on bytes, connections and time
     text        rules as lines of text, and presets

@@ -1,4 +1,4 @@
-"""Effects that give another answer than the right one. `plan.py` says how to use them."""
+"""Effects that change replies. `plan.py` says how to use them."""
 from __future__ import annotations
 
 import hashlib
@@ -14,22 +14,22 @@ from obs_sync.mock.wire.messages import Request, Response
 
 _CODES = {403: "AccessDenied", 404: "NoSuchKey", 429: "TooManyRequests", 500: "InternalError", 502: "BadGateway",
           503: "SlowDown", 504: "GatewayTimeout"}
-_MESSAGE = "A fault made on purpose."
+_MESSAGE = "This fault was injected."
 _HEX = re.compile(r"[0-9a-f]{32}")
 _ETAG_ELEMENT = re.compile(rb"<ETag>([^<]*)</ETag>")
 
 
 @dataclass(frozen=True)
 class Status(Effect):
-    """The request is not handled but answered with an error."""
+    """The reply is an error, and the request is not handled."""
 
     status: int = 503
-    code: Optional[str] = None            # of the XML document; None: what OBS says with this status
+    code: Optional[str] = None            # of the XML document; None: the one that OBS sends with this status
     retry_after: Optional[float] = None   # seconds, in a Retry-After header
 
     def __post_init__(self) -> None:
         if not 300 <= self.status <= 599:
-            raise FaultError(f"a status of {self.status} is no error: expected 300 to 599, such as 503")
+            raise FaultError(f"status={self.status} is not an error: expected 300 to 599, such as 503")
         if self.retry_after is not None:
             check_seconds("retry-after", self.retry_after)
 
@@ -46,10 +46,11 @@ class Status(Effect):
 
 @dataclass(frozen=True)
 class ErrorBody(Effect):
-    """A reply with status 200 and an <Error> document, as to a completion that failed after its headers had left."""
+    """A reply with status 200 and an <Error> document, as OBS sends it if a completion fails after its headers were
+    sent."""
 
     code: str = "InternalError"
-    applied: bool = False   # whether the request is carried out all the same
+    applied: bool = False   # whether the request is carried out nevertheless
 
     kind = "error-body"
 
@@ -70,8 +71,8 @@ class ErrorBody(Effect):
 
 @dataclass
 class ExpiredToken(Effect):
-    """The security token of the first request that the rule picks has expired: from then on the requests picked that
-    carry it are answered 403 ExpiredToken, those with another token are not. Belongs to one plan."""
+    """The security token of the first request that the rule picks has expired. From then on picked requests with this
+    token get 403 ExpiredToken; those with another token do not. An instance belongs to one plan."""
 
     _expired: Dict[str, str] = field(default_factory=dict, init=False, repr=False)
 
@@ -87,7 +88,7 @@ class ExpiredToken(Effect):
 
 @dataclass(frozen=True)
 class PartialDelete(Effect):
-    """A batch deletion keeps the last of the keys that it names, and reports them as errors; at least one."""
+    """A batch deletion keeps the last keys that it names, at least one, and reports an error for each of them."""
 
     kept: Amount = 0.5
     code: str = "InternalError"
@@ -106,9 +107,9 @@ class PartialDelete(Effect):
 
 @dataclass(frozen=True)
 class StaleListing(Effect):
-    """A listing of objects shows the bucket as it was some seconds ago, or before its last changes (of one bucket, at
-    most 10,000 back): what was written since is missing, what was deleted is there, what was overwritten is the old
-    version. Give one of the two. Other requests see the bucket as it is."""
+    """A listing shows the bucket as it was `seconds` ago, or before its last `changes` (at most 10,000). Objects that
+    were written since are missing, deleted ones are listed, overwritten ones have their old version. Give one of the
+    two. Other requests see the bucket as it is."""
 
     seconds: Optional[float] = None
     changes: Optional[int] = None
@@ -117,7 +118,7 @@ class StaleListing(Effect):
 
     def __post_init__(self) -> None:
         if (self.seconds is None) == (self.changes is None):
-            raise FaultError("a stale listing is so many seconds or so many changes old: expected one of the two")
+            raise FaultError("a stale listing has an age: expected either stale (seconds) or stale-changes")
         check_seconds(self.kind, self.seconds or 0)
         if self.changes is not None and self.changes < 1:
             raise FaultError(f"stale-changes={self.changes}: expected 1 or more")
@@ -131,7 +132,7 @@ class StaleListing(Effect):
 
 @dataclass(frozen=True)
 class ETag(Effect):
-    """The reply's ETag, in its header and in its document, is "wrong" (another of the same form) or "missing"."""
+    """The reply's ETag, in the header and in the document, is "wrong" (another one of the same form) or "missing"."""
 
     how: str = "wrong"
 
@@ -162,7 +163,7 @@ class ETag(Effect):
 
 @dataclass(frozen=True)
 class IgnoredRange(Effect):
-    """A request for a range is answered 200 with the whole object."""
+    """The reply to a request for a range has status 200 and the whole object."""
 
     kind = "ignored-range"
 
@@ -175,5 +176,5 @@ class IgnoredRange(Effect):
 
 
 def _another(etag: str) -> str:
-    """An ETag of the same form for other content."""
+    """An ETag of the same form, as other content has it."""
     return _HEX.sub(lambda found: hashlib.md5(found.group().encode("ascii")).hexdigest(), etag)

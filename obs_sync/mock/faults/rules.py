@@ -1,4 +1,4 @@
-"""When faults happen: which requests a rule picks. `plan.py` says how to use them."""
+"""Rules: which requests have a fault. `plan.py` says how to use them."""
 from __future__ import annotations
 
 import fnmatch
@@ -16,33 +16,33 @@ _OPERATIONS = sorted({operation.name for operation in routes.OPERATIONS.values()
 
 @dataclass(frozen=True)
 class Rule:
-    """An effect and when it happens. All conditions that are given must hold.
+    """An effect, and the conditions under which it happens. All of them must hold.
 
-    A request matches by `operation`, `method`, `key` and `bucket`. The rule numbers the requests that match from 1,
-    in the order in which their headers have arrived, and picks among them by the rest.
+    `operation`, `method`, `key` and `bucket` decide whether a request matches. The rule numbers the matching requests
+    from 1, in the order in which their headers arrive, and the other conditions pick some of them.
 
     Raises:
-        FaultError: a condition that no request can meet.
+        FaultError: no request can meet a condition.
     """
 
     effect: Effect
     operation: str = "*"              # e.g. "GetObject"; several with commas; patterns, e.g. "*Object,ListObjects"
     method: Optional[str] = None      # HTTP verb
-    key: Optional[str] = None         # pattern, e.g. "*.jpg"; "*" matches "/" too. Of a listing: its prefix
+    key: Optional[str] = None         # pattern, e.g. "*.jpg"; "*" also matches "/". For a listing: of its prefix
     bucket: Optional[str] = None      # pattern
-    nth: Optional[int] = None         # this one
+    nth: Optional[int] = None         # the n-th
     every: Optional[int] = None       # the n-th, the 2n-th and so on
     first: Optional[int] = None       # the first n
     since: Optional[int] = None       # the n-th and all that follow
-    probability: float = 1.0          # of being picked, drawn from the plan's seed
-    limit: Optional[int] = None       # picks no more than so many in all
+    probability: float = 1.0          # that the request is picked, drawn from the plan's seed
+    limit: Optional[int] = None       # most requests that are picked in all
 
     def __post_init__(self) -> None:
         if not isinstance(self.effect, Effect):
-            raise FaultError(f"a rule has an effect, such as Status(503), not {self.effect!r}")
+            raise FaultError(f"the effect is {self.effect!r}: expected an Effect, such as Status(503)")
         for pattern in self.operation.split(","):
             if not fnmatch.filter(_OPERATIONS, pattern):
-                raise FaultError(f"there is no operation {pattern!r}: expected some of {', '.join(_OPERATIONS)}")
+                raise FaultError(f"there is no operation {pattern!r}: expected one or more of {', '.join(_OPERATIONS)}")
         for name in ("nth", "every", "first", "since", "limit"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -51,7 +51,7 @@ class Rule:
             raise FaultError(f"probability={self.probability}: expected 0 to 1")
 
     def picker(self, seed: str) -> Callable[[Request], bool]:
-        """A function that tells of one request after the other whether it is picked; not safe for threads."""
+        """A function that decides for each request whether it is picked. Only one thread may call it at a time."""
         return _Picker(self, seed).picks
 
 
@@ -67,24 +67,27 @@ class _Picker:
         self._picked = 0
 
     def picks(self, request: Request) -> bool:
-        rule = self._rule
-        if request.operation not in self._operations or self._method not in (None, request.method):
-            return False
-        if self._bucket is not None and not self._bucket(request.bucket):
-            return False
-        if self._key is not None and not self._key(request.key or request.query.get("prefix", "")):
+        if not self._matches(request):
             return False
         self._matched += 1
-        number = self._matched
-        # Drawn for every match, so that what is picked does not hang on the other conditions.
-        drawn = rule.probability == 1.0 or self._random.random() < rule.probability
-        if not drawn or rule.limit == self._picked or rule.nth not in (None, number):
-            return False
-        if (rule.every and number % rule.every) or (rule.first and number > rule.first) \
-                or (rule.since and number < rule.since):
-            return False
-        self._picked += 1
-        return True
+        # Drawn for every match, so that the other conditions do not change which requests the seed picks.
+        drawn = self._rule.probability == 1.0 or self._random.random() < self._rule.probability
+        picked = drawn and self._rule.limit != self._picked and self._counts(self._matched)
+        self._picked += picked
+        return picked
+
+    def _matches(self, request: Request) -> bool:
+        """Whether the rule is about this request: its operation, method, bucket and key."""
+        key = request.key or request.query.get("prefix", "")
+        return (request.operation in self._operations and self._method in (None, request.method)
+                and (self._bucket is None or bool(self._bucket(request.bucket)))
+                and (self._key is None or bool(self._key(key))))
+
+    def _counts(self, number: int) -> bool:
+        """Whether the rule picks the request that matched as the `number`-th one."""
+        rule = self._rule
+        return (rule.nth in (None, number) and (rule.every is None or number % rule.every == 0)
+                and (rule.first is None or number <= rule.first) and (rule.since is None or number >= rule.since))
 
 
 def _matcher(pattern: Optional[str]) -> Optional[Callable[[str], Any]]:

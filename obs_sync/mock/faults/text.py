@@ -1,4 +1,4 @@
-"""Rules as one line of text each, for command lines, and presets made of them. `plan.py` says how to use them."""
+"""Rules as lines of text, for command lines, and presets. `plan.py` says how to use them."""
 from __future__ import annotations
 
 import shlex
@@ -21,12 +21,12 @@ def _truth(text: str) -> bool:
 
 
 class _Word(NamedTuple):
-    """How an effect is spelt: `word=value option=value …`."""
+    """How an effect is written: `word=value option=value …`."""
 
     effect: Type[Effect]
-    field: Optional[str]   # that the word's own value gives; None where the word stands alone
+    field: Optional[str]   # that gets the value of the word itself; None if the word takes no value
     convert: Callable[[str], Any] = str
-    options: Dict[str, Tuple[str, Callable[[str], Any]]] = {}  # option -> (field, converter)
+    options: Dict[str, Tuple[str, Callable[[str], Any]]] = {}  # option to (field, converter)
 
 
 _EFFECTS: Dict[str, _Word] = {
@@ -50,7 +50,7 @@ _CONDITIONS: Dict[str, Callable[[str], Any]] = {
     "probability": float, "limit": int}
 
 PRESETS: Dict[str, Tuple[str, ...]] = {
-    # A bit of everything that a client with sound retries and digests gets over: about one request in seven.
+    # Faults of every kind that a client with sound retries and digests survives: about one request in seven.
     "storm": (
         "probability=0.01 stall=0.3",
         "probability=0.02 status=503 code=SlowDown",
@@ -71,13 +71,13 @@ PRESETS: Dict[str, Tuple[str, ...]] = {
         "CompleteMultipartUpload,CopyObject probability=0.1 error-body=InternalError applied=yes",
         "DeleteObjects probability=0.2 partial-delete=0.5",
     ),
-    # A far and busy service: every request waits, some replies falter, nothing fails.
+    # A distant and busy service: every request waits, some replies stall, nothing fails.
     "slow": (
         "latency=0.05",
         "probability=0.02 stall=1.0",
         "GetObject probability=0.02 stall=0.5 at=0.5",
     ),
-    # A bad network: connections break at every point, the service itself is well.
+    # A bad network: connections break at any point. The service itself works.
     "flaky": (
         "probability=0.03 reset=before",
         "probability=0.03 reset=after",
@@ -88,10 +88,10 @@ PRESETS: Dict[str, Tuple[str, ...]] = {
 
 
 def parse_rules(text: str) -> List[Rule]:
-    """The rules of a preset, or the one rule that `text` spells.
+    """The rules of a preset, or the one rule in `text`.
 
     Raises:
-        FaultError: saying what of the text is wrong and what was expected.
+        FaultError: the text is not a rule; the message says which part is wrong and what was expected.
     """
     if text in PRESETS:
         return [_parse(line) for line in PRESETS[text]]
@@ -102,32 +102,21 @@ def parse_rules(text: str) -> List[Rule]:
 
 
 def describe_injected(counts: Mapping[str, int]) -> str:
-    """`MockObs.injected` in one line."""
+    """`MockObs.injected` as one line."""
     kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(counts.items()) if count)
     return f"faults injected: {sum(counts.values())}" + (f" ({kinds})" if kinds else "")
 
 
 def _parse(text: str) -> Rule:
-    try:
-        words = shlex.split(text)
-    except ValueError as error:  # a quote that is not closed
-        raise FaultError(str(error)) from None
-    conditions: Dict[str, Any] = {}
-    if words and "=" not in words[0] and words[0] not in _EFFECTS:
-        if words[0].islower():  # no operation is
-            raise FaultError(f"{words[0]!r} is neither an effect ({', '.join(sorted(_EFFECTS))}), "
-                             f"an operation nor a preset ({', '.join(PRESETS)})")
-        conditions["operation"] = words.pop(0)
-    pairs = [word.partition("=") for word in words]
-    named = [name for name, _, _ in pairs if name in _EFFECTS]
-    if len(named) != 1:
-        raise FaultError(f"expected one effect ({', '.join(sorted(_EFFECTS))}), found {', '.join(named) or 'none'}")
-    word = _EFFECTS[named[0]]
+    operation, pairs = _split(text)
+    effect = _effect_named(pairs)
+    word = _EFFECTS[effect]
+    conditions: Dict[str, Any] = {} if operation is None else {"operation": operation}
     fields: Dict[str, Any] = {}
     for name, equals, value in pairs:
-        if name == named[0]:
+        if name == effect:
             if bool(equals) != (word.field is not None):
-                raise FaultError(f"{name} stands alone" if word.field is None else f"{name} needs a value: {name}=…")
+                raise FaultError(f"{name} takes no value" if word.field is None else f"{name} needs a value: {name}=…")
             if word.field is not None:
                 fields[word.field] = _convert(name, value, word.convert)
         elif name in word.options:
@@ -136,9 +125,31 @@ def _parse(text: str) -> Rule:
         elif name in _CONDITIONS:
             conditions[name] = _convert(name, value, _CONDITIONS[name])
         else:
-            raise FaultError(f"{name!r} says nothing here: expected conditions ({', '.join(_CONDITIONS)})"
-                             + (f" or {', '.join(word.options)} of {named[0]}" if word.options else ""))
+            raise FaultError(f"there is no {name!r} here: expected conditions ({', '.join(_CONDITIONS)})"
+                             + (f" or {', '.join(word.options)} of {effect}" if word.options else ""))
     return Rule(word.effect(**fields), **conditions)
+
+
+def _split(text: str) -> Tuple[Optional[str], List[Tuple[str, str, str]]]:
+    """The operation, if the text begins with one, and the words behind it as (name, "=" or "", value)."""
+    try:
+        words = shlex.split(text)
+    except ValueError as error:  # a quote that is not closed
+        raise FaultError(str(error)) from None
+    operation = None
+    if words and "=" not in words[0] and words[0] not in _EFFECTS:
+        operation = words.pop(0)
+        if operation.islower():  # which no operation is
+            raise FaultError(f"{operation!r} is neither an effect ({', '.join(sorted(_EFFECTS))}), "
+                             f"an operation nor a preset ({', '.join(PRESETS)})")
+    return operation, [word.partition("=") for word in words]
+
+
+def _effect_named(pairs: List[Tuple[str, str, str]]) -> str:
+    named = [name for name, _, _ in pairs if name in _EFFECTS]
+    if len(named) != 1:
+        raise FaultError(f"expected one effect ({', '.join(sorted(_EFFECTS))}), found {', '.join(named) or 'none'}")
+    return named[0]
 
 
 def _convert(name: str, value: str, convert: Callable[[str], Any]) -> Any:

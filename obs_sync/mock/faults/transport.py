@@ -13,7 +13,7 @@ from obs_sync.mock.wire.mishaps import BEFORE_HEAD, CLOSE, RESET, Mishap
 
 @dataclass(frozen=True)
 class Cut(Effect):
-    """The reply announces its whole body and ends, with the connection, after the first bytes of it."""
+    """The reply announces its whole body, but the connection ends after the first bytes of it."""
 
     after: Amount = 0.5
     ending: str = CLOSE   # how the connection ends: "close" or "reset"
@@ -34,8 +34,8 @@ class Cut(Effect):
 
 @dataclass(frozen=True)
 class Reset(Effect):
-    """The connection is reset (RST) without a reply: "before" the request is handled, so that nothing of it is done
-    and its body is not read, or "after", so that all of it is done and only the reply is lost."""
+    """The connection is reset (RST) without a reply: "before" the request is handled, so that its body is not read and
+    nothing changes, or "after", so that the request is carried out and only the reply is lost."""
 
     when: str = "before"
 
@@ -62,8 +62,8 @@ class Reset(Effect):
 
 @dataclass(frozen=True)
 class Stall(Effect):
-    """The request is handled, and then nothing is sent for some seconds: before the reply, or in the middle of its
-    body. (`Latency` waits before the request is handled.)"""
+    """The request is handled, and then nothing is sent for a while: before the reply, or in the middle of its body.
+    (`Latency` waits before the request is handled.)"""
 
     seconds: float
     at: Optional[Amount] = None   # of the body; None: before the reply
@@ -86,8 +86,8 @@ class Stall(Effect):
 
 @dataclass(frozen=True)
 class Flip(Effect):
-    """The lowest bit of one byte is flipped: of the reply's body ("reply"), or of the request's as if it had been
-    damaged on the way, before any digest is taken of it ("upload")."""
+    """The lowest bit of one byte is flipped: of the reply's body ("reply"), or of the request's body ("upload"), before
+    the mock computes any digest, as if the network had damaged it."""
 
     at: Amount = 0.5
     of: str = "reply"
@@ -104,7 +104,7 @@ class Flip(Effect):
     def before_handling(self, request: Request) -> Optional[Response]:
         if self.of == "upload":
             length = request.headers.get("content-length", "0")
-            chunked = "transfer-encoding" in request.headers  # of unknown length: a share is one of a single byte
+            chunked = "transfer-encoding" in request.headers  # the length is unknown, so a share means the first byte
             size = 1 if chunked else int(length)
             if size > 0:
                 request.note_fault(self.kind)
@@ -122,7 +122,7 @@ class Flip(Effect):
 
 @dataclass(frozen=True)
 class Latency(Effect):
-    """The request waits for some seconds before it is handled."""
+    """The request waits before it is handled."""
 
     seconds: float
 
@@ -139,8 +139,8 @@ class Latency(Effect):
 
 @dataclass(frozen=True)
 class Skew(Effect):
-    """The server's clock is so many seconds ahead (behind, below 0): in the check of signatures and the Date of the
-    reply. The times of objects stay true."""
+    """The server's clock is ahead by a number of seconds, or behind if it is negative: when it verifies signatures, and
+    in the Date header of the reply. The times of objects stay true."""
 
     seconds: float
 
@@ -158,8 +158,8 @@ class Skew(Effect):
 
 @dataclass(frozen=True)
 class Call(Effect):
-    """Calls function(request) in the thread that serves it: "before" the request is handled, or "after", when all of
-    it is done and nothing of the reply was sent. An exception of the function ends the connection and is logged."""
+    """Calls function(request) in the thread that serves the request: "before" it is handled, or "after" it is carried
+    out and before its reply is sent. An exception of the function ends the connection and is logged."""
 
     function: Callable[[Request], object]
     when: str = "before"
@@ -168,7 +168,7 @@ class Call(Effect):
 
     def __post_init__(self) -> None:
         if self.when not in ("before", "after"):
-            raise FaultError(f"a function is called before or after, not {self.when!r}")
+            raise FaultError(f"when={self.when!r}: expected before or after")
 
     def before_handling(self, request: Request) -> Optional[Response]:
         if self.when == "before":

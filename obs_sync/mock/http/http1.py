@@ -1,7 +1,8 @@
-"""HTTP/1.1, as much of it as a server for machines needs: keep-alive, chunked bodies, 100-continue."""
+"""HTTP/1.1: requests are read, replies are written. Knows keep-alive, chunked bodies and 100-continue."""
 from __future__ import annotations
 
 import functools
+import re
 import socket
 import time
 from http import HTTPStatus
@@ -9,15 +10,19 @@ from typing import BinaryIO, Dict, NamedTuple, Optional
 
 from obs_sync.mock.clock import http_date
 from obs_sync.mock.shelf.bodies import SMALL
+from obs_sync.mock.wire.fields import whole_number
 from obs_sync.mock.wire.incoming import IncomingBody
 from obs_sync.mock.wire.messages import Response
 
-_MAX_LINE = 65536
+_MAX_LINE = 65536  # bytes
 _MAX_HEADERS = 200
+_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_REQUEST_LINE = re.compile(rf"({_TOKEN}) (/[\x21-\x7e]*) (HTTP/1\.[01])")  # a URL is ASCII; the rest of it is escaped
+_HEADER = re.compile(rf"({_TOKEN}):([^\x00-\x08\x0a-\x1f\x7f]*)")         # no control character but the tab
 
 
 class BadRequest(Exception):
-    """What came is not an HTTP/1.x request; the connection is of no further use."""
+    """The bytes are not an HTTP/1.x request, so the connection must be closed."""
 
 
 class Head(NamedTuple):
@@ -25,52 +30,69 @@ class Head(NamedTuple):
 
     method: str
     target: str
-    headers: Dict[str, str]  # names in lower case; a repeated one has its values joined with commas
+    headers: Dict[str, str]  # names in lower case; the values of a repeated header are joined with commas
     keep_alive: bool
 
 
 def read_head(stream: BinaryIO) -> Optional[Head]:
-    """The next request of a connection, or None when the client closed it. Raises BadRequest."""
-    line = stream.readline(_MAX_LINE)
-    if line == b"\r\n":  # some clients end a body with a superfluous one
-        line = stream.readline(_MAX_LINE)
-    if not line:
+    """The next request of a connection, or None if the connection ends before it does. Raises BadRequest."""
+    try:
+        line = _read_line(stream) or _read_line(stream)  # some clients end a body with a superfluous empty line
+        request_line = _REQUEST_LINE.fullmatch(line)
+        if request_line is None:
+            raise BadRequest(f"the request line is {line[:200]!r}")
+        headers = _read_headers(stream)
+    except EOFError:
         return None
-    parts = line.decode("latin-1").split()
-    if len(parts) != 3 or not parts[1].startswith("/") or parts[2] not in ("HTTP/1.1", "HTTP/1.0"):
-        raise BadRequest(f"the request line is {line[:200]!r}")
+    method, target, version = request_line.groups()
+    connection = headers.get("connection", "").lower()
+    keep_alive = "keep-alive" in connection if version == "HTTP/1.0" else "close" not in connection
+    return Head(method, target, headers, keep_alive)
+
+
+def _read_headers(stream: BinaryIO) -> Dict[str, str]:
     headers: Dict[str, str] = {}
     for _ in range(_MAX_HEADERS):
-        line = stream.readline(_MAX_LINE)
-        if line in (b"\r\n", b"\n"):
-            break
-        name, colon, value = line.decode("latin-1").partition(":")
-        if not colon or not value.endswith("\n"):
+        line = _read_line(stream)
+        if line == "":
+            return headers
+        header = _HEADER.fullmatch(line)
+        if header is None:
             raise BadRequest(f"a header line is {line[:200]!r}")
-        name, value = name.lower(), value.strip()
+        name, value = header.group(1).lower(), header.group(2).strip(" \t")
         headers[name] = headers[name] + "," + value if name in headers else value
-    else:
-        raise BadRequest(f"more than {_MAX_HEADERS} headers")
-    connection = headers.get("connection", "").lower()
-    keep_alive = "keep-alive" in connection if parts[2] == "HTTP/1.0" else "close" not in connection
-    return Head(parts[0], parts[1], headers, keep_alive)
+    raise BadRequest(f"there are more than {_MAX_HEADERS} headers")
+
+
+def _read_line(stream: BinaryIO) -> str:
+    """The next line without its end. Raises EOFError if the stream ends before, BadRequest if the line is too long."""
+    line = stream.readline(_MAX_LINE)
+    if not line.endswith(b"\n"):
+        if len(line) < _MAX_LINE:
+            raise EOFError
+        raise BadRequest(f"a line has more than {_MAX_LINE} bytes: {line[:200]!r}")
+    return line[:-2 if line.endswith(b"\r\n") else -1].decode("latin-1")
 
 
 def body_of(head: Head, stream: BinaryIO, connection: socket.socket) -> IncomingBody:
-    """The body that follows a head. Raises BadRequest when its length makes no sense."""
+    """The body that follows a head. Raises BadRequest if its length is malformed."""
     invite = None
     if "100-continue" in head.headers.get("expect", "").lower():
         invite = functools.partial(connection.sendall, b"HTTP/1.1 100 Continue\r\n\r\n")
-    if "chunked" in head.headers.get("transfer-encoding", "").lower():
+    coding = head.headers.get("transfer-encoding")
+    if coding is not None:
+        if coding.lower() != "chunked" or "content-length" in head.headers:
+            raise BadRequest(f"Transfer-Encoding is {coding!r}; only chunked is known, and without Content-Length")
         return IncomingBody(stream, None, invite)
-    length = head.headers.get("content-length", "0")
-    if not length.isdecimal():
-        raise BadRequest(f"Content-Length is {length!r}")
-    return IncomingBody(stream, int(length), invite)
+    text = head.headers.get("content-length", "0")
+    length = whole_number(text)
+    if length is None:
+        raise BadRequest(f"Content-Length is {text[:200]!r}")
+    return IncomingBody(stream, length, invite)
 
 
 def send(connection: socket.socket, response: Response, head_only: bool, keep_alive: bool) -> None:
-    """Writes a reply without mishaps; a small one in one piece."""
+    """Sends a reply that has no mishaps; a small one with one call."""
     head = head_of(response, keep_alive)
     if head_only or response.length == 0:
         connection.sendall(head)

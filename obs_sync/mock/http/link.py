@@ -1,41 +1,41 @@
-"""A slow network: so many bytes a second for all connections of a mocked OBS together, in both directions."""
+"""A slow network: a limit of bytes per second for all connections of a mocked OBS together, in both directions."""
 from __future__ import annotations
 
 import io
 import socket
 import threading
 import time
-from typing import BinaryIO, Callable
+from typing import Any, BinaryIO, Callable, Optional
 
 _LARGEST_PIECE = 64 * 1024  # bytes that pass at once
-_PIECE_SECONDS = 0.05       # and no piece takes the link for longer, so that connections share it and end soon
-_CREDIT_SECONDS = 0.05      # of idleness that may be made up for: a sleep ends late, the rate must not suffer
+_PIECE_SECONDS = 0.05       # of the link for one piece at most, so that connections take turns and can end soon
+_CREDIT_SECONDS = 0.05      # of idle time that is made up for: sleeps end late, which must not lower the rate
 
 
 class Link:
     """A token bucket. Pieces pass in the order in which they ask.
 
     Args:
-        bytes_per_second: above 0.
-        clock, sleep: seconds; tests give their own.
+        bytes_per_second: more than 0.
+        clock, sleep: in seconds; tests replace them.
 
     Raises:
-        ValueError: no rate.
+        ValueError: the rate is not more than 0.
     """
 
     def __init__(self, bytes_per_second: float, clock: Callable[[], float] = time.monotonic,
                  sleep: Callable[[float], None] = time.sleep):
         if not bytes_per_second > 0:
-            raise ValueError(f"a link carries more than 0 bytes per second, not {bytes_per_second}")
+            raise ValueError(f"bytes_per_second is {bytes_per_second}; expected more than 0")
         self.bytes_per_second = bytes_per_second
         self.piece = max(1, min(_LARGEST_PIECE, int(bytes_per_second * _PIECE_SECONDS)))
         self._clock = clock
         self._sleep = sleep
         self._lock = threading.Lock()
-        self._free_at = clock()  # when all that has asked will have passed
+        self._free_at = clock()  # when all bytes that were asked for have passed
 
     def carry(self, size: int) -> None:
-        """Returns once `size` bytes have passed."""
+        """Waits until `size` bytes have passed."""
         with self._lock:
             now = self._clock()
             self._free_at = max(self._free_at, now - _CREDIT_SECONDS) + size / self.bytes_per_second
@@ -48,14 +48,14 @@ class Link:
 
 
 class LinkedConnection:
-    """A socket whose bytes pass over a link; of its methods those that the mocked OBS serves with."""
+    """A socket whose bytes pass over a link. It has only the methods that the mocked OBS calls."""
 
     def __init__(self, connection: socket.socket, link: Link):
         self._connection = connection
         self._link = link
 
     def makefile(self, mode: str, buffering: int) -> BinaryIO:
-        """For reading. What has not passed stays with the sender: the socket's buffers are small and fill up."""
+        """A stream for reading. Bytes that have not passed stay with the sender, as the socket's buffers fill up."""
         raw = _LinkedReader(self._connection.makefile(mode, 0), self._link)
         return io.BufferedReader(raw, buffering)
 
@@ -67,7 +67,7 @@ class LinkedConnection:
             self._connection.sendall(piece)
 
     def sendfile(self, file: BinaryIO, offset: int, count: int) -> int:
-        """Returns the number of bytes sent: fewer than `count` if the file is shorter."""
+        """Returns the number of bytes sent, which is less than `count` if the file is shorter."""
         sent = 0
         while sent < count:
             wanted = min(self._link.piece, count - sent)
@@ -88,7 +88,7 @@ class _LinkedReader(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer) -> int:
+    def readinto(self, buffer: Any) -> Optional[int]:
         received = self._raw.readinto(memoryview(buffer)[:self._link.piece])
         if received:
             self._link.carry(received)

@@ -1,4 +1,4 @@
-"""The sockets: a thread for each connection, taken from a pool that grows as needed."""
+"""Sockets and threads: each connection has a thread, from a pool that grows as needed."""
 from __future__ import annotations
 
 import logging
@@ -17,23 +17,26 @@ from obs_sync.mock.wire.mishaps import HungUp, send_with_mishaps
 
 log = logging.getLogger(__name__)
 
-_READ_BUFFER = 64 * 1024
+_READ_BUFFER = 64 * 1024  # bytes
+_LINGER_SECONDS = 1.0
+_LINGER_BYTES = 1024 * 1024
 
 
 class Server:
-    """Listens on 127.0.0.1 and nothing else.
+    """Listens on 127.0.0.1 only.
 
-    Every worker waits for a connection by itself, serves it to its end and waits for the next; the last one
-    to become busy starts another. So there is always one waiting, and no hand-over between threads.
+    Every worker accepts a connection, serves it to its end, and then accepts the next one. When the last free worker
+    becomes busy, it starts another one. So one worker is always free, and no connection is handed over to another
+    thread.
 
     Args:
         service: answers the requests.
-        host_name: requests to `<bucket>.<host_name>` have their bucket in the host name, others in the path.
+        host_name: a request to `<bucket>.<host_name>` has its bucket in the host name, any other one in the path.
         port: 0 for any free one.
-        link: that all connections share; None for none that would be felt.
+        link: limits the rate of all connections together; None for no limit.
 
     Raises:
-        OSError: the port is taken.
+        OSError: the port is in use.
     """
 
     def __init__(self, service: Service, host_name: str, port: int = 0, link: Optional[Link] = None):
@@ -61,20 +64,20 @@ class Server:
             self._add_worker()
 
     def stop(self) -> None:
-        """Ends all connections and all threads."""
+        """Closes all connections and ends all threads."""
         with self._lock:
             self._closing = True
             self._stopped.set()
             connections, workers = list(self._connections), list(self._workers)
         for connection in connections:
             try:
-                connection.shutdown(socket.SHUT_RDWR)  # wakes a worker that reads or writes
+                connection.shutdown(socket.SHUT_RDWR)  # wakes a worker that reads or writes on it
             except OSError:
                 pass
         for _ in workers:
             with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as connection:
                 connection.settimeout(1)
-                connection.connect_ex(("127.0.0.1", self.port))  # wakes a worker that waits for connections
+                connection.connect_ex(("127.0.0.1", self.port))  # wakes a worker that waits for a connection
         for worker in workers:
             worker.join(timeout=10)
         self._listener.close()
@@ -89,7 +92,7 @@ class Server:
         while True:
             try:
                 connection, _ = self._listener.accept()
-            except OSError:  # too many open files, or a client that gave up at once
+            except OSError:  # too many open files, or the client has gone already
                 time.sleep(0.01)
                 continue
             with self._lock:
@@ -105,7 +108,7 @@ class Server:
             except OSError:
                 pass  # the client went away
             except Exception:
-                log.exception("a connection ended in an error of the mocked OBS")
+                log.exception("the mocked OBS failed and closed a connection")
             with self._lock:
                 self._connections.discard(connection)
                 self._waiting += 1
@@ -125,13 +128,14 @@ class Server:
                         return
                     body = body_of(head, stream, connection)
                 except BadRequest as error:
-                    log.warning("not a request: %s", error)
+                    log.warning("malformed request: %s", error)
                     send(connection, Response(400), False, False)
+                    _linger(socket_below)
                     return
                 request = Request(head.method, head.target, head.headers, body, self._host_name)
                 request.pause = self._stopped.wait
                 response = self._service.answer(request)
-                keep_alive = head.keep_alive and not body.awaited
+                keep_alive = head.keep_alive and not body.awaited and not body.broken
                 try:
                     if not body.awaited and not (response.mishaps and response.is_never_sent):
                         body.drain()
@@ -140,8 +144,24 @@ class Server:
                                           self._stopped.wait, head.method == "HEAD")
                     else:
                         send(connection, response, head.method == "HEAD", keep_alive)
-                except (ObsError, ChangedOnDisk, HungUp):  # a body cut short, or one that cannot be sent to its end
+                except (ObsError, ChangedOnDisk, HungUp):  # the body ended early, or cannot be sent to its end
                     return
                 finally:
                     if response.content is not None:
                         response.content.close()
+                if body.broken:
+                    _linger(socket_below)
+
+
+def _linger(connection: socket.socket) -> None:
+    """Reads and drops what the client still sends, for a short time. A socket that is closed with unread bytes resets
+    the connection, and then the client may lose the reply."""
+    connection.shutdown(socket.SHUT_WR)
+    deadline = time.monotonic() + _LINGER_SECONDS
+    left = _LINGER_BYTES
+    while left > 0:
+        connection.settimeout(max(0.01, deadline - time.monotonic()))
+        received = len(connection.recv(_READ_BUFFER))  # a timeout is an OSError, which ends the connection
+        if received == 0 or time.monotonic() > deadline:
+            return
+        left -= received

@@ -1,4 +1,4 @@
-"""Range and If-* headers: what of an object is sent, if anything (RFC 7232, RFC 7233)."""
+"""Range and If-* headers: whether an object is sent, and which bytes of it (RFC 7232, RFC 7233)."""
 from __future__ import annotations
 
 import re
@@ -6,12 +6,14 @@ from typing import Mapping, Optional, Tuple
 
 from obs_sync.mock.clock import parse_http_date
 from obs_sync.mock.errors import ObsError
+from obs_sync.mock.wire.fields import whole_number
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)$")
+_RANGE = re.compile(r"bytes=([0-9]*)-([0-9]*)")
+_MOST = 10 ** 18  # bytes, more than any object has; larger numbers in a range are taken for this one
 
 
 def check(headers: Mapping[str, str], etag: str, modified: float, prefix: str = "") -> None:
-    """Holds the conditions of a request against an object.
+    """Checks the conditions of a request against an object.
 
     Args:
         headers: of the request, names in lower case.
@@ -53,18 +55,27 @@ def parse_range(text: Optional[str], size: int) -> Optional[Tuple[int, int]]:
     Raises:
         ObsError: InvalidRange when the range begins behind the end of the object.
     """
-    match = _RANGE.match(text.strip()) if text else None
-    if match is None or match.group(1) == match.group(2) == "":
+    match = _RANGE.fullmatch(text.strip()) if text else None
+    if match is None:
         return None
-    first, last = match.groups()
-    if not first:
-        length = min(int(last), size)
+    first, last = (_position(digits) for digits in match.groups())
+    if first is None and last is None:
+        return None
+    if first is None:
+        length = min(last, size)
         offset = size - length
     else:
-        offset = int(first)
-        length = min(int(last), size - 1) - offset + 1 if last else size - offset
-        if last and int(last) < offset:
+        offset = first
+        length = size - offset if last is None else min(last, size - 1) - offset + 1
+        if last is not None and last < offset:
             return None
     if offset >= size or length <= 0:
         raise ObsError("InvalidRange", headers={"Content-Range": f"bytes */{size}"})
     return offset, length
+
+
+def _position(digits: str) -> Optional[int]:
+    if not digits:
+        return None
+    number = whole_number(digits.lstrip("0") or "0")
+    return _MOST if number is None else number

@@ -9,6 +9,7 @@ from obs_sync.mock.errors import ObsError
 from obs_sync.mock.protocol import xml
 from obs_sync.mock.protocol.operations import OWNER, REGION, xml_response
 from obs_sync.mock.shelf.objects import Bucket, ObjectStore, Upload
+from obs_sync.mock.wire.fields import whole_number
 from obs_sync.mock.wire.messages import Request, Response
 
 _MAX_PAGE = 1000
@@ -24,11 +25,11 @@ class Page(NamedTuple):
 
 
 def page_of_keys(keys: Sequence[str], prefix: str, marker: str, delimiter: str, limit: int) -> Page:
-    """The keys behind `marker` that start with `prefix`; those with `delimiter` further on are rolled up.
+    """The keys after `marker` that start with `prefix`. Those with `delimiter` after the prefix are rolled up.
 
     Args:
-        keys: sorted, without repetition.
-        limit: most keys and rolled-up prefixes together.
+        keys: sorted, without duplicates.
+        limit: largest number of keys and rolled-up prefixes together.
     """
     found: List[str] = []
     prefixes: List[str] = []
@@ -54,7 +55,7 @@ def page_of_keys(keys: Sequence[str], prefix: str, marker: str, delimiter: str, 
 
 
 def _behind(keys: Sequence[str], prefix: str, position: int) -> int:
-    """The position of the first key behind all those that start with `prefix`."""
+    """The position of the first key after all those that start with `prefix`."""
     if prefix[-1] != "\U0010ffff":
         return bisect.bisect_left(keys, prefix[:-1] + chr(ord(prefix[-1]) + 1), position)
     while position < len(keys) and keys[position].startswith(prefix):
@@ -164,12 +165,13 @@ def _cut(items: List[_Item], limit: int) -> Tuple[List[_Item], bool]:
 
 
 def _number(text: str, name: str) -> int:
-    if not text.isdecimal():
-        raise ObsError("InvalidArgument", f"{name} is a whole number, not {text!r}.")
-    return int(text)
+    number = whole_number(text)
+    if number is None:
+        raise ObsError("InvalidArgument", f"{name} is a whole number, not {text[:100]!r}.")
+    return number
 
 
 def _page_size(text: Optional[str], name: str) -> int:
-    """Out of 1 to 1,000 it is 1,000, as documented for OBS."""
+    """1,000 for any number outside 1 to 1,000, as documented for OBS."""
     size = _number(text, name) if text else _MAX_PAGE
     return size if 1 <= size <= _MAX_PAGE else _MAX_PAGE

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Iterator, List
+from typing import Iterator, List, Tuple
 
 from obs_sync.mock.clock import xml_date
 from obs_sync.mock.errors import ObsError
@@ -13,6 +13,7 @@ from obs_sync.mock.protocol.operations import (
 )
 from obs_sync.mock.shelf.bodies import Slice
 from obs_sync.mock.shelf.objects import ObjectStore, Part, Upload
+from obs_sync.mock.wire.fields import whole_number
 from obs_sync.mock.wire.messages import Request, Response
 
 MIN_PART_BYTES = 100 * 1024  # of all parts but the last
@@ -47,7 +48,10 @@ def copy_part(store: ObjectStore, request: Request) -> Response:
     store.upload(request.bucket, request.key, request.query["uploadId"])
     source, content = open_copy_source(store, request)
     try:
-        span = parse_range(request.special("copy-source-range"), source.size)
+        wanted = request.special("copy-source-range")
+        span = parse_range(wanted, source.size)
+        if span is None and wanted is not None:  # unlike a malformed Range, which RFC 7233 wants ignored
+            raise ObsError("InvalidArgument", f"A source range is bytes=FIRST-LAST, not {wanted[:100]!r}.")
         spool = store.spool().write((content if span is None else content.narrowed(*span)).chunks())
     finally:
         content.close()
@@ -57,7 +61,7 @@ def copy_part(store: ObjectStore, request: Request) -> Response:
 
 
 def complete(store: ObjectStore, request: Request) -> Response:
-    """Joins the listed parts. The object's ETag is the MD5 of the parts' ETags, and their number."""
+    """Joins the listed parts. The object's ETag is the MD5 of the parts' MD5s, followed by their number."""
     encoding = request.query.get("encoding-type", "")
     encode = xml.encoder(encoding)
     listed = xml.parse(read_document(request), "CompleteMultipartUpload").findall("Part")
@@ -93,22 +97,24 @@ def abort(store: ObjectStore, request: Request) -> Response:
 
 def _part_number(request: Request) -> int:
     text = request.query.get("partNumber", "")
-    if not text.isdecimal() or not 1 <= int(text) <= MAX_PART_NUMBER:
-        raise ObsError("InvalidArgument", f"partNumber is 1 to {MAX_PART_NUMBER}, not {text!r}.")
-    return int(text)
+    number = whole_number(text)
+    if number is None or not 1 <= number <= MAX_PART_NUMBER:
+        raise ObsError("InvalidArgument", f"partNumber is 1 to {MAX_PART_NUMBER}, not {text[:100]!r}.")
+    return number
 
 
-def _listed_parts(upload: Upload, listed: List[tuple]) -> List[Part]:
-    """The parts that a completion names, checked one by one."""
+def _listed_parts(upload: Upload, listed: List[Tuple[str, str]]) -> List[Part]:
+    """The parts that a completion names. Raises ObsError if one is missing, too small or out of order."""
     if not listed:
         raise ObsError("MalformedXML", "A completion names at least one part.")
     parts: List[Part] = []
-    for number, etag in listed:
-        part = upload.parts.get(int(number)) if number.isdecimal() else None
-        if parts and number.isdecimal() and int(number) <= parts[-1].number:
+    for text, etag in listed:
+        number = whole_number(text.strip())
+        if number is not None and parts and number <= parts[-1].number:
             raise ObsError("InvalidPartOrder")
+        part = None if number is None else upload.parts.get(number)
         if part is None or etag.strip().strip('"') != part.etag:
-            raise ObsError("InvalidPart", details=[("PartNumber", number), ("ETag", etag)])
+            raise ObsError("InvalidPart", details=[("PartNumber", text[:100]), ("ETag", etag[:100])])
         parts.append(part)
     for part in parts[:-1]:
         if part.size < MIN_PART_BYTES:

@@ -1,15 +1,15 @@
-"""The calls on buckets and single objects: each takes the store and a request and gives the reply."""
+"""The calls on buckets and single objects: functions from the store and a request to the reply."""
 from __future__ import annotations
 
 import hashlib
 from typing import Dict, Optional, Tuple
-from urllib.parse import unquote, unquote_plus
 
 from obs_sync.mock.clock import http_date, xml_date
 from obs_sync.mock.errors import ObsError
 from obs_sync.mock.protocol import conditions, xml
 from obs_sync.mock.shelf.bodies import Slice, Spool, decode_md5
 from obs_sync.mock.shelf.objects import ObjectStore, Properties, StoredObject
+from obs_sync.mock.wire.fields import check_key, decode
 from obs_sync.mock.wire.messages import Request, Response
 
 OWNER = "mockowner00000000000000000000000"
@@ -25,7 +25,7 @@ def xml_response(request: Request, root: str, children: xml.Children,
 
 
 def error_response(request: Request, error: ObsError) -> Response:
-    """The reply that an error is."""
+    """The reply that reports an error."""
     body = b""
     headers = dict(error.headers)
     if request.method != "HEAD" and error.status != 304:
@@ -39,7 +39,7 @@ def error_response(request: Request, error: ObsError) -> Response:
 # --- buckets
 
 def api_version(store: ObjectStore, request: Request) -> Response:
-    """What tells the client that it may speak OBS; asked without a signature."""
+    """Tells the client that it may use the OBS dialect. This request has no signature."""
     if request.bucket:
         store.bucket(request.bucket)
     return Response(headers={"x-obs-api": "3.0"})
@@ -81,15 +81,16 @@ def put_object(store: ObjectStore, request: Request) -> Response:
 
 
 def get_object(store: ObjectStore, request: Request) -> Response:
+    overrides = _overrides(request)
     stored, content = store.open(request.bucket, request.key)
     try:
         conditions.check(request.headers, stored.etag, stored.modified)
         span = conditions.parse_range(request.headers.get("range"), stored.size)
-    except ObsError:
+    except BaseException:
         content.close()
         raise
     headers = object_headers(request, stored)
-    headers.update(_overrides(request))
+    headers.update(overrides)
     if span is None:
         return Response(200, _with_crc64(request, stored.crc64, headers), content=content)
     offset, length = span
@@ -117,14 +118,17 @@ def delete_objects(store: ObjectStore, request: Request) -> Response:
     encoding = root.findtext("EncodingType") or ""
     encode = xml.encoder(encoding)
     keys = [item.findtext("Key") for item in root.findall("Object")]
-    if not 0 < len(keys) <= _MAX_DELETIONS or None in keys:
-        raise ObsError("MalformedXML", f"A batch deletion names 1 to {_MAX_DELETIONS} keys.")
+    if not 0 < len(keys) <= _MAX_DELETIONS or not all(keys):
+        raise ObsError("MalformedXML", f"A batch deletion names 1 to {_MAX_DELETIONS} keys, none of them empty.")
+    if encoding:
+        keys = [decode(key, "a key", plus=True) for key in keys]
+    for key in keys:
+        check_key(key)
     result: xml.Children = [("EncodingType", encoding)] if encoding else []
     quiet = (root.findtext("Quiet") or "").lower() == "true"
     count_kept, code = request.deletions_kept or (lambda count: 0, "")
     deleted = len(keys) - count_kept(len(keys))
-    for number, text in enumerate(keys):
-        key = unquote_plus(text) if encoding else text
+    for number, key in enumerate(keys):
         if number >= deleted:
             result.append(("Error", [("Key", encode(key)), ("Code", code), ("Message", "The object was kept.")]))
             continue
@@ -142,7 +146,7 @@ def copy_object(store: ObjectStore, request: Request) -> Response:
         if directive not in ("COPY", "REPLACE"):
             raise ObsError("InvalidArgument", f"The directive is COPY or REPLACE, not {directive!r}.")
         properties = properties_of(request) if directive == "REPLACE" else source.properties._replace(
-            encryption=request.special("server-side-encryption"))  # which no copy inherits
+            encryption=request.special("server-side-encryption"))  # a copy does not inherit it
         spool = store.spool().write(content.chunks())
     finally:
         content.close()
@@ -152,10 +156,10 @@ def copy_object(store: ObjectStore, request: Request) -> Response:
                         encryption_headers(request, stored.properties))
 
 
-# --- what several calls share
+# --- shared by several calls
 
 def read_document(request: Request) -> bytes:
-    """The body of a call that takes an XML document, checked like that of an upload."""
+    """The XML document in the body of a call, checked against the digests that the client sent."""
     body = request.body.read()
     content_md5 = request.headers.get("content-md5")
     if content_md5 is not None and decode_md5(content_md5) != hashlib.md5(body).digest():
@@ -170,7 +174,7 @@ def receive(store: ObjectStore, request: Request) -> Spool:
     """The body of an upload, checked against every digest that the client sent."""
     content_md5 = request.headers.get("content-md5")
     if content_md5 is not None:
-        decode_md5(content_md5)  # a malformed one is refused before the body is read
+        decode_md5(content_md5)  # so that a malformed one is refused before the body is read
     sha256 = request.special("content-sha256", "UNSIGNED-PAYLOAD")
     if sha256.startswith("STREAMING-"):
         raise ObsError("NotImplemented", "The mocked OBS does not read bodies signed chunk by chunk.")
@@ -182,7 +186,7 @@ def receive(store: ObjectStore, request: Request) -> Spool:
 
 
 def properties_of(request: Request) -> Properties:
-    """What the headers of an upload say of the object."""
+    """The properties of an object, from the headers of its upload."""
     prefix = request.dialect.header("meta-")
     metadata = {name[len(prefix):]: value for name, value in request.headers.items()
                 if name.startswith(prefix)}
@@ -204,33 +208,38 @@ def object_headers(request: Request, stored: StoredObject) -> Dict[str, str]:
 
 
 def encryption_headers(request: Request, properties: Properties) -> Dict[str, str]:
-    """What replies about an object, or an upload of one, say of its encryption; nothing if it has none."""
+    """Headers about the encryption of an object or an upload; none if it is not encrypted."""
     if properties.encryption is None:
         return {}
     return {request.dialect.header("server-side-encryption"): properties.encryption}
 
 
 def open_copy_source(store: ObjectStore, request: Request) -> Tuple[StoredObject, Slice]:
-    """The object that a copy reads, opened, once its conditions hold."""
+    """Opens the object that a copy reads. Raises ObsError if its conditions do not hold."""
     text = request.special("copy-source", "")
     if "?versionId=" in text:
         raise ObsError("NotImplemented", "The mocked OBS keeps no versions.")
-    bucket, _, key = unquote(text).lstrip("/").partition("/")
+    bucket, _, key = decode(text, "the copy source").lstrip("/").partition("/")
     if not bucket or not key:
-        raise ObsError("InvalidArgument", f"The copy source is /bucket/key, not {text!r}.")
+        raise ObsError("InvalidArgument", f"The copy source is /bucket/key, not {text[:100]!r}.")
     stored, content = store.open(bucket, key)
     try:
         prefix = request.dialect.header("copy-source-")
         conditions.check(request.headers, stored.etag, stored.modified, prefix)
-    except ObsError:
+    except BaseException:
         content.close()
         raise
     return stored, content
 
 
 def _overrides(request: Request) -> Dict[str, str]:
-    """The headers that the reader chose with `response-*` parameters."""
-    return {name[len("response-"):].title(): " ".join(value.split()) for name, value in request.query.items()}
+    """The headers that the request sets with `response-*` parameters."""
+    chosen = {name[len("response-"):].title(): " ".join(value.split()) for name, value in request.query.items()
+              if name.startswith("response-")}
+    for name, value in chosen.items():
+        if not value.isprintable():
+            raise ObsError("InvalidArgument", f"{name} of a reply cannot be {value[:100]!r}.")
+    return chosen
 
 
 def _with_crc64(request: Request, crc64: Optional[str], headers: Dict[str, str]) -> Dict[str, str]:

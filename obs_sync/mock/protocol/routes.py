@@ -1,4 +1,4 @@
-"""Which call a request is. A call, parameter or header that the mock does not know is never passed over."""
+"""Finds the call that a request makes. The mock never ignores a call, parameter or header that it does not know."""
 from __future__ import annotations
 
 from typing import Callable, Dict, FrozenSet, NamedTuple, Optional, Tuple
@@ -24,7 +24,7 @@ _VERSION = _operation("GetApiVersion", operations.api_version, "apiversion", sig
 _OVERRIDES = ("response-content-type response-content-language response-expires response-cache-control "
               "response-content-disposition response-content-encoding")
 
-# (on what, method, distinguishing parameter or header) -> operation
+# (level, method, distinguishing parameters and headers) to operation
 OPERATIONS: Dict[Tuple[str, str, str], Operation] = {
     ("service", "HEAD", "apiversion"): _VERSION,
     ("bucket", "HEAD", "apiversion"): _VERSION,
@@ -60,11 +60,11 @@ _SPECIAL_HEADERS = frozenset((
     "copy-source-if-modified-since copy-source-if-unmodified-since "
     "server-side-encryption acl").split())  # an ACL is accepted and has no effect: there is one identity
 
-_SAID_OVER = frozenset(["x-id"])  # newer clients of S3 say with it which operation they ask for, once more
+_IGNORED = frozenset(["x-id"])  # newer clients of S3 repeat the name of the operation in it
 
 
 def find_operation(request: Request) -> Optional[Operation]:
-    """The operation that a request asks for, or None."""
+    """The operation of a request; None if the mock does not know it."""
     level = "object" if request.key else "bucket" if request.bucket else "service"
     marks = [name for name in ("apiversion", "uploads", "uploadId", "delete") if name in request.query]
     if request.method == "PUT" and request.special("copy-source") is not None:
@@ -73,11 +73,11 @@ def find_operation(request: Request) -> Optional[Operation]:
 
 
 def check_known(request: Request, operation: Optional[Operation]) -> None:
-    """Raises ObsError (NotImplemented), naming what is not known, rather than do other than was asked."""
+    """Raises ObsError (NotImplemented) if the mock does not know the call, a parameter or a header."""
     if operation is None:
         raise ObsError("NotImplemented", f"The mocked OBS does not know {request.method} {request.resource} "
                                          f"with the parameters {sorted(request.query)}.")
-    unknown = sorted(set(request.query) - operation.parameters - _SAID_OVER)
+    unknown = sorted(set(request.query) - operation.parameters - _IGNORED)
     prefix = request.dialect.prefix
     for name in request.headers:
         if name.startswith(prefix) and name[len(prefix):] not in _SPECIAL_HEADERS \

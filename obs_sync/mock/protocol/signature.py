@@ -1,13 +1,13 @@
-"""Checks the signature of a request, in the three schemes that OBS accepts in the Authorization header.
+"""Verifies signatures, in the three schemes that OBS accepts in the Authorization header.
 
-    OBS <key>:<Base64 HMAC-SHA1>           production; headers x-obs-*
-    AWS <key>:<Base64 HMAC-SHA1>           "v2", the same construction over x-amz-*
+    OBS <key>:<Base64 HMAC-SHA1>           production, with headers x-obs-*
+    AWS <key>:<Base64 HMAC-SHA1>           "v2", the same with headers x-amz-*
     AWS4-HMAC-SHA256 Credential=<key>/...  "v4"
 
-String to sign of the first two, as documented by OBS ("Authentication of Signature in a Header"):
-verb, Content-MD5, Content-Type, Date (empty where x-obs-date is sent), each followed by a line feed;
-the x-obs-* headers sorted by name as `name:value` lines; then the resource: `/bucket/key` percent-encoded,
-with the sub-resources among the parameters.
+The string to sign of the first two is documented by OBS ("Authentication of Signature in a Header"). It consists of
+the verb, Content-MD5, Content-Type and Date (empty if x-obs-date is sent), each followed by a line feed; the x-obs-*
+headers, sorted by name, as `name:value` lines; and the resource: `/bucket/key`, percent-encoded, with those parameters
+that are sub-resources.
 """
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ import hashlib
 import hmac
 import time
 from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
-from typing import Dict, List, Optional, Tuple
+from typing import Callable, List, NamedTuple, Optional, Tuple
 from urllib.parse import quote, unquote_plus
 
+from obs_sync.mock.clock import parse_date
 from obs_sync.mock.errors import ObsError
 from obs_sync.mock.wire.messages import Request
 
 MAX_SKEW_S = 15 * 60
 
-# Parameters that name a part or an aspect of a resource and are therefore signed in the first two schemes.
+# Parameters that are sub-resources, and so are signed in the first two schemes.
 SUB_RESOURCES = frozenset((
     "acl backtosource policy torrent logging location storageinfo quota storageclass storagepolicy "
     "requestpayment versions versioning versionid uploads uploadid partnumber website notification lifecycle "
@@ -40,7 +40,7 @@ SUB_RESOURCES = frozenset((
 
 @dataclasses.dataclass(frozen=True)
 class Credentials:
-    """The one identity that a mocked OBS knows. Only the access key shows in repr()."""
+    """The only identity that a mocked OBS accepts. repr() shows only the access key."""
 
     access_key: str = "mock-access-key"
     secret_key: str = dataclasses.field(default="mock-secret-key", repr=False)
@@ -51,57 +51,70 @@ class SignatureCheck:
     """Verifies requests against one identity.
 
     Attributes:
-        credentials: may be replaced any time; from then on only the new ones are known.
+        credentials: may be replaced at any time; from then on only the new ones are accepted.
     """
 
     def __init__(self, credentials: Credentials):
         self.credentials = credentials
-        self._v4_keys: Dict[Tuple[str, str, str], bytes] = {}  # (secret key, date, region) -> signing key
 
     def verify(self, request: Request) -> None:
-        """Raises ObsError unless the request was signed, just now, by the identity that is known here."""
+        """Raises ObsError unless the accepted identity has signed the request, less than 15 minutes ago."""
         if "Signature" in request.query or "X-Amz-Signature" in request.query:
             raise ObsError("NotImplemented", "The mocked OBS does not check signatures in the URL.")
+        claim = _claim_of(request)
         known = self.credentials
-        scheme, _, rest = request.headers.get("authorization", "").partition(" ")
-        if scheme in ("OBS", "AWS"):
-            access_key, _, signature = rest.strip().partition(":")
-            expected, text = None, _string_to_sign(request)
-            moment = _parse_date(request.special("date") or request.headers.get("date"))
-        elif scheme == "AWS4-HMAC-SHA256":
-            access_key, scope, signed_names, signature = _parse_v4(rest)
-            moment = _parse_date(request.headers.get("x-amz-date") or request.headers.get("date"))
-            text = _v4_string_to_sign(request, scope, signed_names, moment)
-            expected = self._v4_signature(known.secret_key, scope, text)
-        elif not scheme:
-            raise ObsError("AccessDenied")
-        else:
-            raise ObsError("InvalidArgument", "Unsupported Authorization Type")
-
-        if access_key != known.access_key:
+        if claim.access_key != known.access_key:
             raise ObsError("InvalidAccessKeyId")
         token = known.security_token
         if token is not None and request.special("security-token") != token:
             raise ObsError("InvalidSecurityToken")
-        if abs(time.time() + request.clock_offset - moment.timestamp()) > MAX_SKEW_S:
+        if abs(time.time() + request.clock_offset - claim.moment.timestamp()) > MAX_SKEW_S:
             raise ObsError("RequestTimeTooSkewed")
-        accepted = [expected]
-        if expected is None:  # botocore signs "?uploads=" as it stands, rclone as "?uploads"
-            accepted = [sign_hmac_sha1(known.secret_key, text)]
-            if request.raw_query.endswith("=") or "=&" in request.raw_query:
-                accepted.append(sign_hmac_sha1(known.secret_key, _string_to_sign(request, bare=True)))
-        if not any(hmac.compare_digest(right.encode(), signature.encode("utf-8", "replace")) for right in accepted):
-            raise ObsError("SignatureDoesNotMatch", details=[("StringToSign", text)])
+        signatures = [claim.sign(known.secret_key, text).encode("ascii") for text in claim.texts]
+        if not any(hmac.compare_digest(right, claim.signature.encode("utf-8")) for right in signatures):
+            raise ObsError("SignatureDoesNotMatch", details=[("StringToSign", claim.texts[0])])
 
-    def _v4_signature(self, secret_key: str, scope: List[str], text: str) -> str:
-        date, region, service, terminator = scope
-        key = self._v4_keys.get((secret_key, date, region))
-        if key is None:
-            key = ("AWS4" + secret_key).encode("utf-8")
-            for step in (date, region, service, terminator):
-                key = hmac.digest(key, step.encode("utf-8"), "sha256")
-            self._v4_keys[(secret_key, date, region)] = key
-        return hmac.digest(key, text.encode("utf-8"), "sha256").hex()
+
+class _Claim(NamedTuple):
+    """Who sent a request and when, as its headers say."""
+
+    access_key: str
+    moment: datetime
+    signature: str
+    texts: List[str]                  # the strings to sign; a signature of any of them is accepted
+    sign: Callable[[str, str], str]   # (secret key, string to sign) -> signature
+
+
+def _claim_of(request: Request) -> _Claim:
+    """Raises ObsError if there is no signature, or if it has none of the three schemes."""
+    scheme, _, rest = request.headers.get("authorization", "").partition(" ")
+    if scheme in ("OBS", "AWS"):
+        access_key, _, signature = rest.strip().partition(":")
+        moment = _parse_date(request.special("date") or request.headers.get("date"))
+        texts = [_string_to_sign(request)]
+        if request.raw_query.endswith("=") or "=&" in request.raw_query:
+            texts.append(_string_to_sign(request, bare=True))  # botocore signs "?uploads=" as it is, rclone "?uploads"
+        return _Claim(access_key, moment, signature, texts, sign_hmac_sha1)
+    if scheme == "AWS4-HMAC-SHA256":
+        access_key, scope, signed_names, signature = _parse_v4(rest)
+        moment = _parse_date(request.headers.get("x-amz-date") or request.headers.get("date"))
+        text = _v4_string_to_sign(request, scope, signed_names, moment)
+        return _Claim(access_key, moment, signature, [text], functools.partial(_sign_v4, scope))
+    if not scheme:
+        raise ObsError("AccessDenied")
+    raise ObsError("InvalidArgument", "Unsupported Authorization Type")
+
+
+def _sign_v4(scope: Tuple[str, ...], secret_key: str, text: str) -> str:
+    return hmac.digest(_v4_key(scope, secret_key), text.encode("utf-8"), "sha256").hex()
+
+
+@functools.lru_cache(maxsize=64)  # a client signs with the same key all day
+def _v4_key(scope: Tuple[str, ...], secret_key: str) -> bytes:
+    key = ("AWS4" + secret_key).encode("utf-8")
+    for step in scope:
+        key = hmac.digest(key, step.encode("utf-8"), "sha256")
+    return key
 
 
 def sign_hmac_sha1(secret_key: str, text: str) -> str:
@@ -111,7 +124,7 @@ def sign_hmac_sha1(secret_key: str, text: str) -> str:
 
 
 def _string_to_sign(request: Request, bare: bool = False) -> str:
-    """bare: whether a sub-resource without a value, sent as `?uploads=`, is signed as `?uploads`."""
+    """bare: whether `?uploads=` is signed as `?uploads`."""
     headers, prefix = request.headers, request.dialect.prefix
     date = "" if prefix + "date" in headers else headers.get("date", "")
     lines = [request.method, headers.get("content-md5", ""), headers.get("content-type", ""), date]
@@ -127,16 +140,16 @@ def _string_to_sign(request: Request, bare: bool = False) -> str:
     return "\n".join(lines + [resource])
 
 
-def _parse_v4(text: str) -> Tuple[str, List[str], List[str], str]:
+def _parse_v4(text: str) -> Tuple[str, Tuple[str, ...], List[str], str]:
     """Access key, scope (date, region, service, terminator), names of the signed headers, signature."""
     fields = dict(item.strip().partition("=")[::2] for item in text.split(","))
     credential = fields.get("Credential", "").split("/")
     if len(credential) != 5 or credential[3:] != ["s3", "aws4_request"] or not fields.get("SignedHeaders"):
         raise ObsError("InvalidArgument", "The Authorization header is malformed.")
-    return credential[0], credential[1:], fields["SignedHeaders"].split(";"), fields.get("Signature", "")
+    return credential[0], tuple(credential[1:]), fields["SignedHeaders"].split(";"), fields.get("Signature", "")
 
 
-def _v4_string_to_sign(request: Request, scope: List[str], signed_names: List[str], moment: datetime) -> str:
+def _v4_string_to_sign(request: Request, scope: Tuple[str, ...], signed_names: List[str], moment: datetime) -> str:
     query = sorted((quote(name, safe=""), quote(value, safe="")) for name, value in request.query.items())
     canonical = [request.method, request.path, "&".join(f"{name}={value}" for name, value in query)]
     for name in signed_names:
@@ -147,15 +160,14 @@ def _v4_string_to_sign(request: Request, scope: List[str], signed_names: List[st
     return "\n".join(("AWS4-HMAC-SHA256", moment.strftime("%Y%m%dT%H%M%SZ"), "/".join(scope), digest))
 
 
-@functools.lru_cache(maxsize=256)  # a client at work sends the same second again and again
+@functools.lru_cache(maxsize=256)  # many requests have the same second
 def _parse_date(text: Optional[str]) -> datetime:
-    """The moment that a Date, x-obs-date or x-amz-date header names, in UTC."""
+    """The moment in a Date, x-obs-date or x-amz-date header. Raises ObsError (AccessDenied)."""
     if not text:
-        raise ObsError("AccessDenied", "A signed request needs a Date header or one of the dialect's own.")
+        raise ObsError("AccessDenied", "A signed request needs a Date, x-obs-date or x-amz-date header.")
     try:
         if text.endswith("Z"):
             return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc)
-        moment = parsedate_to_datetime(text)
-    except (TypeError, ValueError, IndexError):
-        raise ObsError("AccessDenied", f"The date {text!r} is neither RFC 1123 nor ISO 8601 basic.") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+        return parse_date(text)
+    except ValueError:
+        raise ObsError("AccessDenied", f"The date {text[:100]!r} is neither RFC 1123 nor ISO 8601 basic.") from None

@@ -1,12 +1,14 @@
-"""XML documents: written as OBS writes them, read with what could go wrong turned into an error reply."""
+"""XML documents: written as OBS writes them; malformed ones are refused."""
 from __future__ import annotations
 
-from typing import List, Tuple, Union
+from typing import Callable, List, Tuple, Union
 from urllib.parse import quote_plus
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 from obs_sync.mock.errors import ObsError
+
+_MAX_TAGS = 100000  # a completion of 10,000 parts has 60,000
 
 Children = List[Tuple[str, Union[str, int, "Children"]]]  # type: ignore[misc]
 
@@ -32,11 +34,14 @@ def _write(pieces: List[str], children: Children) -> None:
 
 
 def parse(body: bytes, root: str) -> ElementTree.Element:
-    """The document of a request with the namespaces taken off. Raises ObsError (MalformedXML)."""
+    """The document of a request, in UTF-8, with the namespaces taken off. Raises ObsError (MalformedXML)."""
     try:
-        if b"<!DOCTYPE" in body:  # no entities, so no document that grows when it is read
+        text = body.decode("utf-8")  # in UTF-16, for one, a document could hide a DOCTYPE or half of a character
+        if "\0" in text or "<!DOCTYPE" in text:  # without entities no document grows when it is read
             raise ValueError
-        element = ElementTree.fromstring(body)
+        if text.count("<") > _MAX_TAGS:
+            raise ObsError("MalformedXML", f"The document has more than {_MAX_TAGS} tags.")
+        element = ElementTree.fromstring(body, ElementTree.XMLParser(encoding="utf-8"))
     except (ElementTree.ParseError, ValueError):
         raise ObsError("MalformedXML") from None
     for item in element.iter():
@@ -46,8 +51,8 @@ def parse(body: bytes, root: str) -> ElementTree.Element:
     return element
 
 
-def encoder(encoding_type: str):
-    """What writes keys in a document: percent-encoded for "url", as they are for "".
+def encoder(encoding_type: str) -> Callable[[str], str]:
+    """A function that writes keys in a document: percent-encoded for "url", unchanged for "".
 
     Raises:
         ObsError: InvalidArgument for any other encoding.

@@ -1,6 +1,6 @@
-"""Runs when Python starts with this directory on PYTHONPATH: makes a mocked OBS reachable by its name.
+"""Makes a mocked OBS reachable by its host name. Python runs this when it starts with this directory on PYTHONPATH.
 
-Then hands over to the `sitecustomize` that would have run without this one, if there is any.
+Then it runs the `sitecustomize` that this one hides, if there is one.
 """
 import os
 

@@ -1,10 +1,10 @@
-"""What the mock stores. Read `objects` first.
+"""Storage of the mock. Read `objects` first.
 
     objects     buckets, objects and uploads
-    bodies      bodies on their way in and out
+    bodies      bodies while they are received, stored and sent
     memory      a shelf in memory
     disk        a shelf in a directory
-    inventory   what a directory holds at the start
+    inventory   reads a directory when the mock starts
     paths       keys as paths
     crc64       CRC-64 of bodies
 """

@@ -1,28 +1,29 @@
-"""Bodies of objects: kept aside while they come in, stored, and as they go out again.
+"""Bodies of objects while they are received, stored and sent.
 
-No body is held in memory as a whole unless it is small; none passes through a lock.
+Only small bodies are held in memory as a whole. No lock is held while a body is received or sent.
 """
 from __future__ import annotations
 
 import base64
 import hashlib
 import os
+import socket
 from typing import BinaryIO, Callable, Iterable, Iterator, NamedTuple, Optional, Union
 
 from obs_sync.mock.errors import ObsError
 from obs_sync.mock.shelf.crc64 import new_crc64
 
 CHUNK = 256 * 1024  # bytes moved at once
-SMALL = 64 * 1024   # bytes up to which a body goes out in one piece with its headers
+SMALL = 64 * 1024   # bytes; a body up to this size is sent together with its headers
 
 
 class Spool:
-    """A body kept aside while its digests are taken: in memory at first, in a file once it is large.
+    """A received body that is not stored yet, with its digests: in memory while it is small, otherwise in a file.
 
     Args:
-        new_path: gives the path of a file to be created, when one is needed.
-        memory_limit: bytes up to which the body stays in memory.
-        with_sha256, with_crc64: digests to take besides MD5.
+        new_path: returns the path of a new file, when one is needed.
+        memory_limit: bytes; a larger body is written to a file.
+        with_sha256, with_crc64: digests to compute besides MD5.
     """
 
     def __init__(self, new_path: Callable[[], str], memory_limit: int, with_sha256: bool = False,
@@ -38,7 +39,7 @@ class Spool:
         self.size = 0
 
     def write(self, pieces: Iterable[bytes], with_md5: bool = True) -> "Spool":
-        """Takes a body in; leaves nothing behind when that fails. with_md5: False where nobody will ask for it."""
+        """Writes a body; on failure its file is deleted. with_md5: False if the MD5 is not needed."""
         try:
             for piece in pieces:
                 if with_md5:
@@ -67,18 +68,18 @@ class Spool:
         return self._file
 
     def to_file(self) -> str:
-        """The path of a complete file with the body; the caller moves it to its place."""
+        """The path of a complete file with the body, which the caller moves to its place."""
         if self._file is None:
             self._open()
         self._file.close()
         return self.path
 
     def data(self) -> Optional[bytes]:
-        """The body, if it is in memory."""
+        """The body if it is in memory, otherwise None."""
         return b"".join(self._pieces) if self._pieces is not None else None
 
     def discard(self) -> None:
-        """Removes the file, if there is one that was not moved away."""
+        """Deletes the file, unless it was moved away."""
         if self._file is not None:
             self._file.close()
         if self.path is not None and os.path.exists(self.path):
@@ -91,10 +92,10 @@ class Spool:
 
     def check(self, content_md5: Optional[str] = None, sha256: Optional[str] = None,
               crc64: Optional[str] = None) -> None:
-        """Compares with the digests that the client sent: Base64 MD5, hexadecimal SHA-256, decimal CRC-64.
+        """Compares the body with the digests that the client sent: Base64 MD5, hexadecimal SHA-256, decimal CRC-64.
 
         Raises:
-            ObsError: InvalidDigest or BadDigest; the body is dropped.
+            ObsError: InvalidDigest or BadDigest; the body is discarded.
         """
         try:
             if content_md5 is not None and decode_md5(content_md5) != self.md5:
@@ -120,7 +121,7 @@ def decode_md5(text: str) -> bytes:
 
 
 class ChangedOnDisk(Exception):
-    """A file is no longer the one that was stored: somebody changed it by hand."""
+    """A file is not the one that was stored: somebody changed it by hand."""
 
 
 class MemoryBlob(NamedTuple):
@@ -153,8 +154,8 @@ Blob = Union[MemoryBlob, FileBlob]
 
 
 class Slice:
-    """`length` bytes from `offset` of an opened blob. What was opened stays readable when the object is
-    overwritten or deleted meanwhile, so a reader sees one version from the first byte to the last."""
+    """`length` bytes from `offset` of an open blob. The blob stays readable when its object is overwritten or deleted,
+    so a reader sees one version from the first byte to the last."""
 
     def __init__(self, opened: Union[memoryview, BinaryIO], offset: int, length: int):
         self._opened = opened
@@ -162,11 +163,11 @@ class Slice:
         self.length = length
 
     def narrowed(self, offset: int, length: int) -> "Slice":
-        """A part of the whole, counted from the start of the object."""
+        """A part of the object; `offset` counts from the start of the object."""
         return Slice(self._opened, offset, length)
 
     def part(self, start: int, length: int) -> "Slice":
-        """A part of this slice, counted from its own start."""
+        """A part of this slice; `start` counts from the start of the slice."""
         return Slice(self._opened, self.offset + start, length)
 
     def chunks(self) -> Iterator[bytes]:
@@ -188,8 +189,8 @@ class Slice:
             return bytes(self._opened[self.offset:self.offset + self.length])
         return b"".join(self.chunks())
 
-    def send(self, connection) -> None:
-        """Writes the bytes to a socket; from a file without copying them through this process."""
+    def send(self, connection: socket.socket) -> None:
+        """Sends the bytes; those of a file are not copied through this process."""
         if isinstance(self._opened, memoryview):
             connection.sendall(self._opened[self.offset:self.offset + self.length])
         elif connection.sendfile(self._opened, self.offset, self.length) != self.length:

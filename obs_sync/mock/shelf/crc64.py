@@ -4,7 +4,7 @@ The same as CRC-64/XZ: "123456789" has 0x995DC9BBDF1939FA.
 """
 from __future__ import annotations
 
-from typing import List
+from typing import List, Union
 
 _REFLECTED_POLYNOMIAL = 0xC96C5795D7870F42
 _ALL_ONES = 0xFFFFFFFFFFFFFFFF
@@ -21,7 +21,7 @@ def _make_table() -> List[int]:
 
 
 class PythonCrc64:
-    """In plain Python: some 7 MB/s."""
+    """In Python, at about 7 MB/s."""
 
     _table: List[int] = []
 
@@ -39,7 +39,7 @@ class PythonCrc64:
 
 
 class CompiledCrc64:
-    """With the C code of crcmod, which comes with the OBS client: some 400 MB/s."""
+    """With the C code of crcmod, a dependency of the OBS client, at about 400 MB/s."""
 
     def __init__(self) -> None:
         import crcmod
@@ -54,7 +54,7 @@ class CompiledCrc64:
         return self._crc.crcValue
 
 
-def new_crc64():
+def new_crc64() -> Union[CompiledCrc64, PythonCrc64]:
     """A running CRC-64 with update(data) and the integer `value`."""
     try:
         return CompiledCrc64()

@@ -1,13 +1,13 @@
-"""A shelf that is a directory, to be looked at with `ls`.
+"""A shelf in a directory, which `ls` can show.
 
     <root>/<bucket>/<key>                      objects, as plain files
-    <root>/.mock_obs/<bucket>/about/<digest>   what a file cannot say of its object (JSON)
+    <root>/.mock_obs/<bucket>/about/<digest>   properties of an object that a file does not have (JSON)
     <root>/.mock_obs/<bucket>/odd/<name>       objects whose keys cannot be paths (see `paths`)
     <root>/.mock_obs/<bucket>/uploads/<id>/    unfinished multipart uploads
-    <root>/.mock_obs/incoming/                 bodies on their way in
+    <root>/.mock_obs/incoming/                 bodies that are being received
 
-Every file appears by renaming a complete one. What the directory holds when the server starts is read by
-`inventory`. One server at a time has a directory.
+Every file is written completely and then renamed to its place. `inventory` reads the directory when the server starts.
+Only one server at a time can use a directory.
 """
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from obs_sync.mock.shelf.paths import HIDDEN, escaped_name, plain_path, remove_e
 
 try:
     import fcntl
-except ImportError:  # not on Windows; there nothing stops a second server
+except ImportError:  # Windows has no locks of this kind, so there a second server is not refused
     fcntl = None  # type: ignore[assignment]
 
-IN_MEMORY_LIMIT = 256 * 1024  # bytes; a larger body goes to its file while it comes in
+IN_MEMORY_LIMIT = 256 * 1024  # bytes; a larger body is written to a file while it is received
 
 
 class RootInUse(RuntimeError):
@@ -36,7 +36,7 @@ class RootInUse(RuntimeError):
 
 
 class DiskShelf:
-    """Keeps bodies, and all that is known of them, below `root`."""
+    """Keeps bodies and their properties below `root`. Raises RootInUse, or OSError if it cannot be used."""
 
     def __init__(self, root: str):
         self.root = os.path.realpath(root)
@@ -49,15 +49,15 @@ class DiskShelf:
                 fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 self._lock_file.close()
-                raise RootInUse(f"{self.root} is served by another mocked OBS; "
+                raise RootInUse(f"another mocked OBS serves {self.root}; "
                                 "stop that one or choose another directory") from None
-        shutil.rmtree(self._incoming, ignore_errors=True)  # left by a server that was killed
+        shutil.rmtree(self._incoming, ignore_errors=True)  # of a server that was killed
         os.mkdir(self._incoming)
 
     def close(self) -> None:
         shutil.rmtree(self._incoming, ignore_errors=True)
         if fcntl is not None and not self._lock_file.closed:
-            fcntl.flock(self._lock_file, fcntl.LOCK_UN)  # also for forked children, which share the lock
+            fcntl.flock(self._lock_file, fcntl.LOCK_UN)  # explicitly, as forked children share the lock
         self._lock_file.close()
 
     def load(self) -> Iterator[Bucket]:
@@ -71,7 +71,7 @@ class DiskShelf:
     def hidden(self, bucket: str, *names: str) -> str:
         return os.path.join(self.root, HIDDEN, bucket, *names)
 
-    # --- bodies on their way in
+    # --- bodies that are being received
 
     def _new_path(self) -> str:
         return os.path.join(self._incoming, str(next(self._numbers)))
@@ -80,7 +80,7 @@ class DiskShelf:
         return Spool(self._new_path, IN_MEMORY_LIMIT, with_sha256, with_crc64)
 
     def settle(self, spool: Spool) -> None:
-        """Writes the body to its file, before any lock is taken."""
+        """Writes the body to its file. Called before any lock is taken."""
         spool.to_file()
 
     def _write_json(self, path: str, content: Dict[str, Any]) -> None:
@@ -93,8 +93,8 @@ class DiskShelf:
 
     def place(self, bucket: str, stored: StoredObject, spool: Spool,
               previous: Optional[StoredObject]) -> Blob:
-        """Moves a body to its place. What it is gets written first: after a crash in between, size and
-        time do not fit the file, which then counts as put there by hand."""
+        """Moves a body to its place. Its properties are written first. After a crash between the two, size and time of
+        the file differ from them, and the file then counts as copied there by hand."""
         source = spool.to_file()
         target = plain_path(self.directory(bucket), stored.key) or self.odd_path(bucket, stored.key)
         os.makedirs(os.path.dirname(target), exist_ok=True)
@@ -106,7 +106,7 @@ class DiskShelf:
         return blob
 
     def adopt(self, bucket: str, key: str, path: str) -> StoredObject:
-        """Makes an object of a file that was put there by hand."""
+        """Makes an object of a file that was copied there by hand."""
         md5 = hashlib.md5()
         with open(path, "rb") as file:
             stat = os.fstat(file.fileno())
@@ -148,7 +148,7 @@ class DiskShelf:
         try:
             for directory, _, _ in os.walk(self.directory(name), topdown=False):
                 os.rmdir(directory)
-        except OSError:  # a symbolic link or the like, put there by hand
+        except OSError:  # a symbolic link or another file that was put there by hand
             raise ObsError("BucketNotEmpty") from None
         shutil.rmtree(self.hidden(name))
 

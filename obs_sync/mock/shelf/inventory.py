@@ -1,6 +1,6 @@
-"""What a directory holds when a mocked OBS starts on it: its own objects, and files put there by hand.
+"""Reads a directory when a mocked OBS starts: the objects that it has stored there, and files copied there by hand.
 
-Symbolic links and anything else that is not a plain file are passed over.
+Symbolic links, and everything else that is not a plain file, are ignored.
 """
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import os
 import stat
 from typing import Any, Dict, Iterator, Tuple
 
+from obs_sync.mock.errors import ObsError
 from obs_sync.mock.shelf.bodies import FileBlob
 from obs_sync.mock.shelf.objects import Bucket, Part, Properties, StoredObject, Upload, is_bucket_name
-from obs_sync.mock.wire.messages import MAX_KEY_BYTES
+from obs_sync.mock.wire.fields import check_key
 
 
-def read_buckets(shelf) -> Iterator[Bucket]:
-    """The buckets of a `disk.DiskShelf`: every directory in its root whose name can be a bucket's."""
+def read_buckets(shelf: Any) -> Iterator[Bucket]:
+    """The buckets of a `disk.DiskShelf`: every directory in its root whose name is a bucket name."""
     for name in sorted(os.listdir(shelf.root)):
         directory = shelf.directory(name)
         if is_bucket_name(name) and os.path.isdir(directory) and not os.path.islink(directory):
@@ -30,7 +31,7 @@ def _read_objects(shelf, bucket: Bucket) -> None:
     notes = dict(_read_notes(shelf.hidden(bucket.name, "about")))
     for key, path in _plain_files(shelf.directory(bucket.name)):
         bucket.objects[key] = _read_object(shelf, bucket.name, key, path, notes.pop(key, ("", {}))[1])
-    for key, (note_path, note) in notes.items():  # neither a plain file, so an odd one or one that is gone
+    for key, (note_path, note) in notes.items():  # no plain file has this key: it is an odd one, or the file is gone
         path = shelf.odd_path(bucket.name, key)
         if os.path.isfile(path):
             bucket.objects[key] = _read_object(shelf, bucket.name, key, path, note)
@@ -40,7 +41,7 @@ def _read_objects(shelf, bucket: Bucket) -> None:
 
 
 def _read_notes(directory: str) -> Iterator[Tuple[str, Tuple[str, Dict[str, Any]]]]:
-    """(key, (path of the note, note)) for each note that can be read."""
+    """(key, (path of the note, note)) for each note."""
     for entry in os.scandir(directory):
         with open(entry.path, encoding="utf-8") as file:
             note = json.load(file)
@@ -60,9 +61,10 @@ def _plain_files(directory: str) -> Iterator[Tuple[str, str]]:
 
 def _can_be_key(text: str) -> bool:
     try:
-        return len(text.encode("utf-8")) <= MAX_KEY_BYTES
-    except UnicodeEncodeError:  # the file's name is not UTF-8
+        check_key(text)
+    except ObsError:  # the file's name is not UTF-8, or its path is too long
         return False
+    return True
 
 
 def _read_object(shelf, bucket: str, key: str, path: str, note: Dict[str, Any]) -> StoredObject:
@@ -78,12 +80,12 @@ def _read_uploads(shelf, bucket: Bucket) -> None:
         try:
             with open(os.path.join(entry.path, "upload.json"), encoding="utf-8") as file:
                 note = json.load(file)
-        except FileNotFoundError:  # killed between making the directory and writing the note
+        except FileNotFoundError:  # the server was killed before it wrote the note
             os.rmdir(entry.path)
             continue
         upload = Upload(entry.name, note["key"], note["initiated"], Properties(**note["properties"]))
         for part in sorted(_read_parts(entry.path), key=lambda part: part.modified):
-            upload.parts[part.number] = part  # of two with one number, the later one
+            upload.parts[part.number] = part  # of two parts with the same number, the later one
         bucket.uploads[upload.id] = upload
 
 

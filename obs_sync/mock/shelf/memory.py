@@ -1,4 +1,4 @@
-"""A shelf without a directory: bodies in memory, large ones in temporary files that go with it."""
+"""A shelf in memory. Large bodies are kept in temporary files, which are deleted when it closes."""
 from __future__ import annotations
 
 import itertools
@@ -15,7 +15,7 @@ IN_MEMORY_LIMIT = 8 * 1024 * 1024  # bytes
 
 
 class MemoryShelf:
-    """Keeps nothing beyond its own life."""
+    """Forgets everything when it closes."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -41,7 +41,7 @@ class MemoryShelf:
         return Spool(self._new_path, IN_MEMORY_LIMIT, with_sha256, with_crc64)
 
     def settle(self, spool: Spool) -> None:
-        """Nothing to do outside the lock: the body is already where it stays."""
+        """Does nothing: the body is already where it stays."""
 
     def place(self, bucket: str, stored: StoredObject, spool: Spool,
               previous: Optional[StoredObject]) -> Blob:
@@ -82,7 +82,7 @@ class MemoryShelf:
         if data is not None:
             return MemoryBlob(data)
         path = self._new_path()
-        os.replace(spool.to_file(), path)  # out of reach of the spool, which removes its file at the end
+        os.replace(spool.to_file(), path)  # another path, as the spool deletes its file at the end
         return FileBlob(path, spool.size, os.stat(path).st_mtime_ns)
 
 

@@ -1,8 +1,7 @@
-"""Buckets, objects and multipart uploads: what exists, and what a change of it means.
+"""Buckets, objects and multipart uploads, and the rules by which they change.
 
-Where bodies are kept is the affair of a shelf (`memory.MemoryShelf`, `disk.DiskShelf`). Each bucket has a
-lock; it is held while its index changes and while a finished file is moved to its place, never while a
-body travels.
+A shelf (`memory.MemoryShelf`, `disk.DiskShelf`) keeps the bodies. Each bucket has a lock, which is held while its index
+changes and while a complete file is moved to its place, but never while a body is received or sent.
 """
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ import re
 import threading
 import time
 import uuid
-from typing import Deque, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Deque, Dict, List, NamedTuple, Optional, Tuple
 
 from obs_sync.mock.errors import ObsError
 from obs_sync.mock.shelf.bodies import Blob, ChangedOnDisk, Slice, Spool
@@ -22,33 +21,34 @@ _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
 
 
 def is_bucket_name(name: str) -> bool:
+    """Whether a bucket can have this name: 3 to 63 of a-z, 0-9, "-" and "."."""
     return bool(_BUCKET_NAME.match(name)) and ".." not in name
 
 
 DEFAULT_TYPE = "binary/octet-stream"
-_MOST_CHANGES = 10000  # of a bucket that are remembered, for listings that lag behind
+_MOST_CHANGES = 10000  # of a bucket that are remembered, for stale listings
 
 
 class Properties(NamedTuple):
-    """What a client says of an object besides its content."""
+    """The properties of an object that its uploader chooses."""
 
     content_type: str = DEFAULT_TYPE
     headers: Dict[str, str] = {}   # e.g. Cache-Control, as they were sent
     metadata: Dict[str, str] = {}  # names without the dialect's prefix, values as they were sent
     storage_class: str = "STANDARD"
-    encryption: Optional[str] = None  # e.g. "kms": at rest, with an ETag that is no MD5 then
+    encryption: Optional[str] = None  # e.g. "kms": encrypted at rest; the ETag is then not an MD5
 
 
 class StoredObject(NamedTuple):
-    """One object. Replaced as a whole, never changed."""
+    """One object. It is replaced as a whole, never changed."""
 
     key: str
     size: int                # bytes
     etag: str                # without quotes
     modified: float          # seconds since 1970: time of the PUT, or of the *initiation* of the upload
     properties: Properties
-    crc64: Optional[str]     # decimal, when the client sent it
-    blob: Optional[Blob]     # None only until it has its place
+    crc64: Optional[str]     # decimal, if the client sent it
+    blob: Optional[Blob]     # None only until the body is in its place
 
 
 class Part(NamedTuple):
@@ -60,7 +60,7 @@ class Part(NamedTuple):
 
 
 class Upload:
-    """A multipart upload that was neither completed nor aborted."""
+    """A multipart upload that is neither completed nor aborted."""
 
     def __init__(self, upload_id: str, key: str, initiated: float, properties: Properties):
         self.id = upload_id
@@ -71,11 +71,11 @@ class Upload:
 
 
 class Change(NamedTuple):
-    """What was listed under a key before it was written or deleted."""
+    """One write or deletion of a key, and the object before it."""
 
     moment: float                    # time.monotonic()
     key: str
-    before: Optional[StoredObject]   # without its blob; None where there was no object
+    before: Optional[StoredObject]   # without its blob; None if there was no object
 
 
 class Bucket:
@@ -85,9 +85,9 @@ class Bucket:
         self.name = name
         self.created = created
         self.lock = threading.RLock()
-        self.exists = True  # False once it was deleted, for whoever still holds on to it
+        self.exists = True  # False after its deletion, for threads that still use it
         self.objects: Dict[str, StoredObject] = {}
-        self.keys: List[str] = []  # sorted as the UTF-8 bytes sort, which is the order of code points
+        self.keys: List[str] = []  # sorted by code points, which is also the order of the UTF-8 bytes
         self.uploads: Dict[str, Upload] = {}
         self._changes: Deque[Change] = collections.deque(maxlen=_MOST_CHANGES)
 
@@ -103,11 +103,11 @@ class Bucket:
         del self.keys[bisect.bisect_left(self.keys, key)]
 
     def _remember(self, key: str, before: Optional[StoredObject]) -> None:
-        bare = None if before is None else before._replace(blob=None)  # a body that is gone may be large
+        bare = None if before is None else before._replace(blob=None)  # without its body, which may be large
         self._changes.append(Change(time.monotonic(), key, bare))
 
     def as_before(self, seconds: Optional[float], changes: Optional[int]) -> Dict[str, StoredObject]:
-        """The objects as they were some seconds ago, or before the last so many changes (of the latest 10,000)."""
+        """The objects as they were `seconds` ago, or before the last `changes`; at most 10,000 changes back."""
         objects = dict(self.objects)
         oldest = None if seconds is None else time.monotonic() - seconds
         for number, change in enumerate(reversed(self._changes)):
@@ -127,8 +127,8 @@ class Bucket:
 class ObjectStore:
     """All buckets of one mocked OBS."""
 
-    def __init__(self, shelf, encryption: Optional[str] = None):
-        """`encryption`: of what is stored without asking for one."""
+    def __init__(self, shelf: Any, encryption: Optional[str] = None):
+        """shelf: keeps the bodies. encryption: of objects whose upload does not ask for one."""
         self._shelf = shelf
         self._encryption = encryption
         self._lock = threading.Lock()
@@ -149,7 +149,7 @@ class ObjectStore:
             return [self._buckets[name] for name in sorted(self._buckets)]
 
     def create_bucket(self, name: str) -> None:
-        """Creating a bucket that exists changes nothing, as for its owner on OBS."""
+        """Creates a bucket. If it exists, nothing changes, as for its owner on OBS."""
         if not is_bucket_name(name):
             raise ObsError("InvalidBucketName")
         with self._lock:
@@ -167,7 +167,7 @@ class ObjectStore:
             del self._buckets[name]
 
     def clear(self) -> None:
-        """Forgets and removes everything."""
+        """Deletes everything."""
         with self._lock:
             for bucket in self._buckets.values():
                 with bucket.lock:
@@ -183,12 +183,12 @@ class ObjectStore:
     def put(self, bucket_name: str, key: str, spool: Spool, properties: Properties,
             crc64: Optional[str] = None, etag: Optional[str] = None,
             initiated: Optional[float] = None) -> StoredObject:
-        """Makes a complete body an object.
+        """Stores a complete body as an object.
 
         Args:
-            etag: of a multipart object; the MD5 of the body without it.
-            initiated: when the multipart upload was initiated. Of several writers the one that *began* last
-                wins: an upload older than the present object changes nothing and yet succeeds.
+            etag: of a multipart object; None for the MD5 of the body.
+            initiated: when the multipart upload was initiated. Of several writers the one that *began* last wins: an
+                upload that began before the current object was written succeeds, but changes nothing.
         """
         try:
             bucket = self.bucket(bucket_name)
@@ -218,7 +218,7 @@ class ObjectStore:
         try:
             stored = self.head(bucket_name, key)
             return stored, Slice(stored.blob.open(), 0, stored.size)
-        except (FileNotFoundError, ChangedOnDisk):  # overwritten just now, or by hand: the lock tells
+        except (FileNotFoundError, ChangedOnDisk):  # overwritten just now, or changed by hand
             pass
         with bucket.lock:
             stored = self.head(bucket_name, key)
@@ -234,7 +234,7 @@ class ObjectStore:
                 return stored, Slice(stored.blob.open(), 0, stored.size)
 
     def delete(self, bucket_name: str, key: str) -> None:
-        """Deleting what does not exist succeeds."""
+        """Deletes an object. Succeeds if there is none."""
         bucket = self.bucket(bucket_name)
         with bucket.lock:
             stored = bucket.objects.get(key)
@@ -273,19 +273,19 @@ class ObjectStore:
             spool.discard()
 
     def take_upload(self, bucket_name: str, key: str, upload_id: str) -> Upload:
-        """Takes an upload out of the index, so that nobody else completes or aborts it."""
+        """Removes an upload from the index, so that no other request completes or aborts it."""
         bucket = self.bucket(bucket_name)
         with bucket.lock:
             return bucket.uploads.pop(self.upload(bucket_name, key, upload_id).id)
 
     def return_upload(self, bucket_name: str, upload: Upload) -> None:
-        """Puts back an upload that was taken and could not be completed."""
+        """Puts an upload back into the index after its completion failed."""
         bucket = self.bucket(bucket_name)
         with bucket.lock:
             bucket.uploads[upload.id] = upload
 
     def erase_upload(self, bucket_name: str, upload: Upload) -> None:
-        """Removes the parts of an upload that was taken."""
+        """Deletes the parts of an upload that `take_upload` has removed."""
         self._shelf.remove_upload(bucket_name, upload)
 
     def _encrypted(self, properties: Properties) -> Properties:
@@ -293,5 +293,5 @@ class ObjectStore:
 
 
 def _etag_of(spool: Spool, properties: Properties) -> str:
-    """The MD5; of what is encrypted 32 digits that look like one, and are others for the same content each time."""
+    """The MD5. For an encrypted object: 32 random digits that look like an MD5."""
     return spool.md5.hex() if properties.encryption is None else hashlib.md5(uuid.uuid4().bytes).hexdigest()

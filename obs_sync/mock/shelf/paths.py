@@ -1,4 +1,4 @@
-"""Object keys as paths below a bucket's directory, and never outside it."""
+"""Object keys as paths, which are always below the bucket's directory."""
 from __future__ import annotations
 
 import hashlib
@@ -11,15 +11,15 @@ _MAX_NAME_BYTES = 255   # of one path component
 
 
 def plain_path(directory: str, key: str) -> Optional[str]:
-    """Where an object lies below its bucket's directory, or None when its key cannot be a path.
+    """The path of an object below its bucket's directory, or None if its key cannot be a path.
 
-    It cannot with an empty, `.` or `..` component (so with a slash at either end), a NUL or a component that
-    is too long; where a directory is in the place of the file or a file in the place of a directory; or
-    where a symbolic link, put there by hand, would lead elsewhere. (A link in the place of the file itself
-    does no harm: a file is put in place by renaming, which replaces the link.)
+    A key cannot be a path if a component is empty (so with a slash at either end), `.`, `..` or too long; if it has a
+    NUL; if there is a directory where the file has to be, or a file where a directory has to be; or if a symbolic link,
+    which somebody put there by hand, leads elsewhere. A link in the place of the file itself does no harm, as renaming
+    a file to this place replaces the link.
 
     Args:
-        directory: of the bucket, without symbolic links in its own path.
+        directory: of the bucket; its own path has no symbolic links.
     """
     names = key.split("/")
     if "\0" in key or any(name in ("", ".", "..") for name in names):
@@ -42,7 +42,7 @@ def escaped_name(key: str) -> str:
 
 
 def remove_empty_directories(directory: str, stop: str) -> None:
-    """Removes `directory` and its parents up to but not including `stop`, as long as they are empty."""
+    """Deletes `directory` and its parents while they are empty, but not `stop`."""
     while directory != stop and directory.startswith(stop + os.sep):
         try:
             os.rmdir(directory)

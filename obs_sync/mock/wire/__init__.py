@@ -1,7 +1,8 @@
-"""What travels between the socket and the operations. Read `messages` first.
+"""Requests and replies, between the sockets and the operations. Read `messages` first.
 
     messages   a request and a reply
+    fields     numbers, escaped text and keys in a request
     incoming   the body of a request
-    mishaps    what happens to a reply on its way
+    mishaps    pauses, flipped bits and early ends of a reply
     dialect    x-obs- and x-amz- headers
 """

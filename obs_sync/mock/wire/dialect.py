@@ -1,14 +1,14 @@
-"""The two spellings of one protocol: `x-obs-` for OBS signatures, `x-amz-` for v2 and v4 signatures."""
+"""The two dialects of one protocol: `x-obs-` for OBS signatures, `x-amz-` for v2 and v4 signatures."""
 from __future__ import annotations
 
 from typing import Dict, NamedTuple
 
 
 class Dialect(NamedTuple):
-    """How headers and XML documents are spelt in one conversation."""
+    """Names of headers, and the namespace of XML documents."""
 
-    prefix: str                # of the service's headers, with the exceptions below
-    region_header: str         # where a bucket lives
+    prefix: str                # of the service's headers, apart from the two below
+    region_header: str         # region of a bucket
     bucket_class_header: str   # storage class of a bucket
     namespace: str             # of the XML documents
 
@@ -23,5 +23,5 @@ AMZ = Dialect("x-amz-", "x-amz-bucket-region", "x-default-storage-class",
 
 
 def dialect_of(headers: Dict[str, str]) -> Dialect:
-    """The dialect of a request, told by its signature; an unsigned request speaks OBS."""
+    """The dialect of a request, which its signature tells; OBS if it has none."""
     return AMZ if headers.get("authorization", "").startswith("AWS") else OBS

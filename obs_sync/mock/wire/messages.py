@@ -1,40 +1,40 @@
-"""What travels between the socket and the operations: a request, a reply, and names for both."""
+"""A request and a reply, as the operations see them."""
 from __future__ import annotations
 
 import time
 from typing import Any, Callable, Dict, Optional, Sequence, Tuple
 from urllib.parse import unquote, unquote_plus
 
-from obs_sync.mock.errors import ObsError
 from obs_sync.mock.wire.dialect import OBS, Dialect, dialect_of
+from obs_sync.mock.wire.fields import check_key, decode
 from obs_sync.mock.wire.incoming import IncomingBody
 from obs_sync.mock.wire.mishaps import BEFORE_HEAD, Mishap
 
-MAX_KEY_BYTES = 1024
-
 
 class Request:
-    """One request as the operations see it.
+    """One request.
 
     Attributes:
         method: HTTP verb.
-        path, raw_query: as they came, percent-encoded; what signatures cover.
-        query: decoded parameters; the value of a parameter without "=" is "".
+        path, raw_query: percent-encoded, as they were sent and signed.
+        query: decoded parameters; the value of a parameter without "=" is "". Bytes that are not UTF-8 are replaced by
+            U+FFFD here, in `bucket` and in `key`; `check_names` then refuses the request.
         headers: names in lower case.
-        bucket, key: "" where the request names none.
-        virtual_host: whether the bucket was in the host name rather than in the path.
-        dialect: spelling of headers and XML.
-        body: what follows the headers.
+        bucket, key: "" if the request names none.
+        virtual_host: whether the bucket is in the host name rather than in the path.
+        dialect: names of headers, namespace of XML.
+        body: the bytes after the headers.
         operation: name of the call, e.g. "PutObject"; "Unknown" until it is known.
-        id: what the reply's request-id header will say; "" until it is known.
-        pause: sleeps for some seconds, or until the server stops.
+        id: value of the reply's request-id header; "" until it is known.
+        pause: sleeps for a number of seconds, or until the server stops.
 
-    Faults set these; an ordinary request has the class's values and pays nothing for them:
-        faults: kinds of the faults made so far.
-        effects: the faults chosen for this request (`faults.Faults`).
-        clock_offset: seconds that the server's clock is ahead of the true one.
-        listing_lag: (seconds, changes) that a listing is behind, one of them None; or None.
-        deletions_kept: (of how many keys, how many a batch deletion keeps; error code); or None.
+    Faults set these; other requests keep the values of the class:
+        faults: kinds of the faults injected so far.
+        effects: the effects chosen for this request (`faults.Faults`).
+        clock_offset: seconds by which the server's clock is ahead of the true time.
+        listing_lag: (seconds, changes) by which a listing is behind, one of them None; or None.
+        deletions_kept: (function from the number of keys to how many of them a batch deletion keeps, error code); or
+            None.
     """
 
     faults: Tuple[str, ...] = ()
@@ -59,7 +59,7 @@ class Request:
         self.virtual_host = False
         self.bucket, self.key = self._address(host_name)
 
-    def _address(self, host_name: str):
+    def _address(self, host_name: str) -> Tuple[str, str]:
         path = self.path[1:]
         host = self.headers.get("host", "").partition(":")[0].lower()
         if host.endswith("." + host_name):
@@ -69,27 +69,25 @@ class Request:
             bucket, _, path = path.partition("/")
         return unquote(bucket), unquote(path)
 
-    def check_key(self) -> None:
-        """Raises ObsError when the key cannot be the name of an object."""
-        if "\ufffd" in self.key:  # either the character itself or what unquote() puts in place of bad bytes
-            try:
-                unquote(self.path, errors="strict")
-            except UnicodeDecodeError:
-                raise ObsError("InvalidArgument", "The object key is not UTF-8.") from None
-        if len(self.key.encode("utf-8")) > MAX_KEY_BYTES:
-            raise ObsError("KeyTooLong")
+    def check_names(self) -> None:
+        """Raises ObsError if the URL is malformed, or if an object cannot have this key."""
+        if "%" in self.path:
+            decode(self.path, "the path of the URL")
+        if "%" in self.raw_query:
+            decode(self.raw_query, "the query of the URL")
+        check_key(self.key)
 
     def special(self, name: str, default: Optional[str] = None) -> Optional[str]:
-        """The header `x-obs-<name>` or `x-amz-<name>`, in the dialect of the request."""
+        """The value of the header `x-obs-<name>` or `x-amz-<name>`, in the dialect of the request."""
         return self.headers.get(self.dialect.prefix + name, default)
 
     def note_fault(self, kind: str) -> None:
-        """Has the journal say that a fault of this kind was made here."""
+        """Adds a kind of fault to what the journal records of this request."""
         self.faults += (kind,)
 
     @property
     def resource(self) -> str:
-        """What the request is about, as error documents name it."""
+        """The bucket and key, as error documents name them."""
         return "/" + "/".join(part for part in (self.bucket, self.key) if part)
 
 
@@ -98,11 +96,11 @@ class Response:
 
     Attributes:
         status: HTTP status.
-        headers: name to value; Content-Length and the common headers are added when it is sent.
+        headers: name to value; the server adds Content-Length and the common headers.
         body: the bytes to send, unless `content` is given.
-        content: an open `bodies.Slice` of an object, closed after it was sent.
+        content: an open `bodies.Slice` of an object; the server closes it.
         code: error code, or None.
-        mishaps: what happens to it on its way out (`mishaps.Mishap`).
+        mishaps: faults of its transport (`mishaps.Mishap`).
     """
 
     __slots__ = ("status", "headers", "body", "content", "code", "__dict__")
@@ -122,19 +120,19 @@ class Response:
         return self.content.length if self.content is not None else len(self.body)
 
     def part(self, start: int, length: int) -> bytes:
-        """Some bytes of what is to be sent."""
+        """`length` bytes of the body from offset `start`."""
         if self.content is not None:
             return self.content.part(start, length).read()
         return self.body[start:start + length]
 
     def hang_up(self, at: int, ending: str) -> "Response":
-        """This reply, which ends with the connection after `at` bytes of its body."""
+        """Ends the connection after `at` bytes of the body; returns this reply."""
         self.mishaps += (Mishap(at, ending=ending),)
         return self
 
     @property
     def is_never_sent(self) -> bool:
-        """Whether not even its status line leaves."""
+        """Whether the connection ends before the status line is sent."""
         return any(mishap.at == BEFORE_HEAD and mishap.ending is not None for mishap in self.mishaps)
 
 

@@ -1,46 +1,47 @@
-"""What happens to a reply on its way out: pauses, flipped bits, and connections that end before it does."""
+"""Faults of a reply's transport: pauses, flipped bits, and connections that end early."""
 from __future__ import annotations
 
 import socket
 import struct
-from typing import Callable, NamedTuple, Optional
+from typing import Any, Callable, NamedTuple, Optional
 
 BEFORE_HEAD = -1  # as `Mishap.at`: before the status line is sent
 
-CLOSE = "close"   # the connection is closed in good order (FIN)
+CLOSE = "close"   # the connection is closed (FIN)
 RESET = "reset"   # the connection is reset (RST)
 
 
 class Mishap(NamedTuple):
-    """One thing that happens once `at` bytes of the body were sent: first the pause, then the flip, then the end."""
+    """A fault after `at` bytes of the body: first the pause, then the flipped bit, then the end of the connection."""
 
     at: int
     seconds: float = 0.0           # of silence
-    flips: bool = False            # whether the next byte goes out with its lowest bit flipped
+    flips: bool = False            # whether the lowest bit of the next byte is flipped
     ending: Optional[str] = None   # CLOSE or RESET
 
 
 class HungUp(Exception):
-    """The connection ends here, on purpose."""
+    """A mishap ends the connection."""
 
 
 def reset_on_close(connection: socket.socket) -> None:
-    """Makes close() send RST instead of FIN, and drop what was not sent yet."""
+    """Makes close() send RST instead of FIN, and drop unsent bytes."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-def send_with_mishaps(connection, socket_below: socket.socket, head: bytes, response,
+def send_with_mishaps(connection: Any, socket_below: socket.socket, head: bytes, response: Any,
                       pause: Callable[[float], None], head_only: bool) -> None:
-    """Writes a reply whose `mishaps` are not empty.
+    """Sends a reply that has mishaps.
 
     Args:
-        connection: the socket, or the slow link over it.
+        connection: the socket, or the `LinkedConnection` around it.
         socket_below: the socket itself.
-        pause: sleeps for some seconds, or until the server stops.
-        head_only: the reply to a HEAD request.
+        response: the `messages.Response`.
+        pause: sleeps for a number of seconds, or until the server stops.
+        head_only: whether this is the reply to a HEAD request.
 
     Raises:
-        HungUp: the connection is to be closed now.
+        HungUp: the caller must close the connection now.
     """
     length = 0 if head_only else response.length
     sent = BEFORE_HEAD
@@ -60,8 +61,8 @@ def send_with_mishaps(connection, socket_below: socket.socket, head: bytes, resp
     _send_up_to(connection, head, response, sent, length)
 
 
-def _send_up_to(connection, head: bytes, response, sent: int, at: int) -> int:
-    """Sends what is missing of the first `at` bytes of the body, and the head before them; returns what was sent."""
+def _send_up_to(connection: Any, head: bytes, response: Any, sent: int, at: int) -> int:
+    """Sends the head and the body up to `at`, from where `sent` says; returns how far it is sent now."""
     if at <= sent:
         return sent
     if sent == BEFORE_HEAD:

@@ -59,4 +59,4 @@ def test_the_loss_scale_has_found_its_way_before_iterations_count(monkeypatch, t
 
 def test_iterations_that_count_but_were_skipped_are_told():
     shown = "\n".join(table(Measure("gpu in mixed precision", 42, first=1.0, seconds=[0.05] * 3, skipped=2)))
-    assert "2 of them skipped: gradients overflowed" in shown
+    assert "2 of them were skipped because gradients overflowed" in shown

@@ -43,7 +43,7 @@ def test_what_does_not_fit_is_told_and_has_its_exit_code(monkeypatch, capsys):
     assert cli.main(["check-graph"] + SMALL) == 6
     out = capsys.readouterr().out
     assert "PROBLEM random_normal/RandomStandardNormal (RandomStandardNormal): random numbers with a state" in out
-    assert "1 problem: an Ascend 910 does not take this graph" in out
+    assert "1 problem: an Ascend 910 does not accept this graph" in out
     assert cli.main(["check-graph", "--json"] + SMALL) == 6
     (problem,) = json.loads(capsys.readouterr().out)["problems"]
     assert set(problem) == {"op", "type", "what", "why", "mend"} and "stateless" in problem["mend"]
@@ -139,7 +139,7 @@ def test_the_number_of_cards_is_the_platforms_unless_it_is_given(monkeypatch, ca
 
 @pytest.mark.parametrize("arguments, expected, missing", [
     ([], ["npu_ops.dropout", "NPULossScaleOptimizer", "keep_dtype_scope"], ["HcomAllReduce", "must_keep_origin"]),
-    (["--ranks=2"], ["one HcomAllReduce more", "stand for HCCL's HcomAllReduce and HcomBroadcast"], []),
+    (["--ranks=2"], ["one more HcomAllReduce", "stand in for HCCL's HcomAllReduce and HcomBroadcast"], []),
     ])
 def test_what_is_not_as_on_a_card_is_said(arguments, expected, missing, capsys):
     document = checked(capsys, *arguments)
@@ -147,14 +147,14 @@ def test_what_is_not_as_on_a_card_is_said(arguments, expected, missing, capsys):
     assert "the adapter npu_bridge is not installed here" in document["made_of"]
     assert all(each in told for each in expected) and not any(each in told for each in missing)
     assert cli.main(["check-graph"] + SMALL + arguments) == 0
-    assert "not as on a card: dropout is TensorFlow's own" in capsys.readouterr().out
+    assert "different on a card: dropout is TensorFlow's stateless one" in capsys.readouterr().out
 
 
 def test_where_the_adapter_is_installed_its_own_operations_are_in_the_graph(monkeypatch, capsys):
     with stand_in.npu_bridge(monkeypatch, "r1.9", JOB_ID="1") as fake:
         fake.use_engine(Added())
         document = checked(capsys, "--ranks=2")
-    assert document["substitutes"] == [] and "adapter npu_bridge of r1.9" in document["made_of"]
+    assert document["substitutes"] == [] and "adapter npu_bridge, r1.9" in document["made_of"]
     types = document["steps"]["training"]["types"]
     assert types["NpuGetFloatStatus"] == types["NpuClearFloatStatus"] == 1 and "DropOutGenMask" in types
     assert not any("Stateless" in name for name in types) and "IsFinite" not in types
@@ -177,7 +177,7 @@ class Added:
 @pytest.mark.parametrize("arguments, told", [
     (["--metabatch=3"], "unknown flag --metabatch; did you mean --meta_batch_size?"),
     (["--num_gpus", "1"], "unknown flag --num_gpus"), (["--ranks=0"], "--ranks=0: expected a whole number from 1"),
-    (["--ranks=4"], "a multiple of the number of processes (4)"), (["--rank=2"], "did you mean --ranks?"),
+    (["--ranks=4"], "a multiple of the number of ranks (4)"), (["--rank=2"], "did you mean --ranks?"),
     (["--op"], "unknown flag --op; did you mean --ops?"), (["--widht=1"], "did you mean --width"),
     (["--method=other"], "method cannot be 'other'")])
 def test_a_mistake_is_told(arguments, told, capsys):

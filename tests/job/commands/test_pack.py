@@ -49,12 +49,12 @@ def test_packing_again_says_that_nothing_was_stored(obs, folder, capsys):
     assert "shards: 1 stored (3.0 MB), 0 there already, 0 removed" in capsys.readouterr().out
     assert cli.main(["pack", folder, URL]) == 0
     told = capsys.readouterr().out
-    assert "shards: 0 stored (0 B), 1 there already, 0 removed" in told and "the pack is as it was" in told
+    assert "shards: 0 stored (0 B), 1 there already, 0 removed" in told and "the pack has not changed" in told
 
 
 def test_a_dry_run_stores_nothing(obs, folder, capsys):
     assert cli.main(["pack", folder, URL, "--dry-run"]) == 0
-    assert "1 to be stored (3.0 MB), 0 there already, 0 removed (dry run: nothing was)" in capsys.readouterr().out
+    assert "1 to be stored (3.0 MB), 0 there already, 0 to be removed" in capsys.readouterr().out
     assert obs.keys("bucket") == []
 
 
@@ -78,12 +78,12 @@ def test_what_is_in_a_bucket_can_be_packed_into_another_folder(obs, folder, tmp_
 
 
 @pytest.mark.parametrize("arguments, code, told", [
-    (["{folder}", "{folder}/packed"], 2, "lies in {folder}, and the pack would be packed too"),
-    (["{folder}", "{folder}"], 2, "lies in {folder}, and the pack would be packed too"),
+    (["{folder}", "{folder}/packed"], 2, "lies in {folder}, so the next pack would contain this one"),
+    (["{folder}", "{folder}"], 2, "lies in {folder}, so the next pack would contain this one"),
     (["{folder}", "elsewhere", "--shard-mb", "0"], 2, "--shard-mb=0: expected at least 1 and at most 1,048,576"),
     (["{folder}", "elsewhere", "--shard-mb", "1048577"], 2, "--shard-mb=1048577: expected at least 1 and at most"),
     (["{folder}", "elsewhere", "--shard-mb", "9" * 400], 2, "--shard-mb=99999999999999999999: expected at least 1"),
-    (["file://{folder}", "{folder}/packed"], 2, "lies in {folder}, and the pack would be packed too"),
+    (["file://{folder}", "{folder}/packed"], 2, "lies in {folder}, so the next pack would contain this one"),
     (["{folder}", "ftp://bucket/x"], 2, "scheme 'ftp'"),
     (["file:{folder}", "elsewhere"], 2, "scheme of a URL must be followed by two slashes"),
     (["{folder}/none", "elsewhere"], 4, "there is no folder {folder}/none to pack; check the path"),

@@ -76,6 +76,11 @@ def test_a_mistake_in_a_file_names_file_and_line(tmp_path, text, line, problem):
     ("- seed\n", "expected lines of the form `name: value`"),
     ("seed: !!python/object/apply:os.getcwd []\n", "seed cannot be []"),
     ("a: 1\n---\nb: 2\n", "not YAML"),
+    ("seed: \x01\n", "not YAML: unacceptable character #x0001: special characters are not allowed"),
+    pytest.param("seed: " + "[" * 100000, "nests too deep; expected settings, flat or in one level of groups", id="["),
+    pytest.param("[" * 100000 + "]" * 100000, "nests too deep", id="[]"),
+    pytest.param("a: {" * 50000, "nests too deep", id="{"),
+    ("seed: &a [*a]\n", "seed: expected one value, not a structure"),
 ])
 def test_a_file_that_is_not_a_mapping_is_refused(tmp_path, text, problem):
     assert problem in problem_of(written(tmp_path, text))

@@ -159,7 +159,7 @@ def test_the_value_behind_a_misspelled_flag_is_not_a_second_problem():
 
 
 def test_a_flag_without_its_value_is_an_error():
-    assert problem_of("--seed", "--margin=1") == "--seed needs a value, as in --seed=…"
+    assert problem_of("--seed", "--margin=1") == "--seed needs a value, as in --seed=VALUE"
 
 
 def test_a_bare_word_is_an_error():
@@ -215,7 +215,7 @@ def test_values_are_read(flag, name, value):
     ("--run_name=.hidden", "up to 64 letters or digits"),
     ("--domains=a,b,a", "folder names separated by commas, each once"),
     ("--domains=a,,b", "folder names separated by commas, each once"),
-    ("--data_url=a\nb", "one line of text"),
+    ("--data_url=a\nb", "obs://bucket/folder/, s3://bucket/folder/ or a local path"),
     ("--dataroot=", "one line of text"),
     ("--resume=maybe", "one of auto, never, always (true = auto, false = never)"),
 ])

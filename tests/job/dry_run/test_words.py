@@ -12,7 +12,7 @@ from job.errors import ConfigError
 
 @pytest.mark.parametrize("words, told", [
     (["train_iterations=20"], "with --set, as in --set train_iterations=20"),
-    (["--train_iterations", "20"], "with --set, as in --set train_iterations=…"),
+    (["--train_iterations", "20"], "with --set, as in --set train_iterations=VALUE"),
     (["--fault=storm"], "unknown argument --fault=storm; did you mean --faults?"),
     (["--set", "FAULT=storm"], "not a setting, but a variable of make: make dry-run FAULTS=storm"),
     (["--set", "clipNorm=1"], "'clipNorm', of the published port: gradients are always clipped"),

@@ -57,7 +57,7 @@ def test_a_pack_is_no_archive_in_the_place_of_images(obs, tmp_path):
 def test_a_local_archive_is_named(obs, tmp_path, name):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / name).write_bytes(b"content")
-    with pytest.raises(DataError, match=r"is an archive, no folder of images\. .*python -m job pack"):
+    with pytest.raises(DataError, match=r"is an archive, not a folder of images\. .*python -m job pack"):
         check(obs, data_url=str(tmp_path / "data" / name))
     with pytest.raises(DataError, match=f"holds no images but an archive: {name}"):
         locate_data(config_of({}), str(tmp_path / "data"))
@@ -73,7 +73,7 @@ def test_an_archive_beside_the_images_is_in_nobodys_way(tmp_path):
 
 @pytest.mark.parametrize("values, error, told", [
     ({"data_url": "obs://bucket/typo/"}, ObjectNotFound, "nothing to fetch below"),
-    ({"data_url": "obs://bucket/w/net.npy"}, DataError, "is an object, no folder"),
+    ({"data_url": "obs://bucket/w/net.npy"}, DataError, "is an object, not a folder"),
     ({"data_url": "/not/there"}, DataError, "there is no directory /not/there"),
     ({"dataroot": "/not/there"}, DataError, "there is no directory /not/there"),
     ({}, DataError, "give --data_url"),

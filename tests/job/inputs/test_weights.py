@@ -8,8 +8,10 @@ import types
 import numpy as np
 import pytest
 
+from job.config.settings import config_of
 from job.console import Console
-from job.inputs.fetch import _fetch_weights
+from job.inputs.fetch import fetch_inputs
+from job.inputs.fetch_weights import fetch_weights
 from job.publication.retention import BEST
 from job.workspace import prepare_workspace
 from masf_core.errors import WeightsError
@@ -18,6 +20,7 @@ from masf_core.records.npz import write_npz
 from obs_sync import IntegrityError, open_store, publish_checkpoint, write_pointer
 from obs_sync.local.files import digest_of
 from obs_sync.mock import mock_obs
+from tests.masf_core.data.datasets import write_folders
 
 ARRAYS = {"conv1/weights": np.ones((2, 3), np.float32), "conv1/biases": np.arange(3, dtype=np.float32)}
 
@@ -49,10 +52,10 @@ def fetch(tmp_path, environ):
     """Bring what weights_path names to the local disk."""
     workspace = prepare_workspace(str(tmp_path / "work"), "new")
 
-    def fetch(path, root=str(tmp_path), present=False):
+    def fetch(path, root=str(tmp_path)):
         config = types.SimpleNamespace(data=types.SimpleNamespace(weights_path=path),
                                        platform=types.SimpleNamespace(storage="auto"))
-        return _fetch_weights(config, root, workspace, Console(), environ, present)
+        return fetch_weights(config, root, workspace, Console(), environ)
     return fetch
 
 
@@ -96,8 +99,12 @@ def test_a_damaged_checkpoint_is_refused_by_its_digest(run, fetch, environ, belo
         fetch(run + below)
 
 
-def test_a_process_beside_rank_0_asks_for_nothing(fetch):
-    assert fetch("obs://bucket/nothing/", present=True) == (None, None)
+def test_a_process_beside_rank_0_asks_for_no_weights(tmp_path, environ):
+    write_folders(tmp_path / "data")
+    config = config_of({"data_url": str(tmp_path / "data"), "weights_path": "obs://bucket/nothing/"})
+    workspace = prepare_workspace(str(tmp_path / "work"), "new")
+    inputs = fetch_inputs(config, workspace, Console(), environ, present=True)
+    assert (inputs.weights, inputs.origin) == (None, None)
 
 
 def test_a_path_is_looked_for_below_the_data_first_and_named_once(fetch, tmp_path):

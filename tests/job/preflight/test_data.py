@@ -10,7 +10,7 @@ import pytest
 
 from job import cli
 from job.config.settings import config_of
-from job.preflight import data
+from job.preflight import checks, data
 from job.preflight.rows import GOOD, Limit, Row, Shared, Unknown, line_of, run_checks
 from job.publication.retention import BEST
 from masf_core.data import build_index, miniature
@@ -89,9 +89,9 @@ def test_data_that_do_not_fit_the_settings_are_told_as_a_run_would(obs, doctor, 
 
 def test_nothing_at_the_url_is_told(obs, doctor):
     rows = doctor(data_url="obs://bucket/pacs-typo/")
-    assert rows["data_url"][0]["told"] == "there is nothing below obs://bucket/pacs-typo/"
+    assert rows["data_url"][0]["told"] == "there is no object below obs://bucket/pacs-typo/"
     rows = doctor(data_url="/not/there")
-    assert bad(rows) == ["data_url"] and "there is no folder /not/there" in rows["data_url"][0]["told"]
+    assert bad(rows) == ["data_url"] and "the folder /not/there does not exist" in rows["data_url"][0]["told"]
     rows = doctor(data_url=None)
     assert bad(rows) == ["data_url"] and "give --data_url" in rows["data_url"][0]["told"]
 
@@ -114,6 +114,17 @@ def test_weights_are_held_against_the_network(weights, doctor, path):
     assert "SHA-256 " + digest_of(weights, "sha256")[:12] in rows["weights"][0]["told"]
     rows = doctor("--weights_path=" + path, "--width=0.1")
     assert bad(rows) == ["weights"] and "expected shape" in rows["weights"][0]["told"]
+
+
+def test_data_weights_and_disk_are_judged_without_tensorflow(weights, doctor, monkeypatch):
+    def broken():
+        raise ImportError("no TensorFlow here")
+
+    monkeypatch.setattr(checks, "_import_tensorflow", broken)
+    rows = doctor("--weights_path=" + WEIGHTS)
+    assert bad(rows) == ["TensorFlow"]
+    assert "fingerprint" in rows["domains"][0]["told"] and "14 variables fit" in rows["weights"][0]["told"]
+    assert rows["disk"][0]["state"] == "good"
 
 
 @pytest.mark.parametrize("below", ["", "checkpoints/ckpt-000010-a/"])
@@ -217,7 +228,7 @@ def test_what_is_shared_is_found_once_and_its_failure_is_told_once():
     assert shared.get() is shared.get(own=True) and asked == [1]
     failing = Shared("data_url", lambda: 1 / 0, limit)
     for _ in range(2):
-        with pytest.raises(Unknown, match="because of data_url"):
+        with pytest.raises(Unknown, match="because data_url could not be checked"):
             failing.get()
         with pytest.raises(ZeroDivisionError):
             failing.get(own=True)

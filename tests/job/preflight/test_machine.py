@@ -49,7 +49,7 @@ def test_what_cann_does_not_say_is_said_to_be_unknown(tmp_path):
     assert row.state == "bad" and "ASCEND_HOME_PATH" in row.mend
     write(tmp_path / machine.DRIVER, "Version=22.0.3\n")
     row = machine.cann_row({}, str(tmp_path))
-    assert (row.state, row.mend) == ("none", None) and "unknown version" in row.told and "22.0.3" in row.told
+    assert (row.state, row.mend) == ("none", None) and "version is unknown" in row.told and "22.0.3" in row.told
 
 
 @pytest.mark.parametrize("device, made, state, told", [
@@ -88,7 +88,7 @@ def test_the_adapter_is_asked_for_where_it_would_be_used(monkeypatch):
     assert machine.adapter_row("auto", load).state == "none"
     assert machine.adapter_row("ascend", load).state == "bad"
     monkeypatch.setattr(machine.importlib.util, "find_spec", lambda name: object())
-    assert machine.adapter_row("auto", load).told == "r1.5 to r1.9 by what it exports"
+    assert machine.adapter_row("auto", load).told == "r1.5 to r1.9, judged by what it exports"
     assert machine.adapter_row("cpu", raising(AssertionError())).state == "none"
     row = machine.adapter_row("auto", raising(OSError("libge_runner.so")))
     assert row.state == "bad" and "libge_runner.so" in row.told
@@ -107,8 +107,8 @@ def test_the_adapter_is_asked_for_where_it_would_be_used(monkeypatch):
     (["--adapter_release=r1.7", "--ascend_options=hccl_timeout=1800"], "good", "r1.7"),
     (["--precision_mode=must_keep_origin_dtype", "--mix_list=/m.json"], "bad",
      "mix_list=/m.json changes which operations"),
-    (["--mix_list=/nope.json"], "bad", "modify_mixlist=/nope.json: there is no such file"),
-    (["--compile_cache_dir=/dev/null/cache"], "bad", "cache_dir=/dev/null/cache: this folder cannot be")])
+    (["--mix_list=/nope.json"], "bad", "modify_mixlist=/nope.json: this file does not exist"),
+    (["--compile_cache_dir=/dev/null/cache"], "bad", "cache_dir=/dev/null/cache: this folder is not writable")])
 def test_options_are_held_against_the_adapter_that_is_there(doctor, monkeypatch, settings, state, told):
     with stand_in.npu_bridge(monkeypatch, "r1.5"):
         (row,) = doctor("--device=ascend", *settings, data_url=None, train_url=None)["npu_bridge"]
@@ -128,14 +128,14 @@ def test_a_batch_that_the_cards_cannot_share_is_told(doctor, monkeypatch, batch,
     monkeypatch.setenv("RANK_ID", "0")
     (row,) = doctor("--meta_batch_size=" + batch, data_url=None, train_url=None)["configuration"]
     assert row["state"] == state
-    assert state == "good" or "meta_batch_size=126 cannot be shared by 8 processes" in row["told"]
+    assert state == "good" or "meta_batch_size=126 cannot be shared by 8 ranks" in row["told"]
     assert state == "good" or "a multiple of 8, such as 128" in row["told"]
 
 
 @pytest.mark.parametrize("error, mend", [
-    (ConfigError("RANK_ID=x: expected a number."), "Correct it as it says"),
+    (ConfigError("RANK_ID=x: expected a number."), "Correct what the message names"),
     (DataError("no images"), "--bad_data=skip"), (WeightsError("no layers"), "--weights_path=none"),
-    (CheckpointError("damaged"), "a run would end with the same"), (StoreError("gone", "obs://b"), "Try again"),
+    (CheckpointError("damaged"), "a run would fail with the same"), (StoreError("gone", "obs://b"), "Try again"),
     (ValueError("unforeseen"), "report it")])
 def test_whatever_stops_a_check_its_row_says_how_to_mend_it(error, mend):
     (row,) = outcome_of("check", raising(error))
@@ -151,7 +151,7 @@ def test_packages_that_lack_or_are_too_old_are_named(monkeypatch):
 
 
 @pytest.mark.parametrize("environ, kind", [
-    ({}, "no ModelArts job"), ({"DLS_TASK_NUMBER": "1"}, "ModelArts v1 job"),
+    ({}, "not a ModelArts job"), ({"DLS_TASK_NUMBER": "1"}, "ModelArts v1 job"),
     ({"MA_JOB_DIR": "/job", "MA_NUM_HOSTS": "2", "VC_TASK_INDEX": "1"}, "ModelArts v2 job; rank 0 of 1, host 1 of 2")])
 def test_the_platform_is_told_by_its_variables(environ, kind):
     assert machine.platform_row(environ, lambda: read_environment(environ)).told.startswith(kind)
@@ -174,10 +174,10 @@ PLACE = {"RANK_ID": "1", "RANK_SIZE": "2", "ASCEND_DEVICE_ID": "1", "JOB_ID": "1
 
 @pytest.mark.parametrize("content, told", [
     (table(PAIR, "initializing"), "its status is 'initializing'"),
-    (table(PAIR[:1]), "RANK_SIZE=2, but jobstart_hccl.json has 1 cards"),
-    (table([("1", "0"), ("1", "1")]), "expected the ranks 0 to 1, each once"),
-    (table([("0", "1"), ("1", "0")]), "rank 1 has device 0 there, number 0 of its server, and ASCEND_DEVICE_ID is 1"),
-    ({"status": "completed", "group_list": []}, "the older form, of group_list"), (None, "No such file")])
+    (table(PAIR[:1]), "RANK_SIZE=2, but jobstart_hccl.json lists 1 cards"),
+    (table([("1", "0"), ("1", "1")]), "expected each rank from 0 to 1 once"),
+    (table([("0", "1"), ("1", "0")]), "rank 1 has card 0 there, number 0 of its server, but ASCEND_DEVICE_ID is 1"),
+    ({"status": "completed", "group_list": []}, "the older form with group_list"), (None, "No such file")])
 def test_a_rank_table_that_does_not_hold_this_process_is_told(tmp_path, content, told):
     if content is not None:
         write(tmp_path / "jobstart_hccl.json", json.dumps(content))
@@ -189,13 +189,14 @@ def test_a_rank_table_that_does_not_hold_this_process_is_told(tmp_path, content,
 def test_the_rank_table_names_this_process(tmp_path):
     path = write(tmp_path / "jobstart_hccl.json", json.dumps(table(PAIR)))
     row = machine.rank_table_row(read_environment(dict(PLACE, RANK_TABLE_FILE=str(path))))
-    assert row.state == "good" and row.told.startswith("2 ranks on 1 servers, own rank 1 is device 1; rank 0 is at ")
+    assert row.state == "good"
+    assert row.told.startswith("2 ranks on 1 servers; this is rank 1 on card 1; rank 0 listens at ")
 
 
 def test_a_container_may_count_its_cards_from_0(tmp_path):
     path = write(tmp_path / "jobstart_hccl.json", json.dumps(table([("0", "4"), ("1", "5")])))
     row = machine.rank_table_row(read_environment(dict(PLACE, RANK_TABLE_FILE=str(path))))
-    assert row.state == "good" and "own rank 1 is device 5" in row.told
+    assert row.state == "good" and "rank 1 on card 5" in row.told
 
 
 def test_several_cards_of_ascend_need_a_rank_table():
@@ -204,8 +205,8 @@ def test_several_cards_of_ascend_need_a_rank_table():
 
 
 def test_without_a_rank_table_it_is_said_where_the_others_are():
-    assert machine.rank_table_row(read_environment({})).told == "not needed: a single process"
+    assert machine.rank_table_row(read_environment({})).told == "not needed: there is one rank"
     row = machine.rank_table_row(read_environment(dict(PLACE, RANK_CONTROL="127.0.0.1:5000")))
-    assert (row.state, row.told) == ("none", "none, which Ascend needs; rank 0 is at 127.0.0.1:5000")
+    assert (row.state, row.told) == ("none", "none; only Ascend needs one; rank 0 listens at 127.0.0.1:5000")
     (row,) = outcome_of("rank table", lambda: machine.rank_table_row(read_environment(PLACE)))
     assert row.state == "bad" and "RANK_CONTROL" in row.told

@@ -27,7 +27,7 @@ def test_where_all_is_well_nothing_is_to_mend_and_nothing_stays(obs, doctor):
     rows = doctor()
     assert doctor.code == 0 and bad(rows) == []
     (told,) = rows["train_url"]
-    assert told["told"].startswith("list, write, write in parts, read and remove: allowed; write ")
+    assert told["told"].startswith("list, write, write in parts, read and delete: allowed; write ")
     assert "124 objects" in rows["data_url"][0]["told"] and " read in " in rows["data_url"][0]["told"]
     assert rows["lease"][0]["told"] == "the run name is free" and rows["resume"][0]["told"] == "a new run"
     assert left() == []
@@ -35,11 +35,11 @@ def test_where_all_is_well_nothing_is_to_mend_and_nothing_stays(obs, doctor):
 
 
 @pytest.mark.parametrize("rule, checks, told", [
-    ("PutObject status=403 code=AccessDenied", ["train_url"], "may not, or cannot, write: the server answered 403"),
-    ("InitiateMultipartUpload status=403 code=AccessDenied", ["train_url"], "may not, or cannot, write in parts"),
-    ("UploadPart status=403 code=AccessDenied", ["train_url"], "may not, or cannot, write in parts"),
-    ("GetObject key=out/*/checkpoints/* status=403 code=AccessDenied", ["train_url"], "may not, or cannot, read"),
-    ("ListObjects key=out/* status=403 code=AccessDenied", ["clock", "lease", "train_url"], "may not, or cannot, list"),
+    ("PutObject status=403 code=AccessDenied", ["train_url"], "cannot write: the server answered 403"),
+    ("InitiateMultipartUpload status=403 code=AccessDenied", ["train_url"], "cannot write in parts"),
+    ("UploadPart status=403 code=AccessDenied", ["train_url"], "cannot write in parts"),
+    ("GetObject key=out/*/checkpoints/* status=403 code=AccessDenied", ["train_url"], "cannot read"),
+    ("ListObjects key=out/* status=403 code=AccessDenied", ["clock", "lease", "train_url"], "cannot list"),
 ])
 def test_what_may_not_be_done_is_named_and_hides_nothing_else(obs, doctor, rule, checks, told):
     obs.faults = Faults([rule])
@@ -78,7 +78,8 @@ def test_data_that_may_not_be_read_are_noticed(obs, doctor, rule, checks):
     rows = doctor()
     assert bad(rows) == checks
     if rule.startswith("List"):
-        assert [rows[name][0]["told"] for name in ("domains", "disk")] == ["not looked at, because of data_url"] * 2
+        assert [rows[name][0]["told"] for name in ("domains", "disk")] == [
+            "not checked, because data_url could not be checked"] * 2
     assert rows["train_url"][0]["state"] == "good"
 
 
@@ -128,9 +129,9 @@ def published(store, config, fingerprint=None, state="stopped"):
 
 
 @pytest.mark.parametrize("arguments, state, told", [
-    ([], "good", "1 checkpoint, the newest of iteration 10; the run goes on from there"),
+    ([], "good", "1 checkpoint, the newest of iteration 10; the run resumes there"),
     (["--margin=5"], "bad", "made with another configuration: margin was 10.0, is 5.0"),
-    (["--margin=5", "--resume=never"], "good", "resume=never begins afresh"),
+    (["--margin=5", "--resume=never"], "good", "resume=never starts from the beginning"),
 ])
 def test_what_would_be_resumed_is_told(obs, doctor, tmp_path, arguments, state, told):
     from job.config import loading
@@ -199,7 +200,7 @@ def test_a_local_folder_is_tried_out_as_well_and_left_as_it_was(doctor, pacs, tm
     rows = doctor(data_url=pacs, train_url=str(tmp_path / "out"))
     assert doctor.code == 0, bad(rows)
     assert rows["clock"][0]["state"] == rows["client"][0]["state"] == "none"
-    assert "used where it is" in rows["data_url"][0]["told"]
+    assert "used in place" in rows["data_url"][0]["told"]
     assert left(str(tmp_path / "out")) == []
 
 
@@ -214,7 +215,7 @@ def test_moxing_is_tried_out_through_its_own_interface(doctor, pacs, tmp_path, m
         rows = doctor()
         assert doctor.code == 0, [rows[name] for name in bad(rows)]
         assert rows["client"][0]["told"].startswith("moxing")
-        assert rows["train_url"][0]["told"].startswith("list, write, read and remove: allowed")
+        assert rows["train_url"][0]["told"].startswith("list, write, read and delete: allowed")
         with open_store(OUT, {}) as store:
             assert [info.key for info in store.list() if not info.key.endswith("/")] == []
     finally:

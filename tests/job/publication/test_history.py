@@ -33,25 +33,31 @@ def test_a_run_without_an_interval_has_no_history(store):
 
 
 @pytest.mark.parametrize("line, told", [
-    (b"[1]", "line 2: the document: expected an object"),
-    (b"{", "line 2: it is not JSON"),
-    (b"\xff", "line 2: it is not UTF-8"),
-    (b"[" * 100000, "line 2: it nests too deep"),
-    (json.dumps(record(0)).encode(), "line 2: iteration: expected a whole number from 1"),
-    (json.dumps(record(20, target_accuracy="x")).encode(), "line 2: target_accuracy: expected a finite number from 0"),
-    (json.dumps(record(20, target_accuracy=float("nan"))).encode(), "line 2: target_accuracy: expected"),
-    (json.dumps(record(20, target_domain=None)).encode(), "line 2: target_domain: expected text, found null"),
-    (b'{"iteration": 20}', "line 2: target_domain is missing"),
+    (b"[1]", "line 2, the document: expected an object"),
+    (b"{", "line 2, it is not JSON"),
+    (b"\xff", "line 2, it is not UTF-8"),
+    (b"[" * 100000, "line 2, it nests too deep"),
+    (json.dumps(record(0)).encode(), "line 2, iteration: expected a whole number from 1"),
+    (json.dumps(record(20, target_accuracy="x")).encode(), "line 2, target_accuracy: expected a finite number from 0"),
+    (json.dumps(record(20, target_accuracy=float("nan"))).encode(), "line 2, target_accuracy: expected"),
+    (json.dumps(record(20, target_domain=None)).encode(), "line 2, target_domain: expected text, found null"),
+    (b'{"iteration": 20}', "line 2, target_domain is missing"),
 ])
-def test_a_damaged_line_is_named(store, line, told):
-    store.write("metrics.jsonl", json.dumps(record(10)).encode() + b"\n" + line + b"\n")
-    with pytest.raises(IntegrityError) as caught:
-        read_history(store)
-    assert f"metrics.jsonl is damaged ({told}" in str(caught.value)
+def test_a_damaged_line_is_skipped_with_a_warning_that_says_why(store, caplog, line, told):
+    store.write("metrics.jsonl", b"\n".join([
+        json.dumps(record(10)).encode(), line, json.dumps(record(30)).encode(), b""]))
+    assert read_history(store) == [record(10), record(30)]
+    assert "skipped 1 of 3 lines" in caplog.text and told in caplog.text
+
+
+def test_a_line_that_goes_back_is_skipped(store, caplog):
+    store.write("metrics.jsonl", b"\n".join(json.dumps(record(number)).encode() for number in (10, 20, 20, 5, 30)))
+    assert [each["iteration"] for each in read_history(store)] == [10, 20, 30]
+    assert "skipped 2 of 5 lines" in caplog.text and "line 3, iteration: expected more than 20, found 20" in caplog.text
 
 
 def test_a_history_that_is_too_large_is_not_read(store, monkeypatch):
     store.write("metrics.jsonl", json.dumps(record(10)).encode())
     monkeypatch.setattr(history, "LARGEST", 100)
-    with pytest.raises(IntegrityError, match="bytes; at most 100 are read"):
+    with pytest.raises(IntegrityError, match="bytes.*at most 100"):
         read_history(store)

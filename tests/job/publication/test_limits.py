@@ -8,8 +8,10 @@ import time
 import numpy as np
 import pytest
 
-from job.publication import publisher as publication
-from job.publication.publisher import NotDelivered, Publisher, pause_after
+from job.publication import delivery, policy
+from job.publication.delivery import NotDelivered
+from job.publication.policy import pause_after
+from job.publication.publisher import Publisher
 from masf_core.records import checkpoints
 from obs_sync import AccessDenied, BucketNotFound, LeaseLost, LocalStorageError, list_markers, open_store
 from obs_sync.mock import mock_obs
@@ -78,7 +80,7 @@ def test_before_anything_is_uploaded_all_that_wait_are_in_the_spool(parts):  # n
 
 def test_an_upload_of_which_no_byte_moves_has_failed_and_is_tried_again(parts, monkeypatch):  # noqa: F811
     make, store, spool, _ = parts
-    monkeypatch.setattr(publication, "STALL", 0.3)
+    monkeypatch.setattr(delivery, "STALL", 0.3)
     blocked, hung = threading.Event(), []
 
     def hang_once(operation, key):
@@ -100,7 +102,7 @@ def test_an_upload_of_which_no_byte_moves_has_failed_and_is_tried_again(parts, m
 
 def test_small_things_that_hang_fail_and_do_not_keep_the_checkpoints_back(parts, monkeypatch):  # noqa: F811
     make, store, _, _ = parts
-    monkeypatch.setattr(publication, "SMALL_OPERATION", 0.2)
+    monkeypatch.setattr(delivery, "SMALL_OPERATION", 0.2)
     blocked = threading.Event()
     store.fail = lambda operation, key: key == "eva.txt" and blocked.wait(60)
     publisher = make()
@@ -117,7 +119,7 @@ def test_log_files_that_were_still_under_way_at_the_deadline_are_not_taken_for_d
     store.fail = lambda operation, key: blocked.wait(60)
     publisher = make()
     publisher.publish_logs()
-    with pytest.raises(NotDelivered, match="the log files .the time was up"):
+    with pytest.raises(NotDelivered, match="the log files .the deadline passed"):
         publisher.drain(seconds=0.3)
     blocked.set()
 
@@ -145,7 +147,7 @@ def test_a_checkpoint_that_cannot_arrive_in_time_is_not_begun_and_lies_in_the_sp
     assert not [key for _, key in store.changes if "000020" in str(key)]
     assert store.now - begun < 1.0
     assert checkpoints.load_progress(str(spool / "ckpt-000020-aaaa")).iteration == 20
-    (line,) = [message for message in caplog.messages if "is not begun" in message]
+    (line,) = [message for message in caplog.messages if "is not uploaded" in message]
     assert str(spool) in line and "ckpt-000020-aaaa" in line
 
 
@@ -153,9 +155,9 @@ def test_as_many_as_fit_are_delivered_the_newest_first(slow):
     publisher, store, _ = slow
     publisher.submit(large(10))
     publisher.drain()
-    with publisher._changed:
+    with publisher._worker.changed:
         publisher.submit(large(20)._replace(best=True))
-        publisher._logs_first = True  # lest the worker is faster than the test
+        publisher._change(lambda state: state.budget_begun(0.0))  # lest the worker is faster than the test
     with pytest.raises(NotDelivered, match="not published: ckpt-000020-aaaa"):
         publisher.drain_within(6.0, large(30))
     assert names(store)[-1] == "ckpt-000030-aaaa" and len(names(store)) == 2
@@ -207,8 +209,8 @@ def test_a_lost_lease_ends_training_at_the_next_interval_and_is_no_matter_of_try
 
 @pytest.fixture
 def short_pauses(monkeypatch):
-    monkeypatch.setattr(publication, "FIRST_PAUSE", 0.005)
-    monkeypatch.setattr(publication, "LONGEST_PAUSE", 0.02)
+    monkeypatch.setattr(policy, "FIRST_PAUSE", 0.005)
+    monkeypatch.setattr(policy, "LONGEST_PAUSE", 0.02)
 
 
 def test_within_its_seconds_a_drain_outlives_any_number_of_failures(parts, short_pauses):  # noqa: F811
@@ -216,7 +218,7 @@ def test_within_its_seconds_a_drain_outlives_any_number_of_failures(parts, short
     failures = []
 
     def away(operation, key):
-        if operation == "upload" and len(failures) < 4 * publication.DRAIN_ATTEMPTS:
+        if operation == "upload" and len(failures) < 4 * policy.DRAIN_ATTEMPTS:
             failures.append(key)
             outage(operation, key)
 
@@ -268,7 +270,7 @@ def test_a_drain_that_begins_cuts_the_pause_of_the_one_before_short(parts, monke
     make, store, _, _ = parts
     store.fail = outage
     publisher = make()
-    monkeypatch.setattr(publication, "pause_after", lambda failures: 600.0)
+    monkeypatch.setattr(policy, "pause_after", lambda failures: 600.0)
     publisher.submit(snapshot(20))
     with pytest.raises(NotDelivered):
         publisher.drain(seconds=0.2)

@@ -10,8 +10,9 @@ import weakref
 import numpy as np
 import pytest
 
-from job.publication import priority, publisher as publication
-from job.publication.publisher import NotDelivered, Publisher
+from job.publication import delivery, policy, priority
+from job.publication.delivery import NotDelivered
+from job.publication.publisher import Publisher
 from job.publication.snapshots import Snapshot
 from masf_core.records import checkpoints
 from obs_sync import AccessDenied, StoreUnavailable, list_markers, publish_checkpoint, read_pointer
@@ -29,7 +30,7 @@ def snapshot(iteration, best=False, lineage="line"):
 @pytest.fixture
 def parts(tmp_path, monkeypatch):
     """(publisher factory, store, spool, logs); every publisher is closed at the end."""
-    monkeypatch.setattr(publication, "FIRST_PAUSE", 0.02)
+    monkeypatch.setattr(policy, "FIRST_PAUSE", 0.02)
     store, spool, logs = FaultyStore(tmp_path / "store"), tmp_path / "spool", tmp_path / "logs"
     spool.mkdir()
     logs.mkdir()
@@ -86,9 +87,9 @@ def warnings(caplog):
 
 
 @pytest.mark.parametrize("kind, told", [
-    (AccessDenied, "old checkpoints stay: this key may not delete them"),
-    (StoreUnavailable, "old checkpoints stay for now, the next checkpoint tries again"),
-    (OSError, "old checkpoints stay for now, the next checkpoint tries again"),
+    (AccessDenied, "old checkpoints are not deleted: this key has no permission to delete objects"),
+    (StoreUnavailable, "old checkpoints could not be deleted, retrying after the next checkpoint"),
+    (OSError, "old checkpoints could not be deleted, retrying after the next checkpoint"),
 ])
 def test_where_nothing_can_be_deleted_everything_is_delivered_and_one_warning_says_so(parts, caplog, kind, told):
     make, store, spool, _ = parts
@@ -165,7 +166,7 @@ def test_an_outage_is_outlived_under_a_fresh_name(parts):
     store.fail = fail_three_times
     publisher = make()
     publisher.submit(snapshot(20))
-    publisher._thread.join(0.3)  # let it fail before the drain counts its attempts
+    publisher._worker.join(0.3)  # let it fail before the drain counts its attempts
     publisher.drain(seconds=20)
     (name,) = names(store)
     assert name.startswith("ckpt-000020-aaaa-")
@@ -252,7 +253,7 @@ def test_a_drain_with_a_deadline_ends(parts):
     store.fail = gate = Gate()
     publisher = make()
     publisher.submit(snapshot(20))
-    with pytest.raises(NotDelivered, match="the time was up"):
+    with pytest.raises(NotDelivered, match="the deadline passed"):
         publisher.drain(seconds=0.2)
     gate.open()
 
@@ -330,7 +331,7 @@ def test_what_is_dropped_goes_from_memory_and_spool_and_the_log_says_why(parts, 
     assert [reference() for reference in dropped] == [None] * len(dropped)
     assert os.listdir(str(spool)) == ["ckpt-000010-aaaa"]
     assert [record.getMessage() for record in caplog.records][:1] == [
-        "uploads are slower than intervals: checkpoint ckpt-000020-aaaa is dropped for ckpt-000030-aaaa"]
+        "uploads take longer than intervals: checkpoint ckpt-000020-aaaa is dropped, because ckpt-000030-aaaa is newer"]
     assert len(caplog.records) == 8
     gate.open()
     publisher.drain(seconds=20)
@@ -346,7 +347,7 @@ def test_a_snapshot_is_read_for_its_digests_only_if_it_was_written_by_another_pr
         digests[name] = options["digests"]
         return publish_checkpoint(store, directory, name, metadata, **options)
 
-    monkeypatch.setattr(publication, "publish_checkpoint", publish)
+    monkeypatch.setattr(delivery, "publish_checkpoint", publish)
     publisher = make()
     publisher.submit(snapshot(10))
     publisher.drain(seconds=20)

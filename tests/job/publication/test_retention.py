@@ -9,7 +9,7 @@ import pytest
 
 from job.config.settings import config_of
 from job.preparation import restore_or_begin
-from job.publication import publisher as publication
+from job.publication import policy
 from job.publication.publisher import Publisher
 from job.publication.restore import Restored
 from job.publication.retention import apply_retention, name_best
@@ -44,7 +44,7 @@ def store(tmp_path):
 @pytest.fixture
 def attempt(tmp_path, store, monkeypatch):
     """Makes a publisher that keeps two; every one is closed at the end."""
-    monkeypatch.setattr(publication, "FIRST_PAUSE", 0.02)
+    monkeypatch.setattr(policy, "FIRST_PAUSE", 0.02)
     (tmp_path / "logs").mkdir()
     made = []
 
@@ -159,7 +159,8 @@ def test_a_run_that_goes_on_names_the_best_before_it_trains(store, tmp_path):
     write_pointer(store, "best", "ckpt-000010-aaaa")
     workspace = prepare_workspace(str(tmp_path / "work"), "run")
     run = SimpleNamespace(
-        store=store, workspace=workspace, config=config_of({}), console=SimpleNamespace(task=lambda *_: None),
+        store=store, workspace=workspace, config=config_of({}),
+        console=SimpleNamespace(task=lambda *_: None, check_stop=lambda: None),
         times=SimpleNamespace(mark=lambda name: None),
         record=SimpleNamespace(lineage="line", update_attempt=lambda **_: None))
     restored = Restored({}, snapshot(20).progress, "ckpt-000020-aaaa")

@@ -19,7 +19,7 @@ def test_a_continued_run_keeps_its_lineage_and_closes_attempts_that_were_killed(
     first = RunRecord("r", {"a": 1}, None, fresh=True)
     second = RunRecord("r", {"a": 1}, json.loads(first.text()), fresh=False)
     assert second.lineage == first.lineage
-    assert second.content["attempts"][0]["outcome"] == "ended without a word"
+    assert second.content["attempts"][0]["outcome"] == "ended without a record"
     assert second.content["attempts"][1]["outcome"] is None
     assert second.checkpoint_name(7) != first.checkpoint_name(7)
     assert second.checkpoint_name(7).startswith("ckpt-000007-")

@@ -1,4 +1,4 @@
-"""The connection between the processes of a job: gathering, and hearing of one that is lost."""
+"""The connection between the ranks of a job: gathering values, and learning that a rank is lost."""
 from __future__ import annotations
 
 import socket
@@ -53,17 +53,17 @@ def test_values_come_in_the_order_of_the_ranks_every_time():
         assert values == [[[rank, step, [1.5]] for rank in range(3)]] * 3
 
 
-def test_processes_of_different_sizes_do_not_meet():
+def test_ranks_of_different_sizes_are_refused():
     found = Members(2, sizes={1: 3}).do(*[lambda channel: channel.__enter__()] * 2)
     assert isinstance(found[0], ConfigError) and isinstance(found[1], ConfigError)
-    assert "rank 1 has RANK_SIZE=3, but rank 0 has 2" in str(found[0])
+    assert "rank 1 has RANK_SIZE=3, but rank 0 has RANK_SIZE=2" in str(found[0])
 
 
 def test_one_that_does_not_come_is_named(monkeypatch):
     monkeypatch.setattr(rank_channel, "JOIN", 0.5)
-    with pytest.raises(ConfigError, match="RANK_SIZE=2, but rank 1 did not come"):
+    with pytest.raises(ConfigError, match="RANK_SIZE=2, but rank 1 did not join"):
         Channel(0, 2, ("127.0.0.1", free_port())).__enter__()
-    with pytest.raises(ConfigError, match="rank 1 has not reached rank 0 at 127.0.0.1"):
+    with pytest.raises(ConfigError, match="rank 1 could not connect to rank 0 at 127.0.0.1"):
         Channel(1, 2, ("127.0.0.1", free_port())).__enter__()
 
 

@@ -149,7 +149,7 @@ def test_on_ascend_the_rank_table_gives_the_ranks(tmp_path):
         ("2", "0", "4"), ("3", "1", "4")]
     assert {place["RANK_CONTROL"] for place in found} == {f"10.0.0.1:{CONTROL_PORT}"}
     assert {place["JOB_ID"] for place in found} == {"10087"}
-    with pytest.raises(ConfigError, match="--processes=8, but the rank table gives this machine 2 cards"):
+    with pytest.raises(ConfigError, match="--processes=8, but the rank table lists 2 cards for this machine"):
         environments(8, environ)
 
 

@@ -41,16 +41,17 @@ def changed(change):
 
 
 @pytest.mark.parametrize("table, said", [
-    ("{", "it is no JSON"),
+    ("{", "it is not valid JSON"),
     ([], "expected version \"1.0\", found 'list'"),
     (changed(lambda table: table.update(version="0.1")), "found '0.1'"),
     (changed(lambda table: table.update(status="initializing")), "its status is 'initializing'"),
     (changed(lambda table: table.update(server_count="3")), "server_count is 3, but server_list has 2"),
-    (changed(lambda table: table.update(server_list=[])), "names no server"),
+    (changed(lambda table: table.update(server_list=[])), "lists no server"),
     (changed(lambda table: table["server_list"][1].pop("device")), r"server_list\[1\]: expected server_id and device"),
     (changed(lambda table: table["server_list"][0]["device"][1].update(rank_id="3")),
-     "expected the ranks 0 to 3, each once, found 0, 2, 3, 3"),
-    (changed(lambda table: table["server_list"][0]["device"][1].update(device_id="0")), "comes twice"),
+     "expected each rank from 0 to 3 once, found 0, 2, 3, 3"),
+    (changed(lambda table: table["server_list"][0]["device"][1].update(device_id="0")),
+     "lists a card of a server twice"),
     (changed(lambda table: table["server_list"][0]["device"][1].update(device_ip="")), "device_ip of rank 1 is ''"),
     (changed(lambda table: table["server_list"][0]["device"][1].update(device_ip="-.-.-.-")),
      "device_ip of rank 1 is '-.-.-.-', expected an IP address"),
@@ -71,7 +72,7 @@ def test_a_table_that_is_not_there_is_named(tmp_path):
 def test_it_must_agree_with_the_process_s_variables(tmp_path):
     cards = read_rank_table(written(tmp_path, TABLE))
     check_place("table", cards, 3, 4)
-    with pytest.raises(ConfigError, match="RANK_SIZE=8, but table has 4 cards"):
+    with pytest.raises(ConfigError, match="RANK_SIZE=8, but table lists 4 cards"):
         check_place("table", cards, 3, 8)
 
 
@@ -114,16 +115,16 @@ def test_the_older_form_is_refused_with_the_way_to_turn_it_into_the_one_that_is_
         "group_name": "job", "device_count": "1", "instance_count": "1", "instance_list": [
             {"pod_name": "job-0", "server_id": "10.0.0.1", "devices": [{"device_id": "0", "device_ip": "1"}]}]}]})
     for read in (read_rank_table, find_rank_table):
-        with pytest.raises(ConfigError, match="the older form, of group_list") as raised:
+        with pytest.raises(ConfigError, match="the older form with group_list") as raised:
             read(path)
         assert "$MA_MOUNT_PATH/rank_table/jobstart_hccl.json" in str(raised.value)
-        assert "rank_id counted from 0" in str(raised.value)
+        assert "count rank_id from 0" in str(raised.value)
 
 
 def test_a_process_can_wait_for_its_table_and_doctor_looks_at_it_as_it_is(tmp_path):
     path = written(tmp_path, "")
     environment = types.SimpleNamespace(rank_id=0, rank_size=4, rank_table=path, job_id="1", control=("h", 1))
-    with pytest.raises(ConfigError, match="it is no JSON"):
+    with pytest.raises(ConfigError, match="it is not valid JSON"):
         control_address(environment)
     patient = functools.partial(wait_for_rank_table, sleep=lambda seconds: written(tmp_path, TABLE))
     assert control_address(environment, patient) == ("h", 1)
@@ -142,7 +143,7 @@ def test_a_table_that_is_never_completed_is_an_error_and_none_is_no_table(tmp_pa
     (tmp_path / "empty").mkdir()
     assert find_rank_table(str(tmp_path / "empty")) is None
     now.append(0.0)
-    with pytest.raises(ConfigError, match="it is no JSON"):
+    with pytest.raises(ConfigError, match="it is not valid JSON"):
         find_rank_table(written(tmp_path, "{"), seconds=5.0, sleep=lambda seconds: now.append(now[-1] + seconds),
                         clock=lambda: now[-1])
     assert now[-1] == 5.0

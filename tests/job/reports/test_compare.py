@@ -51,6 +51,11 @@ def test_the_page_has_a_curve_for_each_run_and_is_well_formed(runs, tmp_path, ca
 
 def test_a_folder_without_a_run_is_named(tmp_path, capsys):
     assert cli.main(["compare", str(tmp_path)]) == 4
+    assert "there is no run here (no run.json)" in capsys.readouterr().err
+
+
+def test_a_run_without_a_completed_interval_is_named(tmp_path, capsys):
+    assert cli.main(["compare", write_run(tmp_path / "young", {})]) == 4
     assert "there is no run here with a completed interval" in capsys.readouterr().err
 
 

@@ -201,7 +201,7 @@ def test_a_damaged_checkpoint_is_named_with_its_fault(sync, run, store, damage, 
 def test_what_is_unfinished_and_what_is_gone_is_noted(sync, run, store):
     store.delete(["run/checkpoints/ckpt-000020-0a.json"])
     assert sync("verify", run) == 0
-    assert "best.json means ckpt-000020-0a, which is not there" in sync.out
+    assert "best.json points at ckpt-000020-0a, which is not there" in sync.out
     assert "ckpt-000020-0a/ has no marker (2 files, 30.5 kB)" in sync.out
 
 

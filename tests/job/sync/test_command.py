@@ -133,7 +133,7 @@ def test_gc_removes_shards_that_no_pack_names(sync, tmp_path):
     (["pull"], "the following arguments are required: URL, PATH"),
     (["pull", URL], "the following arguments are required: PATH"),
     (["pull", URL, "x", "y"], "unrecognized arguments: y"),
-    (["pull", URL, "obs://bucket/b"], "from server to server nothing is copied"),
+    (["pull", URL, "obs://bucket/b"], "sync does not copy from server to server"),
     (["pull", "obs:/bucket/x", "x"], "the scheme of a URL must be followed by two slashes"),
     (["pull", "http://bucket/x", "x"], "the scheme 'http' is not supported"),
     (["pull", URL, "{file}"], "notes.txt is a file; pull needs a folder"),

@@ -145,7 +145,7 @@ def test_float32_on_a_gpu_is_not_tf32():
 def test_an_unknown_precision_and_the_adapters_mode_elsewhere_are_refused():
     with pytest.raises(DeviceError, match="auto, float32, mixed"):
         make_device("cpu", "half")
-    with pytest.raises(DeviceError, match="precision_mode=force_fp16 is the Ascend adapter's, and this run is on cpu"):
+    with pytest.raises(DeviceError, match="precision_mode=force_fp16 is an option of the Ascend adapter, .* on cpu"):
         make_device("cpu", precision_mode="force_fp16")
 
 
@@ -224,9 +224,9 @@ def test_a_path_that_cannot_be_used_is_named(npu_bridge, tmp_path):
     for settings, problem in [
             (dict(profile_dir=path), f"profile_dir={path}: cannot make this folder"),
             (dict(overflow_dump_dir=path + "/below"), f"dump_path={path}/below: cannot make"),
-            (dict(mix_list=path + ".json"), f"modify_mixlist={path}.json: there is no such file"),
-            (dict(mix_list=path), f"mix_list={path}: this is no JSON"),
-            (dict(ascend_options=("fusion_switch_file=none",)), "fusion_switch_file=none: there is no such file")]:
+            (dict(mix_list=path + ".json"), f"modify_mixlist={path}.json: this file does not exist"),
+            (dict(mix_list=path), f"mix_list={path}: this is not valid JSON"),
+            (dict(ascend_options=("fusion_switch_file=none",)), "fusion_switch_file=none: this file does not exist")]:
         with pytest.raises(DeviceError) as caught:
             make_device("ascend", precision_mode="allow_mix_precision", ascend=AscendSettings(**settings))
         assert str(caught.value).startswith(problem)
@@ -253,10 +253,10 @@ def test_what_the_adapter_here_may_not_know_is_passed_with_a_warning(npu_bridge,
     here = make_device("ascend", precision_mode="cube_fp16in_fp32out", ascend=newer)
     _, options = told(here)
     assert options["deterministic"] == ("i", 1) and options["precision_mode"] == ("s", b"cube_fp16in_fp32out")
-    assert "if it is of r1.10 or r1.11 it ignores the option" in caplog.text
+    assert "if it is of r1.10 or r1.11 it silently ignores the option" in caplog.text
     assert "precision_mode=cube_fp16in_fp32out is certain to be known only to the newest" in caplog.text
     assert "hccl_timeout" not in caplog.text
-    assert here.describe().endswith("adapter of r1.10 to r1.12")
+    assert here.describe().endswith("adapter r1.10 to r1.12")
 
 
 def test_a_release_that_is_given_overrules_the_dating(npu_bridge, caplog):
@@ -264,7 +264,7 @@ def test_a_release_that_is_given_overrules_the_dating(npu_bridge, caplog):
     newer = AscendSettings(ascend_options=("deterministic=1",), adapter_release="r1.12")
     here = make_device("ascend", ascend=newer)
     assert told(here)[1]["deterministic"] == ("i", 1) and "deterministic" not in caplog.text
-    assert here.describe().endswith("adapter of r1.12")
+    assert here.describe().endswith("adapter r1.12")
     with pytest.raises(DeviceError, match="option deterministic is read by"):
         make_device("ascend", ascend=newer._replace(adapter_release="r1.11"))
 
@@ -281,7 +281,7 @@ def test_a_graph_with_an_operation_that_the_card_does_not_take_is_refused(npu_br
         tf.matmul(tf.ones([2, 2]), tf.ones([2, 2]))
         here.check_graph(graph)
         tf.math.lgamma(tf.ones([2, 2]))
-        with pytest.raises(DeviceError, match="npu_supported_ops.json lacks Lgamma.*compute these on the host"):
+        with pytest.raises(DeviceError, match="npu_supported_ops.json lacks Lgamma.*silently compute these on the host"):
             here.check_graph(graph)
         make_device("cpu").check_graph(graph)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from masf_core.graph_check.limits import needed
 from masf_core.method import meta_step
 from masf_core.network import kernels
 from masf_core.tf1 import tf
@@ -57,6 +58,17 @@ def test_three_adams_follow_the_formula_in_order(batch, domains):
                     expected[name] = expected[name] - delta
             for name, value in expected.items():
                 np.testing.assert_allclose(after[name], value, rtol=2e-4, atol=2e-5, err_msg=name)
+
+
+def test_the_three_adams_are_applied_in_the_order_task_meta_metric():
+    """Any order adds the same updates, so the numbers show none; rounding and the reference's description do."""
+    with toy.model() as model:
+        applied = {name: [op for op in model.session.graph.get_operations()
+                          if op.type == "ApplyAdam" and op.name.startswith(name + "/")]
+                   for name in ("task_adam", "meta_adam", "metric_adam")}
+    for earlier, later in (("task_adam", "meta_adam"), ("meta_adam", "metric_adam")):
+        assert applied[earlier] and applied[later]
+        assert all(set(applied[earlier]) <= needed([op]) for op in applied[later])
 
 
 def test_meta_update_moves_the_metric_net_and_the_metric_gradient_is_its_part():

@@ -40,7 +40,7 @@ def test_pretrained_weights_fill_everything_but_the_classifier():
 def test_weights_of_another_width_are_refused_with_shapes():
     with pytest.raises(WeightsError, match=r"some.npy.*conv1/weights: expected shape \(11, 11, 3, 10\)"):
         AlexNet(7, width=0.1).from_pretrained(layers_for(AlexNet(7, width=0.05)), "some.npy")
-    with pytest.raises(WeightsError, match="missing layers 'conv1', 'conv2', 'conv3', 'conv4' …"):
+    with pytest.raises(WeightsError, match="missing layers 'conv1', 'conv2', 'conv3', 'conv4', and 3 more"):
         AlexNet(7, width=0.1).from_pretrained({}, "some.npy")
 
 
@@ -52,7 +52,7 @@ def test_the_classifier_of_our_own_training_is_taken_where_the_classes_are_as_ma
     assert "classifier fc8: taken from mine.npz" in caplog.text
     values = network.from_pretrained(layers_for(network, classes=5), "mine.npz", with_classifier=True)
     assert set(network.shapes()) - set(values) == {"fc8/weights", "fc8/biases"}
-    assert "classifier fc8 begins afresh: mine.npz is of 5 classes, the data have 7" in caplog.text
+    assert "classifier fc8 starts from random values: mine.npz has 5 classes, the data have 7" in caplog.text
 
 
 def test_channels_reach_the_first_filters_as_bgr_with_the_rgb_mean_taken_off():

@@ -157,18 +157,18 @@ def test_an_attack_in_place_of_the_whole_file_is_refused(tmp_path):
 
 @pytest.mark.parametrize("payload, what", [
     (b"(S'true'\niposix\nsystem\n.", "posix.system"),  # INST: name and call in one instruction
-    (b"\x80\x02cnumpy\nndarray\n)\x81.", "damaged"),  # NEWOBJ
+    (b"\x80\x02cnumpy\nndarray\n)\x81.", "instruction NEWOBJ"),
     (b"\x80\x02cnumpy\nndarray\n(K\x05tR.", "damaged"),  # calling what may only be named
     (b"\x80\x02cnumpy\ndtype\n}X\x04\x00\x00\x00codeK\x01sb.", "state"),  # BUILD on a function
     (b"\x80\x02cnumpy\ndtype\nN}X\x08\x00\x00\x00__call__K\x01s\x86b.", "state"),
     (b"\x80\x02\x82\x01.", "instruction"),  # a name by number
     (b"\x80\x04\x96\xff\xff\xff\xff\xff\x00\x00\x00.", ""),  # room for a terabyte
     (b"\x80\x04\x8e\xff\xff\xff\xff\xff\x00\x00\x00.", "too early"),  # bytes that are not there
-    (b"\x80\x02N\x72\xff\xff\xff\x7f.", "no dict"),  # memo entry two thousand million
-    (b"P1\n.", "damaged"),  # persistent ids
+    (b"\x80\x02N\x72\xff\xff\xff\x7f.", "not a dict"),  # memo entry two thousand million
+    (b"P1\n.", "instruction PERSID"),
     (b"c_codecs\nencode\n(X\x01\x00\x00\x00aX\x03\x00\x00\x00zip\x86R.", "damaged"),
     (b"c_codecs\nencode\n(X\x01\x00\x00\x00aX\x03\x00\x00\x00ziptR.", "encodes"),
-    (b"\x80\x02}K\x01cnumpy\nndarray\ns.", "something stands"),
+    (b"\x80\x02}X\x01\x00\x00\x00acnumpy\nndarray\ns.", "has a Name where data should stand"),
     (b"I" + b"1" * 70000 + b"\n.", ""),  # a number that takes ages to read
     (b"", "too early"), (b"\x80\x02}", "too early"), (b"\xff\xff", "damaged"), (b".", "damaged"),
 ])
@@ -180,7 +180,7 @@ def test_containers_that_multiply_are_refused_soon(tmp_path):
     value = [1.0] * 1000
     for _ in range(6):
         value = [value] * 1000
-    assert "more than" in refusal(npy(tmp_path, wrapped({"a": value})))
+    assert "more operations than" in refusal(npy(tmp_path, wrapped({"a": value})))
 
 
 def test_containers_that_hold_themselves_are_refused(tmp_path):
@@ -214,13 +214,13 @@ def test_a_shape_that_its_bytes_do_not_fill_is_refused(tmp_path, shape):
     array = python2_array(np.zeros(4, np.float32)).replace(b"(K\x04t", b"(" + shape + b"t")
     payload = b"\x80\x02}(" + text("a") + b"(" + array + python2_array(np.zeros(4, np.float32)) + b"lu."
     message = refusal(npy(tmp_path, payload))
-    assert "bytes" in message or "content" in message
+    assert "bytes" in message or "is no shape" in message
 
 
 # ---- what is something else
 
 @pytest.mark.parametrize("value, what", [
-    ([1, 2], "a list, no dict"), ("text", "no dict"), ({"a": 1}, "layer a"), ({"a": [1, 2]}, "layer a"),
+    ([1, 2], "a list, not a dict"), ("text", "not a dict"), ({"a": 1}, "layer a"), ({"a": [1, 2]}, "layer a"),
     ({1: layers()["conv1"]}, "1"), ({"a": layers()["conv1"] * 2}, "layer a"),
     ({"a": {"weights": np.zeros(2, np.float32)}}, "layer a"),
     ({"a": [np.zeros(2, np.int64)] * 2}, "int64"),

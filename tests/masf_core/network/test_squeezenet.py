@@ -11,8 +11,10 @@ from masf_core.method import meta_step
 from masf_core.model import Model
 from masf_core.network import backbone
 from masf_core.network.alexnet import AlexNet
+from masf_core.network.architecture import make_architecture
 from masf_core.network.dropout import no_dropout
 from masf_core.network.pretrained import read_pretrained
+from masf_core.network.registry import BACKBONES
 from masf_core.network.squeezenet import SqueezeNet
 from masf_core.tf1 import tf
 
@@ -175,12 +177,21 @@ def test_a_width_out_of_range_is_refused(width):
         SqueezeNet(7, width=width)
 
 
-@pytest.mark.parametrize("name", sorted(backbone.BACKBONES))
+@pytest.mark.parametrize("name", sorted(BACKBONES))
 def test_every_backbone_of_the_table_can_be_made(name):
     network = backbone.make_backbone(name, 6, width=NARROW)
     assert isinstance(network, backbone.Backbone)
     assert (network.num_classes, network.width) == (6, NARROW)
     assert set(network.new_layers) < {variable.rsplit("/", 1)[0] for variable in network.shapes()}
+
+
+@pytest.mark.parametrize("name", sorted(BACKBONES))
+def test_a_backbone_has_the_variables_that_weights_files_are_compared_with(name):
+    network, architecture = backbone.make_backbone(name, 6, width=NARROW), make_architecture(name, 6, width=NARROW)
+    assert list(network.shapes().items()) == list(architecture.shapes().items())
+    assert isinstance(network, type(architecture)) and not isinstance(architecture, backbone.Backbone)
+    assert (network.feature_width, network.new_layers, network.image_size, network.describe()) == (
+        architecture.feature_width, architecture.new_layers, architecture.image_size, architecture.describe())
 
 
 @pytest.mark.slow  # TensorFlow takes its time over a graph of so many layers

@@ -84,9 +84,9 @@ def test_the_batches_of_all_processes_together_are_those_of_one():
 
 @pytest.mark.parametrize("batch, ranks", [(13, 2), (4, 2)])
 def test_a_batch_that_cannot_be_dealt_out_is_refused(batch, ranks):
-    from masf_core.method.meta_step import check_batch
+    from masf_core.method.step_settings import check_batch
 
-    with pytest.raises(ValueError, match="meta_batch_size must be a multiple of the number of processes"):
+    with pytest.raises(ValueError, match="meta_batch_size must be a multiple of the number of ranks"):
         check_batch(toy.settings(meta_batch_size=batch), ranks)
 
 

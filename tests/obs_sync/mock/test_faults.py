@@ -167,7 +167,7 @@ def test_text_spells_a_rule(text, rule):
 @pytest.mark.parametrize("text, told", [
     ("GetObjekt cut=0.5", "no operation 'GetObjekt'"), ("GetObject", "expected one effect"),
     ("", "expected one effect"), ("cut=0.5 status=503", "found cut, status"), ("cut", "cut=…"), ("cut=", "a share"),
-    ("ignored-range=yes", "stands alone"), ("cut=1.5", "0.0 to 1.0"), ("cut=half", "a whole number or a share"),
+    ("ignored-range=yes", "takes no value"), ("cut=1.5", "0.0 to 1.0"), ("cut=half", "a whole number or a share"),
     ("cut=0.5 ending=slowly", "close or reset"), ("status=200", "300 to 599"), ("status=busy", "a whole number"),
     ("status=503 retry-after=soon", "a number"), ("reset=never", "before or after"), ("etag=odd", "wrong or missing"),
     ("stale-changes=0", "1 or more"), ("flip=0.5 of=head", "reply or upload"), ("latency=-1", "0 or more"),

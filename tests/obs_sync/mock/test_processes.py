@@ -177,8 +177,8 @@ def test_the_command_takes_a_name_and_a_port(serve):
     (["serve", "--port", "{port}"], 1, "cannot start: port {port} is in use"),
     (["serve", "--root", "{root}"], 1, "another mocked OBS"),
     (["serve", "--root", "{file}"], 1, "cannot start"), (["serve", "--port", "many"], 2, "--port"),
-    (["serve", "--port", "99999"], 2, "'99999' is no port"),
-    (["serve", "--bucket", "Not_A_Bucket"], 2, "cannot name a bucket"), ([], 2, "serve"),
+    (["serve", "--port", "99999"], 2, "'99999' is not a port"),
+    (["serve", "--bucket", "Not_A_Bucket"], 2, "is not a bucket name"), ([], 2, "serve"),
     (["serve", "--fault", "GetObject cat=0.5"], 2, "--fault: the fault 'GetObject cat=0.5': expected one effect"),
     (["serve", "--faults", "hurricane"], 2, "storm, slow, flaky"), (["serve", "--latency-ms", "-1"], 2, "milliseconds"),
     (["serve", "--fault-seed", "x"], 2, "--fault-seed")])

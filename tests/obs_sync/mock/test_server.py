@@ -98,6 +98,13 @@ def test_nonsense_is_answered_with_400_and_the_server_lives_on(mock, nonsense):
     assert request(mock, "HEAD", "/").status == 200
 
 
+@pytest.mark.parametrize("beginning", [
+    b"", b"GE", b"GET / HTTP/1.1", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: x\r\n"])
+def test_a_client_that_goes_before_its_request_is_complete_gets_no_reply(mock, beginning):
+    assert exchange(mock, beginning) == b""
+    assert (mock.requests, request(mock, "HEAD", "/").status) == ([], 200)
+
+
 def test_a_reply_to_head_has_no_body(mock):
     mock.put(BUCKET, "a", b"content")
     received = exchange(mock, message(mock, "HEAD", "/a"), message(mock, "HEAD", "/absent"))

@@ -29,7 +29,8 @@ def fake(monkeypatch):
 
 def on_ascend(**changes):
     here = make_device("ascend", precision_mode="must_keep_origin_dtype", intra_op_threads=1, inter_op_threads=1)
-    model = Model(toy.TinyBackbone(toy.CLASSES, here.kernels()), toy.settings(**changes), 8, here.session_config(), 5,
+    backbone = toy.TinyBackbone(toy.CLASSES, kernels=here.kernels())
+    model = Model(backbone, toy.settings(**changes), 8, here.session_config(), 5,
                   taking=here.gradients())
     model.initialise()
     return model
@@ -58,7 +59,7 @@ def test_every_method_trains_and_evaluates_in_one_shape_each(fake, method):
 def test_in_mixed_precision_losses_and_updates_are_marked_to_stay_float32_and_products_are_not(fake):
     here = make_device("ascend", "mixed")
     with tf.Graph().as_default() as graph:
-        meta_step.build(toy.TinyBackbone(toy.CLASSES, here.kernels()), toy.settings(), here.gradients())
+        meta_step.build(toy.TinyBackbone(toy.CLASSES, kernels=here.kernels()), toy.settings(), here.gradients())
         kept = {operation.name: "_keep_dtype" in operation.node_def.attr for operation in graph.get_operations()}
         kinds = {operation.name: operation.type for operation in graph.get_operations()}
     for kind in ("SparseSoftmaxCrossEntropyWithLogits", "ApplyAdam", "Log"):

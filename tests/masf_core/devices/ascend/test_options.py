@@ -1,4 +1,4 @@
-"""Options of the Ascend adapter: what the adapter would pass over without a word is an error here."""
+"""Options of the Ascend adapter: what the adapter would silently ignore is an error here."""
 from __future__ import annotations
 
 import importlib
@@ -32,16 +32,16 @@ def test_values_become_those_of_their_options_types():
 
 @pytest.mark.parametrize("text, problem", [
     ("op_debug_levle=1", "no release of the adapter knows this option; did you mean 'op_debug_level'?"),
-    ("zzz=1", "no release of the adapter knows this option, and would ignore it without a message"),
+    ("zzz=1", "no release of the adapter knows this option, and would silently ignore it"),
     ("op_debug_level=high", "expected a whole number, at least 0"),
     ("op_debug_level=-1", "expected a whole number, at least 0"),
     ("mix_compile_mode=on", "expected true or false"),
     ("jit_compile=1", "expected one of true, false, auto"),
     ("aoe_mode=3", "expected one of 1, 2, 4"),
-    ("debug_dir=", "expected a value behind the equals sign"),
+    ("debug_dir=", "expected a value after the equals sign"),
     ("op_debug_level", "expected name=value"),
-    ("precision_mode=force_fp16", "it is not yours to set: use the setting precision_mode"),
-    ("dynamic_input=true", "it is not yours to set: every shape is fixed"),
+    ("precision_mode=force_fp16", "this option cannot be set: use the setting precision_mode"),
+    ("dynamic_input=true", "this option cannot be set: every shape is fixed"),
 ])
 def test_a_mistake_says_what_was_expected(text, problem):
     with pytest.raises(ValueError) as caught:
@@ -71,7 +71,7 @@ def test_options_that_exclude_one_another():
 
 def test_one_folder_cannot_be_given_twice():
     settings = AscendSettings(overflow_dump_dir="/o", ascend_options=("dump_path=/d",))
-    with pytest.raises(ValueError, match="dump_path is set by overflow_dump_dir already"):
+    with pytest.raises(ValueError, match="overflow_dump_dir already sets dump_path"):
         parameters_of(settings, "force_fp32", 1)
 
 
@@ -97,13 +97,13 @@ def test_an_option_that_no_possible_release_reads_is_a_problem():
     assert doubts == []
     assert problems == [
         "option deterministic is read by every release from r1.12 on of the adapter npu_bridge; the one here is of "
-        "r1.6 to r1.7 and would ignore it without a message. Remove the option, or give the right release with "
+        "r1.6 to r1.7 and would silently ignore it. Remove the option, or give the right release with "
         "adapter_release"]
 
 
 def test_an_option_that_some_possible_releases_read_is_a_doubt():
     problems, doubts = judged(Adapter("r1.10", "r1.12"), "deterministic=1")
-    assert problems == [] and len(doubts) == 1 and "if it is of r1.10 or r1.11 it ignores the option" in doubts[0]
+    assert problems == [] and len(doubts) == 1 and "if it is of r1.10 or r1.11 it silently ignores" in doubts[0]
 
 
 def test_an_option_that_every_possible_release_reads_is_neither():

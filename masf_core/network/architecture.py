@@ -1,0 +1,167 @@
+"""The variables of a network: names, shapes, values before training. Needs no TensorFlow.
+
+A ``Backbone`` inherits from its ``Architecture``. So the network that is trained has the very variables that weights
+files are compared with.
+"""
+from __future__ import annotations
+
+import abc
+import collections
+import logging
+from typing import Any, Collection, Dict, List, Mapping, Optional, Sequence, Tuple
+
+import numpy as np
+
+from masf_core.errors import WeightsError
+from masf_core.network.registry import BACKBONES, find
+from masf_core.randomness import generator
+
+log = logging.getLogger(__name__)
+
+Shapes = Dict[str, Tuple[int, ...]]
+Values = Dict[str, np.ndarray]
+Layers = Mapping[str, Sequence[np.ndarray]]
+
+
+class Architecture(abc.ABC):
+    """The variables of a feature extractor with a linear classifier on top.
+
+    Attributes:
+        image_size: side of the square input, pixels.
+        num_classes: C.
+        width: factor of every hidden channel count; 1.0 is the published network.
+        feature_width: F, width of the features that the local loss sees.
+        new_layers: layers that are never taken from pretrained weights (the classifier of another label set).
+    """
+
+    image_size = 227
+    feature_width = 0
+    new_layers: Tuple[str, ...] = ()
+
+    def __init__(self, num_classes: int, width: float = 1.0) -> None:
+        if not 0.0 < width <= 4.0:
+            raise ValueError(f"width must be in (0, 4], got {width}")
+        self.num_classes = num_classes
+        self.width = width
+
+    @abc.abstractmethod
+    def shapes(self) -> Shapes:
+        """Ordered mapping of variable name (``layer/weights``, ``layer/biases``) to shape."""
+
+    def initial_values(self, seed: int, but: Collection[str] = ()) -> Values:
+        """New float32 arrays for every variable: Glorot-uniform weights, zero biases (as fc8 in the reference).
+
+        Each variable draws from its own generator, so that its values do not depend on the other variables. The names
+        in ``but`` are left out: AlexNet's weights take a second to draw.
+        """
+        return collections.OrderedDict(
+            (name, glorot_uniform(shape, generator(seed, "initial", name)))
+            for name, shape in self.shapes().items() if name not in but)
+
+    def from_pretrained(self, layers: Layers, source: str, with_classifier: bool = False) -> Values:
+        """Initial values for the variables that a weights file covers.
+
+        Args:
+            layers: mapping layer name → [weights, biases], as ``pretrained.read_pretrained`` returns it.
+            source: the file's name, for messages.
+            with_classifier: a job of this project wrote the file. The layers in ``new_layers`` are then taken as well,
+                where they have the shapes of this network.
+
+        Returns:
+            Variable name → float32 array; without those of ``new_layers`` that are not taken.
+
+        Raises:
+            WeightsError: a layer is missing or has another shape.
+        """
+        values = {name: _array_of(layers, name) for name in self.pretrained_shapes()}
+        problems = self._problems(layers, values)
+        if problems:
+            other = recognised(layers)
+            mend = "settings `backbone` and `width` must match the file" if other is None else f"the file is of {other}"
+            raise WeightsError(
+                f"{source}: these weights do not fit the network: {_few(problems, '; ')}. Expected {self.describe()}; "
+                f"{mend} (`--weights_path=none` trains from scratch).")
+        for layer in self.new_layers if with_classifier else ():
+            values.update(self._classifier(layer, layers, source))
+        return {name: np.ascontiguousarray(array, dtype=np.float32) for name, array in values.items()}
+
+    def pretrained_shapes(self) -> Shapes:
+        """``shapes`` of the variables that a weights file has to cover: all but those of ``new_layers``."""
+        return collections.OrderedDict(
+            (name, shape) for name, shape in self.shapes().items() if _layer(name) not in self.new_layers)
+
+    def _problems(self, layers: Layers, found: Mapping[str, Optional[np.ndarray]]) -> List[str]:
+        """What is wrong with the arrays of a weights file, which ``found`` has by the names of variables."""
+        missing = list(dict.fromkeys(repr(_layer(name)) for name in found if _layer(name) not in layers))
+        problems = [f"missing layer{'s' * (len(missing) > 1)} {_few(missing, ', ')}"] if missing else []
+        for name, shape in self.pretrained_shapes().items():
+            array = found[name]
+            if _layer(name) in layers and (array is None or array.shape != shape):
+                problems.append(f"{name}: expected shape {shape}, found {'nothing' if array is None else array.shape}")
+        return problems
+
+    def _classifier(self, layer: str, layers: Layers, source: str) -> Values:
+        """The classifier ``layer`` of a weights file; empty where it has another number of classes. Logs which."""
+        values = {name: _array_of(layers, name) for name in self.shapes() if _layer(name) == layer}
+        if all(array is not None and array.shape == self.shapes()[name] for name, array in values.items()):
+            log.info("classifier %s: taken from %s", layer, source)
+            return values
+        biases = values[layer + "/biases"]
+        log.warning("classifier %s starts from random values: %s has %s classes, the data have %d", layer, source,
+                    "no" if biases is None else biases.shape[-1], self.num_classes)
+        return {}
+
+    def describe(self) -> str:
+        """One line that says what this network is, for messages."""
+        return f"{type(self).__name__} with {self.num_classes} classes"
+
+
+def make_architecture(name: str, num_classes: int, width: float = 1.0) -> Architecture:
+    """The architecture of the backbone called ``name``.
+
+    Raises:
+        ValueError: no such backbone; the message lists those there are.
+    """
+    return find(name, "architecture")(num_classes, width=width)
+
+
+def recognised(layers: Layers) -> Optional[str]:
+    """The settings of the network to which these layers belong, as a text for messages; None where none is known."""
+    for name in BACKBONES:
+        shapes = make_architecture(name, 2).pretrained_shapes()
+        biases = {_layer(variable): shape[0] for variable, shape in shapes.items() if len(shape) == 1}
+        if not set(biases) <= set(layers):
+            continue
+        widest = max(biases, key=lambda layer: biases[layer])
+        found = _array_of(layers, widest + "/biases")
+        if found is None:
+            continue
+        # Channel counts are rounded, so the width of a narrow network follows from them in a few digits only.
+        return f"another network: --backbone={name} --width={float(found.shape[-1]) / biases[widest]:.3g}"
+    return None
+
+
+def glorot_uniform(shape: Tuple[int, ...], random: np.random.RandomState) -> np.ndarray:
+    """float32 array of U(−l, l), l = √(6 / (fan_in + fan_out)); zeros for a vector. (Glorot & Bengio 2010, eq. 16)"""
+    if len(shape) == 1:
+        return np.zeros(shape, np.float32)
+    receptive = int(np.prod(shape[:-2]))
+    limit = np.sqrt(6.0 / (receptive * (shape[-2] + shape[-1])))
+    return random.uniform(-limit, limit, size=shape).astype(np.float32)
+
+
+def _layer(variable: str) -> str:
+    return variable.rsplit("/", 1)[0]
+
+
+def _array_of(layers: Layers, variable: str) -> Optional[np.ndarray]:
+    """The array of a variable: a layer's weights (rank > 1) or biases (rank 1); published files differ in the order."""
+    layer, part = variable.rsplit("/", 1)
+    for array in layers.get(layer, ()):
+        if (np.ndim(array) == 1) == (part == "biases"):
+            return np.asarray(array)
+    return None
+
+
+def _few(texts: Sequence[Any], between: str) -> str:
+    return between.join(texts[:4]) + (f"{between}and {len(texts) - 4} more" if len(texts) > 4 else "")
