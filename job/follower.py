@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 from typing import Callable, Dict, Mapping, Optional
 
+from job.card_paths import ascend_settings
+from job.compilation import announced, compile_early
 from job.config.settings import Config
 from job.console import Console
 from job.inputs.fetch import fetch_inputs
@@ -44,7 +46,7 @@ def follow(config: Config, work_dir: str, run_name: str, console: Console, envir
     if done:
         group.disband()
         return
-    here = device_of(config)
+    here = device_of(config, ascend_settings(config.ascend, run.workspace.kernels))
     group.check_device(here.name)
     if group.leads_node:
         inputs = Patience(OPENING_SECONDS, console.check_stop, from_failure=True).call(
@@ -55,12 +57,13 @@ def follow(config: Config, work_dir: str, run_name: str, console: Console, envir
         group.gather(None, "the end of pulling and decoding", WAIT_FOR_INPUTS)
         index, images = prepare_data(run, fetch_inputs(config, run.workspace, console, environ, present=True))
     group.check_same_data(index.fingerprint)
-    with build_model(run, here, index, group) as model:
+    with build_model(run, here, index, group, announced(here, config, console, group)) as model:
         model.load({})  # what is in the variables comes from rank 0
         progress = Progress(*group.gather(None, "the start of training", WAIT_FOR_INPUTS)[0], details={})
         model.share()
-        group.hold_stop()
         try:
+            compile_early(model, here, config, group, progress.iteration)
+            group.hold_stop()
             make_trainer(run, model, index, images, progress, Attentive(console)).run()
         except Stopped:
             group.disband()

@@ -1,12 +1,12 @@
 """From inputs to a model that is ready to train: the data checked and decoded, the network built, its values loaded."""
 from __future__ import annotations
 
-import dataclasses
 import logging
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, ContextManager, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
+from job.card_paths import ascend_settings
 from job.config.settings import Config, settings
 from job.errors import ConfigError
 from job.inputs.early_weights import EarlyWeights
@@ -128,11 +128,12 @@ def note_data(run: Run, index: DatasetIndex) -> None:
     log.info("data: %s", use_of(index, run.config.data.target_domain))
 
 
-def build_model(run: AnyRun, here: Device, index: DatasetIndex, group: Alone = ALONE) -> Model:
+def build_model(run: AnyRun, here: Device, index: DatasetIndex, group: Alone = ALONE,
+                compiling: Optional[Callable[[str], ContextManager]] = None) -> Model:
     """The network and its session, which works together with those of the other processes of ``group``.
 
     Args:
-        here: what ``device_of`` returned.
+        here: what ``device_of`` returned. compiling: see ``Model``.
     """
     config = run.config
     network = config.network
@@ -145,7 +146,8 @@ def build_model(run: AnyRun, here: Device, index: DatasetIndex, group: Alone = A
         raise ConfigError(str(error)) from error
     ranks = group.ranks(here.name)
     return Model(backbone, step, config.interval.evaluation_batch, here.session_config(ranks), config.training.seed,
-                 on_stage=run.times.mark, taking=here.gradients(ranks), check_graph=here.check_graph)
+                 on_stage=run.times.mark, taking=here.gradients(ranks), check_graph=here.check_graph,
+                 **({} if compiling is None else {"compiling": compiling}))
 
 
 def make_trainer(run: AnyRun, model: Model, index: DatasetIndex, images: Dict[str, np.ndarray], progress: Progress,
@@ -186,8 +188,11 @@ def scale_settings(config: Config) -> ScaleSettings:
                          platform.loss_scale_factor, platform.loss_scale_backoff)
 
 
-def device_of(config: Config) -> Device:
+def device_of(config: Config, settings_of_ascend: Optional[AscendSettings] = None) -> Device:
     """The device that a configuration names, with the settings for it.
+
+    Args:
+        settings_of_ascend: by default those of the configuration, without the defaults below a work_dir.
 
     Raises:
         DeviceError: it is not there, or does not support a setting.
@@ -195,7 +200,7 @@ def device_of(config: Config) -> Device:
     platform, ascend = config.platform, config.ascend
     found = choice.make_device(
         platform.device, platform.precision, platform.precision_mode, platform.intra_op_threads,
-        platform.inter_op_threads, AscendSettings(**dataclasses.asdict(ascend)),
+        platform.inter_op_threads, settings_of_ascend or ascend_settings(ascend),
         scale_settings(config))
     unused = [name for name, each in settings().items()
               if each.group == "ascend" and getattr(ascend, name) != each.default]

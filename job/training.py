@@ -7,6 +7,8 @@ from typing import Dict, Mapping, Optional
 
 import numpy as np
 
+from job.card_paths import ascend_settings
+from job.compilation import announced, compile_early
 from job.inputs.early_weights import EarlyWeights
 from job.inputs.fetch import fetch_inputs
 from job.observer import JobObserver
@@ -24,6 +26,7 @@ from job.ranks.group import WAIT_FOR_INPUTS
 from job.reports.report import write_report
 from job.stopping import GRACE, Stopped
 from masf_core.data.index import DatasetIndex
+from masf_core.devices.device import Device
 from masf_core.errors import TrainingDiverged
 from masf_core.model import Model
 from masf_core.records import logs
@@ -49,7 +52,8 @@ def prepare_and_train(run: Run, environ: Mapping[str, str], early: Optional[Earl
     config, group = run.config, run.group
     run.times.mark("imports", tensorflow=IMPORT_SECONDS)
     run.record.update(versions={"tensorflow": VERSION, "python": platform.python_version()})
-    here = device_of(config)  # first: what is wrong with it need not wait for the data
+    # First: what is wrong with the device need not wait for the data.
+    here = device_of(config, ascend_settings(config.ascend, run.workspace.kernels))
     group.check_device(here.name)
     with Restoring(run.store, run.workspace, run.record.lineage) as restoring:
         # What has been pulled stays, so that another call pulls the rest.
@@ -62,14 +66,15 @@ def prepare_and_train(run: Run, environ: Mapping[str, str], early: Optional[Earl
         note_data(run, index)
         group.gather(None, "the end of pulling and decoding", WAIT_FOR_INPUTS)
         group.check_same_data(index.fingerprint)
-        with build_model(run, here, index, group) as model:
+        with build_model(run, here, index, group, announced(here, config, run.console, group)) as model:
             start = restore_or_begin(run, model, inputs, index, restoring, weights)
             group.gather(start.progress[:3], "the start of training", WAIT_FOR_INPUTS)
             model.share()
-            train(run, model, index, images, start)
+            train(run, model, here, index, images, start)
 
 
-def train(run: Run, model: Model, index: DatasetIndex, images: Dict[str, np.ndarray], start: Start) -> None:
+def train(run: Run, model: Model, here: Device, index: DatasetIndex, images: Dict[str, np.ndarray],
+          start: Start) -> None:
     """Train from ``start`` to the end of the schedule, publishing on the way, and finish the run."""
     config, workspace, group = run.config, run.workspace, run.group
     publisher = Publisher(run.store, workspace.spool, workspace.logs, config.interval.keep_checkpoints, run.record.text)
@@ -79,8 +84,10 @@ def train(run: Run, model: Model, index: DatasetIndex, images: Dict[str, np.ndar
     try:
         for name, progress in start.undelivered:
             publisher.submit(observer.leftover(name, progress, start.progress.history))
-        group.hold_stop()
         try:
+            compile_early(model, here, config, group, start.progress.iteration)
+            run.times.mark("compilation")
+            group.hold_stop()
             trainer.run()
         except Stopped:
             group.disband()

@@ -3,6 +3,7 @@
     <work_dir>/inputs/<name>-<digest>/   what was pulled from data_url, shared by all runs that use the same URL
     <work_dir>/weights/                  a weights file pulled from a URL of its own
     <work_dir>/decoded/                  the decode cache
+    <work_dir>/kernels/                  operations that were compiled for an Ascend (or --compile_cache_dir)
     <work_dir>/runs/<run_name>/          logs of this run (or --logdir), and spool/ with checkpoints on their way out
 """
 from __future__ import annotations
@@ -18,7 +19,7 @@ from job.errors import ConfigError
 from obs_sync import LocalStorageError
 
 
-WRITTEN = ("inputs", "weights", "decoded", "runs")  # the directories in work_dir
+WRITTEN = ("inputs", "weights", "decoded", "kernels", "runs")  # the directories in work_dir
 
 
 class Workspace(NamedTuple):
@@ -38,6 +39,11 @@ class Workspace(NamedTuple):
         """Where a single weights file is pulled to."""
         digest = hashlib.sha256(url.encode()).hexdigest()[:8]
         return os.path.join(self.root, "weights", f"{digest}-{posixpath.basename(url)}")
+
+    @property
+    def kernels(self) -> str:
+        """Where operations that were compiled for an Ascend are kept, for this start and the next ones."""
+        return os.path.join(self.root, "kernels")
 
     def log(self, name: str) -> str:
         """Path of one of the run's log files."""

@@ -4,7 +4,7 @@ Dimensions: E evaluation batch, S image side, C classes, N images of a set.
 """
 from __future__ import annotations
 
-from typing import Callable, Dict, NamedTuple, Optional
+from typing import Callable, Dict, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -51,6 +51,18 @@ def build(backbone: Backbone, network: Dict[str, "tf.Variable"], batch: int) -> 
             predictions=tf.argmax(logits, axis=1, output_type=tf.int32))
 
 
+def run_batch(session: "tf.Session", graph: EvaluationGraph, images: np.ndarray,
+              labels: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """(losses float32 [E], predictions int32 [E]) of uint8 [E, S, S, 3] and int32 [E]."""
+    return session.run([graph.losses, graph.predictions], {graph.images: images, graph.labels: labels})
+
+
+def compile_early(session: "tf.Session", graph: EvaluationGraph) -> None:
+    """Evaluate one batch of black images and drop the result, for a device that compiles what it runs first."""
+    run_batch(session, graph, np.zeros(graph.images.shape.as_list(), np.uint8),
+              np.zeros(graph.labels.shape.as_list(), np.int32))
+
+
 def evaluate(session: "tf.Session", graph: EvaluationGraph, images: np.ndarray, labels: np.ndarray, rows: np.ndarray,
              num_classes: int, on_progress: Optional[Callable[[int, int], None]] = None,
              ranks: OneRank = ONE_RANK) -> Evaluation:
@@ -78,8 +90,7 @@ def evaluate(session: "tf.Session", graph: EvaluationGraph, images: np.ndarray, 
         padded = np.concatenate([chunk, np.full(batch - valid, chunk[0], chunk.dtype)])
         np.take(images, padded, axis=0, out=buffer)
         np.take(labels, padded, out=truth)
-        values, predictions = session.run(
-            [graph.losses, graph.predictions], {graph.images: buffer, graph.labels: truth})
+        values, predictions = run_batch(session, graph, buffer, truth)
         total += float(np.sum(values[:valid], dtype=np.float64))
         np.add.at(confusion, (truth[:valid], predictions[:valid]), 1)
     if on_progress:

@@ -4,7 +4,8 @@ The only owner of a session. After construction the graph is finalised: nothing 
 """
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple
+import contextlib
+from typing import Any, Callable, ContextManager, Dict, Iterator, Mapping, NamedTuple, Optional, Set, Tuple
 
 import numpy as np
 
@@ -57,17 +58,21 @@ class Model:
         session_config: ``tf.ConfigProto`` (see ``device``). seed: of dropout and of fresh initial values.
         on_stage: called with "graph" and "session" once they are there. taking: gradients as the device takes them.
         check_graph: called with the complete graph before a session takes it; see ``Device.check_graph``.
+        compiling: of a device that compiles each graph in its first run: takes the name of the graph (loading,
+            broadcast, evaluation, snapshot, histogram or training), and gives the context manager of that run.
     """
 
     def __init__(self, backbone: Backbone, settings: meta_step.StepSettings, evaluation_batch: int,
                  session_config: Any, seed: int, on_stage: Callable[[str], None] = lambda name: None,
                  taking: Optional[Gradients] = None, check_graph: Callable[[tf.Graph], None] = lambda graph: None,
-                 ) -> None:
+                 compiling: Callable[[str], ContextManager] = lambda graph: contextlib.nullcontext()) -> None:
         self.backbone = backbone
         self.settings = settings
         self.seed = seed
         taking = taking or Gradients()
         self.ranks = ranks = taking.ranks
+        self._compiling = compiling
+        self._compiled: Set[str] = set()  # names of the graphs that have run
         # Each rank drops other units of its own images.
         self._dropout_seed = derive_seed(seed, "dropout", *([ranks.rank] if ranks.rank else []))
         graph = tf.Graph()
@@ -121,22 +126,52 @@ class Model:
         loaders = {name: self._loaders[name] for name in values}
         fill = [operation for name, operation in self._as_built.items()
                 if name not in values and (afresh or not self._is_filled)]
-        self.session.run(fill + [loader.assign for loader in loaders.values()],
-                         {loader.value: values[name] for name, loader in loaders.items()})
+        with self._first_run("loading"):
+            self.session.run(fill + [loader.assign for loader in loaders.values()],
+                             {loader.value: values[name] for name, loader in loaders.items()})
         self._is_filled = True
 
     def share(self) -> None:
         """Give every rank rank 0's variables, all of them; every rank must have loaded something, and call this."""
         if self._broadcast is not None:
-            self.session.run(self._broadcast)
+            with self._first_run("broadcast"):
+                self.session.run(self._broadcast)
+
+    def compile_early(self, snapshot: bool = True, histogram: bool = False) -> None:
+        """Run what is used after the first iteration once now, for a device that compiles each graph in its first run.
+
+        No variable changes, and the results are dropped. The training graph is not among it: a run of it would change
+        the variables, so it is compiled in the first iteration, which comes next.
+
+        Args:
+            snapshot: this rank takes snapshots. histogram: it also calls ``weights``.
+        """
+        with self._first_run("evaluation"):
+            evaluation.compile_early(self.session, self.evaluation)
+        if snapshot:
+            self.snapshot()
+        if histogram:
+            self.weights()
+
+    @contextlib.contextmanager
+    def _first_run(self, graph: str) -> Iterator[None]:
+        """``compiling`` around the first run of ``graph``; nothing around the later ones."""
+        if graph in self._compiled:
+            yield
+            return
+        with self._compiling(graph):
+            yield
+        self._compiled.add(graph)
 
     def snapshot(self) -> Dict[str, np.ndarray]:
         """Copies of every variable: name → float32 array. Training may go on while they are written."""
-        return self.session.run(self.training.state)
+        with self._first_run("snapshot"):
+            return self.session.run(self.training.state)
 
     def weights(self) -> Dict[str, np.ndarray]:
         """θ and φ alone: name → float32 array."""
-        return self.session.run(dict(self.training.network, **self.training.metric))
+        with self._first_run("histogram"):
+            return self.session.run(dict(self.training.network, **self.training.metric))
 
     def step(self, episode: Episode) -> Dict[str, float]:
         """Run one iteration.
@@ -156,7 +191,8 @@ class Model:
         if self._wants_to_stop is not None:
             feed[self._wants_to_stop] = float(self.ranks.stop.wanted())
         try:
-            scalars, _ = self.session.run([self._scalars, graph.train], feed)
+            with self._first_run("training"):
+                scalars, _ = self.session.run([self._scalars, graph.train], feed)
         except tf.errors.ResourceExhaustedError as error:
             raise DeviceError(f"the device has too little memory for {self.settings.meta_batch_size} images of each "
                               "domain at once. Lower meta_batch_size") from error
@@ -170,8 +206,9 @@ class Model:
     def evaluate(self, images: np.ndarray, labels: np.ndarray, rows: np.ndarray,
                  on_progress: Optional[Callable[[int, int], None]] = None) -> evaluation.Evaluation:
         """``evaluation.evaluate`` with the current weights."""
-        return evaluation.evaluate(self.session, self.evaluation, images, labels, rows,
-                                   self.backbone.num_classes, on_progress, self.ranks)
+        with self._first_run("evaluation"):
+            return evaluation.evaluate(self.session, self.evaluation, images, labels, rows,
+                                       self.backbone.num_classes, on_progress, self.ranks)
 
 
 class Loader(NamedTuple):

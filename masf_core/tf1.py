@@ -6,6 +6,7 @@ behaviour is switched off once, here: graphs and sessions, reference variables (
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import sys
 import tempfile
@@ -16,8 +17,9 @@ from typing import Iterator
 from masf_core.errors import TensorFlowError
 
 # Set before the import, since TensorFlow reads it once. Its C++ start-up messages would hide the lines of the run; a
-# user who wants them sets the variable.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# user who wants them sets the variable. Where the Ascend adapter is installed they are shown: among them is the
+# adapter's own message that a model has been compiled for the card, at the lowest level.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if importlib.util.find_spec("npu_bridge") is None else "0")
 
 
 @contextlib.contextmanager

@@ -244,7 +244,9 @@ class Ascend:
     overflow_dump_dir: Optional[str] = setting(
         None, optional(text()), "local folder for a dump of operations that overflow; none is made by default")
     compile_cache_dir: Optional[str] = setting(
-        None, optional(text()), "local folder where compiled operations are kept for the next start; none by default")
+        None, optional(text(), "auto"),
+        "local folder where compiled operations are kept for the next start; auto is kernels below work_dir, none "
+        "keeps nothing")
     mix_list: Optional[str] = setting(
         None, optional(text()),
         "JSON file that says which operations mixed precision takes in 16 bits; the adapter's own choice by default",

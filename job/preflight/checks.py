@@ -2,12 +2,12 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import logging
 import os
 import time
 from typing import Any, List, Mapping, Optional, Tuple, Union
 
+from job.card_paths import ascend_settings
 from job.config.settings import Config
 from job.environment import read_environment
 from job.errors import ConfigError, NoSuchFolder
@@ -21,7 +21,7 @@ from job.ranks.group import check_share
 from job.stopping import GRACE
 from job.workspace import Workspace
 from masf_core.devices.ascend import operators
-from masf_core.devices.ascend.options import AscendSettings, mode_of, parameters_of, unknown_to
+from masf_core.devices.ascend.options import mode_of, parameters_of, unknown_to
 from masf_core.devices.ascend.releases import Adapter
 from masf_core.network.architecture import Architecture, make_architecture
 from obs_sync import ObjectInfo, Store, StoreError, is_remote, open_store, this_process
@@ -162,7 +162,7 @@ class Preflight:
         platform = self._config.platform
         try:
             parameters = parameters_of(
-                AscendSettings(**dataclasses.asdict(self._config.ascend)),
+                ascend_settings(self._config.ascend),
                 mode_of(platform.precision, platform.precision_mode), self._environment.rank_size)
             look_for_paths(parameters, self._config.ascend.profile_dir, make=False)
             operators.installed_list(self._environ)

@@ -36,12 +36,14 @@ class Device:
 
     Attributes:
         name: ``cpu``, ``gpu`` or ``ascend``. mixed: matrix products are in 16 bits. scaling: ``ScaleSettings``.
+        compiles: the first run of each graph compiles it, which takes minutes.
 
     Raises:
         DeviceError: mixed precision on a device that does not offer it.
     """
 
     name = ""
+    compiles = False
     automatic_precision = "float32"
 
     def __init__(self, precision: str = "auto", intra_op_threads: int = 0, inter_op_threads: int = 0) -> None:

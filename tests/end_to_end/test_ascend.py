@@ -3,10 +3,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import time
 
 import pytest
 
-from tests.end_to_end.conftest import ROOT
+from tests.end_to_end.conftest import ROOT, wait_for_line
 from tests.masf_core.devices.ascend.stand_in import write_operator_list
 
 pytestmark = pytest.mark.slow
@@ -31,6 +33,12 @@ def on_ascend(job, tmp_path):
     return job
 
 
+def position(output, text):
+    """Where ``text`` begins in the output, which must have it once."""
+    assert output.count(text) == 1, output
+    return output.index(text)
+
+
 def graphs_by_feeds(job):
     """Names of what is fed → every set of shapes that was."""
     found = {}
@@ -46,8 +54,9 @@ def trained(graphs):
 
 
 def test_a_whole_run_keeps_to_what_the_adapter_takes(on_ascend):
+    cache = str(on_ascend.work_dir / "kernels")  # by default
     code, output = on_ascend.run(
-        device="ascend", precision_mode="must_keep_origin_dtype", compile_cache_dir=str(on_ascend.work_dir / "kernels"),
+        device="ascend", precision_mode="must_keep_origin_dtype",
         ascend_options="enable_small_channel=1 op_debug_level=1")
     assert code == 0, output
     assert "on ascend, must_keep_origin_dtype, adapter r1.9" in output and "Traceback" not in output
@@ -56,7 +65,7 @@ def test_a_whole_run_keeps_to_what_the_adapter_takes(on_ascend):
     (session,) = on_ascend.recorded("session")
     assert session["options"] == {
         "use_off_line": True, "graph_run_mode": 1, "precision_mode": "must_keep_origin_dtype",
-        "op_compiler_cache_mode": "enable", "op_compiler_cache_dir": str(on_ascend.work_dir / "kernels"),
+        "op_compiler_cache_mode": "enable", "op_compiler_cache_dir": cache,
         "enable_small_channel": 1, "op_debug_level": 1}
 
     # Every run of the session is one graph for the card, and nothing stays on the host.
@@ -74,6 +83,39 @@ def test_a_whole_run_keeps_to_what_the_adapter_takes(on_ascend):
     # The adapter's dropout, and not ours: its masks come of a generator on the device.
     assert "RandomUniform" in trained(graphs)["types"]
     assert not any("Stateless" in name for name in trained(graphs)["types"])
+
+
+def test_every_graph_is_compiled_before_the_first_iteration_ends_and_the_log_says_so(on_ascend):
+    on_ascend.environ.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    code, output = on_ascend.run(device="ascend", histogram_interval=6, compile_cache_dir="none")
+    assert code == 0, output
+    order = ["loading", "evaluation", "snapshot", "histogram", "training"]
+    places = [position(output, f"compiling the {graph} graph for the card ({number} of 5); this takes minutes")
+              for number, graph in enumerate(order, start=1)]
+    assert places == sorted(places) and places[-1] < position(output, "iteration 1: loss")
+    assert output.count("compiled in ") == 5 == len(on_ascend.recorded("graph"))
+    assert output.rindex("compiled in ") < output.index("iteration 1: loss")
+    # The adapter's own message is not hidden, and no operation is kept where nobody wants that.
+    assert output.count("The model has been compiled on the Ascend AI processor") == 5
+    assert "op_compiler_cache_dir" not in on_ascend.recorded("session")[0]["options"]
+    assert not (on_ascend.work_dir / "kernels").exists()
+
+
+def test_sigterm_during_a_compilation_ends_the_run_in_time_and_the_next_start_finishes_it(on_ascend):
+    on_ascend.environ["FAKE_NPU_COMPILE"] = "hangs@evaluation/images:0"
+    process = on_ascend.start(device="ascend")
+    wait_for_line(process, "the stand-in compiles without end")
+    asked = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=60)
+    assert (process.returncode, time.monotonic() - asked < 15.0) == (143, True), output
+    with on_ascend.store("output/run/") as store:
+        state = json.loads(store.read("run.json").decode())
+    assert (state["state"], state["attempts"][-1]["exit_code"]) == ("stopped", 143)
+    del on_ascend.environ["FAKE_NPU_COMPILE"]
+    code, output = on_ascend.run(device="ascend")
+    assert code == 0, output
+    assert on_ascend.result()["state"] == "done"
 
 
 def test_a_run_goes_on_from_its_checkpoint_with_the_oldest_adapter_too(on_ascend):

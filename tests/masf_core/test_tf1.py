@@ -47,3 +47,18 @@ def test_a_command_ends_with_one_line_and_no_trace(tmp_path, command):
 
 def test_it_is_an_error_of_importing_too():
     assert issubclass(TensorFlowError, ImportError)
+
+
+@pytest.mark.parametrize("given, adapter, expected", [({}, False, "2"), ({}, True, "0"),
+                                                      ({"TF_CPP_MIN_LOG_LEVEL": "1"}, True, "1")])
+def test_the_adapters_own_messages_are_shown_where_it_is_installed(tmp_path, given, adapter, expected):
+    for name in ["tensorflow"] + ["npu_bridge"] * adapter:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("")
+    environ = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    done = subprocess.run(
+        [sys.executable, "-c", "import os\ntry:\n    import masf_core.tf1\nexcept ImportError:\n    pass\n"
+                               "print(os.environ['TF_CPP_MIN_LOG_LEVEL'])"],
+        cwd=ROOT, stdout=subprocess.PIPE, universal_newlines=True, timeout=60,
+        env=dict(environ, PYTHONPATH=os.pathsep.join([str(tmp_path), ROOT]), **given))
+    assert done.stdout == expected + "\n"

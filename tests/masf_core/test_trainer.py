@@ -173,3 +173,20 @@ def test_a_run_that_overflows_whatever_the_scale_ends(settings, said):
 def test_a_run_that_was_too_short_for_its_scale_to_come_down_ends_in_an_error():
     with pytest.raises(TrainingDiverged, match="all 4 iterations were skipped"):
         scaled_trainer(ScaleSettings(initial=2.0 ** 60), 0, 4, Recorder()).run()
+
+
+def test_graphs_that_are_compiled_early_change_no_number():
+    episode = toy.sampler().draw(0)
+    results = []
+    for early in (False, True):
+        with toy.model() as model:
+            before = model.snapshot()
+            if early:
+                model.compile_early(snapshot=True, histogram=True)
+                for name, value in model.snapshot().items():
+                    np.testing.assert_array_equal(value, before[name])
+            losses = model.step(episode)
+            results.append((losses, model.snapshot()))
+    assert results[0][0] == results[1][0]
+    for name, value in results[0][1].items():
+        np.testing.assert_array_equal(value, results[1][1][name])

@@ -32,6 +32,7 @@ class Ascend(Device):
     """
 
     name = "ascend"
+    compiles = True
     automatic_precision = "mixed"
 
     def __init__(self, precision: str = "auto", intra_op_threads: int = 0, inter_op_threads: int = 0,

@@ -164,7 +164,11 @@ def mode_of(precision: str, precision_mode: Optional[str] = None) -> str:
 
 
 class AscendSettings(NamedTuple):
-    """What a user can ask of the adapter, besides its precision. Directories and files are local."""
+    """What a user can ask of the adapter, besides its precision. Directories and files are local.
+
+    compile_cache_dir: None keeps no compiled operations. debug_dir: where the compiler writes its own files; None is
+    the current directory.
+    """
 
     profile_dir: Optional[str] = None
     overflow_dump_dir: Optional[str] = None

@@ -7,6 +7,9 @@ In a child process the same is asked for by environment variables:
     FAKE_NPU_RECORD    file that gets every ``record`` as a line of JSON
     FAKE_NPU_OVERFLOW  numbers, separated by commas, of the readings of the float status that find an overflow; from 0.
                        5@1 is the reading 5 of rank 1 alone
+    FAKE_NPU_FILES     set: leave in the current directory what CANN's compiler leaves there
+    FAKE_NPU_COMPILE   hangs@NAME, fails@NAME or aborts@NAME: what the compilation of the graph that is fed the tensor
+                       NAME does; the last two write CANN's log first
     FAKE_NPU_ENGINE    module:function that makes the ``Engine``, where RANK_SIZE is above 1
 """
 from npu_bridge.fake.collectives import Engine, engine, use_engine

@@ -4,6 +4,7 @@ import re
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from npu_bridge.fake.compiler import compile_graph
 from npu_bridge.fake.partition import partition
 from npu_bridge.fake.recording import record
 from npu_bridge.fake.releases import at_least
@@ -56,6 +57,7 @@ class Compiled:
         record("graph", on_card=graphs, on_host=host,
                fetches=sorted(each.name for each in wanted), feeds=shapes, anew=before is not None,
                types=sorted({operation.type for operation in operations}))
+        compile_graph(shapes)
 
 
 def _element(graph, each):
