@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import Callable, Dict, Mapping, Optional
 
-from job.card_paths import ascend_settings
+from job.card_paths import ascend_settings, place_of, work_in
 from job.compilation import announced, compile_early
 from job.config.settings import Config
 from job.console import Console
@@ -46,7 +46,8 @@ def follow(config: Config, work_dir: str, run_name: str, console: Console, envir
     if done:
         group.disband()
         return
-    here = device_of(config, ascend_settings(config.ascend, run.workspace.kernels))
+    place = place_of(run.workspace, group)
+    here = device_of(config, ascend_settings(config.ascend, place))
     group.check_device(here.name)
     if group.leads_node:
         inputs = Patience(OPENING_SECONDS, console.check_stop, from_failure=True).call(
@@ -57,6 +58,8 @@ def follow(config: Config, work_dir: str, run_name: str, console: Console, envir
         group.gather(None, "the end of pulling and decoding", WAIT_FOR_INPUTS)
         index, images = prepare_data(run, fetch_inputs(config, run.workspace, console, environ, present=True))
     group.check_same_data(index.fingerprint)
+    if here.name == "ascend":
+        work_in(place.folder)
     with build_model(run, here, index, group, announced(here, config, console, group)) as model:
         model.load({})  # what is in the variables comes from rank 0
         progress = Progress(*group.gather(None, "the start of training", WAIT_FOR_INPUTS)[0], details={})

@@ -7,7 +7,7 @@ from typing import Dict, Mapping, Optional
 
 import numpy as np
 
-from job.card_paths import ascend_settings
+from job.card_paths import ascend_settings, place_of, work_in
 from job.compilation import announced, compile_early
 from job.inputs.early_weights import EarlyWeights
 from job.inputs.fetch import fetch_inputs
@@ -52,8 +52,9 @@ def prepare_and_train(run: Run, environ: Mapping[str, str], early: Optional[Earl
     config, group = run.config, run.group
     run.times.mark("imports", tensorflow=IMPORT_SECONDS)
     run.record.update(versions={"tensorflow": VERSION, "python": platform.python_version()})
+    place = place_of(run.workspace, group)
     # First: what is wrong with the device need not wait for the data.
-    here = device_of(config, ascend_settings(config.ascend, run.workspace.kernels))
+    here = device_of(config, ascend_settings(config.ascend, place))
     group.check_device(here.name)
     with Restoring(run.store, run.workspace, run.record.lineage) as restoring:
         # What has been pulled stays, so that another call pulls the rest.
@@ -66,6 +67,8 @@ def prepare_and_train(run: Run, environ: Mapping[str, str], early: Optional[Earl
         note_data(run, index)
         group.gather(None, "the end of pulling and decoding", WAIT_FOR_INPUTS)
         group.check_same_data(index.fingerprint)
+        if here.name == "ascend":
+            work_in(place.folder)
         with build_model(run, here, index, group, announced(here, config, run.console, group)) as model:
             start = restore_or_begin(run, model, inputs, index, restoring, weights)
             group.gather(start.progress[:3], "the start of training", WAIT_FOR_INPUTS)

@@ -4,7 +4,8 @@
     <work_dir>/weights/                  a weights file pulled from a URL of its own
     <work_dir>/decoded/                  the decode cache
     <work_dir>/kernels/                  operations that were compiled for an Ascend (or --compile_cache_dir)
-    <work_dir>/runs/<run_name>/          logs of this run (or --logdir), and spool/ with checkpoints on their way out
+    <work_dir>/runs/<run_name>/          logs of this run (or --logdir), spool/ with checkpoints on their way out, and
+                                         cann/rank-N/, where rank N works on an Ascend
 """
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ WRITTEN = ("inputs", "weights", "decoded", "kernels", "runs")  # the directories
 
 
 class Workspace(NamedTuple):
-    """Local directories of a run; made by ``prepare_workspace``."""
+    """Local directories of a run, as absolute paths; made by ``prepare_workspace``."""
 
     root: str
     decoded: str
@@ -44,6 +45,11 @@ class Workspace(NamedTuple):
     def kernels(self) -> str:
         """Where operations that were compiled for an Ascend are kept, for this start and the next ones."""
         return os.path.join(self.root, "kernels")
+
+    @property
+    def cann(self) -> str:
+        """What CANN writes into current directories, in a folder for each rank."""
+        return os.path.join(os.path.dirname(self.spool), "cann")
 
     def log(self, name: str) -> str:
         """Path of one of the run's log files."""
@@ -77,7 +83,8 @@ def prepare_workspace(work_dir: str, run_name: str, logdir: Optional[str] = None
     Raises:
         LocalStorageError: not writable; names the directory and the setting that moves it.
     """
-    logs = logdir or os.path.join(work_dir, "runs", run_name)
+    work_dir = os.path.abspath(work_dir)  # the current directory changes where a run is on an Ascend
+    logs = os.path.abspath(logdir) if logdir else os.path.join(work_dir, "runs", run_name)
     spool = os.path.join(work_dir, "runs", run_name, "spool")
     workspace = Workspace(root=work_dir, decoded=os.path.join(work_dir, "decoded"), logs=logs, spool=spool)
     for directory, setting in ((workspace.decoded, "--work_dir"), (spool, "--work_dir"), (logs, "--logdir")):

@@ -40,6 +40,7 @@ class Job:
         self.work_dir = work_dir
         self.source = source
         self.environ = mock.environment()
+        self.folder = ROOT  # where the command is started
 
     def store(self, path=""):
         return open_store("obs://bucket/" + path, self.environ, backend="esdk")
@@ -59,7 +60,7 @@ class Job:
         """The process, its output in one pipe."""
         program = prefix or (os.path.join(ROOT, "boot_modelarts.py"),)
         return subprocess.Popen(
-            [sys.executable] + list(program) + self.arguments(**changes), env=self.environ, cwd=ROOT,
+            [sys.executable] + list(program) + self.arguments(**changes), env=self.environ, cwd=str(self.folder),
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
 
     def run(self, *prefix, **changes):

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import time
 
@@ -66,6 +67,7 @@ def test_a_whole_run_keeps_to_what_the_adapter_takes(on_ascend):
     assert session["options"] == {
         "use_off_line": True, "graph_run_mode": 1, "precision_mode": "must_keep_origin_dtype",
         "op_compiler_cache_mode": "enable", "op_compiler_cache_dir": cache,
+        "debug_dir": str(on_ascend.work_dir / "runs" / "run" / "cann" / "rank-0"),
         "enable_small_channel": 1, "op_debug_level": 1}
 
     # Every run of the session is one graph for the card, and nothing stays on the host.
@@ -116,6 +118,31 @@ def test_sigterm_during_a_compilation_ends_the_run_in_time_and_the_next_start_fi
     code, output = on_ascend.run(device="ascend")
     assert code == 0, output
     assert on_ascend.result()["state"] == "done"
+
+
+def test_the_compilers_files_go_below_work_dir_and_relative_paths_mean_where_the_command_was_started(
+        on_ascend, tmp_path):
+    here = on_ascend.folder = tmp_path / "here"
+    here.mkdir()
+    shutil.copy(str(on_ascend.source / "weights" / "bvlc_alexnet.npy"), str(here / "alexnet.npy"))
+    (here / "mix.json").write_text("{}")
+    (here / "switch.cfg").write_text("")
+    os.rename(str(tmp_path / "opp"), str(here / "opp"))
+    on_ascend.environ.update(FAKE_NPU_FILES="1", ASCEND_OPP_PATH="opp", ASCEND_PROCESS_LOG_PATH="plogs")
+    code, output = on_ascend.run(
+        device="ascend", work_dir="work", logdir="logs", train_url="out", weights_path="alexnet.npy",
+        mix_list="mix.json", compile_cache_dir="kernels", ascend_options="fusion_switch_file=switch.cfg")
+    assert code == 0, output
+    own = here / "work" / "runs" / "run" / "cann" / "rank-0"
+    assert sorted(path.name for path in own.iterdir()) == ["fusion_result.json", "kernel_meta"]
+    assert sorted(path.name for path in here.iterdir()) == [
+        "alexnet.npy", "kernels", "logs", "mix.json", "opp", "out", "switch.cfg", "work"]
+    assert (here / "out" / "run" / "run.json").is_file() and (here / "logs" / "eva.txt").is_file()
+    options = on_ascend.recorded("session")[0]["options"]
+    assert {name: options[name] for name in ("modify_mixlist", "op_compiler_cache_dir", "fusion_switch_file",
+                                             "debug_dir")} == {
+        "modify_mixlist": str(here / "mix.json"), "op_compiler_cache_dir": str(here / "kernels"),
+        "fusion_switch_file": str(here / "switch.cfg"), "debug_dir": str(own)}
 
 
 def test_a_run_goes_on_from_its_checkpoint_with_the_oldest_adapter_too(on_ascend):

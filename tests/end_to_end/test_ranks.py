@@ -146,7 +146,7 @@ def on_two_cards(on_ascend, folder):  # noqa: F811
 
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", [
-    dict(precision="float32"),
+    dict(precision_mode="must_keep_origin_dtype"),
     # Of a size that overflows nowhere: each card's own loss has larger gradients than one that has all images, so that
     # a scale at the limit finds it at different iterations.
     dict(precision="mixed", loss_scale="1024")], ids=["float32", "mixed"])
@@ -162,7 +162,7 @@ def test_two_cards_through_hccl_compute_what_one_does(on_ascend, tmp_path, preci
 @pytest.mark.slow
 def test_an_overflow_on_one_card_makes_all_of_them_skip(on_ascend, tmp_path):  # noqa: F811
     on_two_cards(on_ascend, tmp_path)
-    on_ascend.environ["FAKE_NPU_OVERFLOW"] = "2@1"
+    on_ascend.environ.update(FAKE_NPU_OVERFLOW="2@1", FAKE_NPU_FILES="1")
     cards = []
     for rank in range(2):  # as the platform does it: the boot file once a card
         on_ascend.environ.update(RANK_ID=str(rank), RANK_SIZE="2", JOB_ID="1", ASCEND_DEVICE_ID=str(rank))
@@ -172,6 +172,10 @@ def test_an_overflow_on_one_card_makes_all_of_them_skip(on_ascend, tmp_path):  #
         output = card.communicate(timeout=240)[0]
         assert card.returncode == 0, output
     assert sum(record.get("skipped", 0) for record in on_ascend.result("two")["records"]) == 1  # rank 0's own
+    # The compiler's files of one card are not overwritten by the other's.
+    folders = [on_ascend.work_dir / "runs" / "two" / "cann" / f"rank-{rank}" for rank in range(2)]
+    assert all((folder / "fusion_result.json").is_file() for folder in folders)
+    assert {session["options"]["debug_dir"] for session in on_ascend.recorded("session")} == set(map(str, folders))
 
 
 @pytest.mark.slow

@@ -176,6 +176,7 @@ class AscendSettings(NamedTuple):
     mix_list: Optional[str] = None
     ascend_options: Tuple[str, ...] = ()  # ``name=value`` each
     adapter_release: str = "auto"  # one of ``RELEASES``, or auto: found out from what npu_init exports
+    debug_dir: Optional[str] = None
 
 
 def read_options(texts: Iterable[str]) -> Dict[str, Value]:
@@ -272,6 +273,8 @@ def parameters_of(settings: AscendSettings, precision_mode: str, ranks: int) -> 
     if twice:
         raise ValueError(f"ascend_options: overflow_dump_dir already sets {', '.join(twice)}; give only one of them")
     found.update(given)
+    if settings.debug_dir:
+        found.setdefault("debug_dir", settings.debug_dir)
     return found
 
 
