@@ -11,6 +11,7 @@ Read `run` first, then `training`. Floors, from the top; each imports only from 
                        needed; card_paths: where CANN and the Ascend adapter write
     ranks/             the processes of one job; reports/ show and compare runs; observer follows the trainer
     inputs/            brings data and weights to the local disk
+    cann_logs          the logs of CANN, where the reason of its failures is
     config/            every setting; publication/ brings results to the store; sync/ moves files by hand
     exits              what each ending means; environment, workspace, console: the machine and the person;
                        standard_output: what commands print

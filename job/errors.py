@@ -42,6 +42,10 @@ class NoSuchWeights(NoSuchPlace, WeightsError):
     """A file of weights does not exist."""
 
 
+class CannFailed(JobError):
+    """The Ascend adapter, or CANN below it, failed. The message holds the last errors of CANN's own logs."""
+
+
 class PeerFailed(JobError):
     """Another process of the job has failed, so this one cannot go on.
 

@@ -9,7 +9,7 @@ import errno
 import signal
 from typing import NamedTuple
 
-from job.errors import ConfigError, NoSuchPlace, PeerFailed
+from job.errors import CannFailed, ConfigError, NoSuchPlace, PeerFailed
 from job.stopping import Stopped
 from masf_core.errors import (
     CacheError,
@@ -30,6 +30,7 @@ STORAGE = 4
 DIVERGED = 5
 FOUND = 6
 RANK_LOST = 7
+ABORTED = 128 + signal.SIGABRT
 STOPPED = 128 + signal.SIGTERM
 INTERRUPTED = 128 + signal.SIGINT
 
@@ -42,6 +43,7 @@ MEANING = {
     DIVERGED: "training diverged, or parity not met",
     FOUND: "check-graph or doctor found something to correct",
     RANK_LOST: "another process of the job was lost",
+    ABORTED: "native code such as CANN aborted the process",
     STOPPED: "stopped by SIGTERM or SIGHUP",
     INTERRUPTED: "stopped from the keyboard",
 }
@@ -77,6 +79,8 @@ def ending(error: BaseException) -> Ending:
         return Ending(128 + error.signum, str(error), True)
     if isinstance(error, PeerFailed):
         return Ending(error.code, str(error), True)
+    if isinstance(error, CannFailed):
+        return Ending(UNEXPECTED, str(error), False)
     if isinstance(error, KeyboardInterrupt):
         return Ending(INTERRUPTED, "interrupted", True)
     for classes, code in CODES:

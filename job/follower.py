@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from typing import Callable, Dict, Mapping, Optional
 
+from job.cann_logs import explained
 from job.card_paths import ascend_settings, place_of, work_in
 from job.compilation import announced, compile_early
 from job.config.settings import Config
@@ -60,7 +61,8 @@ def follow(config: Config, work_dir: str, run_name: str, console: Console, envir
     group.check_same_data(index.fingerprint)
     if here.name == "ascend":
         work_in(place.folder)
-    with build_model(run, here, index, group, announced(here, config, console, group)) as model:
+    with explained(here.name, environ), build_model(
+            run, here, index, group, announced(here, config, console, group)) as model:
         model.load({})  # what is in the variables comes from rank 0
         progress = Progress(*group.gather(None, "the start of training", WAIT_FOR_INPUTS)[0], details={})
         model.share()

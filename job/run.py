@@ -19,12 +19,13 @@ import os
 import time
 from typing import Any, Dict, Iterator, Mapping, Optional
 
+from job.cann_logs import upload_cann_logs
 from job.config import loading
 from job.config.settings import Config
 from job.console import Console
 from job.environment import read_environment
-from job.errors import ConfigError
-from job.exits import STOPPED, exit_code
+from job.errors import ConfigError, PeerFailed
+from job.exits import STOPPED, UNEXPECTED, exit_code
 from job.opened_run import Run
 from job.publication.late_writes import newest_record, restore_records
 from job.publication.patience import OPENING_SECONDS, Patience
@@ -76,7 +77,7 @@ def run_job(config: Config, work_dir: str, run_name: str, console: Console,
             return
         run = open_run(config, workspace, console, store, previous, run_name, times, group, patience)
         times.mark("opening")
-        with recorded(run):
+        with recorded(run, environ):
             from job.inputs.check import check_inputs
             from job.inputs.early_weights import read_early
 
@@ -146,8 +147,10 @@ def open_run(config: Config, workspace: Workspace, console: Console, store: Stor
 
 
 @contextlib.contextmanager
-def recorded(run: Run) -> Iterator[None]:
+def recorded(run: Run, environ: Mapping[str, str]) -> Iterator[None]:
     """Record in run.json whatever ends the run. If that fails, the reason for the end is still the one that is raised.
+
+    Where CANN may hold the reason, its logs are stored as well. environ: environment variables.
     """
     def say(state: str, code: int, **fields: str) -> None:
         run.record.end(state, code, **fields)
@@ -158,10 +161,16 @@ def recorded(run: Run) -> Iterator[None]:
         # The watchdog calls it if the current iteration takes longer than the platform waits.
         run.console.stop.last_words = lambda: say(
             "stopped", STOPPED, left_undone="everything since the last published checkpoint")
-    run.group.on_loss(lambda error: say("failed", error.code, reason=str(error)))
+    def lost(error: PeerFailed) -> None:
+        say("failed", error.code, reason=str(error))
+        upload_cann_logs(run.store, environ)
+
+    run.group.on_loss(lost)
     try:
         yield
     except BaseException as error:
         say("stopped" if isinstance(error, Stopped) else "failed", exit_code(error),
             reason=str(error) or type(error).__name__)
+        if isinstance(error, PeerFailed) or exit_code(error) == UNEXPECTED:
+            upload_cann_logs(run.store, environ)
         raise

@@ -7,6 +7,7 @@ from typing import Dict, Mapping, Optional
 
 import numpy as np
 
+from job.cann_logs import explained
 from job.card_paths import ascend_settings, place_of, work_in
 from job.compilation import announced, compile_early
 from job.inputs.early_weights import EarlyWeights
@@ -69,7 +70,8 @@ def prepare_and_train(run: Run, environ: Mapping[str, str], early: Optional[Earl
         group.check_same_data(index.fingerprint)
         if here.name == "ascend":
             work_in(place.folder)
-        with build_model(run, here, index, group, announced(here, config, run.console, group)) as model:
+        with explained(here.name, environ), build_model(
+                run, here, index, group, announced(here, config, run.console, group)) as model:
             start = restore_or_begin(run, model, inputs, index, restoring, weights)
             group.gather(start.progress[:3], "the start of training", WAIT_FOR_INPUTS)
             model.share()

@@ -47,6 +47,7 @@ FLOORS = {
         ("errors", "printable", "shipped", "start_times", "stopping", "streams", "utf8"),
         ("console", "environment", "exits", "standard_output", "workspace"),
         ("config", "publication", "sync"),
+        ("cann_logs",),
         ("inputs", "observer", "ranks", "reports"),
         ("card_paths", "compilation", "opened_run"),
         ("cli", "preparation"),

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 _OF_A_RUN = re.compile(r"(.+)/(?:checkpoints/ckpt-\d{6,}-[\w-]+(?:\.json\Z|/)|lease/\d{8}T\d{6}Z-[0-9a-f]{12}\.)")
 _LOG_FILES = re.compile(
     r"(run\.json|eva\.txt|metrics\.jsonl|images\.json\.gz|report\.html|offenders\.txt|events\.out\.tfevents\..*)\Z")
-_FOLDERS = ("checkpoints/", "lease/")  # of a run
+_FOLDERS = ("checkpoints/", "lease/", "logs/")  # of a run
 
 
 def written_locally(config: Config) -> List[str]:

@@ -6,6 +6,7 @@ RANK_CONTROL=host:port, or follows from the rank table or from ModelArts' list o
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import socket
 from typing import Any, Callable, Iterator, List, Optional, Tuple
@@ -17,6 +18,8 @@ from job.ranks.channel import Channel
 from job.ranks.stop import AgreedStop
 from job.ranks.table import Card, check_place, read_rank_table, wait_for_rank_table
 from masf_core.ranks.one_rank import NeverStop, OneRank
+
+log = logging.getLogger(__name__)
 
 OF_A_RANK = ("work_dir", "logdir", "log_level")  # settings that may differ from one rank to another
 WAIT_FOR_INPUTS = 7200.0  # seconds that the first rank of a machine may take to download and decode
@@ -163,8 +166,10 @@ def control_address(environment: Environment, read: Callable[[str], List[Card]] 
         cards = read(table)
         check_place(table, cards, environment.rank_id, size)
         if environment.job_id is None:
-            raise ConfigError(f"RANK_SIZE={size}, but JOB_ID is not set, and HCCL averages nothing without it: set it "
-                              "to any number, the same for all ranks")
+            # Only the adapter's own distributed optimiser needs it; this job calls HCCL's operations directly.
+            log.warning("RANK_SIZE=%d, but JOB_ID is not set. This job averages without it, and the adapter only "
+                        "warns. If the cards do not find one another, set JOB_ID to the same number for all ranks",
+                        size)
         alone = len({card.server for card in cards}) == 1
         return environment.control or ("127.0.0.1" if alone else cards[0].server, CONTROL_PORT)
     if environment.control is None:

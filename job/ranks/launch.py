@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import glob
+import logging
 import os
 import signal
 import socket
@@ -18,11 +19,15 @@ import threading
 import time
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
+from job.cann_logs import explanation
 from job.environment import CONTROL_PORT, read_environment
 from job.errors import ConfigError
+from job.exits import ABORTED
 from job.ranks.table import Table, find_rank_table, on_server
 from job.standard_output import UNREAD, discard_output
 from job.stopping import heard_signals
+
+log = logging.getLogger(__name__)
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PATIENCE = 15.0  # seconds from SIGTERM to SIGKILL, the same as on the platform
@@ -57,13 +62,14 @@ def launch(processes: int, command: Sequence[str], environ: Mapping[str, str], p
     path = os.pathsep.join([ROOT] + [each for each in [environ.get("PYTHONPATH")] if each])
     found = dict(environ, PYTHONPATH=path)
     heard: List[int] = []
+    begun = time.time()
     before = {signum: signal.signal(signum, lambda signum, frame: heard.append(signum)) for signum in heard_signals()}
     started: List[_Started] = []
     unread = threading.Event()
     try:
         for place in places:
             started.append(_Started(command, dict(found, **place), unread))
-        return _attend(started, heard, unread, patience)
+        code = _attend(started, heard, unread, patience)
     finally:
         for process in started:
             process.kill()
@@ -71,6 +77,17 @@ def launch(processes: int, command: Sequence[str], environ: Mapping[str, str], p
             process.finish()
         for signum, handler in before.items():
             signal.signal(signum, handler)
+    _explain_aborts(started, found, begun)
+    return code
+
+
+def _explain_aborts(started: List["_Started"], environ: Mapping[str, str], begun: float) -> None:
+    """Log why a rank may have been aborted, which it cannot do itself. begun: seconds since 1970."""
+    aborted = [rank.name for rank in started if rank.code == ABORTED]
+    if aborted:
+        log.error("native code aborted rank %s (SIGABRT, exit code %d). CANN and the adapter abort a process, without "
+                  "an error in Python, if a card cannot be initialised or dump_path or work_path is no folder. %s",
+                  ", ".join(aborted), ABORTED, explanation(environ, begun))
 
 
 def environments(processes: int, environ: Mapping[str, str]) -> List[Dict[str, str]]:
@@ -184,12 +201,13 @@ class _Started:
     """A rank that was started, and the two threads that pass on what it prints.
 
     Attributes:
-        code: its exit code, 128 + the number of the signal that killed it; None while it runs.
+        name: its rank. code: its exit code, 128 + the number of the signal that killed it; None while it runs.
     """
 
     def __init__(self, command: Sequence[str], environ: Mapping[str, str], unread: threading.Event):
         self.code: Optional[int] = None
-        prefix = f"[{environ['RANK_ID']}] "
+        self.name = environ["RANK_ID"]
+        prefix = f"[{self.name}] "
         self._process = subprocess.Popen(
             command, env=dict(environ), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             start_new_session=True, preexec_fn=_dying_with(os.getpid()))

@@ -103,6 +103,20 @@ def test_every_graph_is_compiled_before_the_first_iteration_ends_and_the_log_say
     assert not (on_ascend.work_dir / "kernels").exists()
 
 
+def test_a_failed_compilation_shows_what_cann_says_and_its_logs_are_stored(on_ascend, tmp_path):
+    on_ascend.environ.update(FAKE_NPU_COMPILE="fails@images:0", HOME=str(tmp_path))
+    code, output = on_ascend.run(device="ascend")
+    assert code == 1, output
+    assert "the Ascend adapter failed: GeOp1_0GEOP::::DoRunAsync Failed" in output
+    assert f"CANN's own logs are below {tmp_path}/ascend/log. Their last errors:" in output
+    assert "[GE][Compile]Op[conv1/Conv2D] is not supported by the engine" in output
+    (key,) = on_ascend.mock.keys("bucket", "output/run/logs/cann/")
+    assert key.startswith("output/run/logs/cann/debug/plog/plog-")
+    with on_ascend.store("output/run/") as store:
+        attempt = json.loads(store.read("run.json").decode())["attempts"][-1]
+    assert (attempt["outcome"], attempt["exit_code"]) == ("failed", 1) and "conv1/Conv2D" in attempt["reason"]
+
+
 def test_sigterm_during_a_compilation_ends_the_run_in_time_and_the_next_start_finishes_it(on_ascend):
     on_ascend.environ["FAKE_NPU_COMPILE"] = "hangs@evaluation/images:0"
     process = on_ascend.start(device="ascend")

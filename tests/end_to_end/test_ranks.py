@@ -179,6 +179,16 @@ def test_an_overflow_on_one_card_makes_all_of_them_skip(on_ascend, tmp_path):  #
 
 
 @pytest.mark.slow
+def test_a_card_that_cann_aborts_is_explained(on_ascend, tmp_path):  # noqa: F811
+    on_two_cards(on_ascend, tmp_path)
+    on_ascend.environ.update(FAKE_NPU_COMPILE="aborts@images:0", ASCEND_PROCESS_LOG_PATH=str(tmp_path / "plogs"))
+    code, output = on_ascend.run(run_name="two", device="ascend", processes=2)
+    assert code == 134, output
+    assert "native code aborted rank " in output and "(SIGABRT, exit code 134)" in output
+    assert "[GE][Compile]Op[conv1/Conv2D] is not supported by the engine" in output
+
+
+@pytest.mark.slow
 def test_on_each_machine_one_process_pulls(job, one, tmp_path):
     # Another working directory is another machine, as far as the processes can tell.
     elsewhere = tmp_path / "elsewhere"

@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from job import exits
-from job.errors import ConfigError
+from job.errors import CannFailed, ConfigError
 from job.stopping import Stopped
 from masf_core.errors import CacheError, CheckpointError, DataError, TrainingDiverged, WeightsError
 from obs_sync.errors import (
@@ -67,3 +67,7 @@ def test_anything_else_is_unexpected_and_shows_its_trace(error):
 def test_a_full_disk_is_told_with_its_path_and_a_way_out():
     message = exits.ending(OSError(errno.ENOSPC, "No space left on device", "/cache/x")).message
     assert message == "/cache/x: the disk is full; free some space, or choose another --work_dir"
+
+
+def test_a_failure_of_cann_keeps_its_message_and_shows_its_trace():
+    assert exits.ending(CannFailed("x\n  [ERROR] y")) == exits.Ending(1, "x\n  [ERROR] y", False)

@@ -66,6 +66,20 @@ def test_the_first_that_fails_stops_the_others_and_its_code_is_the_job_s(end, co
     assert time.monotonic() - begun < 20.0
 
 
+def test_an_abort_is_explained_with_the_last_errors_of_cann(tmp_path, caplog):
+    environ = dict(ENVIRON, ASCEND_PROCESS_LOG_PATH=str(tmp_path))
+    text = ("if rank == 1:\n"
+            "    path = os.path.join(os.environ['ASCEND_PROCESS_LOG_PATH'], 'plog-1.log')\n"
+            "    open(path, 'w').write('[ERROR] GE: no card')\n"
+            "    os.abort()\n"
+            "time.sleep(60)")
+    assert launch(2, python(text), environ) == 134
+    (record,) = caplog.records
+    assert record.getMessage().startswith("native code aborted rank 1 (SIGABRT, exit code 134)")
+    assert record.getMessage().endswith(
+        f"CANN's own logs are below {tmp_path}. Their last errors:\n  [ERROR] GE: no card")
+
+
 def test_one_that_does_not_heed_sigterm_is_killed():
     text = ("signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
             "if rank == 1:\n    time.sleep(0.5)\n    sys.exit(3)\ntime.sleep(60)")

@@ -130,6 +130,18 @@ def test_a_process_can_wait_for_its_table_and_doctor_looks_at_it_as_it_is(tmp_pa
     assert control_address(environment, patient) == ("h", 1)
 
 
+def test_a_missing_job_id_is_only_a_warning(tmp_path, caplog):
+    path = written(tmp_path, TABLE)
+    environment = types.SimpleNamespace(rank_id=0, rank_size=4, rank_table=path, job_id=None, control=("h", 1))
+    assert control_address(environment) == ("h", 1)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "RANK_SIZE=4, but JOB_ID is not set" in caplog.text
+    caplog.clear()
+    environment.job_id = "1"
+    control_address(environment)
+    assert not caplog.records
+
+
 def test_a_byte_order_mark_is_passed_over(tmp_path):
     assert len(read_rank_table(written(tmp_path, "\ufeff" + json.dumps(TABLE)))) == 4
 
