@@ -33,6 +33,7 @@ COMMANDS = {
     "doctor": Command("job.commands.doctor", "look whether a run can work here, before anything expensive"),
     "check-graph": Command("job.commands.check_graph", "look for what an Ascend 910 refuses, and predict its speed"),
     "show": Command("job.commands.show", "show what a run has left behind"),
+    "evaluate": Command("job.commands.evaluate", "evaluate a trained network, without writing to its run"),
     "compare": Command("job.commands.compare", "put runs beside each other, interval by interval"),
     "sync": Command("job.commands.sync", "move trees between OBS and this machine, list, verify, compare, clean up"),
     "pack": Command("job.commands.pack", "pack a folder into a few large objects, which a job pulls much faster"),
@@ -95,7 +96,7 @@ def _parse(name: str, command: Any, arguments: Sequence[str]) -> argparse.Namesp
         epilog += "\n\n" + settings_help()
     parser = _Parser(
         "python -m job " + name, description=command.__doc__, epilog=epilog, allow_abbrev=False,
-        usage="%(prog)s [--config=FILE] [--name=value ...]" if takes_settings else None,
+        usage=getattr(command, "USAGE", "%(prog)s [--config=FILE] [--name=value ...]") if takes_settings else None,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     command.add_arguments(parser)
     if not takes_settings and not hasattr(command, "explain_unknown"):

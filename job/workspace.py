@@ -3,6 +3,7 @@
     <work_dir>/inputs/<name>-<digest>/   what was pulled from data_url, shared by all runs that use the same URL
     <work_dir>/weights/                  a weights file pulled from a URL of its own
     <work_dir>/decoded/                  the decode cache
+    <work_dir>/evaluate/                 what is wrong with the data of an evaluation
     <work_dir>/runs/<run_name>/          logs of this run (or --logdir), and spool/ with checkpoints on their way out
 """
 from __future__ import annotations
@@ -12,13 +13,13 @@ import fcntl
 import hashlib
 import os
 import posixpath
-from typing import Iterator, NamedTuple, Optional
+from typing import Iterator, NamedTuple, Optional, Tuple
 
 from job.errors import ConfigError
 from obs_sync import LocalStorageError
 
 
-WRITTEN = ("inputs", "weights", "decoded", "runs")  # the directories in work_dir
+WRITTEN = ("inputs", "weights", "decoded", "runs", "evaluate")  # the directories in work_dir
 
 
 class Workspace(NamedTuple):
@@ -74,7 +75,25 @@ def prepare_workspace(work_dir: str, run_name: str, logdir: Optional[str] = None
     logs = logdir or os.path.join(work_dir, "runs", run_name)
     spool = os.path.join(work_dir, "runs", run_name, "spool")
     workspace = Workspace(root=work_dir, decoded=os.path.join(work_dir, "decoded"), logs=logs, spool=spool)
-    for directory, setting in ((workspace.decoded, "--work_dir"), (spool, "--work_dir"), (logs, "--logdir")):
+    _prove_writable((workspace.decoded, "--work_dir"), (spool, "--work_dir"), (logs, "--logdir"))
+    return workspace
+
+
+def evaluation_workspace(work_dir: str) -> Workspace:
+    """The directories of an evaluation, which writes nothing into those of a run. It has no spool.
+
+    Raises:
+        LocalStorageError: as of ``prepare_workspace``.
+    """
+    workspace = Workspace(root=work_dir, decoded=os.path.join(work_dir, "decoded"),
+                          logs=os.path.join(work_dir, "evaluate"), spool="")
+    _prove_writable((workspace.decoded, "--work_dir"), (workspace.logs, "--work_dir"))
+    return workspace
+
+
+def _prove_writable(*directories: Tuple[str, str]) -> None:
+    """Make directories and write to them. directories: (directory, the setting that moves it)."""
+    for directory, setting in directories:
         probe = os.path.join(directory, f".writable-{os.getpid()}")
         try:
             os.makedirs(directory, exist_ok=True)
@@ -84,4 +103,3 @@ def prepare_workspace(work_dir: str, run_name: str, logdir: Optional[str] = None
         except OSError as error:
             raise LocalStorageError(f"cannot write to {directory}: {error.strerror or error}. Choose a directory "
                                     f"that can be written with {setting}.") from error
-    return workspace

@@ -15,6 +15,10 @@ from masf_core.ranks.one_rank import ONE_RANK, OneRank
 from masf_core.tf1 import tf
 
 
+# (rows int64 [n], predictions int32 [n], logits float32 [n, C])
+OnImages = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
+
+
 class EvaluationGraph(NamedTuple):
     """The forward pass at θ without dropout, for one padded batch."""
 
@@ -53,7 +57,7 @@ def build(backbone: Backbone, network: Dict[str, "tf.Variable"], batch: int) -> 
 
 def evaluate(session: "tf.Session", graph: EvaluationGraph, images: np.ndarray, labels: np.ndarray, rows: np.ndarray,
              num_classes: int, on_progress: Optional[Callable[[int, int], None]] = None,
-             ranks: OneRank = ONE_RANK) -> Evaluation:
+             ranks: OneRank = ONE_RANK, on_images: Optional[OnImages] = None) -> Evaluation:
     """Loss, accuracy and confusion matrix on ``images[rows]``.
 
     The last batch is padded with copies of its first image, whose results are dropped: the graph only ever sees one
@@ -63,6 +67,8 @@ def evaluate(session: "tf.Session", graph: EvaluationGraph, images: np.ndarray, 
         images: uint8 [n, S, S, 3], usually memory-mapped. labels: int32 [n]. rows: int64 [N] into both, N ≥ 1.
         on_progress: called with (images done, this rank's images); what it raises ends the evaluation.
         ranks: see ``ranks``; each evaluates its share of the rows, and the results are those of all.
+        on_images: called for each batch with its rows, predictions and logits. Without it the logits stay on the
+            device.
     """
     batch, side = graph.images.shape.as_list()[0], graph.images.shape.as_list()[1]
     buffer = np.empty((batch, side, side, 3), np.uint8)
@@ -78,8 +84,11 @@ def evaluate(session: "tf.Session", graph: EvaluationGraph, images: np.ndarray, 
         padded = np.concatenate([chunk, np.full(batch - valid, chunk[0], chunk.dtype)])
         np.take(images, padded, axis=0, out=buffer)
         np.take(labels, padded, out=truth)
-        values, predictions = session.run(
-            [graph.losses, graph.predictions], {graph.images: buffer, graph.labels: truth})
+        values, predictions, *logits = session.run(
+            [graph.losses, graph.predictions] + ([graph.logits] if on_images else []),
+            {graph.images: buffer, graph.labels: truth})
+        if on_images:
+            on_images(chunk, predictions[:valid], logits[0][:valid])
         total += float(np.sum(values[:valid], dtype=np.float64))
         np.add.at(confusion, (truth[:valid], predictions[:valid]), 1)
     if on_progress:

@@ -13,6 +13,7 @@ from masf_core.data.episodes import Episode
 from masf_core.devices.device import DeviceError
 from masf_core.method import meta_step
 from masf_core.method.gradients import Gradients
+from masf_core.method.variables import make_variables
 from masf_core.network import metric_net
 from masf_core.network.backbone import Backbone
 from masf_core.randomness import derive_seed
@@ -169,6 +170,49 @@ class Model:
         """``evaluation.evaluate`` with the current weights."""
         return evaluation.evaluate(self.session, self.evaluation, images, labels, rows,
                                    self.backbone.num_classes, on_progress, self.ranks)
+
+
+class EvaluationModel:
+    """A trained network in a session of its own that only evaluates: it has no optimiser and no metric network.
+
+    Args:
+        values: variable name → float32 array, of every variable of ``backbone``. evaluation_batch: images.
+        session_config: ``tf.ConfigProto`` (see ``device``).
+    """
+
+    def __init__(self, backbone: Backbone, values: Mapping[str, np.ndarray], evaluation_batch: int,
+                 session_config: Any) -> None:
+        self.backbone = backbone
+        graph = tf.Graph()
+        with graph.as_default():
+            network = make_variables(backbone.shapes())
+            self.evaluation = evaluation.build(backbone, network, evaluation_batch)
+            loaders = {name: _loader(variable) for name, variable in network.items()}
+        graph.finalize()
+        self.session = tf.Session(graph=graph, config=session_config)
+        self.session.run([loader.assign for loader in loaders.values()],
+                         {loader.value: values[name] for name, loader in loaders.items()})
+
+    def __enter__(self) -> EvaluationModel:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.session.close()
+
+    def evaluate(self, images: np.ndarray, labels: np.ndarray, rows: np.ndarray,
+                 on_progress: Optional[Callable[[int, int], None]] = None,
+                 on_images: Optional[evaluation.OnImages] = None) -> evaluation.Evaluation:
+        """``evaluation.evaluate`` with the values.
+
+        Raises:
+            DeviceError: out of memory.
+        """
+        try:
+            return evaluation.evaluate(self.session, self.evaluation, images, labels, rows,
+                                       self.backbone.num_classes, on_progress, on_images=on_images)
+        except tf.errors.ResourceExhaustedError as error:
+            raise DeviceError("the device has too little memory to evaluate so many images at once. Lower "
+                              "evaluation_batch") from error
 
 
 class _Loader(NamedTuple):

@@ -36,7 +36,7 @@ class Loaded(NamedTuple):
 
 
 def load_config(arguments: Sequence[str], fallback: Optional[Mapping[str, Tuple[str, str]]] = None,
-                tolerant: bool = False) -> Loaded:
+                tolerant: bool = False, base: Optional[Config] = None) -> Loaded:
     """Resolve the configuration of a command line. Flags of the platform are logged, and have no effect.
 
     Args:
@@ -46,6 +46,7 @@ def load_config(arguments: Sequence[str], fallback: Optional[Mapping[str, Tuple[
             nor a flag gives a value.
         tolerant: do not refuse unknown flags, of which ``warn_of_unknown`` warns. Inside ModelArts such a flag may be
             the platform's, of a release that this code does not know.
+        base: the configuration of a run, which counts instead of the defaults.
 
     Raises:
         ConfigError: names every unknown key and flag, bad value and contradiction. NoSuchFolder: the only problem is
@@ -67,6 +68,9 @@ def load_config(arguments: Sequence[str], fallback: Optional[Mapping[str, Tuple[
         problems.append(elsewhere)
     if absent is not None and problems == absent.problems:  # nothing else is wrong, so it keeps its exit code
         raise absent
+    if base is not None:
+        values = dict(values_of(base), **values)
+        provenance.update((name, IN_RUN) for name, where in provenance.items() if where == DEFAULT)
     config = _checked(values, problems)
     if flags.platform:
         log.info("ignored flags of the platform, which are not settings of this job: %s", " ".join(flags.platform))

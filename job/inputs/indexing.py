@@ -18,29 +18,39 @@ def refuse_other_data(store: Store, told: Mapping[str, Any], index: DatasetIndex
     Args:
         store: the run's. told: ``data`` of its run.json; empty while run.json says nothing about the data.
     """
+    changed = changes(store, told, index)
+    if changed is not None:
+        raise ConfigError(
+            f"The images changed since this run began: {changed}. Go on with the data as they were, give another "
+            f"--run_name, or start afresh with --resume=never (the old checkpoints stay). Fingerprint "
+            f"{told['fingerprint'][:12]} then, {index.fingerprint[:12]} now.")
+
+
+def changes(store: Store, told: Mapping[str, Any], index: DatasetIndex) -> Optional[str]:
+    """What is different between the data of ``index`` and those that a run began with; None if nothing is.
+
+    Arguments as of ``refuse_other_data``.
+    """
     before = told.get("fingerprint", index.fingerprint)
     if before == index.fingerprint:
-        return
+        return None
     try:
         kept = store.read(manifest.NAME)
     except ObjectNotFound:  # the run ended before its first logs were published
         kept = None
-    changed = manifest.changes(kept, before, told.get("images", {}), told.get("classes", []), index)
-    raise ConfigError(
-        f"The images changed since this run began: {changed}. Go on with the data as they were, give another "
-        f"--run_name, or start afresh with --resume=never (the old checkpoints stay). Fingerprint {before[:12]} "
-        f"then, {index.fingerprint[:12]} now.")
+    return manifest.changes(kept, before, told.get("images", {}), told.get("classes", []), index)
 
 
 def index_data(config: Config, dataroot: str, filelist_root: Optional[str], offenders_path: Optional[str] = None,
                on_progress: Optional[Callable[[int, int], None]] = None,
-               pending: Optional[Offences] = None) -> DatasetIndex:
+               pending: Optional[Offences] = None, to_train: bool = True) -> DatasetIndex:
     """The index of the data, checked to be one that this configuration can be trained on.
 
     Args:
         offenders_path: file that lists every item at fault, None for no such file.
         on_progress: called with the number of files done and in all.
         pending: collects the faults that ``decode`` reports together with its own; see ``build_index``.
+        to_train: False leaves out the checks that only training needs.
 
     Raises:
         DataError: the data are not usable. ConfigError: they do not fit this configuration.
@@ -51,6 +61,8 @@ def index_data(config: Config, dataroot: str, filelist_root: Optional[str], offe
         label_base=data.label_base, bad_data=data.bad_data, validation_fraction=data.validation_fraction,
         seed=config.training.seed, offenders_path=offenders_path, on_progress=on_progress,
         list_pattern=data.list_pattern, pending=pending, skip=written_locally(config))
+    if not to_train:
+        return index
     names = [domain.name for domain in index.domains]
     if data.target_domain not in names:
         raise ConfigError(f"target_domain {data.target_domain!r} is not among the domains found: {', '.join(names)}")

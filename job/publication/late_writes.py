@@ -72,7 +72,7 @@ def newest_checkpoint(store: Store, run: Dict[str, Any]) -> Optional[Newest]:
                and (marker.metadata.get("lineage") == run["lineage"] or _attempt_number(marker) > known)]
     for marker in sorted(markers, key=_age, reverse=True):
         try:
-            progress = _read_progress(store, marker)
+            progress = read_progress(store, marker)
             return Newest(marker, progress, metrics_text(progress.history), eva_text(progress.history))
         except (CheckpointError, IntegrityError, ObjectNotFound, LookupError, TypeError, ValueError) as error:
             log.debug("checkpoint %s tells nothing about the records: %s", marker.name, error)
@@ -145,7 +145,7 @@ def _age(marker: Marker) -> tuple:
     return _attempt_number(marker), marker.metadata["iteration"], marker.created
 
 
-def _read_progress(store: Store, marker: Marker) -> Progress:
+def read_progress(store: Store, marker: Marker) -> Progress:
     """``Progress`` of a published checkpoint: one small file of it."""
     name = checkpoints.PROGRESS_FILE
     expected = next((file for file in marker.files if file.name == name), None)

@@ -31,11 +31,12 @@ _PER_CENT = number(0, 100)
 _DATA = members({}, may={
     "fingerprint": text(), "classes": list_of(text()), "images": mapping_of(whole()), "split": text(),
     "lists": list_of(text()), "left_out": list_of(text()), "use": mapping_of(whole())})
+CONFIG = mapping_of(mapping_of(anything(2)))  # group → setting → value
 SHAPE = members({
     "format": one_of(FORMAT),
     "state": text(),
     "lineage": text(),
-    "config": mapping_of(mapping_of(anything(2))),  # group → setting → value
+    "config": CONFIG,
     "attempts": list_of(members({"started": text()}, may={
         "id": text(), "outcome": optional(text()), "from_iteration": whole(), "to_iteration": whole()})),
 }, may={
@@ -77,6 +78,22 @@ def read_published(store: Store, folder: str = "") -> Optional[Dict[str, Any]]:
                              "Repair it, choose another --run_name, or remove it: then the run begins afresh, and its "
                              "checkpoints stay") from None
     return content
+
+
+def read_run(store: Store) -> Dict[str, Any]:
+    """The content of the run.json in ``store``, for those who only read the run; its shape is ``SHAPE``.
+
+    Raises:
+        ObjectNotFound: there is no run. IntegrityError: its run.json is damaged.
+    """
+    try:
+        run = read_published(store)
+    except IntegrityError as error:
+        raise IntegrityError(error.what, error.where, "Repair this file or restore it from a copy; `python -m job sync "
+                             "verify` says which checkpoints of the run are whole") from None
+    if run is None:
+        raise ObjectNotFound("there is no run here (no run.json)", store.url, "Give the URL of train_url/run_name")
+    return run
 
 
 def written_at(content: Dict[str, Any]) -> Tuple[int, int]:

@@ -6,9 +6,9 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple
 from job.printable import as_html, printable
 from job.publication.history import read_history
 from job.publication.late_writes import newest_records
+from job.publication.run_record import read_run
 from job.reports.charts import line_chart
 from job.reports.report import STYLE
-from job.reports.show import read_run
 from masf_core.records import selection
 from obs_sync import IntegrityError, ObjectNotFound, Store
 
