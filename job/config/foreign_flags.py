@@ -16,8 +16,8 @@ PLATFORM_FLAGS = (
 
 # Flags of the published port and of the scripts around it: what does here what they did there.
 PORT_FLAGS: Dict[str, str] = {
-    "train": "this job trains and tests in one run: it evaluates at each interval, and `python -m job show "
-             "TRAIN_URL/RUN_NAME` prints the accuracies of a run. Leave the flag out",
+    "train": "a run here trains, and evaluates at each interval: leave the flag out. What train=False did is another "
+             "command, `python -m job evaluate TRAIN_URL/RUN_NAME`, which evaluates a trained network",
     "dataset": "any folder of domains is a data set here: name it with --data_url, and the domain that is tested on "
                "with --target_domain",
     "clipNorm": "gradients are always clipped by their norm here: --gradients_clip_value gives the largest norm, and a "

@@ -111,7 +111,7 @@ def test_a_slip_is_an_error_even_where_unknown_flags_are_tolerated():
 
 
 @pytest.mark.parametrize("flag, here", [
-    ("--train=False", "python -m job show"), ("--dataset=pacs", "--data_url"),
+    ("--train=False", "python -m job evaluate"), ("--dataset=pacs", "--data_url"),
     ("--clipNorm=True", "--gradients_clip_value"), ("--log=True", "--summary_interval"),
     ("--save_interval=20", "--test_print_interval"), ("--data_path=/d", "--data_url"),
     ("--output_path=/o", "--train_url"), ("--profiling=True", "--profile_dir"),
