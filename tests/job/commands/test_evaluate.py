@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from job import cli
+from job.inputs import fetch_trained
 from masf_core.data import miniature
 from masf_core.model import EvaluationModel
 from masf_core.records.npz import read_npz, write_npz
 from masf_core.records.texts import eva_text
-from obs_sync import open_store, push
+from obs_sync import ObjectNotFound, open_store, push
 from obs_sync.mock import mock_obs
 
 SETTINGS = ["--width=0.02", "--train_iterations=4", "--test_print_interval=2", "--meta_batch_size=6",
@@ -237,6 +238,41 @@ def test_damaged_and_foreign_networks_are_one_error(local, data, capsys, tmp_pat
     assert code == 3 and "no classifier of this network" in err
     code, _, err = local.evaluate(capsys, "--width=0.5")
     assert code == 3 and "these weights do not fit the network" in err and "index" not in err
+
+
+def test_a_checkpoint_from_before_a_fresh_start_is_evaluated_with_its_own_settings(local, capsys, tmp_path):
+    url = str(tmp_path / "out" / "run")
+    shutil.copytree(local.url, url)
+    earlier = local.checkpoint(2)
+    run = Place(url, local.work_dir, [])
+    arguments = [word for word in SETTINGS if not word.startswith(("--width", "--train_iterations"))]
+    with open(os.path.join(url, "run.json"), encoding="utf-8") as stream:
+        data_url = json.load(stream)["config"]["data"]["data_url"]
+    assert cli.main(["run", "--data_url=" + data_url, "--train_url=" + str(tmp_path / "out"), "--run_name=run",
+                     "--width=0.03", "--train_iterations=2", "--resume=never", "--target_domain=photo", "--device=cpu",
+                     "--work_dir=" + str(tmp_path / "work")] + arguments) == 0
+    code, out, err = run.evaluate(capsys, "--json", "--checkpoint=" + earlier)
+    assert code == 0, err
+    assert "older than the last fresh start of the run" in err
+    (target,) = json.loads(out)["domains"]
+    assert (target["domain"], target["loss"]) == ("cartoon", local.records[0]["target_loss"])
+    assert run.document(capsys)["domains"][0]["domain"] == "photo"
+
+
+@pytest.mark.parametrize("times, code", [(1, 0), (3, 4)])
+def test_a_checkpoint_that_a_running_job_deletes_is_looked_for_again(in_obs, capsys, monkeypatch, times, code):
+    real, failures = fetch_trained.pull_file, []
+
+    def vanished(store, key, path, on_progress=None):
+        if len(failures) < times:
+            failures.append(key)
+            raise ObjectNotFound("there is no such object", store.locate(key))
+        return real(store, key, path, on_progress)
+
+    monkeypatch.setattr(fetch_trained, "pull_file", vanished)
+    found, _, err = in_obs.evaluate(capsys)
+    assert found == code and len(failures) == times
+    assert "looking for the checkpoint again" in err
 
 
 @pytest.mark.parametrize("arguments, code, told", [
