@@ -13,8 +13,7 @@ from job.config.loading import from_dict
 from job.config.settings import Config
 from job.errors import ConfigError, NoSuchWeights
 from job.inputs.weights import NETWORK, Found, find_file, marker_beside, origin_of, sha256_of_network
-from job.publication.history import read_history
-from job.publication.late_writes import newest_records, read_progress
+from job.publication.late_writes import corrected, newest_checkpoint, read_progress
 from job.publication.lineage import published_checkpoints
 from job.publication.retention import BEST
 from job.publication.run_record import CONFIG, read_run
@@ -116,18 +115,28 @@ def _refuse_choice(checkpoint: Optional[str], place: str) -> None:
 
 def _of_run(folder: str, store: Store, which: str) -> Trained:
     """The checkpoint ``which`` of the run in ``store``."""
-    run, _ = newest_records(store, read_run(store), read_history(store))
+    run = _lineage_of_now(store, read_run(store))
     marker = _chosen(store, run["lineage"], which)
     progress = _progress_of(store, marker)
     told = "the checkpoint" if which == marker.name else f"the {which} checkpoint"
     file = Found(folder, f"checkpoints/{marker.name}/{NETWORK}", f"{told} {marker.name} of the run {folder}",
                  sha256_of_network(marker), folder, marker.name)
+    trained = _described(file, progress)
     if progress.details.get("lineage") != run["lineage"]:
         log.warning("checkpoint %s is older than the last fresh start of the run: the settings that it was made with "
                     "count, not those in %s", marker.name, RUN_RECORD)
-        return _described(file, progress)
-    trained = _described(file, progress)
+        return trained
     return trained._replace(config=_config_of(run["config"], file), data=run.get("data") or trained.data)
+
+
+def _lineage_of_now(store: Store, run: Dict[str, Any]) -> Dict[str, Any]:
+    """run.json, or what the newest checkpoint says instead if the run was started afresh after run.json was written."""
+    newest = newest_checkpoint(store, run)
+    if newest is None or newest.marker.metadata["lineage"] == run["lineage"]:
+        return run
+    log.warning("%s is older than checkpoint %s, which another start of the run has published; the checkpoint counts. "
+                "The command that trained the run writes the file again", RUN_RECORD, newest.marker.name)
+    return corrected(run, newest)
 
 
 def _chosen(store: Store, lineage: str, which: str) -> Marker:

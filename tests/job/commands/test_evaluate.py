@@ -77,9 +77,9 @@ def bucket(data):
         os.environ.update(before)
 
 
-def trained(data_url, train_url, work_dir):
+def trained(data_url, train_url, work_dir, *flags):
     assert cli.main(["run", "--data_url=" + data_url, "--train_url=" + train_url, "--run_name=run", "--device=cpu",
-                     "--work_dir=" + str(work_dir)] + SETTINGS) == 0
+                     "--work_dir=" + str(work_dir)] + SETTINGS + list(flags)) == 0
     with open_store(train_url + "/run/", os.environ) as store:
         records = [json.loads(line) for line in store.read("metrics.jsonl").decode().splitlines()]
     return Place(train_url + "/run", work_dir, records)
@@ -257,6 +257,53 @@ def test_a_checkpoint_from_before_a_fresh_start_is_evaluated_with_its_own_settin
     (target,) = json.loads(out)["domains"]
     assert (target["domain"], target["loss"]) == ("cartoon", local.records[0]["target_loss"])
     assert run.document(capsys)["domains"][0]["domain"] == "photo"
+
+
+def test_images_that_the_run_skipped_are_skipped_again(data, capsys, tmp_path):
+    shutil.copytree(str(data), str(tmp_path / "pacs"))
+    for name in ("photo/dog/pic_002.jpg", "cartoon/dog/pic_002.jpg"):
+        (tmp_path / "pacs" / "images" / name).write_bytes(b"no image")
+    run = trained(str(tmp_path / "pacs"), str(tmp_path / "out"), tmp_path / "work", "--bad_data=skip")
+    found = run.document(capsys, "--checkpoint=last")
+    assert found["same_data"] is True and found["domains"][0]["images"] == 20
+    assert found["domains"][0]["loss"] == run.records[-1]["target_loss"]
+
+
+def test_an_outdated_run_json_is_corrected_by_the_newest_checkpoint(local, capsys, tmp_path):
+    """A delayed write has put back the run.json of the attempt before the fresh start."""
+    url = str(tmp_path / "out" / "run")
+    shutil.copytree(local.url, url)
+    with open(os.path.join(url, "run.json"), encoding="utf-8") as stream:
+        older = stream.read()
+    data_url = json.loads(older)["config"]["data"]["data_url"]
+    assert cli.main(["run", "--data_url=" + data_url, "--train_url=" + str(tmp_path / "out"), "--run_name=run",
+                     "--resume=never", "--target_domain=photo", "--work_dir=" + str(tmp_path / "work"),
+                     "--device=cpu"] + SETTINGS) == 0
+    with open(os.path.join(url, "run.json"), "w", encoding="utf-8") as stream:
+        stream.write(older)
+    code, out, err = Place(url, local.work_dir, []).evaluate(capsys, "--json", "--checkpoint=last")
+    assert code == 0, err
+    assert json.loads(out)["domains"][0]["domain"] == "photo"
+    assert "run.json is older than checkpoint" in err
+
+
+@pytest.mark.parametrize("which, told", [("best", "has no best checkpoint yet"), ("last", "has no checkpoint yet")])
+def test_a_run_without_a_checkpoint_is_one_message(local, capsys, tmp_path, which, told):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    shutil.copy(os.path.join(local.url, "run.json"), str(folder))
+    code, out, err = local.evaluate(capsys, "--checkpoint=" + which, at=str(folder))
+    assert (code, out) == (3, "") and told in err
+
+
+@pytest.mark.parametrize("content", [b"{}", b"\xff", b'{"format": 1, "iteration": -1}'])
+def test_a_damaged_progress_is_one_message(local, capsys, tmp_path, content):
+    name = local.checkpoint(2)
+    shutil.copytree(os.path.join(local.url, "checkpoints", name), str(tmp_path / name))
+    os.remove(str(tmp_path / name / "progress.json"))  # the copy may be linked
+    (tmp_path / name / "progress.json").write_bytes(content)
+    code, out, err = local.evaluate(capsys, at=str(tmp_path / name))
+    assert (code, out) == (4, "") and "this checkpoint is damaged" in err
 
 
 @pytest.mark.parametrize("times, code", [(1, 0), (3, 4)])
