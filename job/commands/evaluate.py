@@ -12,19 +12,23 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
-from typing import Optional, Sequence, Tuple
+from typing import Any, Callable, Mapping, Optional, Sequence, Tuple
 
 from job.commands.bench import refuse_misspelt
 from job.config.given_values import console_path, secret_in_url
 from job.config.kinds import folder_names
 from job.config.loading import IN_RUN, load_config
+from job.config.settings import Config
 from job.console import Console
 from job.environment import read_environment
 from job.errors import ConfigError, NoSuchData, NoSuchWeights
 from job.exits import DONE
 from job.standard_output import encodable, telling
 from job.stopping import ended_by_sigterm
+
+log = logging.getLogger(__name__)
 
 TAKES_SETTINGS = True
 USAGE = "%(prog)s RUN [--checkpoint=best|last|NAME] [--domains=all|A,B] [--out=FILE] [--json] [--name=value ...]"
@@ -66,9 +70,10 @@ def main(args: argparse.Namespace, console: Console) -> None:
     from job.reports.image_results import place_of, write_csv
 
     out = None if args.out is None else place_of(args.out, args.place)
+    if environment.rank_id:
+        log.info("rank %d has nothing to do: rank 0 evaluates alone", environment.rank_id)
+        return
     with ended_by_sigterm():
-        from job.inputs.check import check_data
-        from job.inputs.fetch_trained import fetch_network, settings_of
         from job.workspace import evaluation_workspace
         from obs_sync import Store, open_store
 
@@ -76,18 +81,7 @@ def main(args: argparse.Namespace, console: Console) -> None:
             return open_store(url, os.environ, backend=given.platform.storage)
 
         workspace = evaluation_workspace(given.platform.work_dir or environment.work_dir)
-        try:
-            network = fetch_network(args.place, args.checkpoint, workspace, console, open_at)
-        except NoSuchWeights as error:
-            raise NoSuchWeights(str(error) + meant_at(args.place)) from None
-        config, provenance = load_config(args.settings, fallback=environment.urls, base=settings_of(network.trained))
-        try:
-            check_data(config.data, config.platform.storage, os.environ)
-        except NoSuchData as error:
-            if provenance["data_url"] != IN_RUN:
-                raise
-            raise NoSuchData(f"{error}. It is the data_url of the run; give the place of the data on this machine with "
-                             "--data_url") from None
+        network, config = look(args, environment.urls, workspace, console, open_at)
         classes = network.trained.classes  # where they are known, another network is told before data are fetched
         values = None if classes is None else network.values(config, len(classes))
         from job.evaluation import Request, evaluate_network  # imports TensorFlow, which takes seconds
@@ -104,6 +98,31 @@ def main(args: argparse.Namespace, console: Console) -> None:
         finally:  # what was found is told even where the file cannot be written
             with telling(DONE):
                 print(json.dumps(document(found), indent=1) if args.json else encodable("\n".join(text(found))))
+
+
+def look(args: argparse.Namespace, urls: Mapping[str, Tuple[str, str]], workspace: Any, console: Console,
+         open_at: Callable[[str], Any]) -> Tuple[Any, Config]:
+    """(the network on the local disk, the settings that count for it). The data are looked for, and not fetched yet.
+
+    Args:
+        urls: data_url and train_url as the platform says them. workspace: ``Workspace``. open_at: opens a store.
+    """
+    from job.inputs.check import check_data
+    from job.inputs.fetch_trained import fetch_network, settings_of
+
+    try:
+        network = fetch_network(args.place, args.checkpoint, workspace, console, open_at)
+    except NoSuchWeights as error:
+        raise NoSuchWeights(str(error) + meant_at(args.place)) from None
+    config, provenance = load_config(args.settings, fallback=urls, base=settings_of(network.trained))
+    try:
+        check_data(config.data, config.platform.storage, os.environ)
+    except NoSuchData as error:
+        if provenance["data_url"] != IN_RUN:
+            raise
+        raise NoSuchData(f"{error}. It is the data_url of the run; give the place of the data on this machine with "
+                         "--data_url") from None
+    return network, config
 
 
 def refuse_bare_flags(words: Sequence[str]) -> None:

@@ -49,7 +49,7 @@ class Network(NamedTuple):
                 told = f"{found[0][0]} classes" if found else "no classifier of this network"
                 raise WeightsError(f"{self.source}: this file has {told}; expected {architecture.describe()}. Give a "
                                    "checkpoint of a run that was trained on these classes, or the data of the run")
-        values = architecture.from_pretrained(self.layers, self.source, with_classifier=True)
+        values = architecture.from_pretrained(self.layers, self.source, with_classifier=True, otherwise="")
         missing = sorted(set(shapes) - set(values))
         if missing:
             raise WeightsError(f"{self.source}: {', '.join(missing)} of another shape than {architecture.describe()} "

@@ -208,6 +208,15 @@ def test_a_single_domain_of_other_data_is_enough(local, data, capsys, tmp_path):
         ("clipart", "whole domain", 21)]
 
 
+def test_data_of_another_machine_are_asked_for(data, capsys, tmp_path):
+    shutil.copytree(str(data), str(tmp_path / "pacs"))
+    run = trained(str(tmp_path / "pacs"), str(tmp_path / "out"), tmp_path / "work")
+    shutil.rmtree(str(tmp_path / "pacs"))
+    code, out, err = run.evaluate(capsys)
+    assert (code, out) == (4, "") and "It is the data_url of the run; give the place of the data" in err
+    assert run.document(capsys, f"--data_url={data}")["same_data"] is True
+
+
 def rename_class(folder):
     for domain in os.listdir(str(folder)):
         os.rename(str(folder / domain / "dog"), str(folder / domain / "wolf"))
@@ -238,6 +247,7 @@ def test_damaged_and_foreign_networks_are_one_error(local, data, capsys, tmp_pat
     assert code == 3 and "no classifier of this network" in err
     code, _, err = local.evaluate(capsys, "--width=0.5")
     assert code == 3 and "these weights do not fit the network" in err and "index" not in err
+    assert "settings `backbone` and `width` must match the file." in err or "the file is of another network" in err
 
 
 def test_a_checkpoint_from_before_a_fresh_start_is_evaluated_with_its_own_settings(local, capsys, tmp_path):
@@ -359,6 +369,16 @@ def test_a_checkpoint_cannot_be_chosen_where_there_is_no_run(local, capsys):
     place = f"{local.url}/checkpoints/{local.checkpoint(2)}"
     code, _, err = local.evaluate(capsys, "--checkpoint=last", at=place)
     assert code == 2 and "--checkpoint=last chooses a checkpoint of a run" in err
+
+
+def test_rank_0_evaluates_alone(local, capsys, monkeypatch):
+    monkeypatch.setenv("RANK_SIZE", "2")
+    monkeypatch.setenv("RANK_ID", "1")
+    code, out, err = local.evaluate(capsys)
+    assert (code, out) == (0, "") and "rank 0 evaluates alone" in err
+    monkeypatch.setenv("RANK_ID", "0")
+    code, out, _ = local.evaluate(capsys)
+    assert code == 0 and ", equal" in out
 
 
 def test_an_evaluation_holds_the_network_alone():
