@@ -100,9 +100,9 @@ def test_without_dropout_the_numbers_are_those_of_a_processor_and_a_resumed_run_
         assert ours["source_loss"] == pytest.approx(theirs["source_loss"], rel=1e-3)
 
 
-@pytest.mark.parametrize("precision", ["float32", "mixed"])
-def test_an_evaluation_of_the_run_gives_its_numbers_with_the_graph_of_the_run(on_ascend, precision):
-    code, output = on_ascend.run(device="ascend", precision=precision)
+@pytest.mark.parametrize("precision_mode", ["allow_mix_precision", "must_keep_origin_dtype"])
+def test_an_evaluation_of_the_run_gives_its_numbers_with_the_graph_of_the_run(on_ascend, precision_mode):
+    code, output = on_ascend.run(device="ascend", precision_mode=precision_mode)
     assert code == 0, output
     record = on_ascend.result()["records"][-1]
     of_run = graphs_by_feeds(on_ascend)["evaluation/images:0", "evaluation/labels:0"]
