@@ -27,9 +27,9 @@ def refuse_other_data(store: Store, told: Mapping[str, Any], index: DatasetIndex
         kept = None
     changed = manifest.changes(kept, before, told.get("images", {}), told.get("classes", []), index)
     raise ConfigError(
-        f"The images changed since this run began: {changed}. Go on with the data as they were, give another "
-        f"--run_name, or start afresh with --resume=never (the old checkpoints stay). Fingerprint {before[:12]} "
-        f"then, {index.fingerprint[:12]} now.")
+        f"The images changed since this run began: {changed}. Restore the images, choose another "
+        f"--run_name, or start from iteration 0 with --resume=never (the old checkpoints stay). The fingerprint of the "
+        f"data was {before[:12]}, and now it is {index.fingerprint[:12]}.")
 
 
 def index_data(config: Config, dataroot: str, filelist_root: Optional[str], offenders_path: Optional[str] = None,
@@ -53,15 +53,18 @@ def index_data(config: Config, dataroot: str, filelist_root: Optional[str], offe
         list_pattern=data.list_pattern, pending=pending, skip=written_locally(config))
     names = [domain.name for domain in index.domains]
     if data.target_domain not in names:
-        raise ConfigError(f"target_domain {data.target_domain!r} is not among the domains found: {', '.join(names)}")
+        raise ConfigError(f"target_domain {data.target_domain!r} is not among the domains found: {', '.join(names)}. "
+                          "Set --target_domain to one of these")
     if len(names) < 3:
-        raise ConfigError(f"MASF needs a target and at least 2 source domains, found only {', '.join(names)}")
+        raise ConfigError(f"found only the domain{'s' * (len(names) > 1)} {', '.join(names)} in {dataroot}; expected "
+                          "the target domain and at least 2 source domains. Add domains, or check data_url, dataroot "
+                          "and domains")
     for domain in index.domains:
         if domain.name != data.target_domain and len(domain.train) < batch:
             if pending is not None:  # images that cannot be used may be the cause
                 pending.settle(dataroot, data.bad_data, offenders_path)
-            raise ConfigError(f"meta_batch_size={batch} is more than domain {domain.name} has to train on: "
-                              f"{len(domain.train)} images")
+            raise ConfigError(f"meta_batch_size={batch}, but domain {domain.name} has only {len(domain.train)} images "
+                              "to train on. Lower --meta_batch_size, or add images")
     return index
 
 

@@ -84,7 +84,7 @@ class PulledData:
             raise ObjectNotFound(f"nothing is left to fetch of {len(infos):,} objects ({', '.join(told)}) below",
                                  self._store.url, "Check data_url and exclude")
         if told:
-            log.info("data: not pulled: %s", ", ".join(told))
+            log.info("data: left out of the pull: %s", ", ".join(told))
         for rule in self._filters.idle:
             log.warning("exclude: %s matches no key below %s", rule.pattern, self._store.url)
         return pulled

@@ -40,7 +40,7 @@ def read_history(store: Store, folder: str = "") -> List[Dict[str, Any]]:
     except ObjectNotFound:
         return []
     except DocumentError as error:
-        raise IntegrityError(f"this {NAME} is not one of a run ({error})", store.locate(folder + NAME),
+        raise IntegrityError(f"this {NAME} was not written by a run ({error})", store.locate(folder + NAME),
                              "Delete it; a running job writes it again at its next interval") from None
     found: List[Dict[str, Any]] = []
     wrong = []

@@ -75,7 +75,7 @@ def newest_checkpoint(store: Store, run: Dict[str, Any]) -> Optional[Newest]:
             progress = _read_progress(store, marker)
             return Newest(marker, progress, metrics_text(progress.history), eva_text(progress.history))
         except (CheckpointError, IntegrityError, ObjectNotFound, LookupError, TypeError, ValueError) as error:
-            log.debug("checkpoint %s tells nothing about the records: %s", marker.name, error)
+            log.debug("checkpoint %s cannot be compared with run.json and the logs: %s", marker.name, error)
     return None
 
 

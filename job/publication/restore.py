@@ -209,5 +209,5 @@ def refuse_changed(name: str, differing: Sequence[Tuple[str, Any, Any]]) -> None
     if differing:
         told = "; ".join(f"{key} was {there}, is {here}" for key, there, here in differing)
         raise ConfigError(
-            f"{name} was made with another configuration: {told}. Go on with the old values, give another --run_name, "
-            "or start afresh with --resume=never (the old checkpoints stay).")
+            f"{name} was made with another configuration: {told}. Use the old values, choose another --run_name, or "
+            "start from iteration 0 with --resume=never (the old checkpoints stay).")

@@ -68,14 +68,14 @@ def read_published(store: Store, folder: str = "") -> Optional[Dict[str, Any]]:
         content = parse_json(read_at_most(store, folder + NAME, LARGEST), LARGEST)
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise IntegrityError("this run.json was not written by this version of the job", where,
-                                 "Choose another --run_name, or remove it")
+                                 "Choose another --run_name, or delete this file")
         SHAPE(content, "")
     except ObjectNotFound:
         return None
     except DocumentError as error:
         raise IntegrityError(f"this run.json is damaged ({error})", where,
-                             "Repair it, choose another --run_name, or remove it: then the run begins afresh, and its "
-                             "checkpoints stay") from None
+                             "Repair it, choose another --run_name, or delete it: then the run starts again from "
+                             "iteration 0, and its checkpoints stay") from None
     return content
 
 

@@ -68,7 +68,7 @@ def test_a_run_without_a_checkpoint_is_known_by_its_run_json_and_a_strangers_run
     caplog.set_level(logging.INFO, "job")
     assert pulled(store, DATA + ["new/run.json", "new/eva.txt", "photo/run.json", "photo/eva.txt"]) == DATA + [
         "photo/run.json", "photo/eva.txt"]
-    assert "not pulled: 2 objects that runs have stored, such as below obs://bucket/pacs/new/" in caplog.text
+    assert "left out of the pull: 2 objects that runs have stored, such as below obs://bucket/pacs/new/" in caplog.text
 
 
 def test_what_a_setting_names_is_pulled_also_from_a_run(store):
