@@ -1,15 +1,15 @@
-"""The story of a run.
+"""The steps of a run.
 
-    open the run      where its results go, what was there before, may it go on
-    look              are the inputs there, and do the weights fit the network
+    open the run      find where its results go, what exists already, and whether it may continue
+    check the inputs  whether they exist, and whether the weights fit the network
     pull              data and weights to the local cache
     prepare           index and check the data, decode each image once
-    restore           the newest published checkpoint, if there is one; fetched meanwhile
+    restore           the newest published checkpoint, if there is one; it is fetched during the steps before
     train             interval by interval; checkpoints and logs are published in the background
     finish            report, drain the uploads, mark the run done
 
-From pulling on, the story is in ``training``, which needs TensorFlow. TensorFlow takes seconds to load; what is wrong
-with the run, its inputs or its weights has been told by then.
+The first two steps are here, the others in ``training``, which needs TensorFlow. TensorFlow takes seconds to load, so
+mistakes in the run, its inputs or its weights are reported before.
 """
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run does once TensorFlow is there: pull, prepare, restore, train, finish. ``run`` tells how it begins."""
+"""The steps of a run after TensorFlow is loaded: pull, prepare, restore, train, finish. ``run`` has the others."""
 from __future__ import annotations
 
 import logging
@@ -102,7 +102,7 @@ def train(run: Run, model: Model, index: DatasetIndex, images: Dict[str, np.ndar
 
 
 def deliver_last_good(publisher: Publisher) -> None:
-    """Training has diverged: deliver the checkpoints that still wait, all of which are good."""
+    """After training has diverged, deliver the checkpoints that still wait for their upload. All of them are good."""
     try:
         publisher.drain()
     except (NotDelivered, LeaseLost) as error:
@@ -110,7 +110,7 @@ def deliver_last_good(publisher: Publisher) -> None:
 
 
 def leave(run: Run, progress: Progress, observer: JobObserver, publisher: Publisher, start: Start) -> None:
-    """The platform wants the machine back: publish the present state as far as the time allows."""
+    """After a request to stop, publish the current state as far as the time allows."""
     run.console.stop_noted()
     run.record.update_attempt(to_iteration=progress.iteration)
     observer.write_files(progress.history)

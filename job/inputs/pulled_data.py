@@ -106,7 +106,7 @@ class PulledData:
     def _is_run(self, folder: str) -> bool:
         try:
             read_published(self._store, folder)
-            return True  # also where run.json is gone by now: somebody is deleting the run
+            return True  # also if run.json does not exist any more, because the run is being deleted
         except IntegrityError:  # a run.json of another program
             return False
 

@@ -1,4 +1,4 @@
-"""metrics.jsonl: what is known at the end of each interval of a run, as whoever shows or compares runs reads it."""
+"""metrics.jsonl: the records of the intervals of a run, as `show`, `compare` and the pages read them."""
 from __future__ import annotations
 
 import logging

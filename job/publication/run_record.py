@@ -80,7 +80,9 @@ def read_published(store: Store, folder: str = "") -> Optional[Dict[str, Any]]:
 
 
 def written_at(content: Dict[str, Any]) -> Tuple[int, int]:
-    """(attempt, sequence) of a run.json: which attempt wrote it, and its how-many-th text it is. Later ones are larger.
+    """(attempt, sequence) of a run.json: number of the attempt that wrote it, and how often it had written one.
+
+    A later run.json has a larger pair.
     """
     written = content.get("written")
     sequence = written.get("sequence") if isinstance(written, dict) else None

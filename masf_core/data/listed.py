@@ -93,7 +93,7 @@ def read_listed(
 class _Checker:
     """Looks at the file of each line, and for lines that name the same one.
 
-    offences: has what is wrong with lines already; these lines are not looked at.
+    offences: the problems that were found in lines before; these lines are not checked again.
     """
 
     def __init__(self, dataroot: str, offences: Offences, progress: Progress) -> None:

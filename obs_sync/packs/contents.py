@@ -50,7 +50,7 @@ def load_contents(store: Store, prefix: str, listed_from: str,
         lacking = _lacking(index, listed, prefix)
         if lacking is None:
             return Contents(info, _places(index, listed, prefix), _beside(store, index, listed, prefix))
-    raise IntegrityError(lacking or "the index of the pack is deleted and written again and again", where,
+    raise IntegrityError(lacking or "the index of the pack disappeared several times while it was being read", where,
                          "Pack the source again")
 
 
