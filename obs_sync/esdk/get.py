@@ -150,7 +150,7 @@ def _check_version(reply: Reply, info: ObjectInfo, where: str) -> None:
         return
     modified = header_time(reply.headers.get("last-modified"))
     if modified is not None and info.modified is not None and abs(modified - info.modified) > _ROUNDED:
-        raise OtherVersion("the object was written at another time than the version that was asked for", where,
+        raise OtherVersion("the object was written at another time than the version that was requested", where,
                            "Another program writes to it")
 
 

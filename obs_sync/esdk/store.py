@@ -92,8 +92,8 @@ class EsdkStore(Store):
                 if info is None and (size is None or "etag" not in reply.headers):
                     raise _Unannounced
                 if size > _MOST_READ:
-                    raise StoreError(f"the object has {size:,} bytes; at most {_MOST_READ:,} fit into a read", where,
-                                     "Download it to a file")
+                    raise StoreError(f"the object has {size:,} bytes; at most {_MOST_READ:,} are read into memory",
+                                     where, "Download it to a file")
 
             pieces: List[bytes] = []
             self._reader.receive(full_key, where, lambda piece: pieces.append(bytes(piece)), info, look=look)
