@@ -354,7 +354,7 @@ def test_an_upload_that_is_answered_200_with_an_error_has_failed(server, store, 
         store.upload(parts, "big")
 
 
-def test_a_completion_whose_reply_is_lost_is_looked_at(server, store, parts):
+def test_after_a_completion_without_a_reply_the_object_is_checked(server, store, parts):
     state = {}
 
     def lose(request):

@@ -169,7 +169,7 @@ def test_a_file_of_another_length_is_begun_anew(obs, store, path):
     assert obs.get("bucket", "big") == DATA[:3 * PART]
 
 
-def test_an_upload_that_was_begun_before_the_object_was_written_is_not_gone_on_with(obs, store, path):
+def test_an_upload_that_began_before_the_object_was_written_is_not_resumed(obs, store, path):
     """It would be completed, and the object would stay what it is: the upload that was begun later counts."""
     upload_id = broken_off(obs, store, path)
     store.write("big", b"newer")
