@@ -51,7 +51,7 @@ def requests_of(server, method):
 
 
 @pytest.mark.parametrize("status, code", [(503, "SlowDown"), (500, "InternalError"), (429, "TooManyRequests"),
-                                          (502, "BadGateway"), (400, "RequestTimeout")])
+                                          (502, "BadGateway"), (400, "RequestTimeout"), (400, "IncompleteBody")])
 def test_an_overloaded_server_is_tried_again(server, status, code):
     slept = []
     with store_at(server.url, slept) as store:
