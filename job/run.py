@@ -23,7 +23,7 @@ from job.config import loading
 from job.config.settings import Config
 from job.console import Console
 from job.environment import read_environment
-from job.errors import ConfigError
+from job.errors import ConfigError, PeerFailed
 from job.exits import STOPPED, exit_code
 from job.opened_run import Run
 from job.publication.late_writes import newest_record, restore_records
@@ -34,9 +34,11 @@ from job.ranks.group import ALONE, Alone
 from job.start_times import StartTimes
 from job.stopping import Stopped
 from job.workspace import Workspace, prepare_workspace, sole_user
-from obs_sync import Lease, Store, StoreError, open_store, this_process
+from obs_sync import AccessDenied, Lease, Store, StoreError, StoreUnavailable, open_store, this_process
 
 log = logging.getLogger(__name__)
+
+LAST_RECORD_SECONDS = 60.0  # that a run which failed waits for the storage, to store in run.json why
 
 
 def run_job(config: Config, work_dir: str, run_name: str, console: Console,
@@ -148,11 +150,21 @@ def open_run(config: Config, workspace: Workspace, console: Console, store: Stor
 @contextlib.contextmanager
 def recorded(run: Run) -> Iterator[None]:
     """Record in run.json whatever ends the run. If that fails, the reason for the end is still the one that is raised.
+
+    A run that failed waits for a storage that is unavailable: up to ``LAST_RECORD_SECONDS``, or up to ``drain_seconds``
+    if those are fewer. It tries only once if it was stopped, if another process failed, or if permission is missing.
     """
-    def say(state: str, code: int, **fields: str) -> None:
+    patient = min(LAST_RECORD_SECONDS, run.config.platform.drain_seconds)
+
+    def say(state: str, code: int, seconds: float = 0.0, **fields: str) -> None:
         run.record.end(state, code, **fields)
-        with contextlib.suppress(StoreError):
-            publish_record(run.record, run.workspace.log(NAME), run.store)
+        try:
+            Patience(seconds, run.console.check_stop).call(
+                "the upload of run.json", lambda: publish_record(run.record, run.workspace.log(NAME), run.store))
+        except StoreUnavailable as error:
+            log.warning("run.json in the store does not tell how this attempt ended: %s", error)
+        except (StoreError, Stopped):  # the error that is raised tells more
+            pass
 
     if run.console.stop is not None:
         # The watchdog calls it if the current iteration takes longer than the platform waits.
@@ -162,6 +174,7 @@ def recorded(run: Run) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
+        waits = isinstance(error, Exception) and not isinstance(error, (AccessDenied, PeerFailed))
         say("stopped" if isinstance(error, Stopped) else "failed", exit_code(error),
-            reason=str(error) or type(error).__name__)
+            patient if waits else 0.0, reason=str(error) or type(error).__name__)
         raise

@@ -78,7 +78,8 @@ class Restoring:
             The newest checkpoint that is whole and fits the model, or None if there is none.
 
         Raises:
-            StoreError: the store cannot be read, for ``OPENING_SECONDS``. (A damaged checkpoint is skipped with a warning.)
+            StoreError: the store cannot be read for ``OPENING_SECONDS``. (A damaged checkpoint is skipped with a
+                warning.)
         """
         while self._thread.is_alive():
             self._thread.join(timeout=0.1)
