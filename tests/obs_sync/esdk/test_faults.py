@@ -239,7 +239,8 @@ def test_a_listing_of_something_else_is_an_error(server, store):
 
 @pytest.mark.parametrize("entry", ["<Key>a</Key>", "<Size>1</Size>"])
 def test_a_listing_entry_without_key_or_size_is_an_error(server, store, entry):
-    server.twist = lambda request: reply(200, b"<R><Name>bucket</Name><Contents>%s</Contents></R>" % entry.encode())
+    listing = f"<R><Name>bucket</Name><IsTruncated>false</IsTruncated><Contents>{entry}</Contents></R>"
+    server.twist = lambda request: reply(200, listing.encode())
     with pytest.raises(StoreError, match="the listing holds '.*' with a size of '.*'"):
         list(store.list())
 
