@@ -50,7 +50,7 @@ def index_data(config: Config, dataroot: str, filelist_root: Optional[str], offe
         dataroot, filelist_root, domains=data.domains or None, num_classes=data.num_classes,
         label_base=data.label_base, bad_data=data.bad_data, validation_fraction=data.validation_fraction,
         seed=config.training.seed, offenders_path=offenders_path, on_progress=on_progress,
-        list_pattern=data.list_pattern, pending=pending, skip=written_locally(config))
+        list_pattern=data.list_pattern, pending=pending, skip=written_locally(config, dataroot))
     names = [domain.name for domain in index.domains]
     if data.target_domain not in names:
         raise ConfigError(f"target_domain {data.target_domain!r} is not among the domains found: {', '.join(names)}")
