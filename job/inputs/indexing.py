@@ -10,6 +10,8 @@ from masf_core.data import build_index, manifest
 from masf_core.data.index import DatasetIndex
 from masf_core.data.offences import Offences
 from obs_sync import ObjectNotFound, Store
+from obs_sync.json_document import DocumentError
+from obs_sync.store import read_at_most
 
 
 def refuse_other_data(store: Store, told: Mapping[str, Any], index: DatasetIndex) -> None:
@@ -22,8 +24,8 @@ def refuse_other_data(store: Store, told: Mapping[str, Any], index: DatasetIndex
     if before == index.fingerprint:
         return
     try:
-        kept = store.read(manifest.NAME)
-    except ObjectNotFound:  # the run ended before its first logs were published
+        kept = read_at_most(store, manifest.NAME, manifest.LARGEST)
+    except (ObjectNotFound, DocumentError):  # the run ended before its first logs were published; no run writes so much
         kept = None
     changed = manifest.changes(kept, before, told.get("images", {}), told.get("classes", []), index)
     raise ConfigError(
