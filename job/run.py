@@ -59,6 +59,7 @@ def run_job(config: Config, work_dir: str, run_name: str, console: Console,
     times.mark("imports")
     workspace = prepare_workspace(work_dir, run_name, config.platform.logdir)
     url = run_url(config, workspace, run_name)
+    warn_of_lost_results(config, url, environ)
     patience = Patience(OPENING_SECONDS, console.check_stop)
     with sole_user(workspace, run_name), open_store(url, environ, backend=config.platform.storage) as unguarded, \
             contextlib.ExitStack() as leaving:
@@ -97,6 +98,13 @@ def run_url(config: Config, workspace: Workspace, run_name: str) -> str:
     """Where the run's results go; below the working directory when there is no train_url."""
     parent = config.platform.train_url or os.path.join(workspace.root, "output")
     return parent.rstrip("/") + "/" + run_name
+
+
+def warn_of_lost_results(config: Config, url: str, environ: Mapping[str, str]) -> None:
+    """Warn where a job of ModelArts has no train_url: the machine's disk, and the results on it, go with the job."""
+    if config.platform.train_url is None and read_environment(environ).on_modelarts:
+        log.warning("train_url is not set, so the results are written to %s and are lost when ModelArts ends the job. "
+                    "Set --train_url=obs://bucket/output/ to keep them", url)
 
 
 def lease_on(store: Store, config: Config, console: Console, environ: Mapping[str, str]) -> Lease:

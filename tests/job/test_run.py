@@ -14,7 +14,7 @@ from job.errors import PeerFailed
 from job.publication.patience import Patience
 from job.publication.run_record import NAME, RunRecord
 from job.ranks.group import ALONE
-from job.run import recorded
+from job.run import recorded, warn_of_lost_results
 from job.stopping import Stopped
 from job.workspace import prepare_workspace
 from masf_core.errors import DataError
@@ -110,3 +110,13 @@ def test_a_refused_write_is_not_retried_or_told_twice(case, caplog):
     with caplog.at_level(logging.INFO):
         made.end_with(DataError("no images"))
     assert (made.now, made.writes, caplog.messages) == (0.0, 1, [])
+
+
+@pytest.mark.parametrize("environ, train_url, warned", [
+    ({"MA_JOB_DIR": "/home/work/user-job-dir"}, None, True),
+    ({"MA_JOB_DIR": "/home/work/user-job-dir"}, "obs://bucket/output/", False),
+    ({}, None, False),
+])
+def test_a_job_of_modelarts_whose_results_would_be_lost_is_warned(caplog, environ, train_url, warned):
+    warn_of_lost_results(config_of({"train_url": train_url}), "/cache/masf/output/masf_photo", environ)
+    assert ("results are written to /cache/masf/output/masf_photo and are lost" in caplog.text) is warned
