@@ -145,7 +145,7 @@ def build_model(run: AnyRun, here: Device, index: DatasetIndex, group: Alone = A
         raise ConfigError(str(error)) from error
     ranks = group.ranks(here.name)
     return Model(backbone, step, config.interval.evaluation_batch, here.session_config(ranks), config.training.seed,
-                 on_stage=run.times.mark, taking=here.gradients(ranks))
+                 on_stage=run.times.mark, taking=here.gradients(ranks), check_graph=here.check_graph)
 
 
 def make_trainer(run: AnyRun, model: Model, index: DatasetIndex, images: Dict[str, np.ndarray], progress: Progress,

@@ -51,7 +51,7 @@ def prepare_and_train(run: Run, environ: Mapping[str, str], early: Optional[Earl
     run.record.update(versions={"tensorflow": VERSION, "python": platform.python_version()})
     here = device_of(config)  # first: what is wrong with it need not wait for the data
     group.check_device(here.name)
-    with Restoring(run.store, run.workspace, run.record.lineage) as restoring:
+    with Restoring(run.store, run.workspace, run.record.lineage, run.console.check_stop) as restoring:
         # What has been pulled stays, so that another call pulls the rest.
         inputs = Patience(OPENING_SECONDS, run.console.check_stop, from_failure=True).call(
             "pulling the inputs", lambda: fetch_inputs(config, run.workspace, run.console, environ,

@@ -18,6 +18,7 @@ from job.config.kinds import (
     name_pattern, optional, patterns, place, plain_name, real, text, whole,
 )
 from masf_core.devices.ascend.options import FLOAT32_MODES, PRECISION_MODES, read_options
+from masf_core.devices.ascend.releases import RELEASES
 from masf_core.network.registry import BACKBONES
 
 
@@ -261,6 +262,9 @@ class Ascend:
     ascend_options: Tuple[str, ...] = setting(
         (), assignments(),
         "further options of the Ascend adapter, such as enable_dump=true; names and types are checked")
+    adapter_release: str = setting(
+        "auto", choice("auto", *RELEASES),
+        "release of the Ascend adapter, which decides the options that it reads; auto finds it out from its exports")
 
 
 @dataclass(frozen=True)

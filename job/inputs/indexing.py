@@ -10,6 +10,8 @@ from masf_core.data import build_index, manifest
 from masf_core.data.index import DatasetIndex
 from masf_core.data.offences import Offences
 from obs_sync import ObjectNotFound, Store
+from obs_sync.json_document import DocumentError
+from obs_sync.store import read_at_most
 
 
 def refuse_other_data(store: Store, told: Mapping[str, Any], index: DatasetIndex) -> None:
@@ -22,8 +24,8 @@ def refuse_other_data(store: Store, told: Mapping[str, Any], index: DatasetIndex
     if before == index.fingerprint:
         return
     try:
-        kept = store.read(manifest.NAME)
-    except ObjectNotFound:  # the run ended before its first logs were published
+        kept = read_at_most(store, manifest.NAME, manifest.LARGEST)
+    except (ObjectNotFound, DocumentError):  # the run ended before its first logs were published; no run writes so much
         kept = None
     changed = manifest.changes(kept, before, told.get("images", {}), told.get("classes", []), index)
     raise ConfigError(
@@ -50,7 +52,7 @@ def index_data(config: Config, dataroot: str, filelist_root: Optional[str], offe
         dataroot, filelist_root, domains=data.domains or None, num_classes=data.num_classes,
         label_base=data.label_base, bad_data=data.bad_data, validation_fraction=data.validation_fraction,
         seed=config.training.seed, offenders_path=offenders_path, on_progress=on_progress,
-        list_pattern=data.list_pattern, pending=pending, skip=written_locally(config))
+        list_pattern=data.list_pattern, pending=pending, skip=written_locally(config, dataroot))
     names = [domain.name for domain in index.domains]
     if data.target_domain not in names:
         raise ConfigError(f"target_domain {data.target_domain!r} is not among the domains found: {', '.join(names)}. "

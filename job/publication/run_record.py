@@ -148,7 +148,7 @@ class RunRecord:
         """
         self._names[iteration] += 1
         again = f"x{self._names[iteration]}" if self._names[iteration] > 1 else ""
-        return "ckpt-{:06d}-{}{}".format(iteration, self.attempt["id"], again)
+        return f"ckpt-{iteration:06d}-{self.attempt['id']}{again}"
 
     def update(self, **fields: Any) -> None:
         """Set top-level fields."""

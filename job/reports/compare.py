@@ -92,7 +92,8 @@ def page(candidates: Sequence[Candidate]) -> str:
     """A self-contained HTML page: outcomes, curves of both accuracies, the table."""
     parts = ["<!DOCTYPE html><html lang=en><head><meta charset=utf-8><title>Runs compared</title>"
              f"<style>{STYLE}</style></head><body><h1>Runs compared</h1>"]
-    parts.append("<ul>{}</ul>".format("".join(f"<li>{as_html(outcome(each))}</li>" for each in candidates)))
+    outcomes = "".join(f"<li>{as_html(outcome(each))}</li>" for each in candidates)
+    parts.append(f"<ul>{outcomes}</ul>")
     for title, key in (("Target", "target_accuracy"), ("Validation on the sources", "validation_accuracy")):
         curves = [(each.name, _curve(each, key)) for each in candidates]
         parts.append(f"<h2>{title}</h2>" + line_chart(curves, "iteration", "accuracy, %"))

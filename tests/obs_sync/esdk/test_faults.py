@@ -51,7 +51,7 @@ def requests_of(server, method):
 
 
 @pytest.mark.parametrize("status, code", [(503, "SlowDown"), (500, "InternalError"), (429, "TooManyRequests"),
-                                          (502, "BadGateway"), (400, "RequestTimeout")])
+                                          (502, "BadGateway"), (400, "RequestTimeout"), (400, "IncompleteBody")])
 def test_an_overloaded_server_is_tried_again(server, status, code):
     slept = []
     with store_at(server.url, slept) as store:
@@ -239,7 +239,8 @@ def test_a_listing_of_something_else_is_an_error(server, store):
 
 @pytest.mark.parametrize("entry", ["<Key>a</Key>", "<Size>1</Size>"])
 def test_a_listing_entry_without_key_or_size_is_an_error(server, store, entry):
-    server.twist = lambda request: reply(200, b"<R><Name>bucket</Name><Contents>%s</Contents></R>" % entry.encode())
+    listing = f"<R><Name>bucket</Name><IsTruncated>false</IsTruncated><Contents>{entry}</Contents></R>"
+    server.twist = lambda request: reply(200, listing.encode())
     with pytest.raises(StoreError, match="the listing holds '.*' with a size of '.*'"):
         list(store.list())
 
