@@ -145,7 +145,7 @@ def build_model(run: AnyRun, here: Device, index: DatasetIndex, group: Alone = A
         raise ConfigError(str(error)) from error
     ranks = group.ranks(here.name)
     return Model(backbone, step, config.interval.evaluation_batch, here.session_config(ranks), config.training.seed,
-                 on_stage=run.times.mark, taking=here.gradients(ranks))
+                 on_stage=run.times.mark, taking=here.gradients(ranks), check_graph=here.check_graph)
 
 
 def make_trainer(run: AnyRun, model: Model, index: DatasetIndex, images: Dict[str, np.ndarray], progress: Progress,
@@ -218,6 +218,9 @@ def restore_or_begin(run: Run, model: Model, inputs: Inputs, index: DatasetIndex
         run.times.mark("restore")
         model.load(restored.arrays)
         log.info("resuming from %s at iteration %d", restored.name, restored.progress.iteration)
+        if restored.progress.iteration >= run.config.training.train_iterations:
+            log.info("no iterations are left to train: train_iterations is %d. A larger --train_iterations continues "
+                     "the run", run.config.training.train_iterations)
         start = Start(restored.progress, waiting)
     else:
         pretrained = weights.read(index) if weights is not None else None

@@ -56,11 +56,13 @@ class Model:
         evaluation_batch: images.
         session_config: ``tf.ConfigProto`` (see ``device``). seed: of dropout and of fresh initial values.
         on_stage: called with "graph" and "session" once they are there. taking: gradients as the device takes them.
+        check_graph: called with the complete graph before a session takes it; see ``Device.check_graph``.
     """
 
     def __init__(self, backbone: Backbone, settings: meta_step.StepSettings, evaluation_batch: int,
                  session_config: Any, seed: int, on_stage: Callable[[str], None] = lambda name: None,
-                 taking: Optional[Gradients] = None) -> None:
+                 taking: Optional[Gradients] = None, check_graph: Callable[[tf.Graph], None] = lambda graph: None,
+                 ) -> None:
         self.backbone = backbone
         self.settings = settings
         self.seed = seed
@@ -72,11 +74,12 @@ class Model:
         with graph.as_default(), ranks.placement():
             (self.training, self._scalars, self._wants_to_stop, self.evaluation, self._broadcast) = build(
                 backbone, settings, evaluation_batch, taking)
-            self._loaders = {name: _loader(variable) for name, variable in self.training.state.items()}
+            self._loaders = make_loaders(self.training.state)
             # A variable is not filled as built only to be loaded: those 1.2 GB take as long as the loading.
             self._as_built = {name: variable.initializer for name, variable in self.training.state.items()}
         self._is_filled = False
         graph.finalize()
+        check_graph(graph)
         on_stage("graph")
         ranks.configure(session_config)
         self.session = tf.Session(ranks.target, graph=graph, config=session_config)
@@ -171,11 +174,17 @@ class Model:
                                    self.backbone.num_classes, on_progress, self.ranks)
 
 
-class _Loader(NamedTuple):
+class Loader(NamedTuple):
+    """What fills a variable: ``assign`` sets it to what ``value`` is fed."""
+
     value: "tf.Tensor"
     assign: "tf.Operation"
 
 
-def _loader(variable: "tf.Variable") -> _Loader:
-    value = tf.placeholder(variable.dtype.base_dtype, variable.shape)
-    return _Loader(value, tf.assign(variable, value).op)
+def make_loaders(state: Mapping[str, "tf.Variable"]) -> Dict[str, Loader]:
+    """Name → what fills that variable, in the default graph."""
+    loaders = {}
+    for name, variable in state.items():
+        value = tf.placeholder(variable.dtype.base_dtype, variable.shape)
+        loaders[name] = Loader(value, tf.assign(variable, value).op)
+    return loaders

@@ -35,8 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="files of recorded numbers (default: the three cases that come with the code)")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "gpu", "ascend"],
                         help="device that computes; auto takes the best one present (default: %(default)s)")
-    parser.add_argument("--precision", default="float32", choices=["float32", "mixed"],
-                        help="precision of matrix products and convolutions (default: %(default)s)")
+    parser.add_argument("--precision", default="auto", choices=["auto", "float32", "mixed"],
+                        help="precision of matrix products and convolutions; auto is mixed on Ascend, whose 910 has no "
+                             "float32 convolution, and float32 elsewhere (default: %(default)s)")
     parser.add_argument("--precision_mode", metavar="MODE", help="the Ascend adapter's own precision mode")
     parser.add_argument("--intra_op_threads", type=int, default=0, metavar="N",
                         help="number of threads of one operation; 0 takes every core (default: %(default)s)")
@@ -67,7 +68,7 @@ def main(args: argparse.Namespace, console: Console) -> None:
             case, here, console.task("parity", "iterations", log_lines=False), args.scale_tolerance, args.draws)
         exceeded = [item for item in differences if item.exceeded]
         with telling():
-            print(f"{shown(path)} on {here.name} in {args.precision}:")
+            print(f"{shown(path)} on {here.name} in {'mixed precision' if here.mixed else 'float32'}:")
             print("\n".join("  " + line for line in verdict.table(differences)))
             remark = spread.remark(differences)
             if remark:

@@ -20,7 +20,9 @@ from job.publication.time_limit import within
 from job.ranks.group import check_share
 from job.stopping import GRACE
 from job.workspace import Workspace
-from masf_core.devices.ascend.options import AscendSettings, mode_of, parameters_of
+from masf_core.devices.ascend import operators
+from masf_core.devices.ascend.options import AscendSettings, mode_of, parameters_of, unknown_to
+from masf_core.devices.ascend.releases import Adapter
 from masf_core.network.architecture import Architecture, make_architecture
 from obs_sync import ObjectInfo, Store, StoreError, is_remote, open_store, this_process
 from obs_sync.esdk.store import EsdkStore
@@ -80,9 +82,11 @@ class Preflight:
             ("Python", machine.python_row),
             ("TensorFlow", lambda: machine.tensorflow_row(
                 lambda: self._tensorflow.get(own=True), device)),
-            ("npu_bridge", lambda: machine.adapter_row(device, _load_adapter, self._adapter_options)),
+            ("npu_bridge", lambda: machine.adapter_row(
+                device, lambda: _load_adapter(self._config.ascend.adapter_release), self._adapter_options)),
             ("CANN", lambda: machine.cann_row(self._environ, device=device)),
             ("packages", machine.packages_row),
+            ("graph", self._graph),
             ("devices", lambda: machine.devices_row(device, self._environ)),
             ("platform", lambda: machine.platform_row(
                 self._environ, lambda: read_environment(self._environ))),
@@ -151,20 +155,35 @@ class Preflight:
                                           f"of {config.training.meta_batch_size} images a domain, method "
                                           f"{config.training.method}")
 
-    def _adapter_options(self, adapter: Any) -> Tuple[List[str], List[str]]:
+    def _adapter_options(self, adapter: Adapter) -> Tuple[List[str], List[str]]:
         """(problems, doubts) of the options that a run would pass to the adapter."""
-        from masf_core.devices.ascend.adapter import unknown_to
         from masf_core.devices.ascend.device import look_for_paths
 
         platform = self._config.platform
         try:
             parameters = parameters_of(
                 AscendSettings(**dataclasses.asdict(self._config.ascend)),
-                mode_of(platform.precision != "float32", platform.precision_mode), self._environment.rank_size)
+                mode_of(platform.precision, platform.precision_mode), self._environment.rank_size)
             look_for_paths(parameters, self._config.ascend.profile_dir, make=False)
+            operators.installed_list(self._environ)
         except ValueError as error:
             return str(error).splitlines(), []
         return unknown_to(adapter, parameters)
+
+    def _graph(self) -> Row:
+        """Whether a card takes every operation of the run. Checked only where the adapter is used: it takes seconds."""
+        if not machine.uses_adapter(self._config.platform.device):
+            return Row("graph", NONE, "only an Ascend limits it; `python -m job check-graph` checks it anywhere")
+        self._tensorflow.get()
+        from job.preflight import graph
+
+        checked = graph.check(self._config, self._environment.rank_size)
+        if checked.problems:
+            first = checked.problems[0]
+            return Row("graph", BAD, f"{len(checked.problems)} operations that the card does not take; the first: "
+                                     f"{first.op} ({first.type}): {first.what}",
+                       f"{first.mend}. `python -m job check-graph` lists them all")
+        return Row("graph", GOOD, f"{len(checked.graph.get_operations())} operations, all in {checked.operator_list}")
 
     def _data(self) -> Row:
         listing = self._listing.get(own=True)
@@ -212,7 +231,7 @@ def _import_tensorflow() -> str:
     return VERSION
 
 
-def _load_adapter() -> Any:
+def _load_adapter(release: str) -> Adapter:
     from masf_core.devices.ascend.adapter import load_adapter
 
-    return load_adapter()
+    return load_adapter(release)

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import collections
+import os
 from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Tuple
 
 from job.config.settings import Config
@@ -10,15 +11,17 @@ from job.errors import ConfigError
 from job.preparation import scale_settings, step_settings
 from masf_core import model
 from masf_core.devices.ascend.graph import make_parts
-from masf_core.devices.ascend.options import FLOAT32_DOUBT, FLOAT32_MODES, mode_of
+from masf_core.devices.ascend import operators
+from masf_core.devices.ascend.options import FLOAT32_DOUBT, FLOAT32_MODES, NO_FLOAT32, mode_of
 from masf_core.graph_check.cost import CALL, DRAWING, GOOD, PEAK, Cost, bound_of, costs, predict, seconds_of, total
-from masf_core.graph_check.limits import needed, problems, remarks, shown, type_of
+from masf_core.graph_check.limits import STATELESS, Problem, needed, problems, remarks, shown, type_of
 from masf_core.method.step_settings import StepSettings, check_batch
 from masf_core.network.backbone import Backbone, make_backbone
 from masf_core.tf1 import VERSION, tf
 
 CLASSES, DOMAINS = 7, 4  # of PACS, where the configuration does not say
 MOST_TOLD = 20  # problems that the text lists
+BRIEF = ("snapshot", "load")  # steps that only read or fill variables: one line each
 MOST_GROUPS = 12  # types and scopes that the text lists, unless every operation is asked for
 
 
@@ -26,7 +29,8 @@ class Checked(NamedTuple):
     """What was built and found.
 
     steps: name → what is fetched in it. images: of a training iteration on one card. ranks: their number. mixed:
-    whether losses are scaled. substitutes: what differs from a card, one sentence each.
+    whether losses are scaled. substitutes: what differs from a card, one sentence each. operator_list: CANN's list with
+    which the operations were compared.
     """
 
     graph: tf.Graph
@@ -38,6 +42,7 @@ class Checked(NamedTuple):
     remarks: list
     substitutes: list
     made_of: str
+    operator_list: str
 
 
 def check(config: Config, ranks: int = 1) -> Checked:
@@ -46,12 +51,15 @@ def check(config: Config, ranks: int = 1) -> Checked:
     Where the adapter is not installed, other operations stand in for its own; ``substitutes`` lists them.
 
     Raises:
-        ConfigError: so many ranks cannot share a batch.
+        ConfigError: so many ranks cannot share a batch, or an Ascend has no such precision.
     """
     domains = len(config.data.domains or ()) or DOMAINS
     settings = step_settings(config, domains - 1)
     network, platform = config.network, config.platform
-    mode = mode_of(platform.precision != "float32", platform.precision_mode)  # precision=auto means mixed on an Ascend
+    try:
+        mode = mode_of(platform.precision, platform.precision_mode)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     mixed = mode not in FLOAT32_MODES
     parts = make_parts(mixed, scale_settings(config), ranks)
     backbone = make_backbone(network.backbone, config.data.num_classes or CLASSES, network.width, parts.kernels)
@@ -62,18 +70,65 @@ def check(config: Config, ranks: int = 1) -> Checked:
     graph = tf.Graph()
     with graph.as_default():
         built = model.build(backbone, settings, config.interval.evaluation_batch, parts.taking)
+        loaders = model.make_loaders(built.training.state)
     steps = collections.OrderedDict([
         ("training", list(built.scalars.values()) + [built.training.train]),
         ("evaluation", [built.evaluation.losses, built.evaluation.predictions])])
     if built.broadcast is not None:
         steps["first values"] = [built.broadcast]
+    steps["snapshot"] = list(built.training.state.values())
+    steps["load"] = [loader.assign for loader in loaders.values()]
     everything = [fetch for fetches in steps.values() for fetch in fetches]
+    listed = _operator_list()
+    outside, unlisted = _outside(graph, everything, listed)
     sizes = _sizes(backbone, settings, ranks, config.interval.evaluation_batch)
     made_of = (f"{sizes}; {mode}, losses {'scaled' if mixed else 'not scaled'}; TensorFlow {VERSION}, "
                f"{parts.adapter}")
     images = settings.source_domains * settings.meta_batch_size // ranks
-    return Checked(graph, steps, images, ranks, mixed, problems(graph, everything),
-                   remarks(graph) + ([] if mixed else [FLOAT32_DOUBT]), parts.substitutes, made_of)
+    found = problems(graph, everything) + outside
+    noted = remarks(graph) + unlisted
+    if not mixed:
+        found += _without_float32(graph, everything)
+        noted.append(FLOAT32_DOUBT)
+    return Checked(graph, steps, images, ranks, mixed, found, noted, parts.substitutes, made_of,
+                   listed.about)
+
+
+def _operator_list() -> operators.OperatorList:
+    """The list of the CANN here, or the older one that the package carries.
+
+    Raises:
+        ConfigError: the CANN here has a list that cannot be read.
+    """
+    if operators.find_list(os.environ) is None:
+        return operators.bundled_list()
+    try:
+        return operators.installed_list(os.environ)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _outside(graph: tf.Graph, fetches: Iterable[Any], listed: operators.OperatorList,
+             ) -> Tuple[List[Problem], List[str]]:
+    """(problems, remarks): operations that the list does not name. A list of another CANN than the run's only tells
+    what may be missing."""
+    first = {}
+    for op in sorted(needed(fetches), key=lambda each: each.name):
+        first.setdefault(type_of(op), op)
+    lacking = listed.lacking(first)
+    if not listed.installed:  # dropout's random operations have a remark of their own
+        return [], [f"{first[each].name} ({each}) is not in the older operator list that is known here: a card may "
+                    "leave it to the host" for each in lacking if not STATELESS.fullmatch(each)]
+    return [Problem(first[each].name, each, "an operation that CANN's operator list does not name",
+                    "the adapter leaves it to the host and splits the graph around it", "Use another operation")
+            for each in lacking], []
+
+
+def _without_float32(graph: tf.Graph, fetches: Iterable[Any]) -> List[Problem]:
+    """Convolutions in float32 where nothing narrows them."""
+    return [Problem(op.name, op.type, "a convolution in float32", NO_FLOAT32, "Use precision=mixed")
+            for op in sorted(needed(fetches), key=lambda each: each.name)
+            if op.type in operators.CONVOLUTIONS and op.outputs[0].dtype.base_dtype == tf.float32]
 
 
 def _sizes(backbone: Backbone, settings: StepSettings, ranks: int, evaluated: int) -> str:
@@ -112,7 +167,7 @@ def text(checked: Checked, every: bool = False) -> List[str]:
     count = len(checked.problems)
     verdict = (f"{count} problem{'' if count == 1 else 's'}: an Ascend 910 does not accept this graph" if count
                else "no problem found")
-    lines.append(f"{len(checked.graph.get_operations())} operations, {verdict}")
+    lines.append(f"{len(checked.graph.get_operations())} operations, {verdict}; compared with {checked.operator_list}")
     return lines
 
 
@@ -128,7 +183,7 @@ def document(checked: Checked) -> Dict[str, Any]:
                            for op in operations]}
     found = costs(checked.graph, checked.steps["training"])
     return {"made_of": checked.made_of, "ranks": checked.ranks, "substitutes": checked.substitutes, "steps": steps,
-            "remarks": checked.remarks,
+            "remarks": checked.remarks, "operator_list": checked.operator_list,
             "problems": [problem._asdict() for problem in checked.problems],
             "predicted_iteration_seconds": {"at_peak": predict(found, PEAK, checked.images),
                                             "at_good_use": predict(found, GOOD, checked.images)},
@@ -138,6 +193,8 @@ def document(checked: Checked) -> Dict[str, Any]:
 def _step_lines(checked: Checked, name: str, fetches: List[Any], every: bool) -> Iterator[str]:
     operations = _in_order(checked.graph, fetches)
     yield f"{name}: {len(operations)} operations"
+    if name in BRIEF and not every:
+        return
     if every:
         for op in operations:
             yield f"  {type_of(op):<28} {op.name:<60} {', '.join(map(shown, op.outputs)) or '-'}"

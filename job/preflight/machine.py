@@ -53,6 +53,11 @@ def tensorflow_row(load: Callable[[], str], device: str = "auto") -> Row:
     return Row("TensorFlow", GOOD if fits else BAD, version, None if fits else "Install 1.15, or any 2.x")
 
 
+def uses_adapter(device: str) -> bool:
+    """Whether a run on this device, a setting, goes through the Ascend adapter."""
+    return device in ("auto", "ascend") and importlib.util.find_spec("npu_bridge") is not None
+
+
 def adapter_row(device: str, load_adapter: Callable[[], Any],
                 check_options: Callable[[Any], Tuple[List[str], List[str]]] = lambda adapter: ([], [])) -> Row:
     """Whether the Ascend adapter is installed, and knows the options that a run would pass to it.

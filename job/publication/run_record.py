@@ -68,19 +68,21 @@ def read_published(store: Store, folder: str = "") -> Optional[Dict[str, Any]]:
         content = parse_json(read_at_most(store, folder + NAME, LARGEST), LARGEST)
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise IntegrityError("this run.json was not written by this version of the job", where,
-                                 "Choose another --run_name, or remove it")
+                                 "Choose another --run_name, or delete this file")
         SHAPE(content, "")
     except ObjectNotFound:
         return None
     except DocumentError as error:
         raise IntegrityError(f"this run.json is damaged ({error})", where,
-                             "Repair it, choose another --run_name, or remove it: then the run begins afresh, and its "
-                             "checkpoints stay") from None
+                             "Repair it, choose another --run_name, or delete it: then the run starts again from "
+                             "iteration 0, and its checkpoints stay") from None
     return content
 
 
 def written_at(content: Dict[str, Any]) -> Tuple[int, int]:
-    """(attempt, sequence) of a run.json: which attempt wrote it, and its how-many-th text it is. Later ones are larger.
+    """(attempt, sequence) of a run.json: number of the attempt that wrote it, and how often it had written one.
+
+    A later run.json has a larger pair.
     """
     written = content.get("written")
     sequence = written.get("sequence") if isinstance(written, dict) else None
@@ -146,7 +148,7 @@ class RunRecord:
         """
         self._names[iteration] += 1
         again = f"x{self._names[iteration]}" if self._names[iteration] > 1 else ""
-        return "ckpt-{:06d}-{}{}".format(iteration, self.attempt["id"], again)
+        return f"ckpt-{iteration:06d}-{self.attempt['id']}{again}"
 
     def update(self, **fields: Any) -> None:
         """Set top-level fields."""

@@ -1,4 +1,4 @@
-"""What a run has left behind: the tree of its objects, its accuracy interval by interval."""
+"""The objects of a run, its accuracy interval by interval, and its attempts."""
 from __future__ import annotations
 
 import posixpath
@@ -43,7 +43,8 @@ def read_run(store: Store) -> Dict[str, Any]:
         raise IntegrityError(error.what, error.where, "Repair this file or restore it from a copy; `python -m job sync "
                              "verify` says which checkpoints of the run are whole") from None
     if run is None:
-        raise ObjectNotFound("there is no run here (no run.json)", store.url, "Give the URL of train_url/run_name")
+        raise ObjectNotFound("there is no run here (no run.json)", store.url,
+                             "Give the folder train_url/run_name of a run")
     return run
 
 

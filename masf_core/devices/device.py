@@ -57,6 +57,13 @@ class Device:
         return tf.ConfigProto(
             intra_op_parallelism_threads=intra_op, inter_op_parallelism_threads=inter_op, allow_soft_placement=True)
 
+    def check_graph(self, graph: tf.Graph) -> None:
+        """Check a complete graph before a session takes it.
+
+        Raises:
+            DeviceError: the device would not compute all of it.
+        """
+
     def kernels(self) -> Kernels:
         """The ``Kernels``, which build the arithmetic of a layer."""
         return Kernels(self.mixed)

@@ -88,7 +88,7 @@ def squared_distances(embeddings: tf.Tensor, product: Product = tf.matmul) -> tf
     squares = tf.reduce_sum(tf.square(embeddings), axis=1)
     products = product(embeddings, embeddings, transpose_b=True)
     distances = tf.maximum(squares[:, tf.newaxis] + squares[tf.newaxis, :] - 2.0 * products, 0.0)
-    return distances * (1.0 - tf.eye(embeddings.shape.as_list()[0], dtype=tf.float32))
+    return distances * (1.0 - _identity(embeddings.shape.as_list()[0]))
 
 
 def local_loss(embeddings: tf.Tensor, labels: tf.Tensor, margin: float, product: Product = tf.matmul) -> tf.Tensor:
@@ -111,7 +111,7 @@ def local_loss(embeddings: tf.Tensor, labels: tf.Tensor, margin: float, product:
     size = distances.shape.as_list()[0]
     same = tf.equal(labels[:, tf.newaxis], labels[tf.newaxis, :])
     other = tf.logical_not(same)
-    positive = tf.cast(same, tf.float32) * (1.0 - tf.eye(size, dtype=tf.float32))
+    positive = tf.cast(same, tf.float32) * (1.0 - _identity(size))
 
     # [a, p, n]: is n of another class, and farther from a than p?
     to_negative = tf.tile(distances[:, tf.newaxis, :], [1, size, 1])
@@ -125,3 +125,8 @@ def local_loss(embeddings: tf.Tensor, labels: tf.Tensor, margin: float, product:
 
     excess = tf.maximum(margin + distances - negative, 0.0) * positive
     return tf.reduce_sum(excess) / tf.maximum(tf.reduce_sum(positive), 1.0)
+
+
+def _identity(size: int) -> "tf.Tensor":
+    """The identity matrix, float32 [size, size]. ``tf.eye`` builds an operation that CANN does not list."""
+    return tf.one_hot(tf.range(size), size)

@@ -50,7 +50,7 @@ def make_parts(mixed: bool, scaling: ScaleSettings, ranks: int) -> Parts:
         scale = AdapterScale(ascend_adapter.exports(), scaling, ranks > 1) if mixed else NoScale()
         together = HcclCollectives(peers) if ranks > 1 else peers
         return Parts(kernels, Gradients(scale, together, kernels.keeping_float32),
-                     f"adapter npu_bridge, about {adapter.about}", [])
+                     f"adapter npu_bridge, {adapter.about}", [])
     kernels = _SubstituteKernels(mixed)
     together = _SubstituteCollectives(peers) if ranks > 1 else peers
     substitutes = ["dropout is TensorFlow's stateless one here; a card uses npu_ops.dropout, with other masks"]

@@ -63,7 +63,7 @@ def npu_config_proto(config_proto=None):
     rewrite = config.graph_options.rewrite_options
     if not any(each.name == "NpuOptimizer" for each in rewrite.custom_optimizers):
         rewrite.custom_optimizers.add().name = "NpuOptimizer"
-        if _at_least("r1.9"):
+        if _at_least("r1.7"):
             rewrite.memory_optimization = RewriterConfig.OFF
     config.allow_soft_placement = True
     config.log_device_placement = False

@@ -12,6 +12,7 @@ from job.preflight import graph as graph_report
 from masf_core.method import meta_step
 from masf_core.tf1 import tf
 from tests.masf_core.devices.ascend import stand_in
+from tests.masf_core.devices.ascend.stand_in import write_operator_list
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 CONFIGS = sorted(glob.glob(os.path.join(ROOT, "configs", "**", "*.yaml"), recursive=True))
@@ -66,7 +67,7 @@ def test_the_document_has_everything(capsys):
     assert cli.main(["check-graph", "--json"] + SMALL) == 0
     document = json.loads(capsys.readouterr().out)
     training = document["steps"]["training"]
-    assert document["problems"] == [] and set(document["steps"]) == {"training", "evaluation"}
+    assert document["problems"] == [] and set(document["steps"]) == {"training", "evaluation", "snapshot", "load"}
     assert sum(training["types"].values()) == sum(training["scopes"].values()) == len(training["operations"])
     assert training["total"]["flops"] == sum(cost["flops"] for cost in training["costs"].values()) > 0
     times = document["predicted_iteration_seconds"]
@@ -75,8 +76,8 @@ def test_the_document_has_everything(capsys):
 
 
 @pytest.mark.parametrize("settings, is_scaled", [
-    ([], True), (["--precision=mixed"], True), (["--precision=float32"], False),
-    (["--precision_mode=must_keep_origin_dtype"], False), (["--precision_mode=allow_mix_precision"], True)])
+    ([], True), (["--precision=mixed"], True),
+    (["--precision_mode=allow_mix_precision"], True)])
 def test_losses_are_scaled_as_the_precision_on_an_ascend_needs_it(settings, is_scaled, capsys):
     document = checked(capsys, *settings)
     assert ("loss_scale" in document["steps"]["training"]["scopes"]) == is_scaled
@@ -90,6 +91,36 @@ def test_no_iteration_reverses_channels_and_other_slow_kernels_are_told(capsys):
     costs = document["steps"]["training"]["costs"]
     assert sum(cost["scalar_moves"] for cost in costs.values()) == 0
     assert costs["random numbers"]["drawn"] > 0
+
+
+def test_float32_is_refused_as_a_card_refuses_it(capsys):
+    assert cli.main(["check-graph", "--precision=float32"] + SMALL) == 2
+    assert "precision=float32: an Ascend 910 has no convolution in float32" in capsys.readouterr().err
+
+
+def test_a_mode_that_keeps_float32_has_a_problem_with_every_convolution(capsys):
+    assert cli.main(["check-graph", "--json", "--precision_mode=must_keep_origin_dtype"] + SMALL) == 6
+    document = json.loads(capsys.readouterr().out)
+    assert "loss_scale" not in document["steps"]["training"]["scopes"]
+    found = {problem["type"] for problem in document["problems"]}
+    assert found == {"Conv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter"}
+    assert any("has no convolution in float32" in remark for remark in document["remarks"])
+
+
+@pytest.mark.parametrize("without, count", [([], 0), (["LRN"], 1)])
+def test_operations_are_held_against_the_operator_list_that_is_installed(monkeypatch, tmp_path, capsys, without, count):
+    write_operator_list(str(tmp_path), without=without)
+    monkeypatch.setenv("ASCEND_OPP_PATH", str(tmp_path))
+    cli.main(["check-graph", "--json", "--keep_probability=1"] + SMALL)
+    document = json.loads(capsys.readouterr().out)
+    assert [problem["type"] for problem in document["problems"]] == without
+    assert str(tmp_path) in document["operator_list"]
+
+
+def test_without_cann_the_older_list_is_named(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("ASCEND_OPP_PATH", str(tmp_path))
+    assert cli.main(["check-graph"] + SMALL) == 0
+    assert "no problem found; compared with an operator list of ascend-toolkit 20.1" in capsys.readouterr().out
 
 
 def checked(capsys, *arguments):
@@ -119,7 +150,7 @@ def test_the_number_of_cards_is_the_platforms_unless_it_is_given(monkeypatch, ca
 @pytest.mark.parametrize("arguments, expected, missing", [
     ([], ["npu_ops.dropout", "NPULossScaleOptimizer", "keep_dtype_scope"], ["HcomAllReduce", "must_keep_origin"]),
     (["--ranks=2"], ["one more HcomAllReduce", "stand in for HCCL's HcomAllReduce and HcomBroadcast"], []),
-    (["--precision=float32"], ["npu_ops.dropout", "may not compute this in float32"], ["NPULossScaleOptimizer"])])
+    ])
 def test_what_is_not_as_on_a_card_is_said(arguments, expected, missing, capsys):
     document = checked(capsys, *arguments)
     told = "\n".join(document["substitutes"] + document["remarks"])
@@ -133,7 +164,7 @@ def test_where_the_adapter_is_installed_its_own_operations_are_in_the_graph(monk
     with stand_in.npu_bridge(monkeypatch, "r1.9", JOB_ID="1") as fake:
         fake.use_engine(Added())
         document = checked(capsys, "--ranks=2")
-    assert document["substitutes"] == [] and "adapter npu_bridge, about r1.9" in document["made_of"]
+    assert document["substitutes"] == [] and "adapter npu_bridge, r1.9" in document["made_of"]
     types = document["steps"]["training"]["types"]
     assert types["NpuGetFloatStatus"] == types["NpuClearFloatStatus"] == 1 and "DropOutGenMask" in types
     assert not any("Stateless" in name for name in types) and "IsFinite" not in types

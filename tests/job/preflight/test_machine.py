@@ -100,10 +100,13 @@ def test_the_adapter_is_asked_for_where_it_would_be_used(monkeypatch):
 
 @pytest.mark.parametrize("settings, state, told", [
     (["--ascend_options=mix_compile_mode=true"], "good", ""),
-    (["--ascend_options=hccl_timeout=1800"], "good", "option hccl_timeout was introduced with r1.9"),
-    (["--ascend_options=deterministic=1"], "bad", "option deterministic is newer than the installed adapter"),
+    (["--ascend_options=hccl_timeout=1800"], "bad", "option hccl_timeout is read by every release from r1.7 on"),
+    (["--ascend_options=deterministic=1"], "bad", "option deterministic is read by every release from r1.12 on"),
     (["--precision_mode=cube_fp16in_fp32out"], "bad", "precision_mode=cube_fp16in_fp32out is unknown"),
-    (["--precision=float32", "--mix_list=/m.json"], "bad", "mix_list=/m.json changes which operations"),
+    (["--precision=float32"], "bad", "precision=float32: an Ascend 910 has no convolution in float32"),
+    (["--adapter_release=r1.7", "--ascend_options=hccl_timeout=1800"], "good", "r1.7"),
+    (["--precision_mode=must_keep_origin_dtype", "--mix_list=/m.json"], "bad",
+     "mix_list=/m.json changes which operations"),
     (["--mix_list=/nope.json"], "bad", "modify_mixlist=/nope.json: this file does not exist"),
     (["--compile_cache_dir=/dev/null/cache"], "bad", "cache_dir=/dev/null/cache: this folder is not writable")])
 def test_options_are_held_against_the_adapter_that_is_there(doctor, monkeypatch, settings, state, told):

@@ -21,20 +21,27 @@ from masf_core.method.loss_scale import AdapterScale, LossScale, NoScale, ScaleS
 from masf_core.network.kernels import Kernels, processor_kernels
 from masf_core.ranks.one_rank import OneRank
 from masf_core.tf1 import IS_TF2, tf
+from tests.masf_core.devices.ascend.stand_in import write_operator_list
 
-# What npu_init exports besides what every release does.
-EXPORTS = {"r1.1": (), "r1.5": ("npu_config_proto",), "r1.9": ("npu_config_proto", "MemoryConfig"),
-           "master": ("npu_config_proto", "MemoryConfig", "npu_plugin")}
+# What npu_init exports since each release; it exports what came before as well.
+EXPORTS = {"r1.1": (), "r1.5": ("npu_config_proto",),
+           "r1.9": ("npu_allreduce", "get_npu_local_rank_size", "MemoryConfig"),
+           "r1.10": ("SetIterationsVarHook",), "master": ("npu_plugin", "TellMeStepOrLossHook")}
 
 
 @pytest.fixture
-def npu_bridge(monkeypatch):
+def npu_bridge(monkeypatch, tmp_path):
     """Installs an adapter of some release: just enough of it to be found, imported and dated."""
+    write_operator_list(str(tmp_path / "opp"))
+    monkeypatch.setenv("ASCEND_OPP_PATH", str(tmp_path / "opp"))
+
     def install(release="r1.9"):
         package, init = types.ModuleType("npu_bridge"), types.ModuleType("npu_bridge.npu_init")
         package.__spec__ = types.SimpleNamespace(name="npu_bridge", loader=None)
         package.__path__ = []
-        vars(init).update(dict.fromkeys(EXPORTS[release]))
+        releases = list(EXPORTS)
+        for each in releases[:releases.index(release) + 1]:
+            vars(init).update(dict.fromkeys(EXPORTS[each]))
         monkeypatch.setitem(sys.modules, "npu_bridge", package)
         monkeypatch.setitem(sys.modules, "npu_bridge.npu_init", init)
 
@@ -145,22 +152,30 @@ def test_an_unknown_precision_and_the_adapters_mode_elsewhere_are_refused():
 # -- Ascend
 
 def test_ascend_is_told_every_option_by_its_name_and_type(npu_bridge):
-    rewrite, options = told(make_device("ascend", "float32"))
+    rewrite, options = told(make_device("ascend", precision_mode="must_keep_origin_dtype"))
     assert options == {"use_off_line": ("b", True), "graph_run_mode": ("i", 1),
                        "precision_mode": ("s", b"must_keep_origin_dtype")}
     assert (rewrite.remapping, rewrite.memory_optimization) == (rewrite.OFF, rewrite.OFF)
 
 
-def test_it_is_said_that_a_card_may_not_compute_in_float32(npu_bridge, caplog):
+def test_a_forced_float32_mode_warns_that_a_card_has_no_such_convolution(npu_bridge, caplog):
     told(make_device("ascend", "mixed"))
     assert "float32" not in caplog.text
-    told(make_device("ascend", "float32"))
-    assert "an Ascend 910 may not compute this in float32" in caplog.text and "precision=mixed" in caplog.text
+    told(make_device("ascend", precision_mode="must_keep_origin_dtype"))
+    assert "an Ascend 910 has no convolution in float32" in caplog.text and "Use precision=mixed" in caplog.text
+
+
+def test_float32_on_a_card_is_refused_unless_the_mode_is_given(npu_bridge):
+    with pytest.raises(DeviceError, match="precision=float32: an Ascend 910 has no convolution in float32.*"
+                                          "Use precision=mixed.*precision_mode=must_keep_origin_dtype"):
+        make_device("ascend", "float32")
+    assert not make_device("ascend", "float32", "must_keep_origin_dtype").mixed
 
 
 def test_each_precision_has_its_mode_and_a_mode_by_name_goes_before_it(npu_bridge):
     for precision, mode, expected, mixed in [
-            ("float32", None, b"must_keep_origin_dtype", False), ("mixed", None, b"allow_mix_precision", True),
+            ("float32", "must_keep_origin_dtype", b"must_keep_origin_dtype", False),
+            ("mixed", None, b"allow_mix_precision", True),
             ("auto", "force_fp32", b"force_fp32", True), ("auto", "force_fp16", b"force_fp16", True)]:
         here = make_device("ascend", precision, mode)
         assert told(here)[1]["precision_mode"] == ("s", expected)
@@ -168,7 +183,7 @@ def test_each_precision_has_its_mode_and_a_mode_by_name_goes_before_it(npu_bridg
 
 
 def test_several_ranks_average_beside_the_computation(npu_bridge):
-    _, options = told(make_device("ascend", "float32"), types.SimpleNamespace(size=8))
+    _, options = told(make_device("ascend", precision_mode="must_keep_origin_dtype"), types.SimpleNamespace(size=8))
     assert options["hcom_parallel"] == ("b", True)
 
 
@@ -191,7 +206,7 @@ def test_what_is_set_for_ascend_reaches_the_adapter_and_its_folders_are_made(npu
 
 def test_a_mix_list_needs_mixed_precision(npu_bridge):
     with pytest.raises(DeviceError, match="mix_list=/m.json.*precision_mode is must_keep_origin_dtype"):
-        make_device("ascend", "float32", ascend=AscendSettings(mix_list="/m.json"))
+        make_device("ascend", precision_mode="must_keep_origin_dtype", ascend=AscendSettings(mix_list="/m.json"))
 
 
 def test_every_mixed_mode_takes_a_mix_list(npu_bridge, tmp_path):
@@ -219,37 +234,65 @@ def test_a_path_that_cannot_be_used_is_named(npu_bridge, tmp_path):
 
 def test_a_wrong_option_is_refused_before_anything_is_built(npu_bridge):
     with pytest.raises(DeviceError, match="did you mean 'op_debug_level'"):
-        make_device("ascend", "float32", ascend=AscendSettings(ascend_options=("op_debug_levle=1",)))
+        make_device("ascend", ascend=AscendSettings(ascend_options=("op_debug_levle=1",)))
 
 
 def test_what_the_adapter_here_surely_does_not_know_is_refused(npu_bridge):
     newer = AscendSettings(ascend_options=("deterministic=1",))
     for release in ("r1.5", "r1.9"):
         npu_bridge(release)
-        with pytest.raises(DeviceError, match="option deterministic is newer than the installed adapter"):
-            make_device("ascend", "float32", ascend=newer)
+        with pytest.raises(DeviceError, match="option deterministic is read by every release from r1.12 on"):
+            make_device("ascend", precision_mode="must_keep_origin_dtype", ascend=newer)
         with pytest.raises(DeviceError, match="precision_mode=cube_fp16in_fp32out is unknown.*must_keep_origin_d"):
             make_device("ascend", precision_mode="cube_fp16in_fp32out")
 
 
-def test_releases_from_r110_on_cannot_be_told_from_one_another_and_get_what_is_new_with_a_warning(npu_bridge, caplog):
-    npu_bridge("master")
+def test_what_the_adapter_here_may_not_know_is_passed_with_a_warning(npu_bridge, caplog):
+    npu_bridge("r1.10")
     newer = AscendSettings(ascend_options=("deterministic=1", "hccl_timeout=600"))
     here = make_device("ascend", precision_mode="cube_fp16in_fp32out", ascend=newer)
     _, options = told(here)
     assert options["deterministic"] == ("i", 1) and options["precision_mode"] == ("s", b"cube_fp16in_fp32out")
-    assert "option deterministic was introduced with master" in caplog.text and "may be r1.9" in caplog.text
-    assert "precision_mode=cube_fp16in_fp32out is newer than r1.9" in caplog.text and "hccl_timeout" not in caplog.text
-    assert here.describe().endswith("adapter about r1.9 to master")
+    assert "if it is of r1.10 or r1.11 it silently ignores the option" in caplog.text
+    assert "precision_mode=cube_fp16in_fp32out is certain to be known only to the newest" in caplog.text
+    assert "hccl_timeout" not in caplog.text
+    assert here.describe().endswith("adapter r1.10 to r1.12")
 
 
-def test_what_the_adapter_here_may_not_know_is_passed_with_a_warning(npu_bridge, caplog):
-    settings = AscendSettings(ascend_options=("hccl_timeout=600",))
-    for release, doubted in [("r1.1", True), ("r1.5", True), ("r1.9", False)]:
-        npu_bridge(release)
-        caplog.clear()
-        assert told(make_device("ascend", "float32", ascend=settings))[1]["hccl_timeout"] == ("i", 600)
-        assert ("option hccl_timeout was introduced with r1.9" in caplog.text) == doubted
+def test_a_release_that_is_given_overrules_the_dating(npu_bridge, caplog):
+    npu_bridge("r1.10")
+    newer = AscendSettings(ascend_options=("deterministic=1",), adapter_release="r1.12")
+    here = make_device("ascend", ascend=newer)
+    assert told(here)[1]["deterministic"] == ("i", 1) and "deterministic" not in caplog.text
+    assert here.describe().endswith("adapter r1.12")
+    with pytest.raises(DeviceError, match="option deterministic is read by"):
+        make_device("ascend", ascend=newer._replace(adapter_release="r1.11"))
+
+
+def test_a_card_without_an_operator_list_is_refused(npu_bridge, monkeypatch, tmp_path):
+    monkeypatch.setenv("ASCEND_OPP_PATH", str(tmp_path / "elsewhere"))
+    with pytest.raises(DeviceError, match="operator list is missing .*elsewhere.*Set ASCEND_OPP_PATH"):
+        make_device("ascend")
+
+
+def test_a_graph_with_an_operation_that_the_card_does_not_take_is_refused(npu_bridge, tmp_path):
+    here = make_device("ascend")
+    with tf.Graph().as_default() as graph:
+        tf.matmul(tf.ones([2, 2]), tf.ones([2, 2]))
+        here.check_graph(graph)
+        tf.math.lgamma(tf.ones([2, 2]))
+        with pytest.raises(DeviceError, match="npu_supported_ops.json lacks Lgamma.*silently compute these"):
+            here.check_graph(graph)
+        make_device("cpu").check_graph(graph)
+
+
+def test_gray_operations_in_mixed_compilation_are_warned_of(npu_bridge, caplog):
+    with tf.Graph().as_default() as graph:
+        tf.dynamic_stitch([[0, 1]], [tf.ones([2])])
+        make_device("ascend").check_graph(graph)
+        assert not caplog.text
+        make_device("ascend", ascend=AscendSettings(ascend_options=("mix_compile_mode=true",))).check_graph(graph)
+    assert "mix_compile_mode=true leaves DynamicStitch to the host" in caplog.text
 
 
 def test_an_adapter_that_does_not_load_is_no_stack_trace(npu_bridge, monkeypatch):
@@ -263,9 +306,8 @@ def test_losses_are_scaled_where_products_have_the_range_of_float16(npu_bridge):
                       dict(precision_mode="force_fp16"), dict(precision_mode="force_fp32")):
         here = make_device("ascend", **arguments)
         assert type(here.gradients().scale) is AdapterScale and here.kernels().narrow
-    for arguments in (dict(precision="float32"), dict(precision_mode="must_keep_origin_dtype")):
-        here = make_device("ascend", **arguments)
-        assert type(here.gradients().scale) is NoScale and not here.kernels().narrow
+    here = make_device("ascend", precision_mode="must_keep_origin_dtype")
+    assert type(here.gradients().scale) is NoScale and not here.kernels().narrow
     assert type(Gpu("mixed").gradients().scale) is LossScale and Gpu("mixed").kernels().narrow
     assert type(Gpu("float32").gradients().scale) is NoScale and not Gpu().kernels().narrow
 

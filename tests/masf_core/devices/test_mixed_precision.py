@@ -20,7 +20,8 @@ def narrowed(narrow):
     here = Cpu("mixed", 1, 1)
     kernels = here.kernels()
     kernels.narrow = narrow
-    with Model(toy.TinyBackbone(toy.CLASSES, kernels), toy.settings(margin=1.0), 8, here.session_config(), 5) as model:
+    backbone = toy.TinyBackbone(toy.CLASSES, kernels=kernels)
+    with Model(backbone, toy.settings(margin=1.0), 8, here.session_config(), 5) as model:
         model.initialise()
         episode, graph, metadata = toy.sampler().draw(0), model.training, tf.RunMetadata()
         model.session.run(

@@ -2,7 +2,8 @@
 
 In a child process the same is asked for by environment variables:
 
-    FAKE_NPU_VERSION   r1.5, r1.9 (by default) or master
+    FAKE_NPU_VERSION   r1.5 to r1.15, or master; r1.9 by default
+    ASCEND_OPP_PATH    as for the real one: the folder of CANN's operator list. Without it everything stays on the host
     FAKE_NPU_RECORD    file that gets every ``record`` as a line of JSON
     FAKE_NPU_OVERFLOW  numbers, separated by commas, of the readings of the float status that find an overflow; from 0.
                        5@1 is the reading 5 of rank 1 alone

@@ -4,6 +4,7 @@ import re
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from npu_bridge.fake.partition import partition
 from npu_bridge.fake.recording import record
 from npu_bridge.fake.releases import at_least
 
@@ -24,7 +25,8 @@ class NotForTheDevice(Exception):
 class Compiled:
     """The graphs of a session: each set of fetches and feeds is one."""
 
-    def __init__(self):
+    def __init__(self, options):
+        self._options = options
         self._shapes = {}  # (fetches, feeds) → shapes that were fed
 
     def run(self, graph, fetches, feed_dict):
@@ -41,7 +43,7 @@ class Compiled:
         before = self._shapes.get(key)
         if before == shapes:
             return
-        if before is not None and not at_least("master"):
+        if before is not None and not at_least("r1.11"):
             changed = next(name for name in sorted(shapes) if shapes[name] != before[name])
             raise tf.errors.InternalError(None, None, f"The input shape of {changed} is dynamic, please ensure that "
                                                       "npu "
@@ -50,7 +52,9 @@ class Compiled:
         operations = _needed(wanted, fed)
         for operation in operations:
             _check(operation)
-        record("graph", fetches=sorted(each.name for each in wanted), feeds=shapes, anew=before is not None,
+        graphs, host = partition(operations, self._options.get("mix_compile_mode", False))
+        record("graph", on_card=graphs, on_host=host,
+               fetches=sorted(each.name for each in wanted), feeds=shapes, anew=before is not None,
                types=sorted({operation.type for operation in operations}))
 
 

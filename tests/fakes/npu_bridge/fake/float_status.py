@@ -8,24 +8,28 @@ import os
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from npu_bridge.fake.releases import at_least
 from npu_bridge.fake.standing_for import standing_for
 
 LARGEST = 65504.0
 PRODUCTS = ("MatMul", "BatchMatMul", "BatchMatMulV2", "Conv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter")
-WIDTH = 8  # of the status, float32; all zeros say that nothing overflowed
 
-_register = np.zeros(WIDTH, np.float32)
+_overflowed = False  # the register
 _readings = 0
 _wanted = set()
 
 
+def shape_and_type():
+    """Of the status: float32 [1] up to r1.9, int32 [8] since."""
+    return ([8], tf.int32) if at_least("r1.10") else ([1], tf.float32)
+
+
 def overflow_in(*readings):
     """Let the readings of these numbers, from 0 and counted from now on, find an overflow."""
-    global _readings
-    _readings = 0
+    global _readings, _overflowed
+    _readings, _overflowed = 0, False
     _wanted.clear()
     _wanted.update(readings)
-    _register[:] = 0
 
 
 def _of_this_card(wanted):
@@ -40,34 +44,43 @@ overflow_in(*_of_this_card(os.environ.get("FAKE_NPU_OVERFLOW", "")))
 
 
 def get_status(name=None):
-    """The register as a float32 [8], read after everything that the reading depends on."""
+    """The register, read after everything that the reading depends on; all zeros say that nothing overflowed."""
     largest = [tf.reduce_max(tf.abs(output)) for output in _products_before()]
     overflowed = tf.greater(tf.reduce_max(tf.stack(largest)), LARGEST) if largest else tf.constant(False)
-    return _on_device("NpuGetFloatStatus", _read, overflowed, name or "npu_get_float_status")
+    return _on_device(f"NpuGetFloatStatus{_version()}", _read, overflowed, name or "npu_get_float_status")
 
 
 def clear_status(name=None):
-    """Clear the register: zeros."""
-    return _on_device("NpuClearFloatStatus", _clear, tf.constant(False), name or "npu_clear_float_status")
+    """Clear the register: zeros, of which newer releases give only the operation."""
+    return _on_device(f"NpuClearFloatStatus{_version()}", _clear, tf.constant(False), name or "npu_clear_float_status")
+
+
+def _version():
+    return "V2" if at_least("r1.10") else ""
 
 
 def _read(overflowed):
-    global _readings
-    if overflowed or _readings in _wanted:
-        _register[:] = 1
+    global _readings, _overflowed
+    _overflowed = bool(_overflowed or overflowed or _readings in _wanted)
     _readings += 1
-    return _register.copy()
+    return _status()
 
 
 def _clear(_):
-    _register[:] = 0
-    return _register.copy()
+    global _overflowed
+    _overflowed = False
+    return _status()
+
+
+def _status():
+    shape, dtype = shape_and_type()
+    return np.full(shape, int(_overflowed), dtype.as_numpy_dtype)
 
 
 def _on_device(op_type, function, value, name):
     with standing_for(op_type):
-        status = tf.py_func(function, [value], tf.float32, stateful=True, name=name)
-    status.set_shape([WIDTH])
+        status = tf.py_func(function, [value], shape_and_type()[1], stateful=True, name=name)
+    status.set_shape(shape_and_type()[0])
     return status
 
 

@@ -26,7 +26,7 @@ def install():
     def __init__(self, target="", graph=None, config=None):
         self._session = None  # what a session that fails to open is asked for when it goes
         told, plain = (None, config) if _aside else _taken_out(config)
-        self._npu = None if told is None else Compiled()
+        self._npu = None if told is None else Compiled(told)
         _originals["__init__"](self, target, graph, plain)
 
     def run(self, fetches, feed_dict=None, options=None, run_metadata=None):

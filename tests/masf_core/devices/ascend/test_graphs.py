@@ -28,8 +28,9 @@ def fake(monkeypatch):
 
 
 def on_ascend(**changes):
-    here = make_device("ascend", "float32", intra_op_threads=1, inter_op_threads=1)
-    model = Model(toy.TinyBackbone(toy.CLASSES, here.kernels()), toy.settings(**changes), 8, here.session_config(), 5,
+    here = make_device("ascend", precision_mode="must_keep_origin_dtype", intra_op_threads=1, inter_op_threads=1)
+    backbone = toy.TinyBackbone(toy.CLASSES, kernels=here.kernels())
+    model = Model(backbone, toy.settings(**changes), 8, here.session_config(), 5,
                   taking=here.gradients())
     model.initialise()
     return model
@@ -58,7 +59,7 @@ def test_every_method_trains_and_evaluates_in_one_shape_each(fake, method):
 def test_in_mixed_precision_losses_and_updates_are_marked_to_stay_float32_and_products_are_not(fake):
     here = make_device("ascend", "mixed")
     with tf.Graph().as_default() as graph:
-        meta_step.build(toy.TinyBackbone(toy.CLASSES, here.kernels()), toy.settings(), here.gradients())
+        meta_step.build(toy.TinyBackbone(toy.CLASSES, kernels=here.kernels()), toy.settings(), here.gradients())
         kept = {operation.name: "_keep_dtype" in operation.node_def.attr for operation in graph.get_operations()}
         kinds = {operation.name: operation.type for operation in graph.get_operations()}
     for kind in ("SparseSoftmaxCrossEntropyWithLogits", "ApplyAdam", "Log"):
@@ -73,7 +74,8 @@ def test_in_mixed_precision_losses_and_updates_are_marked_to_stay_float32_and_pr
 def test_dropout_is_the_adapters(fake):
     kernels = AscendKernels()
     assert kernels.dropout(1.0, None, 0) is no_dropout
-    with tf.Graph().as_default(), tf.Session(config=make_device("ascend", "float32").session_config()) as session:
+    config = make_device("ascend", precision_mode="must_keep_origin_dtype").session_config()
+    with tf.Graph().as_default(), tf.Session(config=config) as session:
         drop = kernels.dropout(0.5, None, 0)
         first, second = session.run([drop(tf.ones([200]), 0), drop(tf.ones([200]), 1)])
     assert set(np.unique(first)) == {0.0, 2.0} and not np.array_equal(first, second)

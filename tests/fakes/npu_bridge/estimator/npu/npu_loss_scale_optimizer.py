@@ -15,7 +15,7 @@ def overall_finite(gradients, is_distributed):
     if is_distributed:
         status = hccl_ops.allreduce([status], "sum", fusion=0)
     with tf.control_dependencies([cleared]):
-        return tf.reduce_all(tf.equal(status, 0.0))
+        return tf.reduce_all(tf.equal(status, tf.zeros_like(status)))
 
 
 class NPULossScaleOptimizer(tf.train.Optimizer):
@@ -24,7 +24,7 @@ class NPULossScaleOptimizer(tf.train.Optimizer):
         self._opt = opt
         self._loss_scale_manager = loss_scale_manager
         self._is_distributed = is_distributed
-        self._allocated = releases.at_least("master")  # since r1.10 there is nothing to allocate
+        self._allocated = releases.at_least("r1.10")  # since r1.10 there is nothing to allocate
 
     def compute_gradients(self, loss, *arguments, **keywords):
         self._allocated = True
