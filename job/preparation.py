@@ -234,6 +234,9 @@ def restore_or_begin(run: Run, model: Model, inputs: Inputs, index: DatasetIndex
         run.times.mark("restore")
         model.load(restored.arrays)
         log.info("resuming from %s at iteration %d", restored.name, restored.progress.iteration)
+        if restored.progress.iteration >= run.config.training.train_iterations:
+            log.info("no iterations are left to train: train_iterations is %d. A larger --train_iterations continues "
+                     "the run", run.config.training.train_iterations)
         start = Start(restored.progress, waiting)
     else:
         pretrained = weights.read(index) if weights is not None else None

@@ -1,4 +1,4 @@
-"""What a run does once TensorFlow is there: pull, prepare, restore, train, finish. ``run`` tells how it begins."""
+"""The steps of a run after TensorFlow is loaded: pull, prepare, restore, train, finish. ``run`` has the others."""
 from __future__ import annotations
 
 import logging
@@ -51,7 +51,7 @@ def prepare_and_train(run: Run, environ: Mapping[str, str], early: Optional[Earl
     run.record.update(versions={"tensorflow": VERSION, "python": platform.python_version()})
     here = device_of(config)  # first: what is wrong with it need not wait for the data
     group.check_device(here.name)
-    with Restoring(run.store, run.workspace, run.record.lineage) as restoring:
+    with Restoring(run.store, run.workspace, run.record.lineage, run.console.check_stop) as restoring:
         # What has been pulled stays, so that another call pulls the rest.
         inputs = Patience(OPENING_SECONDS, run.console.check_stop, from_failure=True).call(
             "pulling the inputs", lambda: fetch_inputs(config, run.workspace, run.console, environ,
@@ -102,7 +102,7 @@ def train(run: Run, model: Model, index: DatasetIndex, images: Dict[str, np.ndar
 
 
 def deliver_last_good(publisher: Publisher) -> None:
-    """Training has diverged: deliver the checkpoints that still wait, all of which are good."""
+    """After training has diverged, deliver the checkpoints that still wait for their upload. All of them are good."""
     try:
         publisher.drain()
     except (NotDelivered, LeaseLost) as error:
@@ -110,7 +110,7 @@ def deliver_last_good(publisher: Publisher) -> None:
 
 
 def leave(run: Run, progress: Progress, observer: JobObserver, publisher: Publisher, start: Start) -> None:
-    """The platform wants the machine back: publish the present state as far as the time allows."""
+    """After a request to stop, publish the current state as far as the time allows."""
     run.console.stop_noted()
     run.record.update_attempt(to_iteration=progress.iteration)
     observer.write_files(progress.history)

@@ -45,6 +45,17 @@ class Workspace(NamedTuple):
         return os.path.join(self.logs, name)
 
 
+def is_work_dir(directory: str) -> bool:
+    """Whether a run has used ``directory`` as its work_dir, as the directories that every run makes there tell."""
+    runs = os.path.join(directory, "runs")
+    try:
+        names = os.listdir(runs)
+    except OSError:
+        return False
+    return os.path.isdir(os.path.join(directory, "decoded")) and any(
+        os.path.isdir(os.path.join(runs, name, "spool")) for name in names)
+
+
 @contextlib.contextmanager
 def sole_user(workspace: Workspace, run_name: str) -> Iterator[None]:
     """Lock the run's local directory: no other process of this machine may use it meanwhile.

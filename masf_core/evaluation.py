@@ -22,7 +22,7 @@ OnImages = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
 class EvaluationGraph(NamedTuple):
     """The forward pass at θ without dropout, for one padded batch."""
 
-    images: "tf.Tensor"  # placeholder uint8 [E, S, S, 3] RGB
+    images: "tf.Tensor"  # placeholder uint8 [E, S, S, 3] BGR
     labels: "tf.Tensor"  # placeholder int32 [E]
     logits: "tf.Tensor"  # float32 [E, C]
     losses: "tf.Tensor"  # float32 [E]
@@ -64,7 +64,7 @@ def evaluate(session: "tf.Session", graph: EvaluationGraph, images: np.ndarray, 
     shape, and every image counts once.
 
     Args:
-        images: uint8 [n, S, S, 3], usually memory-mapped. labels: int32 [n]. rows: int64 [N] into both, N ≥ 1.
+        images: uint8 [n, S, S, 3] BGR, usually memory-mapped. labels: int32 [n]. rows: int64 [N] into both, N ≥ 1.
         on_progress: called with (images done, this rank's images); what it raises ends the evaluation.
         ranks: see ``ranks``; each evaluates its share of the rows, and the results are those of all.
         on_images: called for each batch with its rows, predictions and logits. Without it the logits stay on the

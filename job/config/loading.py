@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
+import textwrap
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from job.config.files import Given, find_config_file, read_config_file
@@ -227,12 +229,15 @@ def _as_given(value: Any) -> str:
 
 
 def settings_help() -> str:
-    """Every setting with its default, meaning and values, group by group."""
-    lines = ["settings, each --name=value or a line of a YAML file given with --config=FILE:"]
+    """Every setting with its default, meaning and values, group by group, as wide as the terminal."""
+    width = max(40, min(120, shutil.get_terminal_size((100, 24)).columns))
+    wrap = textwrap.TextWrapper(width, initial_indent="      ", subsequent_indent="      ", break_long_words=False,
+                                break_on_hyphens=False).wrap
+    lines = ["settings: give each as a flag, --name=value, or as a line of a YAML file that --config=FILE names"]
     for group, group_class in GROUPS.items():
         lines += ["", f"{group}: {(group_class.__doc__ or '').strip()}"]
         for name, each in settings().items():
             if each.group == group:
                 lines.append(f"  --{name}={_as_given(each.default)}")
-                lines.append(f"      {each.help} ({each.kind.expected})")
+                lines += wrap(each.help) + wrap(f"values: {each.kind.expected}")
     return "\n".join(lines)

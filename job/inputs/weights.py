@@ -7,12 +7,15 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from job.errors import NoSuchWeights
 from job.publication.retention import BEST
+from job.publication.run_record import LARGEST
 from job.publication.run_record import NAME as RUN_RECORD
 from masf_core.errors import WeightsError
 from obs_sync import IntegrityError, Marker, is_remote, list_markers, read_pointer, split_object_url
-from obs_sync.json_document import parse_json
+from obs_sync.json_document import DocumentError, list_of, members, read_json, text
 from obs_sync.local.files import digest_of
+from obs_sync.store import read_at_most
 
+_CLASSES = members({"data": members({"classes": list_of(text())})})  # all that is read of a run.json here
 NETWORK = "network.npz"  # the file of θ in a checkpoint
 EXPECTED = ("Expected a weights file, the folder of a checkpoint (train_url/run_name/checkpoints/ckpt-…/), or that of "
             "a run (train_url/run_name/)")
@@ -133,10 +136,9 @@ def origin_of(folder: str, open_at: Callable[[str], Any]) -> Tuple[Optional[str]
 def _classes(store: Any) -> Optional[List[str]]:
     """The class names in a run's run.json; None where it has none, for example because another version wrote it."""
     try:
-        classes = parse_json(store.read(RUN_RECORD))["data"]["classes"]
-    except (ValueError, KeyError, TypeError):
+        return read_json(read_at_most(store, RUN_RECORD, LARGEST), _CLASSES, LARGEST)["data"]["classes"]
+    except DocumentError:
         return None
-    return classes if isinstance(classes, list) and all(isinstance(each, str) for each in classes) else None
 
 
 def _parent(folder: str) -> Tuple[str, str]:

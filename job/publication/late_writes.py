@@ -3,7 +3,8 @@
 The network may hold a write of run.json, metrics.jsonl, eva.txt or best.json until its writer is dead and the next
 attempt has finished. It then replaces the newer content by the older one, and no store refuses it. But the keys of a
 checkpoint are used once, and its marker says which attempt wrote it and how often that attempt had written run.json. So
-whoever reads a run compares its records with its newest checkpoint, and takes from there what is older.
+every reader of a run compares the records with the newest checkpoint, and replaces older ones by those of the
+checkpoint.
 """
 from __future__ import annotations
 
@@ -75,7 +76,7 @@ def newest_checkpoint(store: Store, run: Dict[str, Any]) -> Optional[Newest]:
             progress = read_progress(store, marker)
             return Newest(marker, progress, metrics_text(progress.history), eva_text(progress.history))
         except (CheckpointError, IntegrityError, ObjectNotFound, LookupError, TypeError, ValueError) as error:
-            log.debug("checkpoint %s tells nothing about the records: %s", marker.name, error)
+            log.debug("checkpoint %s cannot be compared with run.json and the logs: %s", marker.name, error)
     return None
 
 

@@ -69,14 +69,14 @@ def read_published(store: Store, folder: str = "") -> Optional[Dict[str, Any]]:
         content = parse_json(read_at_most(store, folder + NAME, LARGEST), LARGEST)
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise IntegrityError("this run.json was not written by this version of the job", where,
-                                 "Choose another --run_name, or remove it")
+                                 "Choose another --run_name, or delete this file")
         SHAPE(content, "")
     except ObjectNotFound:
         return None
     except DocumentError as error:
         raise IntegrityError(f"this run.json is damaged ({error})", where,
-                             "Repair it, choose another --run_name, or remove it: then the run begins afresh, and its "
-                             "checkpoints stay") from None
+                             "Repair it, choose another --run_name, or delete it: then the run starts again from "
+                             "iteration 0, and its checkpoints stay") from None
     return content
 
 
@@ -92,12 +92,15 @@ def read_run(store: Store) -> Dict[str, Any]:
         raise IntegrityError(error.what, error.where, "Repair this file or restore it from a copy; `python -m job sync "
                              "verify` says which checkpoints of the run are whole") from None
     if run is None:
-        raise ObjectNotFound("there is no run here (no run.json)", store.url, "Give the URL of train_url/run_name")
+        raise ObjectNotFound("there is no run here (no run.json)", store.url,
+                             "Give the folder train_url/run_name of a run")
     return run
 
 
 def written_at(content: Dict[str, Any]) -> Tuple[int, int]:
-    """(attempt, sequence) of a run.json: which attempt wrote it, and its how-many-th text it is. Later ones are larger.
+    """(attempt, sequence) of a run.json: number of the attempt that wrote it, and how often it had written one.
+
+    A later run.json has a larger pair.
     """
     written = content.get("written")
     sequence = written.get("sequence") if isinstance(written, dict) else None

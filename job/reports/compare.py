@@ -53,7 +53,7 @@ def read_candidate(store: Store, name: str) -> Candidate:
     history = newest_records(store, run, read_history(store))[1]
     if not history:
         raise ObjectNotFound("there is no run here with a completed interval", store.url,
-                             "Give the URL or the folder of train_url/run_name")
+                             "Give the folder train_url/run_name of a run")
     return Candidate(name, policy, history)
 
 

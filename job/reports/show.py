@@ -1,4 +1,4 @@
-"""What a run has left behind: the tree of its objects, its accuracy interval by interval."""
+"""The objects of a run, its accuracy interval by interval, and its attempts."""
 from __future__ import annotations
 
 import posixpath
