@@ -7,16 +7,14 @@ groups. To add a setting, add its line; flags, files, checks, help and the saved
 from __future__ import annotations
 
 import functools
-import hashlib
-import re
-import unicodedata
 from dataclasses import dataclass, field, fields
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from job.config.kinds import (
-    MOST_NAME, Kind, assignments, boolean, boolean_or, choice, folder_name, folder_names, is_of_name, is_plain_name,
-    name_pattern, optional, patterns, place, plain_name, real, text, whole,
+    Kind, assignments, boolean, boolean_or, choice, folder_name, folder_names, name_pattern, optional, patterns, place,
+    plain_name, real, text, whole,
 )
+from job.config.run_names import derived_name
 from masf_core.devices.ascend.options import FLOAT32_MODES, PRECISION_MODES, read_options
 from masf_core.devices.ascend.releases import RELEASES
 from masf_core.network.registry import BACKBONES
@@ -281,21 +279,7 @@ class Config:
     @property
     def run_name(self) -> str:
         """The run's folder below train_url, always safe as a name."""
-        return self.platform.run_name or _derived_name("masf_", self.data.target_domain)
-
-
-def _derived_name(prefix: str, domain: str) -> str:
-    """A name of its own for each domain: where characters of other scripts are lost, a digest tells two apart."""
-    domain = unicodedata.normalize("NFC", domain)
-    if all(character < "\x80" for character in domain):
-        return (prefix + re.sub(r"[^A-Za-z0-9._-]+", "-", domain))[:MOST_NAME]
-    kept = "".join(each if is_of_name(each) else "-" for each in domain)
-    if kept == domain and is_plain_name(prefix + kept):
-        return prefix + kept
-    digest = "-" + hashlib.sha256(domain.encode("utf-8", "replace")).hexdigest()[:8]
-    while kept and not is_plain_name(prefix + kept + digest):
-        kept = kept[:-1]
-    return prefix + kept + digest
+        return self.platform.run_name or derived_name("masf_", self.data.target_domain)
 
 
 GROUPS: Mapping[str, type] = {
