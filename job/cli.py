@@ -27,17 +27,18 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "run": Command("job.commands.run", "train; what boot_modelarts.py does"),
-    "launch": Command("job.commands.launch", "start one process for each card of this machine"),
+    "launch": Command("job.commands.launch", "start one rank for each card of this machine"),
     "config": Command("job.commands.config", "print the configuration that a command line resolves to"),
     "dry-run": Command("job.commands.dry_run", "do the whole job on this machine, against a mocked OBS"),
-    "doctor": Command("job.commands.doctor", "look whether a run can work here, before anything expensive"),
-    "check-graph": Command("job.commands.check_graph", "look for what an Ascend 910 refuses, and predict its speed"),
-    "show": Command("job.commands.show", "show what a run has left behind"),
-    "compare": Command("job.commands.compare", "put runs beside each other, interval by interval"),
-    "sync": Command("job.commands.sync", "move trees between OBS and this machine, list, verify, compare, clean up"),
+    "doctor": Command("job.commands.doctor", "check whether a run can work here, before it costs time"),
+    "check-graph": Command("job.commands.check_graph", "find what an Ascend 910 refuses, and predict its speed"),
+    "show": Command("job.commands.show", "show the files, the accuracy and the attempts of a run"),
+    "evaluate": Command("job.commands.evaluate", "evaluate a trained network, without writing to its run"),
+    "compare": Command("job.commands.compare", "compare runs interval by interval"),
+    "sync": Command("job.commands.sync", "copy folders between OBS and this machine, list, verify, compare, clean up"),
     "pack": Command("job.commands.pack", "pack a folder into a few large objects, which a job pulls much faster"),
     "parity": Command("job.commands.parity", "compare this machine's arithmetic with the reference's numbers"),
-    "bench": Command("job.commands.bench", "time iterations, to be put beside the published figures"),
+    "bench": Command("job.commands.bench", "measure the time of iterations, as the published figures do"),
     "make-miniature": Command("job.commands.make_miniature", "draw a miniature PACS"),
 }
 
@@ -95,7 +96,7 @@ def _parse(name: str, command: Any, arguments: Sequence[str]) -> argparse.Namesp
         epilog += "\n\n" + settings_help()
     parser = _Parser(
         "python -m job " + name, description=command.__doc__, epilog=epilog, allow_abbrev=False,
-        usage="%(prog)s [--config=FILE] [--name=value ...]" if takes_settings else None,
+        usage=getattr(command, "USAGE", "%(prog)s [--config=FILE] [--name=value ...]") if takes_settings else None,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     command.add_arguments(parser)
     if not takes_settings and not hasattr(command, "explain_unknown"):

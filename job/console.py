@@ -1,7 +1,7 @@
 """What a person sees: log lines, and the progress of long operations.
 
-On a terminal a running operation is a bar (with tqdm, if it is installed); anywhere else it is a few lines. Bars and
-lines share standard error, and a line is written above the bars that are on screen. No colours are used.
+On a terminal, a bar shows a running operation, if tqdm is installed. Elsewhere a few log lines show it. Bars and lines
+both go to standard error, and a line is written above the bars. No colours are used.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from typing import Any, Callable, ContextManager, Dict, List, Mapping, NamedTupl
 from job.printable import printable_lines
 from job.stopping import StopRequest
 
-LINE_SECONDS = 10.0  # a line at the latest after so long
+LINE_SECONDS = 10.0  # longest time between two lines of progress
 SHORT = 0.5  # seconds of work below which a rate means nothing
-QUARTER_SECONDS = 2.0  # and for each quarter of the work, but not sooner than this after the last
+WITHOUT_RATE = "{l_bar}{bar}| {n_fmt}/{total_fmt}"  # tqdm's bar
+QUARTER_SECONDS = 2.0  # shortest time before the line that is written at each quarter of the work
 OUR_LOGGERS = ("job", "masf_core", "obs_sync")
 BYTES = "B"
 
@@ -40,7 +41,7 @@ class Console:
     ) -> None:
         self.stop = stop
         self._stream: TextIO = sys.stderr if stream is None else stream
-        if self._stream is None:  # the shell has closed standard error: then nobody wants to be told
+        if self._stream is None:  # the shell has closed standard error, so nobody reads it
             self._stream = open(os.devnull, "w", encoding="utf-8")
         self._clock = clock
         self._tqdm: Any = None
@@ -52,7 +53,7 @@ class Console:
         self._log_before: Optional[_LogSettings] = None
 
     def set_up_logging(self, level: str = "info") -> None:
-        """Send the log of this project's packages to the stream, from ``level`` on; of others, warnings."""
+        """Send log lines of this project to the stream, from ``level`` on, and warnings of other packages."""
         handler = _LineHandler(self)
         handler.setFormatter(_LineFormatter())
         if self._log_before is None:
@@ -63,18 +64,19 @@ class Console:
         self.set_log_level(level)
 
     def give_back_logging(self) -> None:
-        """Undo ``set_up_logging``: whoever logs later finds the handlers and levels that were there before.
+        """Undo ``set_up_logging``: restore the handlers and levels that were there before.
 
-        The process may outlive a command, and threads of it may go on logging, when the stream is closed already.
+        The process may outlive a command, and its threads may still write log lines after the stream was closed.
         """
         if self._log_before is not None:
             self._log_before.restore()
             self._log_before = None
 
     def detach(self) -> None:
-        """Write to standard error under a descriptor of our own from now on.
+        """From now on, write to standard error through a duplicate of its descriptor.
 
-        While TensorFlow is loaded, what its libraries say there is held back; the lines of threads of ours are not.
+        While TensorFlow is imported, descriptor 2 leads elsewhere, so that messages of its libraries are held back. The
+        lines of our own threads still reach the terminal.
         """
         with contextlib.suppress(OSError, ValueError):  # it is closed, or no file
             self._stream = os.fdopen(os.dup(self._stream.fileno()), "w", 1, self._stream.encoding, self._stream.errors)
@@ -89,9 +91,9 @@ class Console:
         """Show the progress of one operation.
 
         Args:
-            label: what is done. unit: what is counted; ``"B"`` is bytes. log_lines: leave a trace: the bar, or lines
-                off a terminal; False for an operation that is short or has lines of its own. start: count that was
-                done before, which does not enter the rate.
+            label: what is done. unit: what is counted; ``"B"`` is bytes. log_lines: whether the finished bar stays on
+                the terminal, or lines are written elsewhere; False for an operation that is short or writes its own
+                lines. start: count that was done before; the rate leaves it out.
 
         Returns:
             ``on_progress(done, total)``, also a context manager. It ends when done reaches total, or when closed.
@@ -99,12 +101,12 @@ class Console:
         return Task(self, label, unit, log_lines, start)
 
     def stop_noted(self) -> None:
-        """The request to stop has been taken in hand: what is shown from now on belongs to stopping, and goes on."""
+        """Note that the job handles the request to stop: ``check_stop`` does not raise it again."""
         self._stop_noted = True
         self.close()
 
     def close(self) -> None:
-        """End what is still shown; lines can be written and tasks begun afterwards."""
+        """Close all tasks that are still shown. Lines can be written and tasks begun afterwards."""
         for task in list(self._tasks):
             task.close()
 
@@ -114,7 +116,7 @@ class Console:
             self.stop.check()
 
     def write_line(self, text: str) -> None:
-        """Write a line above the bars that are on screen."""
+        """Write a line above the bars."""
         with self._without_bars():
             self._stream.write(text + "\n")
             self._stream.flush()
@@ -140,7 +142,7 @@ class Task:
         self._state = "new"
 
     def __call__(self, done: int, total: int) -> None:
-        """Report that ``done`` of ``total`` is done; a total of 0 is not known yet, and shows nothing.
+        """Report that ``done`` of ``total`` is done. A total of 0 means that it is not known yet: nothing is shown.
 
         Raises:
             Stopped: the job was asked to stop.
@@ -160,7 +162,7 @@ class Task:
         self.close()
 
     def close(self) -> None:
-        """Show no more of it; the bar of an operation that was not finished is erased."""
+        """Stop showing the operation. If it was not finished, its bar is erased."""
         self._state = "closed"
         if self in self._console._tasks:
             self._console._tasks.remove(self)
@@ -178,19 +180,21 @@ class Task:
             self._bar = console._tqdm(
                 total=total, initial=self._start, desc=self._label, file=console._stream,
                 unit="B" if self._unit == BYTES else " " + self._unit, unit_scale=self._unit == BYTES,
-                # What has lines of its own, and what is part of something larger, makes room again.
+                # The bar of an operation with its own lines, or inside another operation, is erased at its end.
                 leave=self._log_lines and not console._tasks, **console._size)
         elif self._log_lines and done < total:
             self._write(f"{self._label}: {amount(total, self._unit)}")
         console._tasks.append(self)
 
     def _waits_for_bytes(self) -> bool:
-        """A bar is drawn with the first byte: what turns out to have nothing to transfer draws none."""
+        """Whether the bar waits for the first byte, so that a transfer without bytes draws no bar."""
         return self._console._tqdm is not None and self._unit == BYTES
 
     def _show(self, done: int, total: int) -> None:
         if self._bar is not None:
             self._bar.total = total
+            if done >= total and self._console._clock() - self._begun < SHORT:
+                self._bar.bar_format = WITHOUT_RATE
             self._bar.update(done - self._bar.n)
         elif self._log_lines:
             self._show_line(done, total)
@@ -200,7 +204,7 @@ class Task:
         seconds, silence = now - self._begun, now - self._last_line
         quarter = self._quarter(done, total)
         if done >= total:
-            # Of a moment it would tell how fast nothing was done: of files, say, that are there already.
+            # The rate of so short a time would mislead: the files may have been there already, for example.
             rate = "" if seconds < SHORT else f" ({amount((done - self._start) / seconds, self._unit)}/s)"
             self._write(f"{self._label}: {amount(done, self._unit)} done in {seconds:.1f} s{rate}")
         elif silence >= LINE_SECONDS or (quarter > self._last_quarter and silence >= QUARTER_SECONDS):

@@ -1,8 +1,8 @@
 """What the platform says in environment variables. No other module reads them.
 
-ModelArts tells a v1 job ``DLS_…`` and a v2 job ``MA_…`` and ``VC_…``; on Ascend it starts the boot file once for each
-card, with its rank already in ``RANK_ID``; ``python -m job launch`` does the same elsewhere. Without a rank this is a
-single process. Credentials are not read here, so that no message about the environment can show one.
+ModelArts sets ``DLS_…`` for a v1 job, and ``MA_…`` and ``VC_…`` for a v2 job. On Ascend it starts the boot file once
+for each card, and ``RANK_ID`` holds the rank; ``python -m job launch`` does the same elsewhere. Without ``RANK_ID`` the
+job has one rank. Credentials are not read here, so that no message about the environment can show one.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ URL_SETTINGS = ("data_url", "train_url")
 
 @dataclass(frozen=True)
 class Environment:
-    """The process's place in the job, and what it may use.
+    """The rank of this process in the job, and what it may use.
 
-    rank_id, rank_size: this process among all processes of the job. rank_table: path of HCCL's table of cards, or None.
-    control: (host, port) where rank 0 listens to the others, or None. job_id: what HCCL knows the job by, or None.
+    rank_id, rank_size: number of this rank, and number of all ranks of the job. rank_table: path of HCCL's table of
+    cards, or None. control: (host, port) where rank 0 listens to the others, or None. job_id: HCCL's name of the job,
+    or None.
     device_id: the card on this node, or None. host_index, host_count: this node among the nodes of the job.
     job_name, task_name, instance_name: how the platform calls them, or None. work_dir: where large files may go.
     urls: data_url and train_url where the platform passes them as variables, as (value, variable).

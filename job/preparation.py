@@ -36,6 +36,8 @@ from masf_core.trainer import EvaluationSet, Observer, Schedule, Trainer
 
 log = logging.getLogger(__name__)
 
+OFFENDERS = "offenders.txt"  # every image and line at fault
+
 
 class Start(NamedTuple):
     """Where training begins."""
@@ -93,22 +95,36 @@ def prepare_data(run: AnyRun, inputs: Inputs, before_decoding: Optional[Callable
     Returns:
         (``DatasetIndex``, dict domain → uint8 memory map [n, S, S, 3]).
     """
-    data = run.config.data
-    offenders = run.workspace.log("offenders.txt")
     pending = Offences()
-    index = index_data(
-        run.config, inputs.dataroot, inputs.filelist_root, offenders, run.console.task("index", "files"), pending)
-    run.times.mark("index")
-    log.info("data: %s", summary(index, data.target_domain))
+    index = index_images(run, inputs, pending)
     if before_decoding is not None:
         before_decoding(index)
         run.times.mark("weights")
-    network = run.config.network
+    return decode_images(run, index, pending)
+
+
+def index_images(run: AnyRun, inputs: Inputs, pending: Offences, to_train: bool = True) -> DatasetIndex:
+    """Index and check.
+
+    Args:
+        pending: collects what is wrong with single images and lines, for ``decode_images``.
+        to_train: whether the configuration has to be one that the data can be trained with.
+    """
+    index = index_data(run.config, inputs.dataroot, inputs.filelist_root, run.workspace.log(OFFENDERS),
+                       run.console.task("index", "files"), pending, to_train)
+    run.times.mark("index")
+    log.info("data: %s", summary(index, run.config.data.target_domain))
+    return index
+
+
+def decode_images(run: AnyRun, index: DatasetIndex, pending: Offences) -> Tuple[DatasetIndex, Dict[str, np.ndarray]]:
+    """Decode the images of ``index``. Returns what ``prepare_data`` returns."""
+    data, network = run.config.data, run.config.network
     side = make_architecture(network.backbone, len(index.classes), network.width).image_size
     indexed = index
     index, images = decode(
         index, run.workspace.decoded, image_size=side, max_pixels=data.max_pixels, bad_data=data.bad_data,
-        offenders_path=offenders, on_progress=run.console.task("decode", "images"), pending=pending)
+        offenders_path=run.workspace.log(OFFENDERS), on_progress=run.console.task("decode", "images"), pending=pending)
     if index is not indexed:
         log.info("data without the images that cannot be decoded: %s", summary(index, data.target_domain))
     run.times.mark("cache")
@@ -223,6 +239,9 @@ def restore_or_begin(run: Run, model: Model, inputs: Inputs, index: DatasetIndex
         run.times.mark("restore")
         model.load(restored.arrays)
         log.info("resuming from %s at iteration %d", restored.name, restored.progress.iteration)
+        if restored.progress.iteration >= run.config.training.train_iterations:
+            log.info("no iterations are left to train: train_iterations is %d. A larger --train_iterations continues "
+                     "the run", run.config.training.train_iterations)
         start = Start(restored.progress, waiting)
     else:
         pretrained = weights.read(index) if weights is not None else None

@@ -22,10 +22,12 @@ def printable(text: str) -> str:
 def printable_lines(text: str) -> str:
     """``text`` with its line feeds and tabs, and without other control characters.
 
-    Each line but the first is indented, so that no part of a file's name can look like a log line of its own.
+    Each line but the first is indented, so that no part of a file's name can look like a log line of its own. Where
+    one of these lines has no indent, all get the same one: a YAML file or a nested list keeps its structure.
     """
     first, *others = ["\t".join(map(printable, line.split("\t"))) for line in text.split("\n")]
-    return "\n".join([first] + [line if not line or line[0] in " \t" else LINE_INDENT + line for line in others])
+    flush = any(line and line[0] not in " \t" for line in others)
+    return "\n".join([first] + [LINE_INDENT + line if line and flush else line for line in others])
 
 
 def as_html(text: object) -> str:

@@ -1,6 +1,8 @@
 """The measure that the published port reports: 99 iterations with 126 images of each domain, and nothing else."""
 from __future__ import annotations
 
+import math
+import platform
 import time
 from types import SimpleNamespace
 from typing import Callable, List, NamedTuple
@@ -10,7 +12,7 @@ import numpy as np
 from job.config.settings import Config, Training
 from job.preparation import build_model, device_of
 from job.ranks.group import ALONE, Alone
-from job.start_times import StartTimes
+from job.start_times import StartTimes, process_age
 from masf_core.data import Augmentation, EpisodeSampler, SourceDomain
 from masf_core.data.prefetch import Prefetcher
 from masf_core.devices.choice import choose_device
@@ -21,6 +23,7 @@ from masf_core.randomness import generator
 # an Ascend is the adapter's default, allow_fp32_to_fp16: a 910 has no float32 convolution.
 PUBLISHED = (("port, Ascend 910, mixed precision", 115.6), ("port, GPU", 133.4),
              ("port, Ascend 910, the adapter's default, losses not scaled", 198.0))
+MODELZOO_NAME = "MASF_ID1191_for_TensorFlow"  # the port, in ModelZoo's scripts and reports
 PUBLISHED_ITERATIONS, PUBLISHED_BATCH = 99, 126
 CLASSES = ("dog", "elephant", "giraffe", "guitar", "horse", "house", "person")  # PACS
 SOURCES = ("art_painting", "photo", "sketch")
@@ -35,6 +38,10 @@ class Measure(NamedTuple):
     first: float  # seconds until the first iteration was applied. It is not measured, because TensorFlow compiles in it
     seconds: List[float]  # of each measured iteration, from the end of the iteration before
     skipped: int = 0  # measured iterations whose gradients overflowed, so that nothing was applied
+    ranks: int = 1  # processes that share the batch
+    loss: float = math.nan  # global loss of the last iteration
+    accuracy: float = math.nan  # of its source images, per cent
+    end_to_end: float = math.nan  # seconds from the start of the process to the end of the last iteration
 
     @property
     def total(self) -> float:
@@ -80,18 +87,22 @@ def measure(config: Config, iterations: int, on_progress: Callable[[int, int], N
         ends = [time.perf_counter()]
         with Prefetcher(sampler, 0, iterations + 1) as episodes:
             for number, episode in enumerate(episodes):
-                overflowed = outcomes.skipped(number, model.step(episode))
+                scalars = model.step(episode)
+                overflowed = outcomes.skipped(number, scalars)
                 while overflowed and number == 0:
-                    overflowed = outcomes.skipped(number, model.step(episode))
+                    scalars = model.step(episode)
+                    overflowed = outcomes.skipped(number, scalars)
                 skipped += overflowed
                 ends.append(time.perf_counter())
                 on_progress(number + 1, iterations + 1)
+    end_to_end = process_age()
     seconds = [float(value) for value in np.diff(ends)]
     group.disband()
     device = choose_device(config.platform.device)
     if group.size > 1:
         device += f", {group.size} processes"
-    return Measure(device, training.meta_batch_size, seconds[0], seconds[1:], skipped)
+    return Measure(device, training.meta_batch_size, seconds[0], seconds[1:], skipped, group.size,
+                   scalars["global_loss"], scalars["source_accuracy"], end_to_end)
 
 
 def made_up(name: str, side: int, classes: int, training: Training) -> SourceDomain:
@@ -118,3 +129,22 @@ def table(found: Measure) -> List[str]:
         lines.append(f"  (the published figures are for {PUBLISHED_ITERATIONS} iterations of 3 × {PUBLISHED_BATCH} "
                      "images)")
     return lines
+
+
+def modelzoo_lines(found: Measure) -> List[str]:
+    """The result lines of ModelZoo's scripts, as its tools read them from the log of a case.
+
+    Every number is counted as the port's ``train_performance_1p.sh`` does: images/sec and ActualFPS count the images of
+    one domain of three, TrainingTime is in seconds, TrainAccuracy a fraction.
+    """
+    per_second = f"{found.batch / found.mean:.2f}"
+    results = [
+        ("Network", MODELZOO_NAME), ("RankSize", found.ranks), ("BatchSize", found.batch),
+        ("DeviceType", platform.machine()), ("CaseName", f"{MODELZOO_NAME}_bs{found.batch}_{found.ranks}p_perf"),
+        ("ActualFPS", per_second), ("TrainingTime", f"{found.mean:.6f}"), ("ActualLoss", f"{found.loss:.7f}"),
+        ("TrainAccuracy", f"{found.accuracy / 100.0:.6f}"), ("E2ETrainingTime", f"{found.end_to_end:.0f}")]
+    return (["------------------ Final result ------------------",
+             f"Final Performance images/sec : {per_second}",
+             f"Final Performance ms/step : {1000.0 * found.mean:.2f}",
+             f"Final Training Duration sec : {found.end_to_end:.0f}"]
+            + [f"{name} = {value}" for name, value in results])

@@ -1,15 +1,15 @@
-"""The story of a run.
+"""The steps of a run.
 
-    open the run      where its results go, what was there before, may it go on
-    look              are the inputs there, and do the weights fit the network
+    open the run      find where its results go, what exists already, and whether it may continue
+    check the inputs  whether they exist, and whether the weights fit the network
     pull              data and weights to the local cache
     prepare           index and check the data, decode each image once
-    restore           the newest published checkpoint, if there is one; fetched meanwhile
+    restore           the newest published checkpoint, if there is one; it is fetched during the steps before
     train             interval by interval; checkpoints and logs are published in the background
     finish            report, drain the uploads, mark the run done
 
-From pulling on, the story is in ``training``, which needs TensorFlow. TensorFlow takes seconds to load; what is wrong
-with the run, its inputs or its weights has been told by then.
+The first two steps are here, the others in ``training``, which needs TensorFlow. TensorFlow takes seconds to load, so
+mistakes in the run, its inputs or its weights are reported before.
 """
 from __future__ import annotations
 
@@ -35,9 +35,11 @@ from job.ranks.group import ALONE, Alone
 from job.start_times import StartTimes
 from job.stopping import Stopped
 from job.workspace import Workspace, prepare_workspace, sole_user
-from obs_sync import Lease, Store, StoreError, open_store, this_process
+from obs_sync import AccessDenied, Lease, Store, StoreError, StoreUnavailable, open_store, this_process
 
 log = logging.getLogger(__name__)
+
+LAST_RECORD_SECONDS = 60.0  # that a run which failed waits for the storage, to store in run.json why
 
 
 def run_job(config: Config, work_dir: str, run_name: str, console: Console,
@@ -58,6 +60,7 @@ def run_job(config: Config, work_dir: str, run_name: str, console: Console,
     times.mark("imports")
     workspace = prepare_workspace(work_dir, run_name, config.platform.logdir)
     url = run_url(config, workspace, run_name)
+    warn_of_lost_results(config, url, environ)
     patience = Patience(OPENING_SECONDS, console.check_stop)
     with sole_user(workspace, run_name), open_store(url, environ, backend=config.platform.storage) as unguarded, \
             contextlib.ExitStack() as leaving:
@@ -96,6 +99,13 @@ def run_url(config: Config, workspace: Workspace, run_name: str) -> str:
     """Where the run's results go; below the working directory when there is no train_url."""
     parent = config.platform.train_url or os.path.join(workspace.root, "output")
     return parent.rstrip("/") + "/" + run_name
+
+
+def warn_of_lost_results(config: Config, url: str, environ: Mapping[str, str]) -> None:
+    """Warn where a job of ModelArts has no train_url: the machine's disk, and the results on it, go with the job."""
+    if config.platform.train_url is None and read_environment(environ).on_modelarts:
+        log.warning("train_url is not set, so the results are written to %s and are lost when ModelArts ends the job. "
+                    "Set --train_url=obs://bucket/output/ to keep them", url)
 
 
 def lease_on(store: Store, config: Config, console: Console, environ: Mapping[str, str]) -> Lease:
@@ -150,17 +160,27 @@ def open_run(config: Config, workspace: Workspace, console: Console, store: Stor
 def recorded(run: Run, environ: Mapping[str, str]) -> Iterator[None]:
     """Record in run.json whatever ends the run. If that fails, the reason for the end is still the one that is raised.
 
-    Where CANN may hold the reason, its logs are stored as well. environ: environment variables.
+    A run that failed waits for a storage that is unavailable: up to ``LAST_RECORD_SECONDS``, or up to ``drain_seconds``
+    if those are fewer. It tries only once if it was stopped, if another process failed, or if permission is missing.
+    Where CANN may hold the reason, its logs are stored as well.
     """
-    def say(state: str, code: int, **fields: str) -> None:
+    patient = min(LAST_RECORD_SECONDS, run.config.platform.drain_seconds)
+
+    def say(state: str, code: int, seconds: float = 0.0, **fields: str) -> None:
         run.record.end(state, code, **fields)
-        with contextlib.suppress(StoreError):
-            publish_record(run.record, run.workspace.log(NAME), run.store)
+        try:
+            Patience(seconds, run.console.check_stop).call(
+                "the upload of run.json", lambda: publish_record(run.record, run.workspace.log(NAME), run.store))
+        except StoreUnavailable as error:
+            log.warning("run.json in the store does not tell how this attempt ended: %s", error)
+        except (StoreError, Stopped):  # the error that is raised tells more
+            pass
 
     if run.console.stop is not None:
         # The watchdog calls it if the current iteration takes longer than the platform waits.
         run.console.stop.last_words = lambda: say(
             "stopped", STOPPED, left_undone="everything since the last published checkpoint")
+
     def lost(error: PeerFailed) -> None:
         say("failed", error.code, reason=str(error))
         upload_cann_logs(run.store, environ)
@@ -169,8 +189,9 @@ def recorded(run: Run, environ: Mapping[str, str]) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
+        waits = isinstance(error, Exception) and not isinstance(error, (AccessDenied, PeerFailed))
         say("stopped" if isinstance(error, Stopped) else "failed", exit_code(error),
-            reason=str(error) or type(error).__name__)
+            patient if waits else 0.0, reason=str(error) or type(error).__name__)
         if isinstance(error, PeerFailed) or exit_code(error) == UNEXPECTED:
             upload_cann_logs(run.store, environ)
         raise

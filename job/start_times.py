@@ -10,7 +10,7 @@ TOTAL = "total"
 
 
 def process_age() -> float:
-    """Seconds since this process was started, before Python was there to look at a clock; 0 where nobody tells."""
+    """Seconds since the operating system started this process, including the start of Python; 0 if it is not known."""
     try:
         with open("/proc/self/stat") as stream:
             ticks = int(stream.read().rpartition(")")[2].split()[19])

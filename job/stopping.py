@@ -1,15 +1,15 @@
-"""Requests to stop: the platform wants the machine back.
+"""Requests to stop: SIGTERM from the platform, Ctrl-C, or a terminal that was closed.
 
-ModelArts sends SIGTERM and, about 15 s later, SIGKILL. SIGHUP, which says that the terminal has gone, is handled like
-SIGTERM; under `nohup` it stays ignored. In between the job ends the current iteration, saves and publishes as much as
-possible, and exits with 143. Two things make that harder than a signal handler:
+ModelArts sends SIGTERM and, about 15 s later, SIGKILL. In this time the job ends the current iteration, saves and
+publishes as much as possible, and exits with 143. SIGHUP, which says that the terminal was closed, is handled like
+SIGTERM; under `nohup` it stays ignored. A signal handler alone is not enough, for two reasons:
 
-- Python runs its handlers between two steps of its main thread, which may be inside one long call of TensorFlow. The
-  interpreter's wake-up descriptor is written at once, even then; a thread waits at its other end, notes the time and
-  guards the grace period. If that passes before the job has ended, the thread says the last words and ends the
-  process: an iteration that is running cannot be interrupted in any other way.
-- A process that is forked off inherits handlers and descriptor, and would make its parent believe in a signal of its
-  own. Both are taken away from it as it starts.
+- Python runs its handlers between two steps of its main thread, which may be inside one long call of TensorFlow. But
+  the interpreter writes to its wake-up descriptor at once. A thread reads from the other end, notes the time and
+  watches the grace period. If this period passes before the job has ended, the thread calls ``last_words`` and ends the
+  process, because nothing else can interrupt a running iteration.
+- A forked process inherits handlers and descriptor. A signal that it gets would then look like a signal to its parent.
+  So both are removed from a forked process when it starts.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from typing import Any, Callable, Dict, Iterator, Optional, Tuple
 
 log = logging.getLogger(__name__)
 
-GRACE = 12.0  # seconds from the signal to the last words: 15 less the time to say them
-LAST_WORDS = 2.0  # seconds that the last words may take
+GRACE = 12.0  # seconds from the signal until `last_words` is called: 15 less the time that it needs
+LAST_WORDS = 2.0  # seconds that `last_words` may take
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Stopped(BaseException):
-    """The job was asked to stop, and does.
+    """The job stops, because it was asked to.
 
-    Not an ``Exception``, for the reason that KeyboardInterrupt is none: it is not a failure of what was being done, and
-    no clause that retries or forgives failures may catch it.
+    It is not an ``Exception``, as KeyboardInterrupt is not: it is no failure of an operation, and a clause that retries
+    or ignores failures must not catch it.
     """
 
     def __init__(self, signum: int) -> None:
@@ -45,10 +45,10 @@ class Stopped(BaseException):
 
 
 class StopRequest:
-    """Whether the job was asked to stop; a context manager, from whose start signals are heard.
+    """Whether the job was asked to stop; a context manager that handles signals while it lasts.
 
     Args:
-        grace: seconds from the request until the last words. last_words: called then, from a thread of its own, for at
+        grace: seconds from the request until ``last_words`` is called. last_words: called in its own thread, for at
             most ``LAST_WORDS`` seconds; may be set later. clock: monotonic seconds. exit: ends the process with a code,
             without any clean-up.
     """

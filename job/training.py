@@ -1,4 +1,4 @@
-"""What a run does once TensorFlow is there: pull, prepare, restore, train, finish. ``run`` tells how it begins."""
+"""The steps of a run after TensorFlow is loaded: pull, prepare, restore, train, finish. ``run`` has the others."""
 from __future__ import annotations
 
 import logging
@@ -57,7 +57,7 @@ def prepare_and_train(run: Run, environ: Mapping[str, str], early: Optional[Earl
     # First: what is wrong with the device need not wait for the data.
     here = device_of(config, ascend_settings(config.ascend, place))
     group.check_device(here.name)
-    with Restoring(run.store, run.workspace, run.record.lineage) as restoring:
+    with Restoring(run.store, run.workspace, run.record.lineage, run.console.check_stop) as restoring:
         # What has been pulled stays, so that another call pulls the rest.
         inputs = Patience(OPENING_SECONDS, run.console.check_stop, from_failure=True).call(
             "pulling the inputs", lambda: fetch_inputs(config, run.workspace, run.console, environ,
@@ -114,7 +114,7 @@ def train(run: Run, model: Model, here: Device, index: DatasetIndex, images: Dic
 
 
 def deliver_last_good(publisher: Publisher) -> None:
-    """Training has diverged: deliver the checkpoints that still wait, all of which are good."""
+    """After training has diverged, deliver the checkpoints that still wait for their upload. All of them are good."""
     try:
         publisher.drain()
     except (NotDelivered, LeaseLost) as error:
@@ -122,7 +122,7 @@ def deliver_last_good(publisher: Publisher) -> None:
 
 
 def leave(run: Run, progress: Progress, observer: JobObserver, publisher: Publisher, start: Start) -> None:
-    """The platform wants the machine back: publish the present state as far as the time allows."""
+    """After a request to stop, publish the current state as far as the time allows."""
     run.console.stop_noted()
     run.record.update_attempt(to_iteration=progress.iteration)
     observer.write_files(progress.history)

@@ -4,6 +4,7 @@
     <work_dir>/weights/                  a weights file pulled from a URL of its own
     <work_dir>/decoded/                  the decode cache
     <work_dir>/kernels/                  operations that were compiled for an Ascend (or --compile_cache_dir)
+    <work_dir>/evaluate/                 what is wrong with the data of an evaluation
     <work_dir>/runs/<run_name>/          logs of this run (or --logdir), spool/ with checkpoints on their way out, and
                                          cann/rank-N/, where rank N works on an Ascend
 """
@@ -14,13 +15,13 @@ import fcntl
 import hashlib
 import os
 import posixpath
-from typing import Iterator, NamedTuple, Optional
+from typing import Iterator, NamedTuple, Optional, Tuple
 
 from job.errors import ConfigError
 from obs_sync import LocalStorageError
 
 
-WRITTEN = ("inputs", "weights", "decoded", "kernels", "runs")  # the directories in work_dir
+WRITTEN = ("inputs", "weights", "decoded", "kernels", "runs", "evaluate")  # the directories in work_dir
 
 
 class Workspace(NamedTuple):
@@ -56,6 +57,17 @@ class Workspace(NamedTuple):
         return os.path.join(self.logs, name)
 
 
+def is_work_dir(directory: str) -> bool:
+    """Whether a run has used ``directory`` as its work_dir, as the directories that every run makes there tell."""
+    runs = os.path.join(directory, "runs")
+    try:
+        names = os.listdir(runs)
+    except OSError:
+        return False
+    return os.path.isdir(os.path.join(directory, "decoded")) and any(
+        os.path.isdir(os.path.join(runs, name, "spool")) for name in names)
+
+
 @contextlib.contextmanager
 def sole_user(workspace: Workspace, run_name: str) -> Iterator[None]:
     """Lock the run's local directory: no other process of this machine may use it meanwhile.
@@ -87,7 +99,25 @@ def prepare_workspace(work_dir: str, run_name: str, logdir: Optional[str] = None
     logs = os.path.abspath(logdir) if logdir else os.path.join(work_dir, "runs", run_name)
     spool = os.path.join(work_dir, "runs", run_name, "spool")
     workspace = Workspace(root=work_dir, decoded=os.path.join(work_dir, "decoded"), logs=logs, spool=spool)
-    for directory, setting in ((workspace.decoded, "--work_dir"), (spool, "--work_dir"), (logs, "--logdir")):
+    _prove_writable((workspace.decoded, "--work_dir"), (spool, "--work_dir"), (logs, "--logdir"))
+    return workspace
+
+
+def evaluation_workspace(work_dir: str) -> Workspace:
+    """The directories of an evaluation, which writes nothing into those of a run. It has no spool.
+
+    Raises:
+        LocalStorageError: as of ``prepare_workspace``.
+    """
+    workspace = Workspace(root=work_dir, decoded=os.path.join(work_dir, "decoded"),
+                          logs=os.path.join(work_dir, "evaluate"), spool="")
+    _prove_writable((workspace.decoded, "--work_dir"), (workspace.logs, "--work_dir"))
+    return workspace
+
+
+def _prove_writable(*directories: Tuple[str, str]) -> None:
+    """Make directories and write to them. directories: (directory, the setting that moves it)."""
+    for directory, setting in directories:
         probe = os.path.join(directory, f".writable-{os.getpid()}")
         try:
             os.makedirs(directory, exist_ok=True)
@@ -97,4 +127,3 @@ def prepare_workspace(work_dir: str, run_name: str, logdir: Optional[str] = None
         except OSError as error:
             raise LocalStorageError(f"cannot write to {directory}: {error.strerror or error}. Choose a directory "
                                     f"that can be written with {setting}.") from error
-    return workspace

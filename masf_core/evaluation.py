@@ -4,7 +4,7 @@ Dimensions: E evaluation batch, S image side, C classes, N images of a set.
 """
 from __future__ import annotations
 
-from typing import Callable, Dict, NamedTuple, Optional, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional
 
 import numpy as np
 
@@ -15,10 +15,14 @@ from masf_core.ranks.one_rank import ONE_RANK, OneRank
 from masf_core.tf1 import tf
 
 
+# (rows int64 [n], predictions int32 [n], logits float32 [n, C])
+OnImages = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
+
+
 class EvaluationGraph(NamedTuple):
     """The forward pass at θ without dropout, for one padded batch."""
 
-    images: "tf.Tensor"  # placeholder uint8 [E, S, S, 3] RGB
+    images: "tf.Tensor"  # placeholder uint8 [E, S, S, 3] BGR
     labels: "tf.Tensor"  # placeholder int32 [E]
     logits: "tf.Tensor"  # float32 [E, C]
     losses: "tf.Tensor"  # float32 [E]
@@ -51,10 +55,12 @@ def build(backbone: Backbone, network: Dict[str, "tf.Variable"], batch: int) -> 
             predictions=tf.argmax(logits, axis=1, output_type=tf.int32))
 
 
-def run_batch(session: "tf.Session", graph: EvaluationGraph, images: np.ndarray,
-              labels: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-    """(losses float32 [E], predictions int32 [E]) of uint8 [E, S, S, 3] and int32 [E]."""
-    return session.run([graph.losses, graph.predictions], {graph.images: images, graph.labels: labels})
+def run_batch(session: "tf.Session", graph: EvaluationGraph, images: np.ndarray, labels: np.ndarray,
+              with_logits: bool = False) -> List[np.ndarray]:
+    """[losses float32 [E], predictions int32 [E]] of uint8 [E, S, S, 3] and int32 [E], and float32 logits [E, C] behind
+    them if they are asked for."""
+    return session.run([graph.losses, graph.predictions] + ([graph.logits] if with_logits else []),
+                       {graph.images: images, graph.labels: labels})
 
 
 def compile_early(session: "tf.Session", graph: EvaluationGraph) -> None:
@@ -65,16 +71,18 @@ def compile_early(session: "tf.Session", graph: EvaluationGraph) -> None:
 
 def evaluate(session: "tf.Session", graph: EvaluationGraph, images: np.ndarray, labels: np.ndarray, rows: np.ndarray,
              num_classes: int, on_progress: Optional[Callable[[int, int], None]] = None,
-             ranks: OneRank = ONE_RANK) -> Evaluation:
+             ranks: OneRank = ONE_RANK, on_images: Optional[OnImages] = None) -> Evaluation:
     """Loss, accuracy and confusion matrix on ``images[rows]``.
 
     The last batch is padded with copies of its first image, whose results are dropped: the graph only ever sees one
     shape, and every image counts once.
 
     Args:
-        images: uint8 [n, S, S, 3], usually memory-mapped. labels: int32 [n]. rows: int64 [N] into both, N ≥ 1.
+        images: uint8 [n, S, S, 3] BGR, usually memory-mapped. labels: int32 [n]. rows: int64 [N] into both, N ≥ 1.
         on_progress: called with (images done, this rank's images); what it raises ends the evaluation.
         ranks: see ``ranks``; each evaluates its share of the rows, and the results are those of all.
+        on_images: called for each batch with its rows, predictions and logits. Without it the logits stay on the
+            device.
     """
     batch, side = graph.images.shape.as_list()[0], graph.images.shape.as_list()[1]
     buffer = np.empty((batch, side, side, 3), np.uint8)
@@ -90,7 +98,9 @@ def evaluate(session: "tf.Session", graph: EvaluationGraph, images: np.ndarray, 
         padded = np.concatenate([chunk, np.full(batch - valid, chunk[0], chunk.dtype)])
         np.take(images, padded, axis=0, out=buffer)
         np.take(labels, padded, out=truth)
-        values, predictions = run_batch(session, graph, buffer, truth)
+        values, predictions, *logits = run_batch(session, graph, buffer, truth, with_logits=on_images is not None)
+        if on_images:
+            on_images(chunk, predictions[:valid], logits[0][:valid])
         total += float(np.sum(values[:valid], dtype=np.float64))
         np.add.at(confusion, (truth[:valid], predictions[:valid]), 1)
     if on_progress:

@@ -14,6 +14,7 @@ from masf_core.data.episodes import Episode
 from masf_core.devices.device import DeviceError
 from masf_core.method import meta_step
 from masf_core.method.gradients import Gradients
+from masf_core.method.variables import make_variables
 from masf_core.network import metric_net
 from masf_core.network.backbone import Backbone
 from masf_core.randomness import derive_seed
@@ -209,6 +210,50 @@ class Model:
         with self._first_run("evaluation"):
             return evaluation.evaluate(self.session, self.evaluation, images, labels, rows,
                                        self.backbone.num_classes, on_progress, self.ranks)
+
+
+class EvaluationModel:
+    """A trained network in a session of its own that only evaluates: it has no optimiser and no metric network.
+
+    Args:
+        values: variable name → float32 array, of every variable of ``backbone``. evaluation_batch: images.
+        session_config: ``tf.ConfigProto`` (see ``device``). check_graph: see ``Model``.
+    """
+
+    def __init__(self, backbone: Backbone, values: Mapping[str, np.ndarray], evaluation_batch: int,
+                 session_config: Any, check_graph: Callable[[tf.Graph], None] = lambda graph: None) -> None:
+        self.backbone = backbone
+        graph = tf.Graph()
+        with graph.as_default():
+            network = make_variables(backbone.shapes())
+            self.evaluation = evaluation.build(backbone, network, evaluation_batch)
+            loaders = make_loaders(network)
+        graph.finalize()
+        check_graph(graph)
+        self.session = tf.Session(graph=graph, config=session_config)
+        self.session.run([loader.assign for loader in loaders.values()],
+                         {loader.value: values[name] for name, loader in loaders.items()})
+
+    def __enter__(self) -> EvaluationModel:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.session.close()
+
+    def evaluate(self, images: np.ndarray, labels: np.ndarray, rows: np.ndarray,
+                 on_progress: Optional[Callable[[int, int], None]] = None,
+                 on_images: Optional[evaluation.OnImages] = None) -> evaluation.Evaluation:
+        """``evaluation.evaluate`` with the values.
+
+        Raises:
+            DeviceError: out of memory.
+        """
+        try:
+            return evaluation.evaluate(self.session, self.evaluation, images, labels, rows,
+                                       self.backbone.num_classes, on_progress, on_images=on_images)
+        except tf.errors.ResourceExhaustedError as error:
+            raise DeviceError("the device has too little memory to evaluate so many images at once. Lower "
+                              "evaluation_batch") from error
 
 
 class Loader(NamedTuple):

@@ -103,7 +103,7 @@ class Trainer:
 
     def _refuse_if_nothing_was_applied(self) -> None:
         skipped = (sum(record.get("skipped") or 0 for record in self.progress.history)
-                   + sum(int(entry["skipped"]) for entry in self.progress.pending))
+                   + _skipped(self.progress.pending))
         if skipped == self.progress.iteration:
             raise TrainingDiverged(f"all {skipped} iterations were skipped, because gradients overflowed: nothing "
                                    f"was trained. {IF_SKIPPED}")
@@ -126,9 +126,10 @@ class Trainer:
         record = {"iteration": self.progress.iteration}
         for name in LOSSES:
             record[name] = float(np.mean([entry[name] for entry in applied])) if applied else None
-        if pending and "loss_scale" in pending[-1]:
-            record["loss_scale"] = pending[-1]["loss_scale"]
-            record["skipped"] = int(sum(entry["skipped"] for entry in pending))
+        scales = [entry["loss_scale"] for entry in pending if "loss_scale" in entry]
+        if scales:  # not of every iteration, if the run resumed inside this interval in another precision
+            record["loss_scale"] = scales[-1]
+            record["skipped"] = _skipped(pending)
         record["seconds_per_iteration"] = seconds
         record["images_per_second"] = images / seconds if seconds else None
 
@@ -149,3 +150,8 @@ class Trainer:
 
     def _evaluate(self, part: EvaluationSet) -> Evaluation:
         return self.model.evaluate(part.images, part.labels, part.rows, self.observer.evaluation(part.domain))
+
+
+def _skipped(pending: Sequence[Dict[str, float]]) -> int:
+    """How many of these iterations were skipped; without loss scaling none is."""
+    return sum(int(entry.get("skipped", 0)) for entry in pending)

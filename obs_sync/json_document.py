@@ -1,4 +1,4 @@
-"""JSON that somebody else may have written, or half written: the one place where such documents are read.
+"""JSON that another program may have written, or half written: the one place where such documents are read.
 
     POINTER = members({"format": one_of("masf-pointer/1"), "name": text()}, may={"metadata": mapping_of(anything())})
 

@@ -51,7 +51,7 @@ FLOORS = {
         ("inputs", "observer", "ranks", "reports"),
         ("card_paths", "compilation", "opened_run"),
         ("cli", "preparation"),
-        ("follower", "preflight", "published_measure", "training"),
+        ("evaluation", "follower", "preflight", "published_measure", "training"),
         ("dry_run", "run"),
         ("commands",),
         ("__main__",),

@@ -22,10 +22,11 @@ from job.ranks.group import join
 from job.standard_output import telling
 
 TAKES_SETTINGS = True
-OWN_FLAGS = ("iterations", "json")
+OWN_FLAGS = ("iterations", "json", "modelzoo")
 EXAMPLES = """
   python -m job bench --iterations 99
   python -m job bench --iterations 99 --device=ascend --precision=mixed --json bench.json
+  python -m job bench --iterations 5 --modelzoo > MASF_ID1191_for_TensorFlow_bs126_1p_perf.log
   python -m job launch --processes 8 -- bench --iterations 99 --meta_batch_size=128
   python -m job bench --iterations 5 --meta_batch_size=42 --width=0.5
 """
@@ -36,6 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="number of iterations to measure (default: %(default)s)")
     parser.add_argument("--json", metavar="FILE",
                         help="also write the seconds of every iteration to this file, as JSON")
+    parser.add_argument("--modelzoo", action="store_true",
+                        help="also print the result lines of ModelZoo's scripts, such as ActualFPS, for tools that "
+                             "read them; as there, ActualFPS counts the images of one domain of three")
 
 
 def main(args: argparse.Namespace, console: Console) -> None:
@@ -48,7 +52,7 @@ def main(args: argparse.Namespace, console: Console) -> None:
     refuse_misspelt(args.settings)
     config, _ = load_config(args.settings, fallback=environment.urls)
     console.set_log_level(config.platform.log_level)
-    from job.published_measure import measure, table  # imports TensorFlow, which takes seconds
+    from job.published_measure import measure, modelzoo_lines, table  # imports TensorFlow, which takes seconds
     from masf_core.memory import keep_freed_memory
     from masf_core.records.files import replace_text
 
@@ -62,7 +66,7 @@ def main(args: argparse.Namespace, console: Console) -> None:
     if args.json:
         replace_text(args.json, json.dumps(dict(found._asdict(), total=found.total, mean=found.mean), indent=1) + "\n")
     with telling(DONE):
-        print("\n".join(table(found)))
+        print("\n".join(table(found) + (modelzoo_lines(found) if args.modelzoo else [])))
 
 
 def refuse_misspelt(words: Iterable[str], own: Sequence[str] = OWN_FLAGS) -> None:

@@ -1,9 +1,10 @@
-"""Check whether a run can work here, before it does anything expensive: in a ModelArts notebook, or as a job begins.
+"""Check whether a run can work here, before the run does anything expensive.
 
-doctor takes the settings of `python -m job run`. It checks versions, packages, devices and the disk; which process of
-the job this is; what these credentials may do at data_url and train_url, and how fast; domains, classes and weights, by
-names and sizes; whether the run name is in use; and which checkpoint would be resumed. Below train_url it stores a
-small object and deletes it again.
+Use doctor in a ModelArts notebook, on the card, or on any machine with the credentials. It takes the settings of
+`python -m job run`. It checks versions, packages, devices, the disk, and the rank of this process. It checks which
+operations are allowed at data_url and train_url, and how fast they are. It checks domains, classes and weights by their
+names and sizes. It says whether the run name is in use, and which checkpoint a run would resume. To test writing, it
+stores a small object below train_url and deletes it again.
 """
 
 from __future__ import annotations
@@ -64,8 +65,8 @@ def main(args: argparse.Namespace, console: Console) -> int:
             print(json.dumps({"ok": not bad, "checks": [row._asdict() for row in rows]}, indent=1))
         else:
             good, none, note = (sum(row.state == state for row in rows) for state in (GOOD, NONE, NOTE))
-            print(f"\n{f'{bad} to mend' if bad else 'nothing to mend'}; {good} in order, "
-                  f"{f'{note} to note, ' if note else ''}{none} not applicable or not looked at")
+            print(f"\n{f'{bad} to correct' if bad else 'nothing to correct'}; {good} in order, "
+                  f"{f'{note} to note, ' if note else ''}{none} not applicable or not checked")
     return code
 
 

@@ -1,7 +1,7 @@
-"""Start one training process for each card of this machine, where the platform starts the boot file only once.
+"""Start one rank (training process) for each card of this machine, where the platform starts the boot file only once.
 
-Each process gets its rank in environment variables, as on ModelArts with Ascend. Each line that a process prints begins
-with its rank. If one process fails, this command stops the others and ends with the exit code of that process.
+Each rank gets its number in environment variables, as on ModelArts with Ascend. Each line that a rank prints begins
+with this number. If one rank fails, this command stops the others and ends with the exit code of that rank.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ EXAMPLES = """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--processes", metavar="N", required=True, help="number of processes, one for each card")
+    parser.add_argument("--processes", metavar="N", required=True, help="number of ranks, one for each card")
     parser.add_argument("words", metavar="-- COMMAND ...", nargs=argparse.REMAINDER,
-                        help="the command of each process, as in: -- run --config=FILE")
+                        help="the command of each rank, as in: -- run --config=FILE")
 
 
 def main(args: argparse.Namespace, console: Console) -> int:

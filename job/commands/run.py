@@ -20,7 +20,7 @@ EXAMPLES = """
   python -m job run --config=configs/pacs_cartoon.yaml --data_url=obs://bucket/pacs/ --train_url=obs://bucket/output/
   python -m job run --data_url=/data/pacs --weights_path=none --width=0.125 --train_iterations=20
   python -m job run --processes=8 --config=configs/pacs_cartoon.yaml --data_url=/data/pacs
---processes starts one process for each card of this machine, unless the platform has started them already.
+--processes starts one rank for each card of this machine, unless the platform has started the ranks already.
 Start the same command again to resume a run that was stopped or killed: it continues from its newest checkpoint.
 """
 
@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--processes", metavar="N", default="1",
-                        help="number of cards of this machine to train on (default: %(default)s, or as many processes "
-                             "as the platform has started)")
+                        help="number of ranks to start, one for each card of this machine (default: %(default)s, or "
+                             "the ranks that the platform has started)")
 
 
 def main(args: argparse.Namespace, console: Console) -> Optional[int]:
@@ -38,7 +38,7 @@ def main(args: argparse.Namespace, console: Console) -> Optional[int]:
     environment = read_environment(os.environ)
     processes = number_of_processes(args.processes)
     if processes > 1 and "RANK_ID" not in os.environ:
-        # Checked here, so that a mistake is told once and not by every process.
+        # Checked here, so that a mistake is reported once and not by every rank.
         load_config(args.settings, fallback=environment.urls, tolerant=environment.on_modelarts)
         return launch(processes, job_command(["run"] + args.settings), os.environ)
     config, provenance = load_config(args.settings, fallback=environment.urls, tolerant=environment.on_modelarts)
@@ -46,7 +46,7 @@ def main(args: argparse.Namespace, console: Console) -> Optional[int]:
     if environment.rank_id:
         console.set_log_level(quieter(config.platform.log_level))
     log.info("configuration of run %s:\n%s", config.run_name, to_yaml(config, provenance).rstrip())
-    strange = args.settings if environment.rank_id == 0 else []  # rank 0 warns for all processes
+    strange = args.settings if environment.rank_id == 0 else []  # rank 0 warns for all ranks
     warn_of_unknown(strange)
     try:
         train(config, environment, console)
@@ -55,7 +55,7 @@ def main(args: argparse.Namespace, console: Console) -> Optional[int]:
 
 
 def train(config: Config, environment: Environment, console: Console) -> None:
-    """Do this process's part of the job."""
+    """Do the part of the job that belongs to this rank."""
     with StopRequest() as stop:
         console.stop = stop
         from masf_core.memory import keep_freed_memory  # imports NumPy
@@ -73,5 +73,5 @@ def train(config: Config, environment: Environment, console: Console) -> None:
 
 
 def quieter(level: str) -> str:
-    """The log level of the processes other than rank 0, which would repeat the lines of rank 0."""
+    """The log level of the other ranks, which would repeat the lines of rank 0."""
     return "warning" if level == "info" else level

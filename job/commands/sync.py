@@ -93,10 +93,10 @@ Exit code 0: no difference; 1: differences; 2: wrong usage; 4: storage or the lo
   python -m job sync diff obs://bucket/pacs/ /data/pacs --exclude '*.txt' --json""",
         (("URL", False), ("PATH", False)), ("patterns", "work")),
     "gc": Action(
-        "delete what killed jobs have left in a store", """\
-Find what nobody will finish: files of checkpoints without a marker, in folders called checkpoints; multipart uploads
-that were never completed, which cost money although no listing shows them; shards that no pack names. Only what is
-older than --older-than, by the store's own clock, is found, because a job may still be writing what is younger. gc
+        "find what killed jobs left in a store, and delete it", """\
+Find what killed jobs left: files of checkpoints without a marker, in folders called checkpoints; multipart uploads
+that were never completed, which cost money although no listing shows them; shards that no pack names. gc finds only
+files that are older than --older-than by the clock of the store, because a job may still be writing younger ones. It
 deletes nothing without --delete.
 Exit code 0: done; 2: wrong usage; 4: storage failed.
 """, """

@@ -16,21 +16,21 @@ PLATFORM_FLAGS = (
 
 # Flags of the published port and of the scripts around it: what does here what they did there.
 PORT_FLAGS: Dict[str, str] = {
-    "train": "this job trains and tests in one run: it evaluates at each interval, and `python -m job show "
-             "TRAIN_URL/RUN_NAME` prints the accuracies of a run. Leave the flag out",
+    "train": "a run here trains, and evaluates at each interval: leave the flag out. What train=False did is another "
+             "command, `python -m job evaluate TRAIN_URL/RUN_NAME`, which evaluates a trained network",
     "dataset": "any folder of domains is a data set here: name it with --data_url, and the domain that is tested on "
                "with --target_domain",
-    "clipNorm": "gradients are always clipped by their norm here: --gradients_clip_value gives the largest norm, and a "
-                "large value clips nothing",
+    "clipNorm": "gradients are always clipped by their norm here: --gradients_clip_value gives the largest norm, and "
+                "with a large value nothing is clipped",
     "log": "summaries are always written here: --summary_interval is the number of iterations from one to the next, "
            "and --logdir the folder",
     "save_interval": "a checkpoint belongs to each evaluation here: --test_print_interval is the number of iterations "
                      "from one to the next, and --keep_checkpoints how many stay",
     "data_path": "it is called --data_url here",
     "output_path": "it is called --train_url here",
-    "profiling": "--profile_dir names the folder of a profile here, and without it none is taken",
+    "profiling": "--profile_dir names the folder of a profile here; without it, no profile is written",
     "profiling_dump_path": "it is called --profile_dir here",
-    "over_dump": "--overflow_dump_dir names the folder of an overflow dump here, and without it none is made",
+    "over_dump": "--overflow_dump_dir names the folder of an overflow dump here; without it, no dump is written",
     "over_dump_path": "it is called --overflow_dump_dir here",
     "data_dump_flag": "it is an option of the Ascend adapter here: --ascend_options=\"enable_dump=true "
                       "dump_path=/cache/dump dump_step=0 dump_mode=all\"",

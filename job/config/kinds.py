@@ -139,7 +139,7 @@ def patterns() -> Kind:
         filters_of(texts)
         return texts
 
-    return Kind("patterns such as *.tmp or /photo/dog/x.jpg, separated by commas (? stands for one in a key)", convert)
+    return Kind("patterns such as *.tmp or /photo/dog/x.jpg, separated by commas; ? matches a comma in a key", convert)
 
 
 def filters_of(excluded: Sequence[str]) -> Filters:

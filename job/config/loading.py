@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
+import textwrap
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from job.config.files import Given, find_config_file, read_config_file
@@ -36,7 +38,7 @@ class Loaded(NamedTuple):
 
 
 def load_config(arguments: Sequence[str], fallback: Optional[Mapping[str, Tuple[str, str]]] = None,
-                tolerant: bool = False) -> Loaded:
+                tolerant: bool = False, base: Optional[Config] = None) -> Loaded:
     """Resolve the configuration of a command line. Flags of the platform are logged, and have no effect.
 
     Args:
@@ -46,6 +48,7 @@ def load_config(arguments: Sequence[str], fallback: Optional[Mapping[str, Tuple[
             nor a flag gives a value.
         tolerant: do not refuse unknown flags, of which ``warn_of_unknown`` warns. Inside ModelArts such a flag may be
             the platform's, of a release that this code does not know.
+        base: the configuration of a run, which counts instead of the defaults.
 
     Raises:
         ConfigError: names every unknown key and flag, bad value and contradiction. NoSuchFolder: the only problem is
@@ -67,6 +70,9 @@ def load_config(arguments: Sequence[str], fallback: Optional[Mapping[str, Tuple[
         problems.append(elsewhere)
     if absent is not None and problems == absent.problems:  # nothing else is wrong, so it keeps its exit code
         raise absent
+    if base is not None:
+        values = dict(values_of(base), **values)
+        provenance.update((name, IN_RUN) for name, where in provenance.items() if where == DEFAULT)
     config = _checked(values, problems)
     if flags.platform:
         log.info("ignored flags of the platform, which are not settings of this job: %s", " ".join(flags.platform))
@@ -223,12 +229,15 @@ def _as_given(value: Any) -> str:
 
 
 def settings_help() -> str:
-    """Every setting with its default, meaning and values, group by group."""
-    lines = ["settings, each --name=value or a line of a YAML file given with --config=FILE:"]
+    """Every setting with its default, meaning and values, group by group, as wide as the terminal."""
+    width = max(40, min(120, shutil.get_terminal_size((100, 24)).columns))
+    wrap = textwrap.TextWrapper(width, initial_indent="      ", subsequent_indent="      ", break_long_words=False,
+                                break_on_hyphens=False).wrap
+    lines = ["settings: give each as a flag, --name=value, or as a line of a YAML file that --config=FILE names"]
     for group, group_class in GROUPS.items():
         lines += ["", f"{group}: {(group_class.__doc__ or '').strip()}"]
         for name, each in settings().items():
             if each.group == group:
                 lines.append(f"  --{name}={_as_given(each.default)}")
-                lines.append(f"      {each.help} ({each.kind.expected})")
+                lines += wrap(each.help) + wrap(f"values: {each.kind.expected}")
     return "\n".join(lines)

@@ -7,16 +7,14 @@ groups. To add a setting, add its line; flags, files, checks, help and the saved
 from __future__ import annotations
 
 import functools
-import hashlib
-import re
-import unicodedata
 from dataclasses import dataclass, field, fields
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from job.config.kinds import (
-    MOST_NAME, Kind, assignments, boolean, boolean_or, choice, folder_name, folder_names, is_of_name, is_plain_name,
-    name_pattern, optional, patterns, place, plain_name, real, text, whole,
+    Kind, assignments, boolean, boolean_or, choice, folder_name, folder_names, name_pattern, optional, patterns, place,
+    plain_name, real, text, whole,
 )
+from job.config.run_names import derived_name
 from masf_core.devices.ascend.options import FLOAT32_MODES, PRECISION_MODES, read_options
 from masf_core.devices.ascend.releases import RELEASES
 from masf_core.network.registry import BACKBONES
@@ -50,45 +48,46 @@ class Data:
     """Images, labels and pretrained weights."""
 
     data_url: Optional[str] = setting(
-        None, optional(place()), "obs:// or s3:// URL, or local folder, of the images", published=True)
+        None, optional(place()), "folder of the images: an obs:// or s3:// URL, or a local folder", published=True)
     dataroot: str = setting(
-        "auto", text(), "folder of the domains, below data_url or absolute; auto finds it", published=True)
+        "auto", text(), "folder of the domains, relative to data_url or absolute; auto finds it", published=True)
     filelist_root: str = setting(
         "auto", text(),
-        "folder of the list files, below data_url or absolute; auto finds it, none splits the folders", published=True)
+        "folder of the list files, relative to data_url or absolute; auto finds it; none uses no lists and splits the "
+        "images of each class", published=True)
     exclude: Tuple[str, ...] = setting(
-        (), patterns(), "patterns, separated by commas, of objects below data_url to leave out, as with sync --exclude")
+        (), patterns(), "objects below data_url that are left out: patterns as those of sync --exclude")
     list_pattern: Optional[str] = setting(
         None, optional(name_pattern(), "auto"),
         "names of the list files, such as {domain}-{part}.lst, where part is train, val, test or full; auto knows the "
         "usual names")
     weights_path: Optional[str] = setting(
         None, optional(place()),
-        "weights to begin with: a file of pretrained weights, a checkpoint of this job, or a run (its best "
-        "checkpoint), as a path below data_url, a URL or a local path; none trains from scratch",
+        "initial weights: a file of pretrained weights, a checkpoint of this job, or a run, whose best checkpoint is "
+        "used. Give a path below data_url, a URL or a local path; none trains from scratch",
         result=True, published=True)
     target_domain: str = setting(
         "cartoon", folder_name(),
         "domain that is left out of training, and on which the network is tested", result=True, published=True)
     domains: Optional[Tuple[str, ...]] = setting(
         None, optional(folder_names(), "all"),
-        "domains to use, the target among them; all found by default", result=True)
+        "domains to use, including the target; by default all domains that are found", result=True)
     num_classes: Optional[int] = setting(
         None, optional(whole(2), "auto"),
-        "number of classes; as many as there are class folders by default", result=True, published=True)
+        "number of classes; by default the number of class folders", result=True, published=True)
     label_base: str = setting(
         "auto", choice("auto", "0", "1"),
-        "smallest label in the list files; auto finds it from the names of the class folders", result=True)
+        "smallest label in the list files; auto finds it by comparing the labels with the class folders", result=True)
     bad_data: str = setting(
         "refuse", choice("refuse", "skip"),
         "what to do with images and list lines that cannot be used: refuse the data, or skip them with a "
         "warning", result=True)
     validation_fraction: float = setting(
         0.1, real(above=0.0, maximum=0.9),
-        "part of each source domain that is kept for validation, unless list files say which images "
-        "validate", result=True)
+        "share of the images of each source domain that is used for validation, unless list files choose the "
+        "validation images", result=True)
     max_pixels: int = setting(
-        50_000_000, whole(1), "largest image in pixels; a larger one is refused before it is decoded")
+        50_000_000, whole(1), "largest number of pixels of an image; a larger image is refused before it is decoded")
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,8 @@ class Network:
 
     backbone: str = setting("alexnet", choice(*BACKBONES), "network that is trained", result=True)
     width: float = setting(
-        1.0, real(above=0.0, maximum=4.0), "factor of the number of channels of every layer", result=True)
+        1.0, real(above=0.0, maximum=4.0), "factor by which the number of channels of every layer is multiplied",
+        result=True)
     keep_probability: float = setting(
         0.5, real(above=0.0, maximum=1.0), "share of units that dropout keeps", result=True)
     metric_hidden: int = setting(1024, whole(1), "units of the metric network's first layer", result=True)
@@ -113,19 +113,19 @@ class Training:
 
     method: str = setting(
         "masf", choice("masf", "deepall"),
-        "training method: masf, or deepall, which is the task loss alone on all sources", result=True)
+        "training method: masf, or deepall, which trains with the task loss alone on all source domains", result=True)
     episodic: bool = setting(
         True, boolean(),
-        "whether the meta losses are taken after an inner step, on held-out domains; false takes them without an "
-        "inner step", result=True)
+        "whether the meta losses are computed after an inner step, on a held-out domain; false computes them without "
+        "an inner step", result=True)
     update: str = setting(
         "reference", choice("reference", "joint"),
-        "how variables are updated: by three Adams (task, meta, metric) as in the reference, or by one step on the "
-        "sum as in the paper", result=True)
+        "how variables are updated: reference uses three Adam optimisers (task, meta, metric) as the authors' code "
+        "does; joint takes one step on the sum of the losses, as in the paper", result=True)
     group_pass: str = setting(
         "shared", choice("shared", "separate"),
-        "features of the local loss: shared with the global loss, or from a separate pass with its own "
-        "dropout", result=True)
+        "features of the local loss: shared takes those of the global loss; separate computes them in a forward pass "
+        "with its own dropout mask", result=True)
     train_iterations: int = setting(
         300, whole(1),
         "iterations of the whole run; a larger value continues a finished run", published=True)
@@ -133,22 +133,24 @@ class Training:
         126, whole(3), "images of each domain in an iteration, over all ranks", result=True, published=True)
     inner_lr: float = setting(1e-5, real(0.0), "learning rate of the inner step", result=True, published=True)
     outer_lr: float = setting(
-        1e-5, real(0.0), "learning rate of the network's two Adams", result=True, published=True)
+        1e-5, real(0.0), "learning rate of the network's two Adam optimisers", result=True, published=True)
     metric_lr: float = setting(
-        1e-5, real(0.0), "learning rate of the metric network's Adam", result=True, published=True)
+        1e-5, real(0.0), "learning rate of the metric network's Adam optimiser", result=True, published=True)
     margin: float = setting(
-        10.0, real(0.0), "triplet margin, squared distance of embeddings", result=True, published=True)
+        10.0, real(0.0), "margin of the triplet loss, as a squared distance between embeddings", result=True,
+        published=True)
     gradients_clip_value: float = setting(
-        2.0, real(above=0.0), "largest norm of a variable's inner and meta gradient", result=True, published=True)
+        2.0, real(above=0.0), "norm to which the inner and the meta gradient of each variable are clipped", result=True,
+        published=True)
     flip_probability: float = setting(
         0.0625, real(0.0, 1.0), "probability that a training image is mirrored", result=True)
     crop_scale_min: float = setting(
         1.0, real(above=0.0, maximum=1.0),
-        "smallest part of a training image's area that a random crop keeps; 1 does not crop", result=True)
+        "smallest share of a training image's area that a random crop keeps; 1 turns cropping off", result=True)
     colour_jitter: float = setting(
         0.0, real(0.0, 1.0),
-        "largest change of brightness, contrast and saturation: each is multiplied by a random factor within 1 ± "
-        "this value; 0 changes nothing", result=True)
+        "largest change of brightness, contrast and saturation of a training image: each is multiplied by a random "
+        "factor within 1 ± this value; 0 changes nothing", result=True)
     grey_probability: float = setting(
         0.0, real(0.0, 1.0), "probability that a training image becomes grey", result=True)
     temperature: float = setting(2.0, real(above=0.0), "number that divides the logits in the global loss", result=True)
@@ -161,21 +163,21 @@ class Training:
 
 @dataclass(frozen=True)
 class Interval:
-    """How often something is printed, evaluated, kept."""
+    """How often the job prints, evaluates and saves, and which checkpoints it keeps."""
 
     print_interval: int = setting(
-        1, whole(1), "iterations from one line of losses to the next", published=True)
+        1, whole(1), "number of iterations from one log line of losses to the next", published=True)
     summary_interval: int = setting(
-        1, whole(1), "iterations from one TensorBoard point to the next", published=True)
+        1, whole(1), "number of iterations from one TensorBoard point to the next", published=True)
     histogram_interval: int = setting(
-        0, whole(0), "iterations from one TensorBoard histogram of every weight to the next; 0 writes none")
+        0, whole(0), "number of iterations from one TensorBoard histogram of every weight to the next; 0 writes none")
     test_print_interval: int = setting(
-        20, whole(1), "iterations from one evaluation and checkpoint to the next", published=True)
+        20, whole(1), "number of iterations from one evaluation and checkpoint to the next", published=True)
     evaluation_batch: int = setting(128, whole(1), "images in one batch of an evaluation")
     selection: str = setting(
         "source_val", choice("source_val", "oracle", "last"),
-        "what selects the best checkpoint: accuracy on the validation images of the sources (source_val), accuracy "
-        "on the target (oracle), or the newest checkpoint (last)",
+        "how the best checkpoint is selected: source_val takes the highest accuracy on the validation images of the "
+        "source domains, oracle the highest accuracy on the target domain, last the newest checkpoint",
         result=True)
     keep_checkpoints: int = setting(
         2, whole(1), "number of newest checkpoints that are kept; the best checkpoint is kept as well")
@@ -187,25 +189,29 @@ class Platform:
 
     train_url: Optional[str] = setting(
         None, optional(place()),
-        "obs:// or s3:// URL, or local folder, for the results; a folder below work_dir by default", published=True)
+        "folder for the results: an obs:// or s3:// URL, or a local folder; by default a folder below work_dir",
+        published=True)
     run_name: Optional[str] = setting(
         None, optional(plain_name()),
-        "name of the run and of its folder below train_url; masf_<target_domain> by default")
+        "name of the run and of its folder below train_url; by default masf_<target_domain>")
     logdir: Optional[str] = setting(
-        None, optional(text()), "local folder for the log files; a folder below work_dir by default", published=True)
+        None, optional(text()), "local folder for the log files; by default a folder below work_dir", published=True)
     work_dir: Optional[str] = setting(
         None, optional(text()),
-        "local folder for everything else; /cache/masf, or ./masf-work where there is no /cache")
+        "local folder for downloads, decoded images, logs, and checkpoints that wait for their upload; by default "
+        "/cache/masf, or ./masf-work if there is no /cache")
     resume: str = setting(
         "auto", boolean_or(choice("auto", "never", "always"), {True: "auto", False: "never"}),
-        "resume from the newest checkpoint: auto if there is one, never, or always, which fails if there is none",
+        "whether the run resumes from its newest checkpoint: auto resumes if there is one, always fails if there is "
+        "none, never starts from iteration 0",
         published=True)
     device: str = setting(
-        "auto", choice("auto", "cpu", "gpu", "ascend"), "device that computes; auto takes the best one present")
+        "auto", choice("auto", "cpu", "gpu", "ascend"),
+        "device that computes; auto takes Ascend, else a GPU, else the processor")
     precision: str = setting(
         "auto", choice("auto", "float32", "mixed"),
-        "precision of matrix products and convolutions; auto is mixed on Ascend, whose 910 may have no float32 "
-        "convolution, and float32 elsewhere", result=True)
+        "precision of matrix products and convolutions; auto is mixed on Ascend, because an Ascend 910 may have no "
+        "float32 convolution, and float32 elsewhere", result=True)
     precision_mode: Optional[str] = setting(
         None, optional(choice(*PRECISION_MODES)),
         "the Ascend adapter's own precision mode, instead of the mode that precision "
@@ -225,14 +231,14 @@ class Platform:
     inter_op_threads: int = setting(0, whole(0), "operations that run at the same time; 0 takes every core")
     storage: str = setting(
         "auto", choice("auto", "esdk", "moxing"), "client for OBS; auto takes the one that has credentials")
-    transfer_workers: int = setting(16, whole(1, 256), "downloads at the same time")
+    transfer_workers: int = setting(16, whole(1, 256), "number of downloads at the same time")
     drain_seconds: float = setting(
         1800.0, real(above=0.0),
         "seconds that uploads may take after training; then the job fails and keeps the files in work_dir")
     lease_seconds: float = setting(
         60.0, real(10.0), "seconds of silence after which another job may take over the run name")
     log_level: str = setting(
-        "info", choice("debug", "info", "warning", "error"), "least important level of lines that are logged")
+        "info", choice("debug", "info", "warning", "error"), "lowest level of the log lines that are printed")
 
 
 @dataclass(frozen=True)
@@ -240,16 +246,17 @@ class Ascend:
     """Options of the Ascend adapter other than its precision; other devices do not use them."""
 
     profile_dir: Optional[str] = setting(
-        None, optional(text()), "local folder for a profile of every operation's time; none is taken by default")
+        None, optional(text()),
+        "local folder for a profile of every operation's time; by default no profile is written")
     overflow_dump_dir: Optional[str] = setting(
-        None, optional(text()), "local folder for a dump of operations that overflow; none is made by default")
+        None, optional(text()), "local folder for a dump of operations that overflow; by default no dump is written")
     compile_cache_dir: Optional[str] = setting(
         None, optional(text(), "auto"),
-        "local folder where compiled operations are kept for the next start; auto is kernels below work_dir, none "
-        "keeps nothing")
+        "local folder where compiled operations are kept for the next start; auto is kernels below work_dir; with none "
+        "they are not kept")
     mix_list: Optional[str] = setting(
         None, optional(text()),
-        "JSON file that says which operations mixed precision takes in 16 bits; the adapter's own choice by default",
+        "JSON file that says which operations mixed precision runs in 16 bits; by default the adapter chooses",
         result=True)
     ascend_options: Tuple[str, ...] = setting(
         (), assignments(),
@@ -273,21 +280,7 @@ class Config:
     @property
     def run_name(self) -> str:
         """The run's folder below train_url, always safe as a name."""
-        return self.platform.run_name or _derived_name("masf_", self.data.target_domain)
-
-
-def _derived_name(prefix: str, domain: str) -> str:
-    """A name of its own for each domain: where characters of other scripts are lost, a digest tells two apart."""
-    domain = unicodedata.normalize("NFC", domain)
-    if all(character < "\x80" for character in domain):
-        return (prefix + re.sub(r"[^A-Za-z0-9._-]+", "-", domain))[:MOST_NAME]
-    kept = "".join(each if is_of_name(each) else "-" for each in domain)
-    if kept == domain and is_plain_name(prefix + kept):
-        return prefix + kept
-    digest = "-" + hashlib.sha256(domain.encode("utf-8", "replace")).hexdigest()[:8]
-    while kept and not is_plain_name(prefix + kept + digest):
-        kept = kept[:-1]
-    return prefix + kept + digest
+        return self.platform.run_name or derived_name("masf_", self.data.target_domain)
 
 
 GROUPS: Mapping[str, type] = {
@@ -326,13 +319,14 @@ def contradictions(config: Config) -> List[str]:
     found = []
     domains, target = config.data.domains, config.data.target_domain
     if domains is not None and len(domains) < 3:
-        found.append(f"domains: {len(domains)} given; expected at least 3, a target and 2 sources")
+        found.append(f"domains: {len(domains)} given; expected at least 3, the target domain and 2 source domains")
     if domains is not None and target not in domains:
         found.append(f"target_domain {target!r} is not among domains {','.join(domains)}; add it there")
     mode, precision, device = (
         config.platform.precision_mode, config.platform.precision, config.platform.device)
     if mode is not None and device in ("cpu", "gpu"):
-        found.append(f"precision_mode={mode} is the Ascend adapter's, but device={device}; use precision there")
+        found.append(f"precision_mode={mode} is an option of the Ascend adapter, but device={device}; use precision "
+                     "instead")
     if mode is not None and precision != "auto" and (mode in FLOAT32_MODES) != (precision == "float32"):
         found.append(f"precision_mode={mode} contradicts precision={precision}; give only one of them")
     try:

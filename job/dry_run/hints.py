@@ -51,30 +51,30 @@ def command(request: Request, **changes: Any) -> str:
     return " ".join(quoted(word) for word in words + (["--set"] + settings if settings else []))
 
 
-def after_work(request: Request, config: Config, run: str) -> str:
-    """Text for a job that trained. run: the folder of its results."""
+def after_work(request: Request, config: Config, run: str, domains: Sequence[str]) -> str:
+    """Text for a job that trained. run: the folder of its results. domains: of its data, the target among them."""
     lines = [("look at the report", os.path.join(run, "report.html"))]
     tensorboard = os.path.join(os.path.dirname(sys.executable), "tensorboard")
     if os.path.exists(tensorboard):  # not every TensorFlow comes with it
         lines.append(("look at the curves", f"{quoted(shorter(tensorboard))} --logdir {quoted(run)}"))
-    other = "sketch" if config.data.target_domain != "sketch" else "cartoon"
+    others = [domain for domain in domains if domain != config.data.target_domain]
     bucket = os.path.join(shorter(request.root), "bucket")
     lines += [
-        ("go on from here", command(request, train_iterations=2 * config.training.train_iterations)),
-        ("another target", command(request, target_domain=other)),
+        ("train longer", command(request, train_iterations=2 * config.training.train_iterations)),
+        ("another target", command(request, target_domain=others[-1] if others else "NAME")),
         ("serve the bucket again", f"{quoted(shorter(sys.executable))} -m obs_sync.mock serve --root {quoted(bucket)}"),
     ]
     return "\n".join(["", "Next:"] + [f"  {what:<22}  {how}" for what, how in lines])
 
 
-def after_nothing(request: Request, config: Config, run: str) -> str:
+def after_nothing(request: Request, config: Config, run: str, domains: Sequence[str]) -> str:
     """Text for a job that found its run complete. The arguments are those of ``after_work``."""
     return "\n".join([
         "", "The job had nothing to do: an earlier dry run has completed this run, and the lines above are its result.",
-        "Settings that do not change the result, such as test_print_interval, do not begin another run.",
-        f"  see it again            rm -r {quoted(run)}",
-        "  begin another run       " + command(request, seed=config.training.seed + 1),
-        "  go on from here         " + command(request, train_iterations=2 * config.training.train_iterations),
+        "Settings that do not change the result, such as test_print_interval, do not start another run.",
+        f"  delete this run         rm -r {quoted(run)}",
+        "  start another run       " + command(request, seed=config.training.seed + 1),
+        "  train longer            " + command(request, train_iterations=2 * config.training.train_iterations),
     ])
 
 

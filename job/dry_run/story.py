@@ -79,8 +79,9 @@ def dry_run(request: hints.Request, console: Console) -> int:
                 print(encodable("\n" + describe_run(store)))
                 run = os.path.join(hints.shorter(root), "bucket", BUCKET, "output", run_name)
                 # A job that finds its run complete does not change the record.
-                tell = hints.after_nothing if before == read_published(store) else hints.after_work
-                print(tell(request, config, run))
+                after = read_published(store) or {}
+                tell = hints.after_nothing if before == after else hints.after_work
+                print(tell(request, config, run, sorted((after.get("data") or {}).get("images") or {})))
             elif code in (INTERRUPTED, STOPPED):
                 print(hints.after_stop(request))
             if faults.rules:

@@ -7,4 +7,6 @@
     check           tells what is missing before anything expensive
     pulled_data     which objects below data_url are data
     weights         weights from a file, a checkpoint or a run
+    trained         the network that `evaluate` is to evaluate: of a run, a checkpoint, a file
+    fetch_trained   brings it to the local disk, with the settings that count for it
 """

@@ -34,7 +34,7 @@ def check_inputs(config: Config, environ: Mapping[str, str]) -> None:
     path = data.weights_path
     if path is None:
         raise no_weights()
-    _check_data(data, backend, environ)
+    check_data(data, backend, environ)
     # A run or a checkpoint takes more requests; ``early_weights`` looks for it.
     if is_remote(path) and path.endswith((".npy", ".npz")):
         folder, name = split_object_url(path)
@@ -102,7 +102,8 @@ def archives_alone(keys: Sequence[str]) -> List[str]:
     return [key for key in keys if is_archive(key)]
 
 
-def _check_data(data: Data, backend: str, environ: Mapping[str, str]) -> None:
+def check_data(data: Data, backend: str, environ: Mapping[str, str]) -> None:
+    """The part of ``check_inputs`` that is about the data. backend: as the setting ``storage``."""
     url = data.data_url
     if url is None:
         if not os.path.isabs(data.dataroot):

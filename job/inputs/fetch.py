@@ -10,7 +10,7 @@ from job.console import Console
 from job.errors import NoSuchData
 from job.inputs.check import archive_error, archives_below, no_data, no_directory, refuse_archive
 from job.inputs.fetch_weights import Located, fetch_weights
-from job.inputs.pulled_data import PulledData, written_locally
+from job.inputs.pulled_data import PulledData, other_work_dirs, written_locally
 from job.workspace import Workspace
 from masf_core.data import Folder, find_dataroot, find_filelist_root, lists_beside, unused_lists
 from masf_core.data.offences import some
@@ -103,7 +103,9 @@ def locate_data(config: Config, root: str) -> Tuple[str, Optional[str]]:
     Raises:
         DataError: there are no images, or a configured directory does not exist.
     """
-    data, tree = config.data, Folder(root, skip=written_locally(config))
+    data, tree = config.data, Folder(root, skip=written_locally(config, root))
+    for work_dir in other_work_dirs(config, root):
+        log.info("data: what runs have written in %s is not data: another run used it as its work_dir", work_dir)
     pattern = data.list_pattern
     if data.dataroot == "auto":
         try:

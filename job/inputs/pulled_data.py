@@ -16,7 +16,7 @@ from job.config.kinds import filters_of
 from job.config.settings import Config
 from job.environment import default_work_dir
 from job.publication.run_record import NAME, read_published
-from job.workspace import WRITTEN
+from job.workspace import WRITTEN, is_work_dir
 from obs_sync import IntegrityError, ObjectInfo, ObjectNotFound, Store, is_remote, parse_url
 
 log = logging.getLogger(__name__)
@@ -27,14 +27,28 @@ _LOG_FILES = re.compile(
 _FOLDERS = ("checkpoints/", "lease/", "logs/")  # of a run
 
 
-def written_locally(config: Config) -> List[str]:
-    """Local directories that runs write to, and that are not data: in work_dir, and this run's in a local train_url."""
+def written_locally(config: Config, root: str) -> List[str]:
+    """Local directories that runs write to, and that are not data: in work_dir, and this run's in a local train_url.
+
+    Those in the work_dir of other runs are among them, if that is the directory ``root`` or lies directly in it.
+    """
     platform = config.platform
-    written = [os.path.join(platform.work_dir or default_work_dir(), name) for name in WRITTEN]
+    work_dirs = [platform.work_dir or default_work_dir()] + other_work_dirs(config, root)
+    written = [os.path.join(work_dir, name) for work_dir in work_dirs for name in WRITTEN]
     if platform.train_url is not None and not is_remote(platform.train_url):
         run = os.path.join(parse_url(platform.train_url).path, config.run_name)
         written += [os.path.join(run, name) for name in _FOLDERS]
     return written
+
+
+def other_work_dirs(config: Config, root: str) -> List[str]:
+    """The directory ``root`` and those directly in it, as far as other runs have used them as their work_dir."""
+    own = os.path.realpath(config.platform.work_dir or default_work_dir())
+    try:
+        below = [os.path.join(root, name) for name in sorted(os.listdir(root))]
+    except OSError:  # told where the data are read
+        return []
+    return [path for path in [root] + below if is_work_dir(path) and os.path.realpath(path) != own]
 
 
 class PulledData:
@@ -84,7 +98,7 @@ class PulledData:
             raise ObjectNotFound(f"nothing is left to fetch of {len(infos):,} objects ({', '.join(told)}) below",
                                  self._store.url, "Check data_url and exclude")
         if told:
-            log.info("data: not pulled: %s", ", ".join(told))
+            log.info("data: left out of the pull: %s", ", ".join(told))
         for rule in self._filters.idle:
             log.warning("exclude: %s matches no key below %s", rule.pattern, self._store.url)
         return pulled
@@ -106,7 +120,7 @@ class PulledData:
     def _is_run(self, folder: str) -> bool:
         try:
             read_published(self._store, folder)
-            return True  # also where run.json is gone by now: somebody is deleting the run
+            return True  # also if run.json does not exist any more, because the run is being deleted
         except IntegrityError:  # a run.json of another program
             return False
 

@@ -7,12 +7,15 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from job.errors import NoSuchWeights
 from job.publication.retention import BEST
+from job.publication.run_record import LARGEST
 from job.publication.run_record import NAME as RUN_RECORD
 from masf_core.errors import WeightsError
 from obs_sync import IntegrityError, Marker, is_remote, list_markers, read_pointer, split_object_url
-from obs_sync.json_document import parse_json
+from obs_sync.json_document import DocumentError, list_of, members, read_json, text
 from obs_sync.local.files import digest_of
+from obs_sync.store import read_at_most
 
+_CLASSES = members({"data": members({"classes": list_of(text())})})  # all that is read of a run.json here
 NETWORK = "network.npz"  # the file of θ in a checkpoint
 EXPECTED = ("Expected a weights file, the folder of a checkpoint (train_url/run_name/checkpoints/ckpt-…/), or that of "
             "a run (train_url/run_name/)")
@@ -49,7 +52,7 @@ def find_weights(path: str, open_at: Callable[[str], Any]) -> Found:
         with open_at(folder) as store:
             if store.exists(name):
                 ours = name == NETWORK
-                return Found(folder, name, path, None, *(_origin(folder, open_at) if ours else ()))
+                return Found(folder, name, path, None, *(origin_of(folder, open_at) if ours else ()))
     folder = path.rstrip("/") + "/"
     with open_at(folder) as store:
         if store.exists(RUN_RECORD):
@@ -61,8 +64,9 @@ def find_weights(path: str, open_at: Callable[[str], Any]) -> Found:
             return Found(folder, key, f"the best checkpoint {name} of the run {folder}", _sha256(store, name),
                          folder, name, _classes(store))
         if store.exists(NETWORK):
-            return Found(folder, NETWORK, f"the checkpoint {folder}", _sha256_beside(folder, open_at),
-                         *_origin(folder, open_at))
+            marker = marker_beside(folder, open_at)
+            return Found(folder, NETWORK, f"the checkpoint {folder}", marker and sha256_of_network(marker),
+                         *origin_of(folder, open_at))
         raise NoSuchWeights(f"weights_path: there is no object {path.rstrip('/')}, and below {folder} neither "
                             f"{NETWORK} nor {RUN_RECORD}. {EXPECTED}")
 
@@ -89,25 +93,25 @@ def _sha256(store: Any, name: str) -> Optional[str]:
     """
     for marker in list_markers(store):
         if marker.name == name:
-            return _of_network(marker)
+            return sha256_of_network(marker)
     raise WeightsError(f"weights_path: {store.locate('checkpoints/best.json')} names {name} as the best checkpoint, "
                        "which has no marker, so it is not complete; name another checkpoint")
 
 
-def _sha256_beside(folder: str, open_at: Callable[[str], Any]) -> Optional[str]:
-    """The SHA-256 of the network in the marker beside the checkpoint's folder; None where the folder alone was copied.
-    """
+def marker_beside(folder: str, open_at: Callable[[str], Any]) -> Optional[Marker]:
+    """The marker beside the folder of a checkpoint; None where the folder alone was copied."""
     parent, name = _parent(folder)
     if not name:
         return None
     with open_at(parent) as store:
         for marker in list_markers(store, prefix="") if store.exists(name + ".json") else ():
             if marker.name == name:
-                return _of_network(marker)
+                return marker
     return None
 
 
-def _of_network(marker: Marker) -> Optional[str]:
+def sha256_of_network(marker: Marker) -> Optional[str]:
+    """The SHA-256 of the network of a checkpoint."""
     return next((file.sha256 for file in marker.files if file.name == NETWORK), None)
 
 
@@ -115,10 +119,10 @@ def find_file(path: str, open_at: Callable[[str], Any]) -> Found:
     """``Found`` for a local file, which may be the network of a checkpoint in its run's folder."""
     folder, name = os.path.split(os.path.abspath(path))
     folder += "/"
-    return Found(folder, name, path, None, *(_origin(folder, open_at) if name == NETWORK else ()))
+    return Found(folder, name, path, None, *(origin_of(folder, open_at) if name == NETWORK else ()))
 
 
-def _origin(folder: str, open_at: Callable[[str], Any]) -> Tuple[Optional[str], str, Optional[List[str]]]:
+def origin_of(folder: str, open_at: Callable[[str], Any]) -> Tuple[Optional[str], str, Optional[List[str]]]:
     """(run, checkpoint, classes) of a checkpoint's folder: run and classes only where its run.json is above."""
     parent, name = _parent(folder)
     above, checkpoints = _parent(parent)
@@ -132,10 +136,9 @@ def _origin(folder: str, open_at: Callable[[str], Any]) -> Tuple[Optional[str], 
 def _classes(store: Any) -> Optional[List[str]]:
     """The class names in a run's run.json; None where it has none, for example because another version wrote it."""
     try:
-        classes = parse_json(store.read(RUN_RECORD))["data"]["classes"]
-    except (ValueError, KeyError, TypeError):
+        return read_json(read_at_most(store, RUN_RECORD, LARGEST), _CLASSES, LARGEST)["data"]["classes"]
+    except DocumentError:
         return None
-    return classes if isinstance(classes, list) and all(isinstance(each, str) for each in classes) else None
 
 
 def _parent(folder: str) -> Tuple[str, str]:

@@ -71,11 +71,11 @@ def find_structure(config: Config, listing: Optional[Listing], root: Optional[st
 def _odd_keys(infos: Sequence[ObjectInfo]) -> Set[str]:
     """The keys whose names do not tell whether they are images. Raises Unknown where there are too many files."""
     if len(infos) > MOST_FILES:
-        raise Unknown(f"not looked at: more than {MOST_FILES:,} files")
+        raise Unknown(f"not checked, because there are more than {MOST_FILES:,} files")
     odd = {info.key for info in infos if info.size and odd_name(info.key)}
     if len(odd) > MOST_HEADS:
-        raise Unknown(f"not looked at: the names of {len(odd):,} objects, such as {min(odd)}, do not tell whether they "
-                      "are images; the run sees it when it has fetched them")
+        raise Unknown(f"not checked, because the names of {len(odd):,} objects, such as {min(odd)}, do not tell "
+                      "whether they are images; the run checks them after it has fetched them")
     return odd
 
 
@@ -106,7 +106,8 @@ def structure_row(config: Config, found: Found) -> Row:
     """The row about domains, classes and images."""
     target = config.data.target_domain
     return Row("domains", GOOD, f"{summary(found.index, target)}; {use_of(found.index, target)}; fingerprint "
-                                f"{found.index.fingerprint[:12]}; by names and sizes: the run decodes them")
+                                f"{found.index.fingerprint[:12]}; only names and sizes were checked: the run decodes "
+                                "the images")
 
 
 def weights_row(path: Optional[str], listing: Optional[Listing], root: Optional[str], network: Architecture) -> Row:

@@ -13,7 +13,7 @@ from masf_core import model
 from masf_core.devices.ascend.graph import make_parts
 from masf_core.devices.ascend import operators
 from masf_core.devices.ascend.options import FLOAT32_DOUBT, FLOAT32_MODES, NO_FLOAT32, mode_of
-from masf_core.graph_check.cost import CALL, DRAWING, GOOD, PEAK, Cost, costs, predict, seconds_of, total
+from masf_core.graph_check.cost import CALL, DRAWING, GOOD, PEAK, Cost, bound_of, costs, predict, seconds_of, total
 from masf_core.graph_check.limits import STATELESS, Problem, needed, problems, remarks, shown, type_of
 from masf_core.method.step_settings import StepSettings, check_batch
 from masf_core.network.backbone import Backbone, make_backbone
@@ -211,7 +211,7 @@ def _step_lines(checked: Checked, name: str, fetches: List[Any], every: bool) ->
            "bound by")
     for group, cost in found.items():
         yield _cost_line(group, cost, 1e3 * seconds_of(group, cost, PEAK), 1e3 * seconds_of(group, cost, GOOD),
-                         _bound(group, cost))
+                         bound_of(group, cost, PEAK))
     yield _cost_line("total", total(found), *(1e3 * sum(
         seconds_of(group, cost, device) for group, cost in found.items()) for device in (PEAK, GOOD)), "")
 
@@ -219,10 +219,6 @@ def _step_lines(checked: Checked, name: str, fetches: List[Any], every: bool) ->
 def _cost_line(group: str, cost: Cost, peak: float, good: float, bound: str) -> str:
     work = f"{cost.count:>5} {cost.flops / 1e9:>10.2f} {cost.bytes / 1e9:>9.3f} {cost.intensity:>8.1f}"
     return f"  {group:<16} {work} {peak:>10.2f} {good:>10.2f}  {bound}".rstrip()
-
-
-def _bound(group: str, cost: Cost) -> str:
-    return "memory" if seconds_of(group, cost, PEAK) <= cost.bytes / PEAK.memory else "arithmetic"
 
 
 def _prediction_lines(checked: Checked) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""metrics.jsonl: what is known at the end of each interval of a run, as whoever shows or compares runs reads it."""
+"""metrics.jsonl: the records of the intervals of a run, as `show`, `compare` and the pages read them."""
 from __future__ import annotations
 
 import logging
@@ -40,7 +40,7 @@ def read_history(store: Store, folder: str = "") -> List[Dict[str, Any]]:
     except ObjectNotFound:
         return []
     except DocumentError as error:
-        raise IntegrityError(f"this {NAME} is not one of a run ({error})", store.locate(folder + NAME),
+        raise IntegrityError(f"this {NAME} was not written by a run ({error})", store.locate(folder + NAME),
                              "Delete it; a running job writes it again at its next interval") from None
     found: List[Dict[str, Any]] = []
     wrong = []

@@ -3,7 +3,8 @@
 The network may hold a write of run.json, metrics.jsonl, eva.txt or best.json until its writer is dead and the next
 attempt has finished. It then replaces the newer content by the older one, and no store refuses it. But the keys of a
 checkpoint are used once, and its marker says which attempt wrote it and how often that attempt had written run.json. So
-whoever reads a run compares its records with its newest checkpoint, and takes from there what is older.
+every reader of a run compares the records with the newest checkpoint, and replaces older ones by those of the
+checkpoint.
 """
 from __future__ import annotations
 
@@ -72,10 +73,10 @@ def newest_checkpoint(store: Store, run: Dict[str, Any]) -> Optional[Newest]:
                and (marker.metadata.get("lineage") == run["lineage"] or _attempt_number(marker) > known)]
     for marker in sorted(markers, key=_age, reverse=True):
         try:
-            progress = _read_progress(store, marker)
+            progress = read_progress(store, marker)
             return Newest(marker, progress, metrics_text(progress.history), eva_text(progress.history))
         except (CheckpointError, IntegrityError, ObjectNotFound, LookupError, TypeError, ValueError) as error:
-            log.debug("checkpoint %s tells nothing about the records: %s", marker.name, error)
+            log.debug("checkpoint %s cannot be compared with run.json and the logs: %s", marker.name, error)
     return None
 
 
@@ -145,7 +146,7 @@ def _age(marker: Marker) -> tuple:
     return _attempt_number(marker), marker.metadata["iteration"], marker.created
 
 
-def _read_progress(store: Store, marker: Marker) -> Progress:
+def read_progress(store: Store, marker: Marker) -> Progress:
     """``Progress`` of a published checkpoint: one small file of it."""
     name = checkpoints.PROGRESS_FILE
     expected = next((file for file in marker.files if file.name == name), None)

@@ -10,6 +10,7 @@ from typing import Any, Callable, Collection, Dict, Iterator, List, Mapping, Nam
 
 from job.errors import ConfigError
 from job.publication.lineage import published_checkpoints
+from job.publication.patience import OPENING_SECONDS, Patience
 from job.workspace import Workspace
 from masf_core.errors import CheckpointError
 from masf_core.records import checkpoints
@@ -39,14 +40,18 @@ class Restored(NamedTuple):
 class Restoring:
     """The newest checkpoint, fetched and read in the background while the data and the graph are made ready.
 
-    Use it as a context manager. On exit it abandons the transfer if that is still under way.
+    Use it as a context manager. On exit it abandons the transfer if that is still under way. Each listing and each
+    transfer is repeated for up to ``OPENING_SECONDS`` while the storage is unavailable.
 
     Args:
         store: the run's store. workspace: where checkpoints are fetched to. lineage: of the checkpoints to consider.
+        check_stop: called while it waits for the storage, from any thread; what it raises ends the wait.
     """
 
-    def __init__(self, store: Store, workspace: Workspace, lineage: str) -> None:
-        self._whole = _whole(store, workspace, lineage, self._note)
+    def __init__(self, store: Store, workspace: Workspace, lineage: str, check_stop: Callable[[], None]) -> None:
+        self._check_stop = check_stop
+        patience = Patience(OPENING_SECONDS, self._check, from_failure=True)
+        self._whole = _whole(store, workspace, lineage, self._note, patience)
         self._transferred = (0, 0)
         self._given_up = False
         self._first: Optional[Restored] = None
@@ -73,7 +78,8 @@ class Restoring:
             The newest checkpoint that is whole and fits the model, or None if there is none.
 
         Raises:
-            StoreError: the store cannot be read. (A damaged checkpoint is skipped with a warning.)
+            StoreError: the store cannot be read for ``OPENING_SECONDS``. (A damaged checkpoint is skipped with a
+                warning.)
         """
         while self._thread.is_alive():
             self._thread.join(timeout=0.1)
@@ -97,20 +103,25 @@ class Restoring:
 
     def _note(self, done: int, total: int) -> None:
         self._transferred = (done, total)
+        self._check()
+
+    def _check(self) -> None:
         if self._given_up:
             raise _GivenUp
+        self._check_stop()
 
 
 class _GivenUp(Exception):
     """The checkpoint is no longer needed."""
 
 
-def _whole(store: Store, workspace: Workspace, lineage: str,
-           on_progress: Callable[[int, int], None]) -> Iterator[Restored]:
+def _whole(store: Store, workspace: Workspace, lineage: str, on_progress: Callable[[int, int], None],
+           patience: Patience) -> Iterator[Restored]:
     """Yield every checkpoint that is whole, newest first. Keeps no reference to any of them."""
     def read(candidate: Candidate) -> Optional[Restored]:
         try:
-            restored = _read(store, workspace, candidate, on_progress)
+            restored = patience.call(f"fetching checkpoint {candidate.name}",
+                                     lambda: _read(store, workspace, candidate, on_progress))
             _check_progress(restored.progress, candidate, lineage)
         except (IntegrityError, ObjectNotFound, UnsafeKey, CheckpointError) as error:
             _skip(candidate.name, error)
@@ -119,7 +130,8 @@ def _whole(store: Store, workspace: Workspace, lineage: str,
             shutil.rmtree(os.path.join(workspace.spool, candidate.name), ignore_errors=True)
         return restored
 
-    yield from filter(None, map(read, candidates(store, workspace, lineage)))
+    found = patience.call("listing the checkpoints", lambda: candidates(store, workspace, lineage))
+    yield from filter(None, map(read, found))
 
 
 def _read(store: Store, workspace: Workspace, candidate: Candidate,
@@ -209,5 +221,5 @@ def refuse_changed(name: str, differing: Sequence[Tuple[str, Any, Any]]) -> None
     if differing:
         told = "; ".join(f"{key} was {there}, is {here}" for key, there, here in differing)
         raise ConfigError(
-            f"{name} was made with another configuration: {told}. Go on with the old values, give another --run_name, "
-            "or start afresh with --resume=never (the old checkpoints stay).")
+            f"{name} was made with another configuration: {told}. Use the old values, choose another --run_name, or "
+            "start from iteration 0 with --resume=never (the old checkpoints stay).")

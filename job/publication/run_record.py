@@ -31,11 +31,12 @@ _PER_CENT = number(0, 100)
 _DATA = members({}, may={
     "fingerprint": text(), "classes": list_of(text()), "images": mapping_of(whole()), "split": text(),
     "lists": list_of(text()), "left_out": list_of(text()), "use": mapping_of(whole())})
+CONFIG = mapping_of(mapping_of(anything(2)))  # group → setting → value
 SHAPE = members({
     "format": one_of(FORMAT),
     "state": text(),
     "lineage": text(),
-    "config": mapping_of(mapping_of(anything(2))),  # group → setting → value
+    "config": CONFIG,
     "attempts": list_of(members({"started": text()}, may={
         "id": text(), "outcome": optional(text()), "from_iteration": whole(), "to_iteration": whole()})),
 }, may={
@@ -68,19 +69,38 @@ def read_published(store: Store, folder: str = "") -> Optional[Dict[str, Any]]:
         content = parse_json(read_at_most(store, folder + NAME, LARGEST), LARGEST)
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise IntegrityError("this run.json was not written by this version of the job", where,
-                                 "Choose another --run_name, or remove it")
+                                 "Choose another --run_name, or delete this file")
         SHAPE(content, "")
     except ObjectNotFound:
         return None
     except DocumentError as error:
         raise IntegrityError(f"this run.json is damaged ({error})", where,
-                             "Repair it, choose another --run_name, or remove it: then the run begins afresh, and its "
-                             "checkpoints stay") from None
+                             "Repair it, choose another --run_name, or delete it: then the run starts again from "
+                             "iteration 0, and its checkpoints stay") from None
     return content
 
 
+def read_run(store: Store) -> Dict[str, Any]:
+    """The content of the run.json in ``store``, for those who only read the run; its shape is ``SHAPE``.
+
+    Raises:
+        ObjectNotFound: there is no run. IntegrityError: its run.json is damaged.
+    """
+    try:
+        run = read_published(store)
+    except IntegrityError as error:
+        raise IntegrityError(error.what, error.where, "Repair this file or restore it from a copy; `python -m job sync "
+                             "verify` says which checkpoints of the run are whole") from None
+    if run is None:
+        raise ObjectNotFound("there is no run here (no run.json)", store.url,
+                             "Give the folder train_url/run_name of a run")
+    return run
+
+
 def written_at(content: Dict[str, Any]) -> Tuple[int, int]:
-    """(attempt, sequence) of a run.json: which attempt wrote it, and its how-many-th text it is. Later ones are larger.
+    """(attempt, sequence) of a run.json: number of the attempt that wrote it, and how often it had written one.
+
+    A later run.json has a larger pair.
     """
     written = content.get("written")
     sequence = written.get("sequence") if isinstance(written, dict) else None
@@ -146,7 +166,7 @@ class RunRecord:
         """
         self._names[iteration] += 1
         again = f"x{self._names[iteration]}" if self._names[iteration] > 1 else ""
-        return "ckpt-{:06d}-{}{}".format(iteration, self.attempt["id"], again)
+        return f"ckpt-{iteration:06d}-{self.attempt['id']}{again}"
 
     def update(self, **fields: Any) -> None:
         """Set top-level fields."""

@@ -53,7 +53,7 @@ class Queue(NamedTuple):
     def begin(self) -> Tuple[Queue, Optional[Snapshot]]:
         """Begin with the newest checkpoint, or with the log files alone where none waits (None)."""
         newest = self.waiting[-1] if self.waiting else None
-        # Without its arrays: whoever uploads it would hold 1.2 GB of AlexNet's until the next checkpoint comes.
+        # Without its arrays: otherwise the upload would keep 1.2 GB of AlexNet's arrays until the next checkpoint.
         return (self._replace(logs_due=False, under_way=LOGS if newest is None else newest.name),
                 newest and newest._replace(arrays=None))
 

@@ -115,7 +115,7 @@ class Worker:
         self._set_queue(self.state.queue.without_late(
             lambda snapshot: policy.why_late(self._spool.size(snapshot.name), self.state.rate, left)))
         for name, why in self.state.queue.not_begun[before:]:
-            log.warning("checkpoint %s is not uploaded, because it would not arrive in time: %s. It is kept in %s",
+            log.warning("checkpoint %s is not uploaded, because the time is too short: %s. It is kept in %s",
                         name, why, self._spool.directory)
 
     def _persisted(self, snapshot: Snapshot) -> Snapshot:

@@ -191,7 +191,7 @@ class Channel:
             self._on_wait()
             if time.monotonic() > limit:
                 missing = [rank for rank, values in self._values.items() if not values] if self.rank == 0 else [0]
-                raise PeerFailed(f"rank {', '.join(map(str, missing))} did not get to {what} in time", RANK_LOST)
+                raise PeerFailed(f"rank {', '.join(map(str, missing))} did not reach {what} in time", RANK_LOST)
 
     def _listen(self, rank: int, peer: "_Peer") -> None:
         """The thread that receives what one rank sends, until that rank has ended."""
@@ -199,7 +199,8 @@ class Channel:
             while True:
                 said = peer.receive(SILENCE)
                 if said is None:
-                    raise PeerFailed(f"rank {rank} was lost: its connection closed without a goodbye", RANK_LOST)
+                    raise PeerFailed(f"rank {rank} was lost: its connection closed without a report of its end",
+                                     RANK_LOST)
                 if "bye" in said:
                     if said["bye"]:
                         raise PeerFailed(f"rank {said['rank']} has ended: {said['message']}", said["bye"])

@@ -1,9 +1,9 @@
 """Start the ranks of this machine, one for each card, and wait until all of them have ended.
 
-When a rank fails, the others get SIGTERM, and SIGKILL ``PATIENCE`` seconds later; the exit code of the first that
-failed is the job's. SIGTERM, SIGINT and SIGHUP are passed on. Nothing is left behind: each rank leads a process group
-of its own, which is killed at the end, and the operating system stops the rank if this process is killed. When the
-output is closed, so that nobody reads what the ranks print, they are stopped as after a failure.
+If a rank fails, the others get SIGTERM, and SIGKILL ``PATIENCE`` seconds later. The job ends with the exit code of the
+rank that failed first. SIGTERM, SIGINT and SIGHUP are passed on to the ranks. No process outlives this command: each
+rank leads its own process group, which is killed at the end, and the operating system stops the rank if this process is
+killed. If the output is closed, so that nobody reads the lines of the ranks, they are stopped as after a failure.
 """
 from __future__ import annotations
 

@@ -6,9 +6,9 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple
 from job.printable import as_html, printable
 from job.publication.history import read_history
 from job.publication.late_writes import newest_records
+from job.publication.run_record import read_run
 from job.reports.charts import line_chart
 from job.reports.report import STYLE
-from job.reports.show import read_run
 from masf_core.records import selection
 from obs_sync import IntegrityError, ObjectNotFound, Store
 
@@ -53,7 +53,7 @@ def read_candidate(store: Store, name: str) -> Candidate:
     history = newest_records(store, run, read_history(store))[1]
     if not history:
         raise ObjectNotFound("there is no run here with a completed interval", store.url,
-                             "Give the URL or the folder of train_url/run_name")
+                             "Give the folder train_url/run_name of a run")
     return Candidate(name, policy, history)
 
 
@@ -92,7 +92,8 @@ def page(candidates: Sequence[Candidate]) -> str:
     """A self-contained HTML page: outcomes, curves of both accuracies, the table."""
     parts = ["<!DOCTYPE html><html lang=en><head><meta charset=utf-8><title>Runs compared</title>"
              f"<style>{STYLE}</style></head><body><h1>Runs compared</h1>"]
-    parts.append("<ul>{}</ul>".format("".join(f"<li>{as_html(outcome(each))}</li>" for each in candidates)))
+    outcomes = "".join(f"<li>{as_html(outcome(each))}</li>" for each in candidates)
+    parts.append(f"<ul>{outcomes}</ul>")
     for title, key in (("Target", "target_accuracy"), ("Validation on the sources", "validation_accuracy")):
         curves = [(each.name, _curve(each, key)) for each in candidates]
         parts.append(f"<h2>{title}</h2>" + line_chart(curves, "iteration", "accuracy, %"))

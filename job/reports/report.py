@@ -57,8 +57,9 @@ def _data(data: Mapping[str, Any]) -> Iterator[str]:
             ("images of each domain", ", ".join(f"{name} {count:,}" for name, count in images)),
             ("fingerprint", data["fingerprint"][:12])]
     rows += [("also", told) for told in data.get("left_out", [])]
-    yield "<h2>Data</h2><table>{}</table>".format("".join(
-        f'<tr><th>{as_html(name)}</th><td style="text-align: left">{as_html(told)}</td></tr>' for name, told in rows))
+    lines = "".join(
+        f'<tr><th>{as_html(name)}</th><td style="text-align: left">{as_html(told)}</td></tr>' for name, told in rows)
+    yield f"<h2>Data</h2><table>{lines}</table>"
 
 
 def _results(run: Mapping[str, Any], history: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> Iterator[str]:

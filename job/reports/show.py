@@ -1,14 +1,14 @@
-"""What a run has left behind: the tree of its objects, its accuracy interval by interval."""
+"""The objects of a run, its accuracy interval by interval, and its attempts."""
 from __future__ import annotations
 
 import posixpath
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, List, Mapping, Sequence
 
 from job.printable import printable
 from job.publication.history import read_history
 from job.publication.late_writes import newest_records
-from job.publication.run_record import read_published
-from obs_sync import IntegrityError, ObjectNotFound, Store
+from job.publication.run_record import read_run
+from obs_sync import Store
 
 BAR = 30  # characters of a full bar
 
@@ -29,22 +29,6 @@ def describe_run(store: Store) -> str:
                      f"(validation {best['validation_accuracy']:.2f} %)")
     lines += attempt_lines(run["attempts"])
     return "\n".join(lines)
-
-
-def read_run(store: Store) -> Dict[str, Any]:
-    """The content of the run.json in ``store``; its shape is ``run_record.SHAPE``.
-
-    Raises:
-        ObjectNotFound: there is no run. IntegrityError: its run.json is damaged.
-    """
-    try:
-        run = read_published(store)
-    except IntegrityError as error:
-        raise IntegrityError(error.what, error.where, "Repair this file or restore it from a copy; `python -m job sync "
-                             "verify` says which checkpoints of the run are whole") from None
-    if run is None:
-        raise ObjectNotFound("there is no run here (no run.json)", store.url, "Give the URL of train_url/run_name")
-    return run
 
 
 def object_tree(store: Store) -> List[str]:

@@ -19,8 +19,8 @@ def verify(args: argparse.Namespace, console: Console) -> int:
     """Compare a folder with its objects, or published checkpoints with their markers."""
     if args.place1 is None:
         if args.full or args.rules:
-            raise ConfigError("--full, --include and --exclude need a PATH to compare with; checkpoints are always "
-                              "read through, all of them")
+            raise ConfigError("--full, --include and --exclude need a PATH to compare with; without a PATH, verify "
+                              "reads every file of every checkpoint")
         return _verify_checkpoints(args, console)
     with open_session(args) as session:
         found = _compared(args, session, console, full=args.full)
@@ -120,7 +120,7 @@ def _verify_checkpoints(args: argparse.Namespace, console: Console) -> int:
                 whole = [verdict for verdict in verdicts if not verdict.faults]
                 print(f"{len(whole)} of {len(verdicts)} checkpoints whole: "
                       f"{files(sum(verdict.files for verdict in whole), sum(verdict.bytes for verdict in whole))} "
-                      "read through and right")
+                      "read and correct")
         return code
 
 

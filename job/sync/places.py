@@ -41,7 +41,8 @@ def find_places(action: str, first: str, second: Optional[str] = None, delete: b
     url, path = (second, first) if remote[1] or (action == "push" and not remote[0]) else (first, second)
     path = parse_url(path).path
     if os.path.exists(path) and not os.path.isdir(path):
-        raise ConfigError(f"{path} is a file; {action} needs a folder (one file of a folder: --include NAME)")
+        raise ConfigError(f"{path} is a file; {action} needs a folder. For one file, give its folder and "
+                          "--include NAME")
     if action != "pull" and not os.path.isdir(path):
         raise NoSuchFolder(f"there is no folder {path}; check the path")
     if delete:
@@ -80,8 +81,8 @@ def _check_own(folder: str) -> None:
               else f"{used[0]} is there, or below it" if used
               else "it is a checkout, with .git" if os.path.exists(os.path.join(real, ".git")) else None)
     if reason is not None:
-        raise ConfigError(f"--delete: {folder} holds more than what one transfer brings ({reason}); choose a folder "
-                          "that holds nothing else")
+        raise ConfigError(f"--delete: {folder} may hold other files ({reason}), which would be deleted; choose a "
+                          "folder only for this data")
 
 
 def _check_fillable(folder: str) -> None:
@@ -92,7 +93,7 @@ def _check_fillable(folder: str) -> None:
               else "above your home" if os.path.commonpath([real, home]) == real
               else "a checkout, with .git" if os.path.exists(os.path.join(real, ".git")) else None)
     if reason is not None:
-        raise ConfigError(f"{folder} is {reason}, and no place for the files of a pull; choose a folder of its own, "
+        raise ConfigError(f"{folder} is {reason}, so a pull does not write there; choose a folder only for this data, "
                           f"such as {os.path.join(folder, 'data')}")
 
 

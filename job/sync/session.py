@@ -51,7 +51,7 @@ def open_session(args: argparse.Namespace) -> Iterator[Session]:
                 _refuse_object(places.url, args.storage)
             raise
     for rule in filters.idle:
-        log.warning("%s decides about no key: it matches none, or only keys that a pattern before it matches", rule)
+        log.warning("%s has no effect: it matches no key, or only keys that an earlier pattern matches", rule)
 
 
 def _refuse_object(url: str, storage: str) -> None:
@@ -65,4 +65,5 @@ def _refuse_object(url: str, storage: str) -> None:
     if is_remote(url):
         with contextlib.suppress(StoreError), open_store(folder, os.environ, storage) as store:
             if store.exists(name):
-                raise ConfigError(f"{url} is an object and no folder: give {folder} --include {name}")
+                raise ConfigError(f"{url} is an object, not a folder; to take this object alone, give {folder} "
+                                  f"--include {name}")

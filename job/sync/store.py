@@ -1,4 +1,4 @@
-"""`python -m job sync ls` and `gc`: what is in a store, and what nobody will finish."""
+"""`python -m job sync ls` and `gc`: what is in a store, and what killed jobs left there."""
 
 from __future__ import annotations
 

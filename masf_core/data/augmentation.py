@@ -61,7 +61,7 @@ def augment(
 ) -> None:
     """Change a batch in place.
 
-    images: uint8 [B, S, S, 3] RGB. domain, step: of this batch.
+    images: uint8 [B, S, S, 3] BGR, C-contiguous. domain, step: of this batch.
     workers: threads for everything except mirroring, which is too quick to share; None takes one for each core, at most
     MAX_WORKERS. Their number does not change the result.
     rank, ranks: `images` are those at rank, rank + ranks, rank + 2·ranks and so on of a whole batch, and are changed as
@@ -131,6 +131,17 @@ def grey(pixels: Image.Image) -> Image.Image:
     return pixels.convert("L").convert("RGB")
 
 
+def image_of(pixels: np.ndarray) -> Image.Image:
+    """uint8 [H, W, 3] BGR as an image, whose channels Pillow has in RGB order: luma weighs them differently."""
+    height, width = pixels.shape[:2]
+    return Image.frombytes("RGB", (width, height), pixels.tobytes(), "raw", "BGR")
+
+
+def array_of(image: Image.Image) -> np.ndarray:
+    """An image in RGB as uint8 [H, W, 3] BGR."""
+    return np.frombuffer(image.tobytes("raw", "BGR"), np.uint8).reshape(image.size[1], image.size[0], 3)
+
+
 def _exact(coefficient: float) -> float:
     """Rounded to 1/4096, so that Pillow's float32 sums below 4096 are exact and grey pixels stay exactly grey."""
     return round(coefficient * 4096.0) / 4096.0
@@ -141,10 +152,10 @@ def _change(images: np.ndarray, changes: Sequence[Sequence[Change]], changed: Se
 
     def work(part: Sequence[int]) -> None:
         for i in part:
-            pixels = Image.fromarray(images[i])
+            pixels = image_of(images[i])
             for function, arguments in changes[i]:
                 pixels = function(pixels, *arguments)
-            images[i] = np.asarray(pixels)
+            images[i] = array_of(pixels)
 
     # Each batch starts its own threads: that takes less time than one image, and nothing has to be closed later.
     with ThreadPoolExecutor(workers) as pool:

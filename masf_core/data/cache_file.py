@@ -1,6 +1,6 @@
 """Files of the decode cache: written whole or not at all, and only by one process at a time.
 
-A file is a NumPy `.npy` array uint8 [n, S, S, 3], followed by one line of JSON: the rows that could not be decoded.
+A file is a NumPy `.npy` array uint8 [n, S, S, 3] BGR, followed by one line of JSON: the rows that could not be decoded.
 Whatever reads `.npy` can map the array into memory. The line comes last, so a file that has it is whole.
 """
 
@@ -148,7 +148,7 @@ def remove_stale(directory: str, domain: str, image_size: int, keep: str) -> Non
     pattern = re.compile(re.escape(f"{domain}-{image_size}px-") + r"[0-9a-f]{20}\.npy")
     for name in os.listdir(directory):
         if name != keep and pattern.fullmatch(name):
-            log.info("decode cache: deleting %s: its images, its lists or max_pixels have changed", name)
+            log.info("decode cache: deleting %s: its images, its lists, max_pixels or the decoder have changed", name)
             remove(directory, name)
 
 

@@ -65,7 +65,7 @@ def decode(
 
     Returns:
         (index, images): the index, with bad_data="skip" perhaps with fewer rows, and {domain: read-only uint8 memory
-        map [n, S, S, 3] RGB} whose rows are those of `DomainIndex.paths`.
+        map [n, S, S, 3] BGR} whose rows are those of `DomainIndex.paths`.
 
     Raises:
         DataError: images cannot be decoded: one error for those of all domains, and for what is `pending`.

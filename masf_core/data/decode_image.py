@@ -15,7 +15,7 @@ from masf_core.data.png_texts import without_texts
 
 # Increase the number when pixels are made in another way, so that older caches are not used. Pillow's version belongs
 # to it because another version's JPEG decoder may round differently.
-DECODER_VERSION = "1/Pillow-" + PIL.__version__
+DECODER_VERSION = "2/Pillow-" + PIL.__version__
 
 # Only these formats are opened, whatever the file's name says. Pillow knows others, and starts a program to read
 # PostScript.
@@ -44,7 +44,9 @@ class Unusable(Exception):
 
 
 def decode_image(path: str, image_size: int, max_pixels: int, out: np.ndarray) -> None:
-    """Decode the image at `path` into `out`, uint8 [image_size, image_size, 3] RGB, C-contiguous.
+    """Decode the image at `path` into `out`, uint8 [image_size, image_size, 3] BGR, C-contiguous.
+
+    The channels are in the order of the networks' weights, so that no iteration has to reverse them.
 
     Images of another size are resized to the square (bilinear, antialiased), whatever their shape. Transparent parts
     become white, 16-bit grey is scaled to 8 bits, and animations give their first frame. EXIF orientation is ignored,
@@ -84,7 +86,7 @@ def _decode(source: Union[str, BinaryIO], image_size: int, max_pixels: int, out:
         pixels = _as_rgb(image)
         if pixels.size != side:
             pixels = pixels.resize(side, Image.BILINEAR)
-        out.reshape(-1)[:] = np.frombuffer(pixels.tobytes(), np.uint8)
+        out.reshape(-1)[:] = np.frombuffer(pixels.tobytes("raw", "BGR"), np.uint8)
 
 
 def _too_large(pixels: str, max_pixels: int) -> Unusable:

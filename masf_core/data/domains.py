@@ -140,7 +140,7 @@ def _refuse_splits(root: Folder, names: Sequence[str]) -> None:
     splits = [name for name in names if is_part(name)]
     if splits:
         raise DataError(
-            f"{', '.join(splits)} in {root.location} would be domains, but they are called as splits are. Expected "
+            f"{', '.join(splits)} in {root.location} would be domains, but these are names of splits. Expected "
             "<domain>/<class>/<image> or <domain>/<split>/<class>/<image>: correct data_url or dataroot, or put the "
             "class folders of a split below each domain.")
 

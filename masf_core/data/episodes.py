@@ -21,7 +21,7 @@ class SourceDomain(NamedTuple):
     """Where a domain's batches come from."""
 
     name: str
-    images: np.ndarray  # uint8 [n, S, S, 3], usually memory-mapped
+    images: np.ndarray  # uint8 [n, S, S, 3] BGR, usually memory-mapped
     labels: np.ndarray  # int32 [n]
     rows: np.ndarray  # int64, the images to draw from
 
@@ -36,7 +36,7 @@ class Buffers(NamedTuple):
 class Episode(NamedTuple):
     """The batches of one step. Position d along the first axis is domain `order[d]`."""
 
-    images: np.ndarray  # uint8 [D, B, S, S, 3] RGB
+    images: np.ndarray  # uint8 [D, B, S, S, 3] BGR
     labels: np.ndarray  # int32 [D, B]
     order: Tuple[str, ...]  # the meta-train domains, then the meta-test domain
     step: int

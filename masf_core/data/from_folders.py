@@ -89,13 +89,13 @@ def _parts(domain: DomainFolders, paths: Sequence[str]) -> _Parts:
         train, validation = ({row for row, path in enumerate(paths) if domain.part(path) == part}
                              for part in ("train", "crossval"))
     if not train:
-        log.warning("domain %s: its folders %s have no images to train on; all of it trains, and a part validates",
-                    domain.name, ", ".join(split.name for split in domain.splits))
+        log.warning("domain %s: its folders %s hold no training images; the job splits all its images into training "
+                    "and validation images itself", domain.name, ", ".join(split.name for split in domain.splits))
         return everything
     shared = train & validation
     if shared:
-        log.warning("domain %s: %s of its folder to train on are also in the one to validate on, and only validate",
-                    domain.name, plural(len(shared), "image"))
+        log.warning("domain %s: %s both in its training and in its validation folder, and used only for validation",
+                    domain.name, plural(len(shared), "image") + (" is" if len(shared) == 1 else " are"))
     return _Parts(np.array(sorted(train - shared), np.int64), np.array(sorted(validation), np.int64))
 
 

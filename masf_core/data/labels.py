@@ -93,7 +93,8 @@ def _numbering(lists: Dict[str, Sequence[Line]], classes: Sequence[str], lines: 
     own = _own_order(lists, classes, lines)
     if own is not None and not any(_fits_most(lines, each) for each in candidates):
         candidates = [Numbering(base, own) for base in BASES]
-        log.warning("the lists number the classes in an order of their own, which is used: %s", _order(own))
+        log.warning("the lists number the classes in another order than the alphabet; this order is used: %s",
+                    _order(own))
     return max(candidates, key=lambda each: sum(_fits(line, each) for line in lines))
 
 

@@ -93,7 +93,7 @@ def read_listed(
 class _Checker:
     """Looks at the file of each line, and for lines that name the same one.
 
-    offences: has what is wrong with lines already; these lines are not looked at.
+    offences: the problems that were found in lines before; these lines are not checked again.
     """
 
     def __init__(self, dataroot: str, offences: Offences, progress: Progress) -> None:
@@ -151,8 +151,8 @@ def _rows(domain: str, images: _Images, position: Dict[str, int], has_crossval: 
     parts, sizes = images
     test, others = set(parts["test"]), set(parts["train"]) | set(parts["crossval"])
     if test and test != others and has_crossval:
-        log.warning("domain %s: its test list is not train and crossval together: %s only in test, %d only in train or "
-                    "crossval. As a target it is tested on the %d of the test list.",
+        log.warning("domain %s: its test list differs from train and crossval together: %s only in test, %d only in "
+                    "train or crossval. If it is the target, it is tested on the %d images of the test list.",
                     domain, plural(len(test - others), "image"), len(others - test), len(test))
     row: Dict[str, int] = {}
     for part in ("test", "train", "crossval"):

@@ -12,6 +12,7 @@ from masf_core.data.index import DatasetIndex
 from masf_core.data.offences import some
 
 NAME = "images.json.gz"
+LARGEST = 256 << 20  # bytes that it unpacks to; 600,000 images take about 50 MB
 
 Images = Dict[str, Dict[str, Tuple[int, str]]]  # {domain: {path: (bytes, class)}}
 
@@ -71,12 +72,16 @@ def _parsed(before: Optional[bytes], fingerprint: str) -> Optional[Images]:
     if before is None:
         return None
     try:
-        content = json.loads(gzip.decompress(before).decode("ascii"))
+        with gzip.GzipFile(fileobj=io.BytesIO(before)) as stream:
+            data = stream.read(LARGEST + 1)
+        if len(data) > LARGEST:
+            return None
+        content = json.loads(data.decode("ascii"))
         if content["fingerprint"] != fingerprint:
             return None
         return {name: {path: (told[0], told[1]) for path, told in images.items()}
                 for name, images in content["domains"].items()}
-    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, IndexError, zlib.error):
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, zlib.error):
         return None
 
 

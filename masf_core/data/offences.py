@@ -6,7 +6,7 @@ import collections
 import logging
 import os
 import tempfile
-from typing import List, NamedTuple, Optional, Sequence
+from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 from masf_core.errors import DataError
 
@@ -80,7 +80,7 @@ class Offences:
         raise DataError("\n".join(lines), pairs)
 
 
-def refuse(message: str, pairs, offenders_path: Optional[str]) -> DataError:
+def refuse(message: str, pairs: Sequence[Tuple[str, str]], offenders_path: Optional[str]) -> DataError:
     """The error to raise for data that skipping does not help; what is wrong is written to `offenders_path`."""
     return DataError("\n".join([message] + _pointer(write_offenders(offenders_path, pairs))), pairs)
 
@@ -89,7 +89,7 @@ def _pointer(written: Optional[str]) -> List[str]:
     return [f"The whole list is in {written}."] if written else []
 
 
-def write_offenders(path: Optional[str], pairs) -> Optional[str]:
+def write_offenders(path: Optional[str], pairs: Sequence[Tuple[str, str]]) -> Optional[str]:
     """Write `where<TAB>what` lines to `path`, whole or not at all; returns the path, or None where nothing is written.
 
     A report that cannot be written must not hide what it reports, so that failure is only logged.

@@ -6,7 +6,7 @@ import queue
 import threading
 from typing import Iterator, Optional
 
-from masf_core.data.episodes import Episode
+from masf_core.data.episodes import Episode, EpisodeSampler
 
 
 class Prefetcher:
@@ -22,7 +22,7 @@ class Prefetcher:
     thread as soon as its current draw is finished, and ends the iteration. Only one thread may iterate.
     """
 
-    def __init__(self, sampler, first_step: int, last_step: int, depth: int = 2) -> None:
+    def __init__(self, sampler: EpisodeSampler, first_step: int, last_step: int, depth: int = 2) -> None:
         if depth < 1:
             raise ValueError(f"depth must be 1 or more, got {depth}")
         self._sampler = sampler

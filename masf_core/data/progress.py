@@ -14,7 +14,8 @@ class Progress:
     What `on_progress` raises reaches the caller of the operation; a request to stop ends the operation in this way.
     """
 
-    def __init__(self, on_progress: OnProgress, total: int, every: float = 0.2, clock=time.monotonic) -> None:
+    def __init__(self, on_progress: OnProgress, total: int, every: float = 0.2,
+                 clock: Callable[[], float] = time.monotonic) -> None:
         self._on_progress = on_progress
         self._total = total
         self._every = every

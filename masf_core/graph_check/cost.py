@@ -13,26 +13,45 @@ a card. Peak rates of an Ascend 910:
     1.2 TB/s     memory, 4 stacks of HBM2, 32 GB                    as commonly given; Huawei's own figure was not found
 
 ``GOOD`` is what sound kernels reach of these: 40 % of the products' rate, 70 % of the others'.
+
+Three kinds of operations are known to be slower than that, and are counted by how CANN computes them:
+
+- A reverse of the last axis moves every element by itself in the scalar units of the cores (CANN's ``reverse_v2_d.py``,
+  lines 138-139 and 603-634). For 378 images of 227×227×3 these are 51,529 blocks and 58.4 million moves, which were
+  estimated at 25 ms (the peak rate here) to 50 ms.
+- A dropout mask is drawn on AICPU, the device's ARM cores. MindSpore publishes that kernel
+  (``drop_out_gen_mask_kernels.cc``): 128 numbers take about 70 vector instructions, so one core of 2 GHz (assumed)
+  draws at most 3.7 billion numbers a second. Realistic is a quarter of that (assumed).
+- The kernels of LRN and LRNGrad take NCHW only, so CANN transforms the layout of an input and of the output. Each of
+  these transforms reads and writes the tensor.
 """
 from __future__ import annotations
 
 import collections
 from typing import Any, Dict, Iterable, Mapping, NamedTuple
 
-from masf_core.graph_check.limits import constant_operations, needed, type_of
+from masf_core.graph_check.limits import (
+    MASKS, NORMALISATIONS, constant_operations, needed, reverses_last_axis, type_of,
+)
 from masf_core.tf1 import tf
 
 
 class Device(NamedTuple):
-    """Rates of a device: operations a second in products and in others, bytes a second."""
+    """Rates of a device, each in a second.
+
+    products, others: floating-point operations. memory: bytes. scalar_moves: elements that the scalar units move one by
+    one. drawn: random numbers that AICPU draws.
+    """
 
     products: float
     others: float
     memory: float
+    scalar_moves: float
+    drawn: float
 
 
-PEAK = Device(256e12, 4e12, 1.2e12)  # the first is published in float16; the others are assumed
-GOOD = Device(0.4 * PEAK.products, 0.7 * PEAK.others, 0.7 * PEAK.memory)
+PEAK = Device(256e12, 4e12, 1.2e12, 58.4e6 / 25e-3, 3.7e9)  # the first is published in float16; the others are assumed
+GOOD = Device(0.4 * PEAK.products, 0.7 * PEAK.others, 0.7 * PEAK.memory, 0.5 * PEAK.scalar_moves, 0.25 * PEAK.drawn)
 
 # From benchmarks/host.py, at 378 images. Images are drawn while the device computes; the call of the session is not
 # overlapped.
@@ -43,10 +62,10 @@ PRODUCTS = ("convolutions", "dense")
 GROUPS = collections.OrderedDict([
     ("convolutions", ("Conv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter")),
     ("dense", ("MatMul", "BatchMatMul", "BatchMatMulV2")),
-    ("normalisation", ("LRN", "LRNGrad")),
+    ("normalisation", NORMALISATIONS),
     ("pools", ("MaxPool", "MaxPoolGrad", "AvgPool", "AvgPoolGrad")),
     ("reductions", ("Sum", "Mean", "Max", "Min", "Any", "All", "L2Loss", "BiasAddGrad", "ArgMax")),
-    ("random numbers", ("StatelessRandomUniform", "StatelessRandomUniformV2")),
+    ("random numbers", ("StatelessRandomUniform", "StatelessRandomUniformV2", "DropOutGenMask")),
     ("moving data", ("ConcatV2", "Split", "Slice", "StridedSlice", "StridedSliceGrad", "Pad", "Transpose", "ReverseV2",
                      "Tile", "Pack", "Unpack", "Cast", "Fill", "GatherV2", "MatrixDiag", "MatrixDiagV3")),
     ("collectives", ("HcomAllReduce", "HcomBroadcast")),
@@ -61,11 +80,13 @@ PER_ELEMENT = {"ApplyAdam": 12, "Softmax": 5, "SparseSoftmaxCrossEntropyWithLogi
 
 
 class Cost(NamedTuple):
-    """Cost of a group of operations: their number, floating-point operations, bytes."""
+    """Cost of a group of operations: their number, floating-point operations, bytes; the others as in ``Device``."""
 
     count: int
     flops: int
     bytes: int
+    scalar_moves: int = 0
+    drawn: int = 0
 
     @property
     def intensity(self) -> float:
@@ -79,8 +100,9 @@ def costs(graph: tf.Graph, fetches: Iterable[Any]) -> Dict[str, Cost]:
     found = collections.OrderedDict((group, Cost(0, 0, 0)) for group in GROUPS)
     for op in sorted(needed(fetches), key=lambda op: op.name):
         if op.type not in FREE and op not in constant:
-            group, before = group_of(type_of(op)), found[group_of(type_of(op))]
-            found[group] = Cost(before.count + 1, before.flops + flops_of(op), before.bytes + bytes_of(op))
+            group = group_of(type_of(op))
+            cost = Cost(1, flops_of(op), bytes_of(op), scalar_moves_of(op), drawn_of(op))
+            found[group] = Cost(*map(sum, zip(found[group], cost)))
     return collections.OrderedDict((group, cost) for group, cost in found.items() if cost.count)
 
 
@@ -90,9 +112,15 @@ def total(found: Mapping[str, Cost]) -> Cost:
 
 
 def seconds_of(group: str, cost: Cost, device: Device) -> float:
-    """Seconds of a group: the longer of arithmetic and memory traffic."""
-    rate = device.products if group in PRODUCTS else device.others
-    return max(cost.flops / rate, cost.bytes / device.memory)
+    """Seconds of a group: the longer of arithmetic and memory traffic, and the work in scalar units and on AICPU."""
+    seconds = _seconds(group, cost, device)
+    return max(seconds["arithmetic"], seconds["memory"]) + seconds["scalar units"] + seconds["AICPU"]
+
+
+def bound_of(group: str, cost: Cost, device: Device) -> str:
+    """What takes the longest in a group: ``memory``, ``arithmetic``, ``scalar units`` or ``AICPU``."""
+    seconds = _seconds(group, cost, device)
+    return max(seconds, key=seconds.get)
 
 
 def predict(found: Mapping[str, Cost], device: Device, images: int) -> float:
@@ -136,11 +164,32 @@ def flops_of(op: tf.Operation) -> int:
 
 
 def bytes_of(op: tf.Operation) -> int:
-    """Bytes read and written; a variable that is updated counts as both."""
+    """Bytes read and written, those of layout transforms included; a variable that is updated counts as both."""
     changed = sum(_bytes(tensor) for tensor in op.inputs if tensor.dtype._is_ref_dtype)
     if group_of(op.type) == "updates":
         return changed + sum(map(_bytes, op.inputs))
-    return sum(map(_bytes, op.inputs)) + sum(map(_bytes, op.outputs))
+    transformed = [op.inputs[0], op.outputs[0]] if op.type in NORMALISATIONS else []
+    return sum(map(_bytes, op.inputs)) + sum(map(_bytes, op.outputs)) + 2 * sum(map(_bytes, transformed))
+
+
+def scalar_moves_of(op: tf.Operation) -> int:
+    """Elements that the scalar units move one by one."""
+    return _elements(op.outputs[0]) if reverses_last_axis(op) else 0
+
+
+def drawn_of(op: tf.Operation) -> int:
+    """Random numbers that AICPU draws: one for each bit of the adapter's mask, or each element of TensorFlow's."""
+    if not MASKS.fullmatch(type_of(op)):
+        return 0
+    return (8 if op.outputs[0].dtype == tf.uint8 else 1) * _elements(op.outputs[0])
+
+
+def _seconds(group: str, cost: Cost, device: Device) -> Dict[str, float]:
+    return collections.OrderedDict([  # of equal ones the first counts as the bound
+        ("memory", cost.bytes / device.memory),
+        ("arithmetic", cost.flops / (device.products if group in PRODUCTS else device.others)),
+        ("scalar units", cost.scalar_moves / device.scalar_moves),
+        ("AICPU", cost.drawn / device.drawn)])
 
 
 def _terms(filters: tf.Tensor) -> int:

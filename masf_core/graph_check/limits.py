@@ -70,6 +70,19 @@ RULES = (
 )
 STATELESS = re.compile(r"Stateless(Random\w+|TruncatedNormal\w*|Multinomial)")
 
+# Types that CANN runs on the device's processor cores (AICPU), because it has no kernel for the AI cores; those that a
+# loss or a layer may hold. From the operator lists of ascend-toolkit 20.1: a later CANN may have kernels for some.
+# IsFinite is left out, since a card uses the adapter's status register instead.
+ONLY_AICPU = frozenset((
+    "AdjustHue", "AdjustSaturation", "Bincount", "Bucketize", "CheckNumerics", "Cholesky", "CholeskyGrad",
+    "CropAndResize", "DynamicPartition", "DynamicStitch", "HSVToRGB", "InvertPermutation", "IsNan", "ListDiff", "Lu",
+    "MatrixBandPart", "MatrixDeterminant", "MatrixInverse", "MatrixSolve", "MatrixTriangularSolve", "MirrorPad",
+    "MirrorPadGrad", "NthElement", "Qr", "RGBToHSV", "ResizeArea", "ResizeBicubic", "ReverseSequence", "SegmentMax",
+    "SelfAdjointEigV2", "SparseTensorDenseMatMul", "SparseToDense", "Svd", "Unique", "UniqueV2", "UniqueWithCounts",
+    "Where"))
+NORMALISATIONS = ("LRN", "LRNGrad")
+MASKS = re.compile(r"DropOutGenMask|StatelessRandomUniform(V2)?")
+
 BAD_TYPES = collections.OrderedDict([
     (tf.float64, ("float64", "Use float32")),
     (tf.complex64, ("complex numbers", "Use two real tensors")),
@@ -125,10 +138,48 @@ def type_of(op: tf.Operation) -> str:
 def remarks(graph: tf.Graph) -> List[str]:
     """What is not a problem but worth knowing: list of sentences."""
     random = sorted({op.type for op in graph.get_operations() if STATELESS.fullmatch(op.type)})
-    if not random:
-        return []
-    return [f"{' and '.join(random)} draws the dropout masks here; it is not public whether CANN has that operation. "
-            "Where the adapter is installed, the card's own dropout (npu_ops.dropout) replaces it, with other masks"]
+    told = []
+    if random:
+        told.append(
+            f"{' and '.join(random)} draws the dropout masks here; it is not public whether CANN has that operation. "
+            "Where the adapter is installed, the card's own dropout (npu_ops.dropout) replaces it, with other masks")
+    return told + _slow(graph)
+
+
+def reverses_last_axis(op: tf.Operation) -> bool:
+    """Whether an operation reverses the last axis of a tensor: CANN moves its elements one by one."""
+    if op.type != "ReverseV2":
+        return False
+    axes, rank = tf.get_static_value(op.inputs[1]), op.inputs[0].shape.rank
+    return axes is not None and rank is not None and any(axis % rank == rank - 1 for axis in axes.ravel().tolist())
+
+
+def _slow(graph: tf.Graph) -> List[str]:
+    """A sentence for each kind of operations that have slow kernels on an Ascend 910."""
+    constant = constant_operations(graph)
+    found = collections.OrderedDict()
+    for op in graph.get_operations():
+        why = _why_slow(op)
+        if why and op not in constant:
+            found.setdefault(why, []).append(op)
+    return [f"slow on an Ascend 910: {' and '.join(sorted({type_of(op) for op in ops}))} "
+            f"({len(ops)} of them, for example {ops[0].name}): {why}" for why, ops in found.items()]
+
+
+def _why_slow(op: tf.Operation) -> Optional[str]:
+    op_type = type_of(op)
+    if reverses_last_axis(op):
+        return ("a reverse of the last axis moves every element by itself in the cores' scalar units. Store the data "
+                "in the other order, or reverse them on the host. The prediction includes this")
+    if op_type in NORMALISATIONS:
+        return ("the kernel takes NCHW only, so CANN transforms the layout of an input and of the output. The "
+                "prediction includes this")
+    if MASKS.fullmatch(op_type):
+        return "dropout masks are drawn on AICPU, the device's processor cores. The prediction includes this"
+    if op_type in ONLY_AICPU:
+        return ("CANN has no kernel for the AI cores, so AICPU, the device's processor cores, runs this type, and the "
+                "AI cores may wait for it. The prediction does not include this")
+    return None
 
 
 def needed(fetches: Iterable[Any]) -> FrozenSet[tf.Operation]:

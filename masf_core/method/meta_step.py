@@ -27,7 +27,7 @@ from masf_core.tf1 import tf
 class TrainingGraph(NamedTuple):
     """What a session needs to run iterations."""
 
-    images: tf.Tensor  # placeholder uint8 [K+1, B/R, S, S, 3] RGB, meta-train domains first, meta-test last
+    images: tf.Tensor  # placeholder uint8 [K+1, B/R, S, S, 3] BGR, meta-train domains first, meta-test last
     labels: tf.Tensor  # placeholder int32 [K+1, B/R], 0-based
     dropout_seed: tf.Tensor  # placeholder int32 [2]
     train: tf.Operation  # runs one whole iteration

@@ -38,8 +38,8 @@ class Outcomes:
         strange = [f"{name}={value}" for name, value in scalars.items() if not math.isfinite(value)]
         if strange:
             raise TrainingDiverged(
-                f"iteration {iteration}: {', '.join(strange)} is not finite. {self._kept}Lower outer_lr or inner_lr, "
-                "or check the images; --print_interval=1 shows how the losses developed")
+                f"iteration {iteration}: not finite: {', '.join(strange)}. {self._kept}Lower outer_lr or inner_lr, or "
+                "check the images; --print_interval=1 shows how the losses developed")
         return False
 
     def _count(self, iteration: int, scalars: Mapping[str, float]) -> None:

@@ -12,20 +12,21 @@ from masf_core.network.backbone import Backbone
 from masf_core.network.dropout import Dropout
 from masf_core.tf1 import tf
 
-# ImageNet's mean colour, subtracted in RGB order before the channels are swapped.
-MEAN_RGB = (123.68, 116.779, 103.939)
+# ImageNet's mean colour, which is subtracted from every pixel: blue, green, red, as images and weights have them.
+MEAN_BGR = (103.939, 116.779, 123.68)
 
 
 class AlexNet(AlexNetShapes, Backbone):
     """The arithmetic of AlexNet; ``AlexNetShapes`` has its layers."""
 
     def preprocess(self, images: tf.Tensor) -> tf.Tensor:
-        """uint8 [N, 227, 227, 3] RGB → float32 BGR, mean subtracted.
+        """uint8 [N, 227, 227, 3] BGR → float32 BGR, mean subtracted.
 
-        Reversing the channels of conv1's filters instead would take less work, but would change the order of the
-        summation. That is enough to flip a ReLU, after which the numbers of an iteration differ from the reference.
+        Images come in the order of conv1's filters, because reversing them here would take an Ascend as long as the
+        rest of the iteration, and reversing the filters would change the order of the summation. The latter is enough
+        to flip a ReLU, after which the numbers of an iteration differ from the reference.
         """
-        return tf.cast(tf.reverse(images, axis=[3]), tf.float32) - tf.constant(MEAN_RGB[::-1], tf.float32)
+        return tf.cast(images, tf.float32) - tf.constant(MEAN_BGR, tf.float32)
 
     def forward(self, inputs: tf.Tensor, weights: Dict[str, tf.Tensor],
                 dropout: Dropout) -> Tuple[tf.Tensor, tf.Tensor]:

@@ -58,7 +58,8 @@ class Architecture(abc.ABC):
             (name, glorot_uniform(shape, generator(seed, "initial", name)))
             for name, shape in self.shapes().items() if name not in but)
 
-    def from_pretrained(self, layers: Layers, source: str, with_classifier: bool = False) -> Values:
+    def from_pretrained(self, layers: Layers, source: str, with_classifier: bool = False,
+                        otherwise: str = " (`--weights_path=none` trains from scratch)") -> Values:
         """Initial values for the variables that a weights file covers.
 
         Args:
@@ -66,6 +67,7 @@ class Architecture(abc.ABC):
             source: the file's name, for messages.
             with_classifier: a job of this project wrote the file. The layers in ``new_layers`` are then taken as well,
                 where they have the shapes of this network.
+            otherwise: what an error names as the alternative to other weights.
 
         Returns:
             Variable name → float32 array; without those of ``new_layers`` that are not taken.
@@ -80,7 +82,7 @@ class Architecture(abc.ABC):
             mend = "settings `backbone` and `width` must match the file" if other is None else f"the file is of {other}"
             raise WeightsError(
                 f"{source}: these weights do not fit the network: {_few(problems, '; ')}. Expected {self.describe()}; "
-                f"{mend} (`--weights_path=none` trains from scratch).")
+                f"{mend}{otherwise}.")
         for layer in self.new_layers if with_classifier else ():
             values.update(self._classifier(layer, layers, source))
         return {name: np.ascontiguousarray(array, dtype=np.float32) for name, array in values.items()}

@@ -25,7 +25,7 @@ class Backbone(Architecture):
 
     @abc.abstractmethod
     def preprocess(self, images: tf.Tensor) -> tf.Tensor:
-        """uint8 [N, S, S, 3] RGB → the float32 tensor that ``forward`` takes."""
+        """uint8 [N, S, S, 3] BGR → the float32 tensor that ``forward`` takes."""
 
     @abc.abstractmethod
     def forward(self, inputs: tf.Tensor, weights: Dict[str, tf.Tensor],

@@ -177,7 +177,7 @@ class _Array(_Note):
         if isinstance(data, list) or dtype.code[:1] == "O":
             raise Refused("an array holds objects; only numbers are read")
         if not isinstance(data, bytes) or not _is_shape(shape):
-            raise Refused("the content of an array is not plain bytes, or its shape is no shape")
+            raise Refused("the content of an array is not plain bytes, or its shape is not a list of sizes")
         kind, count = dtype.resolve(), 1
         for length in shape:
             count *= length
@@ -316,7 +316,7 @@ def _resolved(value: Any, budget: Budget, depth: int) -> Any:
         return type(value)(_resolved(item, budget, depth + 1) for item in value)
     if value is None or isinstance(value, (bool, int, float, str, bytes)):
         return value
-    raise Refused(f"the content has a {type(value).__name__.lstrip('_')} where data should stand")
+    raise Refused(f"the content has a {type(value).__name__.lstrip('_')} where data are expected")
 
 
 def _is_shape(value: Any) -> bool:
@@ -327,5 +327,5 @@ def _is_shape(value: Any) -> bool:
 def _text(value: Any) -> str:
     """A name, type or encoding as text."""
     if not isinstance(value, (str, bytes)) or len(value) > _LONGEST_NAME:
-        raise Refused("the pickle has something else where a name is expected")
+        raise Refused("the pickle has no name where a name is expected")
     return value.decode("latin-1") if isinstance(value, bytes) else value

@@ -26,16 +26,16 @@ from masf_core.network.squeezenet_shapes import (
 )
 from masf_core.tf1 import tf
 
-# ImageNet's mean colour as Caffe models round it: (104, 117, 123) in BGR.
-MEAN_RGB = (123.0, 117.0, 104.0)
+# ImageNet's mean colour as Caffe models round it: blue, green, red, as images and weights have them.
+MEAN_BGR = (104.0, 117.0, 123.0)
 
 
 class SqueezeNet(SqueezeNetShapes, Backbone):
     """The arithmetic of SqueezeNet; ``SqueezeNetShapes`` has its layers."""
 
     def preprocess(self, images: tf.Tensor) -> tf.Tensor:
-        """uint8 [N, 227, 227, 3] RGB → float32, mean subtracted, RGB: ``feature_map`` reverses conv1's filters."""
-        return tf.cast(images, tf.float32) - tf.constant(MEAN_RGB, tf.float32)
+        """uint8 [N, 227, 227, 3] BGR → float32 BGR, mean subtracted."""
+        return tf.cast(images, tf.float32) - tf.constant(MEAN_BGR, tf.float32)
 
     def feature_map(self, inputs: tf.Tensor, weights: Dict[str, tf.Tensor]) -> tf.Tensor:
         """fire9's output, float32 [N, 13, 13, F], of what ``preprocess`` returned."""
@@ -44,8 +44,7 @@ class SqueezeNet(SqueezeNetShapes, Backbone):
             layer = f"{fire}/{part}/"
             return layers.convolution(x, weights[layer + "weights"], weights[layer + "biases"], kernels=self.kernels)
 
-        filters_rgb = tf.reverse(weights["conv1/weights"], axis=[2])
-        x = layers.convolution(inputs, filters_rgb, weights["conv1/biases"], stride=2, padding="VALID",
+        x = layers.convolution(inputs, weights["conv1/weights"], weights["conv1/biases"], stride=2, padding="VALID",
                                kernels=self.kernels)
         x = layers.max_pool(x)
         for fire in FIRES:

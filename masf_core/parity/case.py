@@ -65,12 +65,15 @@ def initial_values(settings: Mapping[str, Any]) -> Dict[str, np.ndarray]:
 
 
 def episodes(settings: Mapping[str, Any]) -> Iterator[Tuple[np.ndarray, np.ndarray]]:
-    """(images uint8 [3, B, 227, 227, 3], labels int32 [3, B]) of one iteration after the other."""
+    """(images uint8 [3, B, 227, 227, 3] BGR, labels int32 [3, B]) of one iteration after the other.
+
+    The rule draws RGB. The channels are swapped here, as the decode cache swaps them when it decodes an image.
+    """
     random = np.random.RandomState(settings["seed"] + 1000)
     batch = settings["meta_batch_size"]
     for labels in settings["labels"]:
         images = [random.randint(0, 256, (batch, SIDE, SIDE, 3)).astype(np.uint8) for _ in range(DOMAINS)]
-        yield np.stack(images), np.asarray(labels, np.int32)
+        yield np.ascontiguousarray(np.stack(images)[..., ::-1]), np.asarray(labels, np.int32)
 
 
 class _Fault(Exception):

@@ -1,15 +1,17 @@
-"""What is compared where matrix products are in 16 bits, and how closely.
+"""Which quantities are compared if matrix products are in 16 bits, and with which tolerances.
 
-bfloat16 has 8 bits of precision: a rounding is up to 0.2 % of a number. Kernels of different processors round at other
-places, and the meta gradient is a difference of large numbers, so a variable's sampled entries may come out unrelated
-to the recorded ones: a triplet takes another negative, a ReLU flips, an entry next to zero changes its sign. Adam then
-moves it by its whole rate the other way. So a verdict never rests on a variable's entries where gradients cancel. It
-rests on losses, logits and norms, on what all variables have in common, and on shares of the entries of all of them.
+bfloat16 has 8 bits of precision: rounding changes a number by up to 0.2 %. Kernels of different processors round at
+different places, and the meta gradient is a difference of large numbers. Sampled entries of a variable can therefore be
+unrelated to the recorded ones: a triplet takes another negative, a ReLU changes its side, an entry next to zero changes
+its sign, and Adam then moves this entry by its whole rate in the other direction. So no verdict depends on the entries
+of one variable where gradients cancel. It depends on losses, logits and norms, on the factor that all variables share,
+and on shares of the entries of all variables.
 
-8 bits cannot tell apart: β₁, β₂ or the margin wrong by a tenth, a temperature of 2.05, a clip norm of 2.1, a one-sided
-divergence, an inner step whose effect is small at the case's rates, and the entries of one variable's meta gradient.
-``--precision=float32`` sees those. Neither sees whether meta gradients are clipped (Adam takes a constant factor out
-again), nor the order of the three Adams: every gradient is taken before the first of them.
+This comparison cannot find: β₁, β₂ or a margin that is wrong by a tenth, a temperature of 2.05, a clip norm of 2.1, a
+one-sided divergence, an inner step whose effect is small at the learning rates of the case, and wrong entries in the
+meta gradient of one variable. ``--precision=float32`` finds these. Neither precision shows whether meta gradients are
+clipped, because Adam removes a constant factor, or in which order the three Adams run, because every gradient is
+computed before the first of them.
 """
 from __future__ import annotations
 
@@ -22,12 +24,13 @@ from masf_core.parity.measures import (
     share_of_other_sign, worst,
 )
 
-# At most two thirds of these are reached in all three cases by two kinds of noise: every product, forward and backward,
-# is moved at random by up to 2^-8 of itself, which is twice a rounding, or every weight is. Processors with and without
-# instructions for bfloat16, with one thread and with two, stay below that in all three iterations.
+# How these tolerances were chosen: every product, forward and backward, or every weight was changed at random by up to
+# 2^-8 of itself, which is twice a rounding. In all three cases the differences reached at most two thirds of the
+# tolerances. Processors with and without instructions for bfloat16, with one thread and with two, stay below that in
+# all three iterations.
 LOSSES = {"source_loss": 3e-2, "global_loss": 1e-1, "metric_loss": 1e-1}
-# Beside that of the metric loss (times β₂): squared distances are tens, of which 8 bits leave 0.3. Where the margin is
-# 1, as in strong_inner, that is half of the loss.
+# Added to the tolerance of the metric loss (times β₂): squared distances are tens, which 8 bits resolve to 0.3. If the
+# margin is 1, as in strong_inner, that is half of the loss.
 METRIC_LOSS_ROUNDING = 1.5e-3
 ACCURACY = (1.5, 2.5)  # images, in the first iteration and later
 LOGITS = 6e-2
@@ -38,22 +41,26 @@ OTHER_SIGN = {"grad_meta": 0.45, "grad_metric": 0.7}  # unrelated: 0.5; there ar
 DELTA_NORM, DELTA_FACTOR = 0.35, 0.06  # |ln|
 WEIGHTS_NORM = 0.3
 MOVED_OTHERWISE, MOVED_OTHERWISE_SHARE = 0.7, 0.45
-# Distances do not see what moves all embeddings together: this gradient is a sum that all but cancels, of which 8 bits
-# leave noise, and Adam moves an entry by its whole rate whatever the noise says. It is not compared.
+# A shift of all embeddings does not change their distances. The gradient of these biases is a sum that almost cancels:
+# in 8 bits only noise remains, and Adam moves an entry by its whole rate in the direction of the noise. So it is not
+# compared.
 UNSEEN = ("metric2/biases",)
-# The losses of which one may be exactly 0 are about a hundredth of the task loss.
+# The global loss and the metric loss, which may be exactly 0, are about a hundredth of the task loss.
 PART_OF_TASK_LOSS = 0.01
 LOGARITHM, SHARE = "ln", "share"
 
 
 def compare_in_16_bits(step: int, record: dict, found: dict, moved: dict, scale: float) -> Iterator[Difference]:
-    """One ``Difference`` a quantity. moved: name → how far the variable moved, or its rounding; scale: of tolerances.
+    """One ``Difference`` for each quantity.
 
-    - Losses, logits, accuracy, the task gradient: as ``parity.compare_step``, each variable for itself.
+    - Losses, logits, accuracy and the task gradient are compared as in ``parity.compare_step``, each variable alone.
     - Norms of the other gradients and of the updates: |ln(found / recorded)| of the worst variable; and the ``factor``,
-      |mean ln| over all of them, where rounding evens out.
-    - Their entries: the share, over all variables, of those with another sign than was recorded.
-    - Entries of the weights: the share, over all variables, of those that moved elsewhere.
+      |mean ln| over all variables, in which roundings cancel.
+    - Entries of these gradients: the share, over all variables, of entries whose sign differs from the recorded one.
+    - Entries of the weights: the share, over all variables, of entries that moved to another value.
+
+    Args:
+        moved: name → how far the variable moved, or its rounding. scale: factor of all tolerances.
     """
     def difference(quantity, value, tolerance, where="", unit=""):
         return Difference(step, quantity, value, scale * tolerance, where, unit)
@@ -80,6 +87,7 @@ def compare_in_16_bits(step: int, record: dict, found: dict, moved: dict, scale:
 
 
 def _of_task(entries, arrays, difference):
+    """The differences of the task gradient: norms and entries, each of the worst variable."""
     largest = max(entry["norm"] for entry in entries.values())
     value, where = worst((name, relative(norm(arrays[name]), entry["norm"], largest))
                          for name, entry in entries.items())
@@ -90,6 +98,7 @@ def _of_task(entries, arrays, difference):
 
 
 def _of_weights(record, found, moved, difference):
+    """The differences of the updates and of the weights."""
     ratios = {name: log_ratio(norm(found["delta"][name]), value, moved[name])
               for name, value in _seen(record["delta_norm"]).items()}
     yield difference("delta_norm", *_largest(ratios, DELTA_NORM), unit=LOGARITHM)
@@ -104,13 +113,16 @@ def _of_weights(record, found, moved, difference):
 
 
 def _seen(entries):
+    """``entries`` without those of the variables that cannot be compared."""
     return {name: entry for name, entry in entries.items() if name not in UNSEEN}
 
 
 def _largest(ratios, tolerance):
+    """(largest |ratio|, ``tolerance``, name of its variable)."""
     value, where = worst((name, abs(ratio)) for name, ratio in ratios.items())
     return value, tolerance, where
 
 
 def _common(ratios):
+    """|mean ratio| over all variables."""
     return abs(float(np.mean(list(ratios.values()))))

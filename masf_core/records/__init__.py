@@ -6,6 +6,6 @@
     files         files that appear whole
     texts         the texts of eva.txt and metrics.jsonl
     logs          eva.txt, metrics.jsonl, TensorBoard events
-    finite        whether all values are numbers
+    finite        names the arrays that hold a NaN or an infinite value
     selection     which checkpoint is the best: a named policy
 """

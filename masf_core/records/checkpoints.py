@@ -24,6 +24,7 @@ import numpy as np
 
 from masf_core.errors import CheckpointError
 from masf_core.records.files import sync
+from masf_core.records.finite import not_finite
 from masf_core.records.npz import Hashing, read_npz, write_npz
 from masf_core.records.progress import LARGEST, Progress, parse_progress, progress_text
 
@@ -34,7 +35,6 @@ PROGRESS_FILE = "progress.json"
 ARRAYS_ENDING = ".npz"
 SCALE = "loss_scale"
 READERS = 4  # files read at once
-PIECE = 1 << 20  # numbers whose finiteness is checked at once
 
 
 def save(directory: str, arrays: Mapping[str, np.ndarray], progress: Progress) -> Dict[str, str]:
@@ -119,8 +119,7 @@ def _checked(file: str, key: str, array: np.ndarray) -> np.ndarray:
     if all(array.dtype != kind for kind in kinds):
         expected = " or ".join(np.dtype(kind).name for kind in kinds)
         raise ValueError(f"{key} in {file} is of type {array.dtype}; expected {expected}")
-    values = array.reshape(-1, order="A")
-    if not all(np.isfinite(values[start:start + PIECE]).all() for start in range(0, values.size, PIECE)):
+    if not_finite({key: array}):
         raise ValueError(f"{key} in {file} holds values that are NaN or infinite")
     return array
 

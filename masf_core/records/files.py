@@ -1,21 +1,32 @@
 """Files that appear whole: a reader finds all of a file or nothing, also after a crash. Needs no TensorFlow."""
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Any
 
 
 def replace_text(path: str, text: str) -> None:
-    """Write ``text`` to ``path`` at once, as UTF-8: readers see the old content or the new one, never a part.
+    """``replace_bytes`` of ``text`` as UTF-8."""
+    replace_bytes(path, text.encode("utf-8"))
+
+
+def replace_bytes(path: str, content: bytes) -> None:
+    """Write ``content`` to ``path`` at once: readers see the old content or the new one, never a part.
 
     Raises:
-        OSError: the file cannot be written. Then the old content stays.
+        OSError: the file cannot be written. Then the old content stays, and nothing else is left.
     """
     partial = path + ".partial"
-    with open(partial, "w", encoding="utf-8") as stream:
-        stream.write(text)
-        sync(stream)
-    os.replace(partial, path)
+    try:
+        with open(partial, "wb") as stream:
+            stream.write(content)
+            sync(stream)
+        os.replace(partial, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.remove(partial)
+        raise
 
 
 def sync(stream: Any) -> None:

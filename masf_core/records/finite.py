@@ -5,6 +5,8 @@ from typing import List, Mapping
 
 import numpy as np
 
+PIECE = 1 << 20  # values looked at in one go: the answers for a whole array would take a quarter of its memory
+
 
 def not_finite(arrays: Mapping[str, np.ndarray]) -> List[str]:
     """Names of the arrays that hold a value which is NaN or infinite.
@@ -14,4 +16,9 @@ def not_finite(arrays: Mapping[str, np.ndarray]) -> List[str]:
     """
     with np.errstate(over="ignore", invalid="ignore"):
         suspects = [name for name, array in arrays.items() if not np.isfinite(np.sum(array))]
-    return [name for name in suspects if not np.isfinite(arrays[name]).all()]
+    return [name for name in suspects if not _all_finite(arrays[name])]
+
+
+def _all_finite(array: np.ndarray) -> bool:
+    values = array.reshape(-1, order="A")
+    return all(np.isfinite(values[start:start + PIECE]).all() for start in range(0, values.size, PIECE))

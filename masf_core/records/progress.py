@@ -63,6 +63,9 @@ def parse_progress(data: bytes) -> Progress:
         _check_record(record, f"history[{index}]")
     for index, scalars in enumerate(content["pending"]):
         _check_members(scalars, _SCALARS, f"pending[{index}]")
+        for name, check in _SCALED.items():
+            if name in scalars:
+                _check(scalars[name], check, f"pending[{index}].{name}")
     progress = Progress(content["iteration"], content["history"], content["pending"], content["details"])
     _check_complete(progress)
     return progress
@@ -156,6 +159,7 @@ _PROGRESS = {"format": (lambda value: type(value) is int and value == FORMAT, st
              "history": _LIST, "pending": _LIST, "details": _OBJECT}
 _SCALARS = {"source_loss": _NUMBER, "source_accuracy": _NUMBER, "global_loss": _NUMBER, "metric_loss": _NUMBER,
             "seconds": _NUMBER}
+_SCALED = {"loss_scale": _NUMBER, "skipped": (lambda value: _is_number(value) and value in (0, 1), "0 or 1")}
 _RESULT = {"loss": _NUMBER, "accuracy": _PER_CENT}
 _RECORD = {
     "iteration": _WHOLE,

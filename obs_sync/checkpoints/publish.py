@@ -237,7 +237,7 @@ def _check_stored(store: Store, prefix: str, sent: List[ObjectInfo]) -> None:
         raise IntegrityError(
             f"a file of the checkpoint was {'deleted' if found is None else 'overwritten'} while others were stored",
             store.locate(info.key),
-            "Publish the checkpoint again under a new name, and let nothing delete objects that are still being stored")
+            "Publish the checkpoint again under a new name, and make sure that no other program deletes objects there")
 
 
 def _write_marker(store: Store, key: str, content: bytes) -> None:

@@ -27,11 +27,12 @@ from obs_sync.retry import Retry
 
 _NOT_RETRIED_5XX = (501, 505)
 _RETRIED_4XX = (408, 429)  # 408: the server closes a connection that was idle for too long
-_RETRIED_CODES = ("RequestTimeout", "SlowDown", "InternalError", "ServiceUnavailable")
+_CUT_SHORT = ("IncompleteBody", "RequestTimeout")  # the connection ended, or stalled, before the whole body had come
+_RETRIED_CODES = ("SlowDown", "InternalError", "ServiceUnavailable", *_CUT_SHORT)
 _CORRUPTED = ("BadDigest", "InvalidDigest", "XObsContentSHA256Mismatch", "XAmzContentSHA256Mismatch")
 _CHECK_NETWORK = "Check the network and OBS_SERVER"
 _REDIRECTED = "OBS_SERVER seems not to be the endpoint of the bucket's region"
-_WRITTEN_TO = "Somebody else writes to it"
+_WRITTEN_TO = "Another program writes to it"
 _MOST_SHOWN = 300  # characters of a text that the server sent
 _NO_TLS = ("WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
 _PROXY_REFUSED = re.compile(r"(Tunnel connection failed: |the proxy answers .*)4\d\d")
@@ -138,7 +139,8 @@ class Calls:
         if code in _CORRUPTED:
             return Damaged(f"{told}: the bytes were damaged on the way", where, None)
         if _is_retried(status, code):
-            unavailable = StoreUnavailable(told, where, "The server is overloaded or out of order; try again later")
+            unavailable = StoreUnavailable(told, where, _CHECK_NETWORK if code in _CUT_SHORT else
+                                           "The server is overloaded or out of order; try again later")
             unavailable.retry_after = retry_after(getattr(result, "header", None))
             return unavailable
         return StoreError(told, where, _REDIRECTED if 300 <= status < 400 else None)

@@ -120,10 +120,16 @@ def _server_url(server: str, name: str, environ: Mapping[str, str]) -> str:
         valid = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
     except ValueError:  # the port is no number, or the IPv6 address is incomplete
         valid = False
-    if not valid or parts.path not in ("", "/") or parts.query or "@" in parts.netloc:
+    if not valid:
         raise InvalidUrl(f"{name} is not the address of a server", server.split("@")[-1],
                          "Expected for instance https://obs.cn-north-4.myhuaweicloud.com")
-    return f"{parts.scheme}://{parts.netloc}"
+    address = f"{parts.scheme}://{parts.netloc.split('@')[-1]}"
+    if "@" in parts.netloc:  # perhaps a password, which is not shown
+        raise InvalidUrl(f"{name} holds a user name or a password", None,
+                         f"Expected {address}; keys belong in OBS_ACCESS_KEY_ID and OBS_SECRET_ACCESS_KEY")
+    if parts.path not in ("", "/") or parts.query:
+        raise InvalidUrl(f"{name} has more than the address of a server", address + parts.path, f"Expected {address}")
+    return address
 
 
 def _verify_tls(environ: Mapping[str, str]) -> bool:

@@ -146,12 +146,12 @@ def _check_version(reply: Reply, info: ObjectInfo, where: str) -> None:
     if etag is not None and info.etag is not None:
         if etag != info.etag:
             raise OtherVersion(f"asked for the version {info.etag}, the server answered with {etag[:80]!r}", where,
-                               "Somebody else writes to it, or something between this machine and the server caches it")
+                               "Another program writes to it, or a proxy between this machine and the server caches it")
         return
     modified = header_time(reply.headers.get("last-modified"))
     if modified is not None and info.modified is not None and abs(modified - info.modified) > _ROUNDED:
-        raise OtherVersion("the object was written at another time than the version that was asked for", where,
-                           "Somebody else writes to it")
+        raise OtherVersion("the object was written at another time than the version that was requested", where,
+                           "Another program writes to it")
 
 
 def _check_span(reply: Reply, span: Span, size: int, where: str) -> None:

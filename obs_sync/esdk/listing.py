@@ -27,10 +27,14 @@ class Page(NamedTuple):
 
 
 def parse_page(document: bytes, where: str) -> Page:
-    """Raises StoreUnavailable if the document is no listing, StoreError if an object in it has no key or no size."""
+    """Raises StoreUnavailable if the document is no listing, StoreError if an object in it has no key or no size.
+
+    A listing says whether it is cut short. A document that does not might be taken for an empty folder.
+    """
     root = _root(document, where)
     told = _texts(root)
-    if "Name" not in told and "MaxKeys" not in told:  # such as an error under a status of 200
+    truncated = {"true": True, "false": False}.get(told.get("IsTruncated", "").lower())
+    if truncated is None or ("Name" not in told and "MaxKeys" not in told):  # such as an error under a status of 200
         raise StoreUnavailable("the server's reply is not what was asked for", where,
                                "Check that OBS_SERVER is an OBS, and try again later")
     # Keys may hold characters that XML cannot, hence the encoding. Some servers ignore it.
@@ -44,7 +48,7 @@ def parse_page(document: bytes, where: str) -> Page:
         if not key or size is None:
             raise StoreError(f"the listing holds {key!r} with a size of {entry.get('Size', '')[:40]!r}", where)
         objects.append(Listed(key, size, entry.get("ETag"), utc_time(entry.get("LastModified", ""))))
-    return Page(objects, told.get("IsTruncated", "").lower() == "true", decoded(told.get("NextMarker", "")) or None)
+    return Page(objects, truncated, decoded(told.get("NextMarker", "")) or None)
 
 
 def utc_time(text: str) -> Optional[float]:

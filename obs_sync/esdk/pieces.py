@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import threading
 import zlib
-from typing import Dict, List, NamedTuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
+from obs_sync.json_document import DocumentError, list_of, read_json, whole
 from obs_sync.local.files import CHUNK, local_storage, remove_quietly
 from obs_sync.records import line_of, text_of
 from obs_sync.store import ObjectInfo
@@ -17,6 +18,7 @@ from obs_sync.store import ObjectInfo
 PIECE = 8 << 20  # bytes
 
 _FORMAT = "obs_sync-pieces/1"
+_LONGEST_LINE = 100  # bytes of a line about a piece
 
 
 class Piece(NamedTuple):
@@ -59,7 +61,7 @@ class PieceMap:
         self._stream.close()
 
     def _recorded(self) -> Dict[int, int]:
-        """CRC-32s by number."""
+        """CRC-32s by number. A line that does not tell them is skipped: its piece is fetched again."""
         try:
             with open(map_path(self._path), "rb") as stream:
                 texts = [text_of(line) for line in stream.read().split(b"\n")]
@@ -67,7 +69,22 @@ class PieceMap:
             return {}
         if texts[0] != self._header:
             return {}
-        return dict(json.loads(text) for text in texts[1:] if text is not None)
+        return dict(filter(None, map(_entry, texts[1:])))
+
+
+def _line(value: Any, place: str) -> None:
+    """The shape of a line: the number of a piece and its CRC-32."""
+    list_of(whole())(value, place)
+    if len(value) != 2:
+        raise DocumentError(f"expected 2 numbers, found {len(value)}")
+
+
+def _entry(text: Optional[str]) -> Optional[Tuple[int, int]]:
+    """(number of a piece, CRC-32), or None where the line is not whole or says something else."""
+    try:
+        return None if text is None else tuple(read_json(text.encode("utf-8"), _line, _LONGEST_LINE))
+    except DocumentError:
+        return None
 
 
 def discard(path: str) -> None:

@@ -71,7 +71,7 @@ class EsdkStore(Store):
                 return
             marker = page.next_marker or (page.objects[-1].key if page.objects else None)
             if marker is None or marker in seen:
-                raise StoreError("the listing is cut short and does not go on", where,
+                raise StoreError("the listing is cut short, and the server names no next page", where,
                                  "The server's paging is at fault; nothing was transferred")
             seen.add(marker)
 
@@ -92,8 +92,8 @@ class EsdkStore(Store):
                 if info is None and (size is None or "etag" not in reply.headers):
                     raise _Unannounced
                 if size > _MOST_READ:
-                    raise StoreError(f"the object has {size:,} bytes; at most {_MOST_READ:,} fit into a read", where,
-                                     "Download it to a file")
+                    raise StoreError(f"the object has {size:,} bytes; at most {_MOST_READ:,} are read into memory",
+                                     where, "Download it to a file")
 
             pieces: List[bytes] = []
             self._reader.receive(full_key, where, lambda piece: pieces.append(bytes(piece)), info, look=look)
@@ -262,7 +262,7 @@ class EsdkStore(Store):
         if info.size != size or not same:
             raise IntegrityError(f"stored {size} bytes with MD5 {md5} as version {etag}, found {info.size} with "
                                  f"{info.md5} as {info.etag}", self.locate(key),
-                                 "Check whether somebody else writes to this key")
+                                 "Check whether another program writes to this key")
         return ObjectInfo(key, size, info.etag, md5, info.modified)
 
     def _delete_batch(self, full_keys: List[str]) -> None:

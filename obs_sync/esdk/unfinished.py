@@ -34,7 +34,7 @@ def list_uploads(calls: Calls, prefix: str, where: str) -> List[UnfinishedUpload
         key_marker = page.nextKeyMarker or (last.key if last else None)
         id_marker = page.nextUploadIdMarker or (last.uploadId if last else None)
         if key_marker is None or (key_marker, id_marker) in seen:
-            raise StoreError("the list of uploads is cut short and does not go on", where,
+            raise StoreError("the list of uploads is cut short, and the server names no next page", where,
                              "The server's paging is at fault; nothing was done")
         seen.add((key_marker, id_marker))
 
@@ -52,7 +52,7 @@ def list_parts(calls: Calls, key: str, upload_id: str, where: str) -> Dict[int, 
         if not page.isTruncated:
             return found
         if not numbers or marker is not None and max(numbers) <= marker:
-            raise StoreError("the list of parts is cut short and does not go on", where)
+            raise StoreError("the list of parts is cut short, and the server names no next page", where)
         marker = max(numbers)
 
 

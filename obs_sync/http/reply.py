@@ -73,7 +73,7 @@ class Connection:
         while True:
             head = parse_head(self._until(b"\r\n\r\n", LONGEST - self._start, "headers are"))
             if head.status == 101:
-                raise BadReply("the server switches protocols, which nobody asked for")
+                raise BadReply("the server switches to another protocol without a request for it")
             if head.status >= 200:
                 return Reply(self, head, has_body)
 

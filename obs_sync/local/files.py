@@ -27,6 +27,7 @@ _MENDING = {
     errno.EACCES: "Permission denied. Choose a directory that this user can write",
     errno.EPERM: "Permission denied. Choose a directory that this user can write",
     errno.ENOTDIR: "Something on this path is a file where a directory is needed",
+    errno.ENOENT: "Check this path; its parent directory must exist",
     errno.EEXIST: "Something on this path is a file where a directory is needed",
     errno.EISDIR: "There is a directory where the file should be",
     errno.ENAMETOOLONG: "The name is too long for this file system. Choose a shorter or another destination, or leave "

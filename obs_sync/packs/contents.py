@@ -50,7 +50,7 @@ def load_contents(store: Store, prefix: str, listed_from: str,
         lacking = _lacking(index, listed, prefix)
         if lacking is None:
             return Contents(info, _places(index, listed, prefix), _beside(store, index, listed, prefix))
-    raise IntegrityError(lacking or "the index of the pack is deleted and written again and again", where,
+    raise IntegrityError(lacking or "the index of the pack disappeared several times while it was being read", where,
                          "Pack the source again")
 
 
@@ -74,8 +74,8 @@ def _beside(store: Store, index: PackIndex, listed: Dict[str, ObjectInfo], prefi
     members = {prefix + member.key for member in index.members}
     both = sorted(members & set(listed))
     if both:
-        raise IntegrityError(f"{len(both):,} members of the pack are also objects of their own, such as {both[0]!r}; "
-                             "which of the two is meant is unknown", store.locate(prefix),
+        raise IntegrityError(f"{len(both):,} members of the pack are also stored as separate objects, such as "
+                             f"{both[0]!r}; a pull cannot know which of the two to take", store.locate(prefix),
                              "Delete these objects, or the pack")
     return [info for key, info in listed.items() if key != prefix + INDEX_NAME
             and not (key.startswith(prefix) and is_shard_name(key[len(prefix):]))]

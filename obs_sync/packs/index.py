@@ -88,7 +88,7 @@ def parse_index(data: bytes, where: str) -> PackIndex:
     if len(keys) != len(index.members):
         raise _damaged("it names a member twice", where)
     if not keys or (content.get("files"), content.get("bytes")) != (len(keys), index.bytes):
-        raise _damaged("its numbers of files and bytes are not those of its members", where)
+        raise _damaged("it states other numbers of files and bytes than its members have", where)
     return index
 
 
@@ -133,7 +133,7 @@ def _check_apart(members: Tuple[PackMember, ...], where: str) -> None:
     filled = sorted((member for member in members if member.size), key=lambda member: member.offset)
     for before, member in zip(filled, filled[1:]):
         if before.offset + before.size > member.offset:
-            raise _damaged(f"{in_words(before.key)} and {in_words(member.key)} lie on the same bytes", where)
+            raise _damaged(f"{in_words(before.key)} and {in_words(member.key)} overlap in the shard", where)
 
 
 def _is_count(value: Any) -> bool:

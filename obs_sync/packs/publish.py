@@ -94,7 +94,8 @@ def _removed(store: Store, unused: List[str], survey: Progress, must: bool) -> b
     except StoreError as error:
         if must:
             raise
-        _log.warning("the pack is whole, but %d shards out of use could not be deleted: %s", len(unused), error)
+        _log.warning("the pack is complete, but %d shards that it no longer uses could not be deleted: %s",
+                     len(unused), error)
         return False
     return True
 
@@ -123,8 +124,8 @@ def _check_beside(store: Store, index: PackIndex, stored: Dict[str, ObjectInfo],
               and not is_shard_name(key[len(prefix):]) and (info.size or key not in folders)}
     both = sorted(members & beside)
     if both:
-        raise StoreError(f"{len(both):,} of the files to pack are also objects of their own here, such as "
-                         f"{both[0]!r}; a pull could not know which of the two is meant", store.locate(prefix),
+        raise StoreError(f"{len(both):,} of the files to pack are also stored as separate objects here, such as "
+                         f"{both[0]!r}; a pull could not know which of the two to take", store.locate(prefix),
                          "Pack to another folder, or delete these objects first")
     check_together(members | beside, store.locate(prefix))
 

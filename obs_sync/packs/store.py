@@ -122,7 +122,7 @@ class PackedStore(Store):
         self._store.close()
 
     def _refuse(self, key: str) -> NoReturn:
-        raise StoreError("a pack can only be read", self.locate(key), "Change the source and pack it again")
+        raise StoreError("a pack is read-only", self.locate(key), "Change the source and pack it again")
 
     # -- the contents of the pack
 

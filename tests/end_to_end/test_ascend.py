@@ -5,6 +5,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -179,6 +181,26 @@ def test_without_dropout_the_numbers_are_those_of_a_processor_and_a_resumed_run_
     assert whole == parts
     for ours, theirs in zip(whole["records"], cpu["records"]):
         assert ours["source_loss"] == pytest.approx(theirs["source_loss"], rel=1e-3)
+
+
+@pytest.mark.parametrize("precision_mode", ["allow_mix_precision", "must_keep_origin_dtype"])
+def test_an_evaluation_of_the_run_gives_its_numbers_with_the_graph_of_the_run(on_ascend, precision_mode):
+    code, output = on_ascend.run(device="ascend", precision_mode=precision_mode)
+    assert code == 0, output
+    record = on_ascend.result()["records"][-1]
+    of_run = graphs_by_feeds(on_ascend)["evaluation/images:0", "evaluation/labels:0"]
+    os.remove(on_ascend.environ["FAKE_NPU_RECORD"])
+    found = json.loads(subprocess.check_output(
+        [sys.executable, "-m", "job", "evaluate", "obs://bucket/output/run", "--checkpoint=last", "--json",
+         "--work_dir=" + str(on_ascend.work_dir)], env=on_ascend.environ, cwd=ROOT, universal_newlines=True))
+    (target,) = found["domains"]
+    assert found["device"].startswith("ascend")
+    assert (target["loss"], target["confusion"]) == (record["target_loss"], record["target_confusion"])
+    # One shape, whose last batch is padded, and the same operations, so that compiled ones serve again.
+    graphs = graphs_by_feeds(on_ascend)
+    assert [graph["feeds"] for graph in graphs["evaluation/images:0", "evaluation/labels:0"]] == [
+        graph["feeds"] for graph in of_run] == [{"evaluation/images:0": [14, 227, 227, 3], "evaluation/labels:0": [14]}]
+    assert len(graphs) == 2  # the other one loads the network
 
 
 def test_mixed_precision_is_what_ascend_takes_by_itself_and_an_overflow_costs_one_iteration(on_ascend):

@@ -118,7 +118,7 @@ def test_another_configuration_is_refused_by_name_and_never_begins_afresh(job):
 @pytest.mark.slow
 def test_a_mistake_before_the_first_checkpoint_does_not_lock_the_run(job, uninterrupted):
     code, output = job.run(meta_batch_size=500)
-    assert code == 2 and "meta_batch_size=500 is more than domain" in output, output
+    assert code == 2 and "meta_batch_size=500, but domain" in output, output
     code, output = job.run()
     assert code == 0, output
     assert job.result() == uninterrupted

@@ -34,4 +34,4 @@ def test_masf_begins_with_the_best_checkpoint_of_a_deepall_run(tmp_path, capsys)
         "source": str(network), "run": str(tmp_path / "out" / "first") + "/", "checkpoint": best,
         "sha256": digest_of(str(network), "sha256"), "classes": deepall["data"]["classes"]}
     assert "classifier fc8: taken from" in told
-    assert "starts from random values" not in told and "begins afresh" not in told
+    assert "starts from random values" not in told

@@ -65,6 +65,13 @@ def test_a_line_has_the_time_and_the_level_if_it_is_not_info(shown):
     assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d hello\n", shown.stream.getvalue())
 
 
+def test_a_message_of_several_lines_keeps_its_structure(shown):
+    logging.getLogger("job.x").info("settings:\ndata:\n  seed: 3\nend")
+    logging.getLogger("job.x").info("list:\n  one\n    two")
+    assert "settings:\n  data:\n    seed: 3\n  end\n" in shown.stream.getvalue()
+    assert "list:\n  one\n    two\n" in shown.stream.getvalue()
+
+
 def test_the_date_stands_on_the_first_line_of_a_day_alone(shown):
     for created in (0.0, 60.0, 86400.0, 86460.0):
         record = logging.LogRecord("job.x", logging.INFO, "", 0, "hello", (), None)
@@ -203,7 +210,8 @@ def test_a_task_tells_its_end_before_it_asks(shown):
 PROGRAM = """
 import logging, sys, threading
 from job.console import Console
-console = Console()
+now = [0.0]
+console = Console(clock=lambda: now[0])
 console.set_up_logging()
 log = logging.getLogger("job.test")
 outer = console.task("train", "iterations")
@@ -217,7 +225,9 @@ for i in range(3):
                 other = threading.Thread(target=log.info, args=("line %d from a thread", i))
                 other.start()
                 other.join()
+    now[0] += 1.0
     outer(i + 1, 3)
+console.task("quick", "images")(5, 5)
 console.task("own lines", "iterations", log_lines=False)(1, 1)
 console.task("unfinished", "B")(1, 2)
 console.task("never begun", "B")(0, 2)
@@ -286,10 +296,11 @@ def test_bars_and_lines_do_not_tear_each_other(environ, rows, columns, width):
     assert told == [
         f"line {i} from {where}" for i in range(3) for where in ("here", "a thread")] + ["last line"]
     rest = [line for line in lines if "line" not in line]
-    assert [line.split(":")[0] for line in rest] == ["train"]
+    assert [line.split(":")[0] for line in rest] == ["train", "quick"]
     assert "unfinished: " in written and "never begun" not in written
     assert "3/3" in rest[0] and "100%" in rest[0]
     assert "iterations/s" in rest[0]
+    assert "5/5" in rest[1] and "/s" not in rest[1]  # the rate of a moment would mislead
 
 
 @pytest.mark.parametrize("environ", [{"TERM": "dumb"}, {"TERM": "dumb", "NO_COLOR": "1"}])

@@ -194,7 +194,7 @@ def test_a_run_whose_data_changed_is_told_what_changed(tmp_path, kept):
         preparation.note_data(run, build_index(str(tmp_path / "data")))
     detail = " (1 added: photo/bee/new.png)" if kept else ""
     assert str(caught.value).startswith(
-        f"The images changed since this run began: photo has 13 images instead of 12{detail}. Go on with")
+        f"The images changed since this run began: photo has 13 images instead of 12{detail}. Restore the")
 
 
 def test_the_numbers_that_are_recorded_are_those_of_the_images_in_use(tmp_path):

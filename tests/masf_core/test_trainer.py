@@ -109,7 +109,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_is_named():
         values["top/biases"][0] = math.nan
         model.load({"top/biases": values["top/biases"]})
         loop = trainer(model)
-        with pytest.raises(TrainingDiverged, match="iteration 1: source_loss=nan"):
+        with pytest.raises(TrainingDiverged, match="iteration 1: not finite: source_loss=nan"):
             loop.run()
     assert loop.progress.iteration == 0
 
@@ -158,6 +158,18 @@ def test_skipped_iterations_are_counted_and_take_no_part_in_the_means():
         assert record["source_loss"] == (
             pytest.approx(np.mean([each["source_loss"] for each in applied])) if applied else None)
     assert recorder.intervals[-1]["loss_scale"] == recorder.losses[-1][1]["loss_scale"]
+
+
+@pytest.mark.parametrize("scaled_first", [True, False])
+def test_a_run_that_resumes_inside_an_interval_in_another_precision_counts_what_was_skipped(scaled_first):
+    scalars = {"source_loss": 1.0, "source_accuracy": 50.0, "global_loss": 0.1, "metric_loss": 0.2}
+    scaled = [dict(scalars, seconds=1.0, loss_scale=64.0, skipped=skipped) for skipped in (1.0, 0.0)]
+    plain = [dict(scalars, seconds=1.0)]
+    progress = BEGINNING._replace(iteration=3, pending=scaled + plain if scaled_first else plain + scaled)
+    recorder = Recorder()
+    with toy.model() as model:
+        trainer(model, progress, recorder, iterations=3).run()
+    assert [(record["skipped"], record["loss_scale"]) for record in recorder.intervals] == [(1, 64.0)]
 
 
 @pytest.mark.parametrize("settings, said", [

@@ -181,7 +181,7 @@ def test_a_push_killed_at_any_request_leaves_whole_objects_and_the_next_one_comp
 
 
 @pytest.mark.slow
-def test_no_lost_reply_is_felt(bench, tmp_path):
+def test_a_lost_reply_changes_no_result(bench, tmp_path):
     with bench.store() as store:
         push(store, bench.data, prefix="data/")
     for operation in (("publish", bench.source, "undisturbed"), ("pull", str(tmp_path / "undisturbed"))):

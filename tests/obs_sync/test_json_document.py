@@ -50,12 +50,13 @@ def test_a_marker_without_an_iteration_is_passed_over(local_store, tmp_path, cap
 
 
 def test_a_marker_whose_files_clash_is_passed_over(local_store, tmp_path, caplog):
-    from job.publication.restore import _whole
+    from job.publication.restore import Restoring
     files = tuple(MarkerFile(name, 1, 64 * "0") for name in ("a", "a/b"))
     marker = Marker("clash", "2026", files, {"lineage": "l", "iteration": 7})
     local_store.write("checkpoints/clash.json", marker.to_json())
     workspace = types.SimpleNamespace(spool=str(tmp_path))
-    assert list(_whole(local_store, workspace, "l", lambda done, total: None)) == []
+    with Restoring(local_store, workspace, "l", lambda: None) as restoring:
+        assert restoring.newest({}, lambda done, total: None) is None
     assert "checkpoint clash cannot be used" in caplog.text
 
 

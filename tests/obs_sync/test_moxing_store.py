@@ -206,7 +206,7 @@ def test_many_objects_are_brought_by_copy_parallel(moxing_file, tmp_path):
     assert [sorted(keys) for keys in calls] == [sorted(MANY)]
 
 
-def test_what_copy_parallel_leaves_out_without_a_word_is_fetched_all_the_same(moxing_file, tmp_path, monkeypatch):
+def test_objects_that_copy_parallel_leaves_out_silently_are_fetched(moxing_file, tmp_path, monkeypatch):
     store = twisted(moxing_file)
     push(store, write_tree(tmp_path / "source", MANY))
     monkeypatch.setenv("FAKE_MOXING_DROP", "7")

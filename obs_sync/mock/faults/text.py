@@ -140,8 +140,8 @@ def _split(text: str) -> Tuple[Optional[str], List[Tuple[str, str, str]]]:
     if words and "=" not in words[0] and words[0] not in _EFFECTS:
         operation = words.pop(0)
         if operation.islower():  # which no operation is
-            raise FaultError(f"{operation!r} is neither an effect ({', '.join(sorted(_EFFECTS))}), "
-                             f"an operation nor a preset ({', '.join(PRESETS)})")
+            raise FaultError(f"{operation!r} is unknown; expected a preset ({', '.join(PRESETS)}), an operation such "
+                             f"as GetObject, or an effect ({', '.join(sorted(_EFFECTS))})")
     return operation, [word.partition("=") for word in words]
 
 

@@ -2,11 +2,13 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 
 import pytest
 
 from job import cli
-from job.published_measure import Measure, table
+from job.published_measure import Measure, modelzoo_lines, table
 from masf_core.devices.cpu import Cpu
 from masf_core.method.loss_scale import LossScale, ScaleSettings
 
@@ -33,6 +35,31 @@ def test_the_published_figures_stand_beside_a_measure_with_their_settings():
     assert "port" not in "\n".join(table(Measure("ascend", 42, first=60.0, seconds=[0.05] * 99)))
 
 
+def test_the_lines_of_modelzoo_s_scripts_count_as_the_scripts_do():
+    found = Measure("ascend", 126, first=60.0, seconds=[0.05, 0.07], ranks=1, loss=0.1234567, accuracy=87.5,
+                    end_to_end=61.4)
+    lines = modelzoo_lines(found)
+    assert lines[:4] == ["------------------ Final result ------------------",
+                         "Final Performance images/sec : 2100.00", "Final Performance ms/step : 60.00",
+                         "Final Training Duration sec : 61"]
+    # What the script does in shell: $BatchSize / $TrainingTime, uname -m.
+    assert dict(line.split(" = ") for line in lines[4:]) == {
+        "Network": "MASF_ID1191_for_TensorFlow", "RankSize": "1", "BatchSize": "126",
+        "DeviceType": os.uname().machine, "CaseName": "MASF_ID1191_for_TensorFlow_bs126_1p_perf",
+        "ActualFPS": "2100.00", "TrainingTime": "0.060000", "ActualLoss": "0.1234567", "TrainAccuracy": "0.875000",
+        "E2ETrainingTime": "61"}
+
+
+def test_the_lines_of_modelzoo_are_printed_only_where_they_are_asked_for(capsys):
+    for flags, there in [([], False), (["--modelzoo"], True)]:
+        assert cli.main(["bench", "--iterations=2"] + flags + TINY) == 0
+        shown = capsys.readouterr().out
+        assert "2 iterations of 3 × 3 images on cpu" in shown
+        assert ("Final Performance ms/step : " in shown, "ActualLoss = " in shown) == (there, there)
+    assert "nan" not in shown
+    assert 0 < int(re.search(r"E2ETrainingTime = (\d+)", shown).group(1))
+
+
 @pytest.mark.parametrize("arguments, told", [
     (["--iterations", "0"], "--iterations=0: expected a whole number from 1"),
     (["--iterations=ten"], "--iterations=ten: expected a whole number from 1"),
@@ -46,7 +73,7 @@ def test_a_mistake_is_told_before_anything_is_measured(arguments, told, capsys):
 
 def test_losses_that_are_not_finite_are_no_measure(capsys):
     assert cli.main(["bench", "--iterations=2", "--outer_lr=1e30", "--inner_lr=1e30"] + TINY) == 5
-    assert "is not finite" in capsys.readouterr().err
+    assert "not finite: " in capsys.readouterr().err
 
 
 def test_the_loss_scale_has_found_its_way_before_iterations_count(monkeypatch, tmp_path, capsys):

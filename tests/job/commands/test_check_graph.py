@@ -83,6 +83,16 @@ def test_losses_are_scaled_as_the_precision_on_an_ascend_needs_it(settings, is_s
     assert ("loss_scale" in document["steps"]["training"]["scopes"]) == is_scaled
 
 
+def test_no_iteration_reverses_channels_and_other_slow_kernels_are_told(capsys):
+    document = checked(capsys)
+    told = "\n".join(document["remarks"])
+    assert "slow on an Ascend 910: LRN and LRNGrad (10 of them" in told and "drawn on AICPU" in told
+    assert "ReverseV2" not in told
+    costs = document["steps"]["training"]["costs"]
+    assert sum(cost["scalar_moves"] for cost in costs.values()) == 0
+    assert costs["random numbers"]["drawn"] > 0
+
+
 def test_float32_is_refused_as_a_card_refuses_it(capsys):
     assert cli.main(["check-graph", "--precision=float32"] + SMALL) == 2
     assert "precision=float32: an Ascend 910 has no convolution in float32" in capsys.readouterr().err
@@ -159,7 +169,8 @@ def test_where_the_adapter_is_installed_its_own_operations_are_in_the_graph(monk
     assert types["NpuGetFloatStatus"] == types["NpuClearFloatStatus"] == 1 and "DropOutGenMask" in types
     assert not any("Stateless" in name for name in types) and "IsFinite" not in types
     assert types["HcomAllReduce"] == 8 and document["steps"]["first values"]["types"]["HcomBroadcast"] > 20
-    assert not document["remarks"]
+    slow = [remark for remark in document["remarks"] if remark.startswith("slow on an Ascend 910: ")]
+    assert slow == document["remarks"] and [remark.split()[5] for remark in slow] == ["LRN", "DropOutGenMask"]
 
 
 class Added:

@@ -111,7 +111,7 @@ def test_a_slip_is_an_error_even_where_unknown_flags_are_tolerated():
 
 
 @pytest.mark.parametrize("flag, here", [
-    ("--train=False", "python -m job show"), ("--dataset=pacs", "--data_url"),
+    ("--train=False", "python -m job evaluate"), ("--dataset=pacs", "--data_url"),
     ("--clipNorm=True", "--gradients_clip_value"), ("--log=True", "--summary_interval"),
     ("--save_interval=20", "--test_print_interval"), ("--data_path=/d", "--data_url"),
     ("--output_path=/o", "--train_url"), ("--profiling=True", "--profile_dir"),
@@ -234,9 +234,9 @@ def test_all_problems_are_told_at_once():
 
 @pytest.mark.parametrize("arguments, problem", [
     (["--domains=a,b,c"], "target_domain 'cartoon' is not among domains a,b,c; add it there"),
-    (["--domains=a,cartoon"], "domains: 2 given; expected at least 3, a target and 2 sources"),
+    (["--domains=a,cartoon"], "domains: 2 given; expected at least 3, the target domain and 2 source domains"),
     (["--precision_mode=force_fp16", "--device=cpu"],
-     "precision_mode=force_fp16 is the Ascend adapter's, but device=cpu; use precision there"),
+     "precision_mode=force_fp16 is an option of the Ascend adapter, but device=cpu; use precision instead"),
     (["--precision_mode=force_fp16", "--precision=float32"],
      "precision_mode=force_fp16 contradicts precision=float32; give only one of them"),
     (["--ascend_options=hccl_timeout=long"],
@@ -322,3 +322,10 @@ def test_help_lists_every_setting_with_its_default():
     for name, each in settings().items():
         default = "" if each.default in (None, ()) else str(each.default)
         assert f"--{name}={default.lower()}\n" in told
+
+
+@pytest.mark.parametrize("columns, longest", [("60", 60), ("500", 120)])
+def test_help_is_wrapped_to_the_terminal(monkeypatch, columns, longest):
+    monkeypatch.setenv("COLUMNS", columns)
+    lines = [line for line in loading.settings_help().splitlines() if line.startswith("      ")]
+    assert longest - 30 < max(map(len, lines)) <= longest

@@ -33,17 +33,17 @@ def test_the_command_is_told_again_what_it_was_given():
 
 
 def test_going_on_asks_for_twice_the_iterations_and_another_target():
-    told = hints.after_work(GIVEN, CONFIG, "run")
-    assert "train_iterations=120" in told and "target_domain=cartoon" in told
+    told = hints.after_work(GIVEN, CONFIG, "run", ["art", "photo", "sketch"])
+    assert "train_iterations=120" in told and "target_domain=photo" in told
 
 
 def test_tensorboard_is_named_only_where_it_is(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
-    assert "--logdir" not in hints.after_work(GIVEN, CONFIG, "run")
+    assert "--logdir" not in hints.after_work(GIVEN, CONFIG, "run", [])
     (tmp_path / "tensorboard").write_text("")
-    assert "tensorboard --logdir run" in hints.after_work(GIVEN, CONFIG, "run")
+    assert "tensorboard --logdir run" in hints.after_work(GIVEN, CONFIG, "run", [])
 
 
 def test_a_run_that_was_done_can_be_seen_again():
-    told = hints.after_nothing(GIVEN, CONFIG, "dry-run/bucket/run")
+    told = hints.after_nothing(GIVEN, CONFIG, "dry-run/bucket/run", [])
     assert "rm -r dry-run/bucket/run" in told and "seed=4" in told

@@ -15,8 +15,9 @@ from job.errors import ConfigError
 from job.inputs.fetch import fetch_inputs
 from job.inputs.indexing import index_data
 from job.inputs.pulled_data import PulledData
-from job.workspace import Workspace
+from job.workspace import Workspace, prepare_workspace
 from masf_core.data import miniature
+from masf_core.errors import DataError
 from obs_sync import LocalStore, ObjectInfo, ObjectNotFound, open_store, push
 from obs_sync.mock import mock_obs
 from tests.masf_core.data.datasets import write_folders, write_lists
@@ -68,7 +69,7 @@ def test_a_run_without_a_checkpoint_is_known_by_its_run_json_and_a_strangers_run
     caplog.set_level(logging.INFO, "job")
     assert pulled(store, DATA + ["new/run.json", "new/eva.txt", "photo/run.json", "photo/eva.txt"]) == DATA + [
         "photo/run.json", "photo/eva.txt"]
-    assert "not pulled: 2 objects that runs have stored, such as below obs://bucket/pacs/new/" in caplog.text
+    assert "left out of the pull: 2 objects that runs have stored, such as below obs://bucket/pacs/new/" in caplog.text
 
 
 def test_what_a_setting_names_is_pulled_also_from_a_run(store):
@@ -174,6 +175,29 @@ def test_what_runs_write_below_a_local_folder_is_neither_data_nor_an_error(tmp_p
     shutil.copytree(str(data / "kfold"), str(data / "inputs" / "pacs-01234567" / "kfold"))
     assert local(data, tmp_path, *flags) == before
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+@pytest.mark.parametrize("place", ["", "masf-work"])
+def test_what_other_runs_have_written_in_their_work_dir_is_not_data(tmp_path, caplog, place):
+    data = tmp_path / "data"
+    write_folders(data)
+    before = local(data, tmp_path)
+    other = prepare_workspace(str(data / place), "other")
+    shutil.copytree(str(data / "photo"), os.path.join(other.root, "inputs", "pacs-01234567", "photo"))
+    with caplog.at_level(logging.INFO):
+        assert local(data, tmp_path) == before
+    assert f"what runs have written in {other.root} is not data" in caplog.text
+
+
+@pytest.mark.parametrize("missing", ["decoded", "runs"])
+def test_a_folder_that_no_run_has_used_is_data(tmp_path, missing):
+    data = tmp_path / "data"
+    write_folders(data)
+    other = prepare_workspace(str(data / "more"), "other")
+    shutil.copytree(str(data / "photo"), os.path.join(other.root, "inputs", "pacs-01234567", "photo"))
+    shutil.rmtree(os.path.join(other.root, missing))
+    with pytest.raises(DataError, match="more in .* lie deeper than"):
+        local(data, tmp_path)
 
 
 def test_lists_that_lie_outside_a_local_data_url_are_named_and_used_only_if_asked_for(tmp_path, caplog):

@@ -76,6 +76,18 @@ def test_a_run_means_its_best_checkpoint_and_a_checkpoint_itself(run, fetch, bel
     assert origin["classes"] == ["cat", "dog"]
 
 
+@pytest.mark.parametrize("record", [
+    b"{", b"[]", b'{"data": null}', b'{"data": {}}', b'{"data": {"classes": ["cat", 1]}}', 100000 * b"[",
+    b'{"data": {"classes": ["' + 200 * b"c" + b'"]}}'], ids=lambda record: record[:12].decode())
+def test_a_run_record_that_does_not_name_the_classes_is_no_reason_to_refuse_the_weights(
+        run, fetch, environ, monkeypatch, record):
+    monkeypatch.setattr("job.inputs.weights.LARGEST", 200)
+    with open_store(run + "/", environ) as store:
+        store.write("run.json", record)
+    local, origin = fetch(run)
+    assert biases(local) == [0, 1, 2] and origin["classes"] is None
+
+
 def test_what_is_not_there_is_told_once_with_what_was_expected(run, fetch):
     with pytest.raises(WeightsError, match="Expected a weights file, the folder of a checkpoint") as raised:
         fetch(run + "/checkpoints/nope")

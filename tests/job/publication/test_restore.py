@@ -1,6 +1,8 @@
 """Which checkpoint a run goes on from."""
 from __future__ import annotations
 
+import collections
+import functools
 import gc
 import os
 import threading
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 from job.errors import ConfigError
+from job.publication.patience import Patience
 from job.publication.restore import Restoring, clear_spool, refuse_changed, undelivered
 from job.workspace import prepare_workspace, sole_user
 from masf_core.records import checkpoints
@@ -30,13 +33,25 @@ def store(tmp_path):
     return LocalStore(str(tmp_path / "store"))
 
 
+@pytest.fixture(autouse=True)
+def clock(monkeypatch):
+    """A clock that only waiting for the storage moves."""
+    now = [0.0]
+
+    def sleep(seconds):
+        now[0] += seconds
+
+    monkeypatch.setattr("job.publication.restore.Patience",
+                        functools.partial(Patience, clock=lambda: now[0], sleep=sleep))
+
+
 def save(directory, iteration, lineage="line", size=3):
     checkpoints.save(directory, {"a/weights": np.full(size, iteration, np.float32)},
                      progress_at(iteration, lineage=lineage))
 
 
 def newest(store, workspace):
-    with Restoring(store, workspace, "line") as restoring:
+    with Restoring(store, workspace, "line", lambda: None) as restoring:
         return restoring.newest(SHAPES, lambda done, total: None)
 
 
@@ -146,15 +161,44 @@ def test_a_checkpoint_of_other_arrays_gives_way_to_the_one_before(store, workspa
 
 def test_what_was_restored_is_held_by_nobody_else(store, workspace, tmp_path):
     publish(store, tmp_path, 10)
-    with Restoring(store, workspace, "line") as restoring:
+    with Restoring(store, workspace, "line", lambda: None) as restoring:
         array = weakref.ref(restoring.newest(SHAPES, lambda done, total: None).arrays["a/weights"])
         gc.collect()
         assert array() is None
 
 
-def test_a_store_that_fails_is_an_error_and_not_an_empty_one(workspace, tmp_path):
-    with pytest.raises(StoreUnavailable):
+def test_a_store_that_stays_away_is_an_error_and_not_an_empty_one(workspace, tmp_path):
+    with pytest.raises(StoreUnavailable, match=r"listing the checkpoints failed for \d+ s: the server answered 503"):
         newest(Down(LocalStore(str(tmp_path / "store"))), workspace)
+
+
+def test_an_outage_during_listing_or_fetching_is_waited_for(store, workspace, tmp_path, caplog):
+    publish(store, tmp_path, 10)
+    publish(store, tmp_path, 20, size=4)
+    away = Away(store, {"list", "read", "download"}, failures=5)
+    assert newest(away, workspace).progress.iteration == 10
+    told = [message.partition(" failed")[0] for message in caplog.messages if "retrying for up to 300 s" in message]
+    assert told == ["listing the checkpoints", "fetching checkpoint ckpt-000020-aa",
+                    "fetching checkpoint ckpt-000010-aa"]
+
+
+def test_a_request_to_stop_ends_the_wait_for_the_storage(store, workspace):
+    class Enough(BaseException):
+        pass
+
+    def enough():
+        raise Enough
+
+    with pytest.raises(Enough):
+        with Restoring(Down(store), workspace, "line", enough) as restoring:
+            restoring.newest(SHAPES, lambda done, total: None)
+
+
+def test_leaving_ends_the_wait_for_the_storage(store, workspace, monkeypatch):
+    monkeypatch.setattr("job.publication.restore.Patience", Patience)  # with the true clock
+    with Restoring(Down(store), workspace, "line", lambda: None):
+        pass
+    assert not [thread for thread in threading.enumerate() if thread.name == "restoring"]
 
 
 def test_whoever_waits_is_told_of_the_progress_and_may_end_the_wait(store, workspace, tmp_path):
@@ -167,12 +211,25 @@ def test_whoever_waits_is_told_of_the_progress_and_may_end_the_wait(store, works
     publish(store, tmp_path, 10)
     gate = threading.Event()
     with pytest.raises(Enough):
-        with Restoring(Gated(store, gate), workspace, "line") as restoring:
+        with Restoring(Gated(store, gate), workspace, "line", lambda: None) as restoring:
             try:
                 restoring.newest(SHAPES, enough)
             finally:
                 gate.set()
     assert not [thread for thread in threading.enumerate() if thread.name == "restoring"]
+
+
+class Away(WrappedStore):
+    """Is unavailable for the first so many calls about each key."""
+
+    def __init__(self, inner, operations, failures):
+        super().__init__(inner)
+        self._operations, self._failures, self._counts = operations, failures, collections.Counter()
+
+    def before(self, operation, key):
+        self._counts[operation, key] += 1
+        if operation in self._operations and self._counts[operation, key] <= self._failures:
+            raise StoreUnavailable("the server answered 503", self.url)
 
 
 class Down(WrappedStore):

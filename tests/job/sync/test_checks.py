@@ -166,7 +166,7 @@ def run(store, tmp_path):
 def test_whole_checkpoints_are_told(sync, run, below):
     assert sync("verify", URL + below) == 0
     assert sync.out.splitlines()[0].startswith("whole    ") and sync.out.splitlines()[1].endswith("  (best)")
-    assert sync.out.splitlines()[-1] == "2 of 2 checkpoints whole: 4 files, 61.0 kB read through and right"
+    assert sync.out.splitlines()[-1] == "2 of 2 checkpoints whole: 4 files, 61.0 kB read and correct"
 
 
 def test_a_pulled_run_is_verified_like_a_published_one(sync, run, tmp_path):

@@ -142,7 +142,8 @@ def test_gc_removes_shards_that_no_pack_names(sync, tmp_path):
     (["pull", "{folder}", "{folder}/photo/../new"], "are the same folder, or one is in the other"),
     (["ls", "{file}"], "notes.txt is a file; a folder or an obs:// URL is needed"),
     (["ls", "obs://bucket/base/notes.txt"],
-     "obs://bucket/base/notes.txt is an object and no folder: give obs://bucket/base/ --include notes.txt"),
+     "obs://bucket/base/notes.txt is an object, not a folder; to take this object alone, give "
+     "obs://bucket/base/ --include notes.txt"),
     (["pull", URL, "x", "--exclude", "[a"], "has a '[' without a ']'"),
     (["pull", URL, "x", "--workers", "0"], "expected a whole number from 1 to 256"),
     (["pull", URL, "x", "--bandwidth", "fast"], "expected MB per second"),

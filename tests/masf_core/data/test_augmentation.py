@@ -176,6 +176,20 @@ def test_the_smallest_crop_is_one_pixel():
 
 # -- colours
 
+def test_every_change_is_that_of_the_same_image_with_its_channels_the_other_way_round():
+    """Batches are BGR, and Pillow's functions weigh red, green and blue differently."""
+    images = noise(40)
+    result = augmented(images, 1, "art", 4, **EVERYTHING)
+    draws = {purpose: generator(1, purpose, "art", 4) for purpose in ("crop", "jitter", "grey", "flip")}
+    boxes = [crop_box(SIDE, 0.3, each) for each in draws["crop"].random_sample((40, 4)).tolist()]
+    factors = 1.0 + 0.4 * (2.0 * draws["jitter"].random_sample((40, 3)) - 1.0)
+    are_grey, are_mirrored = draws["grey"].random_sample(40) < 0.3, draws["flip"].random_sample(40) < 0.5
+    for i in range(40):
+        rgb = jitter(crop(Image.fromarray(np.ascontiguousarray(images[i, ..., ::-1])), boxes[i]), *factors[i])
+        rgb = np.asarray(grey(rgb) if are_grey[i] else rgb)
+        np.testing.assert_array_equal(result[i, ..., ::-1], rgb[:, ::-1] if are_mirrored[i] else rgb)
+
+
 def test_brightness_multiplies_and_clips():
     assert pixels_of(jitter(picture((10, 100, 200), (0, 1, 255)), 1.5, 1.0, 1.0)) == [[15, 150, 255], [0, 2, 255]]
 
@@ -250,6 +264,6 @@ def test_grey_comes_as_often_as_asked():
     is_grey = (result.min(-1) == result.max(-1)).all((1, 2))
     assert 330 < is_grey.sum() < 470  # 400 expected, standard deviation 18
     np.testing.assert_array_equal(result[~is_grey], images[~is_grey])
-    luma = np.dot(images[is_grey], WEIGHTS)
+    luma = np.dot(images[is_grey][..., ::-1], WEIGHTS)
     assert np.abs(result[is_grey][..., 0] - luma).max() < 0.51
     np.testing.assert_array_equal(augmented(images, grey_probability=1.0).std(-1), np.zeros((2000, 3, 3)))

@@ -8,6 +8,7 @@ import threading
 import time
 
 import numpy as np
+import PIL
 import pytest
 from PIL import Image
 
@@ -60,7 +61,8 @@ def test_every_image_is_at_its_row(index, cache):
         array = images[domain.name]
         assert array.shape == (21, SIDE, SIDE, 3) and array.dtype == np.uint8
         for row, path in enumerate(domain.paths):
-            np.testing.assert_array_equal(array[row], np.asarray(Image.open(os.path.join(index.dataroot, path))))
+            rgb = np.asarray(Image.open(os.path.join(index.dataroot, path)))
+            np.testing.assert_array_equal(array[row], rgb[..., ::-1])
 
 
 def test_the_arrays_are_maps_that_cannot_be_written_to(index, cache):
@@ -83,11 +85,25 @@ def test_changed_data_replaces_its_domains_cache_alone(index, cache, place):
     before = files(place)
     pixels = save_image(path_of(index, "photo", 4), number=999)
     images = decode(build_index(index.dataroot), cache, SIDE)[1]
-    np.testing.assert_array_equal(images["photo"][4], pixels)
+    np.testing.assert_array_equal(images["photo"][4], pixels[..., ::-1])
     after = files(place)
     assert len(after) == 3
     assert [name for name in after if not name.startswith("photo")] == [n for n in before if not n.startswith("photo")]
     assert not set(after) == set(before)
+
+
+def test_a_cache_of_another_decoder_is_made_again_and_the_fingerprint_stays(index, cache, place, monkeypatch):
+    monkeypatch.setattr(decode_cache, "DECODER_VERSION", "1/Pillow-" + PIL.__version__)  # whose pixels were RGB
+    decode(index, cache, SIDE)
+    old = files(place)
+    for name in old:
+        np.load(os.path.join(place, name), mmap_mode="r+")[:] = 7
+    monkeypatch.undo()
+    same, images = decode(build_index(index.dataroot), cache, SIDE)
+    assert len(files(place)) == 3 and not set(files(place)) & set(old)
+    rgb = np.asarray(Image.open(path_of(index, "clip", 0)))
+    np.testing.assert_array_equal(images["clip"][0], rgb[..., ::-1])
+    assert same.fingerprint == index.fingerprint
 
 
 def test_a_file_of_the_same_size_but_later_is_changed_data(index, cache, place):
@@ -182,7 +198,7 @@ def test_an_image_mended_is_decoded(index, cache):
     with pytest.raises(DataError):
         decode(index, cache, SIDE)
     pixels = save_image(path_of(index, "clip", 3), number=5)
-    np.testing.assert_array_equal(decode(index, cache, SIDE)[1]["clip"][3], pixels)
+    np.testing.assert_array_equal(decode(index, cache, SIDE)[1]["clip"][3], pixels[..., ::-1])
 
 
 def test_an_image_that_has_gone_since_it_was_indexed_is_named(index, cache):

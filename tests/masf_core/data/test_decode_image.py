@@ -18,9 +18,10 @@ pytestmark = pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarn
 
 
 def decode(path, max_pixels=10000, side=SIDE):
+    """uint8 [side, side, 3] RGB, as colours are written in the tests."""
     out = np.full((side, side, 3), 77, np.uint8)
     decode_image(str(path), side, max_pixels, out)
-    return out
+    return out[..., ::-1]
 
 
 def refusal(path, **kwargs):
@@ -38,6 +39,13 @@ def saved(tmp_path, image, name="image.png", **options):
 def test_pixels_of_the_right_size_are_taken_as_they_are(tmp_path):
     pixels = save_image(tmp_path / "a.png", size=(SIDE, SIDE))
     np.testing.assert_array_equal(decode(tmp_path / "a.png"), pixels)
+
+
+def test_channels_come_as_blue_green_red(tmp_path):
+    path = saved(tmp_path, Image.new("RGB", (SIDE, SIDE), (30, 20, 10)))
+    out = np.zeros((SIDE, SIDE, 3), np.uint8)
+    decode_image(str(path), SIDE, 10000, out)
+    assert (out == (10, 20, 30)).all()
 
 
 def test_other_sizes_are_squeezed_to_the_square(tmp_path):

@@ -78,9 +78,9 @@ def test_a_test_list_that_is_not_the_union_is_warned_of_with_counts(data, caplog
     write_list(data[1], "photo", "test", ["photo/ant/9.png 1", "photo/ant/3.png 1", "photo/cat/0.png 3"])
     build_index(*data)
     (warning,) = [entry.getMessage() for entry in caplog.records]
-    assert warning.startswith("domain photo: its test list is not train and crossval together: 1 image only in test, "
-                              "10 only in train or crossval.")
-    assert "the 3 of the test list" in warning
+    assert warning.startswith("domain photo: its test list differs from train and crossval together: 1 image only in "
+                              "test, 10 only in train or crossval.")
+    assert "the 3 images of the test list" in warning
 
 
 def test_folders_without_lists_are_split(data):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 
 import pytest
@@ -61,7 +62,8 @@ def test_another_split_of_the_same_images_is_told_as_such(begun, root):
     assert "the images are the same, but their split" in changes(begun, root, seed=5)
 
 
-@pytest.mark.parametrize("before", [None, b"", b"damaged", "other"])
+@pytest.mark.parametrize("before", [
+    None, b"", b"damaged", "other", gzip.compress(100000 * b"["), gzip.compress(b"[]")])
 def test_without_a_record_of_every_image_the_numbers_are_told(begun, root, before):
     edit(root)
     before = manifest.to_bytes(build_index(str(root))) if before == "other" else before
@@ -71,3 +73,11 @@ def test_without_a_record_of_every_image_the_numbers_are_told(begun, root, befor
 def test_the_record_is_small_and_the_same_for_the_same_data(begun, root):
     content = manifest.to_bytes(begun)
     assert content == manifest.to_bytes(build_index(str(root))) and len(content) < 1000
+
+
+def test_a_record_that_unpacks_to_more_than_the_bound_is_not_read(begun, root, monkeypatch):
+    edit(root)
+    content = manifest.to_bytes(begun)
+    monkeypatch.setattr(manifest, "LARGEST", 500)
+    assert len(gzip.decompress(content)) > 500
+    assert changes(begun, root, content) == "photo has 10 images instead of 8"

@@ -62,7 +62,7 @@ def test_an_image_that_full_lacks_and_one_that_trains_and_validates_are_told(tmp
     train, kept, _ = parts(build_index(str(tmp_path)))
     assert len(train) == 3 and len(kept) == 6
     assert "3 images of its splits are not in its folder full" in caplog.text
-    assert "3 images of its folder to train on are also in the one to validate on" in caplog.text
+    assert "3 images are both in its training and in its validation folder" in caplog.text
 
 
 def test_without_images_to_validate_on_a_part_of_those_to_train_on_is_drawn(tmp_path):
@@ -78,7 +78,7 @@ def test_splits_in_the_place_of_domains_are_refused(tmp_path):
     write_folders(tmp_path, domains=("train", "Val"))
     for arguments in ({}, {"domains": ["train", "Val"]}):
         message = refused(tmp_path, **arguments)
-        assert "called as splits are" in message and "train" in message and "Val" in message
+        assert "these are names of splits" in message and "train" in message and "Val" in message
 
 
 def test_a_class_may_be_called_train(tmp_path):

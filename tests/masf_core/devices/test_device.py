@@ -281,7 +281,7 @@ def test_a_graph_with_an_operation_that_the_card_does_not_take_is_refused(npu_br
         tf.matmul(tf.ones([2, 2]), tf.ones([2, 2]))
         here.check_graph(graph)
         tf.math.lgamma(tf.ones([2, 2]))
-        with pytest.raises(DeviceError, match="npu_supported_ops.json lacks Lgamma.*silently compute these on the host"):
+        with pytest.raises(DeviceError, match="npu_supported_ops.json lacks Lgamma.*silently compute these"):
             here.check_graph(graph)
         make_device("cpu").check_graph(graph)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 import pytest
 
 from masf_core.graph_check import cost as cost
+from masf_core.graph_check import limits
 from masf_core.method import meta_step
 from masf_core.network.alexnet import AlexNet
 from masf_core.tf1 import tf
@@ -80,7 +81,7 @@ def test_an_iteration_is_the_products_that_are_said_of_it():
 
 
 def test_a_group_takes_the_longer_of_its_arithmetic_and_its_traffic():
-    device = cost.Device(products=100.0, others=10.0, memory=50.0)
+    device = cost.Device(products=100.0, others=10.0, memory=50.0, scalar_moves=4.0, drawn=2.0)
     assert cost.seconds_of("dense", cost.Cost(1, 200, 50), device) == 2.0
     assert cost.seconds_of("dense", cost.Cost(1, 200, 500), device) == 10.0
     assert cost.seconds_of("pools", cost.Cost(1, 200, 50), device) == 20.0
@@ -88,6 +89,52 @@ def test_a_group_takes_the_longer_of_its_arithmetic_and_its_traffic():
     assert cost.predict(groups, device, images=1) == pytest.approx(3.0 + cost.CALL)
     assert cost.predict(groups, device, images=10 ** 6) == pytest.approx(10 ** 6 * cost.DRAWING)
     assert cost.total(groups) == cost.Cost(2, 210, 100)
+    assert cost.seconds_of("moving data", cost.Cost(1, 0, 50, scalar_moves=8), device) == 1.0 + 2.0
+    assert cost.seconds_of("random numbers", cost.Cost(1, 0, 50, drawn=8), device) == 1.0 + 4.0
+
+
+@pytest.mark.parametrize("found, expected", [
+    (cost.Cost(1, 20, 50), "arithmetic"), (cost.Cost(1, 10, 500), "memory"), (cost.Cost(1, 10, 50), "memory"),
+    (cost.Cost(1, 10, 50, scalar_moves=8), "scalar units"), (cost.Cost(1, 10, 50, drawn=8), "AICPU")])
+def test_a_group_is_bound_by_what_takes_the_longest(found, expected):
+    device = cost.Device(products=100.0, others=10.0, memory=50.0, scalar_moves=4.0, drawn=2.0)
+    assert cost.bound_of("pools", found, device) == expected
+
+
+@pytest.mark.parametrize("axis, moves", [(3, 2 * 5 * 7 * 3), (-1, 2 * 5 * 7 * 3), ([1, 3], 2 * 5 * 7 * 3), (2, 0)])
+def test_a_reverse_of_the_last_axis_moves_every_element_by_itself(axis, moves):
+    axes = axis if isinstance(axis, list) else [axis]
+    (found,) = cost_of(lambda: tf.reverse(tf.placeholder(tf.uint8, [2, 5, 7, 3]), axes)).values()
+    assert (found.scalar_moves, found.bytes) == (moves, 2 * 210 + 4 * len(axes))
+
+
+def test_reversing_the_published_batch_takes_as_long_as_was_estimated():
+    found = cost_of(lambda: tf.reverse(tf.placeholder(tf.uint8, [378, 227, 227, 3]), [3]))["moving data"]
+    assert cost.seconds_of("moving data", found, cost.PEAK) == pytest.approx(25e-3, rel=0.01)
+    assert cost.seconds_of("moving data", found, cost.GOOD) == pytest.approx(50e-3, rel=0.01)
+
+
+def adapters_mask():
+    with limits.standing_for("DropOutGenMask"):  # whose output has a bit for each element
+        return tf.cast(floats(48), tf.uint8)
+
+
+@pytest.mark.parametrize("build, drawn", [
+    (lambda: tf.random.stateless_uniform([7, 11], seed=tf.placeholder(tf.int32, [2])), 77), (adapters_mask, 8 * 48)])
+def test_a_dropout_mask_is_drawn_on_aicpu(build, drawn):
+    found = cost_of(build)["random numbers"]
+    assert (found.count, found.drawn) == (1, drawn)
+    assert cost.bound_of("random numbers", found, cost.PEAK) == "AICPU"
+
+
+def test_a_normalisation_transforms_the_layout_of_an_input_and_of_its_output():
+    def build():
+        x = floats(2, 5, 7, 3)
+        y = tf.nn.local_response_normalization(x)
+        return [y] + tf.gradients(y, x, floats(2, 5, 7, 3))
+
+    # y of x, and ∂x of ∂y, x and y; each transform reads and writes a tensor.
+    assert cost_of(build)["normalisation"].bytes == 4 * 210 * ((2 + 4) + (4 + 4))
 
 
 def test_shapes_that_are_not_known_stop_nothing():

@@ -155,6 +155,34 @@ def test_dropout_is_no_problem_and_worth_a_remark():
     assert limits.remarks(tf.Graph()) == []
 
 
+@pytest.mark.parametrize("build, op_type, why", [
+    (lambda: tf.reverse(tf.placeholder(tf.uint8, [2, 5, 7, 3]), [3]), "ReverseV2", "moves every element by itself"),
+    (lambda: tf.nn.local_response_normalization(floats(2, 5, 7, 3)), "LRN", "NCHW only"),
+    (lambda: tf.random.stateless_uniform([4], seed=tf.placeholder(tf.int32, [2])), "StatelessRandomUniform",
+     "masks are drawn on AICPU"),
+    (lambda: tf.unique(tf.placeholder(tf.int32, [5]))[0], "Unique", "no kernel for the AI cores"),
+])
+def test_a_slow_kernel_is_worth_a_remark(build, op_type, why):
+    graph = tf.Graph()
+    with graph.as_default():
+        build()
+    (told,) = [remark for remark in limits.remarks(graph) if "slow" in remark]
+    assert f"slow on an Ascend 910: {op_type}" in told and "(1 of them, for example " in told and why in told
+
+
+@pytest.mark.parametrize("build", [
+    lambda: tf.reverse(floats(2, 5, 7, 3), [1, 2]),
+    lambda: tf.reverse(floats(2, 3), tf.placeholder(tf.int32, [1])),  # an axis that is not known
+    lambda: tf.math.invert_permutation(tf.constant([1, 0])),  # computed before
+    lambda: tf.nn.relu(floats(3)),
+])
+def test_other_kernels_get_no_remark(build):
+    graph = tf.Graph()
+    with graph.as_default():
+        build()
+    assert limits.remarks(graph) == []
+
+
 def _true():
     from tensorflow.core.framework import attr_value_pb2
     return attr_value_pb2.AttrValue(b=True)

@@ -6,7 +6,7 @@ import pytest
 
 from masf_core.errors import WeightsError
 from masf_core.network import metric_net
-from masf_core.network.alexnet import MEAN_RGB, AlexNet
+from masf_core.network.alexnet import MEAN_BGR, AlexNet
 from masf_core.network.backbone import make_backbone
 from masf_core.network.dropout import no_dropout
 from masf_core.tf1 import tf
@@ -55,7 +55,7 @@ def test_the_classifier_of_our_own_training_is_taken_where_the_classes_are_as_ma
     assert "classifier fc8 starts from random values: mine.npz has 5 classes, the data have 7" in caplog.text
 
 
-def test_channels_reach_the_first_filters_as_bgr_with_the_rgb_mean_taken_off():
+def test_channels_reach_the_first_filters_in_their_order_with_the_mean_of_each_subtracted():
     network = AlexNet(3, width=0.02)
     values = network.initial_values(0)
     # A filter that looks at its first (blue) input channel only.
@@ -63,11 +63,11 @@ def test_channels_reach_the_first_filters_as_bgr_with_the_rgb_mean_taken_off():
     values["conv1/weights"][5, 5, 0, 0] = 1.0
     with tf.Graph().as_default(), tf.Session() as session:
         images = np.zeros((1, 227, 227, 3), np.uint8)
-        images[..., 2] = 200  # blue, in RGB
+        images[..., 0] = 200  # blue, in BGR
         inputs = network.preprocess(tf.constant(images))
         first = tf.nn.conv2d(inputs, tf.constant(values["conv1/weights"]), [1, 4, 4, 1], "SAME")
         value = session.run(first)[0, 10, 10, 0]
-    assert value == pytest.approx(200 - MEAN_RGB[2], rel=1e-5)
+    assert value == pytest.approx(200 - 103.939, rel=1e-5) and MEAN_BGR == (103.939, 116.779, 123.68)
 
 
 def test_features_are_taken_before_the_dropout():

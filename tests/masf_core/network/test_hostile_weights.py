@@ -105,7 +105,7 @@ def pickles():
         ("tuples as an encoding", tuple_bomb() + b"c_codecs\nencode\nX\x01\x00\x00\x00ah\x3b\x86R.",
          "where a name is expected"),
         ("tuples as a shape", tuple_bomb() + b"cnumpy.core.multiarray\n_reconstruct\n)R(K\x01h\x3bcnumpy\ndtype\n"
-         b"X\x02\x00\x00\x00f4\x85R\x89C\x00tb.", "is no shape"),
+         b"X\x02\x00\x00\x00f4\x85R\x89C\x00tb.", "not a list of sizes"),
         ("many marks", b"(" * 3000000 + b".", "nested more than 16 deep"),
         ("deep tuples", b"\x80\x02N" + b"\x85" * 3000000 + b".", "more operations"),
         ("one object named often", b"\x80\x02Nq\x00" + b"h\x000" * 60000 + b".", "more operations"),

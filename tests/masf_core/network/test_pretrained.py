@@ -168,7 +168,7 @@ def test_an_attack_in_place_of_the_whole_file_is_refused(tmp_path):
     (b"P1\n.", "instruction PERSID"),
     (b"c_codecs\nencode\n(X\x01\x00\x00\x00aX\x03\x00\x00\x00zip\x86R.", "damaged"),
     (b"c_codecs\nencode\n(X\x01\x00\x00\x00aX\x03\x00\x00\x00ziptR.", "encodes"),
-    (b"\x80\x02}X\x01\x00\x00\x00acnumpy\nndarray\ns.", "has a Name where data should stand"),
+    (b"\x80\x02}X\x01\x00\x00\x00acnumpy\nndarray\ns.", "has a Name where data are expected"),
     (b"I" + b"1" * 70000 + b"\n.", ""),  # a number that takes ages to read
     (b"", "too early"), (b"\x80\x02}", "too early"), (b"\xff\xff", "damaged"), (b".", "damaged"),
 ])

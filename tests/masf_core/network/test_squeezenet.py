@@ -77,14 +77,14 @@ def test_the_features_of_one_fire_module_after_another_are_those_of_plain_arithm
             values[name] = random.uniform(0.0, 0.3, values[name].shape).astype(np.float32)
         if "3x3" in name and name.endswith("weights"):
             values[name][[0, 0, 0, 1, 1, 2, 2, 2], [0, 1, 2, 0, 2, 0, 1, 2]] = 0.0  # all but the centre
-    colour = np.array([200, 30, 90], np.uint8)  # RGB
+    colour = np.array([200, 30, 90], np.uint8)  # BGR
     batch = np.broadcast_to(colour, (1, 227, 227, 3)).copy()
 
     def convolve(x, layer):
         kernel = values[layer + "/weights"].astype(np.float64).sum(axis=(0, 1))
         return np.maximum(0.0, x @ kernel + values[layer + "/biases"])
 
-    x = convolve(colour[::-1].astype(np.float64) - (104.0, 117.0, 123.0), "conv1")
+    x = convolve(colour.astype(np.float64) - (104.0, 117.0, 123.0), "conv1")
     for fire in ("fire2", "fire3", "fire4", "fire5", "fire6", "fire7", "fire8", "fire9"):
         squeezed = convolve(x, fire + "/conv1x1_1")
         x = np.concatenate([convolve(squeezed, fire + "/conv1x1_2"), convolve(squeezed, fire + "/conv3x3_2")])
@@ -183,6 +183,16 @@ def test_every_backbone_of_the_table_can_be_made(name):
     assert isinstance(network, backbone.Backbone)
     assert (network.num_classes, network.width) == (6, NARROW)
     assert set(network.new_layers) < {variable.rsplit("/", 1)[0] for variable in network.shapes()}
+
+
+@pytest.mark.parametrize("name", sorted(BACKBONES))
+def test_no_network_reverses_anything_because_images_and_filters_have_the_same_order(name):
+    network = backbone.make_backbone(name, 6, width=NARROW)
+    with tf.Graph().as_default() as graph:
+        images = tf.placeholder(tf.uint8, (2, network.image_size, network.image_size, 3))
+        weights = {variable: tf.zeros(shape) for variable, shape in network.shapes().items()}
+        network.forward(network.preprocess(images), weights, no_dropout)
+    assert not [op.name for op in graph.get_operations() if op.type == "ReverseV2"]
 
 
 @pytest.mark.parametrize("name", sorted(BACKBONES))

@@ -117,7 +117,7 @@ def test_arrays_of_another_type_are_refused(tmp_path, kind):
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("place", [0, 7, 22, 23])
 def test_a_value_that_is_not_finite_is_found_wherever_it_is(tmp_path, monkeypatch, value, place):
-    monkeypatch.setattr(checkpoints, "PIECE", 5)
+    monkeypatch.setattr("masf_core.records.finite.PIECE", 5)
     weights = np.zeros(24, np.float32)
     weights[place] = value
     with pytest.raises(CheckpointError, match="a/weights in network.npz holds values that are NaN or infinite"):

@@ -57,6 +57,8 @@ def test_losses_may_be_not_a_number():
     ({"history": [{"iteration": 20}]}, "history[0].source_loss is missing"),
     ({"pending": [{"a": "b"}]}, "pending[0].source_loss is missing"),
     ({"pending": {}}, "pending is not a list"),
+    ({"pending": 3 * [dict(SCALARS, skipped=float("nan"))]}, "pending[0].skipped is not 0 or 1"),
+    ({"pending": 3 * [dict(SCALARS, loss_scale="64")]}, "pending[0].loss_scale is not a number"),
     ({"details": [1]}, "details is not an object"),
     ({"details": {"a": json.loads(30 * "[" + 30 * "]")}}, "it nests deeper than 16 levels"),
     ({"speed": 1}, "it has members that are not known here: speed"),

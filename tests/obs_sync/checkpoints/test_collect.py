@@ -65,7 +65,7 @@ def test_of_a_checkpoint_with_an_upload_of_unknown_age_the_age_is_unknown(shelf)
 
 
 @pytest.mark.parametrize("sign", ["a part", "a file", "nothing"])
-def test_a_checkpoint_that_was_gone_on_with_since_it_was_found_is_spared(shelf, sign):
+def test_a_checkpoint_that_was_continued_after_it_was_found_is_kept(shelf, sign):
     waste, = find_waste(shelf, bool)
     if sign == "a part":
         shelf.signs = {LARGE: 9950.0}

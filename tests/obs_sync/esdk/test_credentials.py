@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -124,11 +125,17 @@ def test_tls_is_verified_unless_switched_off(environ, verify):
     assert read_endpoint({"OBS_SERVER": "obs.example.com", **environ}).verify_tls is verify
 
 
-@pytest.mark.parametrize("server", ["ftp://obs.example.com", "https://", "https://obs.example.com/bucket",
-                                    "https://obs.example.com:port", "https://user:hush@obs.example.com",
-                                    "https://user:hush@[::1", "https://[::1"])
-def test_what_is_no_server_is_refused_without_telling_a_password(server):
-    with pytest.raises(InvalidUrl, match="OBS_SERVER") as caught:
+@pytest.mark.parametrize("server, told", [
+    ("ftp://obs.example.com", "OBS_SERVER is not the address of a server: ftp://obs.example.com"),
+    ("https://", "is not the address"), ("https://obs.example.com:port", "is not the address"),
+    ("https://user:hush@[::1", "is not the address"), ("https://[::1", "is not the address"),
+    ("http://obs.example.com:80/bucket?hush", "OBS_SERVER has more than the address of a server: "
+                                              "http://obs.example.com:80/bucket. Expected http://obs.example.com:80."),
+    ("https://user:hush@obs.example.com", "OBS_SERVER holds a user name or a password. Expected "
+                                          "https://obs.example.com; keys belong in OBS_ACCESS_KEY_ID"),
+])
+def test_what_is_no_server_is_refused_without_telling_a_password(server, told):
+    with pytest.raises(InvalidUrl, match=re.escape(told)) as caught:
         read_endpoint({"OBS_SERVER": server})
     assert "hush" not in str(caught.value)
 

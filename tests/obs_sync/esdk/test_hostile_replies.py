@@ -256,8 +256,8 @@ def test_a_number_of_5000_digits_is_no_number(server, headers):
 
 
 def test_a_listed_size_of_5000_digits_is_an_error(server):
-    server.twist = lambda request: reply(200, b"<R><Name>b</Name><Contents><Key>a</Key><Size>%s</Size></Contents></R>"
-                                         % (b"9" * 5000))
+    server.twist = lambda request: reply(200, b"<R><Name>b</Name><IsTruncated>false</IsTruncated><Contents>"
+                                         b"<Key>a</Key><Size>%s</Size></Contents></R>" % (b"9" * 5000))
     with store_at(server.url) as store:
         with pytest.raises(StoreError, match="size of '9{40}'"):
             list(store.list())

@@ -10,15 +10,16 @@ ENTRY = ("<Contents><Key>{}</Key><LastModified>2026-11-27T01:02:03.456Z</LastMod
          "<Size>12</Size><StorageClass>STANDARD</StorageClass><Owner><ID>id</ID></Owner></Contents>")
 
 
-def page_of(inner, namespace="", declaration=""):
-    document = f"{declaration}<ListBucketResult{namespace}><Name>bucket</Name>{inner}</ListBucketResult>"
+def page_of(inner, namespace="", truncated="false"):
+    document = (f"<ListBucketResult{namespace}><Name>bucket</Name><IsTruncated>{truncated}</IsTruncated>{inner}"
+                "</ListBucketResult>")
     return parse_page(document.encode("utf-8"), "obs://bucket/")
 
 
 @pytest.mark.parametrize("namespace", [
     "", ' xmlns="http://obs.myhwclouds.com/doc/2015-06-30/"', ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'])
 def test_objects_are_read_whatever_the_namespace(namespace):
-    page = page_of(ENTRY.format("folder/a") + "<IsTruncated>true</IsTruncated><NextMarker>b</NextMarker>", namespace)
+    page = page_of(ENTRY.format("folder/a") + "<NextMarker>b</NextMarker>", namespace, "true")
     assert page == Page([Listed("folder/a", 12, '"abc"', 1795741323.0)], True, "b")
 
 
@@ -33,6 +34,9 @@ def test_keys_are_decoded_only_where_the_server_says_that_they_are_encoded(told,
 @pytest.mark.parametrize("document", [
     b"", b"<ListBucketResult><Name>bucket</Name>", b"no XML", b"\xff\xfe", b"<?xml version='1.0' encoding='none'?><R/>",
     b"<!DOCTYPE r [<!ENTITY a 'aaaa'>]><R><Name>&a;</Name></R>",
+    b"<ListBucketResult><Name>bucket</Name></ListBucketResult>",
+    b"<ListBucketResult><Name>bucket</Name><IsTruncated>maybe</IsTruncated></ListBucketResult>",
+    b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>",
     b"<Error><Code>InternalError</Code></Error>", b"<html><body>a portal</body></html>"])
 def test_what_is_no_listing_is_asked_for_again(document):
     with pytest.raises(StoreUnavailable):

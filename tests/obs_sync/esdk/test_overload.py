@@ -59,7 +59,7 @@ def test_the_server_says_how_long_to_wait(server, tmp_path, operation, status):
     assert len(slept) == 2 and all(7 < seconds < 9 for seconds in slept)
 
 
-def test_a_wait_beyond_the_deadline_is_not_begun(server):
+def test_a_wait_beyond_the_deadline_is_not_started(server):
     slept = []
     server.objects["a"] = b"content"
     server.twist = lambda request: told_to_wait("900")
@@ -90,7 +90,7 @@ def test_a_file_is_sent_again_after_any_of_these(obs, tmp_path, status):
 
 
 @pytest.mark.parametrize("operation", ["list", "read", "delete"])
-def test_a_server_that_sends_a_byte_now_and_then_is_given_up(server, monkeypatch, operation):
+def test_a_server_that_sends_a_byte_now_and_then_is_abandoned(server, monkeypatch, operation):
     monkeypatch.setattr("obs_sync.http.pace.WINDOW", 0.3)
     monkeypatch.setattr("obs_sync.esdk.connect._TIMEOUT", 0.5)  # which no pause is as long as
     server.objects["there"] = b"x" * 300

@@ -14,6 +14,7 @@ import pytest
 from obs_sync import AccessDenied, ObjectChanged, ObjectInfo, StoreUnavailable, pull
 from obs_sync.errors import WrongDigest
 from obs_sync.esdk.ranges import download_ranges
+from obs_sync.records import line_of
 from tests.obs_sync.scripted_server import error, md5, reply, scripted_server, store_at
 from tests.obs_sync.trees import read_tree
 
@@ -220,6 +221,17 @@ def test_pieces_that_a_crash_has_torn_are_fetched_again(server, store, path):
     assert content(path) == DATA
     assert present[0] * PIECE in [span[0] for span in spans(server)]
     assert len(spans(server)) >= 11 - len(present) + 2
+
+
+@pytest.mark.parametrize("text", ["nonsense", "[1, 2, 3]", "[[1], 2]", "[1, null]", '"ab"', "{}", 100000 * "["],
+                         ids=lambda text: text[:9])
+def test_a_line_that_does_not_tell_of_a_piece_is_skipped(server, store, path, text):
+    present = kill_after(store, path, 6 * PIECE)
+    with open(path + ".pieces", "ab") as stream:
+        stream.write(line_of(text))
+    del server.requests[:]
+    store.download(INFO, path)
+    assert content(path) == DATA and len(spans(server)) == 11 - len(set(present) - {10})
 
 
 def test_what_came_of_another_version_is_not_gone_on_with(server, store, path):

@@ -121,7 +121,7 @@ def test_any_flipped_bit_of_an_index_is_noticed(tmp_path):
     [["large", 0, 6 << 20, SHA], ["small", 512, 10, SHA]], [["small", 512, 10, SHA], ["large", 0, 6 << 20, SHA]],
     [["a", 10, 5, SHA], ["b", 10, 5, SHA]], [["a", 0, 6, SHA], ["b", 3, 0, SHA], ["c", 5, 1, SHA]]])
 def test_members_that_share_bytes_are_refused(rows):
-    with pytest.raises(IntegrityError, match="'.*' and '.*' lie on the same bytes"):
+    with pytest.raises(IntegrityError, match="'.*' and '.*' overlap in the shard"):
         parse_index(index_of(rows, size=6 << 20), "x")
 
 

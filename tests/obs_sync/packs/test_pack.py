@@ -174,7 +174,7 @@ def test_shards_that_may_not_be_deleted_fail_no_pack_but_one_that_was_asked_to_d
     set_mtime(os.path.join(target.url, INDEX_NAME), 10 ** 9)
     report = pack(target, source)
     assert (report.removed_shards, len(shards(target))) == (0, 2)
-    assert "the pack is whole, but 1 shards out of use could not be deleted" in caplog.text
+    assert "the pack is complete, but 1 shards that it no longer uses could not be deleted" in caplog.text
 
 
 def test_the_index_is_written_after_the_shards_and_before_any_is_removed(tmp_path, target):
@@ -298,7 +298,7 @@ def test_a_file_that_changes_meanwhile_is_told_and_no_index_written(source, targ
 
 def test_objects_that_would_be_there_twice_are_told_before_anything_is_stored(source, target):
     target.inner.write("lists/train.txt", b"on its own")
-    with pytest.raises(StoreError, match="1 of the files.*lists/train.txt.*could not know which of the two is meant"):
+    with pytest.raises(StoreError, match="1 of the files.*lists/train.txt.*could not know which of the two to take"):
         pack(target, source)
     target.inner.delete(["lists/train.txt"])
     target.inner.write("photo", b"a file")

@@ -61,36 +61,50 @@ def read(parameter_map):
     """Name → value of every option.
 
     Raises:
-        ValueError: an option that this release does not know, or a field that it does not read it from.
+        ValueError: an option that this release does not know, a field that it does not read it from, or a value at
+            which the real one ends the process or the session.
     """
+    options = _values(parameter_map)
+    _check_values(options)
+    _check_combinations(options)
+    return options
+
+
+def _values(parameter_map):
     known = known_to(release())
     options = {}
     for name, value in parameter_map.items():
         field = value.WhichOneof("value")
         if known.get(name) != field:
-            raise ValueError("NpuOptimizer option {}.{}: {} {}".format(
-                name, field, release(), "reads it from ." + known[name] if name in known else "knows no such option"))
+            told = f"reads it from .{known[name]}" if name in known else "knows no such option"
+            raise ValueError(f"NpuOptimizer option {name}.{field}: {release()} {told}")
         options[name] = getattr(value, field)
         if field == "s":
             options[name] = options[name].decode("utf-8")
+    return options
+
+
+def _check_values(options):
     modes = [mode for since, names in MODES.items() if at_least(since) for mode in names.split()]
     if options.get("precision_mode", modes[0]) not in modes:
-        raise ValueError("precision_mode {} is none of {}".format(options["precision_mode"], ", ".join(modes)))
+        raise ValueError(f"precision_mode {options['precision_mode']} is none of {', '.join(modes)}")
     if options.get("graph_run_mode", 1) > 1:
         raise ValueError("graph_run_mode value must be 0 or 1")
+    for name, values in VALUES.items():
+        if options.get(name, values[0]) not in values:
+            raise ValueError(f"{name} {options[name]} is none of {', '.join(values)}")
+    for name in ("dump_path", "work_path"):
+        if name in options and not os.path.isdir(options[name]):
+            raise ValueError(f"the path {options[name]} is not directory.")
+
+
+def _check_combinations(options):
     if "modify_mixlist" in options and not options.get("precision_mode", "").startswith("allow_mix_precision"):
         raise ValueError("modify_mixlist is assigned, please ensure that precision_mode is assigned to "
                          "'allow_mix_precision'.")
     if "enable_compress_weight" in options and "compress_weight_conf" in options:
         raise ValueError("enable_compress_weight can not use with compress_weight_conf.")
-    for name, values in VALUES.items():
-        if options.get(name, values[0]) not in values:
-            raise ValueError("{} {} is none of {}".format(name, options[name], ", ".join(values)))
-    for name in ("dump_path", "work_path"):
-        if name in options and not os.path.isdir(options[name]):
-            raise ValueError(f"the path {options[name]} is not directory.")
     for switch, needed in (("enable_dump", "dump_path"), ("enable_dump_debug", "dump_path"),
                            ("profiling_mode", "profiling_options")):
         if options.get(switch) and not options.get(needed):
             raise ValueError(f"{needed} must be set when {switch} is")
-    return options

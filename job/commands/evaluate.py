@@ -1,0 +1,152 @@
+"""Evaluate a trained network on the target domain of its run, or on other domains, without writing to the run.
+
+RUN is the folder of a finished or running run (train_url/run_name/), the folder of one checkpoint, or a network.npz: a
+URL or a local path. The settings of the run count, with its rules for lists and splits. Settings on the command line
+take precedence, and those about the machine (device, storage, work_dir) are this machine's own. Of a domain that the
+network was trained on, its validation images are evaluated; of any other, all images.
+The command prints accuracy and loss, the accuracy by class, the confusion, what the run itself recorded, and the line
+of eva.txt. The classes of the data must be those of the run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+from typing import Any, Callable, Mapping, Optional, Sequence, Tuple
+
+from job.commands.bench import refuse_misspelt
+from job.config.given_values import console_path, secret_in_url
+from job.config.kinds import folder_names
+from job.config.loading import IN_RUN, load_config
+from job.config.settings import Config
+from job.console import Console
+from job.environment import read_environment
+from job.errors import ConfigError, NoSuchData, NoSuchWeights
+from job.exits import DONE
+from job.standard_output import encodable, telling
+from job.stopping import ended_by_sigterm
+
+log = logging.getLogger(__name__)
+
+TAKES_SETTINGS = True
+USAGE = "%(prog)s RUN [--checkpoint=best|last|NAME] [--domains=all|A,B] [--out=FILE] [--json] [--name=value ...]"
+OWN_FLAGS = ("checkpoint", "domains", "out", "json")
+EXAMPLES = """
+  python -m job evaluate obs://bucket/output/masf_cartoon
+  python -m job evaluate masf-work/output/masf_cartoon --checkpoint=last --domains=all --data_url=/data/pacs
+  python -m job evaluate obs://bucket/output/masf_cartoon --out=predictions.csv --json
+  python -m job evaluate ckpt-000300-1a2b3c4d --data_url=/data/pacs --device=cpu
+  python -m job evaluate network.npz --config=configs/pacs_cartoon.yaml --data_url=/data/pacs
+Exit code 0: done; 2: wrong usage or settings; 3: the data or the network cannot be used, or their classes differ;
+4: storage or the local disk failed, or there is nothing at RUN.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("place", metavar="RUN", help="run, checkpoint or network.npz: a URL or a local path")
+    parser.add_argument("--checkpoint", metavar="WHICH",
+                        help="checkpoint of the run: best, last, or its name (default: best)")
+    parser.add_argument("--domains", metavar="NAMES",
+                        help="domains to evaluate, separated by commas, or all (default: the target domain of the run)")
+    parser.add_argument("--out", metavar="FILE",
+                        help="also write a line for each image to this CSV file, a path or a URL: path, label, "
+                             "predicted class, its probability")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def main(args: argparse.Namespace, console: Console) -> None:
+    """Print to standard output, and write the file of --out."""
+    refuse_bare_flags(args.settings)
+    refuse_misspelt(args.settings, OWN_FLAGS)
+    domains = domains_of(args.domains)
+    secrets = [told for told in (secret_in_url("RUN", args.place), secret_in_url("--out", args.out)) if told]
+    if secrets:
+        raise ConfigError(secrets)
+    environment = read_environment(os.environ)
+    given, _ = load_config(args.settings, fallback=environment.urls)
+    console.set_log_level(given.platform.log_level)
+    from job.reports.image_results import place_of, write_csv
+
+    out = None if args.out is None else place_of(args.out, args.place)
+    if environment.rank_id:
+        log.info("rank %d has nothing to do: rank 0 evaluates alone", environment.rank_id)
+        return
+    with ended_by_sigterm():
+        from job.workspace import evaluation_workspace
+        from obs_sync import Store, open_store
+
+        def open_at(url: str) -> Store:
+            return open_store(url, os.environ, backend=given.platform.storage)
+
+        workspace = evaluation_workspace(given.platform.work_dir or environment.work_dir)
+        network, config = look(args, environment.urls, workspace, console, open_at)
+        classes = network.trained.classes  # where they are known, another network is told before data are fetched
+        values = None if classes is None else network.values(config, len(classes))
+        from job.evaluation import Request, evaluate_network  # imports TensorFlow, which takes seconds
+        from job.reports.evaluated import document, text
+        from masf_core.memory import keep_freed_memory
+
+        keep_freed_memory()
+        found = evaluate_network(Request(network, config, values, domains, out is not None), workspace, console,
+                                 os.environ, open_at)
+        console.close()
+        try:
+            if out is not None:
+                write_csv(*out, images=found.images, open_at=open_at)
+        finally:  # what was found is told even where the file cannot be written
+            with telling(DONE):
+                print(json.dumps(document(found), indent=1) if args.json else encodable("\n".join(text(found))))
+
+
+def look(args: argparse.Namespace, urls: Mapping[str, Tuple[str, str]], workspace: Any, console: Console,
+         open_at: Callable[[str], Any]) -> Tuple[Any, Config]:
+    """(the network on the local disk, the settings that count for it). The data are looked for, and not fetched yet.
+
+    Args:
+        urls: data_url and train_url as the platform says them. workspace: ``Workspace``. open_at: opens a store.
+    """
+    from job.inputs.check import check_data
+    from job.inputs.fetch_trained import fetch_network, settings_of
+
+    try:
+        network = fetch_network(args.place, args.checkpoint, workspace, console, open_at)
+    except NoSuchWeights as error:
+        raise NoSuchWeights(str(error) + meant_at(args.place)) from None
+    config, provenance = load_config(args.settings, fallback=urls, base=settings_of(network.trained))
+    try:
+        check_data(config.data, config.platform.storage, os.environ)
+    except NoSuchData as error:
+        if provenance["data_url"] != IN_RUN:
+            raise
+        raise NoSuchData(f"{error}. It is the data_url of the run; give the place of the data on this machine with "
+                         "--data_url") from None
+    return network, config
+
+
+def refuse_bare_flags(words: Sequence[str]) -> None:
+    """Refuse ``--name value``: beside RUN, nobody could tell which of the words is the value.
+
+    Raises:
+        ConfigError: there is such a flag; names it.
+    """
+    for word in words:
+        if word.startswith("--") and "=" not in word:
+            raise ConfigError(f"{word}: give the value behind an equals sign, as in {word}=VALUE")
+
+
+def domains_of(given: Optional[str]) -> Optional[Tuple[str, ...]]:
+    """The names in the value of --domains. Raises ConfigError if there is none."""
+    if given is None:
+        return None
+    try:
+        return folder_names().convert(given)
+    except ValueError:
+        raise ConfigError(f"--domains={given}: expected all, or {folder_names().expected}") from None
+
+
+def meant_at(place: str) -> str:
+    """A sentence about a path as consoles show it, or nothing."""
+    meant = console_path(place)
+    return "" if meant is None else f". If it is in OBS, write {meant}"
