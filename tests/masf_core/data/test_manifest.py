@@ -63,7 +63,8 @@ def test_another_split_of_the_same_images_is_told_as_such(begun, root):
 
 
 @pytest.mark.parametrize("before", [
-    None, b"", b"damaged", "other", gzip.compress(100000 * b"["), gzip.compress(b"[]")])
+    None, b"", b"damaged", "other", gzip.compress(100000 * b"["), gzip.compress(b"[]")],
+    ids=["missing", "empty", "damaged", "of other data", "nested deeply", "a list"])  # gzip writes the time of day
 def test_without_a_record_of_every_image_the_numbers_are_told(begun, root, before):
     edit(root)
     before = manifest.to_bytes(build_index(str(root))) if before == "other" else before
