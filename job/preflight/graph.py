@@ -88,8 +88,9 @@ def check(config: Config, ranks: int = 1) -> Checked:
     found = problems(graph, everything) + outside
     noted = remarks(graph) + unlisted
     if not mixed:
-        found += _without_float32(graph, everything)
-        noted.append(FLOAT32_DOUBT)
+        refused, slow = _without_float32(graph, everything)
+        found += refused
+        noted += [FLOAT32_DOUBT] + slow
     return Checked(graph, steps, images, ranks, mixed, found, noted, parts.substitutes, made_of,
                    listed.about)
 
@@ -124,11 +125,17 @@ def _outside(graph: tf.Graph, fetches: Iterable[Any], listed: operators.Operator
             for each in lacking], []
 
 
-def _without_float32(graph: tf.Graph, fetches: Iterable[Any]) -> List[Problem]:
-    """Convolutions in float32 where nothing narrows them."""
-    return [Problem(op.name, op.type, "a convolution in float32", NO_FLOAT32, "Use precision=mixed")
-            for op in sorted(needed(fetches), key=lambda each: each.name)
-            if op.type in operators.CONVOLUTIONS and op.outputs[0].dtype.base_dtype == tf.float32]
+def _without_float32(graph: tf.Graph, fetches: Iterable[Any]) -> Tuple[List[Problem], List[str]]:
+    """(problems, remarks) of operations in float32 whose kernels on the card take float16, where nothing narrows them.
+    """
+    narrow = operators.no_float32()
+    found = [op for op in sorted(needed(fetches), key=lambda each: each.name)
+             if op.type in narrow and op.outputs[0].dtype.base_dtype == tf.float32]
+    slow = sorted({op.type for op in found} - set(operators.CONVOLUTIONS))
+    return ([Problem(op.name, op.type, "a convolution in float32", NO_FLOAT32, "Use precision=mixed")
+             for op in found if op.type in operators.CONVOLUTIONS],
+            [f"slow on an Ascend 910: {each} in float32; its kernel takes float16 only, so AICPU computes it"
+             for each in slow])
 
 
 def _sizes(backbone: Backbone, settings: StepSettings, ranks: int, evaluated: int) -> str:

@@ -105,6 +105,8 @@ def test_a_mode_that_keeps_float32_has_a_problem_with_every_convolution(capsys):
     found = {problem["type"] for problem in document["problems"]}
     assert found == {"Conv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter"}
     assert any("has no convolution in float32" in remark for remark in document["remarks"])
+    slow = [remark for remark in document["remarks"] if "so AICPU computes it" in remark]
+    assert [remark.split()[5] for remark in slow] == ["MaxPool", "MaxPoolGrad"]
 
 
 @pytest.mark.parametrize("without, count", [([], 0), (["LRN"], 1)])
