@@ -91,7 +91,8 @@ def train(run: Run, model: Model, here: Device, index: DatasetIndex, images: Dic
             publisher.submit(observer.leftover(name, progress, start.progress.history))
         try:
             compile_early(model, here, config, group, start.progress.iteration)
-            run.times.mark("compilation")
+            if here.compiles:
+                run.times.mark("compilation")
             group.hold_stop()
             trainer.run()
         except Stopped:

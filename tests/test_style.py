@@ -36,12 +36,16 @@ def formatted_otherwise(text):
     found = []
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "format":
-            if isinstance(node.func.value, ast.Constant):
+            if is_text(node.func.value):
                 found.append(str(node.lineno))
-        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod) and isinstance(node.left, ast.Constant):
-            if isinstance(node.left.value, str):
-                found.append(str(node.lineno))
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod) and is_text(node.left):
+            found.append(str(node.lineno))
     return found
+
+
+def is_text(node):
+    """Whether a node is a literal text: an ``ast.Str`` with ``s`` in Python 3.7, an ``ast.Constant`` later."""
+    return isinstance(getattr(node, "value", getattr(node, "s", None)), str)
 
 
 @pytest.mark.parametrize("judge", [unannotated, formatted_otherwise])

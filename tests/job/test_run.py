@@ -45,7 +45,7 @@ class Case:
 
     def end_with(self, error):
         with pytest.raises(type(error)) as raised:
-            with recorded(self.run):
+            with recorded(self.run, {}):
                 raise error
         assert raised.value is error
 

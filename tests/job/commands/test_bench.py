@@ -9,8 +9,7 @@ import pytest
 
 from job import cli
 from job.published_measure import Measure, modelzoo_lines, table
-from masf_core.devices.cpu import Cpu
-from masf_core.method.loss_scale import LossScale, ScaleSettings
+from masf_core.model import Model
 
 TINY = ["--width=0.02", "--meta_batch_size=3", "--device=cpu", "--metric_hidden=4", "--metric_embedding=3"]
 
@@ -71,17 +70,35 @@ def test_a_mistake_is_told_before_anything_is_measured(arguments, told, capsys):
     assert told in capsys.readouterr().err
 
 
-def test_losses_that_are_not_finite_are_no_measure(capsys):
-    assert cli.main(["bench", "--iterations=2", "--outer_lr=1e30", "--inner_lr=1e30"] + TINY) == 5
-    assert "not finite: " in capsys.readouterr().err
+GOOD = {"source_loss": 1.0, "source_accuracy": 50.0, "global_loss": 1.0, "metric_loss": 1.0}
 
 
-def test_the_loss_scale_has_found_its_way_before_iterations_count(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(Cpu, "loss_scale", lambda self, ranks: LossScale(ScaleSettings(initial=2.0 ** 127)))
+def step_returns(monkeypatch, *scalars):
+    """Let the iterations have these scalars, the last of them for ever. Returns the list of those that ran."""
+    ran, waiting = [], list(scalars)
+
+    def step(self, episode):
+        ran.append(waiting.pop(0) if len(waiting) > 1 else waiting[0])
+        return dict(ran[-1])
+
+    monkeypatch.setattr(Model, "step", step)
+    return ran
+
+
+def test_losses_that_are_not_finite_are_no_measure(monkeypatch, capsys):
+    step_returns(monkeypatch, GOOD, dict(GOOD, metric_loss=float("nan")))
+    assert cli.main(["bench", "--iterations=2"] + TINY) == 5
+    assert "iteration 1: not finite: metric_loss=nan" in capsys.readouterr().err
+
+
+def test_the_loss_scale_comes_down_before_iterations_count(monkeypatch, tmp_path, capsys):
+    overflows = [dict(GOOD, skipped=1.0, loss_scale=2.0 ** -number) for number in range(100)]
+    ran = step_returns(monkeypatch, *overflows, GOOD)
     path = tmp_path / "bench.json"
     assert cli.main(["bench", "--iterations", "3", "--json", str(path)] + TINY) == 0
     assert "skipped" not in capsys.readouterr().out
-    assert json.loads(path.read_text())["skipped"] == 0
+    found = json.loads(path.read_text())
+    assert (len(ran), len(found["seconds"]), found["skipped"]) == (104, 3, 0)
 
 
 def test_iterations_that_count_but_were_skipped_are_told():
