@@ -13,6 +13,8 @@ from masf_core.devices.ascend import operators
 TESTS = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 FAKES = os.path.join(TESTS, "fakes")
 PACKAGES = ("npu_bridge", "hccl")
+# What adapters from r1.10 on build, and what the lists of the CANN of their time have.
+NEWER = {"NpuGetFloatStatusV2", "NpuClearFloatStatusV2"}
 
 
 @contextlib.contextmanager
@@ -37,7 +39,7 @@ def write_operator_list(opp, without=(), place=operators.FOLDERS[0]):
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, operators.NAME), "w") as stream:
         json.dump({name: {"isGray": name in known.gray, "isHeavy": False}
-                   for name in known.names - set(without)}, stream)
+                   for name in (known.names | NEWER) - set(without)}, stream)
 
 
 def forget():
