@@ -14,7 +14,8 @@ def test_under_random_faults_nothing_is_wrong():
     assert sum(outcome.operations.values()) > 100 and sum(outcome.injected.values()) > 100
     assert outcome.retries > 20 and len(outcome.operations) == 10
     assert 20 < outcome.mismatches < sum(outcome.noticed.values()) <= sum(outcome.injected.values())
-    assert set(outcome.refused) <= {"AccessDenied", "IntegrityError", "StoreUnavailable", "Damaged", "WrongDigest"}
+    assert set(outcome.refused) <= {
+        "AccessDenied", "IntegrityError", "StoreUnavailable", "Damaged", "OtherVersion", "WrongDigest"}
 
 
 @pytest.mark.slow
