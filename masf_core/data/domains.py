@@ -13,7 +13,9 @@ from masf_core.data.folders import Folder
 from masf_core.data.list_names import Lists
 from masf_core.data.naming import by_canonical_name, canonical, is_part
 from masf_core.data.offences import Offences, some
-from masf_core.data.survey import MISPLACED, DomainFolders, has_domain_layout, misplaced_images, survey_domain
+from masf_core.data.survey import (
+    MISPLACED, DomainFolders, Misplaced, has_domain_layout, misplaced_images, survey_domain,
+)
 from masf_core.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -52,18 +54,18 @@ def domain_names(
     return with_images
 
 
-def _check_others(root: Folder, with_images: Sequence[str], others: Dict[str, str], offences: Offences) -> None:
-    """Add to `offences` the folders whose images are not a domain's. others: {name: what to say of it}.
+def _check_others(root: Folder, with_images: Sequence[str], others: Dict[str, Misplaced], offences: Offences) -> None:
+    """Add to `offences` the folders whose images are not a domain's. others: {name: its images}.
 
     Raises DataError where there is no domain, or images lie deeper than in the domains.
     """
     if not with_images:
         _refuse_links(root, root.links)
-        found = [f"{name} ({others[name]})" if name in others else name for name in domain_folders(root)]
+        found = [f"{name} ({others[name].what})" if name in others else name for name in domain_folders(root)]
         raise DataError(f"no images in {root.location}: expected <domain>/<class>/<image> below it, found "
                         f"{some(found, 10) or 'no folders'}.")
-    for name, what in others.items():
-        if "deeper" in what:  # without this domain it would be another experiment, also with bad_data="skip"
+    for name, (deeper, what) in others.items():
+        if deeper:  # without this domain it would be another experiment, also with bad_data="skip"
             raise DataError(
                 f"{name} in {root.location}: {what}. Move the images up to <domain>/<class>/<image>, or name the "
                 f"domains to use with --domains={','.join(with_images)}, or the folder of the domains with --dataroot.")
@@ -94,9 +96,9 @@ def _asked_for(root: Folder, domains: Sequence[str]) -> List[str]:
 
 
 def _listed(
-    root: Folder, lists: Lists, with_images: Sequence[str], others: Dict[str, str], bad_data: str
+    root: Folder, lists: Lists, with_images: Sequence[str], others: Dict[str, Misplaced], bad_data: str
 ) -> List[str]:
-    """The domains that have lists. others: {folder whose images are not a domain's: what to say of it}."""
+    """The domains that have lists. others: {folder whose images are not a domain's: its images}."""
     names = list(lists.files)
     if not names:
         unused = f" Not used: {some(lists.unused)}." if lists.unused else ""
@@ -114,7 +116,7 @@ def _listed(
             "filelist_root=none to split the folders instead.")
     if unlisted:
         log.warning("%s skipped, because %s has no lists for it", unlisted, lists.directory)
-    for name, what in others.items():
+    for name, (_, what) in others.items():
         if name not in names:
             log.warning("%s in %s skipped, because it is not a domain with lists: %s", name, root.location, what)
     return names
@@ -128,8 +130,8 @@ def _survey(folder: Folder, name: str, offences: Offences) -> DomainFolders:
         _add_link(path, offences)
     if not found.classes:
         _refuse_links(folder, links)
-        what = misplaced_images(folder)
-        where = f"; {what}" if what else ""
+        misplaced = misplaced_images(folder)
+        where = f"; {misplaced.what}" if misplaced else ""
         raise DataError(
             f"no images of domain {name} in {folder.root}: expected <domain>/<class>/<image>{where}.",
             [(offence.where, offence.what) for offence in offences.found[before:]])

@@ -22,6 +22,13 @@ DEEPEST_IN_CLASS = 2  # the same, below a class folder
 MISPLACED = "image at another level"
 
 
+class Misplaced(NamedTuple):
+    """Images of a folder that are not where those of a domain have to be."""
+
+    deeper: bool  # below the level of the class folders, not directly in the folder
+    what: str  # a sentence without a full stop
+
+
 class DomainFolders(NamedTuple):
     """The folders of one domain."""
 
@@ -97,13 +104,14 @@ def images_below(folder: Folder, levels: int) -> List[str]:
     return [image for each in folder.below(levels) for image in each.images]
 
 
-def misplaced_images(folder: Folder) -> Optional[str]:
-    """What to say of a folder that has images but no class folders with images, or None if it has no images."""
+def misplaced_images(folder: Folder) -> Optional[Misplaced]:
+    """The images of a folder that has no class folders with images, or None if it has no images."""
     deeper = images_below(folder, DEEPEST)
     if deeper:
-        return f"{_lie(len(deeper))} deeper than <domain>/<class>/<image>, such as {deeper[0]}"
+        return Misplaced(True, f"{_lie(len(deeper))} deeper than <domain>/<class>/<image>, such as {deeper[0]}")
     if folder.has_image():
-        return f"{_lie(len(folder.images))} directly in this folder, without a class folder, such as {folder.images[0]}"
+        return Misplaced(False, f"{_lie(len(folder.images))} directly in this folder, without a class folder, such as "
+                                f"{folder.images[0]}")
     return None
 
 
