@@ -20,7 +20,7 @@ Read `method/meta_step` first, then `trainer`. Floors, from the top; each import
     method/                losses, updates, gradients, one iteration
     network/               backbones and their weights; ranks/ collectives; graph_check/ what a 910 refuses
     records/               checkpoints and logs on the local disk; data/ from images to batches
-    tf1                    the one import of TensorFlow; errors, randomness, memory
+    tf1                    the one import of TensorFlow; errors, randomness, memory, words
 
 This package gets local paths and callbacks and knows nothing of the platform or of the storage. Reading the data needs
 NumPy and Pillow only.

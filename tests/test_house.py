@@ -34,7 +34,7 @@ FLOORS = {
         ("__main__",),
     ),
     "masf_core": (
-        ("errors", "memory", "randomness"),
+        ("errors", "memory", "randomness", "words"),
         ("tf1",),
         ("data", "records"),
         ("graph_check", "network", "ranks"),

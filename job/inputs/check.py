@@ -9,8 +9,8 @@ from job.config.given_values import console_path
 from job.config.settings import Config, Data
 from job.errors import NoSuchData, NoSuchWeights
 from masf_core.data.image_kind import told_by_name
-from masf_core.data.offences import some
 from masf_core.errors import DataError, WeightsError
+from masf_core.words import some
 from obs_sync import ObjectNotFound, Store, is_remote, open_store, split_object_url
 from obs_sync.errors import CHECK_PATH
 from obs_sync.packs.index import INDEX_NAME

@@ -13,8 +13,8 @@ from job.inputs.fetch_weights import Located, fetch_weights
 from job.inputs.pulled_data import PulledData, other_work_dirs, written_locally
 from job.workspace import Workspace
 from masf_core.data import Folder, find_dataroot, find_filelist_root, lists_beside, unused_lists
-from masf_core.data.offences import some
 from masf_core.errors import DataError
+from masf_core.words import some
 from obs_sync import ObjectNotFound, is_remote, open_store, pull
 from obs_sync.packs.index import INDEX_NAME
 

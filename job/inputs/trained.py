@@ -18,10 +18,10 @@ from job.publication.lineage import published_checkpoints
 from job.publication.retention import BEST
 from job.publication.run_record import CONFIG, read_run
 from job.publication.run_record import NAME as RUN_RECORD
-from masf_core.data.offences import some
 from masf_core.errors import WeightsError
 from masf_core.records.checkpoints import PROGRESS_FILE
 from masf_core.records.progress import LARGEST, Progress, parse_progress
+from masf_core.words import some
 from obs_sync import IntegrityError, Marker, Store, is_remote, list_markers, read_pointer, split_object_url
 from obs_sync.json_document import DocumentError
 from obs_sync.store import read_at_most

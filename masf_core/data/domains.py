@@ -12,11 +12,12 @@ from typing import Dict, List, Optional, Sequence
 from masf_core.data.folders import Folder
 from masf_core.data.list_names import Lists
 from masf_core.data.naming import by_canonical_name, canonical, is_part
-from masf_core.data.offences import Offences, some
+from masf_core.data.offences import Offences
 from masf_core.data.survey import (
     MISPLACED, DomainFolders, Misplaced, has_domain_layout, misplaced_images, survey_domain,
 )
 from masf_core.errors import DataError
+from masf_core.words import some
 
 log = logging.getLogger(__name__)
 

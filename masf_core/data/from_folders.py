@@ -10,10 +10,11 @@ import numpy as np
 from masf_core.data.folders import FileCheck
 from masf_core.data.listed import Rows
 from masf_core.data.naming import canonical
-from masf_core.data.offences import Offences, plural
+from masf_core.data.offences import Offences
 from masf_core.data.progress import OnProgress, Progress
 from masf_core.data.split import Draw
 from masf_core.data.survey import DomainFolders
+from masf_core.words import plural
 
 log = logging.getLogger(__name__)
 

@@ -22,12 +22,13 @@ from masf_core.data.from_folders import read_folders
 from masf_core.data.listed import Rows, read_listed
 from masf_core.data.lists import lists_in
 from masf_core.data.naming import canonical
-from masf_core.data.offences import Offences, plural
+from masf_core.data.offences import Offences
 from masf_core.data.origin import Origin, origin_of_folders, origin_of_lists
 from masf_core.data.progress import OnProgress
 from masf_core.data.split import Draw
 from masf_core.data.survey import DomainFolders, warn_of_strays
 from masf_core.errors import DataError
+from masf_core.words import plural
 
 LABEL_BASES = ("auto", "0", "1")
 BAD_DATA = ("refuse", "skip")

@@ -12,7 +12,8 @@ import logging
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from masf_core.data.lists import Line
-from masf_core.data.offences import Offences, plural, refuse, some
+from masf_core.data.offences import Offences, refuse
+from masf_core.words import plural, some
 
 log = logging.getLogger(__name__)
 

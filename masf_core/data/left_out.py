@@ -10,9 +10,10 @@ from typing import Collection, Dict, List, Sequence
 from masf_core.data.folders import Folder
 from masf_core.data.image_kind import other_picture, told_by_name
 from masf_core.data.naming import canonical
-from masf_core.data.offences import Offences, plural, some
+from masf_core.data.offences import Offences
 from masf_core.data.survey import DomainFolders
 from masf_core.errors import DataError
+from masf_core.words import plural, some
 
 log = logging.getLogger(__name__)
 

@@ -13,10 +13,11 @@ from masf_core.data.labels import check_labels
 from masf_core.data.list_names import PARTS, Lists
 from masf_core.data.lists import Line, check_complete, read_list
 from masf_core.data.naming import Spelling, canonical, class_of
-from masf_core.data.offences import Offences, plural
+from masf_core.data.offences import Offences
 from masf_core.data.progress import OnProgress, Progress
 from masf_core.data.split import Draw
 from masf_core.data.survey import DomainFolders
+from masf_core.words import plural
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import zlib
 from typing import Dict, List, Optional, Sequence, Tuple
 
 from masf_core.data.index import DatasetIndex
-from masf_core.data.offences import some
+from masf_core.words import some
 
 NAME = "images.json.gz"
 LARGEST = 256 << 20  # bytes that it unpacks to; 600,000 images take about 50 MB

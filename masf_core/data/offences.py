@@ -9,6 +9,7 @@ import tempfile
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 from masf_core.errors import DataError
+from masf_core.words import plural
 
 log = logging.getLogger(__name__)
 
@@ -110,13 +111,3 @@ def write_offenders(path: Optional[str], pairs: Sequence[Tuple[str, str]]) -> Op
             os.unlink(temporary)
         return None
     return path
-
-
-def some(names: Sequence[str], shown: int = 5) -> str:
-    """The first of these names, and how many more there are."""
-    more = len(names) - shown
-    return ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")
-
-
-def plural(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Dict, NamedTuple, Sequence, Tuple
 
 from masf_core.data.list_names import Lists
-from masf_core.data.offences import some
 from masf_core.data.split import Draw
 from masf_core.data.survey import DomainFolders
+from masf_core.words import some
 
 NAMED = 4  # lists in a sentence
 

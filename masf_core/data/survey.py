@@ -11,8 +11,9 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from masf_core.data.folders import Folder
 from masf_core.data.naming import PART_OF_FOLDER, canonical, is_part
-from masf_core.data.offences import Offences, plural, some
+from masf_core.data.offences import Offences
 from masf_core.errors import DataError
+from masf_core.words import plural, some
 
 log = logging.getLogger(__name__)
 

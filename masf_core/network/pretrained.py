@@ -19,6 +19,7 @@ from masf_core.network import plain_arrays, restricted_pickle
 from masf_core.network.budget import Budget, OverBudget
 from masf_core.network.plain_arrays import Unfit
 from masf_core.network.restricted_pickle import shown
+from masf_core.words import some
 
 Layers = Dict[str, List[np.ndarray]]
 
@@ -99,7 +100,7 @@ def _pairs(arrays: Dict[str, np.ndarray]) -> Layers:
     unexpected = [name for name in arrays if not name.endswith(suffixes)]
     missing = [layer + suffix for layer in layers for suffix in suffixes if layer + suffix not in arrays]
     if unexpected or missing:
-        raise Unfit("; ".join(f"{what} arrays: {_few(names)}" for what, names in (
+        raise Unfit("; ".join(f"{what} arrays: {some(list(map(shown, names)))}" for what, names in (
             ("unexpected", unexpected), ("missing", missing)) if names))
     return {layer if ours else layer.replace("__", "/"): [arrays[layer + suffix] for suffix in suffixes]
             for layer in layers}
@@ -115,10 +116,6 @@ def is_network_file(path: str) -> bool:
 
 def _of_a_checkpoint(names: Iterable[str]) -> bool:
     return any(name.endswith(_CHECKPOINT) for name in names)
-
-
-def _few(names: List[str]) -> str:
-    return ", ".join(map(shown, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _checked(layers: Layers, budget: Budget) -> Layers:

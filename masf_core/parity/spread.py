@@ -14,6 +14,7 @@ import numpy as np
 
 from masf_core.parity.iterations import Iterations
 from masf_core.parity.measures import Difference
+from masf_core.words import some
 
 DRAWS = 8  # at most
 FEWEST = 3  # draws, even where the first one explains every difference
@@ -51,8 +52,7 @@ def remark(differences: Sequence[Difference]) -> Optional[str]:
     accepted = [item for item in differences if item.is_ill_conditioned]
     if not accepted:
         return None
-    named = ", ".join(f"{item.quantity} in iteration {item.step} by {item.spread:.1e}" for item in accepted[:4])
-    named += f" and {len(accepted) - 4} more" if len(accepted) > 4 else ""
+    named = some([f"{item.quantity} in iteration {item.step} by {item.spread:.1e}" for item in accepted], 4)
     return (f"ill-conditioned: rounding alone moves {named} here. This case cannot judge "
             f"{'this quantity' if len(accepted) == 1 else 'these quantities'} more closely than five times that: "
             "judge with another case, of a weaker inner step or a larger margin")

@@ -4,6 +4,7 @@ from __future__ import annotations
 from typing import List, Optional, Sequence
 
 from masf_core.parity.measures import Difference
+from masf_core.words import some
 
 MIXED = ("rounding to 16 bits explains less. Run it again with --precision=float32: if that is within tolerance, the "
          "products here are coarser than bfloat16; if not, its differences show more closely what is wrong")
@@ -25,8 +26,7 @@ def verdict(differences: Sequence[Difference], mixed: bool = False, threads: boo
     exceeded = [item for item in differences if item.exceeded]
     if not exceeded:
         return None
-    named = ", ".join(f"{item.quantity} in iteration {item.step}" for item in exceeded[:4])
-    named += f" and {len(exceeded) - 4} more" if len(exceeded) > 4 else ""
+    named = some([f"{item.quantity} in iteration {item.step}" for item in exceeded], 4)
     if mixed:
         return f"{named}: {MIXED}"
     if any(item.step == 1 for item in exceeded):

@@ -27,6 +27,7 @@ from masf_core.records.files import sync
 from masf_core.records.finite import not_finite
 from masf_core.records.npz import Hashing, read_npz, write_npz
 from masf_core.records.progress import LARGEST, Progress, parse_progress, progress_text
+from masf_core.words import some
 
 __all__ = ["Progress", "check_shapes", "group_key", "grouped", "is_scale", "load", "load_progress", "restored_name",
            "save"]
@@ -139,8 +140,7 @@ def check_shapes(name: str, arrays: Mapping[str, np.ndarray], expected: Mapping[
         f"{key} {arrays[key].shape} instead of {tuple(expected[key])}"
         for key in expected if key in arrays and arrays[key].shape != tuple(expected[key])]
     if differing:
-        more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
-        raise CheckpointError(f"checkpoint {name} was made for another network: {', '.join(differing[:5])}{more}")
+        raise CheckpointError(f"checkpoint {name} was made for another network: {some(differing)}")
 
 
 def load_progress(directory: str, sha256: Optional[str] = None) -> Progress:
