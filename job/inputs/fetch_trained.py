@@ -9,13 +9,14 @@ import numpy as np
 
 from job.config.settings import Config, config_of, settings, values_of
 from job.console import Console
+from job.inputs.fetch_weights import pull_weights
 from job.inputs.trained import OpenAt, Trained, find_trained
 from job.inputs.weights import record_of
 from job.workspace import Workspace
 from masf_core.errors import WeightsError
 from masf_core.network.architecture import make_architecture
 from masf_core.network.pretrained import Layers, read_pretrained
-from obs_sync import ObjectNotFound, is_remote, pull_file
+from obs_sync import ObjectNotFound, is_remote
 
 log = logging.getLogger(__name__)
 
@@ -91,12 +92,9 @@ def fetch_network(place: str, checkpoint: Optional[str], workspace: Workspace, c
 
 def _fetched(trained: Trained, workspace: Workspace, console: Console, open_at: OpenAt) -> str:
     file = trained.file
-    if not is_remote(file.folder):
-        path = os.path.join(file.folder, file.key)
-        if not os.path.isfile(path):
-            raise ObjectNotFound("the network of this checkpoint does not exist", path)
-        return path
-    path = workspace.weights(file.folder + file.key)
-    with open_at(file.folder) as store:
-        pull_file(store, file.key, path, on_progress=console.task("weights", "B"))
+    if is_remote(file.folder):
+        return pull_weights(file, workspace, console, open_at)
+    path = os.path.join(file.folder, file.key)
+    if not os.path.isfile(path):
+        raise ObjectNotFound("the network of this checkpoint does not exist", path)
     return path

@@ -3,13 +3,13 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Any, Dict, Iterable, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, Mapping, Optional, Tuple
 
 from job.config.settings import Config
 from job.console import Console
 from job.errors import NoSuchWeights
 from job.inputs.check import no_weights
-from job.inputs.weights import EXPECTED, find_file, find_weights, record_of
+from job.inputs.weights import EXPECTED, Found, find_file, find_weights, record_of
 from job.workspace import Workspace
 from masf_core.errors import WeightsError
 from obs_sync import Store, is_remote, open_store, pull_file
@@ -41,9 +41,7 @@ def fetch_weights(config: Config, root: str, workspace: Workspace, console: Cons
 
     if is_remote(path):
         found = find_weights(path, open_at)
-        local = workspace.weights(found.folder + found.key)
-        with open_at(found.folder) as store:
-            pull_file(store, found.key, local, on_progress=console.task("weights", "B"))
+        local = pull_weights(found, workspace, console, open_at)
     else:
         place = local_weights(path, root)
         if os.path.isfile(place):
@@ -55,6 +53,14 @@ def fetch_weights(config: Config, root: str, workspace: Workspace, console: Cons
     record = record_of(found, local)
     log.info("weights: %s", found.told)
     return local, record
+
+
+def pull_weights(found: Found, workspace: Workspace, console: Console, open_at: Callable[[str], Any]) -> str:
+    """Pull a file of weights from a remote store. Returns the local file. Raises StoreError."""
+    local = workspace.weights(found.folder + found.key)
+    with open_at(found.folder) as store:
+        pull_file(store, found.key, local, on_progress=console.task("weights", "B"))
+    return local
 
 
 def local_weights(path: str, root: str) -> str:

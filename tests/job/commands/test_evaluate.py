@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from job import cli
-from job.inputs import fetch_trained
+from job.inputs import fetch_weights
 from masf_core.data import miniature
 from masf_core.model import EvaluationModel
 from masf_core.records.npz import read_npz, write_npz
@@ -318,7 +318,7 @@ def test_a_damaged_progress_is_one_message(local, capsys, tmp_path, content):
 
 @pytest.mark.parametrize("times, code", [(1, 0), (3, 4)])
 def test_a_checkpoint_that_a_running_job_deletes_is_looked_for_again(in_obs, capsys, monkeypatch, times, code):
-    real, failures = fetch_trained.pull_file, []
+    real, failures = fetch_weights.pull_file, []
 
     def vanished(store, key, path, on_progress=None):
         if len(failures) < times:
@@ -326,7 +326,7 @@ def test_a_checkpoint_that_a_running_job_deletes_is_looked_for_again(in_obs, cap
             raise ObjectNotFound("there is no such object", store.locate(key))
         return real(store, key, path, on_progress)
 
-    monkeypatch.setattr(fetch_trained, "pull_file", vanished)
+    monkeypatch.setattr(fetch_weights, "pull_file", vanished)
     found, _, err = in_obs.evaluate(capsys)
     assert found == code and len(failures) == times
     assert "looking for the checkpoint again" in err
