@@ -59,10 +59,11 @@ def newest_logs(folder: str, since: float) -> List[LogFile]:
     return sorted(found, key=lambda file: (-file.modified, file.path))
 
 
-def last_errors(folder: str, since: float) -> List[str]:
-    """The last lines that report an error, printable and cut: those of the newest file are the last."""
+def last_errors(files: List[LogFile]) -> List[str]:
+    """The last lines that report an error, printable and cut: those of the newest file, which is the first, are last.
+    """
     lines: List[str] = []
-    for file in newest_logs(folder, since):
+    for file in files:
         text = _end_of(file, TAIL).decode("utf-8", "replace")
         errors = [line for line in text.splitlines() if MARK in line][-MOST_LINES:]
         lines = errors[len(lines) - MOST_LINES:] + lines if len(lines) < MOST_LINES else lines
@@ -72,9 +73,10 @@ def last_errors(folder: str, since: float) -> List[str]:
 def explanation(environ: Mapping[str, str], since: float) -> str:
     """A sentence that names the folder of CANN's logs, and a line for each of the last errors."""
     folder = log_folder(environ)
-    if not newest_logs(folder, since):
+    files = newest_logs(folder, since)
+    if not files:
         return f"CANN wrote no log below {folder}"
-    errors = last_errors(folder, since)
+    errors = last_errors(files)
     if not errors:
         return f"CANN's own logs are below {folder}; they report no error"
     return "\n".join([f"CANN's own logs are below {folder}. Their last errors:"] + ["  " + line for line in errors])

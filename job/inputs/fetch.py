@@ -103,8 +103,9 @@ def locate_data(config: Config, root: str) -> Tuple[str, Optional[str]]:
     Raises:
         DataError: there are no images, or a configured directory does not exist.
     """
-    data, tree = config.data, Folder(root, skip=written_locally(config, root))
-    for work_dir in other_work_dirs(config, root):
+    data, others = config.data, other_work_dirs(config, root)
+    tree = Folder(root, skip=written_locally(config, others))
+    for work_dir in others:
         log.info("data: what runs have written in %s is not data: another run used it as its work_dir", work_dir)
     pattern = data.list_pattern
     if data.dataroot == "auto":

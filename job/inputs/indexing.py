@@ -5,7 +5,7 @@ from typing import Any, Callable, Mapping, Optional
 
 from job.config.settings import Config
 from job.errors import ConfigError
-from job.inputs.pulled_data import written_locally
+from job.inputs.pulled_data import other_work_dirs, written_locally
 from masf_core.data import build_index, manifest
 from masf_core.data.index import DatasetIndex
 from masf_core.data.offences import Offences
@@ -62,7 +62,8 @@ def index_data(config: Config, dataroot: str, filelist_root: Optional[str], offe
         dataroot, filelist_root, domains=data.domains or None, num_classes=data.num_classes,
         label_base=data.label_base, bad_data=data.bad_data, validation_fraction=data.validation_fraction,
         seed=config.training.seed, offenders_path=offenders_path, on_progress=on_progress,
-        list_pattern=data.list_pattern, pending=pending, skip=written_locally(config, dataroot))
+        list_pattern=data.list_pattern, pending=pending,
+        skip=written_locally(config, other_work_dirs(config, dataroot)))
     if not to_train:
         return index
     names = [domain.name for domain in index.domains]

@@ -27,13 +27,14 @@ _LOG_FILES = re.compile(
 _FOLDERS = ("checkpoints/", "lease/", "logs/")  # of a run
 
 
-def written_locally(config: Config, root: str) -> List[str]:
+def written_locally(config: Config, others: Sequence[str]) -> List[str]:
     """Local directories that runs write to, and that are not data: in work_dir, and this run's in a local train_url.
 
-    Those in the work_dir of other runs are among them, if that is the directory ``root`` or lies directly in it.
+    Args:
+        others: the work_dirs of other runs, as ``other_work_dirs`` finds them.
     """
     platform = config.platform
-    work_dirs = [platform.work_dir or default_work_dir()] + other_work_dirs(config, root)
+    work_dirs = [platform.work_dir or default_work_dir(), *others]
     written = [os.path.join(work_dir, name) for work_dir in work_dirs for name in WRITTEN]
     if platform.train_url is not None and not is_remote(platform.train_url):
         run = os.path.join(parse_url(platform.train_url).path, config.run_name)

@@ -36,14 +36,14 @@ def test_files_of_earlier_processes_are_left_out(folder):
     write(folder, "plog-1.log", "[ERROR] old", age=100.0)
     newer, newest = write(folder, "plog-2.log", "", age=2.0), write(folder, "plog-3.log", "")
     assert [file.path for file in newest_logs(str(folder), started())] == [str(newest), str(newer)]
-    assert last_errors(str(folder), started()) == []
+    assert last_errors(newest_logs(str(folder), started())) == []
     assert "they report no error" in explanation({"ASCEND_PROCESS_LOG_PATH": str(folder)}, started())
 
 
 def test_the_last_errors_are_few_printable_and_cut(folder):
     write(folder, "plog-1.log", "".join(f"[ERROR] a{number}\n[INFO] x\n" for number in range(9)), age=1.0)
     write(folder, "plog-2.log", "[ERROR] b0\x1b[31m\n[WARNING] y\n[ERROR] " + "b" * 999 + "\n")
-    found = last_errors(str(folder), started())
+    found = last_errors(newest_logs(str(folder), started()))
     assert found[:4] == ["[ERROR] a6", "[ERROR] a7", "[ERROR] a8", "[ERROR] b0\\x1b[31m"]
     assert [len(line) for line in found[4:]] == [300]
 
