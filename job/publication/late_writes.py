@@ -12,6 +12,7 @@ import hashlib
 import logging
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
+from job.publication.lineage import fault_of
 from job.publication.retention import name_best
 from job.publication.run_record import written_at
 from masf_core.errors import CheckpointError
@@ -19,6 +20,7 @@ from masf_core.records import checkpoints
 from masf_core.records.progress import LARGEST, Progress, parse_progress
 from masf_core.records.texts import eva_text, metrics_text
 from obs_sync import IntegrityError, Marker, ObjectNotFound, Store, list_markers
+from obs_sync.json_document import DocumentError
 from obs_sync.store import read_at_most
 
 log = logging.getLogger(__name__)
@@ -131,9 +133,7 @@ def restore_records(store: Store, run: Dict[str, Any]) -> None:
 
 
 def _is_ours(marker: Marker) -> bool:
-    metadata = marker.metadata
-    return (isinstance(metadata.get("iteration"), int) and isinstance(metadata.get("lineage"), str)
-            and isinstance(metadata.get("sequence", 0), int))
+    return fault_of(marker) is None and isinstance(marker.metadata.get("sequence", 0), int)
 
 
 def _attempt_number(marker: Marker) -> int:
@@ -159,7 +159,8 @@ def read_progress(store: Store, marker: Marker) -> Progress:
 
 
 def _read_text(store: Store, name: str) -> str:
+    """A published log file; "" where there is none, or one that is larger than any that a run writes."""
     try:
-        return store.read(name).decode("utf-8", errors="replace")
-    except ObjectNotFound:
+        return read_at_most(store, name, LARGEST).decode("utf-8", errors="replace")
+    except (ObjectNotFound, DocumentError):
         return ""

@@ -1,7 +1,7 @@
 """The published checkpoints of one lineage of a run, as their markers tell of them."""
 from __future__ import annotations
 
-from typing import List, NamedTuple, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
 from obs_sync import Marker, Store, list_markers
 from obs_sync.json_document import DocumentError, members, text, truth, whole
@@ -18,6 +18,15 @@ class Published(NamedTuple):
     damaged: List[Tuple[Marker, str]]    # markers whose metadata cannot be used, and why
 
 
+def fault_of(marker: Marker) -> Optional[str]:
+    """Why the metadata of a marker cannot be used; None where they can."""
+    try:
+        METADATA(marker.metadata, "metadata")
+    except DocumentError as error:
+        return str(error)
+    return None
+
+
 def published_checkpoints(store: Store, lineage: str) -> Published:
     """The checkpoints of ``lineage`` in ``store``; others are not ours.
 
@@ -28,11 +37,10 @@ def published_checkpoints(store: Store, lineage: str) -> Published:
     for marker in list_markers(store):
         if marker.metadata.get("lineage") != lineage:
             continue
-        try:
-            METADATA(marker.metadata, "metadata")
-        except DocumentError as error:
-            damaged.append((marker, str(error)))
-        else:
+        fault = fault_of(marker)
+        if fault is None:
             usable.append(marker)
+        else:
+            damaged.append((marker, fault))
     usable.sort(key=lambda marker: (marker.metadata["iteration"], marker.created, marker.name))
     return Published(usable, damaged)

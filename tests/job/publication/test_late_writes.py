@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 
+from job.publication import late_writes
 from job.publication.late_writes import LOST, newest_record, newest_records, restore_records
 from job.publication.run_record import RunRecord, read_published
 from masf_core.records import checkpoints
@@ -142,3 +143,27 @@ def test_a_checkpoint_that_cannot_be_read_tells_nothing(bucket, caplog):
 
 def test_where_there_is_no_run_there_is_no_record(bucket):
     assert newest_record(bucket.store, None) is None
+
+
+def test_records_that_are_larger_than_a_run_writes_are_not_read_and_written_again(bucket, monkeypatch):
+    bucket.attempt(2, done=True)
+    texts = bucket.texts()
+    monkeypatch.setattr(late_writes, "LARGEST", 20000)
+    monkeypatch.setattr(bucket.store, "read", lambda key: pytest.fail(f"{key} was read") if "metrics" in key
+                        else LocalStore.read(bucket.store, key))
+    bucket.store.write("metrics.jsonl", texts[0].encode() + b"x" * 20000)
+    restore_records(bucket.store, read_published(bucket.store))
+    monkeypatch.undo()
+    assert bucket.texts() == texts
+
+
+@pytest.mark.parametrize("damage", [{"iteration": -1}, {"iteration": True}, {"lineage": 1}, {"best": 2}])
+def test_a_checkpoint_whose_marker_is_damaged_is_not_the_newest(bucket, damage):
+    bucket.attempt(2)
+    published = read_published(bucket.store)
+    _, name = bucket.attempt(4)
+    key = f"checkpoints/{name}.json"
+    content = json.loads(bucket.store.read(key).decode())
+    content["metadata"].update(damage)
+    bucket.store.write(key, json.dumps(content).encode())
+    assert newest_records(bucket.store, published, history(2)) == (published, history(2))
