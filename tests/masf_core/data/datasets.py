@@ -5,11 +5,22 @@ from __future__ import annotations
 import os
 
 import numpy as np
+import pytest
 from PIL import Image
+
+from masf_core.data.index import build_index
+from masf_core.errors import DataError
 
 SIDE = 7
 CLASSES = ("ant", "bee", "cat")
 DOMAINS = ("clip", "photo", "sketch")
+
+
+def refused(*args, **kwargs):
+    """The DataError with which `build_index` refuses these arguments."""
+    with pytest.raises(DataError) as caught:
+        build_index(*args, **kwargs)
+    return caught.value
 
 
 def save_image(path, number=0, size=(SIDE, SIDE), **options):

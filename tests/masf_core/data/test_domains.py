@@ -6,22 +6,7 @@ import shutil
 import pytest
 
 from masf_core.data.index import build_index
-from masf_core.errors import DataError
-from tests.masf_core.data.datasets import CLASSES, DOMAINS, save_image, write_folders, write_lists
-
-
-@pytest.fixture
-def data(tmp_path):
-    """(dataroot, filelist_root) of three domains, three classes and four images of each."""
-    write_folders(tmp_path / "images")
-    write_lists(tmp_path / "lists")
-    return str(tmp_path / "images"), str(tmp_path / "lists")
-
-
-def refused(*args, **kwargs):
-    with pytest.raises(DataError) as caught:
-        build_index(*args, **kwargs)
-    return caught.value
+from tests.masf_core.data.datasets import CLASSES, DOMAINS, refused, save_image, write_folders
 
 
 def names(index):

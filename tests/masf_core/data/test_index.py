@@ -8,21 +8,9 @@ import pytest
 from masf_core.data.index import build_index
 from masf_core.errors import DataError
 from tests.masf_core.data import datasets
-from tests.masf_core.data.datasets import CLASSES, DOMAINS, add_line, list_path, write_folders, write_list, write_lists
-
-
-@pytest.fixture
-def data(tmp_path):
-    """(dataroot, filelist_root) of three domains, three classes and four images of each."""
-    write_folders(tmp_path / "images")
-    write_lists(tmp_path / "lists")
-    return str(tmp_path / "images"), str(tmp_path / "lists")
-
-
-def refused(*args, **kwargs):
-    with pytest.raises(DataError) as caught:
-        build_index(*args, **kwargs)
-    return caught.value
+from tests.masf_core.data.datasets import (
+    CLASSES, DOMAINS, add_line, list_path, refused, write_folders, write_list, write_lists,
+)
 
 
 def named(domain, rows):

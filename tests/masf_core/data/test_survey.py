@@ -9,6 +9,7 @@ import pytest
 
 from masf_core.data import Folder, build_index, locate, unused_lists
 from masf_core.errors import DataError
+from tests.masf_core.data import datasets
 from tests.masf_core.data.datasets import CLASSES, DOMAINS, SIDE, save_image, write_folders, write_lists
 
 
@@ -28,9 +29,7 @@ def parts(index, name="photo"):
 
 
 def refused(root, **arguments):
-    with pytest.raises(DataError) as caught:
-        build_index(str(root), **arguments)
-    return str(caught.value)
+    return str(datasets.refused(str(root), **arguments))
 
 
 # ---- splits
