@@ -8,15 +8,13 @@ from __future__ import annotations
 import os
 from typing import Callable, Dict, Mapping, Optional
 
-from job.cann_logs import explained
-from job.card_paths import ascend_settings, place_of, work_in
-from job.compilation import announced, compile_early
+from job.card_paths import ascend_settings, place_of
+from job.compilation import compile_early
 from job.config.settings import Config
 from job.console import Console
-from job.inputs.fetch import fetch_inputs
+from job.inputs.fetch import fetch_inputs, fetch_inputs_patiently
 from job.opened_run import Followed
-from job.preparation import build_model, device_of, make_trainer, prepare_data
-from job.publication.patience import OPENING_SECONDS, Patience
+from job.preparation import device_of, make_trainer, open_model, prepare_data
 from job.ranks.group import WAIT_FOR_INPUTS, Group
 from job.start_times import StartTimes
 from job.stopping import Stopped
@@ -51,18 +49,13 @@ def follow(config: Config, work_dir: str, run_name: str, console: Console, envir
     here = device_of(config, ascend_settings(config.ascend, place))
     group.check_device(here.name)
     if group.leads_node:
-        inputs = Patience(OPENING_SECONDS, console.check_stop, from_failure=True).call(
-            "pulling the inputs", lambda: fetch_inputs(config, run.workspace, console, environ))
-        index, images = prepare_data(run, inputs)
+        index, images = prepare_data(run, fetch_inputs_patiently(config, run.workspace, console, environ))
         group.gather(None, "the end of pulling and decoding", WAIT_FOR_INPUTS)
     else:
         group.gather(None, "the end of pulling and decoding", WAIT_FOR_INPUTS)
         index, images = prepare_data(run, fetch_inputs(config, run.workspace, console, environ, present=True))
     group.check_same_data(index.fingerprint)
-    if here.name == "ascend":
-        work_in(place.folder)
-    with explained(here.name, environ), build_model(
-            run, here, index, group, announced(here, config, console, group)) as model:
+    with open_model(run, here, place, index, group, environ) as model:
         model.load({})  # what is in the variables comes from rank 0
         progress = Progress(*group.gather(None, "the start of training", WAIT_FOR_INPUTS)[0], details={})
         model.share()

@@ -1,12 +1,15 @@
 """From inputs to a model that is ready to train: the data checked and decoded, the network built, its values loaded."""
 from __future__ import annotations
 
+import contextlib
 import logging
-from typing import Callable, ContextManager, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, ContextManager, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from job.card_paths import ascend_settings
+from job.cann_logs import explained
+from job.card_paths import Place, ascend_settings, work_in
+from job.compilation import announced
 from job.config.settings import Config, settings
 from job.errors import ConfigError
 from job.inputs.early_weights import EarlyWeights
@@ -164,6 +167,22 @@ def build_model(run: AnyRun, here: Device, index: DatasetIndex, group: Alone = A
     return Model(backbone, step, config.interval.evaluation_batch, here.session_config(ranks), config.training.seed,
                  on_stage=run.times.mark, taking=here.gradients(ranks), check_graph=here.check_graph,
                  **({} if compiling is None else {"compiling": compiling}))
+
+
+@contextlib.contextmanager
+def open_model(run: AnyRun, here: Device, place: Place, index: DatasetIndex, group: Alone,
+               environ: Mapping[str, str]) -> Iterator[Model]:
+    """The model of this rank, as long as it trains. On an Ascend the rank works in its own folder, each compilation is
+    announced, and an error shows what CANN's logs say.
+
+    Args:
+        place: of this rank. environ: environment variables.
+    """
+    if here.name == "ascend":
+        work_in(place.folder)
+    with explained(here.name, environ), build_model(
+            run, here, index, group, announced(here, run.config, run.console, group)) as model:
+        yield model
 
 
 def make_trainer(run: AnyRun, model: Model, index: DatasetIndex, images: Dict[str, np.ndarray], progress: Progress,

@@ -7,19 +7,18 @@ from typing import Dict, Mapping, Optional
 
 import numpy as np
 
-from job.cann_logs import explained
-from job.card_paths import ascend_settings, place_of, work_in
-from job.compilation import announced, compile_early
+from job.card_paths import ascend_settings, place_of
+from job.compilation import compile_early
 from job.inputs.early_weights import EarlyWeights
-from job.inputs.fetch import fetch_inputs
+from job.inputs.fetch import fetch_inputs_patiently
 from job.observer import JobObserver
 from job.opened_run import Run
 from job.preparation import (
-    InitialWeights, Start, build_model, device_of, make_trainer, note_data, prepare_data, restore_or_begin,
+    InitialWeights, Start, device_of, make_trainer, note_data, open_model, prepare_data, restore_or_begin,
 )
 from job.publication.delivery import NotDelivered
 from job.publication.leftovers import warn_of_leftovers
-from job.publication.patience import OPENING_SECONDS, Patience
+from job.publication.patience import Patience
 from job.publication.publisher import Publisher
 from job.publication.restore import Restoring, clear_spool
 from job.publication.run_record import NAME, publish_record
@@ -58,20 +57,15 @@ def prepare_and_train(run: Run, environ: Mapping[str, str], early: Optional[Earl
     here = device_of(config, ascend_settings(config.ascend, place))
     group.check_device(here.name)
     with Restoring(run.store, run.workspace, run.record.lineage, run.console.check_stop) as restoring:
-        # What has been pulled stays, so that another call pulls the rest.
-        inputs = Patience(OPENING_SECONDS, run.console.check_stop, from_failure=True).call(
-            "pulling the inputs", lambda: fetch_inputs(config, run.workspace, run.console, environ,
-                                                       located=None if early is None else early.located))
+        inputs = fetch_inputs_patiently(config, run.workspace, run.console, environ,
+                                        None if early is None else early.located)
         run.times.mark("inputs")
         weights = InitialWeights(config, inputs.weights, (inputs.origin or {}).get("classes"), early)
         index, images = prepare_data(run, inputs, None if run.resumes() else weights.read)
         note_data(run, index)
         group.gather(None, "the end of pulling and decoding", WAIT_FOR_INPUTS)
         group.check_same_data(index.fingerprint)
-        if here.name == "ascend":
-            work_in(place.folder)
-        with explained(here.name, environ), build_model(
-                run, here, index, group, announced(here, config, run.console, group)) as model:
+        with open_model(run, here, place, index, group, environ) as model:
             start = restore_or_begin(run, model, inputs, index, restoring, weights)
             group.gather(start.progress[:3], "the start of training", WAIT_FOR_INPUTS)
             model.share()

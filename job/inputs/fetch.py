@@ -11,6 +11,7 @@ from job.errors import NoSuchData
 from job.inputs.check import archive_error, archives_below, no_data, no_directory, refuse_archive
 from job.inputs.fetch_weights import Located, fetch_weights
 from job.inputs.pulled_data import PulledData, other_work_dirs, written_locally
+from job.publication.patience import OPENING_SECONDS, Patience
 from job.workspace import Workspace
 from masf_core.data import Folder, find_dataroot, find_filelist_root, lists_beside, unused_lists
 from masf_core.errors import DataError
@@ -50,6 +51,14 @@ def fetch_inputs(config: Config, workspace: Workspace, console: Console, environ
     if located is None and not present:
         located = fetch_weights(config, root, workspace, console, environ)
     return Inputs(dataroot, filelist_root, *(located or (None, None)))
+
+
+def fetch_inputs_patiently(config: Config, workspace: Workspace, console: Console, environ: Mapping[str, str],
+                           located: Optional[Located] = None) -> Inputs:
+    """``fetch_inputs``, called again for some minutes while the storage is unavailable: what was pulled stays, so that
+    the next call pulls the rest."""
+    return Patience(OPENING_SECONDS, console.check_stop, from_failure=True).call(
+        "pulling the inputs", lambda: fetch_inputs(config, workspace, console, environ, located=located))
 
 
 def _fetch_data(config: Config, workspace: Workspace, console: Console, environ: Mapping[str, str],
