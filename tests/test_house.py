@@ -52,9 +52,12 @@ FLOORS = {
         ("card_paths", "compilation", "opened_run"),
         ("cli", "preparation"),
         ("evaluation", "follower", "preflight", "published_measure", "training"),
-        ("dry_run", "run"),
+        ("dry_run", "modelarts", "run"),
         ("commands",),
         ("__main__",),
+    ),
+    "job.modelarts.mocked": (
+        ("container",),
     ),
 }
 # Rooms that stand apart: nothing else of their package imports them, and they import nothing else of it.
