@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Mapping, Optional
 
 from job.modelarts.mocked.container import init_process
 from job.modelarts.mocked.container.disk import Disk
-from job.modelarts.mocked.container.spec import ContainerError, ContainerSpec
+from job.modelarts.mocked.container.spec import ContainerError, ContainerSpec, boot_path, code_folder
 from job.modelarts.mocked.container.transfers import MOST_CODE_FILES, Objects, OutputSync, pull
 from job.modelarts.mocked.container.variables import card_variables, container_variables, rank_table
 
@@ -125,6 +125,10 @@ class Container:
 
     # --- the background thread
 
+    @property
+    def _code_folder(self) -> str:
+        return os.path.join(self._disk.code, code_folder(self._spec))
+
     def _live(self) -> None:
         code = CANNOT_START
         try:
@@ -145,11 +149,10 @@ class Container:
         spec, disk = self._spec, self._disk
         disk.lose()  # a start that was interrupted may have left half of it
         disk.make()
-        boot_path = spec.boot_path
-        code = os.path.join(disk.code, spec.code_folder)
-        pulled = pull(self._objects, spec.code_dir, code, self._check, MOST_CODE_FILES)
+        boot = os.path.join(self._code_folder, *boot_path(spec).split("/"))
+        pulled = pull(self._objects, spec.code_dir, self._code_folder, self._check, MOST_CODE_FILES)
         self._say("INFO", f"pulled the code, {pulled.files} files, from {spec.code_dir}")
-        if not os.path.isfile(os.path.join(code, *boot_path.split("/"))):
+        if not os.path.isfile(boot):
             raise ContainerError(f"boot_file {spec.boot_file}: there is no such object")
         for name, place in spec.inputs:
             pulled = pull(self._objects, place, disk.input(name), self._check)
@@ -185,8 +188,7 @@ class Container:
     def _processes(self) -> List[Dict[str, Any]]:
         """Command, variables and current directory of each process."""
         spec, disk = self._spec, self._disk
-        boot = os.path.join(disk.code, spec.code_folder, *spec.boot_path.split("/"))
-        command = [self._python, boot]
+        command = [self._python, os.path.join(self._code_folder, *boot_path(spec).split("/"))]
         command += [f"--{name}={disk.input(name)}" for name, _ in spec.inputs]
         command += [f"--{name}={disk.output(name)}" for name, _ in spec.outputs]
         command += [f"--{name}={value}" for name, value in spec.parameters]

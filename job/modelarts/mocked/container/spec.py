@@ -28,18 +28,18 @@ class ContainerSpec(NamedTuple):
     node: int                 # number of this node, from 0
     predownload: bool = False  # whether the outputs' folders are filled from OBS before the start
 
-    @property
-    def code_folder(self) -> str:
-        """Name of the folder that holds the code in the container: the last one of ``code_dir``."""
-        return posixpath.basename(self.code_dir.rstrip("/"))
 
-    @property
-    def boot_path(self) -> str:
-        """Path of the boot file, relative to the code. Raises ContainerError if it is not part of the code."""
-        prefix = self.code_dir.rstrip("/") + "/"
-        if not self.boot_file.startswith(prefix) or not self.boot_file.endswith(".py"):
-            raise ContainerError(f"boot_file {self.boot_file}: expected a .py file below code_dir {self.code_dir}")
-        return self.boot_file[len(prefix):]
+def code_folder(spec: ContainerSpec) -> str:
+    """Name of the folder that holds the code in the container: the last one of ``code_dir``."""
+    return posixpath.basename(spec.code_dir.rstrip("/"))
+
+
+def boot_path(spec: ContainerSpec) -> str:
+    """Path of the boot file, relative to the code. Raises ContainerError if it is not part of the code."""
+    prefix = spec.code_dir.rstrip("/") + "/"
+    if not spec.boot_file.startswith(prefix) or not spec.boot_file.endswith(".py"):
+        raise ContainerError(f"boot_file {spec.boot_file}: expected a .py file below code_dir {spec.code_dir}")
+    return spec.boot_file[len(prefix):]
 
 
 def bucket_and_prefix(place: str) -> Tuple[str, str]:

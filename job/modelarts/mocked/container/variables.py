@@ -6,7 +6,7 @@ import os
 from typing import Any, Dict, List, Mapping
 
 from job.modelarts.mocked.container.disk import Disk
-from job.modelarts.mocked.container.spec import ContainerSpec
+from job.modelarts.mocked.container.spec import ContainerSpec, code_folder
 from obs_sync.mock.activation import RESOLVER_PATH
 from obs_sync.mock.resolver import VARIABLE as RESOLVE
 
@@ -33,7 +33,7 @@ def container_variables(spec: ContainerSpec, disk: Disk, python: str, environ: M
         "PATH": os.pathsep.join([os.path.dirname(os.path.abspath(python)), "/usr/local/bin", "/usr/bin", "/bin"]),
         "HOSTNAME": f"modelarts-job-{spec.job_id}-worker-{spec.node}",
         "MA_HOME": disk.home, "MA_MOUNT_PATH": disk.mount, "MA_JOB_DIR": disk.code, "MA_LOG_DIR": disk.log,
-        "WORKSPACE": os.path.join(disk.code, spec.code_folder), "MA_SCRIPT_INTERPRETER": python,
+        "WORKSPACE": os.path.join(disk.code, code_folder(spec)), "MA_SCRIPT_INTERPRETER": python,
         "MA_VJ_NAME": job, "MA_TASK_NAME": "worker", "MA_NUM_HOSTS": str(spec.nodes), "MA_NUM_GPUS": str(spec.cards),
         "MA_CURRENT_INSTANCE_NAME": f"modelarts-job-{spec.job_id}-worker-{spec.node}",
         "MA_CURRENT_IP": address_of(spec.node), "MA_CURRENT_HOST_IP": address_of(spec.node),
