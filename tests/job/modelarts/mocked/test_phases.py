@@ -210,8 +210,11 @@ def test_a_stopped_mock_ends_its_containers(containers):
         put_code(platform.obs)
         job_id = run(platform, make_client(platform))
         containers.made[0].write("last words\n")
+        folder = platform.jobs[0].folder
+        assert os.path.isdir(folder)
     assert containers.made[0].calls[1] == "close" and not os.path.exists(containers.made[0].folder)
     assert platform.obs.get(BUCKET, f"log/modelarts-job-{job_id}-worker-0.log") == b"last words\n"
+    assert not os.path.exists(folder)
 
 
 def test_the_clock_runs_by_itself_unless_it_is_frozen(containers):
