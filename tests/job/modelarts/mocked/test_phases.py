@@ -217,6 +217,20 @@ def test_a_stopped_mock_ends_its_containers(containers):
     assert not os.path.exists(folder)
 
 
+def test_a_job_that_cannot_be_started_is_abnormal_and_the_others_go_on(platform, client, containers):
+    class Broken(containers):
+        def start(self):
+            raise OSError("no space left")
+
+    platform.platform._progress._containers = Broken
+    broken = create(client)
+    platform.advance(1)
+    platform.advance(1)
+    platform.platform._progress._containers = containers
+    assert show(client, broken).status.phase == "Abnormal" and "no space left" in messages(platform)[-1]
+    assert show(client, run(platform, client)).status.phase == "Running"
+
+
 def test_the_clock_runs_by_itself_unless_it_is_frozen(containers):
     delays = Delays(creating=0.01, pending=0.01)
     with mock_modelarts(buckets=[BUCKET], containers=containers, delays=delays) as platform:
