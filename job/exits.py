@@ -9,7 +9,7 @@ import errno
 import signal
 from typing import NamedTuple
 
-from job.errors import CannFailed, ConfigError, NoSuchPlace, PeerFailed
+from job.errors import CannFailed, ConfigError, ModelArtsError, NoSuchPlace, PeerFailed
 from job.stopping import Stopped
 from masf_core.errors import (
     CacheError,
@@ -30,6 +30,7 @@ STORAGE = 4
 DIVERGED = 5
 FOUND = 6
 RANK_LOST = 7
+MODELARTS = 8
 ABORTED = 128 + signal.SIGABRT
 STOPPED = 128 + signal.SIGTERM
 INTERRUPTED = 128 + signal.SIGINT
@@ -43,6 +44,7 @@ MEANING = {
     DIVERGED: "training diverged, or parity not met",
     FOUND: "check-graph or doctor found something to correct",
     RANK_LOST: "another process of the job was lost",
+    MODELARTS: "ModelArts refused a request, or could not be reached",
     ABORTED: "native code such as CANN aborted the process",
     STOPPED: "stopped by SIGTERM or SIGHUP",
     INTERRUPTED: "stopped from the keyboard",
@@ -52,6 +54,7 @@ MEANING = {
 CODES = (
     (NoSuchPlace, STORAGE),
     ((ConfigError, InvalidUrl, LeaseHeld), CONFIGURATION),
+    (ModelArtsError, MODELARTS),
     ((DataError, WeightsError), DATA),
     ((StoreError, CacheError, CheckpointError), STORAGE),
     ((TrainingDiverged, ParityError), DIVERGED),

@@ -29,8 +29,8 @@ ADAPTERS = {
     "tqdm": {"job/console.py"},
     "yaml": {"job/config/*.py"},
     "npu_bridge": {"masf_core/devices/ascend/*.py"},
-    "huaweicloudsdkcore": set(),
-    "huaweicloudsdkmodelarts": set(),
+    "huaweicloudsdkcore": {"job/modelarts/sdk_service.py"},
+    "huaweicloudsdkmodelarts": {"job/modelarts/sdk_service.py"},
 }
 AT_THE_TOP = {"tensorflow"}
 

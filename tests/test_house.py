@@ -52,6 +52,7 @@ FLOORS = {
         ("card_paths", "compilation", "opened_run"),
         ("cli", "preparation"),
         ("evaluation", "follower", "preflight", "published_measure", "training"),
+        ("modelarts",),
         ("dry_run", "run"),
         ("commands",),
         ("__main__",),

@@ -1,0 +1,10 @@
+"""ModelArts as this program talks to it. Read `service` first.
+
+    service       JobService: what can be asked of ModelArts, and the values of the answers
+    errors        what ModelArts refuses, and that it cannot be reached
+    request       a job to create, and the body of the request
+    replies       from the documents of ModelArts to our values
+    creation      create a job exactly once
+    access        access key, project and address, from the environment or a file
+    sdk_service   JobService over Huawei's SDK: retries, time-outs, errors in our words
+"""
