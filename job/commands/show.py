@@ -7,6 +7,7 @@ run's folder. Its exit code is that of the run. A run that does not exist yet is
 from __future__ import annotations
 
 import argparse
+from typing import Any, Sequence
 
 from job.console import Console
 from job.exits import DONE, INTERRUPTED
@@ -43,13 +44,12 @@ def main(args: argparse.Namespace, console: Console) -> int:
     return DONE
 
 
-def _follow(store, as_json: bool) -> int:
-    from job.reports.watch import Event, follow_run
+def _follow(store: Any, as_json: bool) -> int:
+    from job.reports.events import Event, print_events
+    from job.reports.watch import follow_run
 
-    def tell(event: Event) -> None:
-        with telling():
-            print(json_text(dict(event.data, event=event.kind), indent=None) if as_json
-                  else encodable("\n".join(event.lines)))
+    def tell(events: Sequence[Event]) -> None:
+        print_events(events, as_json)
 
     try:
         return follow_run(store, tell)

@@ -5,6 +5,15 @@
     request       a job to create, and the body of the request
     replies       from the documents of ModelArts to our values
     creation      create a job exactly once
+    names         find a job by its name or id
+    log_lines     the lines of a log, each once, from ModelArts or from OBS
+    follow        follow a job until it ends
+    log_folder    read a log in OBS without any right in ModelArts
+    stop          stop a job, and say what it saved
+    submitted_run   the run that a job trains, and its newest accuracy
+    listing       jobs with their runs
+    descriptions  jobs, flavors and engines as text and as JSON
+    session       what the commands about jobs share
     access        access key, project and address, from the environment or a file
     sdk_service   JobService over Huawei's SDK: retries, time-outs, errors in our words
 """

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 from job.console import duration
-from job.exits import DONE, MEANING, STOPPED, UNEXPECTED
+from job.exits import DONE, STOPPED, UNEXPECTED, meaning_of
 from job.printable import printable
 from job.publication import history, run_record
 from job.publication.late_writes import newest_records
 from job.publication.patience import is_lasting
+from job.reports.events import Event
 from job.reports.show import accuracy_line, accuracy_title, best_line
 from obs_sync import ObjectNotFound, Store, StoreUnavailable
 from obs_sync.lease.claims import PREFIX, is_claim
@@ -28,15 +29,6 @@ SILENCE = 2.0  # a run is silent if it has not renewed its lease for so many tim
 LEASE_SECONDS = 60.0  # where run.json does not say it
 RUNNING = "running"
 CODES = {"done": DONE, "stopped": STOPPED}  # exit codes of runs whose records name none
-
-
-class Event(NamedTuple):
-    """Something that is told once. kind: "run", "attempt", "interval" or "end". data: for programs. lines: for people.
-    """
-
-    kind: str
-    data: Dict[str, Any]
-    lines: List[str]
 
 
 class RunWatch:
@@ -133,15 +125,16 @@ class RunWatch:
         return events
 
 
-def follow_run(store: Store, tell: Callable[[Event], None], patience: float = PATIENCE, pause: float = PAUSE,
+def follow_run(store: Store, tell: Callable[[Sequence[Event]], None], patience: float = PATIENCE, pause: float = PAUSE,
                sleep: Callable[[float], None] = time.sleep, clock: Callable[[], float] = time.monotonic) -> int:
     """Tell what happens in the run in ``store`` until it has ended, and return its exit code.
 
     A run that does not exist yet is waited for. Once the store has answered, it may be unavailable for any time.
 
     Args:
-        tell: called with each event. patience: seconds without a sign of life of a running run, after which the result
-            is ``UNEXPECTED``. pause: seconds between two looks. sleep: waits so many seconds. clock: monotonic seconds.
+        tell: called with the events of each look. patience: seconds without a sign of life of a running run, after
+            which the result is ``UNEXPECTED``. pause: seconds between two looks. sleep: waits so many seconds. clock:
+            monotonic seconds.
 
     Raises:
         StoreError: the store does not answer the first look, or it refuses one.
@@ -163,8 +156,7 @@ def follow_run(store: Store, tell: Callable[[Event], None], patience: float = PA
             log.info("the storage answers again")
             failures = 0
             watch.forgive()
-        for event in events:
-            tell(event)
+        tell(events)
         if watch.exit_code is not None:
             return watch.exit_code
         if not answered and not watch.begun:
@@ -213,7 +205,7 @@ def end_event(run: Mapping[str, Any]) -> Event:
     reason = reason if isinstance(reason, str) else None
     line = f"{printable(state)} at iteration {run.get('iteration', 0)}"
     if code != DONE:
-        line += f", exit code {code} ({MEANING.get(code, 'not a code of this job')})"
+        line += f", exit code {code} ({meaning_of(code)})"
         line += f": {printable(reason)}" if reason else ""
     data = {"state": state, "exit_code": code, "reason": reason, "iteration": run.get("iteration", 0),
             "best": run.get("best")}

@@ -57,7 +57,7 @@ class PlayedRun:
             step()
 
     def follow(self, **options):
-        return watch.follow_run(self.store, self.told.append, sleep=self.sleep, clock=lambda: self.time, **options)
+        return watch.follow_run(self.store, self.told.extend, sleep=self.sleep, clock=lambda: self.time, **options)
 
     @property
     def kinds(self):
