@@ -16,4 +16,5 @@
     session       what the commands about jobs share
     access        access key, project and address, from the environment or a file
     sdk_service   JobService over Huawei's SDK: retries, time-outs, errors in our words
+    mocked        a mocked ModelArts on this machine, which stands apart
 """
