@@ -11,4 +11,5 @@
     creation      create a job exactly once
     access        access key, project and address, from the environment or a file
     sdk_service   JobService over Huawei's SDK: retries, time-outs, errors in our words
+    mocked        a mocked ModelArts on this machine, which stands apart
 """

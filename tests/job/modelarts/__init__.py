@@ -1,1 +1,0 @@
-"""Tests of `job.modelarts`. `memory_service` is a ModelArts in memory."""
