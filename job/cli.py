@@ -38,6 +38,7 @@ COMMANDS = {
     "engines": Command("job.commands.engines", "list the images that ModelArts provides"),
     "doctor": Command("job.commands.doctor", "check whether a run can work here, before it costs time"),
     "check-graph": Command("job.commands.check_graph", "find what an Ascend 910 refuses, and predict its speed"),
+    "submit": Command("job.commands.submit", "submit this job to ModelArts"),
     "show": Command("job.commands.show", "show the files, the accuracy and the attempts of a run"),
     "evaluate": Command("job.commands.evaluate", "evaluate a trained network, without writing to its run"),
     "compare": Command("job.commands.compare", "compare runs interval by interval"),

@@ -1,9 +1,13 @@
-"""ModelArts as this program talks to it. Read `service` first.
+"""Submit this job to ModelArts, and follow it. Read `service`, then `submission`.
 
     service       JobService: what can be asked of ModelArts, and the values of the answers
     errors        what ModelArts refuses, and that it cannot be reached
     request       a job to create, and the body of the request
     replies       from the documents of ModelArts to our values
+    submission    the story of a submission
+    parameters    from settings to the parameters of a job
+    code          which files a job needs, and their upload
+    cost          hours and billing
     creation      create a job exactly once
     names         find a job by its name or id
     log_lines     the lines of a log, each once, from ModelArts or from OBS
