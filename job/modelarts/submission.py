@@ -49,6 +49,11 @@ class Plan(NamedTuple):
     flavor: Optional[Flavor]
     ranks: int
 
+    @property
+    def on_ascend(self) -> bool:
+        """Whether it runs on Ascend cards. A pool's own flavor is taken for one with them."""
+        return self.flavor is None or self.flavor.kind == ASCEND
+
 
 def make_plan(config: Config, options: SubmitOptions, code: Code, service: JobService) -> Plan:
     """What ModelArts would be asked for. Asks it only for its flavors and images.

@@ -165,4 +165,5 @@ def test_another_image_has_to_be_given_where_there_is_no_ascend_card(submit, ser
     monkeypatch.setattr(service, "flavors", lambda kind="": [FLAVOR._replace(kind="GPU")])
     assert submit() == 2
     assert "has no Ascend card, so give the image" in submit.log
-    assert submit("--image=swr.example.com/a/b:c") == 0, submit.log
+    assert submit("--image=swr.example.com/a/b:c", "--dry-run") == 0, submit.log
+    assert "hours: not known" in submit.log
