@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 TAKES_SETTINGS = True
 USAGE = "%(prog)s --flavor=ID --data_url=URL --train_url=URL [--config=FILE] [--dry-run] [--follow] " \
         "[--SETTING=VALUE ...]"
+OBS_SECRETS = ("OBS_SECRET_ACCESS_KEY", "OBS_SECURITY_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 SWITCHES = ("dry-run", "skip-checks", "json")
 EXAMPLES = """
   python -m job submit --data_url=obs://bucket/pacs/ --train_url=obs://bucket/out/ --flavor=modelarts.kat1.xlarge
@@ -75,7 +76,8 @@ def main(args: argparse.Namespace, console: Console) -> int:
         service = connect(os.environ, chosen.region or "")
         access = read_access(os.environ)
         environ = obs_environment(os.environ, access, service.region)
-        return submit(args, chosen, config, service, environ, [access.secret, access.token or ""], console)
+        secrets = [access.secret, access.token or ""] + [environ.get(name, "") for name in OBS_SECRETS]
+        return submit(args, chosen, config, service, environ, secrets, console)
 
 
 def chosen_options(args: argparse.Namespace) -> SubmitOptions:

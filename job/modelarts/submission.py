@@ -59,8 +59,12 @@ def make_plan(config: Config, options: SubmitOptions, code: Code, service: JobSe
     """What ModelArts would be asked for. Asks it only for its flavors and images.
 
     Raises:
-        ConfigError: there is no such flavor or image, or the cards cannot share the batch. ModelArtsError.
+        ConfigError: the name is in use, there is no such flavor or image, or the cards cannot share the batch.
+        ModelArtsError.
     """
+    if options.name and not service.is_name_free(options.name):
+        raise ConfigError(f"--name={options.name}: a job has this name already; choose another, or leave it out for a "
+                          "fresh one")
     flavor = choose_flavor(service, options)
     ascend = flavor is None or flavor.kind == ASCEND
     engine = "" if options.image else choose_engine(service, options.engine, ascend, flavor)
