@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 PAUSE = 3.0  # seconds between two looks
 LONGEST_PAUSE = 60.0  # seconds between two looks while ModelArts does not answer
-SETTLE = 10.0  # seconds without a new line after which the log of a job that has ended is whole
+SETTLE = 8.0  # seconds without a new line after which the log of a job that has ended is whole
 LONG_AGO = 60.0  # seconds after the end of a job from which on its log counts as whole
 LOOKS_A_WAIT = 5  # each so many looks, ask why a job does not start
 FIRST_TASK = "worker-0"  # rank 0 runs there
@@ -137,7 +137,7 @@ class JobWatch:
         elif news:
             self._quiet_since = self._clock()
         if self._clock() - self._quiet_since < self._settle:
-            return self._line_events()
+            return self._line_events() + self._state_events(job)
         while self._read(final=True):
             pass
         end = end_event(job)
