@@ -49,13 +49,22 @@ class Plan(NamedTuple):
     flavor: Optional[Flavor]
     ranks: int
 
+    @property
+    def on_ascend(self) -> bool:
+        """Whether it runs on Ascend cards. A pool's own flavor is taken for one with them."""
+        return self.flavor is None or self.flavor.kind == ASCEND
+
 
 def make_plan(config: Config, options: SubmitOptions, code: Code, service: JobService) -> Plan:
     """What ModelArts would be asked for. Asks it only for its flavors and images.
 
     Raises:
-        ConfigError: there is no such flavor or image, or the cards cannot share the batch. ModelArtsError.
+        ConfigError: the name is in use, there is no such flavor or image, or the cards cannot share the batch.
+        ModelArtsError.
     """
+    if options.name and not service.is_name_free(options.name):
+        raise ConfigError(f"--name={options.name}: a job has this name already; choose another, or leave it out for a "
+                          "fresh one")
     flavor = choose_flavor(service, options)
     ascend = flavor is None or flavor.kind == ASCEND
     engine = "" if options.image else choose_engine(service, options.engine, ascend, flavor)

@@ -193,8 +193,8 @@ def test_the_secret_key_is_never_sent(service, server):
 
 
 def test_nothing_is_printed_by_the_sdk(service, server, capfd):
-    server.replies = [(500, REFUSED)] * 3
-    with pytest.raises(ModelArtsUnavailable):
+    server.replies = [(None, b"")] * 3  # of which the SDK would print an error itself
+    with pytest.raises(ModelArtsUnavailable, match="cannot be reached"):
         service.get("id")
     assert capfd.readouterr() == ("", "")
 
