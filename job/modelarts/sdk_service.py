@@ -11,7 +11,7 @@ import ipaddress
 import logging
 import os
 from typing import Any, Callable, Dict, Iterator, List, Mapping
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from job.config.near_miss import suggestion
 from job.errors import ConfigError, ModelArtsError
@@ -105,7 +105,7 @@ class SdkJobService(JobService):
     def lines(self, job_id: str, task: str, first: int, most: int = MOST_LINES) -> LogPart:
         from huaweicloudsdkmodelarts.v1 import ShowTrainingJobLogsFromAomRequest
 
-        # From the line before: whether base_line itself is part of the reply is nowhere said.
+        # From one position before: whether the line at base_line is part of the reply is nowhere said.
         base = max(0, first - 1)
         return log_part(self._repeated(lambda: self._client.show_training_job_logs_from_aom(
             ShowTrainingJobLogsFromAomRequest(training_job_id=job_id, task_id=task, base_line=str(base),
@@ -161,8 +161,7 @@ class SdkJobService(JobService):
 
     def _ask(self, call: Callable[[], Any], where: str) -> Dict[str, Any]:
         """The reply of one call as plain values."""
-        reply = self._safely(call, where)
-        document = reply.to_dict() if hasattr(reply, "to_dict") else None
+        document = self._safely(lambda: call().to_json_object(), where)
         if not isinstance(document, dict):
             raise self._unreadable("that is no JSON object")
         return document
@@ -277,7 +276,8 @@ def _build(access: Access, region: str, endpoint: str, environ: Mapping[str, str
     proxy = read_proxy(environ, endpoint)
     if proxy is not None:
         config.proxy_protocol, config.proxy_host, config.proxy_port = "http", proxy.host, proxy.port
-        config.proxy_user, config.proxy_password = proxy.username, proxy.password
+        if proxy.username:
+            config.proxy_user, config.proxy_password = quote(proxy.username, safe=""), proxy.password or ""
     credentials = BasicCredentials(access.key_id, access.secret, access.project)
     if access.token:
         credentials = credentials.with_security_token(access.token)

@@ -7,6 +7,7 @@ from typing import Dict, List
 from job.modelarts.errors import ModelArtsUnavailable, NoSuchJob
 from job.modelarts.service import (
     COMPLETED,
+    NO_LINES,
     PENDING,
     TERMINATING,
     Engine,
@@ -20,7 +21,8 @@ from job.modelarts.service import (
 
 FLAVOR = Flavor(id="modelarts.p3.large.public", name="Ascend: 1*ascend-910", kind="Ascend", cards=1,
                 product="ascend-910", memory="32GB", most_nodes=2, billing_code="modelarts.vm.p3", billing_units=1)
-ENGINE = Engine("ascend-tf", "Ascend-Powered-Engine", "tensorflow_1.15-cann_5.1.0", "swr/atelier/tf")
+ENGINE = Engine("ascend-tf", "Ascend-Powered-Engine", "tensorflow_1.15-cann_5.1.0-py_3.7-euler_2.8.3-aarch64",
+                "swr/atelier/tf")
 
 
 class MemoryJobService(JobService):
@@ -87,7 +89,9 @@ class MemoryJobService(JobService):
 
     def lines(self, job_id, task, first, most=500):
         self.get(job_id)
-        return LogPart(first, tuple(self.logs[job_id][first - 1:first - 1 + most]))
+        first = max(1, first)
+        found = tuple(self.logs[job_id][first - 1:first - 1 + most])
+        return LogPart(first, found, first + len(found) - 1) if found else NO_LINES
 
     def flavors(self, kind=""):
         self._maybe_fail()
