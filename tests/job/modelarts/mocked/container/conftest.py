@@ -34,13 +34,14 @@ class Platform:
             self.obs.put("bucket", "code/" + name, content)
         return self
 
-    def container(self, name="one", environ=None, sync_seconds=0.05, **changes):
+    def container(self, name="one", environ=None, sync_seconds=0.05, predownload=False, **changes):
         """A container that has not started."""
         spec = ContainerSpec(
             job_id="0a1b", job_name="job", code_dir="/bucket/code/", boot_file="/bucket/code/boot.py", parameters=(),
             inputs=(), outputs=(), environments={}, cards=0, nodes=1, node=0)._replace(**changes)
         self.started.append(
-            Container(spec, self.obs, str(self.folder / name), environ=environ, sync_seconds=sync_seconds))
+            Container(spec, self.obs, str(self.folder / name), environ=environ, predownload=predownload,
+                      sync_seconds=sync_seconds))
         return self.started[-1]
 
     def run(self, **changes):
