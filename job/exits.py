@@ -50,6 +50,11 @@ MEANING = {
     INTERRUPTED: "stopped from the keyboard",
 }
 
+OTHER_SIGNALS = {
+    signal.SIGKILL: "killed: out of memory, or still running 15 s after SIGTERM",
+    signal.SIGSEGV: "native code crashed (segmentation fault)",
+}
+
 # The first line that fits counts: the special before the general.
 CODES = (
     (NoSuchPlace, STORAGE),
@@ -97,3 +102,16 @@ def ending(error: BaseException) -> Ending:
 def exit_code(error: BaseException) -> int:
     """The exit code that ``error`` leads to."""
     return ending(error).code
+
+
+def meaning_of(code: int) -> str:
+    """What an exit code means, in words; also a code that this job does not choose."""
+    if code in MEANING:
+        return MEANING[code]
+    signum = code - 128 if code > 128 else -code
+    if signum in OTHER_SIGNALS:
+        return OTHER_SIGNALS[signum]
+    try:
+        return f"ended by {signal.Signals(signum).name}"
+    except ValueError:
+        return "not an exit code of this job"

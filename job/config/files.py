@@ -1,5 +1,7 @@
 """Read a configuration file: YAML, flat or in the groups of ``config``, every value as it is written.
 
+A file may also have a part ``submit``, with options of `python -m job submit`; a run checks its keys and no more.
+
 The file is read as nodes, not as values: text keeps its spelling (YAML would make ``1e-5`` a string and ``no`` False),
 and every message can name the line.
 """
@@ -11,6 +13,7 @@ from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from job.config.foreign_flags import unknown
 from job.config.settings import GROUPS, settings
+from job.config.submit_options import PART, options
 from job.errors import ConfigError, NoSuchFolder
 
 NULL_TAG = "tag:yaml.org,2002:null"
@@ -49,6 +52,16 @@ def read_config_file(path: str, shown: Optional[str] = None) -> Tuple[Dict[str, 
     Raises:
         ConfigError: the file cannot be read or is not a mapping in YAML.
     """
+    reader = _read(path, shown)
+    return reader.given, reader.problems
+
+
+def read_submit_part(path: str, shown: Optional[str] = None) -> Dict[str, Given]:
+    """What the part ``submit`` of a file says: option → what is given for it. Raises as ``read_config_file``."""
+    return _read(path, shown).options
+
+
+def _read(path: str, shown: Optional[str]) -> _Reader:
     import yaml  # not needed by runs that are configured with flags alone
 
     shown = shown or path
@@ -65,13 +78,13 @@ def read_config_file(path: str, shown: Optional[str] = None) -> Tuple[Dict[str, 
         raise ConfigError(f"{shown}{where}: not YAML: {problem}") from error
     except RecursionError:  # YAML can be read only as deep as Python's stack
         raise ConfigError(f"{shown}: nests too deep; expected settings, flat or in one level of groups") from None
+    reader = _Reader(shown, yaml)
     if root is None:
-        return {}, []
+        return reader
     if not isinstance(root, yaml.MappingNode):
         raise ConfigError(f"{shown}: expected lines of the form `name: value`")
-    reader = _Reader(shown, yaml)
     reader.read(root, group=None)
-    return reader.given, reader.problems
+    return reader
 
 
 class _Reader:
@@ -79,6 +92,7 @@ class _Reader:
 
     def __init__(self, path: str, yaml: Any) -> None:
         self.given: Dict[str, Given] = {}
+        self.options: Dict[str, Given] = {}  # of the part `submit`
         self.problems: List[str] = []
         self._path = path
         self._yaml = yaml
@@ -90,16 +104,23 @@ class _Reader:
             key = key_node.value
             if not isinstance(key, str):
                 self.problems.append(f"{where}: expected a name before the colon")
-            elif group is None and key in GROUPS:
+            elif group is None and (key in GROUPS or key == PART):
                 self._read_group(key, value_node, where)
+            elif group == PART:
+                self._read_option(key, value_node, where)
             elif key not in settings():
                 self.problems.append(unknown(f"{where}: unknown key {key!r}", key, settings()))
             elif group is not None and settings()[key].group != group:
                 self.problems.append(f"{where}: {key} belongs to the group {settings()[key].group}, not {group}")
-            elif key in self.given:
-                self.problems.append(f"{where}: {key} is given a second time, after {self.given[key].where}")
             else:
-                self._read_value(key, value_node, where)
+                self._read_value(key, value_node, where, self.given)
+
+    def _read_option(self, key: str, node: Any, where: str) -> None:
+        if key not in options():
+            belongs = " (it is a setting, which belongs outside the part submit)" if key in settings() else ""
+            self.problems.append(unknown(f"{where}: unknown key {key!r} of submit{belongs}", key, options()))
+        else:
+            self._read_value(key, node, where, self.options)
 
     def _read_group(self, name: str, node: Any, where: str) -> None:
         if isinstance(node, self._yaml.MappingNode):
@@ -107,7 +128,10 @@ class _Reader:
         elif node.tag != NULL_TAG:
             self.problems.append(f"{where}: {name} is a group; expected settings below it, indented")
 
-    def _read_value(self, name: str, node: Any, where: str) -> None:
+    def _read_value(self, name: str, node: Any, where: str, given: Dict[str, Given]) -> None:
+        if name in given:
+            self.problems.append(f"{where}: {name} is given a second time, after {given[name].where}")
+            return
         if isinstance(node, self._yaml.ScalarNode):
             value = None if node.tag == NULL_TAG else node.value
         elif isinstance(node, self._yaml.SequenceNode) and all(
@@ -116,4 +140,4 @@ class _Reader:
         else:
             self.problems.append(f"{where}: {name}: expected one value, not a structure")
             return
-        self.given[name] = Given(value, where)
+        given[name] = Given(value, where)

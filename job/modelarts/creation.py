@@ -28,7 +28,7 @@ def create_once(service: JobService, request: JobRequest, sleep: Callable[[float
         ModelArtsUnavailable: ModelArts did not answer for so long that nobody knows whether the job exists; the message
             says how to look. TooManyRequests: the job does not exist. Others of ``JobService.create``.
     """
-    mark = (SUBMISSION, dict(request.annotations)[SUBMISSION])
+    mark = dict(request.annotations)[SUBMISSION]
     delay = FIRST_DELAY
     lost = False  # whether an earlier request may have had an effect
     for attempt in range(1, ATTEMPTS + 1):
@@ -59,7 +59,7 @@ def create_once(service: JobService, request: JobRequest, sleep: Callable[[float
     raise AssertionError("the last attempt returns or raises")
 
 
-def _look(service: JobService, request: JobRequest, mark: tuple, sleep: Callable[[float], None],
+def _look(service: JobService, request: JobRequest, mark: str, sleep: Callable[[float], None],
           looks: int) -> Optional[Job]:
     """The job that an earlier request created, or None if it is not listed.
 
@@ -69,7 +69,7 @@ def _look(service: JobService, request: JobRequest, mark: tuple, sleep: Callable
     for number in range(looks):
         sleep(FIRST_DELAY * 2 ** number)
         try:
-            found = service.find(request.name, mark)
+            found = [job for job in service.find(request.name) if _is_ours(job, mark)]
         except ModelArtsUnavailable as error:
             raise ModelArtsUnavailable(
                 f"nobody knows whether the job was created ({error.what})", request.name,
@@ -77,3 +77,8 @@ def _look(service: JobService, request: JobRequest, mark: tuple, sleep: Callable
         if found:
             return found[0]
     return None
+
+
+def _is_ours(job: Job, mark: str) -> bool:
+    """Whether the job is of this submission. The description says it, too: annotations are ModelArts' own otherwise."""
+    return job.annotations.get(SUBMISSION) == mark or (SUBMISSION not in job.annotations and mark in job.description)

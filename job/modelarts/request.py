@@ -6,17 +6,11 @@ writes obs://bucket/folder/.
 
 from __future__ import annotations
 
-import re
 from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
-
-from job.errors import ConfigError
 
 SUBMISSION = "masf/submission"  # annotation: a fresh id of each submission, by which a lost reply is found again
 RETRIES = "fault-tolerance/job-retry-num"  # annotation of ModelArts: how often it restarts a failed job
-NAME = re.compile(r"[\w-]{1,64}\Z", re.ASCII)
-MOST_RETRIES = 3
 NOTIFIED = ("JobStarted", "JobCompleted", "JobFailed", "JobTerminated", "JobRestarted", "JobHanged", "JobPreempted")
-_PLACE = re.compile(r"(?:(?:obs|s3)://|/)([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?\Z", re.DOTALL)
 
 
 class JobRequest(NamedTuple):
@@ -90,19 +84,6 @@ class JobRequest(NamedTuple):
 
 def _channel(name: str, place: str) -> Dict[str, Any]:
     return {"name": name, "remote": {"obs": {"obs_url": platform_place(place)}}}
-
-
-def obs_place(text: str, setting: str) -> str:
-    """A folder in OBS as obs://bucket/folder/, from that form, s3://… or the console's /bucket/folder/.
-
-    Raises:
-        ConfigError: it names no folder in OBS. setting: which the message names.
-    """
-    match = _PLACE.match(text)
-    key = (match.group(2) or "") if match else ""
-    if match is None or key.startswith("/") or "//" in key or not key.isprintable():
-        raise ConfigError(f"--{setting}={text}: expected a folder in OBS, obs://bucket/folder/ or /bucket/folder/")
-    return f"obs://{match.group(1)}/{key}" + ("/" if key and not key.endswith("/") else "")
 
 
 def platform_place(place: str) -> str:

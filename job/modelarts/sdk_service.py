@@ -161,8 +161,7 @@ class SdkJobService(JobService):
 
     def _ask(self, call: Callable[[], Any], where: str) -> Dict[str, Any]:
         """The reply of one call as plain values."""
-        reply = self._safely(call, where)
-        document = reply.to_dict() if hasattr(reply, "to_dict") else None
+        document = self._safely(lambda: call().to_json_object(), where)
         if not isinstance(document, dict):
             raise self._unreadable("that is no JSON object")
         return document

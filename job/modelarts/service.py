@@ -130,6 +130,7 @@ class JobService(abc.ABC):
 
     region: str = ""
     project: str = ""
+    endpoint: str = ""  # its address
 
     @abc.abstractmethod
     def create(self, request: JobRequest) -> Job:

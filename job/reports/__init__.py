@@ -4,6 +4,8 @@
     charts           figures and tables as SVG and HTML text
     compare          several runs beside each other
     show             what a run has left in the store
+    watch            what a running run adds to it
+    events           something that is told once, to people or to programs
     evaluated        what `evaluate` found
     image_results    its CSV file, a line for each image
 """

@@ -20,7 +20,8 @@ from job.modelarts.service import (
 
 FLAVOR = Flavor(id="modelarts.p3.large.public", name="Ascend: 1*ascend-910", kind="Ascend", cards=1,
                 product="ascend-910", memory="32GB", most_nodes=2, billing_code="modelarts.vm.p3", billing_units=1)
-ENGINE = Engine("ascend-tf", "Ascend-Powered-Engine", "tensorflow_1.15-cann_5.1.0", "swr/atelier/tf")
+ENGINE = Engine("ascend-tf", "Ascend-Powered-Engine", "tensorflow_1.15-cann_5.1.0-py_3.7-euler_2.8.3-aarch64",
+                "swr/atelier/tf")
 
 
 class MemoryJobService(JobService):
