@@ -9,7 +9,6 @@ a part `submit:` of the file of --config; flags take precedence.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import sys
@@ -23,7 +22,7 @@ from job.console import Console
 from job.errors import ConfigError
 from job.exits import DONE, FOUND
 from job.printable import printable_lines
-from job.standard_output import encodable, telling
+from job.standard_output import encodable, json_text, telling
 from job.stopping import ended_by_sigterm
 
 log = logging.getLogger(__name__)
@@ -32,7 +31,7 @@ TAKES_SETTINGS = True
 USAGE = "%(prog)s --flavor=ID --data_url=URL --train_url=URL [--config=FILE] [--dry-run] [--follow] [--name=value ...]"
 SWITCHES = ("dry-run", "skip-checks", "json")
 EXAMPLES = """
-  python -m job submit --data_url=obs://bucket/pacs/ --train_url=obs://bucket/out/ --flavor=modelarts.p3.large.public
+  python -m job submit --data_url=obs://bucket/pacs/ --train_url=obs://bucket/out/ --flavor=modelarts.kat1.xlarge
   python -m job submit --config=configs/pacs_sketch.yaml --data_url=/bucket/pacs/ --train_url=/bucket/out/ --flavor=ID
   python -m job submit --data_url=/bucket/pacs/ --train_url=/bucket/out/ --flavor=ID --max_hours=4 --dry-run
   python -m job submit --data_url=/bucket/pacs/ --train_url=/bucket/out/ --flavor=ID --meta_batch_size=128 --follow
@@ -54,7 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              "create nothing")
     parser.add_argument("--skip-checks", action="store_true",
                         help="do not check data and permissions from here, as where only the platform may read them")
-    parser.add_argument("--json", action="store_true", help="print one JSON document about the job")
+    parser.add_argument("--json", action="store_true",
+                        help="print one JSON document about the job; with --follow it is one line, and one line for "
+                             "each event of the job follows")
 
 
 def main(args: argparse.Namespace, console: Console) -> int:
@@ -106,9 +107,21 @@ def submit(args: argparse.Namespace, chosen: SubmitOptions, config: Any, service
         return DONE
     job = submission.submit(plan, service, environ, console)
     with telling():
-        print(encodable(json.dumps(document(job, service), indent=1) if args.json
-                        else "\n".join(told(job, service))))
-    return DONE
+        if args.json:  # behind it, each event of the job is one line of JSON
+            print(json_text(document(job, service), indent=None if chosen.follow else 1))
+        else:
+            print(encodable("\n".join(told(job, service))))
+    return follow_job(service, job, environ, args.json) if chosen.follow else DONE
+
+
+def follow_job(service: Any, job: Any, environ: Mapping[str, str], as_json: bool) -> int:
+    """Print the log of the job until it ends; return its exit code."""
+    from job.modelarts.follow import follow
+    from job.reports.events import print_events
+    from obs_sync import open_store
+
+    return follow(service, job.id, lambda url: open_store(url, environ, backend="esdk"),
+                  lambda events: print_events(events, as_json))
 
 
 def told_checks(rows: List[Any]) -> int:
@@ -139,7 +152,7 @@ def show_request(plan: Any, environ: Mapping[str, str]) -> None:
     for line in cost_lines(duration, plan.flavor, request.nodes, request.max_hours):
         log.info("%s", line)
     with telling():
-        print(encodable(json.dumps(request.body(), indent=1, ensure_ascii=False)))
+        print(json_text(request.body()))
 
 
 def told(job: Any, service: Any) -> List[str]:

@@ -66,7 +66,7 @@ class SubmitOptions:
 
     flavor: Optional[str] = _option(
         None, optional(text()), "ID",
-        "kind of node, such as modelarts.p3.large.public; `python -m job flavors` lists them")
+        "kind of node, such as modelarts.kat1.xlarge; `python -m job flavors` lists them")
     nodes: int = _option(1, whole(1), "N", "number of nodes")
     pool: Optional[str] = _option(
         None, optional(text()), "ID", "dedicated resource pool; by default the public pool")

@@ -63,6 +63,9 @@ def make_plan(config: Config, options: SubmitOptions, code: Code, service: JobSe
     check_share(config.training.meta_batch_size, ranks)
     train_url, data_url = config.platform.train_url or "", config.data.data_url or ""
     code_url = options.code_url or beside(train_url, CODE_FOLDER)
+    if options.copied_by == "platform" and options.retries:
+        log.warning("copied_by=platform: the folder of the results is empty on a new node, so a job that ModelArts "
+                    "restarts there begins again at iteration 0; with copied_by=job it resumes")
     copied = (("data_url", data_url),) if options.copied_by == "platform" else ()
     synchronised = (("train_url", train_url),) if options.copied_by == "platform" else ()
     submission = uuid.uuid4().hex

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from job import cli
 from job.modelarts import sdk_service
-from obs_sync import open_store
 from obs_sync.mock import mock_obs
 from tests.job.modelarts.memory_service import FLAVOR, MemoryJobService
 
@@ -25,11 +22,10 @@ def no_credentials(monkeypatch, tmp_path):
 def obs():
     """Only names and sizes are looked at, so the images are no images."""
     with mock_obs(buckets=["bucket"]) as server:
-        with open_store("obs://bucket/pacs/", os.environ) as store:
-            for domain in DOMAINS:
-                for name in CLASSES:
-                    for number in range(IMAGES):
-                        store.write(f"{domain}/{name}/{number}.jpg", b"\xff\xd8\xff\xe0" + bytes(64))
+        for domain in DOMAINS:
+            for name in CLASSES:
+                for number in range(IMAGES):
+                    server.put("bucket", f"pacs/{domain}/{name}/{number}.jpg", b"\xff\xd8\xff\xe0" + bytes(64))
         yield server
 
 

@@ -71,7 +71,8 @@ def test_every_option_reaches_the_request(submit, service):
 
 
 def test_the_platform_copies_data_and_results_where_it_is_asked_to(submit, service):
-    assert submit("--copied_by=platform") == 0, submit.log
+    assert submit("--copied_by=platform", "--retries=1") == 0, submit.log
+    assert "begins again at iteration 0" in submit.log
     algorithm = service.requests[0].body()["algorithm"]
     assert algorithm["inputs"] == [{"name": "data_url", "remote": {"obs": {"obs_url": "/bucket/pacs/"}}}]
     assert algorithm["outputs"] == [{"name": "train_url", "remote": {"obs": {"obs_url": "/bucket/output/"}}}]
