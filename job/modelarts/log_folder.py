@@ -9,13 +9,14 @@ import time
 from typing import Callable, Mapping, Sequence
 
 from job.config.near_miss import suggestion
+from job.config.submit_options import obs_folder
 from job.console import duration
+from job.errors import ConfigError
 from job.exits import DONE, INTERRUPTED, UNEXPECTED
 from job.modelarts.access import read_region
 from job.modelarts.follow import FIRST_TASK, LONGEST_PAUSE, PAUSE, line_event, log_key
 from job.modelarts.log_lines import ObjectLog
 from job.modelarts.names import ID
-from job.modelarts.request import obs_place
 from job.modelarts.session import opener
 from job.printable import printable
 from job.reports.events import Event
@@ -37,7 +38,10 @@ def open_log_folder(place: str, region: str, environ: Mapping[str, str] = os.env
     """
     if not is_remote(place) and os.path.isdir(place):
         return open_store(place, environ)
-    url = obs_place(place, "log_url")
+    try:
+        url = obs_folder().convert(place)
+    except ValueError:
+        raise ConfigError(f"--log_url={place}: expected {obs_folder().expected}") from None
     if has_obs_credentials(environ):
         return open_store(url, environ)
     return opener(environ, read_region(environ, region))(url)

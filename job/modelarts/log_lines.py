@@ -14,7 +14,7 @@ from typing import Any, List, NamedTuple, Optional
 
 from job.errors import ModelArtsError
 from job.modelarts.errors import NoSuchJob
-from job.modelarts.service import JobService
+from job.modelarts.service import JobService, LogPart
 from obs_sync.errors import ObjectChanged, ObjectNotFound, StoreError
 from obs_sync.store import Store
 
@@ -48,9 +48,9 @@ class LogSource(abc.ABC):
 
 
 class ServiceLog(LogSource):
-    """The log as ModelArts gives it: by line numbers.
+    """The log as ModelArts gives it: by positions.
 
-    The line that was returned last is asked for again each time: so a line that has grown since, and a log that began
+    Each request begins with the last line of the reply before. So a line that has grown since, and a log that began
     again, are noticed. The last line of a reply is returned once another line follows it, or once the next look finds
     it unchanged.
     """
@@ -62,18 +62,15 @@ class ServiceLog(LogSource):
         self._begin()
 
     def _begin(self) -> None:
-        self._first = ""  # text of line 1
-        self._told: Optional[Line] = None  # the last one, whole
-        self._held: Optional[Line] = None  # follows it, and may still grow
-
-    @property
-    def told(self) -> int:
-        """How many lines were returned since the log began."""
-        return self._told.number if self._told else 0
+        self.told = 0  # lines that were returned since the log began
+        self._first: Optional[LogPart] = None  # the reply that held the first line
+        self._cursor = 0  # position of the last line that is known
+        self._text = ""  # of this line
+        self._is_told = True  # whether this line was returned
 
     def read(self, final: bool = False) -> List[Line]:
         found: List[Line] = []
-        held = self._held
+        held = None if self._is_told else self._text
         while True:
             try:
                 new = self._ask(found, final)
@@ -83,49 +80,62 @@ class ServiceLog(LogSource):
                 raise
             if not new:
                 return found
-            *whole, last = new
-            if final or (last == held and not last.text.endswith(CUT)):
-                whole.append(last)
-                last = None
-            found += whole
-            self._told, self._held = whole[-1] if whole else self._told, last
-            if not whole:
+            for text in new[:-1]:
+                self._tell(found, text)
+            self._text = new[-1]
+            unchanged = len(new) == 1 and self._text == held and not self._text.endswith(CUT)
+            self._is_told = final or unchanged
+            if self._is_told:
+                self._tell(found, self._text)
+            if len(new) == 1:
                 return found
+            held = None
 
-    def _ask(self, found: List[Line], final: bool) -> List[Line]:
-        """The lines after the one that was told last. If that one has grown, the new part is appended to ``found``."""
-        told = self._told
-        part = self._service.lines(self._job_id, self._task, told.number if told else 1)
-        lines = [Line(part.first + index, text) for index, text in enumerate(part.lines)]
-        if told is None:
-            _warn_of_gap(0, lines)
-            self._first = lines[0].text if lines else ""
+    def _tell(self, found: List[Line], text: str) -> None:
+        self.told += 1
+        found.append(Line(self.told, text))
+
+    def _ask(self, found: List[Line], final: bool) -> List[str]:
+        """The lines that were not returned yet. If the last one that was has grown, ``found`` gets the new part."""
+        part = self._service.lines(self._job_id, self._task, self._cursor)
+        lines = list(part.lines)
+        if self._first is None:
+            self._first = part if lines else None
+            self._cursor = part.last
             return lines
+        again = False
         if not lines:
-            if not self._begins_otherwise():
-                return []
-        elif lines[0].number != told.number or lines[0].text == told.text:
-            rest = [line for line in lines if line.number > told.number]
-            _warn_of_gap(told.number, rest)
-            return rest
-        elif lines[0].text.startswith(told.text):
-            if len(lines) == 1 and lines[0].text.endswith(CUT) and not final:
-                return []
-            found.append(Line(told.number, lines[0].text[len(told.text):]))
-            self._told = lines[0]
-            return lines[1:]
-        elif len(lines) == 1 and _is_begun(lines[0].text, told.text):
+            again = self._begins_otherwise(self._first)
+        elif part.first > self._cursor:
+            log.warning("lines of the log may be missing here: ModelArts does not keep them any more")
+            lines = lines if self._is_told else [self._text] + lines
+        elif lines[0] == self._text:
+            lines = lines[1:] if self._is_told else lines
+        elif len(lines) == 1 and _is_begun(lines[0], self._text):
             return []  # an older view
-        log.info("the log of %s begins again", self._task)
-        self._begin()
-        return self._ask(found, final)
+        elif not _is_begun(self._text, lines[0]):
+            again = True
+        elif self._is_told:
+            if len(lines) == 1 and lines[0].endswith(CUT) and not final:
+                return []
+            found.append(Line(self.told, lines[0][len(self._text):]))
+            self._text = lines[0]
+            lines = lines[1:]
+        if again:
+            log.info("the log of %s begins again", self._task)
+            if not self._is_told:
+                self._tell(found, self._text)
+            self._begin()
+            return self._ask(found, final)
+        self._cursor = max(self._cursor, part.last)
+        return lines
 
-    def _begins_otherwise(self) -> bool:
-        """Whether line 1 is another one than before. A log that is shorter than before may just be an older view."""
-        part = self._service.lines(self._job_id, self._task, 1, 1)
-        if not part.lines or part.first != 1:
+    def _begins_otherwise(self, first: LogPart) -> bool:
+        """Whether the first line is another one than before. A log that is shorter may just be an older view."""
+        part = self._service.lines(self._job_id, self._task, 0, 1)
+        if not part.lines or part.first > first.first:
             return False
-        return not (part.lines[0].startswith(self._first) or _is_begun(part.lines[0], self._first))
+        return not (_is_begun(part.lines[0], first.lines[0]) or _is_begun(first.lines[0], part.lines[0]))
 
 
 def _is_begun(text: str, whole: str) -> bool:

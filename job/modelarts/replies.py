@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from job.modelarts.service import Engine, Event, Flavor, Job, LogPart, Restart, Task
+from job.modelarts.service import NO_LINES, Engine, Event, Flavor, Job, LogPart, Restart, Task
 
 
 def job_of(document: Mapping[str, Any]) -> Job:
@@ -65,15 +65,30 @@ def event_of(document: Mapping[str, Any]) -> Event:
 
 
 def log_part(document: Mapping[str, Any], first: int) -> LogPart:
-    """Lines of a log from number ``first`` on. The reply may begin earlier, and then its first lines are left out."""
+    """Lines of a log from the position ``first`` on. If the reply begins earlier, its first lines are left out.
+
+    Nowhere is said whether positions are consecutive, and whether end_line is that of the last line or the next one.
+    The number of lines tells it. The content may be shorter than this number, if the log was cut off.
+    """
     content = _text(document, "content")
-    begins = int(_number(document, "start_line"))
-    if not content or begins < 1:
-        return LogPart(first, ())
-    lines = content.split("\n")
-    if not lines[-1]:
+    begins, ends = _optional(document, "start_line"), _optional(document, "end_line")
+    if not content or begins is None:
+        return NO_LINES
+    lines = [line.rstrip("\r") for line in content.split("\n")]
+    if content.endswith("\n"):
         lines.pop()
-    return LogPart(max(begins, first), tuple(line.rstrip("\r") for line in lines[max(0, first - begins):]))
+    count = _number(document, "lines") or len(lines)
+    if ends is None or ends - begins in (count - 1, count):
+        before = max(0, first - begins)
+        last = begins + len(lines) - 1
+    else:
+        before = 1 if begins == first - 1 else 0
+        if len(lines) < count:  # the position of the last line that came is not known
+            lines = lines[:before + 1]
+            ends = begins if not before else first
+        last = ends
+    lines = lines[before:]
+    return LogPart(max(begins, first), tuple(lines), last) if lines else NO_LINES
 
 
 def _channels(algorithm: Mapping[str, Any], name: str) -> Dict[str, str]:

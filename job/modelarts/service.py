@@ -106,18 +106,19 @@ class Event(NamedTuple):
 
 
 class LogPart(NamedTuple):
-    """Some lines of a log. The first line of a log has number 1.
+    """Some lines of a log.
 
-    first: number of the first line, whether or not there are lines. lines: without line ends.
+    Each line has a position, which grows from line to line and need not be the number of the line: ModelArts makes it
+    of the time. first, last: positions of the first and of the last line, 0 where there are no lines. lines: without
+    line ends.
     """
 
     first: int
     lines: Tuple[str, ...]
+    last: int
 
-    @property
-    def next(self) -> int:
-        """The number to ask from next time."""
-        return self.first + len(self.lines)
+
+NO_LINES = LogPart(0, (), 0)
 
 
 class JobService(abc.ABC):
@@ -155,9 +156,9 @@ class JobService(abc.ABC):
 
     @abc.abstractmethod
     def lines(self, job_id: str, task: str, first: int, most: int = MOST_LINES) -> LogPart:
-        """Lines of a task's log from number ``first`` on (the log begins with line 1), ``most`` (≤ 500) at most.
+        """Lines of a task's log from the position ``first`` on, ``most`` (≤ 500) at most.
 
-        No lines: there are no more yet. The log holds those of all restarts.
+        0 is before the first line. The log holds the lines of all restarts.
         """
 
     @abc.abstractmethod

@@ -7,6 +7,7 @@ from typing import Dict, List
 from job.modelarts.errors import ModelArtsUnavailable, NoSuchJob
 from job.modelarts.service import (
     COMPLETED,
+    NO_LINES,
     PENDING,
     TERMINATING,
     Engine,
@@ -88,7 +89,9 @@ class MemoryJobService(JobService):
 
     def lines(self, job_id, task, first, most=500):
         self.get(job_id)
-        return LogPart(first, tuple(self.logs[job_id][first - 1:first - 1 + most]))
+        first = max(1, first)
+        found = tuple(self.logs[job_id][first - 1:first - 1 + most])
+        return LogPart(first, found, first + len(found) - 1) if found else NO_LINES
 
     def flavors(self, kind=""):
         self._maybe_fail()

@@ -8,7 +8,7 @@ import pytest
 
 from job.modelarts.errors import ModelArtsUnavailable
 from job.modelarts.log_lines import ObjectLog, ServiceLog
-from job.modelarts.service import LogPart
+from job.modelarts.service import NO_LINES, LogPart
 from obs_sync import LocalStore
 
 
@@ -30,8 +30,14 @@ class LogService:
         lines = self.log[:self.upto].decode("utf-8", "replace").split("\n")
         if not lines[-1]:
             lines.pop()
-        first = max(first, self.kept_from)
-        return LogPart(first, tuple(lines[first - 1:first - 1 + min(most, self.most)]))
+        found = [(self.position(number), text) for number, text in enumerate(lines, 1)
+                 if number >= self.kept_from and self.position(number) >= first][:min(most, self.most)]
+        return LogPart(found[0][0], tuple(text for _, text in found), found[-1][0]) if found else NO_LINES
+
+    @staticmethod
+    def position(number):
+        """Positions grow, and are not consecutive."""
+        return 1551252759254000000 + number * number
 
 
 def texts(lines):
@@ -115,8 +121,11 @@ def test_a_log_that_begins_again_is_told_from_its_beginning(caplog):
 def test_lines_that_modelarts_no_longer_has_are_named(caplog):
     service = LogService(b"a\nb\nc\nd\n")
     service.kept_from = 3
-    assert texts(read_all(ServiceLog(service, "id", "worker-0"))) == ["c", "d"]
-    assert "lines 1 to 2 of the log are missing" in caplog.text
+    source = ServiceLog(service, "id", "worker-0")
+    assert texts(source.read()) == ["c"] and not caplog.records
+    service.log += b"e\nf\n"
+    service.upto, service.kept_from = len(service.log), 6
+    assert texts(read_all(source)) == ["d", "f"] and "lines of the log may be missing here" in caplog.text
 
 
 def test_lines_before_a_failure_are_told_and_those_after_it_too():

@@ -60,20 +60,29 @@ def test_engines_and_events_are_read():
     assert event_of({"time": "t", "level": "Info", "message": "m"}) == Event("t", "Info", "m")
 
 
-@pytest.mark.parametrize("begins, content, first, lines", [
-    (1, "a\nb\n", 1, ("a", "b")),
-    (1, "a\nb", 1, ("a", "b")),
-    (2, "b\nc\n", 3, ("c",)),  # the line before is part of the reply, or is not
-    (3, "c\n", 3, ("c",)),
-    (3, "\n\n", 3, ("", "")),
-    (3, "", 3, ()),
-    (2, "b\n", 3, ()),
+@pytest.mark.parametrize("begins, ends, content, first, lines, last", [
+    (1, 3, "a\nb\n", 1, ("a", "b"), 2),
+    (1, 2, "a\nb", 0, ("a", "b"), 2),  # end_line may be that of the last line, or the next one
+    (2, 4, "b\nc\n", 3, ("c",), 3),  # the line before is part of the reply, or is not
+    (3, 4, "c\r\n", 3, ("c",), 3),
+    (3, 5, "\n\n", 3, ("", ""), 4),
+    (3, 3, "", 3, (), 0),
+    (2, 3, "b\n", 3, (), 0),
+    (7, None, "g\nh\n", 3, ("g", "h"), 8),  # the first lines are gone
+    (1551252759254000002, 1551252759254000003, "a\n", 0, ("a",), 1551252759254000002),  # as in the API's manual
+    (20, 90, "a\nb\n", 20, ("a", "b"), 90),  # positions that are not consecutive
+    (19, 90, "a\nb\n", 20, ("b",), 90),
 ])
-def test_lines_of_a_log_begin_with_the_one_that_was_asked_for(begins, content, first, lines):
-    part = log_part({"start_line": str(begins), "end_line": "9", "content": content}, first)
-    assert (part.first, part.lines, part.next) == (first, lines, first + len(lines))
+def test_lines_of_a_log_begin_with_the_one_that_was_asked_for(begins, ends, content, first, lines, last):
+    document = {"start_line": str(begins), "end_line": ends and str(ends), "content": content,
+                "lines": len(content.splitlines())}
+    part = log_part(document, first)
+    assert (part.lines, part.last) == (lines, last)
+    assert part.first == (max(begins, first) if lines else 0)
 
 
-def test_a_log_whose_first_lines_are_gone_begins_later():
-    part = log_part({"start_line": "7", "content": "g\n"}, 3)
-    assert (part.first, part.lines, part.next) == (7, ("g",), 8)
+@pytest.mark.parametrize("begins, ends, first, lines, last", [
+    (1, 5, 1, ("a", "b"), 2), (20, 90, 20, ("a",), 20), (19, 90, 20, ("b",), 20)])
+def test_a_reply_that_was_cut_off_does_not_count_as_far_as_it_says(begins, ends, first, lines, last):
+    part = log_part({"start_line": str(begins), "end_line": str(ends), "lines": 4, "content": "a\nb"}, first)
+    assert (part.lines, part.last) == (lines, last)
