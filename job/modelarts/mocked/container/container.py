@@ -30,7 +30,8 @@ class Container:
         python: the interpreter, with its packages, that starts the boot file.
         environ: variables that the platform adds, such as the address of OBS and credentials for it.
         chip: of the cards, for the log. predownload: whether a container on a new disk finds what its outputs hold
-            already, as where "Predownload" is chosen in the console. sync_seconds: from one upload of the outputs to the next.
+            already, as where "Predownload" is chosen in the console. sync_seconds: from one upload of the outputs to
+            the next.
     """
 
     def __init__(self, spec: ContainerSpec, objects: Objects, folder: str, *, python: str = sys.executable,

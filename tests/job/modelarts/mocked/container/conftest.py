@@ -48,7 +48,7 @@ class Platform:
         """(exit code, container) of a container that has ended."""
         container = self.container(**changes)
         container.start()
-        return container.wait(20), container
+        return container.wait(60), container
 
     def close(self):
         for container in self.started:
@@ -76,7 +76,7 @@ def printed(container):
     return [line for line in log_of(container).splitlines() if not line.startswith("[ModelArts Service Log]")]
 
 
-def wait_until(condition, seconds=10.0):
+def wait_until(condition, seconds=30.0):
     """Wait until the condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():
