@@ -60,7 +60,8 @@ def test_lines_of_several_processes_do_not_mix_and_none_is_lost(platform):
 
 def test_terminate_is_sigterm_and_the_container_ends_as_the_boot_file_decides(platform):
     container = platform.code(
-        "def stop(*_):\n    os.write(1, b'heard\\n')\n    sys.exit(143)\nsignal.signal(signal.SIGTERM, stop)\n" + WAIT).container()
+        "def stop(*_):\n    os.write(1, b'heard\\n')\n    sys.exit(143)\n"
+        "signal.signal(signal.SIGTERM, stop)\n" + WAIT).container()
     container.start()
     wait_for_line(container, "ready")
     assert container.poll() is None
