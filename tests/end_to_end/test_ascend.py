@@ -190,6 +190,7 @@ def test_an_evaluation_of_the_run_gives_its_numbers_with_the_graph_of_the_run(on
     record = on_ascend.result()["records"][-1]
     of_run = graphs_by_feeds(on_ascend)["evaluation/images:0", "evaluation/labels:0"]
     os.remove(on_ascend.environ["FAKE_NPU_RECORD"])
+    on_ascend.environ["FAKE_NPU_FILES"] = "1"
     found = json.loads(subprocess.check_output(
         [sys.executable, "-m", "job", "evaluate", "obs://bucket/output/run", "--checkpoint=last", "--json",
          "--work_dir=" + str(on_ascend.work_dir)], env=on_ascend.environ, cwd=ROOT, universal_newlines=True))
@@ -201,6 +202,11 @@ def test_an_evaluation_of_the_run_gives_its_numbers_with_the_graph_of_the_run(on
     assert [graph["feeds"] for graph in graphs["evaluation/images:0", "evaluation/labels:0"]] == [
         graph["feeds"] for graph in of_run] == [{"evaluation/images:0": [14, 227, 227, 3], "evaluation/labels:0": [14]}]
     assert len(graphs) == 2  # the other one loads the network
+    # The compiler's files are not where the command was started.
+    place = on_ascend.work_dir / "evaluate" / "cann" / "rank-0"
+    assert (place / "fusion_result.json").is_file() and not os.path.exists(os.path.join(ROOT, "fusion_result.json"))
+    (session,) = on_ascend.recorded("session")
+    assert session["options"]["op_compiler_cache_dir"] == str(on_ascend.work_dir / "kernels")
 
 
 def test_mixed_precision_is_what_ascend_takes_by_itself_and_an_overflow_costs_one_iteration(on_ascend):
