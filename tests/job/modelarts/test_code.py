@@ -116,6 +116,13 @@ def test_a_damaged_marker_counts_as_none(checkout, store, content):
     assert not upload_code(store, collect_code())
 
 
+def test_files_that_would_become_part_of_the_code_are_refused(checkout, store):
+    store.write("job/another.py", b"")
+    with pytest.raises(ConfigError, match="holds 1 file that would become part of the job's code: job/another.py"):
+        upload_code(store, collect_code())
+    assert keys(store) == ["job/another.py"]
+
+
 def test_the_marker_is_written_last(checkout, store, monkeypatch):
     written = []
     upload, write = LocalStore.upload, LocalStore.write
