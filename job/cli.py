@@ -46,6 +46,7 @@ COMMANDS = {
     "pack": Command("job.commands.pack", "pack a folder into a few large objects, which a job pulls much faster"),
     "parity": Command("job.commands.parity", "compare this machine's arithmetic with the reference's numbers"),
     "bench": Command("job.commands.bench", "measure the time of iterations, as the published figures do"),
+    "mock": Command("job.commands.mock", "run a mocked ModelArts, OBS and IAM for other programs"),
     "make-miniature": Command("job.commands.make_miniature", "draw a miniature PACS"),
 }
 

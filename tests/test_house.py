@@ -66,6 +66,7 @@ FLOORS = {
         ("service",),
         ("control",),
         ("mocked",),
+        ("program",),
     ),
 }
 # Rooms that stand apart: nothing else of their package imports them, and they import nothing else of it.

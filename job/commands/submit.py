@@ -28,7 +28,9 @@ from job.stopping import ended_by_sigterm
 log = logging.getLogger(__name__)
 
 TAKES_SETTINGS = True
-USAGE = "%(prog)s --flavor=ID --data_url=URL --train_url=URL [--config=FILE] [--dry-run] [--follow] [--name=value ...]"
+USAGE = "%(prog)s --flavor=ID --data_url=URL --train_url=URL [--config=FILE] [--dry-run] [--follow] " \
+        "[--SETTING=VALUE ...]"
+OBS_SECRETS = ("OBS_SECRET_ACCESS_KEY", "OBS_SECURITY_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 SWITCHES = ("dry-run", "skip-checks", "json")
 EXAMPLES = """
   python -m job submit --data_url=obs://bucket/pacs/ --train_url=obs://bucket/out/ --flavor=modelarts.kat1.xlarge
@@ -74,7 +76,8 @@ def main(args: argparse.Namespace, console: Console) -> int:
         service = connect(os.environ, chosen.region or "")
         access = read_access(os.environ)
         environ = obs_environment(os.environ, access, service.region)
-        return submit(args, chosen, config, service, environ, [access.secret, access.token or ""], console)
+        secrets = [access.secret, access.token or ""] + [environ.get(name, "") for name in OBS_SECRETS]
+        return submit(args, chosen, config, service, environ, secrets, console)
 
 
 def chosen_options(args: argparse.Namespace) -> SubmitOptions:
@@ -133,8 +136,10 @@ def told_checks(rows: List[Any]) -> int:
         if row.state in (BAD, NOTE):
             log.log(logging.ERROR if row.state == BAD else logging.WARNING, "%s",
                     printable_lines(line_of(row, width, getattr(sys.stderr, "encoding", None))))
-    log.info("checked from here: %d of %d in order", sum(row.state == GOOD for row in rows), len(rows))
-    return sum(row.state == BAD for row in rows)
+    bad, good = (sum(row.state == state for row in rows) for state in (BAD, GOOD))
+    log.info("checked from here: %d to correct, %d in order, %d to note or not applicable", bad, good,
+             len(rows) - bad - good)
+    return bad
 
 
 def show_request(plan: Any, environ: Mapping[str, str]) -> None:
@@ -147,7 +152,7 @@ def show_request(plan: Any, environ: Mapping[str, str]) -> None:
              plan.code.size / 1e6, request.code_dir)
     with open_store(config.platform.train_url.rstrip("/") + "/" + config.run_name, environ, backend="esdk") as store:
         duration = duration_of_run(config, store)
-    if duration is None:
+    if duration is None and plan.on_ascend:
         duration = duration_of_graph(config, plan.ranks)
     for line in cost_lines(duration, plan.flavor, request.nodes, request.max_hours):
         log.info("%s", line)

@@ -64,7 +64,7 @@ def cost_lines(duration: Optional[Duration], flavor: Optional[Flavor], nodes: in
                max_hours: Optional[int]) -> List[str]:
     """What is known of the cost of a job, and what is not."""
     if duration is None:
-        lines = ["hours: not known"]
+        lines = ["hours: not known; there is no earlier attempt at this run, and a prediction only for an Ascend 910"]
     else:
         hours = shown(duration.least) + ("" if duration.least == duration.most else f" to {shown(duration.most)}")
         lines = [f"hours: {hours} ({duration.source})"]

@@ -13,7 +13,7 @@ import time
 from typing import Callable, List, Optional, Sequence
 
 from job.console import duration
-from job.errors import ModelArtsError
+from job.errors import ConfigError, ModelArtsError
 from job.exits import DONE, INTERRUPTED, STOPPED, UNEXPECTED, meaning_of
 from job.modelarts.errors import AccessRefused, ModelArtsUnavailable, NoSuchJob, RequestRefused, TooManyRequests
 from job.modelarts.log_lines import Line, LogSource, ObjectLog, ServiceLog
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 PAUSE = 3.0  # seconds between two looks
 LONGEST_PAUSE = 60.0  # seconds between two looks while ModelArts does not answer
-SETTLE = 10.0  # seconds without a new line after which the log of a job that has ended is whole
+SETTLE = 8.0  # seconds without a new line after which the log of a job that has ended is whole
 LONG_AGO = 60.0  # seconds after the end of a job from which on its log counts as whole
 LOOKS_A_WAIT = 5  # each so many looks, ask why a job does not start
 FIRST_TASK = "worker-0"  # rank 0 runs there
@@ -124,7 +124,7 @@ class JobWatch:
         """
         job = self._service.get(self._job_id)
         if self._source is None:
-            self._task = self._task or first_task(job)
+            self._task = task_of(job, self._task)
             self._source = JobLog(self._service, job, self._task, self._open_at)
         if not job.is_final:
             reasons = self._reasons(job)
@@ -137,7 +137,7 @@ class JobWatch:
         elif news:
             self._quiet_since = self._clock()
         if self._clock() - self._quiet_since < self._settle:
-            return self._line_events()
+            return self._line_events() + self._state_events(job)
         while self._read(final=True):
             pass
         end = end_event(job)
@@ -203,8 +203,8 @@ def follow(service: JobService, job_id: str, open_at: Optional[OpenAt] = None,
             ends following. clock: monotonic seconds.
 
     Raises:
-        ModelArtsError, NoSuchJob: ModelArts does not answer the first look, or it refuses one. obs_sync.StoreError: so
-        does the storage.
+        ConfigError: the job has no such task. ModelArtsError, NoSuchJob: ModelArts does not answer the first look, or
+        it refuses one. obs_sync.StoreError: so does the storage.
     """
     watch = JobWatch(service, job_id, task, open_at, settle, clock)
     answered, failures = False, 0
@@ -241,9 +241,9 @@ def tell_log(service: JobService, job: Job, open_at: Optional[OpenAt], tell: Cal
     """Tell the lines that the log of a job has now.
 
     Raises:
-        ModelArtsError, obs_sync.StoreError: the log cannot be read.
+        ConfigError: the job has no such task. ModelArtsError, obs_sync.StoreError: the log cannot be read.
     """
-    task = task or first_task(job)
+    task = task_of(job, task)
     source = JobLog(service, job, task, open_at)
     try:
         lines = source.read()
@@ -254,9 +254,16 @@ def tell_log(service: JobService, job: Job, open_at: Optional[OpenAt], tell: Cal
         source.close()
 
 
-def first_task(job: Job) -> str:
-    """The node whose log tells the most, because rank 0 runs there."""
-    return job.tasks[0].name if job.tasks else FIRST_TASK
+def task_of(job: Job, given: str) -> str:
+    """The node whose log is told: the given one, or the first, whose log tells the most because rank 0 runs there.
+
+    Raises:
+        ConfigError: the job has no such node.
+    """
+    names = [task.name for task in job.tasks]
+    if given and names and given not in names:
+        raise ConfigError(f"--task={given}: job {job.name!r} has no such task; expected one of {', '.join(names)}")
+    return given or (names + [FIRST_TASK])[0]
 
 
 def line_event(task: str, line: Line) -> Event:

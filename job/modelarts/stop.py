@@ -87,7 +87,7 @@ def stop_job(service: JobService, job: Job, open_at: OpenAt, timeout: float = TI
         look, unreadable = _look(open_at, run)
     newest, older = look and look.checkpoint, before and before.checkpoint
     saved = newest is not None and newest != older
-    problem = _problem(run, look, unreadable)
+    problem = _problem(look, unreadable)
     return Outcome(job, run, look, saved, problem, STORAGE if problem else DONE)
 
 
@@ -108,9 +108,7 @@ def _look(open_at: OpenAt, run: Optional[SubmittedRun]) -> tuple:
                 newest.progress.iteration if newest else 0), ""
 
 
-def _problem(run: Optional[SubmittedRun], look: Optional[Look], unreadable: str) -> str:
-    if run is None:
-        return "the job does not say which run it trains, so it is not known what it saved"
+def _problem(look: Optional[Look], unreadable: str) -> str:
     if unreadable:
         return f"what the job saved is not known: {unreadable}"
     if look is not None and look.state == RUNNING:
@@ -123,7 +121,7 @@ def outcome_lines(outcome: Outcome) -> List[str]:
     job, run, look = outcome.job, outcome.run, outcome.look
     lines = [f"{printable(job.name)}: {printable(job.phase)}"]
     if run is None:
-        return lines
+        return lines + ["the job does not say which run it trains, so it is not known what it saved"]
     if look is None:
         return lines + ([] if outcome.problem else ["the run had not begun, so there was nothing to save"])
     if look.checkpoint is None:

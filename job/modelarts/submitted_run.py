@@ -22,6 +22,7 @@ from obs_sync.store import read_at_most
 
 LARGEST_CONFIG = 1 << 20  # bytes of a configuration file that is read
 ANNOTATIONS = {"run_name": "masf/run", "target_domain": "masf/target"}  # as `submit` writes them
+SIGNS = ("config", "run_name", "target_domain")  # a job without any of these is another program's
 REMOTE = ("obs://", "s3://")
 
 OpenAt = Callable[[str], Store]
@@ -60,7 +61,7 @@ class RunReader:
             in_file = self._file(job.code_dir, given["config"])
             given = dict({name: str(each.value) for name, each in in_file.items() if each.value is not None}, **given)
         parent = given.get("train_url", "")
-        if not parent.startswith(REMOTE):
+        if not parent.startswith(REMOTE) or not any(name in given for name in SIGNS):
             return None
         target = given.get("target_domain") or str(settings()["target_domain"].default)
         name = given.get("run_name") or derived_name("masf_", target)

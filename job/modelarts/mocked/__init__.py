@@ -19,6 +19,7 @@ This folder stands apart: it imports nothing else of `job`.
 Read `mocked` first, then `service` and `jobs/`:
 
     mocked                one mocked ModelArts: servers, jobs, and how clients are pointed at it
+    program               what `python -m job mock serve` runs
     activation            sets os.environ while mocks run
     control               what is read and changed over HTTP while the mocks run
     service               from a request to its reply
@@ -39,9 +40,10 @@ from job.modelarts.mocked.catalogue import Catalogue, Engine, Flavor
 from job.modelarts.mocked.faults.language import PRESETS, platform_faults
 from job.modelarts.mocked.jobs.progress import Delays
 from job.modelarts.mocked.mocked import DEFAULT_PROJECT, DEFAULT_REGION, MockModelArts, UnknownCalls
+from job.modelarts.mocked.program import serve
 
 __all__ = ["Catalogue", "DEFAULT_PROJECT", "DEFAULT_REGION", "Delays", "Engine", "Flavor", "MockModelArts", "PRESETS",
-           "UnknownCalls", "current_modelarts", "mock_modelarts", "platform_faults"]
+           "UnknownCalls", "current_modelarts", "mock_modelarts", "platform_faults", "serve"]
 
 
 def mock_modelarts(function: Optional[Callable[..., Any]] = None,

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import json
 import re
-from typing import Any, Callable, Dict, FrozenSet, List, NamedTuple, Optional, Pattern, Tuple
+from typing import Any, Callable, Dict, FrozenSet, NamedTuple, Optional, Pattern, Tuple
 from urllib.parse import quote, unquote
 
 from job.modelarts.mocked.catalogue import FLAVOR_TYPES, Catalogue
@@ -61,7 +61,7 @@ def _call(name: str, method: str, path: str, run: Callable[..., Response], param
 def create(context: Context, request: Request, body: bytes) -> Response:
     job_request = read_job(_json(body), context.catalogue, context.places)
     with context.platform.lock:
-        if context.unique_names and _named(context, job_request.name):
+        if context.unique_names and _is_in_use(context, job_request.name):
             raise wrong(f"a training job with the name {job_request.name} exists")
         job = context.platform.create(job_request)
         return json_response(_document(context, job), 201)
@@ -187,7 +187,7 @@ def validate_name(context: Context, request: Request, body: bytes) -> Response:
     if JOB_NAME.fullmatch(name) is None:
         raise ModelArtsError(WRONG_QUERY, f"job_name {name!r} must have 1 to 64 letters, digits, underscores, hyphens")
     with context.platform.lock:
-        return json_response({"is_duplicate": _named(context, name)})
+        return json_response({"is_duplicate": _is_in_use(context, name)})
 
 
 def projects(context: Context, request: Request, body: bytes) -> Response:
@@ -252,8 +252,8 @@ def _json(body: bytes) -> object:
         raise ModelArtsError(BROKEN_JSON) from None
 
 
-def _named(context: Context, name: str) -> List[Job]:
-    return [job for job in context.platform.jobs.values() if job.request.name == name]
+def _is_in_use(context: Context, name: str) -> bool:
+    return any(job.request.name == name for job in context.platform.jobs.values())
 
 
 def _task(context: Context, job_id: str, name: str) -> Task:

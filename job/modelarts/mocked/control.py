@@ -31,6 +31,7 @@ from obs_sync.mock.faults.plan import FaultPlan, Faults
 from obs_sync.mock.faults.transport import Skew
 from obs_sync.mock.wire.messages import Request, Response
 
+TOKEN_VARIABLE = "MOCK_CONTROL_TOKEN"   # under which serve prints the token
 _STRIKES = ("kill", "lose-node", "preempt", "abnormal")
 
 
@@ -82,17 +83,17 @@ class Control:
         words = [word for word in request.path.split("/") if word][1:]
         if not words:
             return self._overview()
-        if len(words) >= 2 and words[0] in ("modelarts", "obs"):
-            calls: Dict[Tuple[str, str], Callable[..., object]] = {
+        if words[0] in ("modelarts", "obs") and len(words) == 2:
+            calls: Dict[Tuple[str, str], Callable[[Request, str], object]] = {
                 ("GET", "faults"): self._faults, ("PUT", "faults"): self._set_faults,
                 ("GET", "requests"): self._requests, ("DELETE", "requests"): self._forget,
                 ("GET", "clock"): self._clock, ("PUT", "clock"): self._set_clock}
-            if words[0] == "modelarts":
-                calls[("GET", "jobs")] = self._jobs
-                calls[("POST", "jobs")] = self._strike
-            found = calls.get((request.method, words[1]))
-            if found is not None:
-                return found(request, *words[:1], *words[2:])
+            if (request.method, words[1]) in calls:
+                return calls[(request.method, words[1])](request, words[0])
+        if request.method == "GET" and words == ["modelarts", "jobs"]:
+            return self._jobs()
+        if request.method == "POST" and words[:2] == ["modelarts", "jobs"] and len(words) == 3:
+            return self._strike(request, words[2])
         raise ControlError(404, f"there is no {request.method} {request.path} here; GET /_mock/ lists what there is")
 
     def _overview(self) -> object:
@@ -165,16 +166,16 @@ class Control:
             self._mock.advance(float(content["advance"]))
         return self._clock(request, name)
 
-    def _jobs(self, request: Request, name: str) -> object:
+    def _jobs(self) -> object:
         return {"jobs": [{"id": job.id, "name": job.request.name, "phase": job.phase} for job in self._mock.jobs]}
 
-    def _strike(self, request: Request, name: str, job_id: str = "") -> object:
+    def _strike(self, request: Request, job_id: str) -> object:
         kind = _object(request).get("strike")
         if kind not in _STRIKES:
             raise ControlError(400, f"strike is {kind!r}: expected one of {', '.join(_STRIKES)}")
         platform = self._mock.platform
         platform.strike(platform.find(job_id), kind)
-        return self._jobs(request, name)
+        return self._jobs()
 
 
 def _object(request: Request) -> Dict[str, Any]:

@@ -49,8 +49,9 @@ def test_the_graph_predicts_a_range():
 
 def test_what_is_not_known_is_said():
     lines = cost_lines(None, None, 2, None)
-    assert lines == ["hours: not known", "billing: not known for this flavor; 2 nodes",
-                     "price: ModelArts' API does not tell it; the console shows it beside the flavor"]
+    assert lines[0].startswith("hours: not known")
+    assert lines[1:] == ["billing: not known for this flavor; 2 nodes",
+                         "price: ModelArts' API does not tell it; the console shows it beside the flavor"]
 
 
 def test_node_hours_count_every_node():

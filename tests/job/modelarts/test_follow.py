@@ -67,7 +67,7 @@ def test_phases_and_lines_are_told_once_and_in_order(followed):
                        lambda: followed.end(COMPLETED, 0, "done")]
     assert followed.follow() == 0
     told = [event.data.get("phase") or event.data["text"] for event in followed.told]
-    assert told == [PENDING, RUNNING, "one", "two", "three", "done", COMPLETED, COMPLETED]
+    assert told == [PENDING, RUNNING, "one", "two", "three", COMPLETED, "done", COMPLETED]
     assert followed.told_of("line", "task", "number")[-1] == ("worker-0", 4)
 
 

@@ -64,11 +64,8 @@ class Platform:
             self._thread.join()
         with self.lock:
             for job in self.jobs.values():
-                for task in job.tasks:
-                    if task.container is not None:
-                        task.container.close()
                 if not job.is_final:
-                    self._progress.logs.collect(job, self.clock.now(), last=True)
+                    self._progress.abandon(job, self.clock.now())
 
     def advance(self, seconds: float) -> None:
         """Moves the platform's time ahead and makes the jobs go on."""

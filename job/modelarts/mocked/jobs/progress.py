@@ -89,6 +89,14 @@ class Progress:
             if task.container is not None and task.container.poll() is None:
                 task.container.kill(lose_disk=blow.kind != "kill" and task.name == first)
 
+    def abandon(self, job: Job, now: float) -> None:
+        """Ends the containers of a job that is not over, for good."""
+        for task in job.tasks:
+            if task.container is not None:
+                task.container.close()
+        self.logs.collect(job, now, last=True)
+        self._drop_containers(job)
+
     # --- phases
 
     def _schedule(self, job: Job, now: float) -> None:
