@@ -22,6 +22,7 @@ from job.modelarts.request import SUBMISSION, JobRequest
 from job.modelarts.service import Engine, Flavor, Job, JobService
 from job.ranks.group import check_share
 from job.stopping import Stopped
+from masf_core.devices.ascend.options import mode_of
 from obs_sync import open_store
 
 log = logging.getLogger(__name__)
@@ -68,28 +69,45 @@ def make_plan(config: Config, options: SubmitOptions, code: Code, service: JobSe
     flavor = choose_flavor(service, options)
     ascend = flavor is None or flavor.kind == ASCEND
     engine = "" if options.image else choose_engine(service, options.engine, ascend, flavor)
-    ranks = options.nodes * (max(1, flavor.cards) if flavor is not None and ascend else 1)
+    cards = max(1, flavor.cards) if flavor is not None and ascend else 1
+    check_settings(config, cards * options.nodes, flavor is not None and ascend)
+    return Plan(request_of(config, options, code, engine), config, code, flavor, cards * options.nodes)
+
+
+def check_settings(config: Config, ranks: int, on_ascend: bool) -> None:
+    """Raise ConfigError for what a run would refuse at once on so many cards, or on an Ascend."""
     check_share(config.training.meta_batch_size, ranks)
-    train_url, data_url = config.platform.train_url or "", config.data.data_url or ""
+    if on_ascend:
+        if config.platform.device in ("cpu", "gpu"):
+            raise ConfigError(f"--device={config.platform.device}: the flavor has Ascend cards, which the job "
+                              "would not use; leave --device out, or choose another flavor")
+        try:
+            mode_of(config.platform.precision, config.platform.precision_mode)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+
+
+def request_of(config: Config, options: SubmitOptions, code: Code, engine: str) -> JobRequest:
+    """The request of a new submission. engine: ``name:version`` or an id, "" with an image of one's own."""
+    train_url = config.platform.train_url or ""
     code_url = options.code_url or beside(train_url, CODE_FOLDER)
-    if options.copied_by == "platform" and options.retries:
+    by_platform = options.copied_by == "platform"
+    if by_platform and options.retries:
         log.warning("copied_by=platform: the folder of the results is empty on a new node, so a job that ModelArts "
                     "restarts there begins again at iteration 0; with copied_by=job it resumes")
-    copied = (("data_url", data_url),) if options.copied_by == "platform" else ()
-    synchronised = (("train_url", train_url),) if options.copied_by == "platform" else ()
     submission = uuid.uuid4().hex
-    request = JobRequest(
+    return JobRequest(
         name=options.name or fresh_name(config.run_name),
         code_dir=f"{code_url}{code.folder}/", boot_file=BOOT_FILE, flavor=options.flavor or "",
         engine=engine, image=options.image or "",
-        parameters=parameters_of(config, ["data_url", "train_url"] if copied else []),
-        inputs=copied, outputs=synchronised,
+        parameters=parameters_of(config, ["data_url", "train_url"] if by_platform else []),
+        inputs=(("data_url", config.data.data_url or ""),) if by_platform else (),
+        outputs=(("train_url", train_url),) if by_platform else (),
         annotations=((SUBMISSION, submission), (RUN, config.run_name), (TARGET, config.data.target_domain),
                      (CODE, code.folder)),
         description=f"MASF, submission {submission}, run {config.run_name}",
         nodes=options.nodes, pool=options.pool or "", log_url=options.log_url or beside(train_url, LOG_FOLDER),
         max_hours=options.max_hours, retries=options.retries, notify=options.notify or "")
-    return Plan(request, config, code, flavor, ranks)
 
 
 def beside(place: str, name: str) -> str:
@@ -100,7 +118,7 @@ def beside(place: str, name: str) -> str:
 
 
 def fresh_name(run_name: str) -> str:
-    """A name of a job that no other job has: ModelArts takes no name twice, and no other characters."""
+    """A name that no other job has, so that commands find the job by it, of the characters that ModelArts takes."""
     plain = re.sub(r"[^A-Za-z0-9_-]+", "-", run_name).strip("-") or "masf"
     return f"{plain[:55]}-{uuid.uuid4().hex[:8]}"
 

@@ -141,6 +141,8 @@ def test_a_refusal_is_told_with_the_exit_code_of_modelarts(submit, service):
     (["--flavor="], f"--flavor is missing; expected one of {FLAVOR.id}"),
     (["--nodes=3"], "a job of flavor modelarts.p3.large.public has at most 2 nodes"),
     (["--nodes=2", "--meta_batch_size=9"], "meta_batch_size=9 cannot be shared by 2 ranks"),
+    (["--precision=float32"], "precision=float32: .*Use precision=mixed"),
+    (["--device=cpu"], "--device=cpu: the flavor has Ascend cards, which the job would not use"),
     (["--engine=Ascend-Powered-Engine:x"], "ModelArts in cn-north-4 has no such image.*expected one of Ascend-Powered"),
     (["--engine=a", "--image=b"], "--engine and --image are both given"),
     (["--retries=4"], "--retries=4: retries cannot be '4'"),
