@@ -26,6 +26,14 @@ def test_a_lost_reply_of_create_leaves_one_job_that_a_search_finds(platform, cli
     assert platform.injected["reset=after"] == 1
 
 
+def test_a_new_job_can_be_listed_late(platform, client):
+    platform.faults = platform_faults(["ListTrainingJobs behind=5"])
+    create(client)
+    assert search(client).items == []
+    platform.advance(5)
+    assert len(search(client).items) == 1
+
+
 def test_a_reset_before_create_leaves_no_job(platform, client):
     platform.faults = platform_faults(["CreateTrainingJob nth=1 reset=before"])
     with pytest.raises((SdkException, RequestException)):
