@@ -58,8 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--root", metavar="DIR", default="dry-run",
                         help="with --platform=local: folder of its buckets and jobs (default: %(default)s)")
     parser.add_argument("--dry-run", action="store_true",
-                        help="print the request that would create the job, and what is known of its cost; upload and "
-                             "create nothing")
+                        help="print the request that would create the job, and what is known of its cost; upload no "
+                             "code and create no job")
     parser.add_argument("--skip-checks", action="store_true",
                         help="do not check data and permissions from here, as where only the platform may read them")
     parser.add_argument("--json", action="store_true",
@@ -178,8 +178,8 @@ def show_request(plan: Any, environ: Mapping[str, str]) -> None:
     from obs_sync import open_store
 
     request, config = plan.request, plan.config
-    log.info("dry run: nothing is uploaded or created. The code: %d files, %.1f MB, to %s", len(plan.code.files),
-             plan.code.size / 1e6, request.code_dir)
+    log.info("dry run: no code is uploaded and no job is created. The code: %d files, %.1f MB, to %s",
+             len(plan.code.files), plan.code.size / 1e6, request.code_dir)
     with open_store(config.platform.train_url.rstrip("/") + "/" + config.run_name, environ, backend="esdk") as store:
         duration = duration_of_run(config, store)
     if duration is None and plan.on_ascend:
