@@ -97,12 +97,15 @@ def submit_locally(args: argparse.Namespace, chosen: SubmitOptions, console: Con
     from job.dry_run.local_platform import local_platform
     from job.dry_run.submitted import attend
 
+    def attended(job: Any) -> int:
+        code = attend(local.service, job, patient=False)
+        with telling(code):
+            print(encodable(f"results: {os.path.join(args.root, 'bucket', *local.results)}"))
+        return code
+
     with ended_by_sigterm(), local_platform(args.settings, chosen, args.root, console) as local:
-        code = submit(args, local.options, local.config, local.service, local.environ, [], console,
-                      lambda job: attend(local.service, job, patient=False))
-    with telling(code):
-        print(encodable(f"results: {os.path.join(args.root, 'bucket', *local.results)}"))
-    return code
+        return submit(args, local.options, local.config, local.service, local.environ, [], console,
+                      attended)
 
 
 def chosen_options(args: argparse.Namespace) -> SubmitOptions:
@@ -166,6 +169,8 @@ def told_checks(rows: List[Any]) -> int:
         if row.state in (BAD, NOTE):
             log.log(logging.ERROR if row.state == BAD else logging.WARNING, "%s",
                     printable_lines(line_of(row, width, getattr(sys.stderr, "encoding", None))))
+        elif row.name == "resume" and row.state == GOOD:
+            log.info("the run: %s", printable_lines(row.told))
     bad, good = (sum(row.state == state for row in rows) for state in (BAD, GOOD))
     log.info("checked from here: %d to correct, %d in order, %d to note or not applicable", bad, good,
              len(rows) - bad - good)

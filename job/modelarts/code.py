@@ -36,6 +36,7 @@ CONFIGS = "configs"
 REQUIREMENTS = "pip-requirements.txt"  # beside the boot file: ModelArts installs what it lists
 MOST_FILES = 1000  # that ModelArts takes in a code folder
 MARKER = "whole.json"
+SHORTEST_SECRET = 8  # characters; a shorter one is no key, and is part of many a word
 _FORMAT = "masf-code/1"
 _SHAPE = members({"format": one_of(_FORMAT), "files": mapping_of(members({"size": whole(), "sha256": text()}))})
 _LARGEST_MARKER = 1 << 20
@@ -87,7 +88,7 @@ def collect_code(requirements: Optional[str] = None, secrets: Iterable[str] = ()
     if len(found) >= MOST_FILES:  # the marker is one more
         raise ConfigError(f"the code has {len(found):,} files; ModelArts takes at most {MOST_FILES:,}. Remove what "
                           f"does not belong to it from {CODE_FOLDER}")
-    hidden = [secret.encode("utf-8") for secret in secrets if secret]
+    hidden = [secret.encode("utf-8") for secret in secrets if len(secret) >= SHORTEST_SECRET]
     files = []
     for key, path in sorted(found.items()):
         with open(path, "rb") as stream:
