@@ -13,6 +13,7 @@ from typing import List, Mapping, Optional
 
 from job.config.settings import Network
 from job.console import Console
+from job.standard_output import encodable
 from masf_core.data import miniature
 from obs_sync import LocalStorageError, open_store, push
 
@@ -101,4 +102,4 @@ def fill_weights(root: str, weights: Optional[str], network: Network, environ: M
 
 def say(text: str) -> None:
     """Print one step of the dry run, marked so that it differs from the lines of the job."""
-    print("== " + text, flush=True)
+    print(encodable("== " + text), flush=True)

@@ -48,7 +48,7 @@ def dry_run(request: hints.Request, console: Console) -> int:
 
     Raises:
         ConfigError: a setting is wrong, or another dry run uses the folder. FaultError: ``faults`` describes no fault.
-        LocalStorageError: the root, the images or the weights cannot be used.
+        LocalStorageError: the root, the images or the weights cannot be used. ModelArtsError: the SDK is not installed.
     """
     root = os.path.abspath(request.root)
     flags = ["--config=" + (request.config_path or DEFAULT_CONFIG)] + ["--" + item for item in request.overrides]
@@ -62,6 +62,7 @@ def dry_run(request: hints.Request, console: Console) -> int:
     with serve_platform(root, request.lane) as platform:
         obs = platform.obs
         environ = dict(obs.environment(), **platform.variables())
+        service = connect(environ)  # first, as it says if the SDK is not installed
         say(f"mocked ModelArts at {platform.endpoint}, mocked OBS at {obs.endpoint} (bucket {BUCKET})")
         data_url = fill_data(root, request.pacs_root, environ, console)
         weights_url = fill_weights(root, request.weights, config.network, environ, console)
@@ -69,7 +70,6 @@ def dry_run(request: hints.Request, console: Console) -> int:
         work_dir = None if of_platform.rules else os.path.join(root, "cache")
         config = loading.replace_settings(config, data_url=data_url, weights_path=weights_url, train_url=train_url,
                                           run_name=run_name, work_dir=config.platform.work_dir or work_dir)
-        service = connect(environ)
         with open_store(train_url + run_name, environ, backend="esdk") as store:
             before = read_published(store)
             if of_platform.rules:

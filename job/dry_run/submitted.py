@@ -1,6 +1,7 @@
 """From settings to a job of the mocked platform, and until that job has ended."""
 from __future__ import annotations
 
+import contextlib
 import signal
 import textwrap
 import time
@@ -11,9 +12,10 @@ from job.config.submit_options import SubmitOptions
 from job.console import Console
 from job.dry_run.bucket import say
 from job.dry_run.hints import quoted
-from job.exits import INTERRUPTED
+from job.exits import INTERRUPTED, STOPPED
 from job.modelarts.code import collect_code, upload_code
 from job.modelarts.creation import create_once
+from job.modelarts.errors import RequestRefused
 from job.modelarts.follow import follow
 from job.modelarts.request import JobRequest, platform_place
 from job.modelarts.service import Job, JobService
@@ -21,6 +23,7 @@ from job.modelarts.submission import make_plan
 from job.printable import printable
 from job.reports.events import Event, print_events
 from job.stopping import Stopped, StopRequest
+from masf_core.words import plural
 from obs_sync import open_store
 
 FLAVOR = "modelarts.vm.cpu.8u"
@@ -58,7 +61,7 @@ def submit(config: Config, service: JobService, environ: Mapping[str, str], retr
 def described(request: JobRequest, files: int) -> List[str]:
     """The request for people: what `python -m job submit --dry-run` prints as JSON."""
     lines = [("name", request.name), ("code", f"{platform_place(request.code_dir)} ({files} files)"),
-             ("boot file", request.boot_file), ("flavor", f"{request.flavor}, {request.nodes} node")]
+             ("boot file", request.boot_file), ("flavor", f"{request.flavor}, {plural(request.nodes, 'node')}")]
     if request.retries:
         lines.append(("restarts", f"up to {request.retries}"))
     for what, pairs in (("environment", request.environment), ("parameters", request.parameters)):
@@ -76,7 +79,7 @@ def attend(service: JobService, job: Job, patient: bool) -> int:
         patient: whether the platform may show the log late.
 
     Returns:
-        The exit code of the job; ``INTERRUPTED`` after Ctrl-C.
+        The exit code of the job; ``INTERRUPTED`` where Ctrl-C has stopped it.
 
     Raises:
         ModelArtsError: the mocked platform refuses what it should not.
@@ -84,7 +87,7 @@ def attend(service: JobService, job: Job, patient: bool) -> int:
     with StopRequest(grace=GRACE) as stop:
         stopping = Stopping(service, job, stop)
         code = follow(service, job.id, tell=tell, pause=PAUSE, settle=LATE if patient else QUIET, sleep=stopping.sleep)
-        return INTERRUPTED if stopping.by_keyboard else code
+        return INTERRUPTED if stopping.by_keyboard and code == STOPPED else code
 
 
 class Stopping:
@@ -100,8 +103,15 @@ class Stopping:
         self.by_keyboard = False
 
     def sleep(self, seconds: float) -> None:
-        """Wait, and look whether to stop."""
-        time.sleep(seconds)
+        """Wait, and look meanwhile whether to stop."""
+        end = time.monotonic() + seconds
+        while True:
+            time.sleep(max(0.0, min(PAUSE, end - time.monotonic())))
+            self._stop_if_asked()
+            if time.monotonic() >= end:
+                return
+
+    def _stop_if_asked(self) -> None:
         if self._asked:
             return
         try:
@@ -109,7 +119,8 @@ class Stopping:
         except Stopped as stopped:
             self._asked, self.by_keyboard = True, stopped.signum == signal.SIGINT
             say("stopping the job; it has 15 s to save what it can")
-            self._service.stop(self._job.id)
+            with contextlib.suppress(RequestRefused):  # it has just ended
+                self._service.stop(self._job.id)
 
 
 def tell(events: Sequence[Event]) -> None:

@@ -23,6 +23,7 @@ from job.modelarts.service import Engine, Flavor, Job, JobService
 from job.ranks.group import check_share
 from job.stopping import Stopped
 from masf_core.devices.ascend.options import mode_of
+from masf_core.words import plural, some
 from obs_sync import open_store
 
 log = logging.getLogger(__name__)
@@ -137,14 +138,14 @@ def choose_flavor(service: JobService, options: SubmitOptions) -> Optional[Flavo
         what = ("--flavor is missing" if not options.flavor else
                 f"--flavor={options.flavor}: ModelArts in {service.region} has no such flavor"
                 f"{suggestion(options.flavor, ids)}")
-        raise ConfigError(f"{what}; expected one of {listed(ascend)} (`python -m job flavors` lists them all)")
+        raise ConfigError(f"{what}; expected one of {some(ascend, NAMED)} (`python -m job flavors` lists them all)")
     if not found:
         log.info("flavor %s is not in the public pool; whether pool %s has it, ModelArts will say", options.flavor,
                  options.pool)
         return None
     if options.nodes > found[0].most_nodes:
         raise ConfigError(f"--nodes={options.nodes}: a job of flavor {options.flavor} has at most "
-                          f"{found[0].most_nodes} node{'s' if found[0].most_nodes > 1 else ''}")
+                          f"{plural(found[0].most_nodes, 'node')}")
     return found[0]
 
 
@@ -160,7 +161,7 @@ def choose_engine(service: JobService, given: Optional[str], ascend: bool, flavo
         if given in names or given in [engine.id for engine in engines]:
             return given
         raise ConfigError(f"--engine={given}: ModelArts in {service.region} has no such image"
-                          f"{suggestion(given, names)}; expected one of {listed(sorted(names))} "
+                          f"{suggestion(given, names)}; expected one of {some(sorted(names), NAMED)} "
                           "(`python -m job engines` lists them all)")
     if not ascend:
         raise ConfigError(f"--flavor={flavor.id if flavor else ''} has no Ascend card, so give the image, --engine or "
@@ -175,11 +176,6 @@ def choose_engine(service: JobService, given: Optional[str], ascend: bool, flavo
 
 def _fits(engine: Engine) -> bool:
     return engine.name == ENGINE_NAME and ENGINE_VERSION.search(engine.version) is not None
-
-
-def listed(names: List[str]) -> str:
-    more = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "") if names else "none"
 
 
 def check_from_here(config: Config, environ: Mapping[str, str], check_stop: Callable[[], None]) -> List[Tuple]:

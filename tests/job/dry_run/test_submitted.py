@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from job.dry_run import submitted
+from job.modelarts.errors import RequestRefused
 from job.modelarts.request import JobRequest
 from job.modelarts.service import COMPLETED, FAILED, RUNNING, TERMINATED
 from tests.job.modelarts.memory_service import MemoryJobService
@@ -68,3 +69,18 @@ def test_a_signal_stops_the_job_once_and_its_end_is_awaited(monkeypatch, capsys,
     service.get = get_and_signal
     assert submitted.attend(service, job, patient=False) == code
     assert stops == [job.id] and "stopping the job" in capsys.readouterr().out
+
+
+def test_a_job_that_ends_while_it_is_being_stopped_ends_as_it_did(monkeypatch):
+    monkeypatch.setattr(submitted, "QUIET", 0.0)
+    monkeypatch.setattr(submitted, "PAUSE", 0.01)
+    service, job = submitted_job()
+    service.move(job.id, RUNNING)
+
+    def refused(job_id):
+        service.end(job_id)
+        raise RequestRefused("the training job is Completed and cannot be terminated", job_id)
+
+    service.stop = refused
+    threading.Timer(0.1, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    assert submitted.attend(service, job, patient=False) == 0

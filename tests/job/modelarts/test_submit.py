@@ -13,7 +13,7 @@ from job.modelarts import cost, creation
 from job.modelarts.cost import Duration
 from job.modelarts.errors import ModelArtsUnavailable, RequestRefused
 from job.modelarts.request import SUBMISSION
-from job.modelarts.submission import beside, fresh_name
+from job.modelarts.submission import beside, console_link, fresh_name
 from obs_sync import open_store
 from tests.job.modelarts.memory_service import ENGINE, FLAVOR
 
@@ -172,6 +172,21 @@ def test_a_name_that_is_in_use_is_refused(submit, service):
 ])
 def test_the_code_goes_beside_the_results(place, folder):
     assert beside(place, "masf-code/") == folder
+
+
+def test_the_console_is_linked_where_modelarts_is_huaweis_own(submit, service):
+    assert submit() == 0, submit.log
+    (job,) = service.table.values()
+    assert console_link(service, job) is None
+    service.endpoint = "https://modelarts.cn-north-4.myhuaweicloud.com"
+    link = console_link(service, job)
+    assert link == f"https://console.huaweicloud.com/modelarts/?region=cn-north-4#/trainingJobs?id={job.id}"
+
+
+@pytest.mark.parametrize("flag", ["data_url", "train_url", "code_url", "log_url"])
+def test_a_key_in_a_url_is_never_shown(submit, service, flag):
+    assert submit(f"--{flag}=obs://AK:HIDDEN@bucket/x/") == 2
+    assert "holds a key or a signature" in submit.log and "HIDDEN" not in submit.log + submit.out
 
 
 @pytest.mark.parametrize("run_name", ["a.b c", "照片", "x" * 64, "-a-"])

@@ -127,6 +127,18 @@ def test_a_store_that_is_away_for_a_while_loses_and_repeats_nothing(run, caplog)
     assert len(messages) == 2 and messages[0].startswith("the storage does not answer, retrying until it does")
 
 
+def test_the_time_for_which_the_store_was_away_is_no_silence_of_the_run(run):
+    def leave():
+        run.store.away = True
+
+    def come_back():
+        run.store.away = False
+
+    run.write(accuracies=[30.0])
+    run.script = [leave] + [None] * 8 + [come_back, lambda: run.write("done", [30.0])]
+    assert run.follow(patience=200.0) == 0 and run.time > 200.0
+
+
 def test_a_store_that_does_not_answer_at_all_is_an_error(run):
     run.store.away = True
     with pytest.raises(StoreUnavailable):
