@@ -17,7 +17,8 @@ class JobRequest(NamedTuple):
     """A job to create.
 
     code_dir: folder in OBS with the code; boot_file: name of the file in it that ModelArts starts. engine: id, or
-    ``name:version``, of an image that ModelArts provides; image: address of an image in SWR. One of them is given.
+    ``name:version``, of an image that ModelArts provides. image: address of an image in SWR; engine is then the name of
+    the engine whose way to start a boot file it has.
     parameters: name → value, what the boot file gets as --name=value. inputs: name → folder that the platform downloads
     before the start; outputs: name → folder that it synchronises; the boot file gets their local copies as parameters
     of these names. pool: of dedicated nodes, "" for the public pool. max_hours: after these ModelArts stops the job,
@@ -77,7 +78,7 @@ class JobRequest(NamedTuple):
 
     def _engine(self) -> Mapping[str, str]:
         if self.image:
-            return {"image_url": self.image}
+            return {"image_url": self.image, "engine_name": self.engine}
         name, colon, version = self.engine.partition(":")
         return {"engine_name": name, "engine_version": version} if colon else {"engine_id": self.engine}
 

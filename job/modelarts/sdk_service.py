@@ -36,6 +36,7 @@ INSTALL = "pip install 'masf-modelarts[submit]', or: pip install huaweicloudsdkm
 CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0
 PAGE = 50  # jobs in a reply, the most that ModelArts allows
 EVENTS_PAGE = 100
+UNKNOWN_JOB = "ModelArts.2775"  # comes with status 400
 RETRIED = (ModelArtsUnavailable, TooManyRequests)
 DEFAULT_RETRY = Retry(attempts=6, first_delay=0.5, longest_delay=16.0, deadline=120.0)
 _LONGEST_MESSAGE = 600  # characters of what ModelArts says
@@ -218,7 +219,7 @@ class SdkJobService(JobService):
             return ModelArtsUnavailable(f"ModelArts failed: {said}", self.endpoint, "Try again later")
         if "quota" in said.lower():
             return QuotaExceeded(f"a quota of the account is used up: {said}", where or None, _MORE_QUOTA)
-        if status == 404:
+        if status == 404 or code == UNKNOWN_JOB:
             return NoSuchJob(f"ModelArts in {self.region} knows no job {where!r}: {said}. `python -m job jobs` lists "
                              "the jobs; check --region and the project")
         return RequestRefused(f"ModelArts refused the request: {said}", where or None, None, status, code)

@@ -29,6 +29,7 @@ from obs_sync import open_store
 log = logging.getLogger(__name__)
 
 ENGINE_NAME = "Ascend-Powered-Engine"
+OTHER_ENGINE = "TensorFlow"  # of processors and GPUs
 ENGINE_VERSION = re.compile(r"tensorflow_1\.15-.*py_3\.7")  # of the images that this job is made for
 ASCEND = "Ascend"
 RUN, TARGET, CODE = "masf/run", "masf/target", "masf/code"  # annotations, for lists of jobs
@@ -69,7 +70,8 @@ def make_plan(config: Config, options: SubmitOptions, code: Code, service: JobSe
                           "fresh one")
     flavor = choose_flavor(service, options)
     ascend = flavor is None or flavor.kind == ASCEND
-    engine = "" if options.image else choose_engine(service, options.engine, ascend, flavor)
+    engine = (ENGINE_NAME if ascend else OTHER_ENGINE) if options.image else choose_engine(
+        service, options.engine, ascend, flavor)
     cards = max(1, flavor.cards) if flavor is not None and ascend else 1
     check_settings(config, cards * options.nodes, flavor is not None and ascend)
     return Plan(request_of(config, options, code, engine), config, code, flavor, cards * options.nodes)
@@ -89,7 +91,7 @@ def check_settings(config: Config, ranks: int, on_ascend: bool) -> None:
 
 
 def request_of(config: Config, options: SubmitOptions, code: Code, engine: str) -> JobRequest:
-    """The request of a new submission. engine: ``name:version`` or an id, "" with an image of one's own."""
+    """The request of a new submission. engine: ``name:version`` or an id; with an image of one's own a name."""
     train_url = config.platform.train_url or ""
     code_url = options.code_url or beside(train_url, CODE_FOLDER)
     by_platform = options.copied_by == "platform"

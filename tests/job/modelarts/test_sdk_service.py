@@ -170,6 +170,7 @@ def test_a_creation_is_never_repeated_by_itself(service, server, status, error):
     (400, {"error_code": "ModelArts.1", "error_msg": "no quota left"}, QuotaExceeded, "My Quotas", MODELARTS),
     (400, REFUSED, RequestRefused, r"refused the request: something is wrong \(ModelArts.2758\)", MODELARTS),
     (404, REFUSED, NoSuchJob, "knows no job 'id'.*python -m job jobs", CONFIGURATION),
+    (400, {"error_code": "ModelArts.2775", "error_msg": "no such job"}, NoSuchJob, "knows no job 'id'", CONFIGURATION),
 ])
 def test_a_refusal_says_what_is_wrong_and_how_to_mend_it(service, server, status, document, error, told, code):
     server.replies = [(status, document)]

@@ -63,7 +63,8 @@ def test_every_option_reaches_the_request(submit, service):
     body = service.requests[0].body()
     assert body["metadata"]["name"] == "mine"
     assert body["metadata"]["annotations"]["fault-tolerance/job-retry-num"] == "2"
-    assert body["algorithm"]["engine"] == {"image_url": "swr.example.com/a/b:c"}
+    assert body["algorithm"]["engine"] == {
+        "image_url": "swr.example.com/a/b:c", "engine_name": "Ascend-Powered-Engine"}
     assert body["algorithm"]["code_dir"].startswith("/bucket/c/masf-")
     assert body["algorithm"]["boot_file"] == body["algorithm"]["code_dir"] + "boot_modelarts.py"
     assert body["spec"]["resource"] == {"flavor_id": FLAVOR.id, "node_count": 2, "pool_id": "pool-1"}
