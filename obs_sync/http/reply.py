@@ -1,4 +1,4 @@
-"""One kept connection of HTTP/1.1 that reads: one call sends a request, and one call receives a small reply.
+"""One kept connection of HTTP/1.1, and the replies on it.
 
 Faults are raised as `http.client` raises them: OSError, HTTPException.
 """
