@@ -168,14 +168,20 @@ class Reply:
 
 def is_quiet(connected: socket.socket) -> bool:
     """Whether nothing has arrived that is unread, not even the end of the connection."""
-    if not isinstance(connected, ssl.SSLSocket):
-        poll = select.poll()
-        poll.register(connected, select.POLLIN)
-        return not poll.poll(0)
+    poll = select.poll()
+    poll.register(connected, select.POLLIN)
+    tls = isinstance(connected, ssl.SSLSocket)
+    if not poll.poll(0) and not (tls and connected.pending()):
+        return True
+    return tls and _only_tickets(connected)
+
+
+def _only_tickets(connected: ssl.SSLSocket) -> bool:
+    """Whether what has arrived holds no data and no end: TLS 1.3 sends tickets for later sessions at any time."""
     timeout = connected.gettimeout()
     connected.settimeout(0.0)
     try:
-        connected.recv(1)  # only this tells data from the tickets for later sessions that TLS 1.3 sends at any time
+        connected.recv(1)
         return False
     except OSError as error:
         return isinstance(error, ssl.SSLWantReadError)
