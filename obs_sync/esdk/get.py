@@ -175,7 +175,7 @@ class Exchange:
             self._translate(error)
 
     def abandon(self) -> None:
-        self._asked.connection.close()
+        self._asked.close()
 
     def __enter__(self) -> "Exchange":
         try:
@@ -212,7 +212,7 @@ class Exchange:
             text = ""
         reply = self.reply
         return _Refusal(reply.status, reply.reason, _element(text, "Code"), _element(text, "Message"),
-                        _element(text, "RequestId") or reply.headers.get("request-id"), list(reply.header))
+                        _element(text, "RequestId") or reply.headers.get("request-id"), list(reply.headers.items()))
 
     def document(self, most: int) -> bytes:
         """The first `most` bytes of the body. If it is longer the connection is dropped."""

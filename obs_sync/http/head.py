@@ -1,4 +1,4 @@
-"""The head of a reply, judged strictly: what `http.client` or h11 would refuse, or read otherwise than the other, is
+"""The head of a reply, judged strictly: what `http.client` or h11 refuses, or what the two read in different ways, is
 refused here.
 """
 from __future__ import annotations
@@ -9,16 +9,13 @@ from typing import Dict, NamedTuple, Optional
 
 LONGEST = 1 << 14  # bytes of a reply's head, with the interim replies before it; of its trailers as well
 
-CHUNKED, UNTIL_CLOSED = -1, -2
-"""Where a body ends, in place of its length."""
-
 _VALUE = rb"[\t\x20-\x7e\x80-\xff]*"
-_FIELD = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:" + _VALUE
-_HEAD = re.compile(rb"HTTP/1\.[01] [1-9][0-9]{2}(?: " + _VALUE + rb")?(?:\r\n" + _FIELD + rb"){0,98}")
-_TRAILERS = re.compile(rb"(?:" + _FIELD + rb"\r\n){0,98}")
-_NO_TRAILER = re.compile(rb"(?:^|\n)(?:content-length|transfer-encoding):", re.IGNORECASE)
+_FIELDS = rb"(?:\r\n[!#$%&'*+\-.^_`|~0-9A-Za-z]+:" + _VALUE + rb"){0,98}"
+_HEAD = re.compile(rb"HTTP/1\.[01] [1-9][0-9]{2}(?: " + _VALUE + rb")?" + _FIELDS)
+_TRAILERS = re.compile(_FIELDS)
+_NO_TRAILER = re.compile(rb"\r\n(?:content-length|transfer-encoding):", re.IGNORECASE)
+_TRANSFER_ENCODING = re.compile(rb"\r\ntransfer-encoding:[ \t]*([^\r]*)")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;" + _VALUE + rb")?[ \t]*")
-_CHUNKED = re.compile(rb"\r\ntransfer-encoding:[ \t]*chunked(?=\r\n|\Z)", re.IGNORECASE)
 _MOST_DIGITS = 20  # of a length, a time or a CRC-64
 _VENDOR = ("x-obs-", "x-amz-")
 
@@ -37,14 +34,6 @@ class Head(NamedTuple):
     chunked: bool
     keeps: bool              # whether the server keeps the connection open afterwards
 
-    def end_of_body(self, has_body: bool) -> int:
-        """The number of bytes of the body, CHUNKED or UNTIL_CLOSED. `has_body`: False in the reply to a HEAD."""
-        if not has_body or self.status in (204, 304):
-            return 0
-        if self.chunked:
-            return CHUNKED
-        return UNTIL_CLOSED if self.length is None else self.length
-
 
 def parse_head(head: bytes) -> Head:
     """The head of a reply, without the empty line at its end. Raises BadReply."""
@@ -57,32 +46,29 @@ def parse_head(head: bytes) -> Head:
     for line in lines:
         name, _, value = line.partition(":")
         name, value = name.lower(), value.strip(" \t")
-        if name[0] == "x" and name[:6] in _VENDOR:
-            if name.startswith("meta-", 6):
-                metadata[name[11:]] = value
-            else:
-                vendor[name[6:]] = value
-        elif headers.setdefault(name, value) != value:
-            headers[name] += f", {value}"
+        if name[:6] not in _VENDOR:
+            if headers.setdefault(name, value) != value:
+                headers[name] += f", {value}"
+        elif name.startswith("meta-", 6):
+            metadata[name[11:]] = value
+        else:
+            vendor[name[6:]] = value
     status, length, chunked = int(first[9:12]), headers.get("content-length"), "transfer-encoding" in headers
-    if chunked:
-        _check_chunked(head, status, length)
-    if vendor.get("content-length", length) != length:
-        raise BadReply(f"Content-Length is {length}, and the vendor's {vendor['content-length'][:40]}")
     size = None if length is None else whole_number(length)
     if length is not None and size is None:
         raise BadReply(f"Content-Length is {length[:40]!r}")
+    if vendor.get("content-length", length) != length:
+        raise BadReply(f"Content-Length is {length}, and the vendor's {vendor['content-length'][:40]!r}")
+    if chunked:
+        _check_chunked(head, status, size)
     keeps = first.startswith("HTTP/1.1") and "close" not in headers.get("connection", "").lower()
-    for added in (vendor, metadata):  # whose names must not hide those of the standard
-        for name in added:
-            headers.setdefault(name, added[name])
-    return Head(status, first[13:], headers, size, chunked, keeps)
+    # The names of the vendor and of users must not hide those of the standard.
+    return Head(status, first[13:], {**metadata, **vendor, **headers}, size, chunked, keeps)
 
 
-def _check_chunked(head: bytes, status: int, length: Optional[str]) -> None:
+def _check_chunked(head: bytes, status: int, length: Optional[int]) -> None:
     """Refuse what programs on the way may read in two ways."""
-    names = head.lower().count(b"\r\ntransfer-encoding:")
-    if names != 1 or not _CHUNKED.search(head) or not head.startswith(b"HTTP/1.1"):
+    if _TRANSFER_ENCODING.findall(head.lower()) != [b"chunked"] or not head.startswith(b"HTTP/1.1"):
         raise BadReply("Transfer-Encoding is not exactly one 'chunked' under HTTP/1.1")
     if length is not None or status in (204, 304):
         raise BadReply(f"Transfer-Encoding with Content-Length {length} under status {status}")
@@ -97,7 +83,7 @@ def chunk_size(line: bytes) -> int:
 
 
 def check_trailers(trailers: bytes) -> None:
-    """`trailers`: lines with their ends, without the empty one. Raises BadReply."""
+    """`trailers`: each begins with a line end. Raises BadReply."""
     if not _TRAILERS.fullmatch(trailers) or _NO_TRAILER.search(trailers):
         raise BadReply(f"no valid trailers: {_shown(trailers)}")
 

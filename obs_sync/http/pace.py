@@ -14,9 +14,6 @@ class Pace:
     """The pace of one reply."""
 
     def __init__(self) -> None:
-        self.begin()
-
-    def begin(self) -> None:
         self._waited, self._came = 0.0, 0
 
     def add(self, seconds: float, size: int) -> None:
@@ -26,4 +23,4 @@ class Pace:
         if self._waited >= WINDOW:
             if self._came < LEAST:
                 raise socket.timeout(f"the server sent no more than {self._came} bytes in {self._waited:.0f} s")
-            self.begin()
+            self._waited, self._came = 0.0, 0

@@ -6,13 +6,10 @@ import contextlib
 import os
 import socket
 import ssl
-import time
-from typing import List, NamedTuple, Optional
+from typing import List, Optional
 
-from obs_sync.http.head import LONGEST, parse_head
-from obs_sync.http.pace import Pace
 from obs_sync.http.proxies import HttpProxy
-from obs_sync.http.reply import Connection, Reply, Stale
+from obs_sync.http.reply import Connection, Reply
 
 
 class Pool:
@@ -29,34 +26,35 @@ class Pool:
         self._idle: List[Connection] = []
         self._process = os.getpid()
 
-    def ask(self, request: bytes) -> "Asked":
-        """Send a GET or HEAD; its reply may be taken later. Raises OSError."""
+    def ask(self, request: bytes) -> Connection:
+        """Send a GET or HEAD; its reply may be taken later. Raises OSError, HTTPException."""
         if self._process != os.getpid():  # after a fork the other process uses the same connections
             self._idle, self._process = [], os.getpid()
         connection = self._kept()
-        if connection is not None:
-            try:
-                return _sent(request, connection, True)
-            except Stale:
-                self.drop_idle()
-        return self._ask_anew(request)
-
-    def reply(self, asked: "Asked") -> Reply:
-        """The reply, to be put back afterwards. Raises OSError, HTTPException."""
+        if connection is None:
+            return self._ask_anew(request)
         try:
-            reply = _received(asked)
-            if reply.status != 408 or not asked.reused:
+            connection.send(request)
+            return connection
+        except ConnectionError:
+            return self._ask_again(request)
+
+    def reply(self, connection: Connection) -> Reply:
+        """The reply to what was asked, to be put back afterwards. Raises OSError, HTTPException."""
+        try:
+            reply = connection.reply()
+            if reply.status != 408 or not connection.reused:
                 return reply
-            asked.connection.close()  # the server closes a connection that was idle, and had not received the request
-        except Stale:
-            if not asked.reused:
+            connection.close()  # the server closes a connection that was idle, and had not received the request
+        except ConnectionError:
+            if not connection.reused:
                 raise
-        self.drop_idle()  # servers and switches forget all idle connections at once
-        return _received(self._ask_anew(asked.request))
+        return self._ask_again(connection.request).reply()
 
     def put_back(self, reply: Reply) -> None:
         """Keep the connection for another request, or close it if the body was not read to its end."""
         if reply.reusable:
+            reply.connection.reused = True
             self._idle.append(reply.connection)
         else:
             reply.connection.close()
@@ -77,8 +75,15 @@ class Pool:
                 return connection
             connection.close()
 
-    def _ask_anew(self, request: bytes) -> "Asked":
-        return _sent(request, Connection(self._connect(), self._timeout), False)
+    def _ask_again(self, request: bytes) -> Connection:
+        """The server closed an idle connection before it received the request. It may have closed the others too."""
+        self.drop_idle()
+        return self._ask_anew(request)
+
+    def _ask_anew(self, request: bytes) -> Connection:
+        connection = Connection(self._connect(), self._timeout)
+        connection.send(request)
+        return connection
 
     def _connect(self) -> socket.socket:
         host, port = (self._host, self._port) if self._proxy is None else (self._proxy.host, self._proxy.port)
@@ -100,47 +105,10 @@ class Pool:
         if proxy.username is not None and proxy.password is not None:
             login = base64.b64encode(f"{proxy.username}:{proxy.password}".encode("utf-8")).decode("ascii")
             lines.append(f"Proxy-Authorization: Basic {login}")
-        connected.sendall(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
-        head, pace = b"", Pace()
-        while not head.endswith(b"\r\n\r\n"):  # byte by byte: what follows belongs to the server
-            began = time.monotonic()
-            byte = connected.recv(1)
-            pace.add(time.monotonic() - began, 1)
-            if not byte or len(head) > LONGEST:
-                raise ConnectionError("the proxy does not answer")
-            head += byte
-        if parse_head(head[:-4]).status != 200:
-            raise ConnectionError(f"the proxy answers {head.splitlines()[0][:80].decode('latin-1')!r}")
-
-
-class Asked(NamedTuple):
-    """A request that was sent. Its repr shows no signature or token."""
-
-    request: bytes
-    connection: Connection
-    reused: bool  # the server may have closed it meanwhile
-
-    @property
-    def has_body(self) -> bool:
-        """Whether its reply has a body."""
-        return not self.request.startswith(b"HEAD ")
-
-    def __repr__(self) -> str:
-        return f"Asked({self.request.split(b' ', 2)[:2]!r})"
-
-
-def _sent(request: bytes, connection: Connection, reused: bool) -> Asked:
-    try:
-        connection.send(request)
-    except BaseException:
-        connection.close()
-        raise
-    return Asked(request, connection, reused)
-
-
-def _received(asked: Asked) -> Reply:
-    try:
-        return asked.connection.reply(asked.has_body)
-    except BaseException:
-        asked.connection.close()
-        raise
+        tunnel = Connection(connected, self._timeout)
+        tunnel.send(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
+        reply = tunnel.reply()
+        if reply.status != 200:
+            raise ConnectionError(f"the proxy answers {reply.status} {reply.reason:.80}")
+        if not tunnel.is_quiet():  # the server speaks only when it is spoken to
+            raise ConnectionError("the proxy sends more than its answer")

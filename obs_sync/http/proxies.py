@@ -12,8 +12,8 @@ https, so it never sees a request to an https server, nor its key.
 """
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Mapping, Optional, Union
 from urllib.parse import unquote, urlsplit
 
@@ -51,47 +51,43 @@ def _parsed(text: str, name: str) -> HttpProxy:
     text = text if "://" in text else f"http://{text}"
     try:
         parts = urlsplit(text)
-        host, port = parts.hostname, parts.port or _PROXY_PORT
-        cut = "@" in parts.path + parts.query + parts.fragment  # a /, ? or # in the password ended the host there
+        port = parts.port or _PROXY_PORT
+        rest = parts.path + parts.query + parts.fragment  # a /, ? or # in the password ends the host there
+        valid = parts.scheme == "http" and parts.hostname and "@" not in rest
     except ValueError:  # the port is no number, or the IPv6 address is incomplete
-        host, cut = None, False
-    scheme, _, rest = text.partition("://")
-    if not host or cut or scheme.lower() != "http":
+        valid = False
+    if not valid:
+        scheme, _, rest = text.partition("://")
         shown = f"{scheme if scheme.isalnum() else '…'}://{rest.rpartition('@')[2]}"
         raise InvalidUrl(f"{name} is not the address of a proxy that we can use", shown,
                          "Expected http://host:port or http://user:password@host:port; characters such as @, /, ? or # "
                          "in a password are written %40, %2F, %3F, %23")
     username, password = (None if part is None else unquote(part) for part in (parts.username, parts.password))
-    return HttpProxy(host, port, username, password)
+    return HttpProxy(parts.hostname, port, username, password)
 
 
 def _asked_directly(host: str, port: int, excepted: str) -> bool:
-    address = _address(host)
+    try:
+        address = ip_address(host)
+    except ValueError:
+        address = None
     if host == "localhost" or address is not None and address.is_loopback:
         return True
-    return any(_covers(entry.strip().lower(), host, port, address) for entry in excepted.split(",") if entry.strip())
+    entries = [entry.strip().lower() for entry in excepted.split(",")]
+    return any(_covers(entry, host, port, address) for entry in entries if entry)
 
 
-def _covers(entry: str, host: str, port: int, address: object) -> bool:
+def _covers(entry: str, host: str, port: int, address: Union[IPv4Address, IPv6Address, None]) -> bool:
     if entry == "*":
         return True
-    if address is not None and "/" in entry:
-        try:
-            return address in ipaddress.ip_network(entry, strict=False)
-        except ValueError:
+    if entry.count(":") == 1:  # else an IPv6 address
+        entry, digits = entry.split(":")
+        if digits != str(port):
             return False
-    name, colon, digits = entry.rpartition(":")
-    if colon and digits.isdecimal() and ":" not in name:
-        if int(digits) != port:
-            return False
-        entry = name
-    entry = entry[1:] if entry.startswith("*.") else entry
-    entry = entry.lstrip(".")
-    return host == entry or address is None and host.endswith("." + entry)
-
-
-def _address(host: str) -> Union[ipaddress.IPv4Address, ipaddress.IPv6Address, None]:
+    name = (entry[1:] if entry.startswith("*.") else entry).lstrip(".")
+    if address is None:
+        return host == name or host.endswith("." + name)
     try:
-        return ipaddress.ip_address(host)
+        return address in ip_network(name, strict=False)
     except ValueError:
-        return None
+        return False

@@ -53,10 +53,13 @@ class FakeSocket:
     def settimeout(self, seconds):
         pass
 
+    def close(self):
+        pass
+
     def sendall(self, request):
         pass
 
-    def recv_into(self, view):
+    def recv_into(self, view, nbytes=0, flags=0):
         size = min(len(view), self.sizes.pop() if self.sizes else len(view), len(self.data) - self.place)
         view[:size] = self.data[self.place:self.place + size]
         self.place += size
@@ -96,9 +99,9 @@ def read_by_us(data, method, sizes):
     """(status, body, bytes that are left for the next reply or None if there is none), or None if it is refused."""
     connected = FakeSocket(data, sizes)
     connection = Connection(connected, 1.0)
-    connection.send(b"GET / HTTP/1.1\r\n\r\n")
+    connection.send(f"{method} / HTTP/1.1\r\n\r\n".encode())
     try:
-        reply = connection.reply(method != "HEAD")
+        reply = connection.reply()
         body = b"".join(bytes(piece) for piece in reply.body())
     except (OSError, http.client.HTTPException):
         return None

@@ -4,12 +4,14 @@ from __future__ import annotations
 import http.client
 import os
 import socket
+import ssl
 import time
 
 import pytest
 
 from obs_sync.http.head import BadReply
-from obs_sync.http.pool import Asked, Pool
+from obs_sync.http.pace import LEAST, WINDOW, Pace
+from obs_sync.http.pool import Pool
 from obs_sync.http.proxies import HttpProxy
 from obs_sync.http.reply import Connection
 from tests.obs_sync.raw_server import raw_server
@@ -21,7 +23,9 @@ SMALL = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\ncontent"
 
 def test_no_secret_is_in_a_repr():
     assert "s3cr3t" not in repr(HttpProxy("proxy", 1, "me", "s3cr3t")) and "proxy" in repr(HttpProxy("proxy", 1))
-    assert "s3cr3t" not in repr(Asked(b"GET /a HTTP/1.1\r\nx-obs-security-token: s3cr3t\r\n\r\n", None, False))
+    connection = Connection(Endless(SMALL, b"x"), 1.0)
+    connection.send(b"GET /a HTTP/1.1\r\nx-obs-security-token: s3cr3t\r\n\r\n")
+    assert "s3cr3t" not in repr(connection) + repr(connection.reply())
 
 
 def pool_at(port, timeout=5.0, **options):
@@ -72,6 +76,15 @@ def test_the_reply_to_a_head_has_no_body_whatever_it_announces(headers):
     assert len(script.heads) == 1
 
 
+@pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified"])
+def test_some_statuses_have_no_body_whatever_they_announce(status):
+    with raw_server([b"HTTP/1.1 " + status + b"\r\nContent-Length: 7\r\n\r\n", SMALL]) as (script, port):
+        pool = pool_at(port)
+        assert read(pool)[2] == b""
+        assert read(pool)[2] == b"content"
+    assert len(script.heads) == 1
+
+
 def test_a_reply_may_come_byte_by_byte():
     with raw_server([cut(reply(b"x" * 20, "ETag: \"e\""), 1)], wait=0.001) as (_, port):
         status, headers, body = read(pool_at(port))
@@ -87,6 +100,15 @@ def test_chunks_and_trailers_are_taken_apart_wherever_they_are_cut():
             assert read(pool)[2] == BIG
             assert read(pool)[2] == b"content"
         assert len(script.heads) == 1
+
+
+def test_a_chunk_may_end_anywhere_in_the_buffer():
+    sizes = range((1 << 18) - 80, (1 << 18) - 40)  # in some of them the buffer ends within the lines after the chunk
+    with raw_server([chunked(BIG[:size], [size]) for size in sizes]) as (script, port):
+        pool = pool_at(port)
+        for size in sizes:
+            assert read(pool)[2] == BIG[:size]
+    assert len(script.heads) == 1
 
 
 @pytest.mark.parametrize("body", [b"zz\r\n", b"-1\r\n", b"3\r\nabcd\r\n0\r\n\r\n", b"x" * 3000])
@@ -150,6 +172,31 @@ def test_a_connection_that_was_closed_while_idle_costs_nothing():
     assert [len(heads) for heads in script.heads] == [1, 1]
 
 
+class Lost(Connection):
+    """An idle connection that fails when a request is sent on it."""
+
+    closed = False
+
+    def is_quiet(self):
+        return True
+
+    def send(self, request):
+        raise BrokenPipeError
+
+    def close(self):
+        self.closed = True
+
+
+def test_a_connection_that_fails_when_it_is_used_again_costs_nothing_and_the_others_are_given_up_too():
+    lost = [Lost(Endless(b"", b"x"), 1.0) for _ in range(3)]
+    with raw_server([SMALL], [SMALL]) as (script, port):
+        pool = pool_at(port)
+        pool._idle.extend(lost)
+        assert read(pool)[2] == b"content"
+    assert len(script.heads) == 1
+    assert [connection.closed for connection in lost] == [True, True, False]  # the last one closes itself in `send`
+
+
 @pytest.mark.parametrize("forged", [b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nFORGED", b"\r\n", b"x" * 300000])
 @pytest.mark.parametrize("at_once", [True, False])
 def test_what_a_server_sends_unasked_is_not_taken_for_the_next_reply(forged, at_once):
@@ -187,10 +234,13 @@ class Endless:
     def settimeout(self, seconds):
         pass
 
+    def close(self):
+        pass
+
     def sendall(self, request):
         pass
 
-    def recv_into(self, view):
+    def recv_into(self, view, nbytes=0, flags=0):
         while len(self.data) < len(view):
             self.data += self.rest * (len(view) // len(self.rest) + 1)
         view[:], self.data = self.data[:len(view)], self.data[len(view):]
@@ -251,12 +301,41 @@ def test_a_server_that_falls_silent_is_waited_for_no_longer_than_allowed():
             read(pool_at(port, timeout=0.1))
 
 
+def test_the_pace_of_each_reply_is_judged_by_itself():
+    connection = Connection(Endless(SMALL, b"x"), 1.0)
+    for _ in range(3):
+        connection.send(REQUEST)
+        connection._pace.add(0.9 * WINDOW, 0)  # raises once the windows of two replies are added
+
+
+def test_every_window_of_waiting_must_bring_enough():
+    pace = Pace()
+    pace.add(WINDOW, LEAST)
+    pace.add(WINDOW / 2, LEAST - 1)
+    with pytest.raises(socket.timeout, match=f"{LEAST - 1} bytes in 60 s"):
+        pace.add(WINDOW / 2, 0)
+
+
+def test_after_a_fault_a_connection_is_closed():
+    for lost_while in ("sending", "receiving"):
+        ours, theirs = socket.socketpair()
+        connection = Connection(ours, 1.0)
+        with pytest.raises(ConnectionError):
+            if lost_while == "sending":
+                theirs.close()
+            connection.send(REQUEST)
+            theirs.close()
+            connection.reply()
+        assert ours.fileno() == -1
+
+
 def test_what_the_user_named_does_not_pass_for_the_servers_own():
     forged = reply(b"a", "x-obs-meta-ETag: forged", "x-amz-meta-Content-Length: 5", "ETag: right",
-                   "x-obs-request-id: 7")
+                   "x-obs-request-id: 7", "x-obs-meta-request-id: 8", "x-amz-meta-Colour: red")
     with raw_server([forged]) as (_, port):
         _, headers, body = read(pool_at(port))
     assert (headers["etag"], headers["content-length"], headers["request-id"], body) == ("right", "1", "7", b"a")
+    assert headers["colour"] == "red"
 
 
 def test_a_proxy_is_asked_for_a_tunnel():
@@ -273,3 +352,24 @@ def test_a_proxy_that_refuses_is_quoted():
     with raw_server([b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"]) as (_, port):
         with pytest.raises(ConnectionError, match="407"):
             read(Pool("bucket.obs.example", 80, None, 5.0, HttpProxy("127.0.0.1", port)))
+
+
+@pytest.mark.parametrize("answer", [
+    b"SSH-2.0-x\r\n\r\n", b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 120 + b"\r\n", b"HTTP/1.1 200 OK\r\n"])
+def test_a_proxys_answer_is_judged_as_strictly_as_a_servers(answer):
+    with raw_server([answer]) as (_, port):
+        with pytest.raises((ConnectionError, http.client.HTTPException)):
+            read(Pool("bucket.obs.example", 80, None, 5.0, HttpProxy("127.0.0.1", port)))
+
+
+def test_a_proxy_that_sends_more_than_its_answer_is_refused():
+    with raw_server([b"HTTP/1.1 200 OK\r\n\r\n" + SMALL, SMALL]) as (_, port):
+        with pytest.raises(ConnectionError, match="more than its answer"):
+            read(Pool("bucket.obs.example", 80, None, 5.0, HttpProxy("127.0.0.1", port)))
+
+
+@pytest.mark.parametrize("context", [None, ssl.create_default_context()], ids=["http", "https"])
+def test_a_server_behind_a_proxy_is_waited_for_no_longer_than_allowed(context):
+    with raw_server([[b"HTTP/1.1 200 OK\r\n\r\n", b""], [b"", b""]], wait=0.1) as (_, port):
+        with pytest.raises(socket.timeout):
+            read(Pool("bucket.obs.example", 80, context, 0.05, HttpProxy("127.0.0.1", port)))
