@@ -13,8 +13,8 @@ Read `run` first, then `training`. Floors, from the top; each imports only from 
     opened_run         what the steps of a run hand on to each other; card_paths: where CANN and the adapter write
     ranks/             the ranks of one job; reports/ show and compare runs; observer follows the trainer
     inputs/            brings data and weights to the local disk
-    cann_logs          the logs of CANN, where the reason of its failures is
-    config/            every setting; publication/ brings results to the store; sync/ moves files by hand
+    cann_logs          the logs of CANN, where the reason of its failures is; sync/ moves files by hand
+    config/            every setting; publication/ brings results to the store
     exits              what each ending means; environment, workspace, console: the machine and the person;
                        standard_output: what commands print
     errors             errors of the job; stopping hears SIGTERM; printable: text that others wrote; start_times,

@@ -46,8 +46,8 @@ FLOORS = {
     "job": (
         ("errors", "printable", "shipped", "start_times", "stopping", "streams", "utf8"),
         ("console", "environment", "exits", "standard_output", "workspace"),
-        ("config", "publication", "sync"),
-        ("cann_logs",),
+        ("config", "publication"),
+        ("cann_logs", "sync"),
         ("inputs", "observer", "ranks", "reports"),
         ("card_paths", "opened_run"),
         ("compilation",),

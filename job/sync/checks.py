@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 from job.console import BYTES, Console
 from job.errors import ConfigError
 from job.exits import DONE
+from job.publication.lineage import fault_of
 from job.standard_output import shown, telling
 from job.sync.output import files, listed, print_json, print_key, total
 from job.sync.session import Session, open_session
@@ -102,7 +103,8 @@ def _verify_checkpoints(args: argparse.Namespace, console: Console) -> int:
     from obs_sync.checkpoints.verify import verify_checkpoints
 
     with open_session(args) as session:
-        folders = verify_checkpoints(session.store, session.workers, console.task("verify", BYTES))
+        folders = verify_checkpoints(session.store, session.workers, console.task("verify", BYTES),
+                                     fault_of_ours)
         console.close()
         verdicts = [verdict for folder in folders for verdict in folder.verdicts]
         if not verdicts:
@@ -122,6 +124,11 @@ def _verify_checkpoints(args: argparse.Namespace, console: Console) -> int:
                       f"{files(sum(verdict.files for verdict in whole), sum(verdict.bytes for verdict in whole))} "
                       "read and correct")
         return code
+
+
+def fault_of_ours(marker: Any) -> Optional[str]:
+    """Why no run resumes from a checkpoint, although all its files are whole; None if one may, or no run wrote it."""
+    return fault_of(marker) if "lineage" in marker.metadata else None
 
 
 def _print_folder(folder: Any) -> None:

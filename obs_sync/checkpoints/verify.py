@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
 
 from obs_sync.checkpoints.markers import Marker, MarkerFile
 from obs_sync.checkpoints.pointers import read_pointer
@@ -48,17 +48,23 @@ def checkpoint_folders(store: Store, infos: Iterable[ObjectInfo]) -> List[str]:
     return sorted(found)
 
 
-def verify_checkpoints(store: Store, workers: int = 8, on_progress: Optional[OnProgress] = None) -> List[Folder]:
+def verify_checkpoints(store: Store, workers: int = 8, on_progress: Optional[OnProgress] = None,
+                       fault_of: Callable[[Marker], Optional[str]] = lambda marker: None) -> List[Folder]:
     """Read every file of every checkpoint below the store's URL. `on_progress(done, total)` counts bytes.
 
-    A fault of a checkpoint is in its verdict and raises nothing. Raises StoreError if the store fails.
+    fault_of: what the caller finds wrong with the metadata of a marker; None if nothing. A fault of a checkpoint is in
+    its verdict and raises nothing. Raises StoreError if the store fails.
     """
     survey = Progress(0, on_progress)
     infos = {info.key: info for info in run_aside(lambda: list(store.list()), survey)}
     prefixes = checkpoint_folders(store, infos.values())
     found = {prefix: run_aside(functools.partial(_markers, store, prefix), survey) for prefix in prefixes}
-    faults = _faults(store, infos, [(prefix, marker) for prefix in prefixes for marker in found[prefix].markers],
-                     workers, on_progress)
+    markers = [(prefix, marker) for prefix in prefixes for marker in found[prefix].markers]
+    faults = _faults(store, infos, markers, workers, on_progress)
+    for prefix, marker in markers:
+        fault = fault_of(marker)
+        if fault is not None:
+            faults.setdefault((prefix, marker.name), []).insert(0, f"its marker: {fault}")
     return [_folder(store, infos, prefix, found[prefix], faults, prefixes) for prefix in prefixes]
 
 

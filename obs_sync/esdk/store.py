@@ -35,6 +35,7 @@ _SMALL = 1 << 18         # bytes; objects up to this size are requested before t
 _AHEAD = 64              # so many at once, so that a distant server costs one wait for all of them
 _AHEAD_BYTES = 4 << 20  # or fewer: on a slow line a server must not wait for long
 _MOST_READ = 1 << 30     # bytes of an object that is read into memory
+_MOST_LISTED = 10**7     # objects; a server that lists ever new ones would fill the memory
 _GROUPS = 3              # of these at a time: one arrives, and the next have been requested
 
 
@@ -59,7 +60,7 @@ class EsdkStore(Store):
 
     def _listed(self, prefix: str) -> Iterator[ObjectInfo]:
         where, full_prefix = self.locate(prefix), self._prefix + prefix
-        marker, seen = None, set()
+        marker, seen, count = None, set(), 0
         while True:
             page = self._calls.repeat(functools.partial(self._reader.page, where, full_prefix, marker, _PAGE))
             for found in page.objects:
@@ -69,6 +70,10 @@ class EsdkStore(Store):
                 yield ObjectInfo(found.key[len(self._prefix):], found.size, etag, plain_md5(etag), found.modified)
             if not page.is_truncated:
                 return
+            count += len(page.objects)
+            if count > _MOST_LISTED:
+                raise StoreError(f"there are more than {_MOST_LISTED:,} objects", where,
+                                 "Give a smaller folder. If it has less objects, the server's paging is at fault")
             marker = page.next_marker or (page.objects[-1].key if page.objects else None)
             if marker is None or marker in seen:
                 raise StoreError("the listing is cut short, and the server names no next page", where,

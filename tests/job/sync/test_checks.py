@@ -179,6 +179,18 @@ def test_a_pulled_run_is_verified_like_a_published_one(sync, run, tmp_path):
 FIRST = "run/checkpoints/ckpt-000010-0a"
 
 
+def test_a_checkpoint_that_no_run_resumes_from_is_not_whole(sync, store, tmp_path):
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "network.npz").write_bytes(b"x")
+    for name, iteration in (("good", 10), ("bad", [10])):
+        publish_checkpoint(store, str(tmp_path / "files"), name, {"lineage": "l", "iteration": iteration},
+                           prefix="run/checkpoints/")
+    assert sync("verify", URL + "run/") == 1
+    assert [line.split()[:2] for line in sync.out.splitlines() if "checkpoints/" in line] == [
+        ["DAMAGED", "checkpoints/bad"], ["whole", "checkpoints/good"]]
+    assert "its marker: metadata.iteration" in sync.out
+
+
 @pytest.mark.parametrize("damage, fault", [
     (lambda store: store.write(FIRST + "/network.npz", os.urandom(30000)), "network.npz has the SHA-256 "),
     (lambda store: store.write(FIRST + "/network.npz", b"x"), "network.npz has 1 bytes; the marker says 30,000"),

@@ -3,6 +3,7 @@ end. The status decides what becomes of them, and nothing is read past the lengt
 """
 from __future__ import annotations
 
+import itertools
 import os
 
 import pytest
@@ -261,3 +262,14 @@ def test_a_listed_size_of_5000_digits_is_an_error(server):
     with store_at(server.url) as store:
         with pytest.raises(StoreError, match="size of '9{40}'"):
             list(store.list())
+
+
+def test_a_listing_without_end_is_an_error(server, monkeypatch):
+    monkeypatch.setattr("obs_sync.esdk.store._MOST_LISTED", 100)
+    pages = itertools.count()
+    server.twist = lambda request: reply(200, b"<R><Name>b</Name><IsTruncated>true</IsTruncated><Contents><Key>%d</Key>"
+                                         b"<Size>1</Size></Contents></R>" % next(pages))
+    with store_at(server.url) as store:
+        with pytest.raises(StoreError, match="more than 100 objects.*the server's paging is at fault"):
+            list(store.list())
+    assert next(pages) == 101
