@@ -220,10 +220,8 @@ def test_the_rest_only_call_gives_a_temporary_url_of_the_log(platform, client, c
     assert request(platform, "GET", here).status == 403
 
 
-def test_the_sdk_finds_the_project_of_its_region_through_iam(platform, monkeypatch):
+def test_the_sdk_finds_the_project_of_its_region_through_iam(platform):
     variables = platform.variables({})
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
     BasicCredentials._CACHE.clear()
     region = ModelArtsRegion.value_of("cn-north-4")
     client = ModelArtsClient.new_builder().with_credentials(
