@@ -35,7 +35,7 @@ _EXPECTED = ("Expected the weights of a network: a .npy with a pickled dict {lay
              "bvlc_alexnet.npy, a .npz with <layer>_W and <layer>_b, the network.npz of a checkpoint, a .caffemodel, "
              "a .pth, .safetensors or Keras .h5 file, or the .index of a TensorFlow checkpoint.")
 # How the two arrays of a layer are called in a .npz: in converted files, and in checkpoints.
-_CONVERTED, _CHECKPOINT = ("_W", "_b"), ("/weights", "/biases")
+CONVERTED, _CHECKPOINT = ("_W", "_b"), ("/weights", "/biases")
 
 
 class Weights(NamedTuple):
@@ -141,7 +141,7 @@ def _read_npz(stream: BinaryIO, size: int, budget: Budget) -> Layers:
 def _pairs(arrays: Dict[str, np.ndarray]) -> Layers:
     """Arrays by name as layers. Raises Unfit where weights or biases are missing, or a name fits no layout."""
     ours = _of_a_checkpoint(arrays)
-    suffixes = _CHECKPOINT if ours else _CONVERTED
+    suffixes = _CHECKPOINT if ours else CONVERTED
     layers = sorted({name[:-len(suffix)] for name in arrays for suffix in suffixes if name.endswith(suffix)})
     unexpected = [name for name in arrays if not name.endswith(suffixes)]
     missing = [layer + suffix for layer in layers for suffix in suffixes if layer + suffix not in arrays]
