@@ -78,12 +78,14 @@ def read_weights(path: str, network: Optional[str] = None) -> Weights:
             budget = Budget(size)
             content = recognise.read(stream, path, size, budget)
             if content is not None:
-                return _of_another_program(content, network, budget)
+                return _of_another_program(path, content, network, budget)
             stream.seek(0)
             is_npy = stream.read(len(plain_arrays.MAGIC)) == plain_arrays.MAGIC
             stream.seek(0)
             layers = _read_npy(stream, size, budget) if is_npy else _read_npz(stream, size, budget)
         return Weights(_checked(layers, budget), f"a {'.npy' if is_npy else '.npz'} of NumPy", None, AS_HERE, [])
+    except WeightsError:  # is a ValueError, as damaged files raise
+        raise
     except (Unfit, OverBudget, Refused) as problem:
         raise WeightsError(f"weights file {path}: {problem}. {_EXPECTED}") from problem
     except _DAMAGED as problem:
@@ -91,8 +93,11 @@ def read_weights(path: str, network: Optional[str] = None) -> Weights:
                            f"{_EXPECTED}") from problem
 
 
-def _of_another_program(content: Content, network: Optional[str], budget: Budget) -> Weights:
-    named = matching.find(content, network)
+def _of_another_program(path: str, content: Content, network: Optional[str], budget: Budget) -> Weights:
+    try:
+        named = matching.find(content, network)
+    except Unfit as problem:  # says what is expected instead
+        raise WeightsError(f"weights file {path}: {problem}") from problem
 
     def as_float32(name: str, value: np.ndarray) -> np.ndarray:
         budget.memory(4 * value.size)

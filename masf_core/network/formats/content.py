@@ -53,4 +53,6 @@ def is_shape(sides: Sequence[int]) -> bool:
 
 def from_bfloat16(bits: np.ndarray) -> np.ndarray:
     """float32 of uint16: a bfloat16 is the upper half of a float32."""
-    return (bits.astype(np.uint32) << 16).view(np.float32)
+    widened = bits.astype(np.uint32)
+    widened <<= 16
+    return widened.view(np.float32)

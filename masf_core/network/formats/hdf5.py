@@ -18,7 +18,8 @@ from masf_core.words import shown
 
 FIRST_BYTES = b"\x89HDF\r\n\x1a\n"
 _OTHER_FORM = "it has a form of HDF5 that is not read ({}); h5py's default (libver='earliest') is"
-_DATASPACE, _DATATYPE, _LAYOUT, _FILTERS, _CONTINUED, _GROUP = 0x1, 0x3, 0x8, 0xB, 0x10, 0x11
+_DATASPACE, _DATATYPE, _LAYOUT, _FILTERS, _ATTRIBUTE, _CONTINUED, _GROUP = 0x1, 0x3, 0x8, 0xB, 0xC, 0x10, 0x11
+_VARIABLE_LENGTH = 9  # class of a type
 _LARGEST_HEADER = 1 << 16  # bytes of an object's header; attributes such as the list of layers are in it
 _LARGEST_NAMES = 1 << 20  # bytes of the names in a group
 _LONGEST_NAME = 1000
@@ -35,12 +36,20 @@ class _Entry(NamedTuple):
     kind: int
 
 
-def read(stream: BinaryIO, size: int, budget: Budget) -> Dict[str, Stored]:
-    """The arrays of a file by their paths, such as ``conv1/conv1/kernel:0``. ``stream`` has to stay open.
+class Hdf5(NamedTuple):
+    """The content of a file.
 
-    Raises Unfit, OverBudget.
+    arrays: by their paths, such as ``conv1/conv1/kernel:0``. names: of each group that has an attribute "name" of text
+    of variable length, what that says.
     """
-    return dict(_File(stream, size, budget).arrays())
+
+    arrays: Dict[str, Stored]
+    names: Dict[str, str]
+
+
+def read(stream: BinaryIO, size: int, budget: Budget) -> Hdf5:
+    """The arrays of a file. ``stream`` has to stay open while they are read. Raises Unfit, OverBudget."""
+    return _File(stream, size, budget).content()
 
 
 class _File:
@@ -55,13 +64,14 @@ class _File:
         self._base, root = struct.unpack_from("<Q24xQ", head, begin)[0], struct.unpack_from("<Q", head, begin + 40)[0]
         self._root = root
 
-    def arrays(self) -> Iterator[Tuple[str, Stored]]:
-        """(path, array) of every array."""
+    def content(self) -> Hdf5:
+        found = Hdf5({}, {})
         waiting: List[Tuple[str, int, int]] = [("", self._root, 0)]
         while waiting:
             path, place, depth = waiting.pop()
             self._budget.nested(depth)
-            messages = self._messages(place)
+            every = self._messages(place)
+            messages = dict(every)
             if _GROUP in messages:
                 tree, heap = struct.unpack_from("<QQ", messages[_GROUP].ljust(16, b"\0"))
                 names = self._names(heap)
@@ -69,10 +79,42 @@ class _File:
                     if entry.kind != _SOFT_LINK:
                         name = _name(names, entry.name)
                         waiting.append((path + "/" + name if path else name, entry.header, depth + 1))
+                for attribute in (content for kind, content in every if kind == _ATTRIBUTE):
+                    self._read_name(path, attribute, found.names)
             elif _LAYOUT in messages:
-                yield path, self._stored(path, messages)
+                found.arrays[path] = self._stored(path, messages)
             else:
                 raise Unfit(_OTHER_FORM.format(f"{shown(path) or 'the file'} is a group of the newer kind"))
+        return found
+
+    def _read_name(self, path: str, message: bytes, names: Dict[str, str]) -> None:
+        """Put what an attribute "name" of the group ``path`` says into ``names``."""
+        message = message.ljust(9, b"\0")
+        version, sizes = message[0], struct.unpack_from("<HHH", message, 2)
+        begin = 9 if version == 3 else 8
+        parts = []
+        for size in sizes:  # of the attribute's name, its type and its shape
+            parts.append(message[begin:begin + size])
+            begin += size if version != 1 else (size + 7) // 8 * 8
+        if parts[0] != b"name\0" or parts[1][:1] != bytes([0x10 | _VARIABLE_LENGTH]) or len(message) < begin + 16:
+            return
+        length, place, index = struct.unpack_from("<IQI", message, begin)
+        if length <= _LONGEST_NAME:
+            names[path] = self._in_heap(self._base + place, index)[:length].decode("utf-8", "replace")
+
+    def _in_heap(self, place: int, sought: int) -> bytes:
+        """The object with this number in the "global heap" at ``place``, which has texts of variable length."""
+        head = self._at(place, 16)
+        end = place + struct.unpack_from("<Q", head, 8)[0]
+        at = place + 16
+        while head[:4] == b"GCOL" and at + 16 <= end:
+            number, size = struct.unpack("<H6xQ", self._at(at, 16))
+            if number == sought:
+                return self._at(at + 16, min(size, _LONGEST_NAME))
+            if not number:  # free space
+                break
+            at += 16 + (size + 7) // 8 * 8
+        raise Unfit("a text is damaged")
 
     def _at(self, place: int, count: int) -> bytes:
         self._budget.operations()
@@ -81,14 +123,14 @@ class _File:
         self._stream.seek(place)
         return self._stream.read(count)
 
-    def _messages(self, place: int) -> Dict[int, bytes]:
-        """The messages of an object's header by their kinds; of several of a kind the last."""
+    def _messages(self, place: int) -> List[Tuple[int, bytes]]:
+        """(kind, content) of each message of an object's header."""
         head = self._at(self._base + place, 16)
         if head[:1] != b"\x01":
             raise Unfit(_OTHER_FORM.format("an object's header of a newer version"))
         left, = struct.unpack_from("<H", head, 2)
         blocks = [(self._base + place + 16, struct.unpack_from("<I", head, 8)[0])]
-        found: Dict[int, bytes] = {}
+        found: List[Tuple[int, bytes]] = []
         while blocks and left > 0:
             start, length = blocks.pop(0)
             if length > _LARGEST_HEADER:
@@ -102,7 +144,7 @@ class _File:
                 if kind == _CONTINUED and len(content) >= 16:
                     where, size = struct.unpack_from("<QQ", content)
                     blocks.append((self._base + where, size))
-                found[kind] = content
+                found.append((kind, content))
         return found
 
     def _names(self, place: int) -> bytes:

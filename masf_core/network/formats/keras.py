@@ -15,12 +15,12 @@ _ROOTS = ("layers/", "_layer_checkpoint_dependencies/")  # of Keras 3
 
 def read(stream: BinaryIO, size: int, budget: Budget) -> Content:
     """The arrays as ``<layer>/kernel`` and ``<layer>/bias``. ``stream`` has to stay open. Raises Unfit, OverBudget."""
-    found = hdf5.read(stream, size, budget)
+    found, names = hdf5.read(stream, size, budget)
     if any(path.startswith(_WHOLE_MODEL) for path in found):
         found = {path[len(_WHOLE_MODEL):]: array for path, array in found.items() if path.startswith(_WHOLE_MODEL)}
     arrays: Dict[str, Stored] = {}
     for path, array in found.items():
-        name = _short_name(path)
+        name = _short_name(path, names)
         if name is not None:
             if name in arrays:
                 raise Unfit(f"it has {name} twice")
@@ -28,12 +28,16 @@ def read(stream: BinaryIO, size: int, budget: Budget) -> Content:
     return Content(KERAS, arrays)
 
 
-def _short_name(path: str) -> Optional[str]:
-    """``conv1/kernel`` of ``conv1/conv1/kernel:0``, ``conv1/model/conv1/kernel`` or ``layers/conv1/vars/0``."""
+def _short_name(path: str, names: Dict[str, str]) -> Optional[str]:
+    """``conv1/kernel`` of ``conv1/conv1/kernel:0``, ``conv1/model/conv1/kernel`` or ``layers/conv2d/vars/0``.
+
+    names: of groups. Keras 3 names the group of a layer after its class, and says the layer's own name there.
+    """
     parts = path.split("/")
     name = parts[-1].partition(":")[0]
     if path.startswith(_ROOTS) and parts[-2:-1] == ["vars"]:
-        return "/".join(parts[1:-2] + [_NUMBERED.get(name, name)])
+        layer = names.get("/".join(parts[:-1]), "/".join(parts[1:-2]))
+        return f"{layer}/{_NUMBERED.get(name, name)}"
     layer = parts[:-1]
     for length in range(1, len(layer) // 2 + 1):  # Keras 2 repeats the layer's name, which may have slashes
         if layer[:length] == layer[-length:]:

@@ -66,7 +66,7 @@ def read_archive(stream: BinaryIO, budget: Budget) -> Content:
     def read_storage(storage: Storage) -> bytes:
         return member(f"{folder}/data/{storage.key}", storage.count * storage.dtype.itemsize)
 
-    return _content(carried_out(lambda: tensors_of(unpickler.load())), read_storage, budget)
+    return _content(carried_out(lambda: tensors_of(unpickler.load())), read_storage)
 
 
 def read_sequence(stream: BinaryIO, size: int, budget: Budget) -> Content:
@@ -94,7 +94,7 @@ def read_sequence(stream: BinaryIO, size: int, budget: Budget) -> Content:
         stream.seek(places[storage.key])
         return stream.read(count)
 
-    return _content(tensors, read_storage, budget)
+    return _content(tensors, read_storage)
 
 
 def _places(stream: BinaryIO, keys: Any, storages: Dict[str, Storage], size: int, budget: Budget) -> Dict[str, int]:
@@ -121,7 +121,7 @@ def _places(stream: BinaryIO, keys: Any, storages: Dict[str, Storage], size: int
     return places
 
 
-def _content(tensors: Dict[str, Tensor], read_storage: ReadStorage, budget: Budget) -> Content:
+def _content(tensors: Dict[str, Tensor], read_storage: ReadStorage) -> Content:
     read: Dict[str, bytes] = {}  # storages that several tensors share are read once
 
     def reader(tensor: Tensor) -> Callable[[], np.ndarray]:
@@ -135,10 +135,7 @@ def _content(tensors: Dict[str, Tensor], read_storage: ReadStorage, budget: Budg
             flat = np.frombuffer(read[storage.key], storage.dtype)[tensor.offset:]
             view = np.lib.stride_tricks.as_strided(
                 flat, tensor.shape, [step * storage.dtype.itemsize for step in tensor.steps], writeable=False)
-            if storage.kind == "bfloat16":
-                budget.memory(8 * view.size)
-                return from_bfloat16(view)
-            return view
+            return from_bfloat16(view) if storage.kind == "bfloat16" else view
 
         return array
 

@@ -115,7 +115,7 @@ def test_neither_tensorflow_nor_h5py_is_loaded(tmp_path, values):
     writers.checkpoint(str(tmp_path / "model"), values)
     program = ("import sys\nfrom job import cli\n"
                "codes = [cli.main(['convert-weights', name, name + '.npz', '--width=0.02']) for name in sys.argv[1:]]\n"
-               "print([codes, sorted({'tensorflow', 'h5py', 'torch', 'google'} & set(sys.modules))])")
+               "print([codes, sorted({'tensorflow', 'h5py', 'torch', 'google.protobuf'} & set(sys.modules))])")
     done = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path / "net.h5"), str(tmp_path / "model.index")],
         cwd=os.path.dirname(os.path.dirname(os.path.abspath(cli.__file__))), stdout=subprocess.PIPE, timeout=60)

@@ -85,6 +85,16 @@ def test_keras_files_are_read_without_h5py(tmp_path, monkeypatch, alexnet, squee
     assert_reads(other, squeeze, KERAS, "squeezenet")
 
 
+def test_layers_of_keras_3_have_their_names_in_an_attribute(tmp_path, alexnet):
+    path = str(tmp_path / "a.weights.h5")
+    writers.keras3_file(path, writers.named(alexnet, ALEXNET, KERAS))
+    weights = read_weights(path)
+    assert weights.rest == ["optimizer/vars/0"]
+    for name, value in alexnet.items():
+        layer, part = name.split("/")
+        np.testing.assert_array_equal(weights.layers[layer][part == "biases"], value)
+
+
 def test_a_group_of_many_layers_lies_in_a_tree_of_several_nodes(tmp_path):
     """HDF5 puts eight members of a group into a node, and sixteen nodes below another one."""
     path = str(tmp_path / "a.h5")

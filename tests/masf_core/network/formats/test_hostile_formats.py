@@ -18,7 +18,7 @@ from masf_core.network.formats.content import CAFFE, KERAS, SAFETENSORS, TENSORF
 from masf_core.network.pretrained import read_weights
 from tests.masf_core.network.formats import writers
 
-MUTANTS = 250  # of each kind
+MUTANTS = 200  # of each kind
 SECONDS = 2.0  # of processor time for one file, many times what it needs
 TOLD = "AlexNet with Caffe's names"
 
@@ -44,6 +44,7 @@ def sound(tmp_path_factory):
     """{kind: (content of a file that is read, name that the file has)}; a checkpoint's data lie beside it."""
     folder = tmp_path_factory.mktemp("sound")
     writers.keras_file(str(folder / "a.h5"), small(KERAS))
+    writers.keras3_file(str(folder / "b.h5"), small(KERAS))
     index = writers.checkpoint(str(folder / "net"), small(TENSORFLOW, "AlexNet with the reference's names"))
     with open(index, "rb") as stream:
         checkpoint = stream.read()
@@ -56,6 +57,7 @@ def sound(tmp_path_factory):
         "older torch file": writers.torch_sequence(small(TORCH)),
         "safetensors": writers.safetensors(small(SAFETENSORS)),
         "keras": (folder / "a.h5").read_bytes(),
+        "keras 3": (folder / "b.h5").read_bytes(),
         "checkpoint": checkpoint,
     }
 
@@ -87,7 +89,7 @@ def mutant(sound, filled, chance):
 
 
 @pytest.mark.parametrize("kind", ["caffemodel", "caffemodel of the old generation", "torch archive", "older torch file",
-                                  "pickle of a torch archive", "safetensors", "keras", "checkpoint"])
+                                  "pickle of a torch archive", "safetensors", "keras", "keras 3", "checkpoint"])
 def test_damaged_files_are_read_or_refused_and_never_end_otherwise(sound, kind):
     folder, contents = sound
     chance, path, refused = random.Random("damage of " + kind), folder / "net.index", 0

@@ -182,6 +182,21 @@ def keras_file(path, arrays, whole_model=False):
             group.create_dataset(f"{layer}/{part}:0", data=array)
 
 
+def keras3_file(path, arrays):
+    """The same arrays as Keras 3 writes them: in groups of other names, which have the layer's name as an attribute."""
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        layers = list(dict.fromkeys(name.rsplit("/", 1)[0] for name in arrays))
+        for number, layer in enumerate(layers):
+            group = file.create_group(f"layers/conv2d_{number}/vars")
+            group.attrs["name"] = layer
+            for index, part in enumerate(("kernel", "bias")):
+                group.create_dataset(str(index), data=arrays[f"{layer}/{part}"])
+        file.create_group("layers/flatten/vars").attrs["name"] = "flatten"
+        file.create_group("optimizer/vars").create_dataset("0", data=np.int64(7))
+
+
 def checkpoint(prefix, arrays, sharded=False):
     """A checkpoint of variables, as tf.train.Saver writes it; returns the path of its index."""
     from masf_core.tf1 import tf
