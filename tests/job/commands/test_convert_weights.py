@@ -1,6 +1,7 @@
 """python -m job convert-weights: a file of another program becomes a .npz of ours."""
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -108,6 +109,19 @@ def test_a_mistake_is_one_message_and_leaves_no_file(convert, values, words, cod
     assert (found, told) == (code, "")
     assert expected in errors and "Traceback" not in errors
     assert sorted(os.listdir(".")) == ["net.pth", "there.npz"]
+
+
+def test_a_full_disk_leaves_nothing_behind(convert, values, monkeypatch):
+    def fill(stream, arrays):
+        stream.write(b"PK")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with open("net.caffemodel", "wb") as stream:
+        stream.write(caffemodel(values))
+    monkeypatch.setattr("masf_core.network.converted.write_npz", fill)
+    code, _, errors = convert("net.caffemodel", "net.npz", WIDTH)
+    assert code == 4 and "No space left on device" in errors and "Traceback" not in errors
+    assert os.listdir(".") == ["net.caffemodel"]
 
 
 def test_neither_tensorflow_nor_h5py_is_loaded(tmp_path, values):
