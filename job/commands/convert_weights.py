@@ -42,6 +42,7 @@ def main(args: argparse.Namespace, console: Console) -> None:
     """Print to standard output what was converted."""
     from job.inputs.fetch_weights import local_file
     from masf_core.network.converted import fit, write_converted
+    from masf_core.network.formats.naming import AS_HERE
     from masf_core.network.pretrained import read_weights
     from obs_sync.local.files import local_storage
 
@@ -53,8 +54,8 @@ def main(args: argparse.Namespace, console: Console) -> None:
     fitted = fit(weights, source, args.network, args.width)
     record: Dict[str, Any] = {
         "source": os.path.basename(source), "sha256": _digests(source), "format": weights.told,
-        "network": fitted.network, "width": args.width, "preprocessing": weights.preprocessing,
-        "not_converted": fitted.rest}
+        "network": fitted.network, "width": args.width, "preprocessing": AS_HERE,
+        "preprocessing_of_source": weights.preprocessing, "not_converted": fitted.rest}
     with ended_by_sigterm(), local_storage(args.target):
         write_converted(args.target, fitted.arrays, record)
     with telling(DONE):
@@ -89,7 +90,7 @@ def _digests(source: str) -> Dict[str, str]:
 def _told(source: str, target: str, record: Dict[str, Any], arrays: int) -> List[str]:
     lines = [f"{source}: {record['format']}",
              f"network: {record['network']}, {arrays} arrays, all shapes fit",
-             f"images: {record['preprocessing']}"]
+             f"images: {record['preprocessing_of_source']}"]
     rest = record["not_converted"]
     if rest:
         lines.append(f"not converted: {len(rest)} arrays, such as {', '.join(rest[:3])}")

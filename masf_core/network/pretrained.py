@@ -159,8 +159,9 @@ def _pairs(arrays: Dict[str, np.ndarray]) -> Layers:
 
 def is_network_file(path: str) -> bool:
     """Whether a file that ``read_pretrained`` has read is the network of a checkpoint, which has our classifier."""
-    if not zipfile.is_zipfile(path):
-        return False
+    with open(path, "rb") as stream:
+        if recognise.format_of(stream.read(recognise.HEAD), 0) != recognise.ARCHIVE:
+            return False
     with zipfile.ZipFile(path) as archive:
         return _of_a_checkpoint(name[:-len(".npy")] for name in archive.namelist() if name.endswith(".npy"))
 

@@ -10,15 +10,13 @@ from typing import Any, BinaryIO, Optional
 import numpy as np
 
 from masf_core.network.budget import Budget
+from masf_core.network.formats.content import is_shape
 from masf_core.network.unpickler import Bounded, Note, Refused, Unpickler, carried_out, text_of
 from masf_core.words import shown
 
 # What array pickles name, as Python 2, NumPy 1 and NumPy 2 spell it.
 _RECONSTRUCT = {(module, "_reconstruct") for module in ("numpy.core.multiarray", "numpy._core.multiarray")}
 _SCALAR = {(module, "scalar") for module in ("numpy.core.multiarray", "numpy._core.multiarray")}
-
-_LARGEST_SIDE = 1 << 48  # of an array
-_MOST_SIDES = 32  # of an array; NumPy 1 has no more
 
 
 def load(stream: BinaryIO, size: int, budget: Budget) -> Any:
@@ -183,5 +181,4 @@ def _resolved(value: Any, budget: Budget, depth: int) -> Any:
 
 
 def _is_shape(value: Any) -> bool:
-    return isinstance(value, tuple) and len(value) <= _MOST_SIDES and all(
-        isinstance(side, int) and 0 <= side <= _LARGEST_SIDE for side in value)
+    return isinstance(value, tuple) and all(isinstance(side, int) for side in value) and is_shape(value)

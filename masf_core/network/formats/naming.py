@@ -1,6 +1,7 @@
 """Which array of which published file is which variable of our networks.
 
-To add a network or another way of naming its arrays: a line in ``NAMINGS``. A network that is often taken for one of
+To add a network or another way of naming its arrays: a line in ``NAMINGS``, and a column in ``_PARTS`` if its layers
+have other parts than weights and biases. A network that is often taken for one of
 ours has a line in ``OTHERS``, so that the error can say what it is.
 """
 from __future__ import annotations
@@ -21,6 +22,7 @@ _ALL = CHANNELS_FIRST + (KERAS, TENSORFLOW)
 _TORCH_LIKE = (TORCH, SAFETENSORS)
 
 AS_CAFFE = "BGR, 0–255, minus a mean colour (the file does not say so; models of Caffe expect it)"
+AS_CAFFE_ALEXNET = AS_CAFFE + "; conv1 has padding here, as in the authors' code, and none in Caffe"
 AS_HERE = "as this project prepares images: BGR, 0–255, minus a mean colour"
 FOLDED = "RGB, 0–1, normalised as torchvision does; folded into conv1, which has no padding"
 
@@ -87,8 +89,9 @@ def _torchvision_squeezenet(layer: str) -> str:
 
 NAMINGS: Tuple[Naming, ...] = (
     Naming("AlexNet with the reference's names", "alexnet", (TENSORFLOW,), _same, AS_HERE),
-    Naming("AlexNet with Caffe's names", "alexnet", CHANNELS_FIRST, _same, AS_CAFFE, flattened={"fc6": 36}),
-    Naming("AlexNet with Caffe's names", "alexnet", (KERAS,), _same, AS_CAFFE),
+    Naming("AlexNet with Caffe's names", "alexnet", CHANNELS_FIRST, _same, AS_CAFFE_ALEXNET,
+           flattened={"fc6": 36}),
+    Naming("AlexNet with Caffe's names", "alexnet", (KERAS,), _same, AS_CAFFE_ALEXNET),
     Naming("SqueezeNet v1.0 with Caffe's names", "squeezenet", _ALL, _caffe_squeezenet, AS_CAFFE),
     Naming("SqueezeNet v1.0 with our names", "squeezenet", _ALL, _same, AS_HERE),
     Naming("torchvision's squeezenet1_0", "squeezenet", _TORCH_LIKE, _torchvision_squeezenet, FOLDED,

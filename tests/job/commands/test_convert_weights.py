@@ -67,7 +67,8 @@ def test_a_caffe_model_is_converted_and_the_record_tells_where_it_is_from(conver
         record = json.loads(archive.read(RECORD).decode())
     assert record["sha256"] == {"net.caffemodel": hashlib.sha256(content).hexdigest()}
     assert (record["network"], record["source"], record["width"]) == ("alexnet", "net.caffemodel", 0.02)
-    assert "BGR" in record["preprocessing"] and record["not_converted"] == []
+    assert "BGR" in record["preprocessing"] and "Caffe" in record["preprocessing_of_source"]
+    assert record["not_converted"] == []
     with np.load("net.npz") as arrays:
         np.testing.assert_array_equal(arrays["fc6_W"], values["fc6/weights"])
 

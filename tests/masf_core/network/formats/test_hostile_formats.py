@@ -207,6 +207,12 @@ def test_crafted_safetensors_are_refused(tmp_path, content, told):
     refused(tmp_path, content, told)
 
 
+def test_arrays_that_share_their_bytes_cost_memory_each(tmp_path):
+    names = list(small(SAFETENSORS))
+    entry = {"dtype": "F32", "shape": [1 << 20], "data_offsets": [0, 4 << 20]}
+    refused(tmp_path, header(json.dumps(dict.fromkeys(names, entry)).encode()) + bytes(4 << 20), "more bytes of memory")
+
+
 def test_a_group_that_holds_itself_is_refused_soon(tmp_path, sound):
     content = sound[1]["keras"]
     root = struct.unpack_from("<Q", content, 64)[0]  # of the header of the root group
