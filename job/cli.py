@@ -44,6 +44,8 @@ COMMANDS = {
     "compare": Command("job.commands.compare", "compare runs interval by interval"),
     "sync": Command("job.commands.sync", "copy folders between OBS and this machine, list, verify, compare, clean up"),
     "pack": Command("job.commands.pack", "pack a folder into a few large objects, which a job pulls much faster"),
+    "convert-weights": Command("job.commands.convert_weights",
+                               "convert weights of Caffe, PyTorch, Keras or TensorFlow into a .npz"),
     "parity": Command("job.commands.parity", "compare this machine's arithmetic with the reference's numbers"),
     "bench": Command("job.commands.bench", "measure the time of iterations, as the published figures do"),
     "mock": Command("job.commands.mock", "run a mocked ModelArts, OBS and IAM for other programs"),

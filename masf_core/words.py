@@ -1,7 +1,9 @@
-"""Counts and lists of names in messages."""
+"""Counts, lists of names, and words of files in messages."""
 from __future__ import annotations
 
-from typing import Sequence
+from typing import Any, Sequence
+
+_SHOWN = 80  # characters of a file's own words in a message
 
 
 def some(names: Sequence[str], shown: int = 5) -> str:
@@ -13,3 +15,11 @@ def some(names: Sequence[str], shown: int = 5) -> str:
 def plural(count: int, noun: str) -> str:
     """``1 image``, ``2 images``."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def shown(words: Any) -> str:
+    """Words of the file as a message can hold them: not too long, and without control characters."""
+    text = str(words) if isinstance(words, (str, Exception)) else repr(words)
+    if len(text) > _SHOWN:
+        text = text[:_SHOWN] + "…"
+    return text if text.isprintable() else repr(text)

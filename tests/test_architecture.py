@@ -35,11 +35,11 @@ ADAPTERS = {
 AT_THE_TOP = {"tensorflow"}
 
 # JSON that comes from a store is read by the first; the others read files of their own machine and messages of ranks.
-# progress.json is masf_core's, which may not import obs_sync.
+# progress.json and the header of a safetensors file are masf_core's, which may not import obs_sync.
 JSON_READERS = ("obs_sync/json_document.py", "obs_sync/mock/*.py", "job/modelarts/mocked/*.py",
                 "masf_core/records/progress.py",
                 "masf_core/data/*.py", "masf_core/parity/*.py", "masf_core/devices/ascend/*.py", "job/ranks/*.py",
-                "job/reports/show.py")
+                "job/reports/show.py", "masf_core/network/formats/safetensors.py")
 
 CALLS_NOT_MADE = {"os.system", "os.popen", "eval", "exec", "pickle.load", "pickle.loads", "yaml.load", "__import__"}
 

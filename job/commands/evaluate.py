@@ -1,9 +1,10 @@
 """Evaluate a trained network on the target domain of its run, or on other domains, without writing to the run.
 
-RUN is the folder of a finished or running run (train_url/run_name/), the folder of one checkpoint, or a network.npz: a
-URL or a local path. The settings of the run count, with its rules for lists and splits. Settings on the command line
-take precedence, and those about the machine (device, storage, work_dir) are this machine's own. Of a domain that the
-network was trained on, its validation images are evaluated; of any other, all images.
+RUN is the folder of a finished or running run (train_url/run_name/), the folder of one checkpoint, or a network.npz or
+another file that weights_path takes: a URL or a local path. The settings of the run count, with its rules for lists and
+splits. Settings on the command line take precedence, and those about the machine (device, storage, work_dir) are this
+machine's own. Of a domain that the network was trained on, its validation images are evaluated; of any other, all
+images.
 The command prints accuracy and loss, the accuracy by class, the confusion, what the run itself recorded, and the line
 of eva.txt. The classes of the data must be those of the run.
 """
@@ -45,7 +46,8 @@ Exit code 0: done; 2: wrong usage or settings; 3: the data or the network cannot
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("place", metavar="RUN", help="run, checkpoint or network.npz: a URL or a local path")
+    parser.add_argument("place", metavar="RUN",
+                        help="run, checkpoint, network.npz or another file of weights: a URL or a local path")
     parser.add_argument("--checkpoint", metavar="WHICH",
                         help="checkpoint of the run: best, last, or its name (default: best)")
     parser.add_argument("--domains", metavar="NAMES",

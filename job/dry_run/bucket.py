@@ -13,6 +13,7 @@ from typing import List, Mapping, Optional
 
 from job.config.settings import Network
 from job.console import Console
+from job.inputs.fetch_weights import local_companions, local_file
 from job.standard_output import encodable
 from masf_core.data import miniature
 from obs_sync import LocalStorageError, open_store, push
@@ -83,8 +84,10 @@ def fill_weights(root: str, weights: Optional[str], network: Network, environ: M
         if not os.path.exists(weights):
             os.makedirs(os.path.dirname(weights), exist_ok=True)
             miniature.write_alexnet_weights(weights, width=network.width)
-    elif not os.path.isfile(weights):
-        raise LocalStorageError("WEIGHTS is not a file", weights, "Give a .npy or .npz file")
+    file = local_file(weights)
+    if file is None:
+        raise LocalStorageError("WEIGHTS is not a file", weights, "Give a file of weights")
+    weights = file
     stat = os.stat(weights)
     version = hashlib.sha256(f"{os.path.abspath(weights)} {stat.st_size} {stat.st_mtime_ns}".encode())
     folder, name = f"obs://{BUCKET}/weights/{version.hexdigest()[:6]}/", os.path.basename(weights)
@@ -96,6 +99,8 @@ def fill_weights(root: str, weights: Optional[str], network: Network, environ: M
                 sent[0] += count
                 progress(sent[0], stat.st_size)
 
+            for companion in local_companions(weights):
+                store.upload(companion, os.path.basename(companion))
             store.upload(weights, name, on_bytes)
     return folder + name
 

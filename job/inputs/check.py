@@ -10,6 +10,7 @@ from job.config.settings import Config, Data
 from job.errors import NoSuchData, NoSuchWeights
 from masf_core.data.image_kind import told_by_name
 from masf_core.errors import DataError, WeightsError
+from masf_core.network.formats.tensorflow_checkpoint import SUFFIX as INDEX
 from masf_core.words import some
 from obs_sync import ObjectNotFound, Store, is_remote, open_store, split_object_url
 from obs_sync.errors import CHECK_PATH
@@ -17,6 +18,7 @@ from obs_sync.packs.index import INDEX_NAME
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".7z", ".rar")
 LOOKED_AT = 1000  # objects: one answer of the storage
+_FILES_OF_WEIGHTS = (".npy", ".npz", ".caffemodel", ".pth", ".pt", ".safetensors", ".h5", INDEX)
 LEVELS = 3  # of folders that are looked through for archives
 
 _UNPACK = ("A job reads folders <domain>/<class>/<image>, or a pack of them. Unpack the archive and give the folder; "
@@ -36,11 +38,11 @@ def check_inputs(config: Config, environ: Mapping[str, str]) -> None:
         raise no_weights()
     check_data(data, backend, environ)
     # A run or a checkpoint takes more requests; ``early_weights`` looks for it.
-    if is_remote(path) and path.endswith((".npy", ".npz")):
+    if is_remote(path) and path.endswith(_FILES_OF_WEIGHTS):
         folder, name = split_object_url(path)
         with open_store(folder, environ, backend=backend) as store:
             store.head(name)
-    elif os.path.isabs(path) and not os.path.exists(path):
+    elif os.path.isabs(path) and not any(os.path.exists(path + end) for end in ("", INDEX)):
         raise NoSuchWeights(f"weights_path: no such file: {path}")
 
 

@@ -1,9 +1,10 @@
 """Bring the weights to the local disk, and say what they are."""
 from __future__ import annotations
 
+import glob
 import logging
 import os
-from typing import Any, Callable, Dict, Iterable, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple
 
 from job.config.settings import Config
 from job.console import Console
@@ -12,6 +13,8 @@ from job.inputs.check import no_weights
 from job.inputs.weights import EXPECTED, Found, find_file, find_weights, record_of
 from job.workspace import Workspace
 from masf_core.errors import WeightsError
+from masf_core.network.formats.tensorflow_checkpoint import SUFFIX as INDEX
+from masf_core.network.formats.tensorflow_checkpoint import data_prefix
 from obs_sync import Store, is_remote, open_store, pull_file
 
 log = logging.getLogger(__name__)
@@ -56,15 +59,38 @@ def fetch_weights(config: Config, root: str, workspace: Workspace, console: Cons
 
 
 def pull_weights(found: Found, workspace: Workspace, console: Console, open_at: Callable[[str], Any]) -> str:
-    """Pull a file of weights from a remote store. Returns the local file. Raises StoreError."""
+    """Pull a file of weights from a remote store; the data files of a TensorFlow checkpoint come with its index.
+
+    Returns the local file. Raises StoreError.
+    """
     local = workspace.weights(found.folder + found.key)
     with open_at(found.folder) as store:
+        for key in companions(store, found.key):
+            pull_file(store, key, data_prefix(local) + key[len(data_prefix(found.key)):],
+                      on_progress=console.task("weights", "B"))
         pull_file(store, found.key, local, on_progress=console.task("weights", "B"))
     return local
 
 
+def companions(store: Store, key: str) -> List[str]:
+    """The keys of the data files of a TensorFlow checkpoint whose index is ``key``; none of other weights."""
+    return [info.key for info in store.list(data_prefix(key))] if key.endswith(INDEX) else []
+
+
+def local_companions(path: str) -> List[str]:
+    """The data files beside the index of a local TensorFlow checkpoint; none of other weights."""
+    return sorted(glob.glob(glob.escape(data_prefix(path)) + "*")) if path.endswith(INDEX) else []
+
+
+def local_file(path: str) -> Optional[str]:
+    """The file at ``path``, or the index of the TensorFlow checkpoint with this name; None where there is neither."""
+    return next((place for place in (path, path + INDEX) if os.path.isfile(place)), None)
+
+
 def local_weights(path: str, root: str) -> str:
     """The file or folder that ``weights_path`` means, which is no URL: below ``root``, or from here.
+
+    The name of a TensorFlow checkpoint, such as model.ckpt-300, means its index.
 
     Raises:
         NoSuchWeights: there is none.
@@ -73,6 +99,8 @@ def local_weights(path: str, root: str) -> str:
     for candidate in candidates:
         if os.path.exists(candidate):
             return candidate
+        if os.path.isfile(candidate + INDEX):
+            return candidate + INDEX
     raise missing_weights(candidates)
 
 

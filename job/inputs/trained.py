@@ -6,12 +6,12 @@ its record, and, where the run was started afresh since, its configuration.
 from __future__ import annotations
 
 import logging
-import os
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from job.config.loading import from_dict
 from job.config.settings import Config
 from job.errors import ConfigError, NoSuchWeights
+from job.inputs.fetch_weights import local_file
 from job.inputs.weights import NETWORK, Found, find_file, marker_beside, origin_of, sha256_of_network
 from job.publication.late_writes import corrected, newest_checkpoint, read_progress
 from job.publication.lineage import published_checkpoints
@@ -19,6 +19,7 @@ from job.publication.retention import BEST
 from job.publication.run_record import CONFIG, read_run
 from job.publication.run_record import NAME as RUN_RECORD
 from masf_core.errors import WeightsError
+from masf_core.network.formats.tensorflow_checkpoint import SUFFIX as INDEX
 from masf_core.records.checkpoints import PROGRESS_FILE
 from masf_core.records.progress import LARGEST, Progress, parse_progress
 from masf_core.words import some
@@ -30,7 +31,7 @@ log = logging.getLogger(__name__)
 
 LAST = "last"
 EXPECTED = ("Expected the folder of a run (train_url/run_name/), of a checkpoint "
-            "(train_url/run_name/checkpoints/ckpt-…/), or a network.npz")
+            "(train_url/run_name/checkpoints/ckpt-…/), a network.npz, or another file of weights")
 
 OpenAt = Callable[[str], Any]  # opens the store at a URL or path as a context manager
 
@@ -94,9 +95,10 @@ def find_trained(place: str, checkpoint: Optional[str], open_at: OpenAt) -> Trai
 
 
 def _file_at(place: str, open_at: OpenAt) -> Optional[Found]:
-    """The file or object at ``place``; None where it can only be a folder."""
+    """The file or object at ``place``, or the index of the TensorFlow checkpoint with this name; None otherwise."""
     if not is_remote(place):
-        return find_file(place, open_at) if os.path.isfile(place) else None
+        path = local_file(place)
+        return None if path is None else find_file(path, open_at)
     if place.endswith("/"):
         return None
     try:
@@ -104,7 +106,8 @@ def _file_at(place: str, open_at: OpenAt) -> Optional[Found]:
     except ValueError:  # a whole bucket
         return None
     with open_at(folder) as store:
-        return Found(folder, name, place, None) if store.exists(name) else None
+        key = next((key for key in (name, name + INDEX) if store.exists(key)), None)
+        return None if key is None else Found(folder, key, place, None)
 
 
 def _refuse_choice(checkpoint: Optional[str], place: str) -> None:

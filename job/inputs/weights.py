@@ -10,6 +10,7 @@ from job.publication.retention import BEST
 from job.publication.run_record import LARGEST
 from job.publication.run_record import NAME as RUN_RECORD
 from masf_core.errors import WeightsError
+from masf_core.network.formats.tensorflow_checkpoint import SUFFIX as INDEX
 from obs_sync import IntegrityError, Marker, is_remote, list_markers, read_pointer, split_object_url
 from obs_sync.json_document import DocumentError, list_of, members, read_json, text
 from obs_sync.local.files import digest_of
@@ -53,6 +54,8 @@ def find_weights(path: str, open_at: Callable[[str], Any]) -> Found:
             if store.exists(name):
                 ours = name == NETWORK
                 return Found(folder, name, path, None, *(origin_of(folder, open_at) if ours else ()))
+            if store.exists(name + INDEX):
+                return Found(folder, name + INDEX, path + INDEX, None)
     folder = path.rstrip("/") + "/"
     with open_at(folder) as store:
         if store.exists(RUN_RECORD):

@@ -6,6 +6,7 @@ which are fetched. So the very code that indexes a run's data judges them, and f
 from __future__ import annotations
 
 import os
+import posixpath
 import shutil
 import tempfile
 from typing import Collection, NamedTuple, Optional, Sequence, Set
@@ -15,6 +16,7 @@ from job.console import amount
 from job.errors import ConfigError
 from job.inputs.check import archive_error, archives_alone
 from job.inputs.fetch import locate_data
+from job.inputs.fetch_weights import companions, local_file
 from job.inputs.indexing import index_data, summary, use_of
 from job.inputs.weights import find_weights
 from job.preflight.rows import BAD, GOOD, NONE, Row, Unknown
@@ -26,6 +28,8 @@ from masf_core.data.list_names import looks_like_list
 from masf_core.errors import DataError
 from masf_core.network import metric_net_shapes
 from masf_core.network.architecture import Architecture, Shapes
+from masf_core.network.formats import recognise
+from masf_core.network.formats.tensorflow_checkpoint import SUFFIX as INDEX
 from masf_core.network.pretrained import read_pretrained
 from obs_sync import ObjectInfo, Store, open_store
 from obs_sync.keys import check_key
@@ -121,14 +125,16 @@ def weights_row(path: Optional[str], listing: Optional[Listing], root: Optional[
                    "Give --weights_path (below data_url, a URL or a local file), or --weights_path=none")
     if path == "none":
         return Row("weights", NONE, "none: trained from scratch")
-    info = listing.keys().get(path) if listing is not None else None
+    keys = listing.keys() if listing is not None else {}
+    info = keys.get(path) or keys.get(path + INDEX)
     if info is not None:
         return stored_weights_row(listing.store, info, path, network)
     candidates = [os.path.abspath(path)] if os.path.isabs(path) or root is None else [
         os.path.join(root, path), os.path.abspath(path)]
     for candidate in candidates:
-        if os.path.isfile(candidate):
-            return _whole_weights_row(candidate, path, network)
+        file = local_file(candidate)
+        if file is not None:
+            return _whole_weights_row(file, path, network)
         if os.path.isdir(candidate):
             found = find_weights(candidate, open_store)
             return _whole_weights_row(os.path.join(found.folder, found.key), path, network)
@@ -137,26 +143,31 @@ def weights_row(path: Optional[str], listing: Optional[Listing], root: Optional[
 
 
 def stored_weights_row(store: Store, info: ObjectInfo, path: str, network: Architecture) -> Row:
-    """As ``weights_row``, of an object: only a small one is fetched, of a larger one the beginning and the size."""
-    if info.size <= WHOLE_WEIGHTS:
+    """As ``weights_row``, of an object: only a small one is fetched, of a larger one the beginning and the size.
+
+    The data files of a TensorFlow checkpoint count as parts of its index.
+    """
+    infos = [info] + [store.head(key) for key in companions(store, info.key)]
+    size = sum(each.size for each in infos)
+    if size <= WHOLE_WEIGHTS:
         directory = tempfile.mkdtemp(prefix="masf-doctor-")
         try:
-            local = os.path.join(directory, "weights")
-            with open(local, "wb") as stream:
-                stream.write(store.read(info.key))
-            return _whole_weights_row(local, path, network)
+            for each in infos:
+                with open(os.path.join(directory, posixpath.basename(each.key)), "wb") as stream:
+                    stream.write(store.read(each.key))
+            return _whole_weights_row(os.path.join(directory, posixpath.basename(info.key)), path, network)
         finally:
             shutil.rmtree(directory, ignore_errors=True)
-    head = bytes(store.read_range(info, 0, 6))
-    if head != b"\x93NUMPY" and head[:4] != b"PK\x03\x04":
-        return Row("weights", BAD, f"{path} is neither .npy nor .npz", "Give the weights of a network")
-    least = 4 * _elements(network.pretrained_shapes())
-    if info.size < least:
-        return Row("weights", BAD, f"{path}: {amount(info.size, 'B')}, and {network.describe()} has "
-                                   f"{amount(least, 'B')} besides the classifier",
+    head = bytes(store.read_range(info, 0, min(recognise.HEAD, info.size)))
+    if recognise.format_of(head, info.size) is None:
+        return Row("weights", BAD, f"{path} has none of the formats that are read", "Give the weights of a network")
+    least = 2 * _elements(network.pretrained_shapes())  # of float16, which some files have
+    if size < least:
+        return Row("weights", BAD, f"{path}: {amount(size, 'B')}, and {network.describe()} has "
+                                   f"{amount(least, 'B')} besides the classifier even with two bytes a number",
                    "Is it the file of this backbone and width?")
     known_by = "" if info.etag is None else f", {'MD5' if info.md5 else 'ETag'} {info.md5 or info.etag:.12}"
-    return Row("weights", GOOD, f"{path}: {amount(info.size, 'B')}{known_by}, readable, large enough; the run compares "
+    return Row("weights", GOOD, f"{path}: {amount(size, 'B')}{known_by}, readable, large enough; the run compares "
                                 "its layers")
 
 

@@ -14,6 +14,9 @@
     dropout             dropout with masks known from the iteration
     pretrained          reads weights files, which are not trusted
     plain_arrays        reads .npy headers and .npz archives of numbers
+    converted           writes weights as `job convert-weights` does
+    formats             reads weights files that other programs wrote
+    unpickler           runs a pickle without calling anything that it names
     restricted_pickle   reads a pickle of arrays and nothing else
     budget              how much work and memory a file may cost its reader
 """

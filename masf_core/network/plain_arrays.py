@@ -93,10 +93,7 @@ def read_archive(stream: BinaryIO, size: int, budget: Budget) -> Dict[str, np.nd
         Unfit: it holds something else than arrays of numbers, or would unpack to far more than its size.
         OverBudget: it has too many members. One of ``DAMAGED``: it is damaged.
     """
-    directory = _Directory(stream)
-    with zipfile.ZipFile(directory) as archive:  # type: ignore
-        directory.is_read = True
-        budget.operations(len(archive.infolist()))
+    with archive_directory(stream, budget) as archive:
         members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
         total = sum(info.file_size for info in members)
         if total > max(MOST_UNASKED, MOST_EXPANSION * size):
@@ -104,6 +101,18 @@ def read_archive(stream: BinaryIO, size: int, budget: Budget) -> Dict[str, np.nd
         budget.unpacked(total)
         _refuse_repeated([info.filename for info in members])
         return {info.filename[:-len(".npy")]: _read_member(archive, info) for info in members}
+
+
+def archive_directory(stream: BinaryIO, budget: Budget) -> zipfile.ZipFile:
+    """A zip archive whose directory has been read, and nothing else of it. It does not close ``stream``.
+
+    Raises OverBudget: it has too many members. One of ``DAMAGED``: it is damaged.
+    """
+    directory = _Directory(stream)
+    archive = zipfile.ZipFile(directory)  # type: ignore
+    directory.is_read = True
+    budget.operations(len(archive.infolist()))
+    return archive
 
 
 # What zipfile raises on damaged files; RuntimeError covers encrypted members and unknown compressions.

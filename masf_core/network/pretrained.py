@@ -1,62 +1,113 @@
 """Reading pretrained weights. The file may come from a bucket and is not trusted.
 
-Three layouts: a `.npy` with a pickled dict {layer: [weights, biases]}, as `bvlc_alexnet.npy` is (of Python 2);
-a `.npz` of plain arrays `<layer>_W` and `<layer>_b`, where `__` stands for the "/" of a layer's name; and the
-`network.npz` of a checkpoint, of plain arrays `<layer>/weights` and `<layer>/biases`.
+`formats/` reads the files of other programs. Three layouts are of NumPy and read here: a `.npy` with a pickled dict
+{layer: [weights, biases]}, as `bvlc_alexnet.npy` is (of Python 2); a `.npz` of plain arrays `<layer>_W` and
+`<layer>_b`, where `__` stands for the "/" of a layer's name, as `job convert-weights` writes it; and the `network.npz`
+of a checkpoint, of plain arrays `<layer>/weights` and `<layer>/biases`.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import zipfile
 import zlib
-from typing import Any, BinaryIO, Dict, Iterable, List
+from typing import Any, BinaryIO, Dict, Iterable, List, NamedTuple, Optional
 
 import numpy as np
 
 from masf_core.errors import WeightsError
 from masf_core.network import plain_arrays, restricted_pickle
 from masf_core.network.budget import Budget, OverBudget
+from masf_core.network.formats import matching, recognise
+from masf_core.network.formats.content import Content
+from masf_core.network.formats.naming import AS_HERE
 from masf_core.network.plain_arrays import Unfit
-from masf_core.network.restricted_pickle import shown
-from masf_core.words import some
+from masf_core.network.unpickler import Refused
+from masf_core.words import plural, shown, some
+
+log = logging.getLogger(__name__)
 
 Layers = Dict[str, List[np.ndarray]]
 
 _DAMAGED = plain_arrays.DAMAGED + (zlib.error,)
 _EXPECTED = ("Expected the weights of a network: a .npy with a pickled dict {layer: [weights, biases]} as "
-             "bvlc_alexnet.npy, a .npz with <layer>_W and <layer>_b, or the network.npz of a checkpoint.")
+             "bvlc_alexnet.npy, a .npz with <layer>_W and <layer>_b, the network.npz of a checkpoint, a .caffemodel, "
+             "a .pth, .safetensors or Keras .h5 file, or the .index of a TensorFlow checkpoint.")
 # How the two arrays of a layer are called in a .npz: in converted files, and in checkpoints.
-_CONVERTED, _CHECKPOINT = ("_W", "_b"), ("/weights", "/biases")
+CONVERTED, _CHECKPOINT = ("_W", "_b"), ("/weights", "/biases")
+
+
+class Weights(NamedTuple):
+    """The content of a weights file.
+
+    layers: {layer: [weights, biases]}, read-only float32 arrays in our order of axes and channels. told: what the file
+    is. network: our backbone, None where the layers alone tell it. preprocessing: what the file's network expects of
+    images. rest: names of arrays that are not used.
+    """
+
+    layers: Layers
+    told: str
+    network: Optional[str]
+    preprocessing: str
+    rest: List[str]
 
 
 def read_pretrained(path: str) -> Layers:
-    """{layer: [weights, biases]}, read-only float32 arrays in the shapes of the file.
+    """The layers of ``read_weights``. Logs what the file is if another program wrote it."""
+    weights = read_weights(path)
+    if weights.network is not None:
+        log.info("weights file %s: %s; images: %s; %s not used", path, weights.told, weights.preprocessing,
+                 plural(len(weights.rest), "array"))
+    return weights.layers
 
-    The content of the file decides which layout it has, not its name.
+
+def read_weights(path: str, network: Optional[str] = None) -> Weights:
+    """Read a weights file. Its content decides which format it has, not its name.
+
+    Args:
+        network: the backbone that it is said to be of; None to find out by the names of its arrays.
 
     Raises:
-        WeightsError: the file does not exist, is damaged, has another layout, has values that are not finite, holds
-        something else than arrays, or costs more to read than any weights.
+        WeightsError: the file does not exist, is damaged, has another format, has values that are not finite, holds
+        something else than arrays, is of another network, or costs more to read than any weights.
     """
     try:
         with open(path, "rb") as stream:
             size = os.fstat(stream.fileno()).st_size
             budget = Budget(size)
-            head = stream.read(6)
+            content = recognise.read(stream, path, size, budget)
+            if content is not None:
+                return _of_another_program(path, content, network, budget)
             stream.seek(0)
-            if head == plain_arrays.MAGIC:
-                layers = _read_npy(stream, size, budget)
-            elif head[:4] == b"PK\x03\x04":
-                layers = _read_npz(stream, size, budget)
-            else:
-                raise Unfit("it is neither .npy nor .npz")
-        return _checked(layers, budget)
-    except (Unfit, OverBudget, restricted_pickle.Refused) as problem:
+            is_npy = stream.read(len(plain_arrays.MAGIC)) == plain_arrays.MAGIC
+            stream.seek(0)
+            layers = _read_npy(stream, size, budget) if is_npy else _read_npz(stream, size, budget)
+        return Weights(_checked(layers, budget), f"a {'.npy' if is_npy else '.npz'} of NumPy", None, AS_HERE, [])
+    except WeightsError:  # is a ValueError, as damaged files raise
+        raise
+    except (Unfit, OverBudget, Refused) as problem:
         raise WeightsError(f"weights file {path}: {problem}. {_EXPECTED}") from problem
     except _DAMAGED as problem:
         raise WeightsError(f"weights file {path} cannot be read, it may be cut short: {shown(problem)}. "
                            f"{_EXPECTED}") from problem
+
+
+def _of_another_program(path: str, content: Content, network: Optional[str], budget: Budget) -> Weights:
+    try:
+        named = matching.find(content, network)
+    except Unfit as problem:  # says what is expected instead
+        raise WeightsError(f"weights file {path}: {problem}") from problem
+
+    def as_float32(name: str, value: np.ndarray) -> np.ndarray:
+        budget.memory(4 * value.size)
+        return _as_float32(name, value)
+
+    layers: Layers = {}
+    for variable, value in matching.variables_of(content, named, as_float32).items():
+        layers.setdefault(variable.rsplit("/", 1)[0], []).append(value)
+    return Weights(layers, f"{content.kind}, {named.naming.told}", named.naming.network, named.naming.preprocessing,
+                   named.rest)
 
 
 def _read_npy(stream: BinaryIO, size: int, budget: Budget) -> Layers:
@@ -95,7 +146,7 @@ def _read_npz(stream: BinaryIO, size: int, budget: Budget) -> Layers:
 def _pairs(arrays: Dict[str, np.ndarray]) -> Layers:
     """Arrays by name as layers. Raises Unfit where weights or biases are missing, or a name fits no layout."""
     ours = _of_a_checkpoint(arrays)
-    suffixes = _CHECKPOINT if ours else _CONVERTED
+    suffixes = _CHECKPOINT if ours else CONVERTED
     layers = sorted({name[:-len(suffix)] for name in arrays for suffix in suffixes if name.endswith(suffix)})
     unexpected = [name for name in arrays if not name.endswith(suffixes)]
     missing = [layer + suffix for layer in layers for suffix in suffixes if layer + suffix not in arrays]
@@ -108,8 +159,9 @@ def _pairs(arrays: Dict[str, np.ndarray]) -> Layers:
 
 def is_network_file(path: str) -> bool:
     """Whether a file that ``read_pretrained`` has read is the network of a checkpoint, which has our classifier."""
-    if not zipfile.is_zipfile(path):
-        return False
+    with open(path, "rb") as stream:
+        if recognise.format_of(stream.read(recognise.HEAD), 0) != recognise.ARCHIVE:
+            return False
     with zipfile.ZipFile(path) as archive:
         return _of_a_checkpoint(name[:-len(".npy")] for name in archive.namelist() if name.endswith(".npy"))
 

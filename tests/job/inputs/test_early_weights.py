@@ -26,6 +26,7 @@ from masf_core.records.npz import write_npz
 from obs_sync import open_store, pack, publish_checkpoint, push, write_pointer
 from obs_sync.mock import mock_obs
 from tests.masf_core.data.datasets import write_folders
+from tests.masf_core.network.formats import writers
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 WIDTH, ANOTHER = 0.02, 0.04
@@ -94,6 +95,35 @@ def test_local_weights_are_compared(folder, look, monkeypatch, place):
         assert look(path, url) is not None
         with pytest.raises(WeightsError, match="expected shape"):
             look(path, url, width=ANOTHER)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(folder, obs):
+    """A TensorFlow checkpoint of the same network below the data, and in the store."""
+    (folder / "tf").mkdir()
+    values = make_architecture("alexnet", 4, WIDTH).initial_values(0)
+    path = writers.checkpoint(str(folder / "tf" / "model.ckpt-300"), {"model/" + name: value
+                                                                       for name, value in values.items()})
+    with open_store(DATA, obs.environment()) as store:
+        push(store, str(folder))
+    yield path
+    shutil.rmtree(str(folder / "tf"))
+
+
+@pytest.mark.parametrize("path", ["tf/model.ckpt-300.index", "tf/model.ckpt-300",
+                                  DATA + "tf/model.ckpt-300.index", DATA + "tf/model.ckpt-300"])
+def test_the_data_files_of_a_tensorflow_checkpoint_come_with_its_index(checkpoint, look, folder, path):
+    assert "conv1" in look(path).take_layers(local_of(look, path))
+    with pytest.raises(WeightsError, match="conv1/weights: expected shape .*--backbone=alexnet --width=0.02"):
+        look(path, width=ANOTHER)
+    local = str(folder / "tf" / "model.ckpt-300")
+    assert look(local).located[0] == local + ".index"
+
+
+def local_of(look, path):
+    if path.startswith(DATA):
+        return look.workspace.weights(DATA + "tf/model.ckpt-300.index")
+    return os.path.join(look.workspace.inputs(DATA), "tf", "model.ckpt-300.index")
 
 
 def test_the_file_is_read_once_and_pulled_once(obs, look, monkeypatch):

@@ -25,6 +25,7 @@ from obs_sync import open_store, pack, publish_checkpoint, push, write_pointer
 from obs_sync.local.files import digest_of
 from tests.job.preflight.conftest import DATA, bad
 from tests.masf_core.data.datasets import save_image
+from tests.masf_core.network.formats import writers
 
 WEIGHTS = "obs://bucket/w/bvlc_alexnet.npy"
 
@@ -116,6 +117,22 @@ def test_weights_are_held_against_the_network(weights, doctor, path):
     assert bad(rows) == ["weights"] and "expected shape" in rows["weights"][0]["told"]
 
 
+@pytest.mark.parametrize("place", ["{here}/model.ckpt-9", "obs://bucket/w/model.ckpt-9", "below/model.ckpt-9.index"])
+def test_a_tensorflow_checkpoint_is_held_against_the_network_with_its_data_files(obs, doctor, tmp_path, monkeypatch,
+                                                                                  place):
+    values = writers.network_values("alexnet", width=0.05)
+    index = writers.checkpoint(str(tmp_path / "model.ckpt-9"), values)
+    for name in (index, index.replace(".index", ".data-00000-of-00001")):
+        for url, key in (("obs://bucket/w/", ""), (DATA, "below/")):
+            with open_store(url) as store:
+                store.upload(name, key + os.path.basename(name))
+    rows = doctor("--weights_path=" + place.format(here=tmp_path))
+    assert bad(rows) == [] and "14 variables fit" in rows["weights"][0]["told"]
+    monkeypatch.setattr(data, "WHOLE_WEIGHTS", 1000)
+    rows = doctor("--weights_path=" + place.format(here=tmp_path))
+    assert bad(rows) == []
+
+
 def test_data_weights_and_disk_are_judged_without_tensorflow(weights, doctor, monkeypatch):
     def broken():
         raise ImportError("no TensorFlow here")
@@ -155,7 +172,7 @@ def test_of_large_weights_the_beginning_and_the_size_are_looked_at(weights, doct
     assert bad(rows) == ["weights"] and "width" in rows["weights"][0]["mend"]
     with open_store("obs://bucket/w/") as store:
         store.write("bvlc_alexnet.npy", b"<html>" * 1000)
-    assert "neither .npy nor .npz" in doctor("--weights_path=" + WEIGHTS)["weights"][0]["told"]
+    assert "none of the formats that are read" in doctor("--weights_path=" + WEIGHTS)["weights"][0]["told"]
 
 
 @pytest.mark.parametrize("path, told", [
