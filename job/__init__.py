@@ -3,6 +3,7 @@
 Read `run` first, then `training`. Floors, from the top; each imports only from lower ones:
 
     commands/          one thin module a command: arguments in, one call, output
+    sweep/             a study: many runs from one file
     run                the story of a run until TensorFlow is loaded; dry_run/ plays the platform for it
     training           the rest of the story, and what a stopped run still does; follower: a rank other than rank 0
     evaluation         a trained network on the images of some domains, without writing to its run

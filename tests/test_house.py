@@ -53,6 +53,7 @@ FLOORS = {
         ("cli", "preparation"),
         ("evaluation", "follower", "preflight", "published_measure", "training"),
         ("dry_run", "run"),
+        ("sweep",),
         ("commands",),
         ("__main__",),
     ),

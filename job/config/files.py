@@ -14,6 +14,7 @@ from job.config.settings import GROUPS, settings
 from job.errors import ConfigError, NoSuchFolder
 
 NULL_TAG = "tag:yaml.org,2002:null"
+SCALAR, SEQUENCE, MAPPING = "scalar", "sequence", "mapping"  # kinds of YAML nodes
 
 
 class Given(NamedTuple):
@@ -49,12 +50,26 @@ def read_config_file(path: str, shown: Optional[str] = None) -> Tuple[Dict[str, 
     Raises:
         ConfigError: the file cannot be read or is not a mapping in YAML.
     """
+    shown = shown or path
+    root = compose_file(path, shown)
+    if root is None:
+        return {}, []
+    if root.id != MAPPING:
+        raise ConfigError(f"{shown}: expected lines of the form `name: value`")
+    return read_settings(root, shown)
+
+
+def compose_file(path: str, shown: str) -> Any:
+    """The root node of a YAML file that messages call ``shown``; None of an empty file. A node's ``id`` is its kind.
+
+    Raises:
+        ConfigError: the file cannot be read or is not YAML.
+    """
     import yaml  # not needed by runs that are configured with flags alone
 
-    shown = shown or path
     try:
         with open(path, encoding="utf-8-sig") as stream:
-            root = yaml.compose(stream.read(), Loader=yaml.SafeLoader)
+            return yaml.compose(stream.read(), Loader=yaml.SafeLoader)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error  # without the path, which stands in front
         raise ConfigError(f"{shown}: cannot be read: {reason}") from error
@@ -65,11 +80,11 @@ def read_config_file(path: str, shown: Optional[str] = None) -> Tuple[Dict[str, 
         raise ConfigError(f"{shown}{where}: not YAML: {problem}") from error
     except RecursionError:  # YAML can be read only as deep as Python's stack
         raise ConfigError(f"{shown}: nests too deep; expected settings, flat or in one level of groups") from None
-    if root is None:
-        return {}, []
-    if not isinstance(root, yaml.MappingNode):
-        raise ConfigError(f"{shown}: expected lines of the form `name: value`")
-    reader = _Reader(shown, yaml)
+
+
+def read_settings(root: Any, shown: str) -> Tuple[Dict[str, Given], List[str]]:
+    """Read the settings in a mapping node of a YAML file that messages call ``shown``; returns as the above."""
+    reader = _Reader(shown)
     reader.read(root, group=None)
     return reader.given, reader.problems
 
@@ -77,11 +92,10 @@ def read_config_file(path: str, shown: Optional[str] = None) -> Tuple[Dict[str, 
 class _Reader:
     """Walks the nodes of one file."""
 
-    def __init__(self, path: str, yaml: Any) -> None:
+    def __init__(self, path: str) -> None:
         self.given: Dict[str, Given] = {}
         self.problems: List[str] = []
         self._path = path
-        self._yaml = yaml
 
     def read(self, mapping: Any, group: Any) -> None:
         """Take the settings of one mapping: the file itself (``group`` None) or one of its groups."""
@@ -102,16 +116,15 @@ class _Reader:
                 self._read_value(key, value_node, where)
 
     def _read_group(self, name: str, node: Any, where: str) -> None:
-        if isinstance(node, self._yaml.MappingNode):
+        if node.id == MAPPING:
             self.read(node, name)
         elif node.tag != NULL_TAG:
             self.problems.append(f"{where}: {name} is a group; expected settings below it, indented")
 
     def _read_value(self, name: str, node: Any, where: str) -> None:
-        if isinstance(node, self._yaml.ScalarNode):
+        if node.id == SCALAR:
             value = None if node.tag == NULL_TAG else node.value
-        elif isinstance(node, self._yaml.SequenceNode) and all(
-                isinstance(each, self._yaml.ScalarNode) for each in node.value):
+        elif node.id == SEQUENCE and all(each.id == SCALAR for each in node.value):
             value = [each.value for each in node.value]
         else:
             self.problems.append(f"{where}: {name}: expected one value, not a structure")
