@@ -5,6 +5,7 @@ Read `run` first, then `training`. Floors, from the top; each imports only from 
     commands/          one thin module a command: arguments in, one call, output
     sweep/             a study: many runs from one file
     run                the story of a run until TensorFlow is loaded; dry_run/ plays the platform for it
+    modelarts/         submits this job to ModelArts and follows it
     training           the rest of the story, and what a stopped run still does; follower: a rank other than rank 0
     evaluation         a trained network on the images of some domains, without writing to its run
     preflight/         the checks of doctor and check-graph; published_measure times what the port published

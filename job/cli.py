@@ -30,8 +30,15 @@ COMMANDS = {
     "launch": Command("job.commands.launch", "start one rank for each card of this machine"),
     "config": Command("job.commands.config", "print the configuration that a command line resolves to"),
     "dry-run": Command("job.commands.dry_run", "do the whole job on this machine, against a mocked OBS"),
+    "jobs": Command("job.commands.jobs", "list the jobs of ModelArts, with their runs and accuracies"),
+    "logs": Command("job.commands.logs", "print or follow the log of a job of ModelArts"),
+    "status": Command("job.commands.status", "show phase, tasks, restarts and events of a job of ModelArts"),
+    "stop": Command("job.commands.stop", "stop a job of ModelArts, and say what it saved"),
+    "flavors": Command("job.commands.flavors", "list the kinds of nodes on which a job of ModelArts can run"),
+    "engines": Command("job.commands.engines", "list the images that ModelArts provides"),
     "doctor": Command("job.commands.doctor", "check whether a run can work here, before it costs time"),
     "check-graph": Command("job.commands.check_graph", "find what an Ascend 910 refuses, and predict its speed"),
+    "submit": Command("job.commands.submit", "submit this job to ModelArts"),
     "show": Command("job.commands.show", "show the files, the accuracy and the attempts of a run"),
     "evaluate": Command("job.commands.evaluate", "evaluate a trained network, without writing to its run"),
     "compare": Command("job.commands.compare", "compare runs interval by interval"),
@@ -41,6 +48,7 @@ COMMANDS = {
     "pack": Command("job.commands.pack", "pack a folder into a few large objects, which a job pulls much faster"),
     "parity": Command("job.commands.parity", "compare this machine's arithmetic with the reference's numbers"),
     "bench": Command("job.commands.bench", "measure the time of iterations, as the published figures do"),
+    "mock": Command("job.commands.mock", "run a mocked ModelArts, OBS and IAM for other programs"),
     "make-miniature": Command("job.commands.make_miniature", "draw a miniature PACS"),
 }
 

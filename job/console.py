@@ -234,6 +234,16 @@ def amount(count: float, unit: str) -> str:
     raise AssertionError("not reached")
 
 
+def duration(seconds: float) -> str:
+    """``75`` → ``1 min 15 s``."""
+    seconds = int(round(seconds))
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60:02d} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
+
+
 class _LogSettings(NamedTuple):
     """The handlers of the root logger, and the levels of it and of our loggers."""
 

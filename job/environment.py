@@ -14,6 +14,7 @@ from typing import Dict, List, Mapping, Optional, Tuple
 from job.errors import ConfigError
 
 CACHE = "/cache"  # the fast local disk of a ModelArts node
+CACHE_VARIABLE = "DLS_LOCAL_CACHE_PATH"  # in which the platform may name another place of it
 PLATFORM_MARKS = ("MA_JOB_DIR", "MA_VJ_NAME", "MA_TASK_NAME", "DLS_TASK_NUMBER", "DLS_APP_URL")
 CONTROL_PORT = 29777  # of rank 0, unless RANK_CONTROL names another
 URL_SETTINGS = ("data_url", "train_url")
@@ -51,7 +52,8 @@ def read_environment(environ: Mapping[str, str], cache: str = CACHE) -> Environm
     """Read the platform's variables.
 
     Args:
-        environ: environment variables. cache: the node's local disk, used where it can be written.
+        environ: environment variables. cache: the node's local disk unless DLS_LOCAL_CACHE_PATH names it; used where
+            it can be written.
 
     Raises:
         ConfigError: names every variable that the platform would not set so.
@@ -89,12 +91,13 @@ def read_environment(environ: Mapping[str, str], cache: str = CACHE) -> Environm
         on_modelarts, rank_id, rank_size, environ.get("RANK_TABLE_FILE") or None, control,
         environ.get("JOB_ID") or None, device_id, host_index, host_count,
         job_name=environ.get("MA_VJ_NAME"), task_name=environ.get("MA_TASK_NAME"),
-        instance_name=environ.get("MA_CURRENT_INSTANCE_NAME"), work_dir=default_work_dir(cache),
+        instance_name=environ.get("MA_CURRENT_INSTANCE_NAME"), work_dir=default_work_dir(environ, cache),
         urls=_urls(environ) if on_modelarts else {})
 
 
-def default_work_dir(cache: str = CACHE) -> str:
-    """Where large files go unless work_dir is set."""
+def default_work_dir(environ: Optional[Mapping[str, str]] = None, cache: str = CACHE) -> str:
+    """Where large files go unless work_dir is set. environ: variables, by default those of this process."""
+    cache = (os.environ if environ is None else environ).get(CACHE_VARIABLE) or cache
     if os.path.isdir(cache) and os.access(cache, os.W_OK | os.X_OK):
         return os.path.join(cache, "masf")
     return os.path.join(os.curdir, "masf-work")

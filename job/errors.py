@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterable, List, Union
+from typing import Iterable, List, Optional, Union
 
 from masf_core.errors import DataError, WeightsError
 
@@ -44,6 +44,18 @@ class NoSuchWeights(NoSuchPlace, WeightsError):
 
 class CannFailed(JobError):
     """The Ascend adapter, or CANN below it, failed. The message holds the last errors of CANN's own logs."""
+
+
+class ModelArtsError(JobError):
+    """ModelArts refused a request, or could not be reached. ``modelarts.errors`` has the kinds."""
+
+    def __init__(self, what: str, where: Optional[str] = None, mend: Optional[str] = None) -> None:
+        """``what`` happened, ``where``, how to ``mend`` it: each without a full stop."""
+        message = what if where is None else f"{what}: {where}"
+        super().__init__(message if mend is None else f"{message}. {mend}.")
+        self.what = what
+        self.where = where
+        self.mend = mend
 
 
 class PeerFailed(JobError):

@@ -9,7 +9,7 @@ import errno
 import signal
 from typing import NamedTuple
 
-from job.errors import CannFailed, ConfigError, NoSuchPlace, PeerFailed
+from job.errors import CannFailed, ConfigError, ModelArtsError, NoSuchPlace, PeerFailed
 from job.stopping import Stopped
 from masf_core.errors import (
     CacheError,
@@ -30,6 +30,7 @@ STORAGE = 4
 DIVERGED = 5
 FOUND = 6
 RANK_LOST = 7
+MODELARTS = 8
 ABORTED = 128 + signal.SIGABRT
 STOPPED = 128 + signal.SIGTERM
 INTERRUPTED = 128 + signal.SIGINT
@@ -43,15 +44,22 @@ MEANING = {
     DIVERGED: "training diverged, or parity not met",
     FOUND: "check-graph or doctor found something to correct",
     RANK_LOST: "another process of the job was lost",
+    MODELARTS: "ModelArts refused a request, or could not be reached",
     ABORTED: "native code such as CANN aborted the process",
     STOPPED: "stopped by SIGTERM or SIGHUP",
     INTERRUPTED: "stopped from the keyboard",
+}
+
+OTHER_SIGNALS = {
+    signal.SIGKILL: "killed: out of memory, or still running 15 s after SIGTERM",
+    signal.SIGSEGV: "native code crashed (segmentation fault)",
 }
 
 # The first line that fits counts: the special before the general.
 CODES = (
     (NoSuchPlace, STORAGE),
     ((ConfigError, InvalidUrl, LeaseHeld), CONFIGURATION),
+    (ModelArtsError, MODELARTS),
     ((DataError, WeightsError), DATA),
     ((StoreError, CacheError, CheckpointError), STORAGE),
     ((TrainingDiverged, ParityError), DIVERGED),
@@ -94,3 +102,16 @@ def ending(error: BaseException) -> Ending:
 def exit_code(error: BaseException) -> int:
     """The exit code that ``error`` leads to."""
     return ending(error).code
+
+
+def meaning_of(code: int) -> str:
+    """What an exit code means, in words; also a code that this job does not choose."""
+    if code in MEANING:
+        return MEANING[code]
+    signum = code - 128 if code > 128 else -code
+    if signum in OTHER_SIGNALS:
+        return OTHER_SIGNALS[signum]
+    try:
+        return f"ended by {signal.Signals(signum).name}"
+    except ValueError:
+        return "not an exit code of this job"

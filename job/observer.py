@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence
 
 from job.config.settings import Config, Interval
-from job.console import Console
+from job.console import Console, duration
 from job.publication.publisher import Publisher
 from job.publication.run_record import RunRecord
 from job.publication.snapshots import Snapshot
@@ -165,13 +165,3 @@ def interval_lines(record: Dict[str, Any], history: Sequence[Dict[str, Any]], to
 
 def _number(value: Optional[float]) -> float:
     return float("nan") if value is None else value
-
-
-def duration(seconds: float) -> str:
-    """``75`` → ``1 min 15 s``."""
-    seconds = int(round(seconds))
-    if seconds < 60:
-        return f"{seconds} s"
-    if seconds < 3600:
-        return f"{seconds // 60} min {seconds % 60:02d} s"
-    return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import math
 import os
 import select
 import signal
 import sys
-from typing import Iterator, Optional, TextIO
+from typing import Any, Iterator, Optional, TextIO
 
 from job.printable import printable
 
@@ -87,3 +89,21 @@ def encodable(text: str) -> str:
     """``text`` with escape sequences for the characters that are not in the encoding of standard output."""
     encoding = getattr(sys.stdout, "encoding", None) or "ascii"
     return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def json_text(document: Any, indent: Optional[int] = 1) -> str:
+    """A JSON document for programs, in ASCII and without control characters.
+
+    Infinite numbers and NaN, which JSON does not have, become null. indent: None for a document in one line.
+    """
+    return json.dumps(_finite(document), indent=indent, allow_nan=False).replace("\x7f", "\\u007f")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _finite(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(each) for each in value]
+    return value

@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-FOREIGN_PREFIXES = ("OBS_", "AWS_", "S3_", "MA_", "DLS_", "VC_", "RANK_", "ASCEND_", "CM_WORKER_")
+FOREIGN_PREFIXES = ("OBS_", "AWS_", "S3_", "MA_", "DLS_", "VC_", "RANK_", "ASCEND_", "CM_WORKER_",
+                    "HUAWEICLOUD_")
 FOREIGN_NAMES = frozenset(
     ["DEVICE_ID", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SECURITY_TOKEN", "NO_COLOR", "COLUMNS"]
     + ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"]

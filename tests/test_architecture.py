@@ -29,14 +29,15 @@ ADAPTERS = {
     "tqdm": {"job/console.py"},
     "yaml": {"job/config/*.py"},
     "npu_bridge": {"masf_core/devices/ascend/*.py"},
-    "huaweicloudsdkcore": set(),
-    "huaweicloudsdkmodelarts": set(),
+    "huaweicloudsdkcore": {"job/modelarts/sdk_service.py"},
+    "huaweicloudsdkmodelarts": {"job/modelarts/sdk_service.py"},
 }
 AT_THE_TOP = {"tensorflow"}
 
 # JSON that comes from a store is read by the first; the others read files of their own machine and messages of ranks.
 # progress.json is masf_core's, which may not import obs_sync.
-JSON_READERS = ("obs_sync/json_document.py", "obs_sync/mock/*.py", "masf_core/records/progress.py",
+JSON_READERS = ("obs_sync/json_document.py", "obs_sync/mock/*.py", "job/modelarts/mocked/*.py",
+                "masf_core/records/progress.py",
                 "masf_core/data/*.py", "masf_core/parity/*.py", "masf_core/devices/ascend/*.py", "job/ranks/*.py",
                 "job/reports/show.py")
 

@@ -10,11 +10,12 @@ import posixpath
 
 from job.console import Console
 from job.exits import DONE
-from job.standard_output import encodable, telling
+from job.standard_output import encodable, json_text, telling
 
 EXAMPLES = """
   python -m job compare output/deepall_cartoon output/masf_cartoon
   python -m job compare obs://bucket/output/deepall obs://bucket/output/masf --page compared.html
+  python -m job compare output/deepall_cartoon output/masf_cartoon --json
 """
 
 
@@ -22,11 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", nargs="+", metavar="RUN",
                         help="the folder train_url/run_name of a run: a URL or a local path")
     parser.add_argument("--page", metavar="FILE", help="also write a page with curves to this file, for any browser")
+    parser.add_argument("--json", action="store_true", help="print one JSON document instead of the table")
 
 
 def main(args: argparse.Namespace, console: Console) -> None:
     """Print to standard output."""
-    from job.reports.compare import outcome, page, read_candidate, table
+    from job.reports.compare import document, outcome, page, read_candidate, table
     from masf_core.records.files import replace_text
     from obs_sync import LocalStorageError, open_store
 
@@ -41,5 +43,8 @@ def main(args: argparse.Namespace, console: Console) -> None:
             raise LocalStorageError(f"cannot be written ({error.strerror})", args.page,
                                     "Choose another file with --page") from error
     with telling(DONE):  # after the page, which is written even if nobody reads the table
+        if args.json:
+            print(json_text(document(candidates)))
+            return
         print(encodable("\n".join(table(candidates))))
         print(encodable("\n" + "\n".join(outcome(each) for each in candidates)))

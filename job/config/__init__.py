@@ -11,4 +11,5 @@
     run_names        names of runs: where none is given, and in a sweep
     given_values     blanks around a value, and paths as consoles write them
     page             docs/settings.md
+    submit_options   what submit takes besides settings, also in a file
 """

@@ -1,5 +1,7 @@
 """Read a configuration file: YAML, flat or in the groups of ``config``, every value as it is written.
 
+A file may also have a part ``submit``, with options of `python -m job submit`; a run checks its keys and no more.
+
 The file is read as nodes, not as values: text keeps its spelling (YAML would make ``1e-5`` a string and ``no`` False),
 and every message can name the line.
 """
@@ -11,6 +13,7 @@ from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from job.config.foreign_flags import unknown
 from job.config.settings import GROUPS, settings
+from job.config.submit_options import PART, options
 from job.errors import ConfigError, NoSuchFolder
 
 NULL_TAG = "tag:yaml.org,2002:null"
@@ -50,13 +53,25 @@ def read_config_file(path: str, shown: Optional[str] = None) -> Tuple[Dict[str, 
     Raises:
         ConfigError: the file cannot be read or is not a mapping in YAML.
     """
+    reader = _read(path, shown)
+    return reader.given, reader.problems
+
+
+def read_submit_part(path: str, shown: Optional[str] = None) -> Dict[str, Given]:
+    """What the part ``submit`` of a file says: option → what is given for it. Raises as ``read_config_file``."""
+    return _read(path, shown).options
+
+
+def _read(path: str, shown: Optional[str]) -> _Reader:
     shown = shown or path
     root = compose_file(path, shown)
+    reader = _Reader(shown)
     if root is None:
-        return {}, []
+        return reader
     if root.id != MAPPING:
         raise ConfigError(f"{shown}: expected lines of the form `name: value`")
-    return read_settings(root, shown)
+    reader.read(root, group=None)
+    return reader
 
 
 def compose_file(path: str, shown: str) -> Any:
@@ -83,10 +98,17 @@ def compose_file(path: str, shown: str) -> Any:
 
 
 def read_settings(root: Any, shown: str) -> Tuple[Dict[str, Given], List[str]]:
-    """Read the settings in a mapping node of a YAML file that messages call ``shown``; returns as the above."""
+    """The settings in a mapping node of a YAML file that messages call ``shown``, and problems: one sentence each."""
     reader = _Reader(shown)
     reader.read(root, group=None)
     return reader.given, reader.problems
+
+
+def read_options(root: Any, shown: str) -> Tuple[Dict[str, Given], List[str]]:
+    """The options of submit in a mapping node, as ``read_settings``."""
+    reader = _Reader(shown)
+    reader.read(root, group=PART)
+    return reader.options, reader.problems
 
 
 class _Reader:
@@ -94,6 +116,7 @@ class _Reader:
 
     def __init__(self, path: str) -> None:
         self.given: Dict[str, Given] = {}
+        self.options: Dict[str, Given] = {}  # of the part `submit`
         self.problems: List[str] = []
         self._path = path
 
@@ -104,16 +127,23 @@ class _Reader:
             key = key_node.value
             if not isinstance(key, str):
                 self.problems.append(f"{where}: expected a name before the colon")
-            elif group is None and key in GROUPS:
+            elif group is None and (key in GROUPS or key == PART):
                 self._read_group(key, value_node, where)
+            elif group == PART:
+                self._read_option(key, value_node, where)
             elif key not in settings():
                 self.problems.append(unknown(f"{where}: unknown key {key!r}", key, settings()))
             elif group is not None and settings()[key].group != group:
                 self.problems.append(f"{where}: {key} belongs to the group {settings()[key].group}, not {group}")
-            elif key in self.given:
-                self.problems.append(f"{where}: {key} is given a second time, after {self.given[key].where}")
             else:
-                self._read_value(key, value_node, where)
+                self._read_value(key, value_node, where, self.given)
+
+    def _read_option(self, key: str, node: Any, where: str) -> None:
+        if key not in options():
+            belongs = " (it is a setting, which belongs outside the part submit)" if key in settings() else ""
+            self.problems.append(unknown(f"{where}: unknown key {key!r} of submit{belongs}", key, options()))
+        else:
+            self._read_value(key, node, where, self.options)
 
     def _read_group(self, name: str, node: Any, where: str) -> None:
         if node.id == MAPPING:
@@ -121,7 +151,10 @@ class _Reader:
         elif node.tag != NULL_TAG:
             self.problems.append(f"{where}: {name} is a group; expected settings below it, indented")
 
-    def _read_value(self, name: str, node: Any, where: str) -> None:
+    def _read_value(self, name: str, node: Any, where: str, given: Dict[str, Given]) -> None:
+        if name in given:
+            self.problems.append(f"{where}: {name} is given a second time, after {given[name].where}")
+            return
         if node.id == SCALAR:
             value = None if node.tag == NULL_TAG else node.value
         elif node.id == SEQUENCE and all(each.id == SCALAR for each in node.value):
@@ -129,4 +162,4 @@ class _Reader:
         else:
             self.problems.append(f"{where}: {name}: expected one value, not a structure")
             return
-        self.given[name] = Given(value, where)
+        given[name] = Given(value, where)

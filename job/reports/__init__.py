@@ -5,6 +5,8 @@
     compare          several runs beside each other
     table            a folder: variants over targets and seeds, beside the paper
     show             what a run has left in the store
+    watch            what a running run adds to it
+    events           something that is told once, to people or to programs
     evaluated        what `evaluate` found
     image_results    its CSV file, a line for each image
 """

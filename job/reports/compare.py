@@ -88,6 +88,12 @@ def outcome(each: Candidate) -> str:
         + ("" if seconds is None else f"; {seconds:.2f} s an iteration"))
 
 
+def document(candidates: Sequence[Candidate]) -> Dict[str, Any]:
+    """What programs read: the runs in the order that was given, each with the chosen interval and with all of them."""
+    return {"runs": [{"name": each.name, "target_domain": each.target, "selection": each.policy, "chosen": each.best,
+                      "intervals": each.history} for each in candidates]}
+
+
 def page(candidates: Sequence[Candidate]) -> str:
     """A self-contained HTML page: outcomes, curves of both accuracies, the table."""
     parts = ["<!DOCTYPE html><html lang=en><head><meta charset=utf-8><title>Runs compared</title>"

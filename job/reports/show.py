@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import posixpath
-from typing import Any, List, Mapping, Sequence
+from typing import Any, Dict, List, Mapping, Sequence
 
 from job.printable import printable
 from job.publication.history import read_history
@@ -22,13 +22,21 @@ def describe_run(store: Store) -> str:
     run, history = newest_records(store, read_run(store), read_history(store))
     lines = [f"{printable(store.url)}  {printable(run['state'])}", ""]
     lines += object_tree(store)
-    lines += [""] + accuracy_lines(history)
-    best = run.get("best")
-    if best:
-        lines.append(f"best: {best['target_accuracy']:.2f} % on the target at iteration {best['iteration']} "
-                     f"(validation {best['validation_accuracy']:.2f} %)")
-    lines += attempt_lines(run["attempts"])
+    lines += [""] + accuracy_lines(history) + best_line(run) + attempt_lines(run["attempts"])
     return "\n".join(lines)
+
+
+def run_document(store: Store) -> Dict[str, Any]:
+    """The same for programs.
+
+    Raises:
+        As ``describe_run``.
+    """
+    run, history = newest_records(store, read_run(store), read_history(store))
+    return {"url": store.url, "run_name": run.get("run_name"), "state": run["state"],
+            "iteration": run.get("iteration", 0), "best": run.get("best"), "attempts": run["attempts"],
+            "intervals": history, "config": run["config"],
+            "objects": [{"key": info.key, "size": info.size} for info in store.list()]}
 
 
 def object_tree(store: Store) -> List[str]:
@@ -55,12 +63,27 @@ def accuracy_lines(history: Sequence[Mapping[str, Any]]) -> List[str]:
     """
     if not history:
         return ["no interval has been completed"]
-    lines = [f"{'iteration':>9}  {'validation':>10}  {printable(history[0]['target_domain']):>10}"]
-    for record in history:
-        filled = int(round(BAR * record["target_accuracy"] / 100.0))
-        lines.append(f"{record['iteration']:>9}  {record['validation_accuracy']:>8.2f} %  "
-                     f"{record['target_accuracy']:>8.2f} %  {'#' * filled}{'.' * (BAR - filled)}")
-    return lines
+    return [accuracy_title(history[0])] + [accuracy_line(record) for record in history]
+
+
+def accuracy_title(record: Mapping[str, Any]) -> str:
+    """The titles above the lines of intervals."""
+    return f"{'iteration':>9}  {'validation':>10}  {printable(record['target_domain']):>10}"
+
+
+def accuracy_line(record: Mapping[str, Any]) -> str:
+    """The line of an interval."""
+    filled = int(round(BAR * record["target_accuracy"] / 100.0))
+    return (f"{record['iteration']:>9}  {record['validation_accuracy']:>8.2f} %  "
+            f"{record['target_accuracy']:>8.2f} %  {'#' * filled}{'.' * (BAR - filled)}")
+
+
+def best_line(run: Mapping[str, Any]) -> List[str]:
+    """A line about the interval that the selection policy chose; none before the first interval."""
+    best = run.get("best")
+    return [] if not best else [
+        f"best: {best['target_accuracy']:.2f} % on the target at iteration {best['iteration']} "
+        f"(validation {best['validation_accuracy']:.2f} %)"]
 
 
 def attempt_lines(attempts: Sequence[Mapping[str, Any]]) -> List[str]:

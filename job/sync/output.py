@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any, Dict, Iterable, List, Optional
 
 from job.console import amount
-from job.standard_output import shown
+from job.standard_output import json_text, shown
 
 
 def print_json(document: Dict[str, Any]) -> None:
     """Print a document; nothing else goes to standard output then."""
-    print(json.dumps(document, indent=1))
+    print(json_text(document))
 
 
 def print_key(first: str, size: int, key: str) -> None:

@@ -248,6 +248,10 @@ class MockObs(activation.Announced):
         """Operation, e.g. "GetObject", to the number of requests; 0 for an operation that was never called."""
         return self._journal.counts()
 
+    def forget_requests(self) -> None:
+        """Empties the journal, and keeps all objects."""
+        self._journal.clear()
+
     @property
     def unknown_requests(self) -> List[RequestRecord]:
         """Requests that got a 501 because the mock does not know the call, a parameter or a header."""

@@ -9,6 +9,7 @@ import zipfile
 
 import pytest
 
+from job.modelarts.code import collect_code
 from tests.end_to_end.conftest import ROOT
 
 OURS = ("boot_modelarts.py", "pyproject.toml", "job", "masf_core", "obs_sync", "configs", "tests/golden")
@@ -69,6 +70,14 @@ def test_parity_takes_the_cases_that_come_with_it(installed, tmp_path):
     assert code == 0
     assert [os.path.basename(path) for path in printed.split("\n")[:-1]] == sorted(files_below("tests/golden", ".json"))
     assert all(path.startswith(str(installed)) for path in printed.split("\n")[:-1])
+
+
+def test_the_installed_package_submits_the_same_code_as_the_checkout(installed, tmp_path):
+    program = "from job.modelarts.code import collect_code as c; print(c().digest, *[each.key for each in c().files])"
+    code, printed = python(installed, tmp_path, "-c", program)
+    assert code == 0, printed
+    ours = collect_code()
+    assert printed.split() == [ours.digest] + [each.key for each in ours.files]
 
 
 def test_every_command_explains_itself(installed, tmp_path):

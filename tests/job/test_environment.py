@@ -83,6 +83,11 @@ def test_the_cache_disk_is_used_where_there_is_one(tmp_path):
     assert read({}, str(tmp_path / "missing")).work_dir == os.path.join(".", "masf-work")
 
 
+def test_the_platform_may_name_another_place_of_the_cache_disk(tmp_path):
+    named = {"DLS_LOCAL_CACHE_PATH": str(tmp_path)}
+    assert read(named, "/nowhere").work_dir == str(tmp_path / "masf")
+
+
 def test_a_cache_that_is_not_a_folder_is_not_used(tmp_path):
     (tmp_path / "cache").write_text("")
     assert read({}, str(tmp_path / "cache")).work_dir == os.path.join(".", "masf-work")

@@ -69,7 +69,7 @@ from typing import Callable, Iterable, List, Optional, Tuple, Union
 
 from obs_sync.mock.faults.effect import Effect
 from obs_sync.mock.faults.rules import Rule
-from obs_sync.mock.faults.text import parse_rules
+from obs_sync.mock.faults.text import OBS, Language, parse_rules
 from obs_sync.mock.wire.messages import Request, Response
 
 
@@ -103,15 +103,16 @@ class Faults(FaultPlan):
     Args:
         rules: each one a `Rule`, a rule as text, or the name of a preset.
         seed: of everything that is drawn.
+        language: in which rules as text are written.
 
     Raises:
         FaultError: a text is not a rule.
     """
 
-    def __init__(self, rules: Iterable[Union[Rule, str]] = (), seed: int = 0):
+    def __init__(self, rules: Iterable[Union[Rule, str]] = (), seed: int = 0, language: Language = OBS):
         self.rules: List[Rule] = []
         for rule in rules:
-            self.rules.extend(parse_rules(rule) if isinstance(rule, str) else [rule])
+            self.rules.extend(parse_rules(rule, language) if isinstance(rule, str) else [rule])
         self.seed = seed
         self._lock = threading.Lock()
         self._pickers: List[Tuple[Effect, Callable[[Request], bool]]] = [

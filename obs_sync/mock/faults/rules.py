@@ -5,7 +5,7 @@ import fnmatch
 import random
 import re
 from dataclasses import dataclass
-from typing import Any, Callable, Optional
+from typing import Any, Callable, ClassVar, Optional, Sequence
 
 from obs_sync.mock.faults.effect import Effect, FaultError
 from obs_sync.mock.protocol import routes
@@ -21,9 +21,14 @@ class Rule:
     `operation`, `method`, `key` and `bucket` decide whether a request matches. The rule numbers the matching requests
     from 1, in the order in which their headers arrive, and the other conditions pick some of them.
 
+    Attributes:
+        operations: names of the service's calls; a mock of another service derives from this class and has its own.
+
     Raises:
         FaultError: no request can meet a condition.
     """
+
+    operations: ClassVar[Sequence[str]] = _OPERATIONS
 
     effect: Effect
     operation: str = "*"              # e.g. "GetObject"; several with commas; patterns, e.g. "*Object,ListObjects"
@@ -41,8 +46,9 @@ class Rule:
         if not isinstance(self.effect, Effect):
             raise FaultError(f"the effect is {self.effect!r}: expected an Effect, such as Status(503)")
         for pattern in self.operation.split(","):
-            if not fnmatch.filter(_OPERATIONS, pattern):
-                raise FaultError(f"there is no operation {pattern!r}: expected one or more of {', '.join(_OPERATIONS)}")
+            if not fnmatch.filter(self.operations, pattern):
+                raise FaultError(f"there is no operation {pattern!r}: expected one or more of "
+                                 f"{', '.join(self.operations)}")
         for name in ("nth", "every", "first", "since", "limit"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -59,7 +65,7 @@ class _Picker:
     def __init__(self, rule: Rule, seed: str):
         self._rule = rule
         self._operations = {name for pattern in rule.operation.split(",")
-                            for name in fnmatch.filter(_OPERATIONS, pattern)}
+                            for name in fnmatch.filter(rule.operations, pattern)}
         self._method = None if rule.method is None else rule.method.upper()
         self._key, self._bucket = _matcher(rule.key), _matcher(rule.bucket)
         self._random = random.Random(seed)

@@ -1,4 +1,7 @@
-"""Rules as lines of text, for command lines, and presets. `plan.py` says how to use them."""
+"""Rules as lines of text, for command lines, and presets. `plan.py` says how to use them.
+
+A mock of another service has a `Language` of its own: other calls, effects and presets, written in the same way.
+"""
 from __future__ import annotations
 
 import shlex
@@ -20,7 +23,7 @@ def _truth(text: str) -> bool:
     return {"yes": True, "no": False}[text]
 
 
-class _Word(NamedTuple):
+class Word(NamedTuple):
     """How an effect is written: `word=value option=value …`."""
 
     effect: Type[Effect]
@@ -29,21 +32,21 @@ class _Word(NamedTuple):
     options: Dict[str, Tuple[str, Callable[[str], Any]]] = {}  # option to (field, converter)
 
 
-_EFFECTS: Dict[str, _Word] = {
-    "status": _Word(Status, "status", int, {"code": ("code", str), "retry-after": ("retry_after", float)}),
-    "error-body": _Word(ErrorBody, "code", str, {"applied": ("applied", _truth)}),
-    "expired-token": _Word(ExpiredToken, None),
-    "partial-delete": _Word(PartialDelete, "kept", _amount, {"code": ("code", str)}),
-    "stale": _Word(StaleListing, "seconds", float),
-    "stale-changes": _Word(StaleListing, "changes", int),
-    "etag": _Word(ETag, "how"),
-    "ignored-range": _Word(IgnoredRange, None),
-    "cut": _Word(Cut, "after", _amount, {"ending": ("ending", str)}),
-    "reset": _Word(Reset, "when"),
-    "stall": _Word(Stall, "seconds", float, {"at": ("at", _amount)}),
-    "flip": _Word(Flip, "at", _amount, {"of": ("of", str)}),
-    "latency": _Word(Latency, "seconds", float),
-    "skew": _Word(Skew, "seconds", float),
+EFFECTS: Dict[str, Word] = {
+    "status": Word(Status, "status", int, {"code": ("code", str), "retry-after": ("retry_after", float)}),
+    "error-body": Word(ErrorBody, "code", str, {"applied": ("applied", _truth)}),
+    "expired-token": Word(ExpiredToken, None),
+    "partial-delete": Word(PartialDelete, "kept", _amount, {"code": ("code", str)}),
+    "stale": Word(StaleListing, "seconds", float),
+    "stale-changes": Word(StaleListing, "changes", int),
+    "etag": Word(ETag, "how"),
+    "ignored-range": Word(IgnoredRange, None),
+    "cut": Word(Cut, "after", _amount, {"ending": ("ending", str)}),
+    "reset": Word(Reset, "when"),
+    "stall": Word(Stall, "seconds", float, {"at": ("at", _amount)}),
+    "flip": Word(Flip, "at", _amount, {"of": ("of", str)}),
+    "latency": Word(Latency, "seconds", float),
+    "skew": Word(Skew, "seconds", float),
 }
 _CONDITIONS: Dict[str, Callable[[str], Any]] = {
     "method": str, "key": str, "bucket": str, "nth": int, "every": int, "first": int, "since": int,
@@ -87,16 +90,28 @@ PRESETS: Dict[str, Tuple[str, ...]] = {
 }
 
 
-def parse_rules(text: str) -> List[Rule]:
+class Language(NamedTuple):
+    """What the rules of one service may say."""
+
+    rule: Type[Rule]
+    effects: Mapping[str, Word]
+    presets: Mapping[str, Tuple[str, ...]]
+    example: str   # the name of an operation, for errors
+
+
+OBS = Language(Rule, EFFECTS, PRESETS, "GetObject")
+
+
+def parse_rules(text: str, language: Language = OBS) -> List[Rule]:
     """The rules of a preset, or the one rule in `text`.
 
     Raises:
         FaultError: the text is not a rule; the message says which part is wrong and what was expected.
     """
-    if text in PRESETS:
-        return [_parse(line) for line in PRESETS[text]]
+    if text in language.presets:
+        return [_parse(line, language) for line in language.presets[text]]
     try:
-        return [_parse(text)]
+        return [_parse(text, language)]
     except FaultError as error:
         raise FaultError(f"the fault {text!r}: {error}") from None
 
@@ -107,10 +122,10 @@ def describe_injected(counts: Mapping[str, int]) -> str:
     return f"faults injected: {sum(counts.values())}" + (f" ({kinds})" if kinds else "")
 
 
-def _parse(text: str) -> Rule:
-    operation, pairs = _split(text)
-    effect = _effect_named(pairs)
-    word = _EFFECTS[effect]
+def _parse(text: str, language: Language) -> Rule:
+    operation, pairs = _split(text, language)
+    effect = _effect_named(pairs, language)
+    word = language.effects[effect]
     conditions: Dict[str, Any] = {} if operation is None else {"operation": operation}
     fields: Dict[str, Any] = {}
     for name, equals, value in pairs:
@@ -127,28 +142,30 @@ def _parse(text: str) -> Rule:
         else:
             raise FaultError(f"there is no {name!r} here: expected conditions ({', '.join(_CONDITIONS)})"
                              + (f" or {', '.join(word.options)} of {effect}" if word.options else ""))
-    return Rule(word.effect(**fields), **conditions)
+    return language.rule(word.effect(**fields), **conditions)
 
 
-def _split(text: str) -> Tuple[Optional[str], List[Tuple[str, str, str]]]:
+def _split(text: str, language: Language) -> Tuple[Optional[str], List[Tuple[str, str, str]]]:
     """The operation, if the text begins with one, and the words behind it as (name, "=" or "", value)."""
     try:
         words = shlex.split(text)
     except ValueError as error:  # a quote that is not closed
         raise FaultError(str(error)) from None
     operation = None
-    if words and "=" not in words[0] and words[0] not in _EFFECTS:
+    if words and "=" not in words[0] and words[0] not in language.effects:
         operation = words.pop(0)
         if operation.islower():  # which no operation is
-            raise FaultError(f"{operation!r} is unknown; expected a preset ({', '.join(PRESETS)}), an operation such "
-                             f"as GetObject, or an effect ({', '.join(sorted(_EFFECTS))})")
+            raise FaultError(f"{operation!r} is unknown; expected a preset ({', '.join(language.presets)}), an "
+                             f"operation such as {language.example}, or an effect "
+                             f"({', '.join(sorted(language.effects))})")
     return operation, [word.partition("=") for word in words]
 
 
-def _effect_named(pairs: List[Tuple[str, str, str]]) -> str:
-    named = [name for name, _, _ in pairs if name in _EFFECTS]
+def _effect_named(pairs: List[Tuple[str, str, str]], language: Language) -> str:
+    named = [name for name, _, _ in pairs if name in language.effects]
     if len(named) != 1:
-        raise FaultError(f"expected one effect ({', '.join(sorted(_EFFECTS))}), found {', '.join(named) or 'none'}")
+        raise FaultError(f"expected one effect ({', '.join(sorted(language.effects))}), "
+                         f"found {', '.join(named) or 'none'}")
     return named[0]
 
 

@@ -1,0 +1,181 @@
+"""Submit this job to ModelArts.
+
+The command checks settings, data and permissions from here. It uploads the code of this package, unless the same code
+is in OBS already, and creates the job. Then it prints the job's id and how to follow it.
+Places in OBS are written obs://bucket/folder/ or, as the console does, /bucket/folder/. The options may also stand in
+a part `submit:` of the file of --config; flags take precedence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from typing import Any, Dict, List, Mapping, Tuple
+
+from job.commands.bench import refuse_misspelt
+from job.commands.check_graph import refuse_platforms
+from job.config.given_values import secret_in_url
+from job.config.submit_options import SubmitOptions, options, resolve_options
+from job.console import Console
+from job.errors import ConfigError
+from job.exits import DONE, FOUND
+from job.printable import printable_lines
+from job.standard_output import encodable, json_text, telling
+from job.stopping import ended_by_sigterm
+
+log = logging.getLogger(__name__)
+
+TAKES_SETTINGS = True
+USAGE = "%(prog)s --flavor=ID --data_url=URL --train_url=URL [--config=FILE] [--dry-run] [--follow] " \
+        "[--SETTING=VALUE ...]"
+SWITCHES = ("dry-run", "skip-checks", "json")
+EXAMPLES = """
+  python -m job submit --data_url=obs://bucket/pacs/ --train_url=obs://bucket/out/ --flavor=modelarts.kat1.xlarge
+  python -m job submit --config=configs/pacs_sketch.yaml --data_url=/bucket/pacs/ --train_url=/bucket/out/ --flavor=ID
+  python -m job submit --data_url=/bucket/pacs/ --train_url=/bucket/out/ --flavor=ID --max_hours=4 --dry-run
+  python -m job submit --data_url=/bucket/pacs/ --train_url=/bucket/out/ --flavor=ID --meta_batch_size=128 --follow
+Exit code 0: submitted (with --follow: the job is done); 2: wrong settings or options; 4: OBS failed, or there is
+nothing at a place; 6: a check found something to correct, and nothing was submitted; 8: ModelArts refused the request,
+or could not be reached.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    for each in options().values():
+        if each.metavar is None:
+            parser.add_argument("--" + each.name, action="store_true", default=None, help=each.help)
+        else:
+            default = "" if each.default in (None, 0) else f" (default: {each.default})"
+            parser.add_argument("--" + each.name, metavar=each.metavar, help=each.help + default)
+    parser.add_argument("--dry-run", action="store_true",
+                        help="print the request that would create the job, and what is known of its cost; upload and "
+                             "create nothing")
+    parser.add_argument("--skip-checks", action="store_true",
+                        help="do not check data and permissions from here, as where only the platform may read them")
+    parser.add_argument("--json", action="store_true",
+                        help="print one JSON document about the job; with --follow it is one line, and one line for "
+                             "each event of the job follows")
+
+
+def main(args: argparse.Namespace, console: Console) -> int:
+    """Print the job to standard output; what is done meanwhile is logged."""
+    refuse_misspelt(args.settings, list(options()) + list(SWITCHES))
+    refuse_platforms(args.settings)
+    chosen = chosen_options(args)
+    from job.modelarts.parameters import resolve_settings
+
+    config = resolve_settings(args.settings)
+    console.set_log_level(config.platform.log_level)
+    from job.modelarts.access import obs_environment, read_access
+    from job.modelarts.sdk_service import connect
+
+    with ended_by_sigterm():
+        service = connect(os.environ, chosen.region or "")
+        access = read_access(os.environ)
+        environ = obs_environment(os.environ, access, service.region)
+        return submit(args, chosen, config, service, environ, [access.secret, access.token or ""], console)
+
+
+def chosen_options(args: argparse.Namespace) -> SubmitOptions:
+    """The options of the file and of the flags. Raises ConfigError, which shows no secret."""
+    from job.modelarts.parameters import given_in_file
+
+    given: Dict[str, Tuple[Any, str]] = {
+        name: (value, f"--{name}={value}") for name, value in vars(args).items()
+        if name in options() and value is not None}
+    in_file = given_in_file(args.settings)
+    told = [secret_in_url(name, value) for source in (in_file, given) for name, (value, _) in source.items()]
+    if any(told):
+        raise ConfigError([each for each in told if each])
+    return resolve_options([in_file, given])
+
+
+def submit(args: argparse.Namespace, chosen: SubmitOptions, config: Any, service: Any, environ: Mapping[str, str],
+           secrets: List[str], console: Console) -> int:
+    """The rest, once ModelArts can be asked. environ: with what OBS needs. secrets: that must not be uploaded."""
+    from job.modelarts import submission
+    from job.modelarts.code import collect_code
+
+    code = collect_code(chosen.requirements, secrets)
+    plan = submission.make_plan(config, chosen, code, service)
+    if not args.skip_checks and told_checks(submission.check_from_here(config, environ, console.check_stop)):
+        log.error("nothing was submitted; correct what is listed above, or give --skip-checks")
+        return FOUND
+    if args.dry_run:
+        show_request(plan, environ)
+        return DONE
+    job = submission.submit(plan, service, environ, console)
+    with telling():
+        if args.json:  # behind it, each event of the job is one line of JSON
+            print(json_text(document(job, service), indent=None if chosen.follow else 1))
+        else:
+            print(encodable("\n".join(told(job, service))))
+    return follow_job(service, job, environ, args.json) if chosen.follow else DONE
+
+
+def follow_job(service: Any, job: Any, environ: Mapping[str, str], as_json: bool) -> int:
+    """Print the log of the job until it ends; return its exit code."""
+    from job.modelarts.follow import follow
+    from job.reports.events import print_events
+    from obs_sync import open_store
+
+    return follow(service, job.id, lambda url: open_store(url, environ, backend="esdk"),
+                  lambda events: print_events(events, as_json))
+
+
+def told_checks(rows: List[Any]) -> int:
+    """Log what the checks found; return the number of rows to correct."""
+    from job.preflight.rows import BAD, GOOD, NOTE, line_of
+
+    width = max(len(row.name) for row in rows)
+    for row in rows:
+        if row.state in (BAD, NOTE):
+            log.log(logging.ERROR if row.state == BAD else logging.WARNING, "%s",
+                    printable_lines(line_of(row, width, getattr(sys.stderr, "encoding", None))))
+    bad, good = (sum(row.state == state for row in rows) for state in (BAD, GOOD))
+    log.info("checked from here: %d to correct, %d in order, %d to note or not applicable", bad, good,
+             len(rows) - bad - good)
+    return bad
+
+
+def show_request(plan: Any, environ: Mapping[str, str]) -> None:
+    """Print the request as JSON; log where the code would go and what the job would cost."""
+    from job.modelarts.cost import cost_lines, duration_of_graph, duration_of_run
+    from obs_sync import open_store
+
+    request, config = plan.request, plan.config
+    log.info("dry run: nothing is uploaded or created. The code: %d files, %.1f MB, to %s", len(plan.code.files),
+             plan.code.size / 1e6, request.code_dir)
+    with open_store(config.platform.train_url.rstrip("/") + "/" + config.run_name, environ, backend="esdk") as store:
+        duration = duration_of_run(config, store)
+    if duration is None and plan.on_ascend:
+        duration = duration_of_graph(config, plan.ranks)
+    for line in cost_lines(duration, plan.flavor, request.nodes, request.max_hours):
+        log.info("%s", line)
+    with telling():
+        print(json_text(request.body()))
+
+
+def told(job: Any, service: Any) -> List[str]:
+    """What a person needs to know of the new job."""
+    from job.modelarts.submission import console_link
+
+    lines = [f"submitted {job.name} (id {job.id}), {job.phase}"]
+    link = console_link(service, job)
+    lines += [] if link is None else [f"  console        {link}"]
+    flag = f" --region={service.region}"
+    return lines + [
+        f"  follow         python -m job logs {job.name} -f{flag}",
+        f"  state          python -m job status {job.name}{flag}",
+        f"  stop           python -m job stop {job.name}{flag}"]
+
+
+def document(job: Any, service: Any) -> Dict[str, Any]:
+    """The same for programs."""
+    from job.modelarts.submission import console_link
+
+    return {"id": job.id, "name": job.name, "phase": job.phase, "region": service.region, "project": service.project,
+            "console": console_link(service, job), "code_dir": job.code_dir, "log_url": job.log_url,
+            "parameters": job.parameters}

@@ -1,0 +1,304 @@
+"""Follow a job of ModelArts: its phases, its restarts and its log, each line once, until it has ended.
+
+    code = follow(service, job.id)
+
+The log comes from ModelArts. If the access key may not read it there, it comes from the object in OBS that the platform
+writes below the job's log_url.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Callable, List, Optional, Sequence
+
+from job.console import duration
+from job.errors import ModelArtsError
+from job.exits import DONE, INTERRUPTED, STOPPED, UNEXPECTED, meaning_of
+from job.modelarts.errors import AccessRefused, ModelArtsUnavailable, NoSuchJob, RequestRefused, TooManyRequests
+from job.modelarts.log_lines import Line, LogSource, ObjectLog, ServiceLog
+from job.modelarts.service import COMPLETED, CREATING, PENDING, TERMINATED, Job, JobService, Restart
+from job.modelarts.submitted_run import OpenAt
+from job.printable import printable, printable_lines
+from job.reports.events import Event, print_events
+from job.stopping import begin_line
+from obs_sync import Store, StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+PAUSE = 3.0  # seconds between two looks
+LONGEST_PAUSE = 60.0  # seconds between two looks while ModelArts does not answer
+SETTLE = 10.0  # seconds without a new line after which the log of a job that has ended is whole
+LONG_AGO = 60.0  # seconds after the end of a job from which on its log counts as whole
+LOOKS_A_WAIT = 5  # each so many looks, ask why a job does not start
+FIRST_TASK = "worker-0"  # rank 0 runs there
+UNAVAILABLE = (ModelArtsUnavailable, TooManyRequests, StoreUnavailable)
+RECOVERIES = {
+    "": "",
+    "proc_restart": "restarted in the same container",
+    "npu_proc_restart": "restarted in the same container",
+    "gpu_proc_restart": "restarted in the same container",
+    "pod_reschedule": "restarted in a new container",
+    "job_reschedule": "restarted in new containers",
+    "job_reschedule_with_taint": "restarted in new containers, away from the faulty node",
+}
+
+
+class JobLog(LogSource):
+    """The log of a job's task: from ModelArts, or from OBS if ModelArts refuses it.
+
+    Args:
+        open_at: opens the store of the job's log_url; None never reads it.
+    """
+
+    def __init__(self, service: JobService, job: Job, task: str, open_at: Optional[OpenAt]) -> None:
+        self._from_service = ServiceLog(service, job.id, task)
+        self._from_object: Optional[ObjectLog] = None
+        self._store: Optional[Store] = None
+        self._job = job
+        self._task = task
+        self._open_at = open_at
+
+    def read(self, final: bool = False) -> List[Line]:
+        if self._from_object is None:
+            try:
+                return self._from_service.read(final)
+            except (AccessRefused, RequestRefused, NoSuchJob) as error:
+                if not self._turn_to_object(error):
+                    return []
+        return self._from_object.read(final) if self._from_object else []
+
+    def close(self) -> None:
+        if self._store is not None:
+            self._store.close()
+
+    def _turn_to_object(self, error: Exception) -> bool:
+        """Whether the log can be read from OBS from now on. Raises ``error`` if it can be read nowhere."""
+        if self._job.log_url and self._open_at is not None:
+            key = log_key(self._job.id, self._task)
+            self._store = self._open_at(self._job.log_url)
+            self._from_object = ObjectLog(self._store, key, skip=self._from_service.told)
+            log.info("ModelArts does not give the log, so it is read from %s: %s", self._store.locate(key), error)
+            return True
+        if isinstance(error, AccessRefused):
+            raise AccessRefused(error.what, error.where, "The job has no log_url either, from which the log could be "
+                                                         "read in OBS; submit with --log_url") from error
+        return False  # such as a task that has not started
+
+
+def log_key(job_id: str, task: str) -> str:
+    """The name of the log object below log_url."""
+    return f"modelarts-job-{job_id}-{task}.log"
+
+
+class JobWatch:
+    """What is new about a job since the last look.
+
+    Args:
+        settle: seconds. clock: monotonic seconds. now: seconds since 1970.
+    """
+
+    def __init__(self, service: JobService, job_id: str, task: str = "", open_at: Optional[OpenAt] = None,
+                 settle: float = SETTLE, clock: Callable[[], float] = time.monotonic,
+                 now: Callable[[], float] = time.time) -> None:
+        self._service = service
+        self._job_id = job_id
+        self._task = task
+        self._open_at = open_at
+        self._settle = settle
+        self._clock = clock
+        self._now = now
+        self._source: Optional[LogSource] = None
+        self._lines: List[Line] = []  # that were read and not yet told
+        self._job: Optional[Job] = None  # as it was told last
+        self._quiet_since: Optional[float] = None  # when the log of a job that has ended got its last line
+        self._looks = 0
+        self._events = 0  # of ModelArts, that were told
+        self.exit_code: Optional[int] = None  # of the job, once its end has been told
+
+    def look(self) -> List[Event]:
+        """Everything that is new.
+
+        Raises:
+            ModelArtsError, NoSuchJob, obs_sync.StoreError: the next look tells what this one did not.
+        """
+        job = self._service.get(self._job_id)
+        if self._source is None:
+            self._task = self._task or first_task(job)
+            self._source = JobLog(self._service, job, self._task, self._open_at)
+        if not job.is_final:
+            reasons = self._reasons(job)
+            self._read()
+            return self._state_events(job) + reasons + self._line_events()
+        news = self._read()
+        if self._quiet_since is None:
+            ended_long_ago = self._job is None and _seconds_since_end(job, self._now()) > LONG_AGO
+            self._quiet_since = self._clock() - (self._settle if ended_long_ago else 0.0)
+        elif news:
+            self._quiet_since = self._clock()
+        if self._clock() - self._quiet_since < self._settle:
+            return self._line_events()
+        while self._read(final=True):
+            pass
+        end = end_event(job)
+        self.exit_code = end.data["exit_code"]
+        return self._line_events() + self._state_events(job) + [end]
+
+    def close(self) -> None:
+        """Close the connection to the log in OBS, if there is one."""
+        if self._source is not None:
+            self._source.close()
+
+    def _read(self, final: bool = False) -> bool:
+        """Whether there were new lines. They stay in ``_lines`` until a look returns them, even if this look fails."""
+        assert self._source is not None
+        new = self._source.read(final)
+        self._lines += new
+        return bool(new)
+
+    def _state_events(self, job: Job) -> List[Event]:
+        before, self._job = self._job, job
+        events = [restart_event(record) for index, record in enumerate(job.records)
+                  if before is not None and record.recovery
+                  and (index >= len(before.records) or not before.records[index].recovery)]
+        if before is None or before.phase != job.phase:
+            events.append(phase_event(job))
+        return events
+
+    def _reasons(self, job: Job) -> List[Event]:
+        """What ModelArts tells about a job that waits; nothing if it does not tell."""
+        if job.phase not in (CREATING, PENDING):
+            return []
+        self._looks += 1
+        if self._looks % LOOKS_A_WAIT:
+            return []
+        try:
+            told = self._service.events(job.id)
+        except (ModelArtsError, NoSuchJob) as error:
+            log.debug("the events of the job cannot be read: %s", error)
+            return []
+        new, self._events = told[self._events:], max(self._events, len(told))
+        return [Event("event", each._asdict(), [f"  {printable(each.time)} {printable(each.message)}"], aside=True)
+                for each in new]
+
+    def _line_events(self) -> List[Event]:
+        lines, self._lines = self._lines, []
+        return [line_event(self._task, line) for line in lines]
+
+
+def follow(service: JobService, job_id: str, open_at: Optional[OpenAt] = None,
+           tell: Callable[[Sequence[Event]], None] = print_events, task: str = "", pause: float = PAUSE,
+           settle: float = SETTLE, sleep: Callable[[float], None] = time.sleep,
+           clock: Callable[[], float] = time.monotonic) -> int:
+    """Tell what happens to a job until it has ended and its log is whole, and return its exit code.
+
+    Once ModelArts has answered, it may be unavailable for any time. Ctrl-C ends following, not the job; the result is
+    then ``INTERRUPTED``.
+
+    Args:
+        open_at: opens the store of the job's log_url, for keys that may not read logs in ModelArts. tell: called with
+            the events of each look; by default the lines of the log go to standard output and everything else to the
+            log. task: whose log is told, "" for the first. pause: seconds between two looks. settle: seconds without a
+            new line after which the log of a job that has ended is whole. sleep: waits so many seconds; what it raises
+            ends following. clock: monotonic seconds.
+
+    Raises:
+        ModelArtsError, NoSuchJob: ModelArts does not answer the first look, or it refuses one. obs_sync.StoreError: so
+        does the storage.
+    """
+    watch = JobWatch(service, job_id, task, open_at, settle, clock)
+    answered, failures = False, 0
+    try:
+        while True:
+            try:
+                events = watch.look()
+            except UNAVAILABLE as error:
+                if not answered:
+                    raise
+                failures += 1
+                if failures == 1:
+                    log.warning("following is interrupted, retrying: %s", error)
+                sleep(min(LONGEST_PAUSE, pause * 2.0 ** failures))
+                continue
+            if failures:
+                log.info("following goes on")
+            answered, failures = True, 0
+            tell(events)
+            if watch.exit_code is not None:
+                return watch.exit_code
+            sleep(pause)
+    except KeyboardInterrupt:
+        begin_line()
+        log.info("the job goes on. `python -m job logs %s -f` follows it again, and `python -m job stop %s` stops it",
+                 job_id, job_id)
+        return INTERRUPTED
+    finally:
+        watch.close()
+
+
+def tell_log(service: JobService, job: Job, open_at: Optional[OpenAt], tell: Callable[[Sequence[Event]], None],
+             task: str = "") -> None:
+    """Tell the lines that the log of a job has now.
+
+    Raises:
+        ModelArtsError, obs_sync.StoreError: the log cannot be read.
+    """
+    task = task or first_task(job)
+    source = JobLog(service, job, task, open_at)
+    try:
+        lines = source.read()
+        while lines:
+            tell([line_event(task, line) for line in lines])
+            lines = source.read(final=True)
+    finally:
+        source.close()
+
+
+def first_task(job: Job) -> str:
+    """The node whose log tells the most, because rank 0 runs there."""
+    return job.tasks[0].name if job.tasks else FIRST_TASK
+
+
+def line_event(task: str, line: Line) -> Event:
+    """A line of a task's log."""
+    return Event("line", {"task": task, "number": line.number, "text": line.text}, [printable_lines(line.text)])
+
+
+def phase_event(job: Job) -> Event:
+    """The job is in another phase."""
+    seconds = f" ({duration(job.duration)})" if job.duration else ""
+    return Event("phase", {"phase": job.phase, "duration": job.duration},
+                 [f"{printable(job.name)}: {printable(job.phase)}{seconds}"], aside=True)
+
+
+def restart_event(record: Restart) -> Event:
+    """The platform has restarted the job."""
+    reason = printable(record.reason or "not told")
+    return Event("restart", record._asdict(), [f"{recovery(record)}, because: {reason}"], aside=True)
+
+
+def end_event(job: Job) -> Event:
+    """The job has ended for good."""
+    code = exit_code_of(job)
+    message = next((task.message for task in job.tasks if task.message and task.exit_code), "")
+    line = f"exit code {code} ({meaning_of(code)})" + (f": {printable(message)}" if message else "")
+    return Event("end", {"phase": job.phase, "exit_code": code, "message": message}, [line], aside=True)
+
+
+def exit_code_of(job: Job) -> int:
+    """The exit code that tells how a job ended: the first of its tasks that is not 0."""
+    for task in job.tasks:
+        if task.exit_code:
+            return 128 - task.exit_code if task.exit_code < 0 else task.exit_code
+    return {COMPLETED: DONE, TERMINATED: STOPPED}.get(job.phase, UNEXPECTED)
+
+
+def recovery(record: Restart) -> str:
+    """What the platform did after a stretch of running, in words."""
+    return RECOVERIES.get(record.recovery, f"restarted ({printable(record.recovery)})")
+
+
+def _seconds_since_end(job: Job, now: float) -> float:
+    """How long ago a job ended, by two clocks that may differ; 0 if it does not say so."""
+    ends = [record.end for record in job.records if record.end]
+    return abs(now - max(ends)) if ends else 0.0

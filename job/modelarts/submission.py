@@ -1,0 +1,204 @@
+"""The story of a submission: what is asked for, checked, uploaded and created, in this order.
+
+Nothing is created or uploaded before every check has passed, and a dry run ends there.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import uuid
+from typing import Callable, List, Mapping, NamedTuple, Optional, Tuple
+
+from job.config.near_miss import suggestion
+from job.config.settings import Config
+from job.config.submit_options import SubmitOptions
+from job.console import Console
+from job.errors import ConfigError
+from job.modelarts.code import BOOT_FILE, Code, upload_code
+from job.modelarts.creation import create_once
+from job.modelarts.parameters import parameters_of
+from job.modelarts.request import SUBMISSION, JobRequest
+from job.modelarts.service import Engine, Flavor, Job, JobService
+from job.ranks.group import check_share
+from job.stopping import Stopped
+from obs_sync import open_store
+
+log = logging.getLogger(__name__)
+
+ENGINE_NAME = "Ascend-Powered-Engine"
+ENGINE_VERSION = re.compile(r"tensorflow_1\.15-.*py_3\.7")  # of the images that this job is made for
+ASCEND = "Ascend"
+RUN, TARGET, CODE = "masf/run", "masf/target", "masf/code"  # annotations, for lists of jobs
+CODE_FOLDER, LOG_FOLDER = "masf-code/", "masf-logs/"
+CHECK_SECONDS = 60.0
+CHECKED_FROM_HERE = ("configuration", "client", "data_url", "domains", "weights", "train_url", "clock", "lease",
+                     "resume")
+NAMED = 8  # flavors or engines that a message lists
+
+
+class Plan(NamedTuple):
+    """A job that can be submitted. flavor: None where ModelArts does not list it, as of a dedicated pool.
+
+    ranks: training processes, one a card.
+    """
+
+    request: JobRequest
+    config: Config
+    code: Code
+    flavor: Optional[Flavor]
+    ranks: int
+
+    @property
+    def on_ascend(self) -> bool:
+        """Whether it runs on Ascend cards. A pool's own flavor is taken for one with them."""
+        return self.flavor is None or self.flavor.kind == ASCEND
+
+
+def make_plan(config: Config, options: SubmitOptions, code: Code, service: JobService) -> Plan:
+    """What ModelArts would be asked for. Asks it only for its flavors and images.
+
+    Raises:
+        ConfigError: there is no such flavor or image, or the cards cannot share the batch. ModelArtsError.
+    """
+    flavor = choose_flavor(service, options)
+    ascend = flavor is None or flavor.kind == ASCEND
+    engine = "" if options.image else choose_engine(service, options.engine, ascend, flavor)
+    ranks = options.nodes * (max(1, flavor.cards) if flavor is not None and ascend else 1)
+    check_share(config.training.meta_batch_size, ranks)
+    train_url, data_url = config.platform.train_url or "", config.data.data_url or ""
+    code_url = options.code_url or beside(train_url, CODE_FOLDER)
+    if options.copied_by == "platform" and options.retries:
+        log.warning("copied_by=platform: the folder of the results is empty on a new node, so a job that ModelArts "
+                    "restarts there begins again at iteration 0; with copied_by=job it resumes")
+    copied = (("data_url", data_url),) if options.copied_by == "platform" else ()
+    synchronised = (("train_url", train_url),) if options.copied_by == "platform" else ()
+    submission = uuid.uuid4().hex
+    request = JobRequest(
+        name=options.name or fresh_name(config.run_name),
+        code_dir=f"{code_url}{code.folder}/", boot_file=BOOT_FILE, flavor=options.flavor or "",
+        engine=engine, image=options.image or "",
+        parameters=parameters_of(config, ["data_url", "train_url"] if copied else []),
+        inputs=copied, outputs=synchronised,
+        annotations=((SUBMISSION, submission), (RUN, config.run_name), (TARGET, config.data.target_domain),
+                     (CODE, code.folder)),
+        description=f"MASF, submission {submission}, run {config.run_name}",
+        nodes=options.nodes, pool=options.pool or "", log_url=options.log_url or beside(train_url, LOG_FOLDER),
+        max_hours=options.max_hours, retries=options.retries, notify=options.notify or "")
+    return Plan(request, config, code, flavor, ranks)
+
+
+def beside(place: str, name: str) -> str:
+    """The folder ``name`` beside the folder ``place``, or in it if that is a whole bucket."""
+    bucket, _, key = place[len("obs://"):].rstrip("/").partition("/")
+    parent = key.rpartition("/")[0]
+    return f"obs://{bucket}/{parent + '/' if parent else ''}{name}"
+
+
+def fresh_name(run_name: str) -> str:
+    """A name of a job that no other job has: ModelArts takes no name twice, and no other characters."""
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", run_name).strip("-") or "masf"
+    return f"{plain[:55]}-{uuid.uuid4().hex[:8]}"
+
+
+def choose_flavor(service: JobService, options: SubmitOptions) -> Optional[Flavor]:
+    """The flavor with the id that is asked for; None where only the dedicated pool can know it.
+
+    Raises:
+        ConfigError: there is none, or it does not have so many nodes.
+    """
+    flavors = service.flavors()
+    found = [flavor for flavor in flavors if flavor.id == options.flavor]
+    if not options.flavor or (not found and not options.pool):
+        ids = [flavor.id for flavor in flavors]
+        ascend = [flavor.id for flavor in flavors if flavor.kind == ASCEND] or ids
+        what = ("--flavor is missing" if not options.flavor else
+                f"--flavor={options.flavor}: ModelArts in {service.region} has no such flavor"
+                f"{suggestion(options.flavor, ids)}")
+        raise ConfigError(f"{what}; expected one of {listed(ascend)} (`python -m job flavors` lists them all)")
+    if not found:
+        log.info("flavor %s is not in the public pool; whether pool %s has it, ModelArts will say", options.flavor,
+                 options.pool)
+        return None
+    if options.nodes > found[0].most_nodes:
+        raise ConfigError(f"--nodes={options.nodes}: a job of flavor {options.flavor} has at most "
+                          f"{found[0].most_nodes} node{'s' if found[0].most_nodes > 1 else ''}")
+    return found[0]
+
+
+def choose_engine(service: JobService, given: Optional[str], ascend: bool, flavor: Optional[Flavor]) -> str:
+    """``name:version`` or the id of the image that is asked for; by default of the one that this job is made for.
+
+    Raises:
+        ConfigError: ModelArts has no such image.
+    """
+    engines = service.engines()
+    names = {f"{engine.name}:{engine.version}": engine for engine in engines}
+    if given:
+        if given in names or given in [engine.id for engine in engines]:
+            return given
+        raise ConfigError(f"--engine={given}: ModelArts in {service.region} has no such image"
+                          f"{suggestion(given, names)}; expected one of {listed(sorted(names))} "
+                          "(`python -m job engines` lists them all)")
+    if not ascend:
+        raise ConfigError(f"--flavor={flavor.id if flavor else ''} has no Ascend card, so give the image, --engine or "
+                          "--image: one with TensorFlow 1.15 and Python 3.7, or with TensorFlow 2 "
+                          "(`python -m job engines` lists those of ModelArts)")
+    fitting = [name for name, engine in names.items() if _fits(engine)]
+    if not fitting:
+        raise ConfigError(f"ModelArts in {service.region} has no {ENGINE_NAME} with TensorFlow 1.15 and Python 3.7; "
+                          "give one with --engine or --image (`python -m job engines` lists them)")
+    return max(fitting)  # the newest CANN
+
+
+def _fits(engine: Engine) -> bool:
+    return engine.name == ENGINE_NAME and ENGINE_VERSION.search(engine.version) is not None
+
+
+def listed(names: List[str]) -> str:
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "") if names else "none"
+
+
+def check_from_here(config: Config, environ: Mapping[str, str], check_stop: Callable[[], None]) -> List[Tuple]:
+    """The checks of doctor that need no card: settings, data, weights, permissions, and whether the run name is free.
+
+    Returns:
+        ``Row``s of ``preflight.rows``.
+    """
+    from job.config.loading import replace_settings
+    from job.preflight.checks import Preflight  # imports the OBS SDK
+    from job.preflight.rows import Limit, run_checks
+
+    limit = Limit(CHECK_SECONDS)
+    here = replace_settings(config, storage="esdk")  # the job may take moxing, which exists only on ModelArts
+    with Preflight(here, None, environ, limit) as preflight:
+        checks = [(name, check) for name, check in preflight.checks() if name in CHECKED_FROM_HERE]
+        return list(run_checks(checks, limit, check_stop))
+
+
+def submit(plan: Plan, service: JobService, environ: Mapping[str, str], console: Console) -> Job:
+    """Upload the code of a plan, unless it is there, and create its job, once.
+
+    Args:
+        environ: with the access key and the address of OBS.
+
+    Raises:
+        StoreError: the code could not be uploaded, and nothing was created. ModelArtsError.
+    """
+    with open_store(plan.request.code_dir, environ, backend="esdk") as store, \
+            console.task("uploading the code", "B") as progress:
+        upload_code(store, plan.code, progress)
+    try:
+        return create_once(service, plan.request)
+    except (KeyboardInterrupt, Stopped):
+        log.warning("stopped while the job %s was being created; it may exist: look for it with `python -m job jobs`",
+                    plan.request.name)
+        raise
+
+
+def console_link(service: JobService, job: Job) -> Optional[str]:
+    """The page of the console that lists the job; None where ModelArts is not Huawei's, as a mocked one."""
+    if not service.endpoint.endswith((".myhuaweicloud.com", ".myhuaweicloud.cn")):
+        return None
+    return f"https://console.huaweicloud.com/modelarts/?region={service.region}#/trainingJobs?id={job.id}"

@@ -1,0 +1,169 @@
+"""`python -m job submit` from the command line to the request, over a mocked OBS and a ModelArts in memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+
+import pytest
+
+from job.modelarts import cost, creation
+from job.modelarts.cost import Duration
+from job.modelarts.errors import ModelArtsUnavailable, RequestRefused
+from job.modelarts.request import SUBMISSION
+from obs_sync import open_store
+from tests.job.modelarts.memory_service import ENGINE, FLAVOR
+
+
+@pytest.fixture(autouse=True)
+def no_graph(monkeypatch):
+    """Building the graph takes seconds; `test_cost` does it once."""
+    monkeypatch.setattr(cost, "duration_of_graph", lambda config, ranks: Duration(0.5, 1.5, "predicted"))
+    monkeypatch.setattr(creation, "FIRST_DELAY", 0.0)
+
+
+def objects(prefix):
+    with open_store("obs://bucket/", os.environ) as store:
+        return [info.key for info in store.list(prefix)]
+
+
+def without_chance(body):
+    """The body without what is drawn anew for each submission."""
+    text = json.dumps(body)
+    drawn = body["metadata"]["annotations"][SUBMISSION]
+    return json.loads(text.replace(drawn, "DRAWN").replace(body["metadata"]["name"], "NAME"))
+
+
+def test_a_submission_creates_one_job_and_says_how_to_follow_it(submit, service):
+    assert submit("--seed=3") == 0, submit.log
+    (job,) = service.table.values()
+    assert re.fullmatch(r"masf_cartoon-[0-9a-f]{8}", job.name)
+    assert submit.out == (
+        f"submitted {job.name} (id {job.id}), Pending\n"
+        f"  follow         python -m job logs {job.name} -f --region=cn-north-4\n"
+        f"  state          python -m job status {job.name} --region=cn-north-4\n"
+        f"  stop           python -m job stop {job.name} --region=cn-north-4\n")
+    assert job.parameters == {"data_url": "obs://bucket/pacs/", "train_url": "obs://bucket/output/", "seed": "3",
+                              "weights_path": "none", "meta_batch_size": "6", "target_domain": "cartoon",
+                              "run_name": "masf_cartoon"}
+    assert (job.log_url, job.flavor, job.nodes) == ("obs://bucket/masf-logs/", FLAVOR.id, 1)
+    assert job.code_dir.startswith("obs://bucket/masf-code/masf-")
+    (request,) = service.requests
+    assert request.engine == f"{ENGINE.name}:{ENGINE.version}"
+    prefix = job.code_dir[len("obs://bucket/"):]
+    assert {prefix + "boot_modelarts.py", prefix + "whole.json"} <= set(objects(prefix))
+
+
+def test_every_option_reaches_the_request(submit, service):
+    assert submit("--nodes=2", "--pool=pool-1", "--name=mine", "--max_hours=4", "--retries=2", "--notify=urn:smn:x",
+                  "--code_url=/bucket/c/", "--log_url=obs://bucket/l", "--image=swr.example.com/a/b:c") == 0, submit.log
+    body = service.requests[0].body()
+    assert body["metadata"]["name"] == "mine"
+    assert body["metadata"]["annotations"]["fault-tolerance/job-retry-num"] == "2"
+    assert body["algorithm"]["engine"] == {"image_url": "swr.example.com/a/b:c"}
+    assert body["algorithm"]["code_dir"].startswith("/bucket/c/masf-")
+    assert body["algorithm"]["boot_file"] == body["algorithm"]["code_dir"] + "boot_modelarts.py"
+    assert body["spec"]["resource"] == {"flavor_id": FLAVOR.id, "node_count": 2, "pool_id": "pool-1"}
+    assert body["spec"]["log_export_path"] == {"obs_url": "/bucket/l/"}
+    assert body["spec"]["auto_stop"] == {"time_unit": "HOURS", "duration": 4}
+    assert body["spec"]["notification"]["topic_urn"] == "urn:smn:x"
+
+
+def test_the_platform_copies_data_and_results_where_it_is_asked_to(submit, service):
+    assert submit("--copied_by=platform", "--retries=1") == 0, submit.log
+    assert "begins again at iteration 0" in submit.log
+    algorithm = service.requests[0].body()["algorithm"]
+    assert algorithm["inputs"] == [{"name": "data_url", "remote": {"obs": {"obs_url": "/bucket/pacs/"}}}]
+    assert algorithm["outputs"] == [{"name": "train_url", "remote": {"obs": {"obs_url": "/bucket/output/"}}}]
+    assert not {"data_url", "train_url"} & {each["name"] for each in algorithm["parameters"]}
+
+
+def test_options_of_the_file_count_and_flags_count_more(submit, service, tmp_path):
+    (tmp_path / "mine.yaml").write_text("seed: 5\nsubmit:\n  max_hours: 4\n  retries: 1\n")
+    assert submit(f"--config={tmp_path / 'mine.yaml'}", "--retries=3") == 0, submit.log
+    (request,) = service.requests
+    assert (request.max_hours, request.retries, dict(request.parameters)["seed"]) == (4, 3, "5")
+
+
+def test_a_dry_run_prints_the_very_request_and_sends_and_uploads_nothing(submit, service):
+    assert submit("--code_url=obs://bucket/dry/", "--max_hours=2", "--dry-run") == 0, submit.log
+    printed = json.loads(submit.out)
+    assert service.requests == [] and objects("dry/") == []
+    assert "hours: 0.50 to 1.50 (predicted)" in submit.log
+    assert f"billing: 1 × {FLAVOR.id}, code modelarts.vm.p3 × 1 units, 1.50 node hours at most" in submit.log
+    assert "price: ModelArts' API does not tell it" in submit.log
+    assert submit("--code_url=obs://bucket/dry/", "--max_hours=2") == 0
+    assert without_chance(printed) == without_chance(service.requests[0].body())
+
+
+def test_one_document_tells_programs_of_the_job(submit, service):
+    assert submit("--json") == 0
+    (job,) = service.table.values()
+    assert json.loads(submit.out) == {
+        "id": job.id, "name": job.name, "phase": "Pending", "region": "cn-north-4", "project": "project",
+        "console": None, "code_dir": job.code_dir, "log_url": job.log_url, "parameters": job.parameters}
+
+
+def test_a_lost_reply_leads_to_one_job(submit, service):
+    service.after = [ModelArtsUnavailable("the connection broke")]
+    assert submit() == 0, submit.log
+    assert (len(service.requests), len(service.table)) == (1, 1)
+    assert "only the reply was lost" in submit.log
+
+
+def test_a_check_that_fails_ends_it_before_anything_is_uploaded(submit, service):
+    assert submit("--target_domain=nowhere", "--code_url=obs://bucket/checked/") == 6
+    assert "nowhere" in submit.log and "nothing was submitted" in submit.log
+    assert service.requests == [] and objects("checked/") == []
+
+
+def test_checks_can_be_left_out(submit, service):
+    assert submit("--target_domain=nowhere", "--skip-checks") == 0, submit.log
+    assert len(service.requests) == 1
+
+
+def test_a_bucket_that_does_not_exist_is_told(submit, service):
+    assert submit("--skip-checks", train_url="obs://no-such-bucket/output/") == 4
+    assert "no-such-bucket" in submit.log and service.requests == []
+
+
+def test_a_refusal_is_told_with_the_exit_code_of_modelarts(submit, service):
+    service.before = [RequestRefused("ModelArts refused the request: no agency", "name")]
+    assert submit() == 8
+    assert "no agency" in submit.log and submit.out == ""
+
+
+@pytest.mark.parametrize("words, told", [
+    (["--flavor=modelarts.p3.larg.public"], f"has no such flavor; did you mean '{FLAVOR.id}'"),
+    (["--flavor="], f"--flavor is missing; expected one of {FLAVOR.id}"),
+    (["--nodes=3"], "a job of flavor modelarts.p3.large.public has at most 2 nodes"),
+    (["--nodes=2", "--meta_batch_size=9"], "meta_batch_size=9 cannot be shared by 2 ranks"),
+    (["--engine=Ascend-Powered-Engine:x"], "ModelArts in cn-north-4 has no such image.*expected one of Ascend-Powered"),
+    (["--engine=a", "--image=b"], "--engine and --image are both given"),
+    (["--retries=4"], "--retries=4: retries cannot be '4'"),
+    (["--name=a b"], "name cannot be 'a b'; expected up to 64 of a-z"),
+    (["--log_url=logs"], "log_url cannot be 'logs'; expected a folder in OBS"),
+    (["--flavour=x"], "unknown flag --flavour; did you mean --flavor"),
+    (["--dryrun"], "unknown flag --dryrun"),
+    (["--sede=3"], "unknown flag --sede; did you mean --seed"),
+    (["--num_gpus=1"], "unknown flag --num_gpus"),
+    (["--code_url=obs://AK:SK@bucket/"], "the URL holds a key"),
+])
+def test_a_mistake_ends_with_one_message_and_no_request(submit, service, words, told):
+    assert submit(*words) == 2
+    assert re.search(told, submit.log), submit.log
+    assert service.requests == [] and submit.out == ""
+
+
+def test_a_flavor_of_a_dedicated_pool_is_left_to_modelarts(submit, service):
+    assert submit("--flavor=modelarts.pool.visual.8xlarge", "--pool=pool-1") == 0, submit.log
+    assert "whether pool pool-1 has it, ModelArts will say" in submit.log
+
+
+def test_another_image_has_to_be_given_where_there_is_no_ascend_card(submit, service, monkeypatch):
+    monkeypatch.setattr(service, "flavors", lambda kind="": [FLAVOR._replace(kind="GPU")])
+    assert submit() == 2
+    assert "has no Ascend card, so give the image" in submit.log
+    assert submit("--image=swr.example.com/a/b:c", "--dry-run") == 0, submit.log
+    assert "hours: not known" in submit.log
