@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from typing import Callable, Dict, List, Sequence
 
 from job.console import Console
@@ -101,7 +102,17 @@ def show(table: object, args: argparse.Namespace) -> None:
             raise LocalStorageError(f"cannot be written ({error.strerror})", path,
                                     "Choose another file with --out") from error
     with telling(DONE):  # after the files, which are written even if nobody reads the table
-        print(encodable(forms[args.format](table)), end="")
+        print(encodable(plain(forms[args.format](table))), end="")
+
+
+def plain(text: str) -> str:
+    """``text`` with ``+-`` instead of a plus-minus sign where standard output cannot take one."""
+    encoding = getattr(sys.stdout, "encoding", None) or "ascii"
+    try:
+        "±".encode(encoding)
+    except UnicodeEncodeError:
+        return text.replace("±", "+-")
+    return text
 
 
 def renderers() -> Dict[str, Callable[[object], str]]:

@@ -19,7 +19,7 @@ from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
 from job.console import Console
 from job.exits import DIVERGED
 from job.sweep.plan import PlannedRun
-from job.sweep.runner import Ended, Runner
+from job.sweep.runner import Ended, NotNow, Runner
 from job.sweep.state import DONE, FAILED, RUNNING, RunState
 from masf_core.words import plural
 from obs_sync import StoreUnavailable
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 ATTEMPTS = 3  # of a run that fails for outside reasons
 POLL = 1.0  # seconds between two looks at the runner
 LOOK = 10.0  # seconds between two looks at the store for the progress of the runs that run here
-TELL = 60.0  # seconds between two warnings about the storage
+TELL = 60.0  # seconds between two warnings about the storage, and until a place that takes no run is asked again
 ELSEWHERE = 10.0  # seconds until a run that another process writes to is looked at again
 
 Look = Callable[[PlannedRun], RunState]
@@ -62,7 +62,7 @@ class Driver:
         self._not_before: Dict[str, float] = {}  # seconds of the clock
         self._codes: Dict[str, int] = {}  # name → exit code of a run that is settled
         self._ended: List[Ended] = []  # attempts that have ended while the store could not be asked
-        self._looked = clock()
+        self._no_start_before = self._looked = clock()
         self._tell_again = self._looked
         for run in self._runs:
             state = self._states[run.name]
@@ -140,6 +140,8 @@ class Driver:
 
     def _start(self) -> None:
         """Start what can be started now."""
+        if self._clock() < self._no_start_before:
+            return
         for run in self._left():
             if self._runner.free() < 1:
                 return
@@ -153,9 +155,14 @@ class Driver:
             elif state.state == RUNNING:
                 self._postpone(run, state)
             else:
-                self._attempts[run.name] = self._attempts.get(run.name, 0) + 1
                 log.info("%s starts%s", run.name, f" from iteration {state.iteration}" if state.iteration else "")
-                self._runner.start(run)
+                try:
+                    self._runner.start(run)
+                except NotNow as reason:
+                    log.warning("%s cannot start now: %s. The next attempt is in %.0f s", run.name, reason, TELL)
+                    self._no_start_before = self._clock() + TELL
+                    return
+                self._attempts[run.name] = self._attempts.get(run.name, 0) + 1
 
     def _postpone(self, run: PlannedRun, state: RunState) -> None:
         if run.name not in self._not_before:

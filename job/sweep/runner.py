@@ -26,6 +26,10 @@ class Ended(NamedTuple):
         return f"{code}: {self.told}" if self.told else code
 
 
+class NotNow(Exception):
+    """A run cannot be started at present, for a reason that passes. The message says why."""
+
+
 class Runner(abc.ABC):
     """A place where runs can run. Its methods belong to one thread."""
 
@@ -42,7 +46,11 @@ class Runner(abc.ABC):
 
     @abc.abstractmethod
     def start(self, run: PlannedRun) -> None:
-        """Start an attempt at the run. Only called if there is a free place."""
+        """Start an attempt at the run. Only called if there is a free place.
+
+        Raises:
+            NotNow: it cannot be started at present.
+        """
 
     @abc.abstractmethod
     def running(self) -> List[PlannedRun]:

@@ -8,6 +8,8 @@
       masf:                             no settings of its own
       deepall: {method: deepall}
       global: {config: configs/table3/global.yaml}
+    runner: modelarts                   or local, the default
+    submit: {flavor: modelarts.kat1.xlarge}  for ModelArts, as of `python -m job submit`
     random:
       samples: 20
       seed: 0
@@ -21,18 +23,20 @@ import os
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from job.config.files import (
-    MAPPING, NULL_TAG, SCALAR, SEQUENCE, Given, compose_file, find_config_file, read_config_file, read_settings,
+    MAPPING, NULL_TAG, SCALAR, SEQUENCE, Given, compose_file, find_config_file, read_config_file, read_options,
+    read_settings, read_submit_part,
 )
 from job.config.foreign_flags import unknown
-from job.config.kinds import folder_names, is_plain_name, whole
+from job.config.kinds import choice, folder_names, is_plain_name, whole
 from job.config.loading import shown_path
 from job.config.settings import settings
 from job.errors import ConfigError, NoSuchFolder
 from job.shipped import CONFIG_HOME
 from job.sweep.draws import KINDS, Draw, draw_problem
 
-KEYS = ("config", "settings", "targets", "seeds", "variants", "random")
+KEYS = ("config", "settings", "targets", "seeds", "variants", "random", "runner", "submit")
 PER_RUN = ("target_domain", "seed", "run_name", "logdir")  # settings that a sweep chooses for each run
+RUNNERS = ("local", "modelarts")
 LONGEST_VARIANT = 24  # characters, so that domain, seed and digest fit into a run name
 MOST_RUNS = 10_000
 
@@ -48,7 +52,9 @@ class Random(NamedTuple):
 
 
 class StudyFile(NamedTuple):
-    """What the file says. targets: None for all domains. variants: name → its settings, of which the later counts."""
+    """What the file says. targets: None for all domains. variants: name → its settings, of which the later counts.
+    runner: one of ``RUNNERS``. submit: options of submit, of the file of ``config`` and then of this one.
+    """
 
     path: str
     base: List[Settings]
@@ -56,16 +62,21 @@ class StudyFile(NamedTuple):
     seeds: Tuple[int, ...]
     variants: Dict[str, List[Settings]]
     random: Optional[Random]
+    runner: str
+    submit: List[Settings]
 
 
 def read_study(path: str) -> StudyFile:
-    """Read the file.
+    """Read the file, which is looked for in the current directory and then in the folder of the code.
 
     Raises:
         NoSuchFolder: there is no such file. ConfigError: names everything that is wrong with it.
     """
+    shipped = os.path.join(CONFIG_HOME, path)
     if not os.path.isfile(path):
-        raise NoSuchFolder(f"there is no file {path}; expected the YAML file of a study")
+        if not os.path.isfile(shipped):
+            raise NoSuchFolder(f"there is no file {path}; expected the YAML file of a study")
+        path = shipped
     root = compose_file(path, path)
     if root is None or root.id != MAPPING:
         raise ConfigError(f"{path}: expected the file of a study, with variants, targets and seeds")
@@ -101,7 +112,10 @@ class _Reader:
         random = self._random(parts["random"]) if "random" in parts else None
         if random is not None:
             self._refuse_twice(variants, random)
-        return StudyFile(self._path, base, targets, seeds, variants, random)
+        runner = self._list(parts["runner"], "runner", "local or modelarts", choice(*RUNNERS).convert) \
+            if "runner" in parts else ["local"]
+        return StudyFile(self._path, base, targets, seeds, variants, random, runner[0] if runner else "local",
+                         self._submit(parts))
 
     def _where(self, node: Any) -> str:
         return f"{self._path}, line {node.start_mark.line + 1}"
@@ -140,6 +154,22 @@ class _Reader:
             self.problems.append(f"{self._where(node)}: {name}: the list is empty; expected {expected}")
         return found
 
+    def _submit(self, parts: Dict[str, Any]) -> List[Settings]:
+        """The options of submit, of the configuration file and of this one."""
+        found = []
+        if "config" in parts and parts["config"].id == SCALAR and not self.problems:
+            found.append(read_submit_part(self._config_path(parts["config"])))
+        if "submit" in parts and parts["submit"].id != MAPPING:
+            self.problems.append(f"{self._where(parts['submit'])}: submit: expected options below it, indented")
+        elif "submit" in parts:
+            given, problems = read_options(parts["submit"], self._path)
+            self.problems += problems
+            found.append(given)
+        return found
+
+    def _config_path(self, node: Any) -> str:
+        return find_config_file(node.value, [os.path.dirname(self._path) or os.curdir, os.curdir, CONFIG_HOME])
+
     def _config_file(self, node: Any) -> Settings:
         """The settings of the configuration file that a node names."""
         where = self._where(node)
@@ -147,7 +177,7 @@ class _Reader:
             self.problems.append(f"{where}: config: expected the path of a configuration file")
             return {}
         try:
-            path = find_config_file(node.value, [os.path.dirname(self._path) or os.curdir, os.curdir, CONFIG_HOME])
+            path = self._config_path(node)
             given, problems = read_config_file(path, shown_path(path))
         except ConfigError as error:
             given, problems = {}, [f"{where}: {problem}" for problem in error.problems]

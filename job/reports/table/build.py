@@ -179,13 +179,13 @@ def _minus(ours: Row, theirs: Row) -> Row:
 
 def _caveats(variants: Sequence[Variant], rows: Sequence[Row], published: Sequence[Published]) -> List[str]:
     """Sentences about what the published rows are worth here."""
-    found = []
+    alike: Dict[str, List[str]] = {}
     for variant in variants:
         run = next(iter(variant.runs.values()), None)
         if run is not None and any(_matches(each, variant) for each in published):
-            told = deviations(variant.settings, run.images)
-            if told:
-                found.append(f"{variant.name} cannot be compared with the published row directly: {'; '.join(told)}.")
+            alike.setdefault("; ".join(deviations(variant.settings, run.images)), []).append(variant.name)
+    found = [f"Not directly comparable with the published rows: {', '.join(names)} ({told})."
+             for told, names in alike.items() if told]
     shown = {row.name for row in rows if row.kind == PAPER}
     for source in dict.fromkeys(each.source for each in published if _title(each) in shown):
         found.append(f"{source.short}: {source.told}.")

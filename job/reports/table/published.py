@@ -17,6 +17,7 @@ class Source(NamedTuple):
 PAPER = Source("paper", "Dou et al., NeurIPS 2019, Table 3, AlexNet; mean ± standard deviation")
 SECONDARY = Source("secondary", "numbers that later publications give for MASF, not checked against the authors' own")
 PACS = {"art_painting": 2048, "cartoon": 2344, "photo": 1670, "sketch": 3929}  # images of each domain
+AUTHORS_ITERATIONS = 10_000  # in their code
 VLCS = ("CALTECH", "LABELME", "PASCAL", "SUN")
 SAME_DOMAIN = {"art": "art_painting", "caltech101": "CALTECH", "voc2007": "PASCAL", "sun09": "SUN"}
 
@@ -87,8 +88,10 @@ def deviations(settings: Mapping[str, Any], images: Mapping[str, Any]) -> List[s
     found = []
     if settings.get("width") != 1.0:
         found.append(f"width {settings.get('width')} instead of 1")
-    if settings.get("weights_path") is None:
+    if settings.get("weights_path") in (None, "none"):
         found.append("no pretrained weights")
+    if settings.get("train_iterations") != AUTHORS_ITERATIONS:
+        found.append(f"{settings.get('train_iterations')} iterations instead of the authors' {AUTHORS_ITERATIONS:,}")
     counts = {domain_of(name): count for name, count in images.items()}
     if set(counts) == set(PACS) and counts != PACS:
         found.append(f"{sum(counts.values()):,} images instead of the {sum(PACS.values()):,} of PACS")

@@ -12,15 +12,15 @@ from tests.job.sweep.studies import BASE, VARIANTS, planned
 RANDOM = "variants: {masf: }\nrandom: {samples: 3, settings: {outer_lr: {log_uniform: [1e-6, 1e-4]}}}\n"
 
 
-def store(tmp_path, run, target_accuracy, validation):
+def store(tmp_path, run, target_accuracy, validation, parent="out", iteration=30):
     """Write a finished run."""
-    folder = tmp_path / "out" / run.name
+    folder = tmp_path / parent / run.name
     folder.mkdir(parents=True)
     (folder / "metrics.jsonl").write_text(json.dumps({
-        "iteration": 30, "target_domain": run.target, "target_accuracy": target_accuracy,
+        "iteration": iteration, "target_domain": run.target, "target_accuracy": target_accuracy,
         "validation_accuracy": validation, "seconds_per_iteration": 0.5}) + "\n")
     (folder / "run.json").write_text(json.dumps({
-        "format": 1, "run_name": run.name, "state": "done", "lineage": "a", "iteration": 30, "attempts": [],
+        "format": 1, "run_name": run.name, "state": "done", "lineage": "a", "iteration": iteration, "attempts": [],
         "config": to_dict(run.config)}))
 
 
