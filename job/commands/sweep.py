@@ -144,8 +144,9 @@ def local_runner(study: Any, at_once: Optional[int]) -> Any:
     from job.sweep.shares import shares_of
 
     shares = shares_of(at_once, study.kinds[0].config.platform.device, study.environ)
-    for kind in study.kinds:
-        check_inputs(kind.config, study.environ)
+    inputs = {(kind.config.data.data_url, kind.config.data.weights_path): kind.config for kind in study.kinds}
+    for config in inputs.values():
+        check_inputs(config, study.environ)
     log.info("the output of each run is in %s", study.folder)
     return LocalRunner(study.folder, shares, study.environ)
 

@@ -17,10 +17,10 @@ import time
 from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from job.console import Console
-from job.exits import DIVERGED
+from job.exits import CONFIGURATION, DIVERGED, STORAGE
 from job.sweep.plan import PlannedRun
 from job.sweep.runner import Ended, NotNow, Runner
-from job.sweep.state import DONE, FAILED, RUNNING, RunState
+from job.sweep.state import DAMAGED, DONE, FAILED, RUNNING, RunState
 from masf_core.words import plural
 from obs_sync import StoreUnavailable
 
@@ -70,7 +70,7 @@ class Driver:
                 self._codes[run.name] = 0
             elif state.state == FAILED and state.exit_code == DIVERGED and not again:
                 log.warning("%s failed earlier (%s), and the same settings fail again: it is not started. "
-                            "--retry-failed starts it", run.name, state.told or "training diverged")
+                            "--retry_failed starts it", run.name, state.told or "training diverged")
                 self._codes[run.name] = DIVERGED
         done = self._iterations()
         self._task = console.task("sweep", "iterations", start=done)
@@ -83,7 +83,7 @@ class Driver:
         """
         try:
             adopted = {run.name for run in self._runner.adopt(self._left())}
-            self._attempts.update((name, 1) for name in adopted)
+            self._attempts.update(dict.fromkeys(adopted, 1))
             if adopted:
                 log.info("%s under way already", plural(len(adopted), "run"))
             while True:
@@ -114,15 +114,16 @@ class Driver:
                 self._ended.append(ended)  # until the store can be asked
             elif state.state == DONE:
                 self._settled(ended.run, 0)
-            elif state.state == RUNNING:  # another process was faster
+            elif state.state == RUNNING and ended.code == CONFIGURATION:  # the lease of another process is alive
                 self._postpone(ended.run, state)
-            elif (ended.again or ended.code == 0) and self._attempts.get(ended.run.name, 0) < ATTEMPTS:
+            elif (ended.again or ended.code == 0) and self._attempts[ended.run.name] < ATTEMPTS:
                 log.warning("%s ended with %s. It is started again: attempt %d of %d", ended.run.name, ended.reason(),
                             self._attempts[ended.run.name] + 1, ATTEMPTS)
             else:
                 self._failed(ended, state)
 
     def _failed(self, ended: Ended, state: RunState) -> None:
+        """Settle a run whose attempt failed for good. state: as the store says it."""
         log.error("%s failed with %s", ended.run.name, ended.reason())
         code = ended.code if ended.code else 1
         self._states[ended.run.name] = state if state.state == FAILED else state._replace(
@@ -130,6 +131,7 @@ class Driver:
         self._settled(ended.run, code)
 
     def _settled(self, run: PlannedRun, code: int) -> None:
+        """Note that nothing more is to be done for a run. code: exit code, 0 if it is done."""
         self._codes[run.name] = code
         state = self._states[run.name]
         if code == 0:
@@ -154,6 +156,8 @@ class Driver:
                 self._settled(run, 0)
             elif state.state == RUNNING:
                 self._postpone(run, state)
+            elif state.state == DAMAGED:
+                self._failed(Ended(run, STORAGE, told=state.told), state)
             else:
                 log.info("%s starts%s", run.name, f" from iteration {state.iteration}" if state.iteration else "")
                 try:

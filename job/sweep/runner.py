@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import abc
+import contextlib
+import signal
 from typing import List, NamedTuple, Optional, Sequence
 
 from job.exits import MEANING
@@ -22,8 +24,18 @@ class Ended(NamedTuple):
 
     def reason(self) -> str:
         """In words."""
-        code = "no exit code" if self.code is None else f"exit code {self.code} ({MEANING.get(self.code, 'unknown')})"
-        return f"{code}: {self.told}" if self.told else code
+        return f"{code_text(self.code)}: {self.told}" if self.told else code_text(self.code)
+
+
+def code_text(code: Optional[int]) -> str:
+    """An exit code with its meaning."""
+    if code is None:
+        return "no exit code"
+    meaning = MEANING.get(code)
+    if meaning is None and code > 128:
+        with contextlib.suppress(ValueError):
+            meaning = f"killed by {signal.Signals(code - 128).name}"
+    return f"exit code {code}" + (f" ({meaning})" if meaning else "")
 
 
 class NotNow(Exception):

@@ -9,7 +9,7 @@ import pytest
 from job.console import Console
 from job.sweep.drive import ELSEWHERE, Driver
 from job.sweep.runner import Ended, Runner
-from job.sweep.state import DONE, FAILED, KILLED, RUNNING, WAITING, RunState
+from job.sweep.state import DAMAGED, DONE, FAILED, KILLED, RUNNING, WAITING, RunState
 from obs_sync import StoreUnavailable
 from tests.job.sweep.studies import planned
 
@@ -173,7 +173,7 @@ def test_a_run_that_diverged_earlier_is_started_again_only_on_request(runs, capl
     store.failed[runs[0].name] = 5
     runner = FakeRunner(store)
     assert drive(runs, store, runner)[runs[0].name].code == 5
-    assert runs[0].name not in runner.started and "--retry-failed starts it" in caplog.text
+    assert runs[0].name not in runner.started and "--retry_failed starts it" in caplog.text
     assert drive(runs, store, FakeRunner(store), again=True)[runs[0].name].code == 0
 
 
@@ -214,6 +214,41 @@ def test_a_run_is_taken_over_once_its_machine_is_dead(runs):
     runner = FakeRunner(store)
     assert drive(runs, store, runner, clock, look)[theirs].code == 0
     assert runner.started.count(theirs) == 1
+
+
+def test_a_run_that_leaves_its_lease_behind_is_tried_three_times_and_not_for_ever(runs):
+    """An aborted process cannot release its lease, which looks alive until it is not renewed for its time."""
+    store, clock = Stored(), Clock()
+    name = runs[0].name
+    runner = FakeRunner(store, fates={name: [(134, True)] * 9})
+    ended, since = runner._end, {}
+
+    def aborted(run, code, again):
+        found = ended(run, code, again)
+        if code:
+            store.holders[run.name], since[run.name] = "process 7 here", clock()
+        return found
+
+    def look(run):
+        if run.name in since and clock() > since[run.name] + 60.0:
+            store.holders.pop(run.name, None)
+            del since[run.name]
+        return store.look(run)
+
+    runner._end = aborted
+    assert drive(runs, store, runner, clock, look)[name].code == 134
+    assert runner.started.count(name) == 3
+
+
+def test_a_damaged_run_is_not_started(runs):
+    store = Stored()
+
+    def look(run):
+        return RunState(DAMAGED, told="run.json is damaged") if run == runs[0] else store.look(run)
+
+    runner = FakeRunner(store)
+    outcome = drive(runs, store, runner, look=look)[runs[0].name]
+    assert (outcome.code, outcome.state.told) == (4, "run.json is damaged") and runs[0].name not in runner.started
 
 
 def test_two_machines_share_the_runs(runs):
