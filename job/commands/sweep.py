@@ -36,9 +36,9 @@ ACTIONS = {
 }
 EXAMPLES = """
   python -m job sweep configs/studies/miniature.yaml plan
-  python -m job sweep configs/studies/miniature.yaml run --at_once=2
+  python -m job sweep configs/studies/miniature.yaml run --at-once=2
   python -m job sweep study.yaml run --data_url=obs://bucket/pacs/ --train_url=obs://bucket/study/
-  python -m job sweep study.yaml run --runner=modelarts --at_once=4
+  python -m job sweep study.yaml run --runner=modelarts --at-once=4
   python -m job sweep study.yaml status
   python -m job sweep study.yaml collect --all-selections --out table.tex
 Settings on the command line count for all runs; give the same ones with each action.
@@ -48,14 +48,15 @@ machine have published their last checkpoints.
 """
 STOP_SECONDS = 40.0  # from the request to stop until this process is ended: its runs need some of them
 JOBS_AT_ONCE = 4
-OWN_FLAGS = ("at_once", "retry_failed", "runner", "skip_checks", "json", "samples", "all_selections", "error", "paper",
+OWN_FLAGS = ("at-once", "retry-failed", "runner", "skip-checks", "json", "samples", "all-selections", "error", "paper",
              "baseline", "format", "out")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add a sub-parser for each action."""
     parser.add_argument("file", metavar="FILE", help="YAML file of the study")
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", title="actions")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", title="actions",
+                                    prog="python -m job sweep FILE")
     actions.required = True
     for name, summary in ACTIONS.items():
         sub = actions.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".",
@@ -64,12 +65,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                          help="where the runs run: on this machine, or as jobs of ModelArts (default: as the file "
                               "says, else local)")
         if name == "run":
-            sub.add_argument("--at_once", metavar="N",
+            sub.add_argument("--at-once", metavar="N",
                              help="runs at the same time (default: one for each GPU or Ascend card, else 1; with "
                                   f"modelarts {JOBS_AT_ONCE})")
-            sub.add_argument("--retry_failed", action="store_true",
+            sub.add_argument("--retry-failed", action="store_true",
                              help="also start runs again whose training diverged")
-            sub.add_argument("--skip_checks", action="store_true",
+            sub.add_argument("--skip-checks", action="store_true",
                              help="with modelarts: do not check data and permissions from here")
         elif name == "collect":
             add_table_arguments(sub)
@@ -84,7 +85,7 @@ def main(args: argparse.Namespace, console: Console) -> int:
         check_outputs(args.out)
     at_once = None
     if args.action == "run" and args.at_once is not None:
-        at_once = whole_number("at_once", args.at_once)
+        at_once = whole_number("at-once", args.at_once)
     study = opened(args)
     if args.action == "run":
         return run(study, at_once, args, console)
@@ -99,8 +100,8 @@ def main(args: argparse.Namespace, console: Console) -> int:
 
 def opened(args: argparse.Namespace) -> Any:
     """The ``Study`` of the file, with the settings of the command line."""
-    refuse_bare_flags(args.settings)
     refuse_misspelt(args.settings, OWN_FLAGS)
+    refuse_bare_flags(args.settings)
     flags = read_flags(args.settings)
     problems = flags.problems + [unknown_flag(words) for words in flags.unknown]
     if flags.config_file is not None:
@@ -163,7 +164,7 @@ def submitted_runner(study: Any, at_once: int, skip_checks: bool, console: Conso
     code = collect_code(options.requirements, secrets)
     plan = submission.make_plan(config, options, code, service)
     if not skip_checks and told_checks(submission.check_from_here(config, study.environ, console.check_stop)):
-        log.error("nothing was submitted; correct what is listed above, or give --skip_checks")
+        log.error("nothing was submitted; correct what is listed above, or give --skip-checks")
         return None
     make = request_maker(plan, options, service, study.open_at, console)
     return SubmittedRunner(service, make, study.open_at, at_once)

@@ -70,7 +70,7 @@ class Driver:
                 self._codes[run.name] = 0
             elif state.state == FAILED and state.exit_code == DIVERGED and not again:
                 log.warning("%s failed earlier (%s), and the same settings fail again: it is not started. "
-                            "--retry_failed starts it", run.name, state.told or "training diverged")
+                            "--retry-failed starts it", run.name, state.told or "training diverged")
                 self._codes[run.name] = DIVERGED
         done = self._iterations()
         self._task = console.task("sweep", "iterations", start=done)

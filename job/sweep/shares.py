@@ -27,7 +27,7 @@ def shares_of(at_once: Optional[int], device: str, environ: Mapping[str, str]) -
     number = at_once or len(places) or 1
     if places and number > len(places):
         kind = "Ascend cards" if cards else "GPUs"
-        raise ConfigError(f"--at_once={number}, but there are {len(places)} {kind}: give at most {len(places)}, or "
+        raise ConfigError(f"--at-once={number}, but there are {len(places)} {kind}: give at most {len(places)}, or "
                           "--device=cpu to train on the processor")
     threads = str(max(1, usable_cores() // number))
     shares = []

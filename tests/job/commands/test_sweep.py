@@ -75,8 +75,8 @@ def test_there_is_nothing_to_stop(study, capsys):
 
 
 @pytest.mark.parametrize("words, message", [
-    (["run", "--at_once=0"], "--at_once=0: expected a whole number from 1"),
-    (["run", "--at_onc=2"], "unknown flag --at_onc; did you mean --at_once?"),
+    (["run", "--at-once=0"], "--at-once=0: expected a whole number from 1"),
+    (["run", "--at-onc=2"], "unknown flag --at-onc; did you mean --at-once?"),
     (["plan", "--config=configs/dry_run.yaml"], "the file of the study names the configuration"),
     (["plan", "--seed=3"], "the sweep chooses seed for each run"),
     (["plan", "--width", "3"], "--width: give the value behind an equals sign"),
@@ -99,7 +99,7 @@ from job import cli
 TRAIN = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: (time.sleep(.3), print('published'), " \\
         "sys.exit(143))); print('ready', flush=True); time.sleep(60)"
 local.job_command = lambda words: [sys.executable, "-c", TRAIN]
-sys.exit(cli.main(["sweep", {study!r}, "run", "--at_once=2", "--device=cpu"]))
+sys.exit(cli.main(["sweep", {study!r}, "run", "--at-once=2", "--device=cpu"]))
 """)
     sweep = subprocess.Popen([sys.executable, str(script)], stderr=subprocess.PIPE)
     logs = tmp_path / "work" / "sweep"

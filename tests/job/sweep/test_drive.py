@@ -173,7 +173,7 @@ def test_a_run_that_diverged_earlier_is_started_again_only_on_request(runs, capl
     store.failed[runs[0].name] = 5
     runner = FakeRunner(store)
     assert drive(runs, store, runner)[runs[0].name].code == 5
-    assert runs[0].name not in runner.started and "--retry_failed starts it" in caplog.text
+    assert runs[0].name not in runner.started and "--retry-failed starts it" in caplog.text
     assert drive(runs, store, FakeRunner(store), again=True)[runs[0].name].code == 0
 
 

@@ -105,7 +105,7 @@ def test_each_run_has_a_gpu_of_its_own():
     assert [share["CUDA_VISIBLE_DEVICES"] for share in shares_of(None, "auto", environ)] == ["2", "5"]
     assert len(shares_of(1, "gpu", environ)) == 1
     assert "CUDA_VISIBLE_DEVICES" not in shares_of(3, "cpu", environ)[0]
-    with pytest.raises(ConfigError, match="--at_once=3, but there are 2 GPUs"):
+    with pytest.raises(ConfigError, match="--at-once=3, but there are 2 GPUs"):
         shares_of(3, "auto", environ)
 
 

@@ -60,7 +60,7 @@ def test_a_lost_node_does_not_change_the_table_of_a_study(platform, tmp_path, mo
     monkeypatch.chdir(tmp_path)
     path = str(write_study(tmp_path, STUDY))
     platform.faults = platform_faults(["RunJob nth=1 lose-node=0", "CreateTrainingJob nth=3 reset=after"])
-    code = cli.main(["sweep", path, "run", "--at_once=2"])
+    code = cli.main(["sweep", path, "run", "--at-once=2"])
     log = capsys.readouterr().err
     assert code == 0, log
     assert len(platform.jobs) == 5 and "It is started again: attempt 2 of 3" in log and "4 of 4 runs are done" in log
