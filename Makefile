@@ -20,6 +20,8 @@ help: ## print this
 	@echo "  SET=\"NAME=VALUE…\"  settings that override the file, as in SET=\"train_iterations=20 seed=3\""
 	@echo "  FAULTS=storm       the mocked OBS fails on purpose; also slow, flaky, or one fault as in"
 	@echo "                     FAULTS=\"GetObject nth=3 cut=0.5\"; FAULT_SEED=N draws others"
+	@echo "  PLATFORM_FAULTS=storm  the mocked ModelArts fails on purpose; also node-loss, preemption, or one fault"
+	@echo "                     as in PLATFORM_FAULTS=\"RunJob nth=1 kill=5\""
 	@echo "make test also takes"
 	@echo "  TESTS=\"…\"          arguments of pytest, as in TESTS=\"tests/job -k flags\""
 	@echo "make bench also takes"
@@ -31,7 +33,7 @@ help: ## print this
 override GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name)))$(eval export $(name)))
 
-dry-run: ## do the whole ModelArts job on this machine, against a mocked OBS
+dry-run: ## submit the whole job on this machine, to a mocked ModelArts with a mocked OBS
 	@lane=$$(.ci/lane pick) && \
 	python=$$(.ci/lane find $$lane) && \
 	"$$python" -m job.config.make_variables $(foreach name,$(GIVEN),'$(subst ','\'',$(name))') && \
@@ -39,6 +41,7 @@ dry-run: ## do the whole ModelArts job on this machine, against a mocked OBS
 	echo "lane $$lane: $$(.ci/lane python $$lane -V) (LANE=tf1 or LANE=tf2 chooses)" && \
 	set -- dry-run --lane $$lane $${RESULTS:+--root "$$RESULTS"} $${PACS_ROOT:+--pacs_root "$$PACS_ROOT"} $${WEIGHTS:+--weights "$$WEIGHTS"} \
 		$${CONFIG:+--config "$$CONFIG"} $${FAULTS:+--faults "$$FAULTS"} \
+		$${PLATFORM_FAULTS:+--platform_faults "$$PLATFORM_FAULTS"} \
 		$${FAULT_SEED:+--fault_seed "$$FAULT_SEED"} $${SET:+--set_text "$$SET"} && \
 	exec .ci/lane python $$lane -m job "$$@"
 

@@ -4,14 +4,14 @@ Read `run` first, then `training`. Floors, from the top; each imports only from 
 
     commands/          one thin module a command: arguments in, one call, output
     sweep/             a study: many runs from one file
-    run                the story of a run until TensorFlow is loaded; dry_run/ plays the platform for it
+    run                the story of a run until TensorFlow is loaded; dry_run/ submits it on this machine
     modelarts/         submits this job to ModelArts and follows it
     training           the rest of the story, and what a stopped run still does; follower: a rank other than rank 0
     evaluation         a trained network on the images of some domains, without writing to its run
     preflight/         the checks of doctor and check-graph; published_measure times what the port published
     preparation        from inputs to a model that is ready to train; cli turns errors into exit codes
-    opened_run         what the steps of a run hand on to each other; compilation: of its graphs, before they are
-                       needed; card_paths: where CANN and the Ascend adapter write
+    compilation        of a run's graphs for a card, before they are needed
+    opened_run         what the steps of a run hand on to each other; card_paths: where CANN and the adapter write
     ranks/             the ranks of one job; reports/ show and compare runs; observer follows the trainer
     inputs/            brings data and weights to the local disk
     cann_logs          the logs of CANN, where the reason of its failures is

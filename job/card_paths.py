@@ -6,11 +6,13 @@ as a relative path still means where the command was started.
 """
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import sys
-from typing import MutableMapping, NamedTuple, Optional
+from typing import Iterator, Mapping, MutableMapping, NamedTuple, Optional
 
+from job.cann_logs import explained
 from job.config.settings import Ascend
 from job.ranks.group import Alone
 from job.workspace import Workspace
@@ -42,6 +44,13 @@ def place_of(workspace: Workspace, group: Alone) -> Place:
     """The ``Place`` of this rank."""
     name = f"rank-{group.rank}"
     return Place(workspace.kernels, os.path.join(workspace.cann, name), name if group.size > 1 else None)
+
+
+def place_below(work_dir: str, command: str, group: Alone) -> Place:
+    """The ``Place`` of this rank for a command that has no run. It works in a folder of its own below ``work_dir``."""
+    work_dir, name = os.path.abspath(work_dir), f"rank-{group.rank}"
+    return Place(os.path.join(work_dir, "kernels"), os.path.join(work_dir, command, "cann", name),
+                 name if group.size > 1 else None)
 
 
 def ascend_settings(ascend: Ascend, place: Optional[Place] = None) -> AscendSettings:
@@ -91,3 +100,26 @@ def work_in(folder: str, environ: MutableMapping[str, str] = os.environ) -> None
     sys.path[:] = [os.path.abspath(each) for each in sys.path]
     os.makedirs(folder, exist_ok=True)
     os.chdir(folder)
+
+
+@contextlib.contextmanager
+def on_card(device: str, place: Place, environ: Mapping[str, str]) -> Iterator[None]:
+    """What a command without a run needs around its sessions on an Ascend: the folder of ``place`` as the current
+    directory, and errors that show what CANN's logs say. On other devices nothing changes.
+
+    Args:
+        device: ``cpu``, ``gpu`` or ``ascend``. environ: environment variables.
+
+    Raises:
+        CannFailed: see ``explained``.
+    """
+    if device != "ascend":
+        yield
+        return
+    before = os.getcwd()
+    work_in(place.folder)
+    try:
+        with explained(device, environ):
+            yield
+    finally:
+        os.chdir(before)

@@ -1,8 +1,7 @@
 """Log lines about compilation, which takes minutes on a card and prints nothing itself.
 
-A card compiles each graph of a run in its first run. Graphs that do not change variables are compiled before the first
-iteration by a run whose result is dropped. The training graph is compiled in the first iteration: to run it before
-would change the variables.
+A card compiles each graph of a run in its first run. So every graph runs once before the first iteration, and the
+result is dropped. The training graph changes the variables, so they are loaded again afterwards.
 """
 from __future__ import annotations
 
@@ -12,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Callable, Iterator, List, Optional
 
 from job.config.settings import Config
-from job.console import Console
+from job.opened_run import AnyRun
 from job.ranks.group import WAIT_FOR_INPUTS, Alone
 
 if TYPE_CHECKING:
@@ -47,20 +46,33 @@ class Compilation:
         log.info("compiled in %s s", f"{seconds:.1f}" if seconds < 10.0 else f"{seconds:.0f}")
 
 
-def announced(here: Device, config: Config, console: Console, group: Alone) -> Optional[Compilation]:
-    """What ``Model`` calls on this device; None where it compiles nothing."""
-    return Compilation(graphs_of(config, group), console.check_stop) if here.compiles else None
+def announced(run: AnyRun, here: Device, group: Alone, resumes: bool) -> Optional[Compilation]:
+    """What ``Model`` calls on this device; None where it compiles nothing. resumes: see ``graphs_of``."""
+    if not here.compiles:
+        return None
+    return Compilation(graphs_of(run.config, group, resumes), run.console.check_stop)
 
 
-def graphs_of(config: Config, group: Alone) -> List[str]:
-    """Names of the graphs that this rank runs; see ``Model``."""
-    of_rank_0 = ["snapshot"] + (["histogram"] if config.interval.histogram_interval else [])
-    return (["loading"] + (["broadcast"] if group.size > 1 else []) + ["evaluation"]
-            + (of_rank_0 if group.rank == 0 else []) + ["training"])
+def graphs_of(config: Config, group: Alone, resumes: bool) -> List[str]:
+    """Names of the graphs that this rank runs; see ``Model``.
+
+    resumes: rank 0 loads a checkpoint, which has every variable.
+    """
+    is_first = group.rank == 0
+    run = {
+        "initialisation": not (is_first and resumes),
+        "loading": is_first,
+        "broadcast": group.size > 1,
+        "evaluation": True,
+        "histogram": is_first and config.interval.histogram_interval > 0,
+        "snapshot": is_first,
+        "training": True,
+    }
+    return [name for name, is_run in run.items() if is_run]
 
 
-def compile_early(model: Model, here: Device, config: Config, group: Alone, iteration: int) -> None:
-    """Compile the graphs of later before the first iteration, where the device compiles.
+def compile_early(run: AnyRun, model: Model, here: Device, group: Alone, iteration: int) -> None:
+    """Compile every graph before the first iteration, where the device compiles. From then on the ranks agree to stop.
 
     All ranks wait here for one another, so that none waits inside a collective, which has a time limit.
 
@@ -68,7 +80,15 @@ def compile_early(model: Model, here: Device, config: Config, group: Alone, iter
         here: the device of ``model``. iteration: where training begins; at the end of the schedule nothing more is
             compiled.
     """
-    if here.compiles and iteration < config.training.train_iterations:
-        graphs = graphs_of(config, group)
-        model.compile_early("snapshot" in graphs, "histogram" in graphs)
-        group.gather(None, "the compilation of the training graph", WAIT_FOR_INPUTS)
+    if not here.compiles or iteration >= run.config.training.train_iterations:
+        group.hold_stop()
+        return
+    graphs = graphs_of(run.config, group, resumes=False)
+    values = model.compile_early("snapshot" in graphs, "histogram" in graphs)
+    group.gather(None, "the compilation of the training graph", WAIT_FOR_INPUTS)
+    group.hold_stop()
+    model.compile_training()
+    run.console.check_stop()  # on every rank, or on none
+    if values is not None:
+        model.load(values)
+    model.share()

@@ -11,6 +11,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 
 import numpy as np
 
+from job.card_paths import ascend_settings, on_card, place_below
 from job.config.loading import replace_settings
 from job.config.settings import Config
 from job.console import Console
@@ -21,6 +22,7 @@ from job.inputs.trained import OpenAt, Trained
 from job.inputs.indexing import changes
 from job.opened_run import Followed
 from job.preparation import decode_images, device_of, index_images
+from job.ranks.group import ALONE
 from job.reports.evaluated import VALIDATION, WHOLE, DomainResult, Evaluated
 from job.reports.image_results import ImageResult
 from job.start_times import StartTimes
@@ -65,7 +67,9 @@ def evaluate_network(request: Request, workspace: Workspace, console: Console, e
         ConfigError: there is no such domain. StoreError: storage.
     """
     trained, config = request.network.trained, with_domains(request.config, request.domains)
-    here = device_of(config)  # first: what is wrong with it need not wait for the data
+    place = place_below(workspace.root, "evaluate", ALONE)
+    # First: what is wrong with the device need not wait for the data.
+    here = device_of(config, ascend_settings(config.ascend, place))
     inputs = fetch_inputs(config, workspace, console, environ, located=(None, None))
     run, pending = Followed(config, workspace, console, StartTimes()), Offences()
     index = index_images(run, inputs, pending, to_train=False)
@@ -80,8 +84,8 @@ def evaluate_network(request: Request, workspace: Workspace, console: Console, e
     log.info("TensorFlow %s on %s: %s", VERSION, here.describe(), backbone.describe())
     results: List[DomainResult] = []
     of_images: List[ImageResult] = []
-    with EvaluationModel(backbone, values, config.interval.evaluation_batch, here.session_config(),
-                         here.check_graph) as model:
+    with on_card(here.name, place, environ), EvaluationModel(
+            backbone, values, config.interval.evaluation_batch, here.session_config(), here.check_graph) as model:
         for name in names:
             domain = decoded.domain(name)
             part = VALIDATION if domain.name in map(canonical, trained.sources()) else WHOLE

@@ -60,8 +60,7 @@ def follow(config: Config, work_dir: str, run_name: str, console: Console, envir
         progress = Progress(*group.gather(None, "the start of training", WAIT_FOR_INPUTS)[0], details={})
         model.share()
         try:
-            compile_early(model, here, config, group, progress.iteration)
-            group.hold_stop()
+            compile_early(run, model, here, group, progress.iteration)
             make_trainer(run, model, index, images, progress, Attentive(console)).run()
         except Stopped:
             group.disband()

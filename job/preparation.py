@@ -171,17 +171,17 @@ def build_model(run: AnyRun, here: Device, index: DatasetIndex, group: Alone = A
 
 @contextlib.contextmanager
 def open_model(run: AnyRun, here: Device, place: Place, index: DatasetIndex, group: Alone,
-               environ: Mapping[str, str]) -> Iterator[Model]:
+               environ: Mapping[str, str], resumes: bool = False) -> Iterator[Model]:
     """The model of this rank, as long as it trains. On an Ascend the rank works in its own folder, each compilation is
     announced, and an error shows what CANN's logs say.
 
     Args:
-        place: of this rank. environ: environment variables.
+        place: of this rank. environ: environment variables. resumes: this rank loads a checkpoint.
     """
     if here.name == "ascend":
         work_in(place.folder)
     with explained(here.name, environ), build_model(
-            run, here, index, group, announced(here, run.config, run.console, group)) as model:
+            run, here, index, group, announced(run, here, group, resumes)) as model:
         yield model
 
 

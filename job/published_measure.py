@@ -5,10 +5,11 @@ import math
 import platform
 import time
 from types import SimpleNamespace
-from typing import Callable, List, NamedTuple
+from typing import Callable, List, Mapping, NamedTuple
 
 import numpy as np
 
+from job.card_paths import ascend_settings, on_card, place_below
 from job.config.settings import Config, Training
 from job.preparation import build_model, device_of
 from job.ranks.group import ALONE, Alone
@@ -54,7 +55,8 @@ class Measure(NamedTuple):
         return self.total / len(self.seconds)
 
 
-def measure(config: Config, iterations: int, on_progress: Callable[[int, int], None], group: Alone = ALONE) -> Measure:
+def measure(config: Config, iterations: int, on_progress: Callable[[int, int], None], work_dir: str,
+            environ: Mapping[str, str], group: Alone = ALONE) -> Measure:
     """Train for one iteration and then ``iterations`` more, on random images, without evaluation or saving.
 
     Everything of an iteration is measured: drawing and mirroring images, handing over batches, feeding, the step, the
@@ -65,18 +67,21 @@ def measure(config: Config, iterations: int, on_progress: Callable[[int, int], N
     Args:
         config: its settings of network, training and platform count. iterations: how many are measured.
         on_progress: called with the number of iterations that are done, and of all.
+        work_dir: where CANN may write. environ: environment variables.
         group: the processes that train together. Each takes its part of every batch.
 
     Raises:
         TrainingDiverged: a loss is not finite, or overflows at every scale.
-        DeviceError: the device is missing, or has too little memory.
+        DeviceError: the device is missing, or has too little memory. CannFailed: CANN failed.
     """
     training = config.training
     classes = [str(number) for number in range(config.data.num_classes or len(CLASSES))]
     index = SimpleNamespace(classes=classes, domains=SOURCES + ("target",))
-    here = device_of(config)
+    place = place_below(work_dir, "bench", group)
+    here = device_of(config, ascend_settings(config.ascend, place))
     group.check_device(here.name)
-    with build_model(SimpleNamespace(config=config, times=StartTimes()), here, index, group) as model:
+    with on_card(here.name, place, environ), build_model(
+            SimpleNamespace(config=config, times=StartTimes()), here, index, group) as model:
         model.initialise()
         augmentation = Augmentation(training.flip_probability, training.crop_scale_min,
                                     training.colour_jitter, training.grey_probability)

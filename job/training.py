@@ -61,11 +61,12 @@ def prepare_and_train(run: Run, environ: Mapping[str, str], early: Optional[Earl
                                         None if early is None else early.located)
         run.times.mark("inputs")
         weights = InitialWeights(config, inputs.weights, (inputs.origin or {}).get("classes"), early)
-        index, images = prepare_data(run, inputs, None if run.resumes() else weights.read)
+        resumes = run.resumes()
+        index, images = prepare_data(run, inputs, None if resumes else weights.read)
         note_data(run, index)
         group.gather(None, "the end of pulling and decoding", WAIT_FOR_INPUTS)
         group.check_same_data(index.fingerprint)
-        with open_model(run, here, place, index, group, environ) as model:
+        with open_model(run, here, place, index, group, environ, resumes) as model:
             start = restore_or_begin(run, model, inputs, index, restoring, weights)
             group.gather(start.progress[:3], "the start of training", WAIT_FOR_INPUTS)
             model.share()
@@ -84,10 +85,9 @@ def train(run: Run, model: Model, here: Device, index: DatasetIndex, images: Dic
         for name, progress in start.undelivered:
             publisher.submit(observer.leftover(name, progress, start.progress.history))
         try:
-            compile_early(model, here, config, group, start.progress.iteration)
+            compile_early(run, model, here, group, start.progress.iteration)
             if here.compiles:
                 run.times.mark("compilation")
-            group.hold_stop()
             trainer.run()
         except Stopped:
             group.disband()

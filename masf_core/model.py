@@ -59,8 +59,9 @@ class Model:
         session_config: ``tf.ConfigProto`` (see ``device``). seed: of dropout and of fresh initial values.
         on_stage: called with "graph" and "session" once they are there. taking: gradients as the device takes them.
         check_graph: called with the complete graph before a session takes it; see ``Device.check_graph``.
-        compiling: of a device that compiles each graph in its first run: takes the name of the graph (loading,
-            broadcast, evaluation, snapshot, histogram or training), and gives the context manager of that run.
+        compiling: of a device that compiles each graph in its first run: takes the name of the graph
+            (initialisation, loading, broadcast, evaluation, snapshot, histogram or training), and gives the context
+            manager of that run.
     """
 
     def __init__(self, backbone: Backbone, settings: meta_step.StepSettings, evaluation_batch: int,
@@ -127,7 +128,7 @@ class Model:
         loaders = {name: self._loaders[name] for name in values}
         fill = [operation for name, operation in self._as_built.items()
                 if name not in values and (afresh or not self._is_filled)]
-        with self._first_run("loading"):
+        with self._first_run("initialisation" if fill else "loading"):
             self.session.run(fill + [loader.assign for loader in loaders.values()],
                              {loader.value: values[name] for name, loader in loaders.items()})
         self._is_filled = True
@@ -138,21 +139,34 @@ class Model:
             with self._first_run("broadcast"):
                 self.session.run(self._broadcast)
 
-    def compile_early(self, snapshot: bool = True, histogram: bool = False) -> None:
-        """Run what is used after the first iteration once now, for a device that compiles each graph in its first run.
+    def compile_early(self, snapshot: bool = True, histogram: bool = False) -> Optional[Dict[str, np.ndarray]]:
+        """Run what is used between iterations once now, for a device that compiles each graph in its first run.
 
-        No variable changes, and the results are dropped. The training graph is not among it: a run of it would change
-        the variables, so it is compiled in the first iteration, which comes next.
+        No variable changes.
 
         Args:
             snapshot: this rank takes snapshots. histogram: it also calls ``weights``.
+
+        Returns:
+            the snapshot, if this rank takes any.
         """
         with self._first_run("evaluation"):
             evaluation.compile_early(self.session, self.evaluation)
-        if snapshot:
-            self.snapshot()
         if histogram:
             self.weights()
+        return self.snapshot() if snapshot else None
+
+    def compile_training(self) -> None:
+        """Run one iteration on black images, for a device that compiles each graph in its first run.
+
+        The variables change: afterwards load a snapshot of before, and ``share`` it. All ranks must call this.
+
+        Raises:
+            DeviceError: out of memory.
+        """
+        images, labels = self.training.images.shape.as_list(), self.training.labels.shape.as_list()
+        classes = np.arange(np.prod(labels), dtype=np.int32).reshape(labels) % self.backbone.num_classes
+        self.step(Episode(np.zeros(images, np.uint8), classes, order=(), step=0))
 
     @contextlib.contextmanager
     def _first_run(self, graph: str) -> Iterator[None]:

@@ -47,9 +47,11 @@ def make(tmp_path):
 
 def test_values_reach_the_job_as_they_were_given(make, tmp_path):
     nasty = "/data/it's `touch harm` $(touch harm) $HOME; \"x\" # &"
-    code, words, errors = make("PACS_ROOT=" + nasty, "SET=seed=3 'domains=a b,c$d' $(shell touch harm)", "FAULT_SEED=5")
+    code, words, errors = make("PACS_ROOT=" + nasty, "SET=seed=3 'domains=a b,c$d' $(shell touch harm)", "FAULT_SEED=5",
+                               "PLATFORM_FAULTS=RunJob kill=1 log='a b'")
     assert code == 0, errors
-    assert words == ["-m", "job", "dry-run", "--lane", "tf2", "--pacs_root", nasty, "--fault_seed", "5",
+    assert words == ["-m", "job", "dry-run", "--lane", "tf2", "--pacs_root", nasty, "--platform_faults",
+                     "RunJob kill=1 log='a b'", "--fault_seed", "5",
                      "--set_text", "seed=3 'domains=a b,c$d' $(shell touch harm)"]
     assert not (tmp_path / "harm").exists()
 
@@ -62,7 +64,7 @@ def test_a_variable_may_also_come_from_the_environment(make):
     ("FAULT=storm", "FAULT=storm: make dry-run has no variable FAULT; did you mean 'FAULTS'?"),
     ("train_iterations=20", "a setting is given with SET, as in make dry-run SET=\"train_iterations=20\""),
     ("clipNorm=1", "clipNorm, which is of the published port: "),
-    ("NONSENSE=1", "there are LANE, PACS_ROOT, WEIGHTS, CONFIG, SET, FAULTS, FAULT_SEED"),
+    ("NONSENSE=1", "there are LANE, PACS_ROOT, WEIGHTS, CONFIG, SET, FAULTS, PLATFORM_FAULTS, FAULT_SEED"),
     ("train_iteration=5", 'did you mean SET="train_iterations=5"?'),
 ])
 def test_a_variable_that_would_change_nothing_is_refused_with_the_right_spelling(make, word, told):

@@ -57,9 +57,11 @@ def main(args: argparse.Namespace, console: Console) -> None:
     from masf_core.records.files import replace_text
 
     keep_freed_memory()
-    with join(environment, console, config.platform.work_dir or environment.work_dir) as group:
+    work_dir = config.platform.work_dir or environment.work_dir
+    with join(environment, console, work_dir) as group:
         group.check_same_config(config)
-        found = measure(config, iterations, console.task("bench", "iterations", log_lines=False), group)
+        found = measure(config, iterations, console.task("bench", "iterations", log_lines=False), work_dir, os.environ,
+                        group)
     console.close()
     if group.rank:
         return

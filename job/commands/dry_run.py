@@ -1,4 +1,4 @@
-"""Do the whole job on this machine, against a mocked OBS."""
+"""Do the whole job on this machine: submit it to a mocked ModelArts, with its data in a mocked OBS."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ EXAMPLES = """
   python -m job dry-run
   python -m job dry-run --set train_iterations=20 target_domain=sketch
   python -m job dry-run --faults storm
+  python -m job dry-run --platform_faults "RunJob nth=1 lose-node=0 log='interval 20'"
   python -m job dry-run --pacs_root /data/pacs/images --weights bvlc_alexnet.npy --config configs/pacs_cartoon.yaml
 `make dry-run` installs what it needs and then does the same. It takes RESULTS= in place of --root, and PACS_ROOT=,
-WEIGHTS=, CONFIG=, SET=, FAULTS= and FAULT_SEED= in place of the flags of these names.
+WEIGHTS=, CONFIG=, SET=, FAULTS=, PLATFORM_FAULTS= and FAULT_SEED= in place of the flags of these names.
 """
+FLAGS = ("root", "pacs_root", "weights", "config", "set", "faults", "platform_faults", "fault_seed")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--faults", metavar="FAULTS",
                         help="faults of the mocked OBS while the job runs: storm, slow, flaky, or one fault such as "
                              "\"GetObject key=*.jpg nth=3 cut=0.5\" (obs_sync/FAULTS.md describes them)")
+    parser.add_argument("--platform_faults", metavar="FAULTS",
+                        help="faults of the mocked ModelArts: storm, node-loss, preemption, or one fault such as "
+                             "\"RunJob nth=1 kill=5\" (docs/mock.md describes them)")
     parser.add_argument("--fault_seed", type=int, default=0, metavar="N",
                         help="seed of the faults that have a probability (default: %(default)s)")
     parser.add_argument("--lane", metavar="LANE",
@@ -58,7 +63,7 @@ def main(args: argparse.Namespace, console: Console) -> int:
 
     try:
         return dry_run(Request(args.root, args.pacs_root, args.weights, args.config, overrides, args.lane, args.faults,
-                               args.fault_seed), console)
+                               args.fault_seed, args.platform_faults), console)
     except FaultError as error:
         raise ConfigError(f"--faults: {error}") from error
 
@@ -96,6 +101,5 @@ def explain_unknown(words: Sequence[str]) -> List[str]:
             told.append(f"{word}: a setting is given to the dry run with --set, as in "
                         f"--set {name.replace('-', '_')}={value if equals else 'VALUE'}")
         else:
-            told.append(unknown(f"unknown argument {word}", name,
-                                ("root", "pacs_root", "weights", "config", "set", "faults", "fault_seed"), "--"))
+            told.append(unknown(f"unknown argument {word}", name, FLAGS, "--"))
     return told

@@ -69,10 +69,13 @@ def main(args: argparse.Namespace, console: Console) -> int:
     except RootInUse as error:
         raise ConfigError(f"--root={args.root}: {error}") from error
     except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            raise
-        raise ConfigError(f"--port={ports[0]} or --obs_port={ports[1]} is in use; choose another one, or leave it out "
-                          "to get any free one") from error
+        if error.errno == errno.EADDRINUSE:
+            raise ConfigError(f"--port={ports[0]} or --obs_port={ports[1]} is in use; choose another one, or leave it "
+                              "out to get any free one") from error
+        if error.errno in (errno.ENOTDIR, errno.EEXIST):
+            raise ConfigError(f"--root={args.root}: expected a folder, which need not exist; a file is in the way "
+                              f"({error.filename})") from error
+        raise
     return 0
 
 

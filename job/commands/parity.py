@@ -13,8 +13,12 @@ import argparse
 import os
 import time
 
+from job.card_paths import ascend_settings, on_card, place_below
+from job.config.settings import Ascend
 from job.console import Console
+from job.environment import default_work_dir
 from job.errors import ConfigError, NoSuchData
+from job.ranks.group import ALONE
 from job.shipped import parity_cases
 from job.standard_output import shown, telling
 from masf_core.errors import ParityError
@@ -60,12 +64,15 @@ def main(args: argparse.Namespace, console: Console) -> None:
         if not os.path.exists(path):
             raise NoSuchData(f"the file {path} does not exist; expected a parity case")
     cases = [(path, parity_case.load_case(path)) for path in paths]  # all are read before the first one runs
-    here = choice.make_device(args.device, args.precision, args.precision_mode, args.intra_op_threads)
+    place = place_below(default_work_dir(), "parity", ALONE)
+    here = choice.make_device(args.device, args.precision, args.precision_mode, args.intra_op_threads,
+                              ascend=ascend_settings(Ascend(), place))
     failed = []
     for path, case in cases:
         started = time.monotonic()
-        differences = comparison.run_case(
-            case, here, console.task("parity", "iterations", log_lines=False), args.scale_tolerance, args.draws)
+        with on_card(here.name, place, os.environ):
+            differences = comparison.run_case(
+                case, here, console.task("parity", "iterations", log_lines=False), args.scale_tolerance, args.draws)
         exceeded = [item for item in differences if item.exceeded]
         with telling():
             print(f"{shown(path)} on {here.name} in {'mixed precision' if here.mixed else 'float32'}:")

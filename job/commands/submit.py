@@ -12,7 +12,7 @@ import argparse
 import logging
 import os
 import sys
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Tuple
 
 from job.commands.bench import refuse_misspelt
 from job.commands.check_graph import refuse_platforms
@@ -30,12 +30,14 @@ log = logging.getLogger(__name__)
 TAKES_SETTINGS = True
 USAGE = "%(prog)s --flavor=ID --data_url=URL --train_url=URL [--config=FILE] [--dry-run] [--follow] " \
         "[--SETTING=VALUE ...]"
-SWITCHES = ("dry-run", "skip-checks", "json")
+OBS_SECRETS = ("OBS_SECRET_ACCESS_KEY", "OBS_SECURITY_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+SWITCHES = ("dry-run", "skip-checks", "json", "platform", "root")
 EXAMPLES = """
   python -m job submit --data_url=obs://bucket/pacs/ --train_url=obs://bucket/out/ --flavor=modelarts.kat1.xlarge
   python -m job submit --config=configs/pacs_sketch.yaml --data_url=/bucket/pacs/ --train_url=/bucket/out/ --flavor=ID
   python -m job submit --data_url=/bucket/pacs/ --train_url=/bucket/out/ --flavor=ID --max_hours=4 --dry-run
   python -m job submit --data_url=/bucket/pacs/ --train_url=/bucket/out/ --flavor=ID --meta_batch_size=128 --follow
+  python -m job submit --platform=local --config=configs/dry_run.yaml --data_url=/data/pacs --weights_path=none
 Exit code 0: submitted (with --follow: the job is done); 2: wrong settings or options; 4: OBS failed, or there is
 nothing at a place; 6: a check found something to correct, and nothing was submitted; 8: ModelArts refused the request,
 or could not be reached.
@@ -49,9 +51,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         else:
             default = "" if each.default in (None, 0) else f" (default: {each.default})"
             parser.add_argument("--" + each.name, metavar=each.metavar, help=each.help + default)
+    parser.add_argument("--platform", choices=("modelarts", "local"), default="modelarts",
+                        help="where to submit: local starts a mocked ModelArts and a mocked OBS in this process, which "
+                             "run the job on this machine; data and weights may then be local, and no option is "
+                             "needed (default: %(default)s)")
+    parser.add_argument("--root", metavar="DIR", default="dry-run",
+                        help="with --platform=local: folder of its buckets and jobs (default: %(default)s)")
     parser.add_argument("--dry-run", action="store_true",
-                        help="print the request that would create the job, and what is known of its cost; upload and "
-                             "create nothing")
+                        help="print the request that would create the job, and what is known of its cost; upload no "
+                             "code and create no job")
     parser.add_argument("--skip-checks", action="store_true",
                         help="do not check data and permissions from here, as where only the platform may read them")
     parser.add_argument("--json", action="store_true",
@@ -64,6 +72,8 @@ def main(args: argparse.Namespace, console: Console) -> int:
     refuse_misspelt(args.settings, list(options()) + list(SWITCHES))
     refuse_platforms(args.settings)
     chosen = chosen_options(args)
+    if args.platform == "local":
+        return submit_locally(args, chosen, console)
     from job.modelarts.parameters import resolve_settings
 
     config = resolve_settings(args.settings)
@@ -75,7 +85,27 @@ def main(args: argparse.Namespace, console: Console) -> int:
         service = connect(os.environ, chosen.region or "")
         access = read_access(os.environ)
         environ = obs_environment(os.environ, access, service.region)
-        return submit(args, chosen, config, service, environ, [access.secret, access.token or ""], console)
+        secrets = [access.secret, access.token or ""] + [environ.get(name, "") for name in OBS_SECRETS]
+        return submit(args, chosen, config, service, environ, secrets, console, lambda job: follow_job(
+            service, job, environ, args.json) if chosen.follow else DONE)
+
+
+def submit_locally(args: argparse.Namespace, chosen: SubmitOptions, console: Console) -> int:
+    """Submit to a mocked platform in this process, and follow the job, which cannot outlive it."""
+    if args.json or args.dry_run:
+        raise ConfigError("--platform=local runs the job on this machine; it takes neither --json nor --dry-run")
+    from job.dry_run.local_platform import local_platform
+    from job.dry_run.submitted import attend
+
+    def attended(job: Any) -> int:
+        code = attend(local.service, job, patient=False)
+        with telling(code):
+            print(encodable(f"results: {os.path.join(args.root, 'bucket', *local.results)}"))
+        return code
+
+    with ended_by_sigterm(), local_platform(args.settings, chosen, args.root, console) as local:
+        return submit(args, local.options, local.config, local.service, local.environ, [], console,
+                      attended)
 
 
 def chosen_options(args: argparse.Namespace) -> SubmitOptions:
@@ -93,8 +123,13 @@ def chosen_options(args: argparse.Namespace) -> SubmitOptions:
 
 
 def submit(args: argparse.Namespace, chosen: SubmitOptions, config: Any, service: Any, environ: Mapping[str, str],
-           secrets: List[str], console: Console) -> int:
-    """The rest, once ModelArts can be asked. environ: with what OBS needs. secrets: that must not be uploaded."""
+           secrets: List[str], console: Console, follow: Callable[[Any], int]) -> int:
+    """The rest, once ModelArts can be asked.
+
+    Args:
+        environ: with what OBS needs. secrets: that must not be uploaded. follow: called with the job; its result is
+            the exit code.
+    """
     from job.modelarts import submission
     from job.modelarts.code import collect_code
 
@@ -111,8 +146,8 @@ def submit(args: argparse.Namespace, chosen: SubmitOptions, config: Any, service
         if args.json:  # behind it, each event of the job is one line of JSON
             print(json_text(document(job, service), indent=None if chosen.follow else 1))
         else:
-            print(encodable("\n".join(told(job, service))))
-    return follow_job(service, job, environ, args.json) if chosen.follow else DONE
+            print(encodable("\n".join(told(job, service, args.platform != "local"))))
+    return follow(job)
 
 
 def follow_job(service: Any, job: Any, environ: Mapping[str, str], as_json: bool) -> int:
@@ -134,6 +169,8 @@ def told_checks(rows: List[Any]) -> int:
         if row.state in (BAD, NOTE):
             log.log(logging.ERROR if row.state == BAD else logging.WARNING, "%s",
                     printable_lines(line_of(row, width, getattr(sys.stderr, "encoding", None))))
+        elif row.name == "resume" and row.state == GOOD:
+            log.info("the run: %s", printable_lines(row.told))
     bad, good = (sum(row.state == state for row in rows) for state in (BAD, GOOD))
     log.info("checked from here: %d to correct, %d in order, %d to note or not applicable", bad, good,
              len(rows) - bad - good)
@@ -146,8 +183,8 @@ def show_request(plan: Any, environ: Mapping[str, str]) -> None:
     from obs_sync import open_store
 
     request, config = plan.request, plan.config
-    log.info("dry run: nothing is uploaded or created. The code: %d files, %.1f MB, to %s", len(plan.code.files),
-             plan.code.size / 1e6, request.code_dir)
+    log.info("dry run: no code is uploaded and no job is created. The code: %d files, %.1f MB, to %s",
+             len(plan.code.files), plan.code.size / 1e6, request.code_dir)
     with open_store(config.platform.train_url.rstrip("/") + "/" + config.run_name, environ, backend="esdk") as store:
         duration = duration_of_run(config, store)
     if duration is None and plan.on_ascend:
@@ -158,11 +195,13 @@ def show_request(plan: Any, environ: Mapping[str, str]) -> None:
         print(json_text(request.body()))
 
 
-def told(job: Any, service: Any) -> List[str]:
-    """What a person needs to know of the new job."""
+def told(job: Any, service: Any, outlives: bool) -> List[str]:
+    """What a person needs to know of the new job. outlives: whether other commands can reach its platform."""
     from job.modelarts.submission import console_link
 
     lines = [f"submitted {job.name} (id {job.id}), {job.phase}"]
+    if not outlives:
+        return lines
     link = console_link(service, job)
     lines += [] if link is None else [f"  console        {link}"]
     flag = f" --region={service.region}"

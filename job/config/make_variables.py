@@ -15,7 +15,8 @@ from job.config.near_miss import near_miss, suggestion
 from job.config.settings import settings
 from job.printable import printable
 
-DRY_RUN = ("LANE", "PACS_ROOT", "WEIGHTS", "CONFIG", "SET", "FAULTS", "FAULT_SEED", "ENVS", "RESULTS")
+DRY_RUN = ("LANE", "PACS_ROOT", "WEIGHTS", "CONFIG", "SET", "FAULTS", "PLATFORM_FAULTS", "FAULT_SEED", "ENVS",
+           "RESULTS")
 
 # Variables of programs that make starts. People may give them to make, too.
 OF_OTHER_PROGRAMS = ("SHELL", "MAKEFLAGS", "HOME", "PATH", "TMPDIR", "http_proxy", "https_proxy", "no_proxy",
@@ -25,7 +26,7 @@ PREFIXES_OF_OTHERS = ("PIP_", "PYTHON", "OMP_", "TF_")
 # The environment holds names of every other program as well. A misspelt FAULTS, FAULT_SEED or PACS_ROOT was meant for
 # this command, because no other program has such a name. WEIGHT or RESULT may belong to another program, so these two
 # only cause a warning. ENV, which sh reads, CONFIGS, LANES and the like are ordinary names and cause nothing.
-CERTAIN = ("FAULTS", "FAULT_SEED", "PACS_ROOT")
+CERTAIN = ("FAULTS", "PLATFORM_FAULTS", "FAULT_SEED", "PACS_ROOT")
 POSSIBLE = ("WEIGHTS", "RESULTS")
 
 

@@ -23,6 +23,7 @@ class Request(NamedTuple):
     lane: Optional[str] = None  # lane that `make dry-run` took, or None without make
     faults: Optional[str] = None  # of the mocked OBS, only while the job runs
     fault_seed: int = 0
+    platform_faults: Optional[str] = None  # of the mocked ModelArts
 
 
 def environments() -> List[str]:
@@ -39,13 +40,15 @@ def command(request: Request, **changes: Any) -> str:
         words = ["make", "dry-run", "LANE=" + request.lane] + environments() + [
             f"{name}={shlex.quote(value)}" for name, value in (
                 ("PACS_ROOT", request.pacs_root), ("WEIGHTS", request.weights), ("CONFIG", request.config_path),
-                ("FAULTS", request.faults), ("FAULT_SEED", str(request.fault_seed or "")),
+                ("FAULTS", request.faults), ("PLATFORM_FAULTS", request.platform_faults),
+                ("FAULT_SEED", str(request.fault_seed or "")),
                 ("RESULTS", None if request.root == DEFAULT_ROOT else request.root))
             if value]
         return " ".join(words + (["SET=" + within_quotes(settings)] if settings else []))
     words = [shorter(sys.executable), "-m", "job", "dry-run", "--root", shorter(request.root)]
     for flag, value in (("--pacs_root", request.pacs_root), ("--weights", request.weights),
                         ("--config", request.config_path), ("--faults", request.faults),
+                        ("--platform_faults", request.platform_faults),
                         ("--fault_seed", str(request.fault_seed or ""))):
         words += [flag, value] if value else []
     return " ".join(quoted(word) for word in words + (["--set"] + settings if settings else []))

@@ -1,11 +1,17 @@
-"""The whole ModelArts job on this machine, against a mocked OBS.
+"""The whole ModelArts job on this machine, against a mocked ModelArts and a mocked OBS.
 
-Only the server at the other end is replaced: a mocked OBS listens on 127.0.0.1. A bucket is filled with images and
-weights, and ``boot_modelarts.py`` runs as a process of its own with the arguments that a v1 job gets.
+Only the servers at the other end are replaced: both mocks listen on 127.0.0.1. A bucket is filled with images and
+weights. Then the job is submitted as `python -m job submit` does it, and the mocked ModelArts starts
+``boot_modelarts.py`` in a container with the arguments that a v1 job gets.
 
     <root>/bucket/masf-dry-run/   the bucket's objects, as plain files
     <root>/source/                images and weights that are made for the bucket
+    <root>/modelarts/             the containers of jobs and their logs
     <root>/cache/                 the job's working directory (/cache on ModelArts)
+
+Every container has a disk of its own, and a new one for each job. Only the working directory is kept in ``cache``, so
+that the next dry run need not download and decode the images again; where the platform makes faults on purpose, it is
+on the container's disk, which may get lost.
 """
 from __future__ import annotations
 
@@ -13,69 +19,74 @@ import contextlib
 import hashlib
 import json
 import os
-import shlex
-import shutil
-import subprocess
-import sys
-import tempfile
 import time
-from typing import Iterator, List, Mapping, Optional
+from typing import Iterator, Optional
 
 from job.config import loading
-from job.config.settings import Config, Network
+from job.config.settings import Config
 from job.console import Console
 from job.dry_run import hints
+from job.dry_run.bucket import BUCKET, fill_data, fill_weights, make_root, other_root, say
+from job.dry_run.submitted import attend, submit
 from job.errors import ConfigError
-from job.exits import INTERRUPTED, MEANING, STOPPED
+from job.exits import DONE, INTERRUPTED, STOPPED, meaning_of
+from job.modelarts.mocked import MockModelArts, mock_modelarts, platform_faults
+from job.modelarts.sdk_service import connect
 from job.publication.run_record import read_published
 from job.reports.show import describe_run
-from job.shipped import CODE_FOLDER, CONFIG_HOME
+from job.shipped import CONFIG_HOME
 from job.standard_output import encodable
-from masf_core.data import miniature
-from obs_sync import LocalStorageError, open_store, push
-from obs_sync.mock import FaultPlan, Faults, MockObs, RootInUse, describe_injected, mock_obs
+from obs_sync import open_store
+from obs_sync.mock import FaultError, FaultPlan, Faults, RootInUse, describe_injected, mock_obs
 
-BUCKET = "masf-dry-run"
 DEFAULT_CONFIG = os.path.join(CONFIG_HOME, "configs", "dry_run.yaml")
+RETRIES = 3  # of a job on a platform with faults
 
 
 def dry_run(request: hints.Request, console: Console) -> int:
-    """Fill the bucket, run the job, show its results. Returns the exit code of the job.
+    """Fill the bucket, submit the job, follow it, show its results. Returns the exit code of the job.
 
     Raises:
         ConfigError: a setting is wrong, or another dry run uses the folder. FaultError: ``faults`` describes no fault.
-        LocalStorageError: the root, the images or the weights cannot be used.
+        LocalStorageError: the root, the images or the weights cannot be used. ModelArtsError: the SDK is not installed.
     """
-    root, pacs_root = os.path.abspath(request.root), request.pacs_root
+    root = os.path.abspath(request.root)
     flags = ["--config=" + (request.config_path or DEFAULT_CONFIG)] + ["--" + item for item in request.overrides]
     config, _ = loading.load_config(flags + ["--data_url=obs://x/y/", "--weights_path=none"])
     faults = Faults([request.faults] if request.faults else [], request.fault_seed)
+    try:
+        of_platform = platform_faults([request.platform_faults] if request.platform_faults else [], request.fault_seed)
+    except FaultError as error:
+        raise ConfigError(f"--platform_faults: {error}") from error
     make_root(root, request.lane)
-    with serve_bucket(root, request.lane) as mock:
-        environ = mock.environment()
-        say(f"mocked OBS at {mock.endpoint} (bucket {BUCKET})")
-        data_url = fill_data(root, pacs_root, environ, console)
+    with serve_platform(root, request.lane) as platform:
+        obs = platform.obs
+        environ = dict(obs.environment(), **platform.variables())
+        service = connect(environ)  # first, as it says if the SDK is not installed
+        say(f"mocked ModelArts at {platform.endpoint}, mocked OBS at {obs.endpoint} (bucket {BUCKET})")
+        data_url = fill_data(root, request.pacs_root, environ, console)
         weights_url = fill_weights(root, request.weights, config.network, environ, console)
-        run_name = name_of(config, data_url)
-        train_url = f"obs://{BUCKET}/output/"
-        command = [
-            sys.executable, os.path.join(CODE_FOLDER, "boot_modelarts.py"), "--data_url=" + data_url,
-            "--weights_path=" + weights_url, "--train_url=" + train_url, "--run_name=" + run_name,
-            "--work_dir=" + os.path.join(root, "cache")] + flags
-        say("starting the job as the platform would:\n  " + " ".join(shlex.quote(part) for part in command))
+        run_name, train_url = name_of(config, data_url), f"obs://{BUCKET}/output/"
+        work_dir = None if of_platform.rules else os.path.join(root, "cache")
+        config = loading.replace_settings(config, data_url=data_url, weights_path=weights_url, train_url=train_url,
+                                          run_name=run_name, work_dir=config.platform.work_dir or work_dir)
         with open_store(train_url + run_name, environ, backend="esdk") as store:
             before = read_published(store)
-            asked = sum(mock.counts.values())
+            if of_platform.rules:
+                say(f"the mocked ModelArts now makes faults on purpose: {request.platform_faults} "
+                    f"(seed {request.fault_seed})")
+                platform.faults = of_platform
+            job = submit(config, service, environ, RETRIES if of_platform.rules else 0, console)
+            asked = sum(obs.counts.values())
             if faults.rules:
                 say(f"the mocked OBS now makes faults on purpose: {request.faults} (seed {request.fault_seed})")
-                mock.faults = faults
+                obs.faults = faults
             started = time.monotonic()
-            code = wait_for(subprocess.Popen(command, env=environ))
-            mock.faults = FaultPlan()
-            asked = sum(mock.counts.values()) - asked
-            say(f"the job ended after {time.monotonic() - started:.0f} s with exit code {code} "
-                f"({MEANING.get(code, 'unexpected')})")
-            if code == 0:
+            code = attend(service, job, patient=bool(of_platform.rules))
+            obs.faults = FaultPlan()
+            asked = sum(obs.counts.values()) - asked
+            say(f"the job ended after {time.monotonic() - started:.0f} s with exit code {code} ({meaning_of(code)})")
+            if code == DONE:
                 print(encodable("\n" + describe_run(store)))
                 run = os.path.join(hints.shorter(root), "bucket", BUCKET, "output", run_name)
                 # A job that finds its run complete does not change the record.
@@ -84,105 +95,28 @@ def dry_run(request: hints.Request, console: Console) -> int:
                 print(tell(request, config, run, sorted((after.get("data") or {}).get("images") or {})))
             elif code in (INTERRUPTED, STOPPED):
                 print(hints.after_stop(request))
-            if faults.rules:
+            if faults.rules or of_platform.rules:
                 print()
-                say(f"{describe_injected(mock.injected)} in the job's {asked} requests")
+            if faults.rules:
+                say(f"{describe_injected(obs.injected)} in the job's {asked} requests")
+            if of_platform.rules:
+                say(f"of the mocked ModelArts: {describe_injected(platform.injected)}")
     return code
 
 
-def other_root(lane: Optional[str]) -> str:
-    """How a person gives a dry run another folder: with make, or without."""
-    return "RESULTS=DIR" if lane else "--root"
-
-
 @contextlib.contextmanager
-def serve_bucket(root: str, lane: Optional[str]) -> Iterator[MockObs]:
-    """The mocked OBS of this folder, while the context lasts. Raises ConfigError if another one serves the folder."""
-    mock = mock_obs(root=os.path.join(root, "bucket"), buckets=[BUCKET])
-    try:
-        mock.start()
-    except RootInUse as error:
-        raise ConfigError(f"another dry run, or `obs_sync.mock serve`, uses {root}; wait until it ends, or choose "
-                          f"another folder with {other_root(lane)}") from error
-    try:
-        yield mock
-    finally:
-        mock.stop()
+def serve_platform(root: str, lane: Optional[str]) -> Iterator[MockModelArts]:
+    """The mocked ModelArts and OBS of this folder, while the context lasts.
 
-
-def make_root(root: str, lane: Optional[str]) -> None:
-    """Make the folder, and check that it can be written. Raises LocalStorageError if not."""
-    try:
-        os.makedirs(root, exist_ok=True)
-        with tempfile.TemporaryFile(dir=root):
-            pass
-    except OSError as error:
-        raise LocalStorageError(f"cannot write there ({error.strerror})", root,
-                                "Choose another folder with " + other_root(lane)) from error
-
-
-def fill_data(root: str, pacs_root: Optional[str], environ: Mapping[str, str], console: Console) -> str:
-    """Store images and lists in the bucket, unless they are there already. Returns the data_url."""
-    if pacs_root is None:
-        source = os.path.join(root, "source", "miniature-pacs")
-        if not os.path.isdir(source):
-            # Drawn under another name, so that an incomplete one is never used.
-            shutil.rmtree(source + ".partial", ignore_errors=True)
-            miniature.write_miniature(source + ".partial", on_progress=console.task("draw miniature PACS", "images"))
-            os.replace(source + ".partial", source)
-        prefix, folders = "miniature-pacs", [("", source)]
-    else:
-        pacs_root = os.path.abspath(pacs_root)
-        if not os.path.isdir(pacs_root):
-            raise LocalStorageError("PACS_ROOT is not a directory", pacs_root, "Give the folder that holds the domains")
-        # Other data needs another prefix: the job would see the data of both.
-        prefix = "pacs-" + hashlib.sha256(pacs_root.encode()).hexdigest()[:6]
-        lists = next((path for path in list_places(pacs_root) if has_lists(path)), None)
-        folders = [("images/", pacs_root)] + ([("kfold/", lists)] if lists and lists != pacs_root else [])
-    url = f"obs://{BUCKET}/{prefix}/"
-    for subfolder, source in folders:
-        with open_store(url + subfolder, environ, backend="esdk") as store:
-            push(store, source, on_progress=console.task("fill bucket", "B"))
-    return url
-
-
-def list_places(pacs_root: str) -> List[str]:
-    """Folders that may hold the official list files of a PACS_ROOT, in the layouts that people have."""
-    return [pacs_root, os.path.join(pacs_root, "kfold"), os.path.join(os.path.dirname(pacs_root), "kfold"),
-            os.path.dirname(pacs_root)]
-
-
-def has_lists(directory: str) -> bool:
-    """Whether the folder holds list files of PACS."""
-    return os.path.isdir(directory) and any(name.endswith("_train_kfold.txt") for name in os.listdir(directory))
-
-
-def fill_weights(root: str, weights: Optional[str], network: Network, environ: Mapping[str, str],
-                 console: Console) -> str:
-    """Store the weights in the bucket. Returns their URL, or ``none`` for a network that has no random weights."""
-    if weights is None:
-        if network.backbone != "alexnet":
-            say(f"{network.backbone} is trained from scratch (only alexnet gets random weights to begin with)")
-            return "none"
-        weights = os.path.join(root, "source", f"weights-{network.width:g}", "bvlc_alexnet.npy")
-        if not os.path.exists(weights):
-            os.makedirs(os.path.dirname(weights), exist_ok=True)
-            miniature.write_alexnet_weights(weights, width=network.width)
-    elif not os.path.isfile(weights):
-        raise LocalStorageError("WEIGHTS is not a file", weights, "Give a .npy or .npz file")
-    stat = os.stat(weights)
-    version = hashlib.sha256(f"{os.path.abspath(weights)} {stat.st_size} {stat.st_mtime_ns}".encode())
-    folder, name = f"obs://{BUCKET}/weights/{version.hexdigest()[:6]}/", os.path.basename(weights)
-    with open_store(folder, environ, backend="esdk") as store:
-        if not store.exists(name):
-            progress, sent = console.task("fill bucket", "B"), [0]
-
-            def on_bytes(count: int) -> None:
-                sent[0] += count
-                progress(sent[0], stat.st_size)
-
-            store.upload(weights, name, on_bytes)
-    return folder + name
+    Raises ConfigError if another process serves the folder.
+    """
+    with contextlib.ExitStack() as leaving:
+        try:
+            obs = leaving.enter_context(mock_obs(root=os.path.join(root, "bucket"), buckets=[BUCKET]))
+        except RootInUse as error:
+            raise ConfigError(f"another dry run, or `obs_sync.mock serve`, uses {root}; wait until it ends, or choose "
+                              f"another folder with {other_root(lane)}") from error
+        yield leaving.enter_context(mock_modelarts(root=root, obs=obs))
 
 
 def name_of(config: Config, data_url: str) -> str:
@@ -190,18 +124,3 @@ def name_of(config: Config, data_url: str) -> str:
     relevant = json.dumps([loading.result_settings(config), data_url], sort_keys=True, default=str)
     digest = hashlib.sha256(relevant.encode()).hexdigest()[:6]
     return config.platform.run_name or f"{config.data.target_domain}-{digest}"
-
-
-def wait_for(process: subprocess.Popen) -> int:
-    """The exit code of the process. Ctrl-C reaches the process too, and this waits until it has stopped."""
-    while True:
-        try:
-            code = process.wait()
-            return 128 - code if code < 0 else code
-        except KeyboardInterrupt:
-            say("waiting for the job to stop")
-
-
-def say(text: str) -> None:
-    """Print one step of the dry run, marked so that it differs from the lines of the job."""
-    print("== " + text, flush=True)

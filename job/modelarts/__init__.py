@@ -11,6 +11,7 @@
     creation      create a job exactly once
     names         find a job by its name or id
     log_lines     the lines of a log, each once, from ModelArts or from OBS
+    job_log       the log of one task: from ModelArts, or else from OBS
     follow        follow a job until it ends
     log_folder    read a log in OBS without any right in ModelArts
     stop          stop a job, and say what it saved

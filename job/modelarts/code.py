@@ -15,10 +15,11 @@ import os
 import re
 import shutil
 import tempfile
-from typing import Dict, Iterable, Iterator, NamedTuple, Optional, Tuple
+from typing import Dict, Iterable, Iterator, Mapping, NamedTuple, Optional, Tuple
 
 from job.errors import ConfigError, NoSuchFolder
 from job.shipped import CODE_FOLDER, CONFIG_HOME
+from masf_core.words import plural, some
 from obs_sync import ObjectNotFound, Store, push
 from obs_sync.json_document import DocumentError, mapping_of, members, one_of, read_json, text, whole
 from obs_sync.parallel import OnProgress
@@ -35,6 +36,7 @@ CONFIGS = "configs"
 REQUIREMENTS = "pip-requirements.txt"  # beside the boot file: ModelArts installs what it lists
 MOST_FILES = 1000  # that ModelArts takes in a code folder
 MARKER = "whole.json"
+SHORTEST_SECRET = 8  # characters; a shorter one is no key, and is part of many a word
 _FORMAT = "masf-code/1"
 _SHAPE = members({"format": one_of(_FORMAT), "files": mapping_of(members({"size": whole(), "sha256": text()}))})
 _LARGEST_MARKER = 1 << 20
@@ -86,7 +88,7 @@ def collect_code(requirements: Optional[str] = None, secrets: Iterable[str] = ()
     if len(found) >= MOST_FILES:  # the marker is one more
         raise ConfigError(f"the code has {len(found):,} files; ModelArts takes at most {MOST_FILES:,}. Remove what "
                           f"does not belong to it from {CODE_FOLDER}")
-    hidden = [secret.encode("utf-8") for secret in secrets if secret]
+    hidden = [secret.encode("utf-8") for secret in secrets if len(secret) >= SHORTEST_SECRET]
     files = []
     for key, path in sorted(found.items()):
         with open(path, "rb") as stream:
@@ -141,9 +143,15 @@ def upload_code(store: Store, code: Code, on_progress: Optional[OnProgress] = No
         store: at the code's own folder. on_progress: called with (bytes stored, bytes to store).
 
     Raises:
-        StoreError: the store cannot be read or written; the folder then has no marker, or is whole.
+        StoreError: the store cannot be read or written; the folder then has no marker, or is whole. ConfigError: the
+            folder holds other files, which would be part of the job's code.
     """
-    if _is_whole(store, code):
+    sizes = {info.key: info.size for info in store.list()}
+    strange = sorted(set(sizes) - {each.key for each in code.files} - {MARKER})
+    if strange:
+        raise ConfigError(f"{store.url} holds {plural(len(strange), 'file')} that would become part of the job's code: "
+                          f"{some(strange)}. Delete what is not needed there, or give another --code_url")
+    if _is_whole(store, code, sizes):
         log.info("the code is in %s already", store.url)
         return False
     staged = tempfile.mkdtemp(prefix="masf-code-")
@@ -175,14 +183,17 @@ def _marker(code: Code) -> bytes:
     return (json.dumps({"format": _FORMAT, "files": files}, indent=1, sort_keys=True) + "\n").encode("utf-8")
 
 
-def _is_whole(store: Store, code: Code) -> bool:
-    """Whether the marker is there and names these files, and each of them is there with its size."""
+def _is_whole(store: Store, code: Code, sizes: Mapping[str, int]) -> bool:
+    """Whether the marker is there and names these files, and each of them is there with its size.
+
+    Args:
+        sizes: key → size of what is stored.
+    """
     try:
         marker = read_json(read_at_most(store, MARKER, _LARGEST_MARKER), _SHAPE)
     except ObjectNotFound:
         return False
     except DocumentError:
         return False
-    sizes = {info.key: info.size for info in store.list()}
     return marker["files"] == read_json(_marker(code), _SHAPE)["files"] and all(
         sizes.get(each.key) == each.size for each in code.files)

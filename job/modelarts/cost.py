@@ -9,6 +9,7 @@ from typing import List, NamedTuple, Optional
 from job.config.settings import Config
 from job.modelarts.service import Flavor
 from job.publication.history import read_history
+from masf_core.words import plural
 from obs_sync import Store, StoreError
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ def cost_lines(duration: Optional[Duration], flavor: Optional[Flavor], nodes: in
     if max_hours is not None:
         lines.append(f"ModelArts stops the job after {max_hours} h")
     if flavor is None:
-        lines.append(f"billing: not known for this flavor; {nodes} node{'s' if nodes > 1 else ''}")
+        lines.append(f"billing: not known for this flavor; {plural(nodes, 'node')}")
     else:
         units = "" if flavor.billing_units is None else f" × {flavor.billing_units} units"
         node_hours = "" if duration is None else f", {shown(duration.most * nodes)} node hours at most"

@@ -10,6 +10,7 @@ import logging
 import time
 from typing import Callable, Optional
 
+from job.errors import ModelArtsError
 from job.modelarts.errors import ModelArtsUnavailable, RequestRefused, TooManyRequests
 from job.modelarts.request import SUBMISSION, JobRequest
 from job.modelarts.service import Job, JobService
@@ -70,7 +71,7 @@ def _look(service: JobService, request: JobRequest, mark: str, sleep: Callable[[
         sleep(FIRST_DELAY * 2 ** number)
         try:
             found = [job for job in service.find(request.name) if _is_ours(job, mark)]
-        except ModelArtsUnavailable as error:
+        except ModelArtsError as error:
             raise ModelArtsUnavailable(
                 f"nobody knows whether the job was created ({error.what})", request.name,
                 "Before you submit again, look for the name in `python -m job jobs`") from error

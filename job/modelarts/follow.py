@@ -15,23 +15,24 @@ from typing import Callable, List, Optional, Sequence
 from job.console import duration
 from job.errors import ModelArtsError
 from job.exits import DONE, INTERRUPTED, STOPPED, UNEXPECTED, meaning_of
-from job.modelarts.errors import AccessRefused, ModelArtsUnavailable, NoSuchJob, RequestRefused, TooManyRequests
-from job.modelarts.log_lines import Line, LogSource, ObjectLog, ServiceLog
+from job.modelarts.errors import ModelArtsUnavailable, NoSuchJob, TooManyRequests
+from job.modelarts.job_log import JobLog, task_of
+from job.modelarts.log_lines import Line, LogSource
 from job.modelarts.service import COMPLETED, CREATING, PENDING, TERMINATED, Job, JobService, Restart
 from job.modelarts.submitted_run import OpenAt
 from job.printable import printable, printable_lines
 from job.reports.events import Event, print_events
 from job.stopping import begin_line
-from obs_sync import Store, StoreUnavailable
+from obs_sync import StoreUnavailable
 
 log = logging.getLogger(__name__)
 
 PAUSE = 3.0  # seconds between two looks
 LONGEST_PAUSE = 60.0  # seconds between two looks while ModelArts does not answer
-SETTLE = 10.0  # seconds without a new line after which the log of a job that has ended is whole
+SETTLE = 8.0  # seconds without a new line after which the log of a job that has ended is whole
 LONG_AGO = 60.0  # seconds after the end of a job from which on its log counts as whole
 LOOKS_A_WAIT = 5  # each so many looks, ask why a job does not start
-FIRST_TASK = "worker-0"  # rank 0 runs there
+WAITING = (CREATING, PENDING)
 UNAVAILABLE = (ModelArtsUnavailable, TooManyRequests, StoreUnavailable)
 RECOVERIES = {
     "": "",
@@ -42,53 +43,6 @@ RECOVERIES = {
     "job_reschedule": "restarted in new containers",
     "job_reschedule_with_taint": "restarted in new containers, away from the faulty node",
 }
-
-
-class JobLog(LogSource):
-    """The log of a job's task: from ModelArts, or from OBS if ModelArts refuses it.
-
-    Args:
-        open_at: opens the store of the job's log_url; None never reads it.
-    """
-
-    def __init__(self, service: JobService, job: Job, task: str, open_at: Optional[OpenAt]) -> None:
-        self._from_service = ServiceLog(service, job.id, task)
-        self._from_object: Optional[ObjectLog] = None
-        self._store: Optional[Store] = None
-        self._job = job
-        self._task = task
-        self._open_at = open_at
-
-    def read(self, final: bool = False) -> List[Line]:
-        if self._from_object is None:
-            try:
-                return self._from_service.read(final)
-            except (AccessRefused, RequestRefused, NoSuchJob) as error:
-                if not self._turn_to_object(error):
-                    return []
-        return self._from_object.read(final) if self._from_object else []
-
-    def close(self) -> None:
-        if self._store is not None:
-            self._store.close()
-
-    def _turn_to_object(self, error: Exception) -> bool:
-        """Whether the log can be read from OBS from now on. Raises ``error`` if it can be read nowhere."""
-        if self._job.log_url and self._open_at is not None:
-            key = log_key(self._job.id, self._task)
-            self._store = self._open_at(self._job.log_url)
-            self._from_object = ObjectLog(self._store, key, skip=self._from_service.told)
-            log.info("ModelArts does not give the log, so it is read from %s: %s", self._store.locate(key), error)
-            return True
-        if isinstance(error, AccessRefused):
-            raise AccessRefused(error.what, error.where, "The job has no log_url either, from which the log could be "
-                                                         "read in OBS; submit with --log_url") from error
-        return False  # such as a task that has not started
-
-
-def log_key(job_id: str, task: str) -> str:
-    """The name of the log object below log_url."""
-    return f"modelarts-job-{job_id}-{task}.log"
 
 
 class JobWatch:
@@ -124,11 +78,12 @@ class JobWatch:
         """
         job = self._service.get(self._job_id)
         if self._source is None:
-            self._task = self._task or first_task(job)
+            self._task = task_of(job, self._task)
             self._source = JobLog(self._service, job, self._task, self._open_at)
         if not job.is_final:
             reasons = self._reasons(job)
-            self._read()
+            if job.phase not in WAITING or job.records:  # before, ModelArts may not know the log
+                self._read()
             return self._state_events(job) + reasons + self._line_events()
         news = self._read()
         if self._quiet_since is None:
@@ -137,7 +92,7 @@ class JobWatch:
         elif news:
             self._quiet_since = self._clock()
         if self._clock() - self._quiet_since < self._settle:
-            return self._line_events()
+            return self._line_events() + self._state_events(job)
         while self._read(final=True):
             pass
         end = end_event(job)
@@ -167,7 +122,7 @@ class JobWatch:
 
     def _reasons(self, job: Job) -> List[Event]:
         """What ModelArts tells about a job that waits; nothing if it does not tell."""
-        if job.phase not in (CREATING, PENDING):
+        if job.phase not in WAITING:
             return []
         self._looks += 1
         if self._looks % LOOKS_A_WAIT:
@@ -203,8 +158,8 @@ def follow(service: JobService, job_id: str, open_at: Optional[OpenAt] = None,
             ends following. clock: monotonic seconds.
 
     Raises:
-        ModelArtsError, NoSuchJob: ModelArts does not answer the first look, or it refuses one. obs_sync.StoreError: so
-        does the storage.
+        ConfigError: the job has no such task. ModelArtsError, NoSuchJob: ModelArts does not answer the first look, or
+        it refuses one. obs_sync.StoreError: so does the storage.
     """
     watch = JobWatch(service, job_id, task, open_at, settle, clock)
     answered, failures = False, 0
@@ -241,9 +196,9 @@ def tell_log(service: JobService, job: Job, open_at: Optional[OpenAt], tell: Cal
     """Tell the lines that the log of a job has now.
 
     Raises:
-        ModelArtsError, obs_sync.StoreError: the log cannot be read.
+        ConfigError: the job has no such task. ModelArtsError, obs_sync.StoreError: the log cannot be read.
     """
-    task = task or first_task(job)
+    task = task_of(job, task)
     source = JobLog(service, job, task, open_at)
     try:
         lines = source.read()
@@ -252,11 +207,6 @@ def tell_log(service: JobService, job: Job, open_at: Optional[OpenAt], tell: Cal
             lines = source.read(final=True)
     finally:
         source.close()
-
-
-def first_task(job: Job) -> str:
-    """The node whose log tells the most, because rank 0 runs there."""
-    return job.tasks[0].name if job.tasks else FIRST_TASK
 
 
 def line_event(task: str, line: Line) -> Event:

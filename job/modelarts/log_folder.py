@@ -14,7 +14,8 @@ from job.console import duration
 from job.errors import ConfigError
 from job.exits import DONE, INTERRUPTED, UNEXPECTED
 from job.modelarts.access import read_region
-from job.modelarts.follow import FIRST_TASK, LONGEST_PAUSE, PAUSE, line_event, log_key
+from job.modelarts.follow import LONGEST_PAUSE, PAUSE, line_event
+from job.modelarts.job_log import FIRST_TASK, log_key
 from job.modelarts.log_lines import ObjectLog
 from job.modelarts.names import ID
 from job.modelarts.session import opener

@@ -39,11 +39,11 @@ def find_job(service: JobService, name: str) -> Job:
             return job
     known = [each for job in jobs for each in (job.name, job.id)]
     where = f" in {service.region}" if service.region else ""
-    raise NoSuchJob(f"ModelArts{where} has no job {name!r}{_suggested(name, known)}. `python -m job jobs` lists the "
+    raise NoSuchJob(f"ModelArts{where} has no job {name!r}{_suggested(name, known)} `python -m job jobs` lists the "
                     "jobs; check --region and the project")
 
 
 def _suggested(name: str, known: list) -> str:
-    """What was probably meant; an unfinished name or id is completed."""
+    """The end of the sentence: what was probably meant. An unfinished name or id is completed."""
     begun = [each for each in known if name and each.startswith(name)]
-    return f"; did you mean {begun[0]!r}?" if begun else suggestion(name, known)
+    return (f"; did you mean {begun[0]!r}?" if begun else suggestion(name, known)) or "."

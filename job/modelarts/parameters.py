@@ -26,11 +26,7 @@ def resolve_settings(words: Sequence[str]) -> Config:
     Raises:
         ConfigError: a setting is wrong, or data_url or train_url is no place in OBS.
     """
-    flags = read_flags(words)
-    given: Dict[str, Given] = {}
-    if flags.config_file is not None:
-        given.update(read_config_file(_path_of(flags.config_file), flags.config_file)[0])
-    given.update(flags.given)
+    given = _given(words)
     changed, problems = [], []
     for name, is_folder in PLACES.items():
         value, where = given.get(name, (None, ""))
@@ -48,6 +44,22 @@ def resolve_settings(words: Sequence[str]) -> Config:
     if problems:
         raise ConfigError(problems)
     return replace_settings(config, run_name=config.run_name)
+
+
+def given_places(words: Sequence[str]) -> Dict[str, str]:
+    """Setting → the place that the command line, or its file, gives for it, as it is written."""
+    given = _given(words)
+    return {name: given[name].value.strip() for name in PLACES
+            if name in given and isinstance(given[name].value, str) and given[name].value.strip()}
+
+
+def _given(words: Sequence[str]) -> Dict[str, Given]:
+    flags = read_flags(words)
+    given: Dict[str, Given] = {}
+    if flags.config_file is not None:
+        given.update(read_config_file(_path_of(flags.config_file), flags.config_file)[0])
+    given.update(flags.given)
+    return given
 
 
 def given_in_file(words: Sequence[str]) -> Mapping[str, Given]:

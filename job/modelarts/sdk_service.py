@@ -11,7 +11,7 @@ import ipaddress
 import logging
 import os
 from typing import Any, Callable, Dict, Iterator, List, Mapping
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from job.config.near_miss import suggestion
 from job.errors import ConfigError, ModelArtsError
@@ -276,7 +276,8 @@ def _build(access: Access, region: str, endpoint: str, environ: Mapping[str, str
     proxy = read_proxy(environ, endpoint)
     if proxy is not None:
         config.proxy_protocol, config.proxy_host, config.proxy_port = "http", proxy.host, proxy.port
-        config.proxy_user, config.proxy_password = proxy.username, proxy.password
+        if proxy.username:
+            config.proxy_user, config.proxy_password = quote(proxy.username, safe=""), proxy.password or ""
     credentials = BasicCredentials(access.key_id, access.secret, access.project)
     if access.token:
         credentials = credentials.with_security_token(access.token)

@@ -22,6 +22,8 @@ from job.modelarts.request import SUBMISSION, JobRequest
 from job.modelarts.service import Engine, Flavor, Job, JobService
 from job.ranks.group import check_share
 from job.stopping import Stopped
+from masf_core.devices.ascend.options import mode_of
+from masf_core.words import plural, some
 from obs_sync import open_store
 
 log = logging.getLogger(__name__)
@@ -59,33 +61,54 @@ def make_plan(config: Config, options: SubmitOptions, code: Code, service: JobSe
     """What ModelArts would be asked for. Asks it only for its flavors and images.
 
     Raises:
-        ConfigError: there is no such flavor or image, or the cards cannot share the batch. ModelArtsError.
+        ConfigError: the name is in use, there is no such flavor or image, or the cards cannot share the batch.
+        ModelArtsError.
     """
+    if options.name and not service.is_name_free(options.name):
+        raise ConfigError(f"--name={options.name}: a job has this name already; choose another, or leave it out for a "
+                          "fresh one")
     flavor = choose_flavor(service, options)
     ascend = flavor is None or flavor.kind == ASCEND
     engine = "" if options.image else choose_engine(service, options.engine, ascend, flavor)
-    ranks = options.nodes * (max(1, flavor.cards) if flavor is not None and ascend else 1)
+    cards = max(1, flavor.cards) if flavor is not None and ascend else 1
+    check_settings(config, cards * options.nodes, flavor is not None and ascend)
+    return Plan(request_of(config, options, code, engine), config, code, flavor, cards * options.nodes)
+
+
+def check_settings(config: Config, ranks: int, on_ascend: bool) -> None:
+    """Raise ConfigError for what a run would refuse at once on so many cards, or on an Ascend."""
     check_share(config.training.meta_batch_size, ranks)
-    train_url, data_url = config.platform.train_url or "", config.data.data_url or ""
+    if on_ascend:
+        if config.platform.device in ("cpu", "gpu"):
+            raise ConfigError(f"--device={config.platform.device}: the flavor has Ascend cards, which the job "
+                              "would not use; leave --device out, or choose another flavor")
+        try:
+            mode_of(config.platform.precision, config.platform.precision_mode)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+
+
+def request_of(config: Config, options: SubmitOptions, code: Code, engine: str) -> JobRequest:
+    """The request of a new submission. engine: ``name:version`` or an id, "" with an image of one's own."""
+    train_url = config.platform.train_url or ""
     code_url = options.code_url or beside(train_url, CODE_FOLDER)
-    if options.copied_by == "platform" and options.retries:
+    by_platform = options.copied_by == "platform"
+    if by_platform and options.retries:
         log.warning("copied_by=platform: the folder of the results is empty on a new node, so a job that ModelArts "
                     "restarts there begins again at iteration 0; with copied_by=job it resumes")
-    copied = (("data_url", data_url),) if options.copied_by == "platform" else ()
-    synchronised = (("train_url", train_url),) if options.copied_by == "platform" else ()
     submission = uuid.uuid4().hex
-    request = JobRequest(
+    return JobRequest(
         name=options.name or fresh_name(config.run_name),
         code_dir=f"{code_url}{code.folder}/", boot_file=BOOT_FILE, flavor=options.flavor or "",
         engine=engine, image=options.image or "",
-        parameters=parameters_of(config, ["data_url", "train_url"] if copied else []),
-        inputs=copied, outputs=synchronised,
+        parameters=parameters_of(config, ["data_url", "train_url"] if by_platform else []),
+        inputs=(("data_url", config.data.data_url or ""),) if by_platform else (),
+        outputs=(("train_url", train_url),) if by_platform else (),
         annotations=((SUBMISSION, submission), (RUN, config.run_name), (TARGET, config.data.target_domain),
                      (CODE, code.folder)),
         description=f"MASF, submission {submission}, run {config.run_name}",
         nodes=options.nodes, pool=options.pool or "", log_url=options.log_url or beside(train_url, LOG_FOLDER),
         max_hours=options.max_hours, retries=options.retries, notify=options.notify or "")
-    return Plan(request, config, code, flavor, ranks)
 
 
 def beside(place: str, name: str) -> str:
@@ -96,7 +119,7 @@ def beside(place: str, name: str) -> str:
 
 
 def fresh_name(run_name: str) -> str:
-    """A name of a job that no other job has: ModelArts takes no name twice, and no other characters."""
+    """A name that no other job has, so that commands find the job by it, of the characters that ModelArts takes."""
     plain = re.sub(r"[^A-Za-z0-9_-]+", "-", run_name).strip("-") or "masf"
     return f"{plain[:55]}-{uuid.uuid4().hex[:8]}"
 
@@ -115,14 +138,14 @@ def choose_flavor(service: JobService, options: SubmitOptions) -> Optional[Flavo
         what = ("--flavor is missing" if not options.flavor else
                 f"--flavor={options.flavor}: ModelArts in {service.region} has no such flavor"
                 f"{suggestion(options.flavor, ids)}")
-        raise ConfigError(f"{what}; expected one of {listed(ascend)} (`python -m job flavors` lists them all)")
+        raise ConfigError(f"{what}; expected one of {some(ascend, NAMED)} (`python -m job flavors` lists them all)")
     if not found:
         log.info("flavor %s is not in the public pool; whether pool %s has it, ModelArts will say", options.flavor,
                  options.pool)
         return None
     if options.nodes > found[0].most_nodes:
         raise ConfigError(f"--nodes={options.nodes}: a job of flavor {options.flavor} has at most "
-                          f"{found[0].most_nodes} node{'s' if found[0].most_nodes > 1 else ''}")
+                          f"{plural(found[0].most_nodes, 'node')}")
     return found[0]
 
 
@@ -138,7 +161,7 @@ def choose_engine(service: JobService, given: Optional[str], ascend: bool, flavo
         if given in names or given in [engine.id for engine in engines]:
             return given
         raise ConfigError(f"--engine={given}: ModelArts in {service.region} has no such image"
-                          f"{suggestion(given, names)}; expected one of {listed(sorted(names))} "
+                          f"{suggestion(given, names)}; expected one of {some(sorted(names), NAMED)} "
                           "(`python -m job engines` lists them all)")
     if not ascend:
         raise ConfigError(f"--flavor={flavor.id if flavor else ''} has no Ascend card, so give the image, --engine or "
@@ -153,11 +176,6 @@ def choose_engine(service: JobService, given: Optional[str], ascend: bool, flavo
 
 def _fits(engine: Engine) -> bool:
     return engine.name == ENGINE_NAME and ENGINE_VERSION.search(engine.version) is not None
-
-
-def listed(names: List[str]) -> str:
-    more = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "") if names else "none"
 
 
 def check_from_here(config: Config, environ: Mapping[str, str], check_stop: Callable[[], None]) -> List[Tuple]:

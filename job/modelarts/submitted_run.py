@@ -15,13 +15,14 @@ from job.config.run_names import derived_name
 from job.config.settings import settings
 from job.errors import ConfigError
 from job.modelarts.service import Job
+from job.modelarts.submission import RUN, TARGET
 from job.publication.history import read_history
 from obs_sync import AccessDenied, IntegrityError, Store, StoreError, StoreUnavailable
 from obs_sync.json_document import DocumentError
 from obs_sync.store import read_at_most
 
 LARGEST_CONFIG = 1 << 20  # bytes of a configuration file that is read
-ANNOTATIONS = {"run_name": "masf/run", "target_domain": "masf/target"}  # as `submit` writes them
+ANNOTATIONS = {"run_name": RUN, "target_domain": TARGET}
 SIGNS = ("config", "run_name", "target_domain")  # a job without any of these is another program's
 REMOTE = ("obs://", "s3://")
 

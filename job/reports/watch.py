@@ -203,12 +203,12 @@ def end_event(run: Mapping[str, Any]) -> Event:
     if not isinstance(code, int) or not 0 <= code < 256 or (code == DONE) != (state == "done"):
         code = CODES.get(state, UNEXPECTED)
     reason = reason if isinstance(reason, str) else None
-    line = f"{printable(state)} at iteration {run.get('iteration', 0)}"
+    iteration = max(run.get("iteration", 0), attempt.get("to_iteration", 0))  # of an evaluation; of the last checkpoint
+    line = f"{printable(state)} at iteration {iteration}"
     if code != DONE:
         line += f", exit code {code} ({meaning_of(code)})"
         line += f": {printable(reason)}" if reason else ""
-    data = {"state": state, "exit_code": code, "reason": reason, "iteration": run.get("iteration", 0),
-            "best": run.get("best")}
+    data = {"state": state, "exit_code": code, "reason": reason, "iteration": iteration, "best": run.get("best")}
     return Event("end", data, best_line(run) + [line])
 
 

@@ -9,8 +9,8 @@ from masf_core.errors import TrainingDiverged
 LOSSES = ("source_loss", "source_accuracy", "global_loss", "metric_loss")
 # Skipped iterations in a row at the same loss scale after which lowering the scale cannot help.
 SKIPPED_IN_A_ROW = 10
-IF_SKIPPED = ("Lower outer_lr or inner_lr, or loss_scale if it is fixed; --precision=float32 shows whether the "
-              "precision is the cause")
+IF_SKIPPED = ("Lower outer_lr or inner_lr, or loss_scale if it is fixed. On a processor or a GPU, --precision=float32 "
+              "shows whether the precision is the cause")
 
 
 class Outcomes:

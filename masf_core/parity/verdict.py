@@ -6,8 +6,9 @@ from typing import List, Optional, Sequence
 from masf_core.parity.measures import Difference
 from masf_core.words import some
 
-MIXED = ("rounding to 16 bits explains less. Run it again with --precision=float32: if that is within tolerance, the "
-         "products here are coarser than bfloat16; if not, its differences show more closely what is wrong")
+MIXED = ("rounding to 16 bits explains less. Run it again with --precision=float32, on a processor or a GPU: if that "
+         "is within tolerance, the products here are coarser than bfloat16; if not, its differences show more closely "
+         "what is wrong")
 FIRST = ("this computes something else than the reference (only rounding can differ in the first iteration, and it "
          "explains less)")
 LATER = ("the first iteration equals the reference, so this need not be an error. A single triplet that takes another "

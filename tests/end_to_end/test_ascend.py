@@ -89,18 +89,18 @@ def test_a_whole_run_keeps_to_what_the_adapter_takes(on_ascend):
     assert not any("Stateless" in name for name in trained(graphs)["types"])
 
 
-def test_every_graph_is_compiled_before_the_first_iteration_ends_and_the_log_says_so(on_ascend):
+def test_every_graph_is_compiled_before_the_first_iteration_and_the_log_says_so(on_ascend):
     on_ascend.environ.pop("TF_CPP_MIN_LOG_LEVEL", None)
     code, output = on_ascend.run(device="ascend", histogram_interval=6, compile_cache_dir="none")
     assert code == 0, output
-    order = ["loading", "evaluation", "snapshot", "histogram", "training"]
-    places = [position(output, f"compiling the {graph} graph for the card ({number} of 5); this takes minutes")
+    order = ["initialisation", "evaluation", "histogram", "snapshot", "training", "loading"]
+    places = [position(output, f"compiling the {graph} graph for the card ({number} of 6); this takes minutes")
               for number, graph in enumerate(order, start=1)]
     assert places == sorted(places) and places[-1] < position(output, "iteration 1: loss")
-    assert output.count("compiled in ") == 5 == len(on_ascend.recorded("graph"))
+    assert output.count("compiled in ") == 6 == len(on_ascend.recorded("graph"))
     assert output.rindex("compiled in ") < output.index("iteration 1: loss")
     # The adapter's own message is not hidden, and no operation is kept where nobody wants that.
-    assert output.count("The model has been compiled on the Ascend AI processor") == 5
+    assert output.count("The model has been compiled on the Ascend AI processor") == 6
     assert "op_compiler_cache_dir" not in on_ascend.recorded("session")[0]["options"]
     assert not (on_ascend.work_dir / "kernels").exists()
 
@@ -120,7 +120,7 @@ def test_a_failed_compilation_shows_what_cann_says_and_its_logs_are_stored(on_as
 
 
 def test_sigterm_during_a_compilation_ends_the_run_in_time_and_the_next_start_finishes_it(on_ascend):
-    on_ascend.environ["FAKE_NPU_COMPILE"] = "hangs@evaluation/images:0"
+    on_ascend.environ["FAKE_NPU_COMPILE"] = "hangs@images:0"
     process = on_ascend.start(device="ascend")
     wait_for_line(process, "the stand-in compiles without end")
     asked = time.monotonic()
@@ -190,6 +190,7 @@ def test_an_evaluation_of_the_run_gives_its_numbers_with_the_graph_of_the_run(on
     record = on_ascend.result()["records"][-1]
     of_run = graphs_by_feeds(on_ascend)["evaluation/images:0", "evaluation/labels:0"]
     os.remove(on_ascend.environ["FAKE_NPU_RECORD"])
+    on_ascend.environ["FAKE_NPU_FILES"] = "1"
     found = json.loads(subprocess.check_output(
         [sys.executable, "-m", "job", "evaluate", "obs://bucket/output/run", "--checkpoint=last", "--json",
          "--work_dir=" + str(on_ascend.work_dir)], env=on_ascend.environ, cwd=ROOT, universal_newlines=True))
@@ -201,10 +202,15 @@ def test_an_evaluation_of_the_run_gives_its_numbers_with_the_graph_of_the_run(on
     assert [graph["feeds"] for graph in graphs["evaluation/images:0", "evaluation/labels:0"]] == [
         graph["feeds"] for graph in of_run] == [{"evaluation/images:0": [14, 227, 227, 3], "evaluation/labels:0": [14]}]
     assert len(graphs) == 2  # the other one loads the network
+    # The compiler's files are not where the command was started.
+    place = on_ascend.work_dir / "evaluate" / "cann" / "rank-0"
+    assert (place / "fusion_result.json").is_file() and not os.path.exists(os.path.join(ROOT, "fusion_result.json"))
+    (session,) = on_ascend.recorded("session")
+    assert session["options"]["op_compiler_cache_dir"] == str(on_ascend.work_dir / "kernels")
 
 
 def test_mixed_precision_is_what_ascend_takes_by_itself_and_an_overflow_costs_one_iteration(on_ascend):
-    on_ascend.environ["FAKE_NPU_OVERFLOW"] = "2"
+    on_ascend.environ["FAKE_NPU_OVERFLOW"] = "3"  # the first run compiles
     code, output = on_ascend.run(device="ascend", keep_probability=1)
     assert code == 0, output
     (session,) = on_ascend.recorded("session")

@@ -30,8 +30,9 @@ def test_the_whole_job_runs_on_real_images_leaves_its_bucket_and_can_be_run_agai
     code, output = dry_run(tmp_path, *arguments)
     assert code == 0, output
     assert "lists" not in output or "Traceback" not in output
-    for expected in ("mocked OBS at http://obs.fake-obs.test", "boot_modelarts.py", "interval 2/2", "checkpoints/",
-                     "start: ", "iteration  validation", "report.html",
+    for expected in ("mocked ModelArts at http://127.0.0.1:", "mocked OBS at http://obs.fake-obs.test",
+                     "boot_modelarts.py", "train_iterations=2", ": Pending", ": Running", "interval 2/2", ": Completed",
+                     "checkpoints/", "start: ", "iteration  validation", "report.html",
                      "--pacs_root " + str(source / "images"), "train_iterations=4 test_print_interval=1"):
         assert expected in output, output
     (run,) = (tmp_path / "dry" / "bucket" / "masf-dry-run" / "output").iterdir()
@@ -43,15 +44,23 @@ def test_the_whole_job_runs_on_real_images_leaves_its_bucket_and_can_be_run_agai
     assert sum(split.values()) == pytest.approx(2 * split["total"], abs=0.02)
     code, output = dry_run(tmp_path, "--faults", "GetObject,ListObjects every=2 status=503", *arguments)
     assert code == 0 and "Nothing is left to do" in output, output
+    assert "the code is in " in output  # of the first time
     told = re.search(r"faults injected: (\d+) \(status=503 (\d+)\) in the job's (\d+) requests", output)
     assert told and 0 < int(told.group(1)) == int(told.group(2)) < int(told.group(3)), output
     assert "--faults 'GetObject,ListObjects every=2 status=503'" in output  # what to try next repeats it
     assert "The job had nothing to do" in output and "rm -r " in output and "seed=1" in output
 
 
-def test_a_network_without_made_up_weights_is_trained_from_scratch(tmp_path, source):
-    code, output = dry_run(tmp_path, "--pacs_root", str(source / "images"), *QUICK + ["backbone=squeezenet"])
-    assert code == 0 and "--weights_path=none" in output and "interval 2/2" in output, output
+def test_a_lost_node_is_replaced_and_the_job_goes_on_from_its_last_checkpoint(tmp_path, source):
+    fault = "RunJob nth=1 lose-node=0 log='published ckpt-000001'"
+    code, output = dry_run(tmp_path, "--pacs_root", str(source / "images"), "--platform_faults", fault, "--set",
+                           "width=0.02", "train_iterations=8", "test_print_interval=1", "meta_batch_size=3")
+    assert code == 0, output
+    for expected in ("restarted in new containers, because: worker-0: the node was lost", "resuming from ckpt-",
+                     "interval 8/8", ": Completed", "of the mocked ModelArts: faults injected: 1 (lose-node 1)",
+                     "--platform_faults '" + fault.split("'")[0]):
+        assert expected in output, output
+    assert output.count("pulled the code") == 2
 
 
 def test_a_failing_job_hands_on_its_exit_code(tmp_path, source):
@@ -64,13 +73,13 @@ def test_mistakes_on_the_command_line_are_named(tmp_path):
     for arguments, text in ((["--set", "width"], "name=value"), (["--pacs_root", "/no/such/place"], "PACS_ROOT"),
                             (["--config", "no-such.yaml"], "no-such.yaml"), (["--set", "widht=1"], "width"),
                             (["--faults", "hurricane"], "storm, slow, flaky"),
+                            (["--platform_faults", "RunJob kil=1"], "--platform_faults: "),
                             (["--root", os.path.join(os.path.abspath(__file__), "below")], "with --root")):
         code, output = dry_run(tmp_path, *arguments)
         assert code in (2, 4) and text in output and "Traceback" not in output, output
 
 
-@pytest.mark.parametrize("signum, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_after_a_stop_it_says_how_to_go_on(tmp_path, source, signum, code):
+def test_ctrl_c_stops_the_job_which_saves_a_checkpoint_and_says_how_to_go_on(tmp_path, source):
     arguments = ["--pacs_root", str(source / "images"), "--set", "width=0.02", "train_iterations=100000",
                  "test_print_interval=5", "meta_batch_size=3"]
     process = subprocess.Popen(
@@ -82,18 +91,14 @@ def test_after_a_stop_it_says_how_to_go_on(tmp_path, source, signum, code):
     for line in process.stdout:
         output.append(line)
         if "interval 5/" in line:
-            os.kill(child_of(process.pid), signum)
+            process.send_signal(signal.SIGINT)
             break
     output.append(process.stdout.read())
-    assert process.wait() == code, "".join(output)
+    assert process.wait() == 130, "".join(output)
+    assert "SIGTERM: stopping after the current iteration" in output[-1]  # what the job was told by the platform
+    assert ": Terminated" in output[-1]
     assert "The same command resumes from the last checkpoint" in output[-1]
     assert "train_iterations=100000" in output[-1].rpartition("dry-run --root")[2]
-
-
-def child_of(pid):
-    """The process that ``pid`` has begun."""
-    with open(f"/proc/{pid}/task/{pid}/children") as stream:
-        return int(stream.read().split()[0])
 
 
 @pytest.mark.parametrize("lane, other", [([], "--root"), (["--lane", "tf2"], "RESULTS=DIR")])

@@ -6,10 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from job.card_paths import OPTIONS, VARIABLES, ascend_settings, place_of, work_in
+from job.card_paths import OPTIONS, VARIABLES, ascend_settings, on_card, place_below, place_of, work_in
 from job.config.settings import Ascend
+from job.errors import CannFailed
 from job.workspace import prepare_workspace
 from masf_core.devices.ascend.options import OPTIONS as KNOWN
+from masf_core.tf1 import tf
 
 
 @pytest.fixture
@@ -65,3 +67,16 @@ def test_relative_paths_in_the_environment_keep_their_meaning(place, tmp_path, m
     assert environ["PYTHONPATH"] == os.pathsep.join([str(tmp_path / "code"), "", "/absolute"])
     assert environ["HOME"] == "as it is"
     assert sys.path == [str(tmp_path), str(tmp_path / "lib"), "/absolute"]
+
+
+def test_a_command_without_a_run_works_in_a_folder_of_its_own_and_comes_back(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    place = place_below("work", "bench", SimpleNamespace(rank=3, size=8))
+    assert place == (str(tmp_path / "work" / "kernels"), str(tmp_path / "work" / "bench" / "cann" / "rank-3"), "rank-3")
+    with pytest.raises(CannFailed, match="CANN wrote no log below"):
+        with on_card("ascend", place, {"ASCEND_PROCESS_LOG_PATH": str(tmp_path / "plogs")}):
+            assert os.getcwd() == os.path.realpath(place.folder)
+            raise tf.errors.InternalError(None, None, "GeOp failed")
+    assert os.getcwd() == os.path.realpath(str(tmp_path))
+    with on_card("cpu", place_below("other", "bench", SimpleNamespace(rank=0, size=1)), {}):
+        assert os.getcwd() == os.path.realpath(str(tmp_path)) and not os.path.exists("other")

@@ -194,9 +194,12 @@ def test_graphs_that_are_compiled_early_change_no_number():
         with toy.model() as model:
             before = model.snapshot()
             if early:
-                model.compile_early(snapshot=True, histogram=True)
+                values = model.compile_early(snapshot=True, histogram=True)
                 for name, value in model.snapshot().items():
                     np.testing.assert_array_equal(value, before[name])
+                model.compile_training()
+                assert any(np.any(value != before[name]) for name, value in model.snapshot().items())
+                model.load(values)
             losses = model.step(episode)
             results.append((losses, model.snapshot()))
     assert results[0][0] == results[1][0]

@@ -1,4 +1,8 @@
-"""The mocked ModelArts that are running, and os.environ while they are. The mocked OBS has its own part of it."""
+"""The mocked ModelArts that are running, and os.environ while they are.
+
+The mocked OBS has its own part of os.environ. NO_PROXY belongs to both: it is extended here, and the end of the mocked
+OBS restores it.
+"""
 from __future__ import annotations
 
 import os
@@ -55,7 +59,7 @@ def deactivate(mock: Any) -> None:
 
 
 def refresh(mock: Any) -> None:
-    """Updates os.environ after a change of a mock."""
+    """Updates os.environ after a change of a mock, or of the mocked OBS."""
     with _lock:
         _apply(mock)
 
@@ -78,11 +82,6 @@ def _apply(changed: Any) -> None:
             wanted.pop(name, None)
         for mock in _running:
             wanted.update(variables_of(mock, os.environ))
-    else:
-        direct = [item for item in os.environ.get("NO_PROXY", "").split(",") if item not in ("", _LOOPBACK)]
-        wanted["NO_PROXY"] = ",".join(direct)
-    for name in names | {"NO_PROXY"}:
-        if wanted.get(name):
-            os.environ[name] = wanted[name]
-        else:
-            os.environ.pop(name, None)
+    for name in names - set(wanted):
+        os.environ.pop(name, None)
+    os.environ.update(wanted)

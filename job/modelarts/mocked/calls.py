@@ -76,8 +76,10 @@ def list_jobs(context: Context, request: Request, body: bytes) -> Response:
     content = _json(body)
     if not isinstance(content, dict):
         raise ModelArtsError(BROKEN_JSON)
+    now = context.platform.clock.now()
     with context.platform.lock:
-        return json_response(search(list(context.platform.jobs.values()), content, context.platform.clock.now()))
+        jobs = [job for job in context.platform.jobs.values() if job.created <= now - _behind(request)]
+        return json_response(search(jobs, content, now))
 
 
 def stop(context: Context, request: Request, body: bytes, job_id: str) -> Response:
@@ -265,7 +267,12 @@ def _task(context: Context, job_id: str, name: str) -> Task:
 
 def _visible(context: Context, request: Request, task: Task) -> int:
     """The number of bytes of the log that this call shall see."""
-    return task.log.visible(context.platform.clock.now(), getattr(request, "log_behind", 0.0))
+    return task.log.visible(context.platform.clock.now(), _behind(request))
+
+
+def _behind(request: Request) -> float:
+    """Seconds by which the reply shall be behind the truth."""
+    return getattr(request, "behind", 0.0)
 
 
 def _number(request: Request, name: str, default: Optional[int], low: int, high: int) -> Any:

@@ -134,6 +134,7 @@ class MockModelArts:
         self.platform.stop()
         if self._own_obs:
             self.obs.stop()
+            activation.refresh(self)
         if self._options["root"] is None:
             shutil.rmtree(self._folder, ignore_errors=True)
 

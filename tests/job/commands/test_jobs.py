@@ -148,6 +148,9 @@ def test_the_log_goes_to_standard_output_alone(account, capsys):
     account.service.logs[job.id] = ["one", NASTY]
     account.service.end(job.id)
     assert command(capsys, "logs", "masf")[:2] == (0, "one\n\\x1b]0;title\\x07\\x9b31m\n")
+    for words in ([], ["-f"]):
+        code, _, errors = command(capsys, "logs", "masf", "--task=worker-1", *words)
+        assert code == 2 and "--task=worker-1: job 'masf' has no such task; expected one of worker-0" in errors
     account.service.move(job.id, COMPLETED, records=(Restart(1.0, 2.0, "", ""),))
     code, out, errors = command(capsys, "logs", "masf", "--follow")
     assert (code, out) == (0, "one\n\\x1b]0;title\\x07\\x9b31m\n") and "masf: Completed" in errors
@@ -192,7 +195,7 @@ def test_flavors_and_engines_are_listed(account, capsys):
 
 
 @pytest.mark.parametrize("name, message", [
-    ("msaf-cartoon", "did you mean 'masf-cartoon'?"),
+    ("msaf-cartoon", "did you mean 'masf-cartoon'? `python -m job jobs` lists"),
     ("masf-c", "did you mean 'masf-cartoon'?"),
     ("nothing alike", "has no job 'nothing alike'. `python -m job jobs` lists the jobs"),
     ("\x1b", "has no job '\\x1b'"),

@@ -20,10 +20,11 @@ def test_make_is_told_again_what_it_was_given():
 
 
 def test_faults_are_told_again():
-    given = Request("dry-run", faults="GetObject cut=0.5", fault_seed=7)
+    given = Request("dry-run", faults="GetObject cut=0.5", fault_seed=7, platform_faults="RunJob kill=1 log='a b'")
     assert shlex.split(hints.command(given._replace(lane="tf2")))[2:] == [
-        "LANE=tf2", "FAULTS=GetObject cut=0.5", "FAULT_SEED=7"]
-    assert shlex.split(hints.command(given))[-4:] == ["--faults", "GetObject cut=0.5", "--fault_seed", "7"]
+        "LANE=tf2", "FAULTS=GetObject cut=0.5", "PLATFORM_FAULTS=RunJob kill=1 log='a b'", "FAULT_SEED=7"]
+    assert shlex.split(hints.command(given))[-6:] == [
+        "--faults", "GetObject cut=0.5", "--platform_faults", "RunJob kill=1 log='a b'", "--fault_seed", "7"]
 
 
 def test_the_command_is_told_again_what_it_was_given():

@@ -1,0 +1,1 @@
+"""Tests of `job.modelarts`. `memory_service` is a ModelArts in memory."""

@@ -67,6 +67,14 @@ def test_no_second_request_is_sent_while_the_list_cannot_be_read(service):
     assert len(service.requests) == 1
 
 
+def test_a_service_that_drops_annotations_still_shows_whose_job_it_is(service):
+    service.after = [LOST]
+    listed = service.find
+    service.find = lambda name: [job._replace(annotations={}) for job in listed(name)]
+    assert create_once(service, REQUEST._replace(description="submission mine"), lambda _: None).id == "id-1"
+    assert len(service.requests) == 1
+
+
 def test_a_name_that_is_in_use_after_a_lost_request_is_the_job_itself(service):
     """The list showed the job too late, so it was asked for again, and ModelArts refused its name."""
     service.after = [LOST]

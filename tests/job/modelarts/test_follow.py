@@ -7,7 +7,8 @@ import pytest
 from job.exits import INTERRUPTED
 from job.modelarts import log_folder
 from job.modelarts.errors import AccessRefused, ModelArtsUnavailable, NoSuchJob
-from job.modelarts.follow import JobWatch, exit_code_of, follow, log_key
+from job.modelarts.follow import JobWatch, exit_code_of, follow
+from job.modelarts.job_log import log_key
 from job.modelarts.request import JobRequest
 from job.modelarts.service import ABNORMAL, COMPLETED, FAILED, PENDING, RUNNING, TERMINATED, Event, Restart, Task
 from obs_sync import LocalStore, ObjectNotFound, StoreUnavailable
@@ -67,7 +68,7 @@ def test_phases_and_lines_are_told_once_and_in_order(followed):
                        lambda: followed.end(COMPLETED, 0, "done")]
     assert followed.follow() == 0
     told = [event.data.get("phase") or event.data["text"] for event in followed.told]
-    assert told == [PENDING, RUNNING, "one", "two", "three", "done", COMPLETED, COMPLETED]
+    assert told == [PENDING, RUNNING, "one", "two", "three", COMPLETED, "done", COMPLETED]
     assert followed.told_of("line", "task", "number")[-1] == ("worker-0", 4)
 
 
@@ -176,7 +177,7 @@ def test_without_that_right_and_without_a_log_url_the_error_says_what_to_do(foll
 
 def test_a_task_that_modelarts_does_not_know_yet_is_waited_for(followed):
     read = followed.service.lines
-    followed.move(PENDING, log_url="")
+    followed.move(RUNNING, log_url="")
 
     def unknown(*_):
         raise NoSuchJob("no log of worker-0")
@@ -212,6 +213,18 @@ def test_ctrl_c_says_that_the_job_goes_on(followed, caplog):
     followed.script = [interrupted]
     assert followed.follow() == INTERRUPTED
     assert "the job goes on. `python -m job logs id-1 -f` follows it again" in caplog.text
+
+
+def test_the_log_of_a_job_that_waits_is_not_asked_for(followed):
+    read = followed.service.lines
+    followed.service.lines = pytest.fail
+
+    def begin():
+        followed.service.lines = read
+        followed.move(RUNNING, "one")
+
+    followed.script = [None, begin, followed.end]
+    assert followed.follow() == 0 and followed.lines == ["one"]
 
 
 @pytest.mark.parametrize("phase, codes, expected", [

@@ -8,10 +8,12 @@ import re
 
 import pytest
 
+from job.config.submit_options import JOB_NAME
 from job.modelarts import cost, creation
 from job.modelarts.cost import Duration
 from job.modelarts.errors import ModelArtsUnavailable, RequestRefused
 from job.modelarts.request import SUBMISSION
+from job.modelarts.submission import beside, console_link, fresh_name
 from obs_sync import open_store
 from tests.job.modelarts.memory_service import ENGINE, FLAVOR
 
@@ -139,6 +141,8 @@ def test_a_refusal_is_told_with_the_exit_code_of_modelarts(submit, service):
     (["--flavor="], f"--flavor is missing; expected one of {FLAVOR.id}"),
     (["--nodes=3"], "a job of flavor modelarts.p3.large.public has at most 2 nodes"),
     (["--nodes=2", "--meta_batch_size=9"], "meta_batch_size=9 cannot be shared by 2 ranks"),
+    (["--precision=float32"], "precision=float32: .*Use precision=mixed"),
+    (["--device=cpu"], "--device=cpu: the flavor has Ascend cards, which the job would not use"),
     (["--engine=Ascend-Powered-Engine:x"], "ModelArts in cn-north-4 has no such image.*expected one of Ascend-Powered"),
     (["--engine=a", "--image=b"], "--engine and --image are both given"),
     (["--retries=4"], "--retries=4: retries cannot be '4'"),
@@ -154,6 +158,40 @@ def test_a_mistake_ends_with_one_message_and_no_request(submit, service, words, 
     assert submit(*words) == 2
     assert re.search(told, submit.log), submit.log
     assert service.requests == [] and submit.out == ""
+
+
+def test_a_name_that_is_in_use_is_refused(submit, service):
+    assert submit("--name=mine") == 0, submit.log
+    assert submit("--name=mine") == 2
+    assert "--name=mine: a job has this name already" in submit.log and len(service.requests) == 1
+
+
+@pytest.mark.parametrize("place, folder", [
+    ("obs://bucket/team/output/", "obs://bucket/team/masf-code/"), ("obs://bucket/output/", "obs://bucket/masf-code/"),
+    ("obs://bucket/", "obs://bucket/masf-code/"),
+])
+def test_the_code_goes_beside_the_results(place, folder):
+    assert beside(place, "masf-code/") == folder
+
+
+def test_the_console_is_linked_where_modelarts_is_huaweis_own(submit, service):
+    assert submit() == 0, submit.log
+    (job,) = service.table.values()
+    assert console_link(service, job) is None
+    service.endpoint = "https://modelarts.cn-north-4.myhuaweicloud.com"
+    link = console_link(service, job)
+    assert link == f"https://console.huaweicloud.com/modelarts/?region=cn-north-4#/trainingJobs?id={job.id}"
+
+
+@pytest.mark.parametrize("flag", ["data_url", "train_url", "code_url", "log_url"])
+def test_a_key_in_a_url_is_never_shown(submit, service, flag):
+    assert submit(f"--{flag}=obs://AK:HIDDEN@bucket/x/") == 2
+    assert "holds a key or a signature" in submit.log and "HIDDEN" not in submit.log + submit.out
+
+
+@pytest.mark.parametrize("run_name", ["a.b c", "照片", "x" * 64, "-a-"])
+def test_a_fresh_name_is_one_that_modelarts_takes(run_name):
+    assert JOB_NAME.match(fresh_name(run_name)) and fresh_name(run_name) != fresh_name(run_name)
 
 
 def test_a_flavor_of_a_dedicated_pool_is_left_to_modelarts(submit, service):

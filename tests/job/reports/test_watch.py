@@ -87,9 +87,9 @@ def test_every_interval_is_told_once_and_the_end_of_the_run_ends_the_follower(ru
 
 
 def test_a_run_that_failed_ends_with_its_own_exit_code_and_reason(run):
-    run.write("failed", [30.0], outcome="failed", exit_code=5, reason="the loss is \x1b[31mNaN")
+    run.write("failed", [30.0], outcome="failed", exit_code=5, reason="the loss is \x1b[31mNaN", to_iteration=14)
     assert run.follow() == 5
-    assert run.told[-1].lines[-1] == ("failed at iteration 10, exit code 5 (training diverged, or parity not met): the "
+    assert run.told[-1].lines[-1] == ("failed at iteration 14, exit code 5 (training diverged, or parity not met): the "
                                       "loss is \\x1b[31mNaN")
 
 
@@ -125,6 +125,18 @@ def test_a_store_that_is_away_for_a_while_loses_and_repeats_nothing(run, caplog)
     assert run.kinds == ["run", "attempt", "interval", "interval", "end"]
     messages = [record.getMessage() for record in caplog.records]
     assert len(messages) == 2 and messages[0].startswith("the storage does not answer, retrying until it does")
+
+
+def test_the_time_for_which_the_store_was_away_is_no_silence_of_the_run(run):
+    def leave():
+        run.store.away = True
+
+    def come_back():
+        run.store.away = False
+
+    run.write(accuracies=[30.0])
+    run.script = [leave] + [None] * 8 + [come_back, lambda: run.write("done", [30.0])]
+    assert run.follow(patience=200.0) == 0 and run.time > 200.0
 
 
 def test_a_store_that_does_not_answer_at_all_is_an_error(run):

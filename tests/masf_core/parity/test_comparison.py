@@ -206,7 +206,8 @@ def test_the_verdict_speaks_of_threads_only_where_there_are_some():
     later = [Difference(2, "metric_loss", 9.0, 1.0, "")]
     assert "intra_op_threads" not in verdict.verdict(later, threads=False)
     assert "If it happens in every case, check the updates" in verdict.verdict(later, threads=False)
-    assert "Run it again with --precision=float32: if that is within tolerance" in verdict.verdict(later, mixed=True)
+    assert "Run it again with --precision=float32, on a processor or a GPU: if that is within tolerance" in (
+        verdict.verdict(later, mixed=True))
 
 
 def test_the_table_says_what_is_counted_in_images():

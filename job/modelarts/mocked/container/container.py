@@ -29,12 +29,14 @@ class Container:
             disk, ``log.txt`` is what its processes print.
         python: the interpreter, with its packages, that starts the boot file.
         environ: variables that the platform adds, such as the address of OBS and credentials for it.
-        chip: of the cards, for the log. sync_seconds: from one upload of the outputs to the next.
+        chip: of the cards, for the log. predownload: whether a container on a new disk finds what its outputs hold
+            already, as where "Predownload" is chosen in the console. sync_seconds: from one upload of the outputs to
+            the next.
     """
 
     def __init__(self, spec: ContainerSpec, objects: Objects, folder: str, *, python: str = sys.executable,
                  environ: Optional[Mapping[str, str]] = None, chip: str = "ascend910",
-                 sync_seconds: float = SYNC_SECONDS):
+                 predownload: bool = False, sync_seconds: float = SYNC_SECONDS):
         self._spec = spec
         self._objects = objects
         self._folder = os.path.abspath(folder)
@@ -42,6 +44,7 @@ class Container:
         self._python = python
         self._environ = dict(environ or {})
         self._chip = chip
+        self._predownload = predownload
         self._sync_seconds = sync_seconds
         self._outputs: List[OutputSync] = []
         self._prepared = False
@@ -160,7 +163,7 @@ class Container:
         self._outputs = [OutputSync(self._objects, place, disk.output(name)) for name, place in spec.outputs]
         for output, (name, place) in zip(self._outputs, spec.outputs):
             os.makedirs(disk.output(name), exist_ok=True)
-            if spec.predownload:
+            if self._predownload:
                 pulled = output.restore(self._check)
                 self._say("INFO", f"restored output {name}, {pulled.files} files, from {place}")
         if spec.cards:

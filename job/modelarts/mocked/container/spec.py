@@ -26,7 +26,6 @@ class ContainerSpec(NamedTuple):
     cards: int                # Ascend cards of each node; 0 for a flavor without any, where the boot file starts once
     nodes: int
     node: int                 # number of this node, from 0
-    predownload: bool = False  # whether the outputs' folders are filled from OBS before the start
 
 
 def code_folder(spec: ContainerSpec) -> str:

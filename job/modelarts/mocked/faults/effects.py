@@ -55,9 +55,9 @@ class Quota(Effect):
 
 @dataclass(frozen=True)
 class Behind(Effect):
-    """A call for the log shows it as it was some seconds ago."""
+    """A call for the log shows it as it was some seconds ago. A search does not find jobs that are younger."""
 
-    operations: ClassVar[Tuple[str, ...]] = LOG_CALLS
+    operations: ClassVar[Tuple[str, ...]] = LOG_CALLS + ("ListTrainingJobs",)
 
     seconds: float = 5.0
 
@@ -68,7 +68,7 @@ class Behind(Effect):
 
     def before_handling(self, request: Request) -> Optional[Response]:
         request.note_fault(self.kind)
-        request.log_behind = self.seconds  # type: ignore[attr-defined]
+        request.behind = self.seconds  # type: ignore[attr-defined]
         return None
 
 

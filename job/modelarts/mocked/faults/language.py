@@ -21,7 +21,7 @@ Effects of calls; `reset`, `cut`, `stall`, `flip`, `latency` and `skew` are thos
     status=429 code=APIG.0308 retry-after=1   an error, and the call is not handled
     reset=after                               the call is carried out, and its reply is lost
     quota                                     CreateTrainingJob: the account may have no more jobs
-    behind=5                                  calls for the log: as it was 5 s ago
+    behind=5                                  calls for the log, and ListTrainingJobs: as it was 5 s ago
     cut-character                             calls for the log, and UploadLog: it ends in the middle of a character
 
 Effects at the other moments; `log=TEXT` makes the seconds count from a line of the log with this text:

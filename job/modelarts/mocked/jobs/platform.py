@@ -65,7 +65,7 @@ class Platform:
         with self.lock:
             for job in self.jobs.values():
                 if not job.is_final:
-                    self._progress.abandon(job, self.clock.now())
+                    self._progress.abandon(job, self.clock.now(), "the mocked ModelArts was stopped")
 
     def advance(self, seconds: float) -> None:
         """Moves the platform's time ahead and makes the jobs go on."""
@@ -76,17 +76,21 @@ class Platform:
         """Makes each job go on as far as it can now."""
         with self.lock:
             for job in list(self.jobs.values()):
-                before = None
-                while not job.is_final and before != (job.phase, job.ending, job.attempts):
-                    before = (job.phase, job.ending, job.attempts)
-                    self._progress.go_on(job, self.clock.now())
+                try:
+                    self._go_on(job)
+                except Exception as failure:  # such as a full disk; the other jobs go on
+                    log.exception("the mocked ModelArts cannot go on with the job %s", job.id)
+                    self._progress.abandon(job, self.clock.now(), f"{type(failure).__name__}: {failure}")
+
+    def _go_on(self, job: Job) -> None:
+        before = None
+        while not job.is_final and before != (job.phase, job.ending, job.attempts):
+            before = (job.phase, job.ending, job.attempts)
+            self._progress.go_on(job, self.clock.now())
 
     def _run(self) -> None:
         while not self._stopped.wait(_TICK_SECONDS):
-            try:
-                self.tick()
-            except Exception:
-                log.exception("the mocked ModelArts failed to make the jobs go on")
+            self.tick()
 
     def _step(self, operation: str, job: Job) -> Step:
         step = Step(operation, self._project, job.request.name)

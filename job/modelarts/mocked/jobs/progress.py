@@ -69,7 +69,7 @@ class Progress:
 
     def hit(self, job: Job, blow: Blow, now: float) -> None:
         """Does to a running job what a fault says."""
-        step = Step(RUN, "", job.request.name)
+        step = Step(RUN, job.plan.bucket, job.request.name)
         step.note_fault(blow.kind)
         self._note(step)
         self.logs.collect(job, now)
@@ -89,13 +89,15 @@ class Progress:
             if task.container is not None and task.container.poll() is None:
                 task.container.kill(lose_disk=blow.kind != "kill" and task.name == first)
 
-    def abandon(self, job: Job, now: float) -> None:
-        """Ends the containers of a job that is not over, for good."""
+    def abandon(self, job: Job, now: float, reason: str) -> None:
+        """Ends a job that is not over, and its containers, because the platform cannot go on with it."""
         for task in job.tasks:
             if task.container is not None:
                 task.container.close()
+                task.exit_code = task.container.poll()
         self.logs.collect(job, now, last=True)
-        self._drop_containers(job)
+        job.end_record(now, reason, None, None)
+        self._finish(job, Ending(reason, phase=ABNORMAL), now)
 
     # --- phases
 

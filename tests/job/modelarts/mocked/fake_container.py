@@ -23,6 +23,7 @@ class FakeContainer:
         self.calls = []
         self.code = None
         self.ignores_terminate = False
+        self.last_words = ""   # that it writes when it is terminated
         self.lock = threading.Lock()
         self.made.append(self)
 
@@ -42,6 +43,7 @@ class FakeContainer:
     def terminate(self, grace_seconds=15.0):
         self.calls.append(f"terminate {grace_seconds:g}")
         if not self.ignores_terminate:
+            self.write(self.last_words)
             self.end(143)
 
     def kill(self, lose_disk=False):

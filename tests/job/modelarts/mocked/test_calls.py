@@ -106,11 +106,15 @@ def test_a_search_that_the_service_does_not_know_is_refused(client, body, code):
 
 def test_a_job_that_is_stopped_terminates(platform, client, containers):
     job_id = run(platform, client)
-    assert stop(client, job_id).status.phase == "Terminating"
+    containers.made[0].last_words = "saved\n"
+    assert [stop(client, job_id).status.phase for _ in range(2)] == ["Terminating"] * 2
     assert containers.made[0].calls == ["start", "terminate 15"]
     platform.advance(0)
     job = show(client, job_id)
     assert (job.status.phase, job.status.task_statuses[0].exit_code) == ("Terminated", 143)
+    assert platform.obs.get(BUCKET, f"log/modelarts-job-{job_id}-worker-0.log") == b"saved\n"
+    told = client.list_training_job_events(ListTrainingJobEventsRequest(training_job_id=job_id, pattern="stopped"))
+    assert told.total == 1
     assert refusal(lambda: stop(client, job_id)) == (400, "ModelArts.2788")
 
 

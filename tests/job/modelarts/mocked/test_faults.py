@@ -1,14 +1,20 @@
 """Faults of the mocked ModelArts: what the unmodified SDK sees of them, and how rules are written."""
 from __future__ import annotations
 
+import re
+
 import pytest
 from huaweicloudsdkcore.exceptions.exceptions import ClientRequestException, SdkException, ServerResponseException
 from requests.exceptions import RequestException
 
+from job.commands import mock as mock_command
 from job.modelarts.mocked import PRESETS, platform_faults
+from job.modelarts.mocked.faults import language
 from obs_sync.mock import FaultError
+from obs_sync.mock.faults.text import EFFECTS
 from tests.job.modelarts.mocked.support import create, request, show
 from tests.job.modelarts.mocked.test_calls import search
+from tests.test_architecture import read
 
 
 def test_a_lost_reply_of_create_leaves_one_job_that_a_search_finds(platform, client):
@@ -18,6 +24,14 @@ def test_a_lost_reply_of_create_leaves_one_job_that_a_search_finds(platform, cli
     found = search(client, limit=50).items
     assert [job.metadata.annotations["masf/submission"] for job in found] == ["one"]
     assert platform.injected["reset=after"] == 1
+
+
+def test_a_new_job_can_be_listed_late(platform, client):
+    platform.faults = platform_faults(["ListTrainingJobs behind=5"])
+    create(client)
+    assert search(client).items == []
+    platform.advance(5)
+    assert len(search(client).items) == 1
 
 
 def test_a_reset_before_create_leaves_no_job(platform, client):
@@ -102,6 +116,16 @@ def test_a_rule_that_is_wrong_says_what_was_expected(text, expected):
     with pytest.raises(FaultError) as wrong:
         platform_faults([text])
     assert expected in str(wrong.value)
+
+
+def test_the_faults_that_the_pages_show_are_rules():
+    shown = [text for page in (read("docs/mock.md"), language.__doc__, mock_command.EXAMPLES)
+             for text in re.findall(r'--platform_faults (?:"([^"]+)"|([a-z-]+))', page)]
+    assert len(shown) >= 5
+    for quoted, bare in shown:
+        assert platform_faults([quoted or bare]).rules
+    told = re.findall(r"^    ([a-z-]+(?:=[\w.-]+)?)(?: [a-z-]+=\S+)*  +", language.__doc__, re.M)
+    assert {word.partition("=")[0] for word in told} >= set(language.LANGUAGE.effects) - set(EFFECTS)
 
 
 @pytest.mark.parametrize("name", PRESETS)

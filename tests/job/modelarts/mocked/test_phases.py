@@ -210,8 +210,25 @@ def test_a_stopped_mock_ends_its_containers(containers):
         put_code(platform.obs)
         job_id = run(platform, make_client(platform))
         containers.made[0].write("last words\n")
+        folder = platform.jobs[0].folder
+        assert os.path.isdir(folder)
     assert containers.made[0].calls[1] == "close" and not os.path.exists(containers.made[0].folder)
     assert platform.obs.get(BUCKET, f"log/modelarts-job-{job_id}-worker-0.log") == b"last words\n"
+    assert not os.path.exists(folder)
+
+
+def test_a_job_that_cannot_be_started_is_abnormal_and_the_others_go_on(platform, client, containers):
+    class Broken(containers):
+        def start(self):
+            raise OSError("no space left")
+
+    platform.platform._progress._containers = Broken
+    broken = create(client)
+    platform.advance(1)
+    platform.advance(1)
+    platform.platform._progress._containers = containers
+    assert show(client, broken).status.phase == "Abnormal" and "no space left" in messages(platform)[-1]
+    assert show(client, run(platform, client)).status.phase == "Running"
 
 
 def test_the_clock_runs_by_itself_unless_it_is_frozen(containers):

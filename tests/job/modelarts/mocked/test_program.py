@@ -115,6 +115,14 @@ def test_wrong_arguments_are_one_clear_error(tmp_path, arguments, message, capfd
     assert message in told and "Traceback" not in told and not (tmp_path / "root").exists()
 
 
+def test_a_file_in_the_place_of_the_root_is_one_clear_error(tmp_path, capfd):
+    from job.cli import main
+
+    (tmp_path / "file").write_bytes(b"")
+    assert main(["mock", "serve", "--root", str(tmp_path / "file")]) == 2
+    assert "expected a folder" in capfd.readouterr().err
+
+
 def test_a_root_or_a_port_in_use_is_one_clear_error(tmp_path, platform, capfd):
     from job.cli import main
 

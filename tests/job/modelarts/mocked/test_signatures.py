@@ -76,6 +76,11 @@ def test_a_date_that_is_more_than_15_minutes_off_is_refused(platform, ahead, sta
         assert reply.code == "APIG.0301" and "signature expired" in reply.document["error_msg"]
 
 
+def test_parameters_are_signed_in_their_order_and_sent_in_any(platform):
+    path = f"/v2/{platform.project_id}/training-jobs/x/events?order=desc&limit=5"
+    assert request(platform, "GET", path, headers=signed(platform, "GET", path)).code == "ModelArts.2775"
+
+
 def test_the_service_s_own_clock_can_be_wrong(platform):
     platform.clock.skew = 1000
     assert post(platform).status == 401

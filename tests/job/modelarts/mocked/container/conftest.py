@@ -34,20 +34,21 @@ class Platform:
             self.obs.put("bucket", "code/" + name, content)
         return self
 
-    def container(self, name="one", environ=None, sync_seconds=0.05, **changes):
+    def container(self, name="one", environ=None, sync_seconds=0.05, predownload=False, **changes):
         """A container that has not started."""
         spec = ContainerSpec(
             job_id="0a1b", job_name="job", code_dir="/bucket/code/", boot_file="/bucket/code/boot.py", parameters=(),
             inputs=(), outputs=(), environments={}, cards=0, nodes=1, node=0)._replace(**changes)
         self.started.append(
-            Container(spec, self.obs, str(self.folder / name), environ=environ, sync_seconds=sync_seconds))
+            Container(spec, self.obs, str(self.folder / name), environ=environ, predownload=predownload,
+                      sync_seconds=sync_seconds))
         return self.started[-1]
 
     def run(self, **changes):
         """(exit code, container) of a container that has ended."""
         container = self.container(**changes)
         container.start()
-        return container.wait(20), container
+        return container.wait(60), container
 
     def close(self):
         for container in self.started:
@@ -75,7 +76,7 @@ def printed(container):
     return [line for line in log_of(container).splitlines() if not line.startswith("[ModelArts Service Log]")]
 
 
-def wait_until(condition, seconds=10.0):
+def wait_until(condition, seconds=30.0):
     """Wait until the condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():

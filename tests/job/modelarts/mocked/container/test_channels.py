@@ -42,7 +42,7 @@ def test_outputs_are_uploaded_during_the_run_once_a_version_and_never_deleted(pl
     wait_until(lambda: "out/a.txt" in platform.obs.keys("bucket")
                and platform.obs.get("bucket", "out/a.txt") == b"second")
     container.terminate()
-    container.wait(10)
+    container.wait(30)
     assert platform.obs.keys("bucket", "out/") == ["out/a.txt"]
     assert [key for key, _ in stored if key == "out/a.txt"] == ["out/a.txt"] * 2
 
@@ -76,5 +76,5 @@ def test_a_bucket_that_vanished_is_told_in_the_log_and_the_job_goes_on(platform)
     get = platform.obs.get
     platform.obs.get = lambda *where: (platform.obs._store.delete_bucket("other"), get(*where))[1]
     container.start()
-    assert container.wait(10) == 0
+    assert container.wait(30) == 0
     assert "cannot upload the output: /other/out/: NoSuchBucket" in log_of(container)

@@ -1,0 +1,82 @@
+"""The mocked platform in this process, for `python -m job submit --platform=local`: any configuration, on this machine.
+
+It is the platform of the dry run, with the same folder: buckets in ``<root>/bucket/``, jobs in ``<root>/modelarts/``.
+Local data and weights are stored in its bucket first. It ends with this process, so a job on it is always followed.
+"""
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import replace
+from typing import Iterator, List, Mapping, NamedTuple, Optional, Sequence
+
+from job.config.settings import Config, Network
+from job.config.submit_options import SubmitOptions
+from job.console import Console
+from job.dry_run.bucket import BUCKET, fill_data, fill_weights, make_root, say
+from job.dry_run.story import serve_platform
+from job.dry_run.submitted import ENGINE, FLAVOR
+from job.modelarts.parameters import given_places, resolve_settings
+from job.modelarts.sdk_service import connect
+from job.modelarts.service import JobService
+from obs_sync import parse_url
+
+TRAIN_URL = f"obs://{BUCKET}/output/"
+
+
+class LocalPlatform(NamedTuple):
+    """config, options: with places in the platform's OBS. environ: variables that reach both mocks."""
+
+    service: JobService
+    config: Config
+    options: SubmitOptions
+    environ: Mapping[str, str]
+
+    @property
+    def results(self) -> List[str]:
+        """Names of the folders, from the bucket on, below which the run is."""
+        place = parse_url(self.config.platform.train_url or "")
+        return [place.bucket] + place.prefix.split("/")[:-1] + [self.config.run_name]
+
+
+@contextlib.contextmanager
+def local_platform(words: Sequence[str], options: SubmitOptions, root: str,
+                   console: Console) -> Iterator[LocalPlatform]:
+    """The platform while the context lasts. Its OBS holds the data that the settings name.
+
+    Args:
+        words: settings of the command line. data_url and weights_path may be local; without a data_url a miniature is
+            drawn; without a train_url the results go to the platform's own bucket. options: without a flavor, the job
+            gets a node without Ascend cards. root: folder of the platform.
+
+    Raises:
+        ConfigError: a setting is wrong, or another process uses the folder. LocalStorageError: the folder, the images
+            or the weights cannot be used.
+    """
+    data, train, weights = (given_places(words).get(name) for name in ("data_url", "train_url", "weights_path"))
+    own = [] if train else [f"--train_url={TRAIN_URL}"]
+    local_data = data is None or (data != "" and "://" not in data and os.path.isdir(data))
+    local_weights = weights if weights and "://" not in weights and os.path.isfile(weights) else None
+    stand_ins = (["--data_url=obs://x-y/"] if local_data else []) + (["--weights_path=none"] if local_weights else [])
+    resolve_settings(list(words) + own + stand_ins)  # a mistake is told before anything is made
+    root = os.path.abspath(root)
+    make_root(root, None)
+    with serve_platform(root, None) as platform:
+        environ = dict(platform.obs.environment(), **platform.variables())
+        say(f"mocked ModelArts at {platform.endpoint}, mocked OBS at {platform.obs.endpoint}")
+        if local_data:
+            own.append("--data_url=" + fill_data(root, data, environ, console))
+        if local_weights:
+            own.append("--weights_path=" + fill_weights(root, local_weights, Network(), environ, console))
+        config = resolve_settings(list(words) + own)
+        for bucket in _buckets([config.platform.train_url, options.code_url, options.log_url]):
+            if bucket not in platform.obs.buckets():
+                platform.obs.create_bucket(bucket)
+        if options.flavor is None:
+            options = replace(options, flavor=FLAVOR, engine=options.engine or (None if options.image else ENGINE))
+        yield LocalPlatform(connect(environ), config, options, environ)
+
+
+def _buckets(places: Sequence[Optional[str]]) -> List[str]:
+    """The buckets to which a job and its submission write."""
+    return sorted({parse_url(place).bucket for place in places if place})
