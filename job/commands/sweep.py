@@ -133,8 +133,8 @@ def run(study: Any, at_once: Optional[int], args: argparse.Namespace, console: C
     failed = [each for each in outcomes if each.code]
     for each in failed:
         log.error("failed: %s: %s", each.run.name, each.state.told or MEANING.get(each.code, "unknown"))
-    log.info("%d of %d runs are done. The table: python -m job sweep %s collect", len(outcomes) - len(failed),
-             len(outcomes), study.path)
+    log.info("%d of %d runs are done. The table: python -m job sweep %s collect",
+             sum(each.code == 0 for each in outcomes), len(outcomes), study.path)
     return failed[0].code if failed else DONE
 
 
@@ -211,6 +211,10 @@ def tell(study: Any, args: argparse.Namespace) -> None:
         told = text.plan_json(study) if args.json else text.plan_text(study)
     else:
         states = look_at_all(study.runs, study.open_at)
+        if study.modelarts is not None:
+            from job.sweep.submitted import jobs_under_way
+
+            states = text.with_jobs(states, jobs_under_way(study.modelarts.service, study.runs, study.open_at))
         told = text.status_json(states) if args.json else text.status_text(study, states)
     with telling(DONE):
         print(encodable(told))

@@ -17,7 +17,7 @@ import time
 from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from job.console import Console
-from job.exits import CONFIGURATION, DIVERGED, STORAGE
+from job.exits import CONFIGURATION, DATA, DIVERGED, STORAGE
 from job.sweep.plan import PlannedRun
 from job.sweep.runner import Ended, NotNow, Runner
 from job.sweep.state import DAMAGED, DONE, FAILED, RUNNING, RunState
@@ -27,6 +27,7 @@ from obs_sync import StoreUnavailable
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 3  # of a run that fails for outside reasons
+ALIKE = 3  # runs that fail in the same way, with no run done, after which no more are started
 POLL = 1.0  # seconds between two looks at the runner
 LOOK = 10.0  # seconds between two looks at the store for the progress of the runs that run here
 TELL = 60.0  # seconds between two warnings about the storage, and until a place that takes no run is asked again
@@ -36,7 +37,7 @@ Look = Callable[[PlannedRun], RunState]
 
 
 class Outcome(NamedTuple):
-    """What became of a run. state: as in the store. code: exit code of its attempt here; 0 if done, None if none."""
+    """What became of a run. state: as in the store. code: exit code; 0 if it is done, None if it was not started."""
 
     run: PlannedRun
     state: RunState
@@ -62,6 +63,7 @@ class Driver:
         self._not_before: Dict[str, float] = {}  # seconds of the clock
         self._codes: Dict[str, int] = {}  # name → exit code of a run that is settled
         self._ended: List[Ended] = []  # attempts that have ended while the store could not be asked
+        self._hopeless = False
         self._no_start_before = self._looked = clock()
         self._tell_again = self._looked
         for run in self._runs:
@@ -76,7 +78,7 @@ class Driver:
         self._task = console.task("sweep", "iterations", start=done)
 
     def run(self) -> List[Outcome]:
-        """Drive until every run is done, has failed, or is settled otherwise.
+        """Drive until every run is done or has failed, or until it is clear that all of them fail in the same way.
 
         Raises:
             Stopped: it was asked to stop; the runner has stopped its runs. StoreError: the store refuses.
@@ -89,7 +91,7 @@ class Driver:
             while True:
                 self._settle()
                 self._start()
-                if len(self._codes) == len(self._runs):
+                if len(self._codes) == len(self._runs) or (self._hopeless and not self._runner.running()):
                     break
                 self._progress()
                 self._console.check_stop()
@@ -129,6 +131,11 @@ class Driver:
         self._states[ended.run.name] = state if state.state == FAILED else state._replace(
             state=FAILED, told=state.told or ended.told, exit_code=ended.code)
         self._settled(ended.run, code)
+        alike = list(self._codes.values()).count(code)
+        if code in (CONFIGURATION, DATA) and alike >= ALIKE and not self._done() and not self._hopeless:
+            self._hopeless = True
+            log.error("the first %d runs failed in the same way, and no run is done: no more are started. Correct the "
+                      "settings or the data, and start the same command again", alike)
 
     def _settled(self, run: PlannedRun, code: int) -> None:
         """Note that nothing more is to be done for a run. code: exit code, 0 if it is done."""
@@ -142,7 +149,7 @@ class Driver:
 
     def _start(self) -> None:
         """Start what can be started now."""
-        if self._clock() < self._no_start_before:
+        if self._hopeless or self._clock() < self._no_start_before:
             return
         for run in self._left():
             if self._runner.free() < 1:

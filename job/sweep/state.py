@@ -16,6 +16,7 @@ READERS = 8  # runs that are looked at at the same time
 
 WAITING = "waiting"  # nothing of it is in the store
 DONE = "done"
+SUBMITTED = "submitted"  # nothing of it is in the store, and a job of ModelArts will train it
 RUNNING = "running"  # a process holds its lease
 KILLED = "interrupted"  # its run.json says that it runs, and nobody holds its lease
 STOPPED = "stopped"
@@ -104,6 +105,6 @@ def holder(store: Store, seconds: float) -> tuple:
 
 def counts(states: Sequence[RunState]) -> List[str]:
     """``5 done``, ``2 running`` …: how many runs are in each state, in the order of a run's life."""
-    order = (DONE, RUNNING, WAITING, KILLED, STOPPED, FAILED, DAMAGED)
+    order = (DONE, RUNNING, SUBMITTED, WAITING, KILLED, STOPPED, FAILED, DAMAGED)
     found = [state.state for state in states]
     return [f"{found.count(each)} {each}" for each in order if each in found]

@@ -48,7 +48,7 @@ class SubmittedRunner(Runner):
                  at_once: int, clock: Callable[[], float] = time.monotonic,
                  sleep: Callable[[float], None] = time.sleep) -> None:
         self._service, self._request_of, self._at_once = service, request_of, at_once
-        self._reader = RunReader(open_at)
+        self._open_at, self._reader = open_at, RunReader(open_at)
         self._clock, self._sleep = clock, sleep
         self._now: Dict[str, PlannedRun] = {}  # id of the job → its run
         self._next_look = 0.0
@@ -56,10 +56,8 @@ class SubmittedRunner(Runner):
     def adopt(self, runs: Sequence[PlannedRun]) -> List[PlannedRun]:
         """Raises ModelArtsError."""
         by_name = {run.name: run for run in runs}
-        for job in itertools.islice(self._service.jobs(), LISTED):
-            run = by_name.get(job.annotations.get(RUN, ""))
-            if run is not None and self._is_of(job, run):
-                self._now[job.id] = run
+        for name, job in jobs_under_way(self._service, runs, self._open_at).items():
+            self._now[job.id] = by_name[name]
         return self.running()
 
     def free(self) -> int:
@@ -116,14 +114,27 @@ class SubmittedRunner(Runner):
     def _job_of(self, run: PlannedRun, name: str) -> Optional[Job]:
         """A job of the run that is not final. Its name begins as ``name`` does, which ends in a random part."""
         return next((job for job in self._service.jobs(name.rpartition("-")[0])
-                     if job.annotations.get(RUN) == run.name and self._is_of(job, run)), None)
+                     if job.annotations.get(RUN) == run.name and is_of(job, run, self._reader)), None)
 
-    def _is_of(self, job: Job, run: PlannedRun) -> bool:
-        """Whether a job is under way that writes to the folder of the run."""
-        if job.is_final:
-            return False
-        found = self._reader.run_of(job)
-        return found is not None and found.url == run.url
+
+def jobs_under_way(service: JobService, runs: Sequence[PlannedRun], open_at: OpenAt) -> Dict[str, Job]:
+    """Name of a run → the job that is not final and writes to the folder of that run. Raises ModelArtsError."""
+    by_name = {run.name: run for run in runs}
+    reader = RunReader(open_at)
+    found: Dict[str, Job] = {}
+    for job in itertools.islice(service.jobs(), LISTED):
+        run = by_name.get(job.annotations.get(RUN, ""))
+        if run is not None and is_of(job, run, reader):
+            found.setdefault(run.name, job)
+    return found
+
+
+def is_of(job: Job, run: PlannedRun, reader: RunReader) -> bool:
+    """Whether a job is under way that writes to the folder of the run."""
+    if job.is_final:
+        return False
+    trained = reader.run_of(job)
+    return trained is not None and trained.url == run.url
 
 
 def ended_of(run: PlannedRun, job: Optional[Job]) -> Ended:

@@ -1,14 +1,16 @@
 """The plan and the status of a study, for people and for programs."""
 from __future__ import annotations
 
-import json
-from typing import Iterable, Mapping
+from typing import Dict, Iterable, Mapping
 
 from job.config.loading import result_settings
+from job.modelarts.service import Job
+from job.printable import printable
 from job.reports.table.variants import shown
+from job.standard_output import json_text
 from job.sweep.opened import Study
 from job.sweep.plan import label_of
-from job.sweep.state import DONE, RunState, counts
+from job.sweep.state import DONE, RUNNING, SUBMITTED, RunState, counts
 
 
 def plan_text(study: Study) -> str:
@@ -26,9 +28,9 @@ def plan_text(study: Study) -> str:
 
 def plan_json(study: Study) -> str:
     """The same as a JSON document, with all settings that change the result."""
-    return json.dumps([{"name": each.name, "url": each.url, "variant": each.variant, "sample": each.sample,
+    return json_text([{"name": each.name, "url": each.url, "variant": each.variant, "sample": each.sample,
                         "target": each.target, "seed": each.seed, "settings": result_settings(each.config)}
-                       for each in study.runs], indent=1)
+                       for each in study.runs])
 
 
 def status_text(study: Study, states: Mapping[str, RunState]) -> str:
@@ -45,11 +47,24 @@ def status_text(study: Study, states: Mapping[str, RunState]) -> str:
     return "\n".join(lines + [summary(states.values())])
 
 
+def with_jobs(states: Mapping[str, RunState], jobs: Mapping[str, Job]) -> Dict[str, RunState]:
+    """``states``, in which runs that wait, although a job of ModelArts will train them, are submitted.
+
+    jobs: by name of the run, those that are not final.
+    """
+    found = dict(states)
+    for name, job in jobs.items():
+        if found[name].state != RUNNING:
+            found[name] = found[name]._replace(
+                state=SUBMITTED, told=f"job {printable(job.name)}, {printable(job.phase)}")
+    return found
+
+
 def status_json(states: Mapping[str, RunState]) -> str:
     """The same as a JSON document."""
-    return json.dumps([dict(name=name, state=state.state, iteration=state.iteration, told=state.told,
+    return json_text([dict(name=name, state=state.state, iteration=state.iteration, told=state.told,
                             exit_code=state.exit_code, owner=None if state.owner is None else str(state.owner))
-                       for name, state in states.items()], indent=1)
+                       for name, state in states.items()])
 
 
 def summary(states: Iterable[RunState]) -> str:

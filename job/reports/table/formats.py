@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 import unicodedata
 from typing import Any, Dict, List
@@ -11,6 +10,7 @@ from typing import Any, Dict, List
 from job.printable import printable
 from job.reports.table.build import AVERAGE, OURS, Row, Table
 from job.reports.table.cells import ERROR_NAMES, Cell, Paired
+from job.standard_output import json_text
 
 FORMULA = ("=", "+", "-", "@")  # a spreadsheet takes a cell that begins so for a formula
 _MARKDOWN = re.compile(r"([\\`*\[\]<>|])")
@@ -72,7 +72,7 @@ def as_json(table: Table) -> str:
                               for target, seed, value in each.pairs]} for each in table.paired],
         "notes": table.notes,
     }
-    return json.dumps(content, indent=1) + "\n"
+    return json_text(content) + "\n"
 
 
 def caption(table: Table) -> str:

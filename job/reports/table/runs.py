@@ -114,6 +114,8 @@ def read_result(store: Store, url: str) -> Any:
         published = read_published(store)
         if published is None:
             return None
+        if published["state"] != DONE:  # its intervals are not shown
+            return _result(published, [], url)
         run, history = newest_records(store, published, read_history(store))
         return _result(run, history, url)
     except (IntegrityError, ObjectNotFound, DamagedRun) as error:

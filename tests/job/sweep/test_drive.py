@@ -160,6 +160,15 @@ def test_a_failed_run_does_not_stop_the_others(runs):
     assert len(store.done) == 7
 
 
+def test_no_more_runs_are_started_once_all_fail_in_the_same_way(runs, caplog):
+    store = Stored()
+    runner = FakeRunner(store, fates={run.name: [(3, False)] for run in runs})
+    outcomes = drive(runs, store, runner)
+    assert len(runner.started) == 4, "three that failed, and one that ran beside them"
+    assert [outcomes[run.name].code for run in runs] == [3] * 4 + [None] * 4
+    assert "the first 3 runs failed in the same way" in caplog.text
+
+
 def test_what_failed_for_outside_reasons_is_tried_three_times(runs):
     store, lost, storage = Stored(), runs[0].name, runs[1].name
     runner = FakeRunner(store, fates={lost: [(None, True)], storage: [(4, True)] * 9})

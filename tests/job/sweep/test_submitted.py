@@ -12,8 +12,9 @@ from job.modelarts.request import SUBMISSION, JobRequest
 from job.modelarts.service import ABNORMAL, COMPLETED, FAILED, PENDING, RUNNING, TERMINATED, TERMINATING
 from job.modelarts.submission import RUN, fresh_name
 from job.sweep.drive import Driver
-from job.sweep.state import look_at
-from job.sweep.submitted import SubmittedRunner
+from job.sweep.state import SUBMITTED, WAITING, RunState, look_at
+from job.sweep.submitted import SubmittedRunner, jobs_under_way
+from job.sweep.text import with_jobs
 from obs_sync import open_store
 from tests.job.modelarts.memory_service import MemoryJobService
 from tests.job.sweep.studies import BASE, VARIANTS, planned
@@ -69,6 +70,13 @@ class Platform(MemoryJobService):
         return self.end(job.id, 0, COMPLETED)
 
 
+@pytest.fixture(autouse=True)
+def local_folders(request, monkeypatch):
+    """The runs are stored in a local folder here, while their jobs name a folder in OBS, as they have to."""
+    if "folder_that_it_writes_to" not in request.node.name:
+        monkeypatch.setattr("job.sweep.submitted.is_of", lambda job, run, reader: not job.is_final)
+
+
 @pytest.fixture
 def runs(tmp_path):
     return planned(tmp_path, BASE + VARIANTS)[0]
@@ -88,10 +96,7 @@ def request_of(run):
 
 
 def runner_of(platform, at_once=3):
-    runner = SubmittedRunner(platform, request_of, open_store, at_once, platform.clock, lambda seconds: None)
-    # The runs are stored in a local folder here, while their jobs name a folder in OBS, as they have to.
-    runner._is_of = lambda job, run: not job.is_final
-    return runner
+    return SubmittedRunner(platform, request_of, open_store, at_once, platform.clock, lambda seconds: None)
 
 
 def drive(platform, runs, **options):
@@ -200,3 +205,12 @@ def test_a_job_is_known_by_the_folder_that_it_writes_to(platform, runs):
     other = ours._replace(url=f"obs://bucket/another/{ours.name}")
     platform.create(request_of(ours))
     assert runner.adopt([other]) == [] and runner.adopt([ours]) == [ours]
+
+
+def test_the_status_shows_jobs_whose_run_has_not_begun(platform, runs):
+    ours = [run._replace(url=f"obs://bucket/out/{run.name}") for run in runs]
+    platform.create(request_of(ours[0]))
+    states = dict.fromkeys([run.name for run in ours], RunState(WAITING))
+    told = with_jobs(states, jobs_under_way(platform, ours, open_store))
+    assert [state.state for state in told.values()] == [SUBMITTED] + [WAITING] * 7
+    assert told[ours[0].name].told.endswith(", Pending")
