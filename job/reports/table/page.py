@@ -10,12 +10,13 @@ from job.reports.table.build import AVERAGE, OURS, PAPER, Row, Table
 from job.reports.table.cells import Cell
 from job.reports.table.formats import caption, cell_text, missing_lines, paired_line
 
-WIDTH, LEFT, RIGHT, ROW = 720, 210, 20, 24  # pixels, as all numbers below
+WIDTH, LEFT, RIGHT, ROW = 640, 190, 20, 24  # pixels, as all numbers below
 TOP, BOTTOM = 10, 34
 TABLE_STYLE = """
 body { padding: 0 1em; } td, th { white-space: nowrap; }
 td:first-child, th:first-child { text-align: left; } .published td { font-style: italic; color: #666; }
 .difference td { color: #666; } .incomplete { color: #b3541e; } .wide { overflow-x: auto; }
+.wide svg { max-width: none; }
 """
 
 
@@ -31,7 +32,7 @@ def as_page(table: Table) -> str:
     parts += _list("Notes", table.notes)
     for column, title in enumerate(list(table.targets) + [AVERAGE]):
         parts.append(f"<h2>{as_html(title)}</h2>")
-        parts.append(dot_chart([(row, row.cells[column]) for row in table.rows]))
+        parts.append(f'<div class="wide">{dot_chart([(row, row.cells[column]) for row in table.rows])}</div>')
     return "\n".join(parts) + "</body></html>\n"
 
 
