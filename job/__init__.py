@@ -3,6 +3,7 @@
 Read `run` first, then `training`. Floors, from the top; each imports only from lower ones:
 
     commands/          one thin module a command: arguments in, one call, output
+    sweep/             a study: many runs from one file
     run                the story of a run until TensorFlow is loaded; dry_run/ submits it on this machine
     modelarts/         submits this job to ModelArts and follows it
     training           the rest of the story, and what a stopped run still does; follower: a rank other than rank 0

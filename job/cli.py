@@ -42,6 +42,8 @@ COMMANDS = {
     "show": Command("job.commands.show", "show the files, the accuracy and the attempts of a run"),
     "evaluate": Command("job.commands.evaluate", "evaluate a trained network, without writing to its run"),
     "compare": Command("job.commands.compare", "compare runs interval by interval"),
+    "sweep": Command("job.commands.sweep", "run a study: variants, target domains and seeds, from one file"),
+    "table": Command("job.commands.table", "print the table of a study: variants, targets, seeds, and the paper"),
     "sync": Command("job.commands.sync", "copy folders between OBS and this machine, list, verify, compare, clean up"),
     "pack": Command("job.commands.pack", "pack a folder into a few large objects, which a job pulls much faster"),
     "convert-weights": Command("job.commands.convert_weights",

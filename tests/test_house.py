@@ -55,6 +55,7 @@ FLOORS = {
         ("evaluation", "follower", "preflight", "published_measure", "training"),
         ("modelarts",),
         ("dry_run", "run"),
+        ("sweep",),
         ("commands",),
         ("__main__",),
     ),

@@ -8,7 +8,7 @@
     near_miss        suggests the name that was probably meant
     foreign_flags    flags of the platform, and of the published port
     make_variables   variables that make dry-run does not take
-    run_names        the run name where none is given
+    run_names        names of runs: where none is given, and in a sweep
     given_values     blanks around a value, and paths as consoles write them
     page             docs/settings.md
     submit_options   what submit takes besides settings, also in a file

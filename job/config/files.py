@@ -17,6 +17,7 @@ from job.config.submit_options import PART, options
 from job.errors import ConfigError, NoSuchFolder
 
 NULL_TAG = "tag:yaml.org,2002:null"
+SCALAR, SEQUENCE, MAPPING = "scalar", "sequence", "mapping"  # kinds of YAML nodes
 
 
 class Given(NamedTuple):
@@ -62,12 +63,28 @@ def read_submit_part(path: str, shown: Optional[str] = None) -> Dict[str, Given]
 
 
 def _read(path: str, shown: Optional[str]) -> _Reader:
+    shown = shown or path
+    root = compose_file(path, shown)
+    reader = _Reader(shown)
+    if root is None:
+        return reader
+    if root.id != MAPPING:
+        raise ConfigError(f"{shown}: expected lines of the form `name: value`")
+    reader.read(root, group=None)
+    return reader
+
+
+def compose_file(path: str, shown: str) -> Any:
+    """The root node of a YAML file that messages call ``shown``; None of an empty file. A node's ``id`` is its kind.
+
+    Raises:
+        ConfigError: the file cannot be read or is not YAML.
+    """
     import yaml  # not needed by runs that are configured with flags alone
 
-    shown = shown or path
     try:
         with open(path, encoding="utf-8-sig") as stream:
-            root = yaml.compose(stream.read(), Loader=yaml.SafeLoader)
+            return yaml.compose(stream.read(), Loader=yaml.SafeLoader)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error  # without the path, which stands in front
         raise ConfigError(f"{shown}: cannot be read: {reason}") from error
@@ -78,24 +95,30 @@ def _read(path: str, shown: Optional[str]) -> _Reader:
         raise ConfigError(f"{shown}{where}: not YAML: {problem}") from error
     except RecursionError:  # YAML can be read only as deep as Python's stack
         raise ConfigError(f"{shown}: nests too deep; expected settings, flat or in one level of groups") from None
-    reader = _Reader(shown, yaml)
-    if root is None:
-        return reader
-    if not isinstance(root, yaml.MappingNode):
-        raise ConfigError(f"{shown}: expected lines of the form `name: value`")
+
+
+def read_settings(root: Any, shown: str) -> Tuple[Dict[str, Given], List[str]]:
+    """The settings in a mapping node of a YAML file that messages call ``shown``, and problems: one sentence each."""
+    reader = _Reader(shown)
     reader.read(root, group=None)
-    return reader
+    return reader.given, reader.problems
+
+
+def read_options(root: Any, shown: str) -> Tuple[Dict[str, Given], List[str]]:
+    """The options of submit in a mapping node, as ``read_settings``."""
+    reader = _Reader(shown)
+    reader.read(root, group=PART)
+    return reader.options, reader.problems
 
 
 class _Reader:
     """Walks the nodes of one file."""
 
-    def __init__(self, path: str, yaml: Any) -> None:
+    def __init__(self, path: str) -> None:
         self.given: Dict[str, Given] = {}
         self.options: Dict[str, Given] = {}  # of the part `submit`
         self.problems: List[str] = []
         self._path = path
-        self._yaml = yaml
 
     def read(self, mapping: Any, group: Any) -> None:
         """Take the settings of one mapping: the file itself (``group`` None) or one of its groups."""
@@ -123,7 +146,7 @@ class _Reader:
             self._read_value(key, node, where, self.options)
 
     def _read_group(self, name: str, node: Any, where: str) -> None:
-        if isinstance(node, self._yaml.MappingNode):
+        if node.id == MAPPING:
             self.read(node, name)
         elif node.tag != NULL_TAG:
             self.problems.append(f"{where}: {name} is a group; expected settings below it, indented")
@@ -132,10 +155,9 @@ class _Reader:
         if name in given:
             self.problems.append(f"{where}: {name} is given a second time, after {given[name].where}")
             return
-        if isinstance(node, self._yaml.ScalarNode):
+        if node.id == SCALAR:
             value = None if node.tag == NULL_TAG else node.value
-        elif isinstance(node, self._yaml.SequenceNode) and all(
-                isinstance(each, self._yaml.ScalarNode) for each in node.value):
+        elif node.id == SEQUENCE and all(each.id == SCALAR for each in node.value):
             value = [each.value for each in node.value]
         else:
             self.problems.append(f"{where}: {name}: expected one value, not a structure")

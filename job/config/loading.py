@@ -22,7 +22,7 @@ from job.shipped import CONFIG_HOME
 from obs_sync.errors import InvalidUrl
 
 __all__ = ["ConfigError", "Loaded", "differences", "from_dict", "load_config", "replace_settings",
-           "result_settings", "settings_help", "to_dict", "to_yaml", "warn_of_unknown"]
+           "resolve", "result_settings", "settings_help", "to_dict", "to_yaml", "warn_of_unknown"]
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +77,18 @@ def load_config(arguments: Sequence[str], fallback: Optional[Mapping[str, Tuple[
     if flags.platform:
         log.info("ignored flags of the platform, which are not settings of this job: %s", " ".join(flags.platform))
     return Loaded(config, provenance)
+
+
+def resolve(sources: Sequence[Mapping[str, Given]]) -> Config:
+    """The configuration that several sources give, of which the later counts; defaults for the rest.
+
+    Raises:
+        ConfigError: names every bad value and contradiction.
+    """
+    _refuse_secrets(sources)
+    values, _, problems = _resolve(sources)
+    elsewhere = refused_output(values.get("train_url"))
+    return _checked(values, problems + ([] if elsewhere is None else [elsewhere]))
 
 
 def _read_file_of(name: Optional[str]) -> Tuple[Dict[str, Given], List[str], Optional[NoSuchFolder]]:

@@ -50,14 +50,16 @@ class Found(NamedTuple):
     dataroot: str
 
 
-def find_structure(config: Config, listing: Optional[Listing], root: Optional[str]) -> Found:
+def find_structure(config: Config, listing: Optional[Listing], root: Optional[str], to_train: bool = True) -> Found:
     """``Found`` in what was listed, or in the local folder ``root`` where ``listing`` is None.
+
+    to_train: False leaves out the checks that only training needs.
 
     Raises:
         DataError, ConfigError: as a run would. Unknown: there are too many files.
     """
     if listing is None:
-        return _found(config, root)
+        return _found(config, root, to_train)
     odd = _odd_keys(listing.infos)
     archives = archives_alone([info.key for info in listing.infos])
     if archives and not listing.packed:
@@ -65,7 +67,7 @@ def find_structure(config: Config, listing: Optional[Listing], root: Optional[st
     directory = tempfile.mkdtemp(prefix="masf-doctor-")
     try:
         _build_again(config, listing, odd, directory)
-        return _found(config, directory)
+        return _found(config, directory, to_train)
     except (ConfigError, DataError) as error:  # nobody can use its temporary paths
         raise type(error)(str(error).replace(directory, listing.store.url.rstrip("/"))) from error
     finally:
@@ -101,9 +103,9 @@ def _build_again(config: Config, listing: Listing, odd: Collection[str], directo
                 stream.truncate(info.size)
 
 
-def _found(config: Config, root: str) -> Found:
+def _found(config: Config, root: str, to_train: bool) -> Found:
     dataroot, filelist_root = locate_data(config, root)
-    return Found(index_data(config, dataroot, filelist_root), os.path.relpath(dataroot, root))
+    return Found(index_data(config, dataroot, filelist_root, to_train=to_train), os.path.relpath(dataroot, root))
 
 
 def structure_row(config: Config, found: Found) -> Row:

@@ -104,7 +104,7 @@ def environments(processes: int, environ: Mapping[str, str]) -> List[Dict[str, s
                           "rank 0, RANK_CONTROL=host:port")
     control = found.control or ("127.0.0.1", free_port())
     gpus = _gpus(processes, environ)
-    threads = str(max(1, _cores() // processes))
+    threads = str(max(1, usable_cores() // processes))
     places = []
     for local in range(processes):
         place = {"RANK_ID": str(found.host_index * processes + local),
@@ -133,19 +133,24 @@ def _on_ascend(processes: int, environ: Mapping[str, str], found: Any, rank_tabl
 
 
 def _gpus(processes: int, environ: Mapping[str, str]) -> List[str]:
-    """The GPUs that CUDA_VISIBLE_DEVICES allows, at least one for each rank; empty where there are none."""
-    visible = environ.get("CUDA_VISIBLE_DEVICES")
-    gpus = ([each for each in visible.split(",") if each.strip()] if visible is not None
-            else [str(number) for number in range(len(glob.glob("/dev/nvidia[0-9]*")))])
-    if not gpus or gpus[0] == "-1":
-        return []
-    if len(gpus) < processes:
+    """As ``visible_gpus``. Raises ConfigError if there are GPUs, and fewer than ranks."""
+    gpus = visible_gpus(environ)
+    if gpus and len(gpus) < processes:
         raise ConfigError(f"--processes={processes}, but there are {len(gpus)} GPUs: give at most {len(gpus)}, or set "
                           "CUDA_VISIBLE_DEVICES=-1 to train on the processor")
     return gpus
 
 
-def _cores() -> int:
+def visible_gpus(environ: Mapping[str, str]) -> List[str]:
+    """The GPUs of this machine that CUDA_VISIBLE_DEVICES allows; empty where there are none."""
+    visible = environ.get("CUDA_VISIBLE_DEVICES")
+    gpus = ([each for each in visible.split(",") if each.strip()] if visible is not None
+            else [str(number) for number in range(len(glob.glob("/dev/nvidia[0-9]*")))])
+    return [] if not gpus or gpus[0] == "-1" else gpus
+
+
+def usable_cores() -> int:
+    """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -210,7 +215,7 @@ class _Started:
         prefix = f"[{self.name}] "
         self._process = subprocess.Popen(
             command, env=dict(environ), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            start_new_session=True, preexec_fn=_dying_with(os.getpid()))
+            start_new_session=True, preexec_fn=dying_with(os.getpid()))
         self._printing = [
             threading.Thread(target=_pass_on, args=(source, sink, prefix, unread), daemon=True)
             for source, sink in ((self._process.stdout, sys.stdout), (self._process.stderr, sys.stderr))]
@@ -240,7 +245,7 @@ class _Started:
             thread.join(5.0)
 
 
-def _dying_with(parent: int) -> Callable[[], None]:
+def dying_with(parent: int) -> Callable[[], None]:
     """What a child runs first: it asks the system to stop it when its parent dies, even by SIGKILL."""
     prctl = getattr(ctypes.CDLL(None), "prctl", None)  # Linux has it
 

@@ -3,6 +3,7 @@
     report           report.html
     charts           figures and tables as SVG and HTML text
     compare          several runs beside each other
+    table            a folder: variants over targets and seeds, beside the paper
     show             what a run has left in the store
     watch            what a running run adds to it
     events           something that is told once, to people or to programs

@@ -1,0 +1,122 @@
+"""The table as a self-contained HTML page: numbers, and for each target a dot for every seed."""
+from __future__ import annotations
+
+from typing import Iterator, List, Optional, Sequence, Tuple
+
+from job.printable import as_html
+from job.reports.charts import COLOURS, GRID, INK, padded
+from job.reports.report import STYLE
+from job.reports.table.build import AVERAGE, OURS, PAPER, Row, Table
+from job.reports.table.cells import Cell
+from job.reports.table.formats import caption, cell_text, missing_lines, paired_line
+
+WIDTH, LEFT, RIGHT, ROW = 640, 190, 20, 24  # pixels, as all numbers below
+TOP, BOTTOM = 10, 34
+TABLE_STYLE = """
+body { padding: 0 1em; } td, th { white-space: nowrap; }
+td:first-child, th:first-child { text-align: left; } .published td { font-style: italic; color: #666; }
+.difference td { color: #666; } .incomplete { color: #b3541e; } .wide { overflow-x: auto; }
+.wide svg { max-width: none; }
+"""
+
+
+def as_page(table: Table) -> str:
+    """The page as text."""
+    parts = ["<!DOCTYPE html><html lang=en><head><meta charset=utf-8>"
+             '<meta name=viewport content="width=device-width, initial-scale=1"><title>Accuracy by variant</title>'
+             f"<style>{STYLE}{TABLE_STYLE}</style></head><body><h1>Accuracy by variant</h1>"]
+    parts.append(f"<p>{as_html(caption(table))}</p>")
+    parts += _table(table)
+    parts += _list("Not in the means", missing_lines(table))
+    parts += _list("Paired differences over target and seed", [paired_line(each) for each in table.paired])
+    parts += _list("Notes", table.notes)
+    for column, title in enumerate(list(table.targets) + [AVERAGE]):
+        parts.append(f"<h2>{as_html(title)}</h2>")
+        parts.append(f'<div class="wide">{dot_chart([(row, row.cells[column]) for row in table.rows])}</div>')
+    return "\n".join(parts) + "</body></html>\n"
+
+
+def _table(table: Table) -> Iterator[str]:
+    titles = ["variant", "selection", "seeds"] + list(table.targets) + [AVERAGE]
+    yield '<div class="wide"><table><tr>' + "".join(f"<th>{as_html(title)}</th>" for title in titles) + "</tr>"
+    for row in table.rows:
+        cells = "".join(f"<td>{as_html(each)}</td>" for each in (row.name, row.selection, row.seeds))
+        cells += "".join(f'<td{_class(cell, row)}>{as_html(cell_text(cell))}</td>' for cell in row.cells)
+        yield f'<tr class="{row.kind}">{cells}</tr>'
+    yield "</table></div>"
+
+
+def _class(cell: Cell, row: Row) -> str:
+    return ' class="incomplete"' if row.kind == OURS and cell.incomplete else ""
+
+
+def _list(title: str, told: Sequence[str]) -> List[str]:
+    if not told:
+        return []
+    return [f"<h2>{title}</h2><ul>" + "".join(f"<li>{as_html(each)}</li>" for each in told) + "</ul>"]
+
+
+def dot_chart(cells: Sequence[Tuple[Row, Cell]]) -> str:
+    """An SVG: a line for each of our rows with a dot for each seed and a stroke at the mean, and the published mean.
+
+    Args:
+        cells: (row, its cell of one target). A published row belongs to the variant before it.
+    """
+    ours = [(row, cell, _published_after(cells, number)) for number, (row, cell) in enumerate(cells)
+            if row.kind == OURS]
+    values = [value for _, cell, _ in ours for _, value in cell.values]
+    values += [mean for _, _, mean in ours if mean is not None]
+    if not values:
+        return "<p>No run is done.</p>"
+    low, high = padded(min(values), max(values))
+    height = TOP + ROW * len(ours) + BOTTOM
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" '
+             f'height="{height}" font-family="sans-serif" font-size="12">']
+    parts += _axis(low, high, height)
+    names = list(dict.fromkeys(row.name for row, _, _ in ours))
+    for number, (row, cell, mean) in enumerate(ours):
+        colour = COLOURS[names.index(row.name) % len(COLOURS)]  # one for each variant
+        parts += _line(row, cell, mean, TOP + ROW * number + ROW / 2, colour, (low, high))
+    return "\n".join(parts) + "</svg>"
+
+
+def _published_after(cells: Sequence[Tuple[Row, Cell]], number: int) -> Optional[float]:
+    for row, cell in cells[number + 1:]:
+        if row.kind == PAPER:
+            return cell.mean
+        if row.kind == OURS and row.name != cells[number][0].name:
+            break
+    return None
+
+
+def _place(value: float, span: Tuple[float, float]) -> float:
+    low, high = span
+    return LEFT + (value - low) / (high - low) * (WIDTH - LEFT - RIGHT)
+
+
+def _axis(low: float, high: float, height: int) -> Iterator[str]:
+    for step in range(5):
+        value = low + (high - low) * step / 4
+        x = _place(value, (low, high))
+        yield f'<line x1="{x:.1f}" y1="{TOP}" x2="{x:.1f}" y2="{height - BOTTOM}" stroke="{GRID}"/>'
+        yield f'<text x="{x:.1f}" y="{height - BOTTOM + 15}" text-anchor="middle" fill="{INK}">{value:.1f}</text>'
+    yield (f'<text x="{(LEFT + WIDTH - RIGHT) / 2:.1f}" y="{height - 4}" text-anchor="middle" fill="{INK}">'
+           "accuracy, %</text>")
+
+
+def _line(row: Row, cell: Cell, published: Optional[float], y: float, colour: str,
+          span: Tuple[float, float]) -> Iterator[str]:
+    label = row.name if len(row.name) <= 28 else row.name[:27] + "…"
+    yield (f'<text x="{LEFT - 10}" y="{y + 4:.1f}" text-anchor="end" fill="{INK}">'
+           f"{as_html(f'{label}, {row.selection}')}</text>")
+    if published is not None:
+        x = _place(published, span)
+        yield (f'<line x1="{x:.1f}" y1="{y - 10:.1f}" x2="{x:.1f}" y2="{y + 10:.1f}" stroke="{INK}" '
+               f'stroke-dasharray="3 2"><title>published: {published:.2f} %</title></line>')
+    if cell.mean is not None:
+        x = _place(cell.mean, span)
+        yield (f'<line x1="{x:.1f}" y1="{y - 8:.1f}" x2="{x:.1f}" y2="{y + 8:.1f}" stroke="{colour}" '
+               f'stroke-width="2"><title>mean: {cell.mean:.2f} %</title></line>')
+    for seed, value in cell.values:
+        yield (f'<circle cx="{_place(value, span):.1f}" cy="{y:.1f}" r="4" fill="{colour}" fill-opacity="0.6">'
+               f"<title>seed {seed}: {value:.2f} %</title></circle>")

@@ -1,0 +1,118 @@
+"""From the file of a study to its runs."""
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence
+
+from job.config.files import Given
+from job.config.loading import replace_settings, resolve, result_settings
+from job.config.run_names import study_name
+from job.config.settings import Config, settings
+from job.errors import ConfigError
+from job.sweep.draws import drawn
+from job.sweep.study_file import MOST_RUNS, PER_RUN, StudyFile
+
+HASHED = 8  # hexadecimal digits
+
+
+class PlannedRun(NamedTuple):
+    """A run of the study.
+
+    name: its run name. url: of its folder in the store. variant: of the file. sample: number of the draws, None without
+    random search. label: what names the variant and the sample.
+    """
+
+    name: str
+    url: str
+    variant: str
+    sample: Optional[int]
+    target: str
+    seed: int
+    config: Config
+
+    @property
+    def label(self) -> str:
+        return label_of(self.variant, self.sample)
+
+
+class Kind(NamedTuple):
+    """A variant with one sample. config: for any target and seed. drawn: setting → what was drawn for it."""
+
+    variant: str
+    sample: Optional[int]
+    config: Config
+    drawn: Mapping[str, str]
+
+
+def kinds_of(study: StudyFile, flags: Mapping[str, Given]) -> List[Kind]:
+    """Every variant with every sample.
+
+    Args:
+        flags: settings of the command line; they override those of the file, but not those of variants.
+
+    Raises:
+        ConfigError: names every bad value, and flags that a sweep cannot take.
+    """
+    problems = [f"{given.where}: the sweep chooses {name} for each run" for name, given in flags.items()
+                if name in PER_RUN]
+    varied = {name for sources in study.variants.values() for source in sources for name in source}
+    varied |= {draw.name for draw in study.random.draws} if study.random else set()
+    problems += [f"{flags[name].where}: {study.path} sets {name} for single variants; change it there"
+                 for name in flags if name in varied]
+    found = []
+    for variant, own in study.variants.items():
+        for sample in range(study.random.samples) if study.random else [None]:
+            draws = {} if sample is None else {
+                draw.name: Given(drawn(draw, study.random.seed, sample), draw.where) for draw in study.random.draws}
+            try:
+                config = resolve(study.base + [flags] + own + [draws])
+                found.append(Kind(variant, sample, config, {name: given.value for name, given in draws.items()}))
+            except ConfigError as error:
+                problems += [each for each in error.problems if each not in problems]
+    problems += sorted({"resume=never would start every run again each time; leave resume at auto"
+                        for kind in found if kind.config.platform.resume == "never"})
+    if problems:
+        raise ConfigError(problems)
+    return found
+
+
+def runs_of(study: StudyFile, kinds: Sequence[Kind], targets: Sequence[str], parent: str) -> List[PlannedRun]:
+    """Every run of the study: all variants of one seed and target, then the next target, then the next seed.
+
+    So a study that is stopped early has complete comparisons.
+
+    Args:
+        parent: URL of the folder in which the folders of the runs are.
+
+    Raises:
+        ConfigError: a target that is none, or too many runs.
+    """
+    if len(study.seeds) * len(targets) * len(kinds) > MOST_RUNS:
+        raise ConfigError(f"{study.path}: more than {MOST_RUNS:,} runs; give fewer seeds, variants or samples")
+    found = []
+    for seed in study.seeds:
+        for target in targets:
+            for kind in kinds:
+                config = replace_settings(kind.config, target_domain=target, seed=seed)
+                name = study_name(label_of(kind.variant, kind.sample), target, seed, digest_of(config))
+                config = replace_settings(config, run_name=name)
+                found.append(PlannedRun(name, f"{parent.rstrip('/')}/{name}", kind.variant, kind.sample, target, seed,
+                                        config))
+    return found
+
+
+def label_of(variant: str, sample: Optional[int]) -> str:
+    """The name of a variant, with the number of its sample."""
+    return variant if sample is None else f"{variant}-r{sample:02d}"
+
+
+def digest_of(config: Config) -> str:
+    """A digest of the settings that change the result and are not at their defaults.
+
+    Defaults are left out, so that a setting which a later version adds does not rename every run.
+    """
+    values: Dict[str, object] = {name: value for name, value in result_settings(config).items()
+                                 if value != settings()[name].default or name in ("target_domain", "seed")}
+    text = json.dumps(values, sort_keys=True, default=list)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:HASHED]
