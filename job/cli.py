@@ -35,6 +35,7 @@ COMMANDS = {
     "show": Command("job.commands.show", "show the files, the accuracy and the attempts of a run"),
     "evaluate": Command("job.commands.evaluate", "evaluate a trained network, without writing to its run"),
     "predict": Command("job.commands.predict", "predict the classes of images with a trained network"),
+    "export": Command("job.commands.export", "write a trained network for TensorFlow, ONNX or an Ascend 310"),
     "compare": Command("job.commands.compare", "compare runs interval by interval"),
     "sync": Command("job.commands.sync", "copy folders between OBS and this machine, list, verify, compare, clean up"),
     "pack": Command("job.commands.pack", "pack a folder into a few large objects, which a job pulls much faster"),
