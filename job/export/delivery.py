@@ -122,7 +122,6 @@ def deliver(folder: str, out: str, console: Console, open_at: OpenAt) -> None:
     if not is_remote(out):
         path = os.path.abspath(out)
         try:
-            os.chmod(folder, 0o755)
             os.rename(folder, path)
         except OSError as error:
             raise LocalStorageError(f"cannot be written ({error.strerror})", path, "Choose another folder with --out"

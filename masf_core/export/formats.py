@@ -19,6 +19,7 @@ from masf_core.network.backbone import Backbone
 from masf_core.records.files import sync
 from masf_core.tf1 import native_stderr_held_back, tf
 
+LARGEST_GRAPH = 2_000_000_000  # bytes; protobuf writes no larger message
 OPSET = 13  # atc takes 11 to 15
 GRAPH_FILE, ONNX_FILE = "model.pb", "model.onnx"
 SIGNATURE = "serving_default"
@@ -54,12 +55,17 @@ def write(export: Export, kind: str, folder: str) -> Dict[str, Any]:
 
 
 def _write_frozen(export: Export, folder: str) -> Dict[str, Any]:
-    graph_def, graph = _frozen(export)
+    graph_def, graph = frozen(export)
     _write_bytes(os.path.join(folder, GRAPH_FILE), graph_def.SerializeToString(deterministic=True))
     return graph.describe()
 
 
-def _frozen(export: Export) -> Tuple[Any, InferenceGraph]:
+def frozen(export: Export) -> Tuple[Any, InferenceGraph]:
+    """(``tf.GraphDef`` with the weights in it, its tensors). Raises ExportError if the weights are too large for it."""
+    size = sum(export.values[name].nbytes for name in export.backbone.shapes())
+    if size > LARGEST_GRAPH:
+        raise ExportError(f"the weights have {size / 1e9:.1f} GB, and a frozen graph or an ONNX model holds 2 GB."
+                          f" Export a {SAVED_MODEL} or a {CKPT}")
     graph, built = with_constants(export.backbone, export.values, export.given)
     return tf.train.export_meta_graph(graph=graph, strip_default_attrs=True).graph_def, built
 
@@ -104,7 +110,7 @@ def _write_onnx(export: Export, folder: str) -> Dict[str, Any]:
     except Exception as error:  # also the AttributeError of a tf2onnx beside a NumPy that is too new for it
         raise ExportError(f"tf2onnx cannot be imported ({type(error).__name__}: {error}). Install versions that fit "
                           "each other, or export another format") from error
-    graph_def, graph = _frozen(export)
+    graph_def, graph = frozen(export)
     inputs, outputs = [graph.images.name], [graph.logits.name, graph.probabilities.name]
     folded = tf_loader.tf_optimize(inputs, outputs, graph_def)
     with tf.Graph().as_default() as imported:

@@ -17,7 +17,7 @@ import numpy as np
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 try:
     import tensorflow
-except ImportError as error:
+except Exception as error:  # it is not installed, or not completely
     print(error)
     sys.exit(3)
 

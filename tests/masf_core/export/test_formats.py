@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from masf_core.devices.cpu import Cpu
+from masf_core.errors import ExportError
 from masf_core.export import choices, formats, loading
 from masf_core.export.comparison import compare
 from masf_core.export.graph import fed
@@ -101,15 +102,21 @@ def test_the_graph_for_a_card_has_only_operations_that_it_knows(networks):
     """Those of the operator list of ascend-toolkit 20.1; a reverse of the channels would be computed one by one."""
     for network in networks.values():
         export = formats.Export(network.backbone, network.values, {}, "raw")
-        graph_def, _ = formats._frozen(export)
+        graph_def, _ = formats.frozen(export)
         assert {node.op for node in graph_def.node} <= {
             "BiasAdd", "Cast", "ConcatV2", "Const", "Conv2D", "Identity", "LRN", "MatMul", "MaxPool", "Mean",
             "Placeholder", "Relu", "Reshape", "Softmax", "Split", "Sub"}
 
 
+def test_weights_that_are_too_large_for_a_graph_are_one_error(alexnet, monkeypatch):
+    monkeypatch.setattr(formats, "LARGEST_GRAPH", 1000)
+    with pytest.raises(ExportError, match="Export a saved_model or a ckpt"):
+        formats.frozen(formats.Export(alexnet.backbone, alexnet.values, {}, "raw"))
+
+
 def test_the_other_lane_s_tensorflow_loads_every_export(alexnet, tmp_path):
     other = "tf1" if IS_TF2 else "tf2"
-    python = os.path.join(os.environ.get("ENVS") or os.path.join(REPOSITORY, ".venv"), other, "bin", "python")
+    python = os.path.join(REPOSITORY, os.environ.get("ENVS") or ".venv", other, "bin", "python")
     if not os.path.exists(python):
         pytest.skip(f"there is no interpreter of the other lane: {python}")
     kinds = ["pb", "saved_model", "ckpt"] + (["eager"] if other == "tf2" else [])
