@@ -95,7 +95,7 @@ class Images:
             raise NoSuchFolder(f"there is no file or folder {place}"
                                + ("" if meant is None else f". If it is in OBS, write {meant}"))
         if _is_list(path):
-            return self._listed(path, place, self._root or os.path.dirname(path))
+            return self._listed(path, place, self._root or os.path.dirname(place) or os.curdir)
         if told_by_name(path) is False or not (told_by_name(path) or is_image_file(path)):
             raise DataError(f"{place} is neither an image nor a list. Expected an image file, a folder of them, or a "
                             f"list ({', '.join(LISTS)}) with a path in each line")
@@ -164,14 +164,18 @@ class Images:
         parsed = [(line, None) if exists(os.path.join(local, line)) else _split(line) for line in lines]
         images = [self._image(os.path.join(local, name), _joined(root, name)) for name, _ in parsed]
         base = self._label_base(place, [(image.label, number) for image, (_, number) in zip(images, parsed)])
-        disagreeing = 0
+        disagreeing = missing = 0
         for image, (_, number) in zip(images, parsed):
             label = image.label
             if number is not None and base is not None:
                 disagreeing += label not in (None, number - base)
                 label = number - base if label is None else label
             problem = "" if exists(image.path) else "there is no such file"
+            missing += problem != ""
             yield image._replace(label=label, problem=problem)
+        if missing:
+            log.warning("%s: %d of %d paths lead to no file below %s. --root says where the paths begin", place,
+                        missing, len(lines), root)
         if disagreeing:
             log.warning("%s: %s another label than the folder of the image says; the folder counts", place,
                         "1 line has" if disagreeing == 1 else f"{disagreeing} lines have")

@@ -120,6 +120,8 @@ def test_a_list_has_paths_below_the_root_and_numbers_that_count_from_0_or_1(pred
     lines = [f"cartoon/{each}/pic_00{number}.jpg {label + first}" for label, each in enumerate(CLASSES)
              for number in (1, 2)] + [f"cartoon/dog/missing.jpg {first}"]
     (tmp_path / name).write_text("\ufeff" + "\r\n".join(lines) + "\n\n", encoding="utf-8")
+    code, _, err = predict(tmp_path / name, "--json")
+    assert code == 3 and f"15 of 15 paths lead to no file below {tmp_path}. --root says where" in err
     found = predict.images(tmp_path / name, f"--root={drawn / 'images'}")
     assert [each["label"] for each in found.values()] == [each for each in CLASSES for _ in (1, 2)] + ["dog"]
     assert [each["problem"] for each in found.values()] == [None] * 14 + ["there is no such file"]
