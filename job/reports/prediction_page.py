@@ -92,11 +92,11 @@ def _left_out(count: int) -> str:
 def _card(each: Prediction, found: Predictions, max_pixels: int) -> str:
     kind = "" if not each.is_labelled else "wrong" if each.is_mistake else "right"
     name = as_html(found.name(each.predicted))
-    told: List[str] = [f"<b>{name}</b> {100.0 * each.probability:.1f} %",
+    told: List[str] = [f"<b>{name}</b> {100.0 * each.probability:.1f}&nbsp;%",
                        f'<div class=bar><div style="width:{100.0 * each.probability:.1f}%"></div></div>']
     if each.is_mistake:
         of_label = 100.0 * float(each.probabilities[each.label])
-        told.append(f"true class <b>{as_html(found.name(each.label))}</b> {of_label:.1f} %")
+        told.append(f"true: <b>{as_html(found.name(each.label))}</b> {of_label:.1f}&nbsp;%")
     told.append(f"<div class=path>{as_html(each.shown)}</div>")
     return (f'<figure class="{kind}">{_picture(each, max_pixels)}<figcaption>{"".join(told)}</figcaption></figure>')
 
