@@ -5,7 +5,8 @@
     <work_dir>/decoded/                  the decode cache
     <work_dir>/kernels/                  operations that were compiled for an Ascend (or --compile_cache_dir)
     <work_dir>/evaluate/                 what is wrong with the data of an evaluation
-    <work_dir>/COMMAND/cann/rank-N/      where rank N of another command (bench, evaluate, parity) works on an Ascend
+    <work_dir>/COMMAND/cann/rank-N/      where rank N of another command (bench, evaluate, parity, predict) works
+                                         on an Ascend
     <work_dir>/runs/<run_name>/          logs of this run (or --logdir), spool/ with checkpoints on their way out, and
                                          cann/rank-N/, where rank N works on an Ascend
 """
@@ -23,7 +24,7 @@ from obs_sync import LocalStorageError
 
 
 # The directories in work_dir.
-WRITTEN = ("inputs", "weights", "decoded", "kernels", "runs", "evaluate", "bench", "parity")
+WRITTEN = ("inputs", "weights", "decoded", "kernels", "runs", "evaluate", "bench", "parity", "predict")
 
 
 class Workspace(NamedTuple):

@@ -78,7 +78,7 @@ def main(args: argparse.Namespace, console: Console) -> None:
 
         if args.out is not None:
             check_place(args.out, args.place, opening.open_at)
-        workspace = evaluation_workspace(opening.work_dir)
+        workspace = evaluation_workspace(os.path.abspath(opening.work_dir))
         network, config, _ = open_network(args.place, args.checkpoint, args.settings, opening.urls, workspace, console,
                                           opening.open_at)
         names = class_names(network, config, classes)

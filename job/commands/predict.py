@@ -70,7 +70,7 @@ def main(args: argparse.Namespace, console: Console) -> None:
         from job.inputs.images import Images
         from job.workspace import evaluation_workspace
 
-        workspace = evaluation_workspace(opening.work_dir)
+        workspace = evaluation_workspace(os.path.abspath(opening.work_dir))
         network, config, _ = open_network(args.place, args.checkpoint, args.settings, opening.urls, workspace, console,
                                           opening.open_at)
         names = class_names(network, config, classes)
@@ -82,7 +82,7 @@ def main(args: argparse.Namespace, console: Console) -> None:
         from masf_core.memory import keep_freed_memory
 
         keep_freed_memory()
-        found = predict(network, config, names, values, images, console)
+        found = predict(network, config, names, values, images, workspace, console, os.environ)
         console.close()
         try:
             if out is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -9,7 +10,7 @@ import shutil
 
 import pytest
 
-from job import cli
+from job import cli, prediction
 from masf_core.data import miniature
 from masf_core.network.architecture import make_architecture
 from masf_core.records.npz import write_npz
@@ -145,6 +146,21 @@ def test_images_in_a_bucket_are_fetched(predict, bucket, place, count):
     found = predict.images(place, "--root=obs://bucket/pacs/images")
     assert len(found) == count and all(each["label"] and not each["problem"] for each in found.values())
     assert all(path.startswith("obs://bucket/pacs/images/photo/") for path in found)
+
+
+def test_relative_paths_mean_where_the_command_was_started_also_if_a_card_has_a_folder_of_its_own(
+        network, photos, bucket, capsys, monkeypatch):
+    @contextlib.contextmanager
+    def in_its_folder(device, place, environ):
+        os.chdir("/")
+        yield
+        os.chdir(str(photos.parent))
+
+    monkeypatch.chdir(str(photos.parent))
+    monkeypatch.setattr(prediction, "on_card", in_its_folder)
+    found = Predicting(os.path.relpath(network), "work", capsys).images(
+        "photos/dog", "obs://bucket/pacs/images/photo/house/")
+    assert [each["problem"] for each in found.values()] == [None] * 4
 
 
 def test_without_names_the_classes_are_numbers(predict, photos):
