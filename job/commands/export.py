@@ -32,7 +32,7 @@ EXAMPLES = """
   python -m job export obs://bucket/output/masf_cartoon --format=pb
   python -m job export masf-work/output/masf_cartoon --format=saved_model --out=models/masf/1
   python -m job export obs://bucket/output/masf_cartoon --format=pb --input=preprocessed --out=obs://bucket/om/cartoon/
-  python -m job export ckpt-000300-1a2b3c4d --format=ckpt --checkpoint=last
+  python -m job export masf-work/output/masf_cartoon --format=ckpt --checkpoint=last
   python -m job export masf-work/output/masf_cartoon --format=onnx --images=photos/
 Exit code 0: done; 2: wrong usage or settings, a package is missing, or there is something at FOLDER; 3: the network
 cannot be used; 4: storage or the local disk failed, or there is nothing at RUN; 5: the export computes other numbers.

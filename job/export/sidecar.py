@@ -12,13 +12,14 @@ import numpy as np
 
 from job.config.settings import Config
 from job.inputs.fetch_trained import Network
+from job.printable import printable
 from masf_core.export.choices import CKPT, ONNX, PB, RAW, SAVED_MODEL
 from obs_sync.local.files import digest_of
 
 NAME = "export.json"
 FORMAT = 1
 CHIPS = ("Ascend310", "Ascend910A")
-CLASSES_OF_CHIPS = "npu-smi info names the chip; releases of CANN before 5.1 call the second one Ascend910"
+NAMES_OF_CHIPS = "npu-smi info names the chip; releases of CANN before 5.1 call the second one Ascend910"
 MODEL_FILES = {PB: "model.pb", ONNX: "model.onnx"}
 TITLES = {PB: "frozen graph", SAVED_MODEL: "SavedModel", CKPT: "checkpoint of TensorFlow's Saver", ONNX: "ONNX model"}
 
@@ -81,7 +82,7 @@ def atc_note(kind: str, given: str) -> str:
         return "atc takes ONNX models with float inputs only; export with --input=preprocessed, or with --format=pb"
     if kind not in MODEL_FILES:
         return "atc reads frozen graphs and ONNX models; export with --format=pb"
-    return CLASSES_OF_CHIPS
+    return NAMES_OF_CHIPS
 
 
 def versions(tensorflow: str, loader: str) -> Dict[str, str]:
@@ -95,12 +96,12 @@ def text(out: str, told: Mapping[str, Any]) -> List[str]:
     size = sum(each["bytes"] for each in told["files"].values()) / 1e6
     check, images = told["check"], told["input"]
     shape = ", ".join("N" if each is None else str(each) for each in images["shape"])
-    lines = [f"{out}: {TITLES[told['kind']]}, {size:.1f} MB, of {told['run']['told']}",
+    lines = [f"{printable(out)}: {TITLES[told['kind']]}, {size:.1f} MB, of {printable(told['run']['told'])}",
              f"  input: {images['tensor']}, {images['dtype']} [{shape}]"]
     lines += [f"    - {step}" for step in told["preprocessing"]["caller"]]
     lines += [f"  outputs: {each['tensor']} ({name})" for name, each in told["outputs"].items()]
-    lines.append(f"  classes: {', '.join(told['classes'])}")
-    lines.append(f"  compared with the evaluator on {check['images']} {check['source']}: largest difference "
+    lines.append(f"  classes: {', '.join(map(printable, told['classes']))}")
+    lines.append(f"  compared with the evaluator on {check['images']} {printable(check['source'])}: largest difference "
                  f"{check['largest_logit_difference']:.1e} of logits up to {check['largest_logit']:.3g}, "
                  f"{check['largest_probability_difference']:.1e} of probabilities; same class for "
                  f"{check['same_class']} of {check['images']}")
