@@ -50,8 +50,11 @@ def write(export: Export, kind: str, folder: str) -> Dict[str, Any]:
         ExportError: the converter does not work. OSError: the local disk.
     """
     writer = {PB: _write_frozen, SAVED_MODEL: _write_saved_model, CKPT: _write_checkpoint, ONNX: _write_onnx}[kind]
-    with native_stderr_held_back():  # remarks of TensorFlow about devices, and of tf2onnx about its progress
-        return writer(export, folder)
+    try:
+        with native_stderr_held_back():  # remarks of TensorFlow about devices, and of tf2onnx about its progress
+            return writer(export, folder)
+    except tf.errors.OpError as error:  # TensorFlow's own writers have no other error for a disk
+        raise OSError(error.message) from error
 
 
 def _write_frozen(export: Export, folder: str) -> Dict[str, Any]:

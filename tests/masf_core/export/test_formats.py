@@ -108,6 +108,14 @@ def test_the_graph_for_a_card_has_only_operations_that_it_knows(networks):
             "Placeholder", "Relu", "Reshape", "Softmax", "Split", "Sub"}
 
 
+def test_a_disk_that_tensorflow_cannot_write_is_an_error_of_the_disk(alexnet, tmp_path):
+    (tmp_path / "file").write_text("")
+    export = formats.Export(alexnet.backbone, alexnet.values, {}, "raw")
+    for kind in ("pb", "saved_model"):
+        with pytest.raises(OSError):
+            formats.write(export, kind, str(tmp_path / "file"))
+
+
 def test_weights_that_are_too_large_for_a_graph_are_one_error(alexnet, monkeypatch):
     monkeypatch.setattr(formats, "LARGEST_GRAPH", 1000)
     with pytest.raises(ExportError, match="Export a saved_model or a ckpt"):
