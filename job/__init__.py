@@ -7,7 +7,8 @@ Read `run` first, then `training`. Floors, from the top; each imports only from 
     run                the story of a run until TensorFlow is loaded; dry_run/ submits it on this machine
     modelarts/         submits this job to ModelArts and follows it
     training           the rest of the story, and what a stopped run still does; follower: a rank other than rank 0
-    evaluation         a trained network on the images of some domains, without writing to its run
+    evaluation         a trained network on the images of some domains, without writing to its run; prediction: on any
+                       images; export/ makes files of it for other programs
     preflight/         the checks of doctor and check-graph; published_measure times what the port published
     preparation        from inputs to a model that is ready to train; cli turns errors into exit codes
     compilation        of a run's graphs for a card, before they are needed

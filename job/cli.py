@@ -41,6 +41,8 @@ COMMANDS = {
     "submit": Command("job.commands.submit", "submit this job to ModelArts"),
     "show": Command("job.commands.show", "show the files, the accuracy and the attempts of a run"),
     "evaluate": Command("job.commands.evaluate", "evaluate a trained network, without writing to its run"),
+    "predict": Command("job.commands.predict", "predict the classes of images with a trained network"),
+    "export": Command("job.commands.export", "write a trained network for TensorFlow, ONNX or an Ascend 310"),
     "compare": Command("job.commands.compare", "compare runs interval by interval"),
     "sweep": Command("job.commands.sweep", "run a study: variants, target domains and seeds, from one file"),
     "table": Command("job.commands.table", "print the table of a study: variants, targets, seeds, and the paper"),

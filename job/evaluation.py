@@ -21,7 +21,7 @@ from job.inputs.fetch_trained import Network
 from job.inputs.trained import OpenAt, Trained
 from job.inputs.indexing import changes
 from job.opened_run import Followed
-from job.preparation import decode_images, device_of, index_images
+from job.preparation import decode_images, device_of, evaluation_model, index_images
 from job.ranks.group import ALONE
 from job.reports.evaluated import VALIDATION, WHOLE, DomainResult, Evaluated
 from job.reports.image_results import ImageResult
@@ -32,9 +32,6 @@ from masf_core.data.naming import canonical
 from masf_core.data.offences import Offences
 from masf_core.errors import DataError
 from masf_core.evaluation import OnImages
-from masf_core.model import EvaluationModel
-from masf_core.network.backbone import make_backbone
-from masf_core.tf1 import VERSION
 
 log = logging.getLogger(__name__)
 
@@ -80,12 +77,9 @@ def evaluate_network(request: Request, workspace: Workspace, console: Console, e
     every = config.data.bad_data == "skip"
     decoded, images = decode_images(run, index if every else only(index, names), pending)
     same = same_data(trained, decoded if every else index, open_at)
-    backbone = make_backbone(config.network.backbone, len(index.classes), config.network.width, here.kernels())
-    log.info("TensorFlow %s on %s: %s", VERSION, here.describe(), backbone.describe())
     results: List[DomainResult] = []
     of_images: List[ImageResult] = []
-    with on_card(here.name, place, environ), EvaluationModel(
-            backbone, values, config.interval.evaluation_batch, here.session_config(), here.check_graph) as model:
+    with on_card(here.name, place, environ), evaluation_model(config, here, len(index.classes), values) as model:
         for name in names:
             domain = decoded.domain(name)
             part = VALIDATION if domain.name in map(canonical, trained.sources()) else WHOLE

@@ -41,7 +41,7 @@ MEANING = {
     CONFIGURATION: "usage or configuration, or the run name is in use",
     DATA: "data or weights",
     STORAGE: "storage",
-    DIVERGED: "training diverged, or parity not met",
+    DIVERGED: "training diverged, parity not met, or an export computes other numbers",
     FOUND: "check-graph or doctor found something to correct",
     RANK_LOST: "another process of the job was lost",
     MODELARTS: "ModelArts refused a request, or could not be reached",

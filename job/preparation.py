@@ -29,7 +29,7 @@ from masf_core.devices.ascend.options import AscendSettings
 from masf_core.devices.device import Device
 from masf_core.method.step_settings import StepSettings, check_batch
 from masf_core.method.loss_scale import ScaleSettings
-from masf_core.model import Model
+from masf_core.model import EvaluationModel, Model
 from masf_core.network.architecture import make_architecture
 from masf_core.network.backbone import make_backbone
 from masf_core.network.pretrained import is_network_file, read_pretrained
@@ -167,6 +167,19 @@ def build_model(run: AnyRun, here: Device, index: DatasetIndex, group: Alone = A
     return Model(backbone, step, config.interval.evaluation_batch, here.session_config(ranks), config.training.seed,
                  on_stage=run.times.mark, taking=here.gradients(ranks), check_graph=here.check_graph,
                  **({} if compiling is None else {"compiling": compiling}))
+
+
+def evaluation_model(config: Config, here: Device, num_classes: int,
+                     values: Mapping[str, np.ndarray]) -> EvaluationModel:
+    """A trained network that only evaluates, as a context manager.
+
+    Args:
+        here: what ``device_of`` returned. values: variable name → float32 array, of every variable of the network.
+    """
+    network = config.network
+    backbone = make_backbone(network.backbone, num_classes, network.width, here.kernels())
+    log.info("TensorFlow %s on %s: %s", VERSION, here.describe(), backbone.describe())
+    return EvaluationModel(backbone, values, config.interval.evaluation_batch, here.session_config(), here.check_graph)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,8 @@
     <work_dir>/kernels/                  operations that were compiled for an Ascend (or --compile_cache_dir)
     <work_dir>/evaluate/                 what is wrong with the data of an evaluation
     <work_dir>/sweep/                    configuration and output of each run of a sweep
-    <work_dir>/COMMAND/cann/rank-N/      where rank N of another command (bench, evaluate, parity) works on an Ascend
+    <work_dir>/COMMAND/cann/rank-N/      where rank N of another command (bench, evaluate, parity, predict) works
+                                         on an Ascend
     <work_dir>/runs/<run_name>/          logs of this run (or --logdir), spool/ with checkpoints on their way out, and
                                          cann/rank-N/, where rank N works on an Ascend
 """
@@ -24,7 +25,7 @@ from obs_sync import LocalStorageError
 
 
 # The directories in work_dir.
-WRITTEN = ("inputs", "weights", "decoded", "kernels", "runs", "evaluate", "bench", "parity", "sweep")
+WRITTEN = ("inputs", "weights", "decoded", "kernels", "runs", "evaluate", "bench", "parity", "predict", "sweep")
 
 
 class Workspace(NamedTuple):

@@ -16,7 +16,7 @@ Read `method/meta_step` first, then `trainer`. Floors, from the top; each import
 
     trainer                the training loop; parity/ compares with the reference's recorded numbers
     model                  a built network in a session
-    devices/               processor, GPU, Ascend 910; evaluation
+    devices/               processor, GPU, Ascend 910; evaluation; export/ a network as files for other programs
     method/                losses, updates, gradients, one iteration
     network/               backbones and their weights; ranks/ collectives; graph_check/ what a 910 refuses
     records/               checkpoints and logs on the local disk; data/ from images to batches

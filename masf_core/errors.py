@@ -36,6 +36,10 @@ class ParityError(MasfError, ArithmeticError):
     """A quantity is further from the reference than kernel libraries are from one another."""
 
 
+class ExportError(MasfError, RuntimeError):
+    """The converter to another format does not work."""
+
+
 class TensorFlowError(MasfError, ImportError):
     """TensorFlow is installed, and cannot be imported. told: why. mend: what to do about it."""
 

@@ -5,7 +5,7 @@ The only owner of a session. After construction the graph is finalised: nothing 
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Callable, ContextManager, Dict, Iterator, Mapping, NamedTuple, Optional, Set, Tuple
+from typing import Any, Callable, ContextManager, Dict, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 import numpy as np
 
@@ -268,6 +268,13 @@ class EvaluationModel:
         except tf.errors.ResourceExhaustedError as error:
             raise DeviceError("the device has too little memory to evaluate so many images at once. Lower "
                               "evaluation_batch") from error
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        """float32 [n, C] of uint8 [n, S, S, 3] BGR, n ≥ 1; in batches, as ``evaluate``. Raises DeviceError."""
+        found: List[np.ndarray] = []
+        self.evaluate(images, np.zeros(len(images), np.int32), np.arange(len(images)),
+                      on_images=lambda rows, predictions, logits: found.append(logits))
+        return np.concatenate(found)
 
 
 class Loader(NamedTuple):

@@ -28,6 +28,8 @@ ADAPTERS = {
     "moxing": {"obs_sync/moxing_store.py", "obs_sync/opening.py"},
     "tqdm": {"job/console.py"},
     "yaml": {"job/config/*.py"},
+    "tf2onnx": {"masf_core/export/formats.py"},
+    "onnxruntime": {"masf_core/export/loading.py"},
     "npu_bridge": {"masf_core/devices/ascend/*.py"},
     "huaweicloudsdkcore": {"job/modelarts/sdk_service.py"},
     "huaweicloudsdkmodelarts": {"job/modelarts/sdk_service.py"},

@@ -15,16 +15,16 @@ import argparse
 import json
 import logging
 import os
-from typing import Any, Callable, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from job.commands.bench import refuse_misspelt
-from job.config.given_values import console_path, secret_in_url
+from job.config.given_values import secret_in_url
 from job.config.kinds import folder_names
 from job.config.loading import IN_RUN, load_config
 from job.config.settings import Config
 from job.console import Console
 from job.environment import read_environment
-from job.errors import ConfigError, NoSuchData, NoSuchWeights
+from job.errors import ConfigError, NoSuchData
 from job.exits import DONE
 from job.standard_output import encodable, telling
 from job.stopping import ended_by_sigterm
@@ -60,30 +60,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace, console: Console) -> None:
     """Print to standard output, and write the file of --out."""
-    refuse_bare_flags(args.settings)
-    refuse_misspelt(args.settings, OWN_FLAGS)
     domains = domains_of(args.domains)
-    secrets = [told for told in (secret_in_url("RUN", args.place), secret_in_url("--out", args.out)) if told]
-    if secrets:
-        raise ConfigError(secrets)
-    environment = read_environment(os.environ)
-    given, _ = load_config(args.settings, fallback=environment.urls)
-    console.set_log_level(given.platform.log_level)
+    opening = begin(args, console, OWN_FLAGS, [("RUN", args.place), ("--out", args.out)])
     from job.reports.image_results import place_of, write_csv
 
     out = None if args.out is None else place_of(args.out, args.place)
-    if environment.rank_id:
-        log.info("rank %d has nothing to do: rank 0 evaluates alone", environment.rank_id)
+    if opening.waits("evaluates"):
         return
     with ended_by_sigterm():
         from job.workspace import evaluation_workspace
-        from obs_sync import Store, open_store
 
-        def open_at(url: str) -> Store:
-            return open_store(url, os.environ, backend=given.platform.storage)
-
-        workspace = evaluation_workspace(given.platform.work_dir or environment.work_dir)
-        network, config = look(args, environment.urls, workspace, console, open_at)
+        workspace = evaluation_workspace(opening.work_dir)
+        network, config = look(args, opening, workspace, console)
         classes = network.trained.classes  # where they are known, another network is told before data are fetched
         values = None if classes is None else network.values(config, len(classes))
         from job.evaluation import Request, evaluate_network  # imports TensorFlow, which takes seconds
@@ -92,31 +80,73 @@ def main(args: argparse.Namespace, console: Console) -> None:
 
         keep_freed_memory()
         found = evaluate_network(Request(network, config, values, domains, out is not None), workspace, console,
-                                 os.environ, open_at)
+                                 os.environ, opening.open_at)
         console.close()
         try:
             if out is not None:
-                write_csv(*out, images=found.images, open_at=open_at)
+                write_csv(*out, images=found.images, open_at=opening.open_at)
         finally:  # what was found is told even where the file cannot be written
             with telling(DONE):
                 print(json.dumps(document(found), indent=1) if args.json else encodable("\n".join(text(found))))
 
 
-def look(args: argparse.Namespace, urls: Mapping[str, Tuple[str, str]], workspace: Any, console: Console,
-         open_at: Callable[[str], Any]) -> Tuple[Any, Config]:
+class Opening(NamedTuple):
+    """What every command that opens a trained network begins with.
+
+    work_dir: local working directory. urls: data_url and train_url as the platform says them. rank: of this process.
+    open_at: opens a store as a context manager.
+    """
+
+    work_dir: str
+    urls: Mapping[str, Tuple[str, str]]
+    rank: int
+    open_at: Callable[[str], Any]
+
+    def waits(self, does: str) -> bool:
+        """Whether another process does the work; logs it."""
+        if self.rank:
+            log.info("rank %d has nothing to do: rank 0 %s alone", self.rank, does)
+        return bool(self.rank)
+
+
+def begin(args: argparse.Namespace, console: Console, own: Sequence[str],
+          places: Sequence[Tuple[str, Optional[str]]]) -> Opening:
+    """Check the words of a command line, as far as that needs no network, and set the log level.
+
+    Args:
+        own: flags of the command. places: (name, value) of its arguments that may be URLs.
+
+    Raises:
+        ConfigError: a word is wrong, or a URL holds a secret.
+    """
+    refuse_bare_flags(args.settings)
+    refuse_misspelt(args.settings, own)
+    secrets = [told for told in (secret_in_url(name, value) for name, value in places) if told]
+    if secrets:
+        raise ConfigError(secrets)
+    environment = read_environment(os.environ)
+    given, _ = load_config(args.settings, fallback=environment.urls)
+    console.set_log_level(given.platform.log_level)
+
+    def open_at(url: str) -> Any:
+        from obs_sync import open_store
+
+        return open_store(url, os.environ, backend=given.platform.storage)
+
+    return Opening(given.platform.work_dir or environment.work_dir, environment.urls, environment.rank_id or 0, open_at)
+
+
+def look(args: argparse.Namespace, opening: Opening, workspace: Any, console: Console) -> Tuple[Any, Config]:
     """(the network on the local disk, the settings that count for it). The data are looked for, and not fetched yet.
 
     Args:
-        urls: data_url and train_url as the platform says them. workspace: ``Workspace``. open_at: opens a store.
+        workspace: ``Workspace``.
     """
     from job.inputs.check import check_data
-    from job.inputs.fetch_trained import fetch_network, settings_of
+    from job.inputs.fetch_trained import open_network
 
-    try:
-        network = fetch_network(args.place, args.checkpoint, workspace, console, open_at)
-    except NoSuchWeights as error:
-        raise NoSuchWeights(str(error) + meant_at(args.place)) from None
-    config, provenance = load_config(args.settings, fallback=urls, base=settings_of(network.trained))
+    network, config, provenance = open_network(args.place, args.checkpoint, args.settings, opening.urls, workspace,
+                                               console, opening.open_at)
     try:
         check_data(config.data, config.platform.storage, os.environ)
     except NoSuchData as error:
@@ -146,9 +176,3 @@ def domains_of(given: Optional[str]) -> Optional[Tuple[str, ...]]:
         return folder_names().convert(given)
     except ValueError:
         raise ConfigError(f"--domains={given}: expected all, or {folder_names().expected}") from None
-
-
-def meant_at(place: str) -> str:
-    """A sentence about a path as consoles show it, or nothing."""
-    meant = console_path(place)
-    return "" if meant is None else f". If it is in OBS, write {meant}"

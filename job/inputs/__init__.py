@@ -7,6 +7,7 @@
     check           tells what is missing before anything expensive
     pulled_data     which objects below data_url are data
     weights         weights from a file, a checkpoint or a run
-    trained         the network that `evaluate` is to evaluate: of a run, a checkpoint, a file
-    fetch_trained   brings it to the local disk, with the settings that count for it
+    trained         the network that `evaluate`, `predict` and `export` use: of a run, a checkpoint, a file
+    fetch_trained   brings it to the local disk, with the settings and class names that count for it
+    images          single images, folders and lists of images that `predict` and `export` are given
 """

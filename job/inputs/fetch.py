@@ -46,7 +46,7 @@ def fetch_inputs(config: Config, workspace: Workspace, console: Console, environ
     Raises:
         obs_sync.StoreError: storage. DataError, WeightsError: something is not where the configuration says it is.
     """
-    root = _fetch_data(config, workspace, console, environ, present)
+    root = fetch_data(config, workspace, console, environ, present)
     dataroot, filelist_root = locate_data(config, root)
     if located is None and not present:
         located = fetch_weights(config, root, workspace, console, environ)
@@ -61,8 +61,9 @@ def fetch_inputs_patiently(config: Config, workspace: Workspace, console: Consol
         "pulling the inputs", lambda: fetch_inputs(config, workspace, console, environ, located=located))
 
 
-def _fetch_data(config: Config, workspace: Workspace, console: Console, environ: Mapping[str, str],
-                present: bool) -> str:
+def fetch_data(config: Config, workspace: Workspace, console: Console, environ: Mapping[str, str],
+               present: bool = False) -> str:
+    """Pull what ``data_url`` names, unless it is read in place. Returns its local folder; see ``fetch_inputs``."""
     url = config.data.data_url
     if url is None:
         if not os.path.isabs(config.data.dataroot):

@@ -1,14 +1,17 @@
-"""Bring a trained network to the local disk, and say with which settings it is evaluated. Needs no TensorFlow."""
+"""Bring a trained network to the local disk, with the settings and class names that count. Needs no TensorFlow."""
 from __future__ import annotations
 
 import logging
 import os
-from typing import Dict, NamedTuple, Optional
+from typing import Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
+from job.config.given_values import console_path
+from job.config.loading import load_config
 from job.config.settings import Config, config_of, settings, values_of
 from job.console import Console
+from job.errors import ConfigError, NoSuchWeights
 from job.inputs.fetch_weights import pull_weights
 from job.inputs.trained import OpenAt, Trained, find_trained
 from job.inputs.weights import record_of
@@ -24,6 +27,7 @@ log = logging.getLogger(__name__)
 OF_THE_MACHINE = ("device", "storage", "work_dir", "logdir", "log_level", "profile_dir", "overflow_dump_dir",
                   "compile_cache_dir")
 TRIES = 3  # a running job deletes checkpoints
+METRIC = "metric.npz"  # the file of the metric network in a checkpoint
 
 
 class Network(NamedTuple):
@@ -56,6 +60,86 @@ class Network(NamedTuple):
             raise WeightsError(f"{self.source}: {', '.join(missing)} of another shape than {architecture.describe()} "
                                "has. Give the settings of the run: backbone and width")
         return values
+
+
+class Opened(NamedTuple):
+    """A network and the settings that count for it. provenance: where each setting comes from, see ``load_config``."""
+
+    network: Network
+    config: Config
+    provenance: Mapping[str, str]
+
+
+def open_network(place: str, checkpoint: Optional[str], words: Sequence[str], urls: Mapping[str, Tuple[str, str]],
+                 workspace: Workspace, console: Console, open_at: OpenAt) -> Opened:
+    """Fetch the network at a URL or local path. The settings of its run count, and before them those in ``words``.
+
+    Args:
+        checkpoint: see ``find_trained``. words: of the command line. urls: what the platform says, see ``load_config``.
+
+    Raises:
+        As ``fetch_network``; also ConfigError: a setting.
+    """
+    try:
+        network = fetch_network(place, checkpoint, workspace, console, open_at)
+    except NoSuchWeights as error:
+        meant = console_path(place)
+        raise NoSuchWeights(str(error) + ("" if meant is None else f". If it is in OBS, write {meant}")) from None
+    return Opened(network, *load_config(words, fallback=urls, base=settings_of(network.trained)))
+
+
+def class_names(network: Network, config: Config, given: Optional[Sequence[str]]) -> Tuple[str, ...]:
+    """The names of the network's classes in the classifier's order.
+
+    Args:
+        given: on the command line, for a network that does not know them; without them the classes are numbered from 0.
+
+    Raises:
+        ConfigError: other names are given than the network has, or another number of them.
+        WeightsError: the file has no classifier of this network.
+    """
+    known = network.trained.classes
+    if known is not None:
+        if given is not None and list(given) != list(known):
+            raise ConfigError(f"--classes={','.join(given)}: the network knows its classes: {', '.join(known)}. Leave "
+                              "--classes out")
+        return tuple(known)
+    count = _classes_in(network, config)
+    if given is None:
+        log.warning("%s does not say the names of its %d classes, so they are numbered from 0. Name them, in the order "
+                    "of the training, with --classes=A,B,...", network.trained.file.told, count)
+        return tuple(str(number) for number in range(count))
+    if len(given) != count:
+        raise ConfigError(f"--classes names {len(given)} classes; the network has {count}")
+    return tuple(given)
+
+
+def _classes_in(network: Network, config: Config) -> int:
+    architecture = make_architecture(config.network.backbone, 2, config.network.width)
+    for layer in architecture.new_layers:
+        for array in network.layers.get(layer, ()):
+            if array.ndim == 1:
+                return len(array)
+    raise WeightsError(f"{network.source}: this file has no classifier of this network; expected a network.npz of "
+                       f"{architecture.describe()}. Give the settings of the run: backbone and width")
+
+
+def fetch_metric(network: Network, workspace: Workspace, console: Console, open_at: OpenAt) -> Dict[str, np.ndarray]:
+    """The variables of a checkpoint's metric network: name → float32 array; empty where there is none.
+
+    Raises:
+        WeightsError: its file is damaged. StoreError: storage.
+    """
+    file = network.trained.file
+    if file.checkpoint is None:
+        return {}
+    key = file.key[:-len(os.path.basename(file.key))] + METRIC
+    try:
+        path = _fetched(network.trained._replace(file=file._replace(key=key, sha256=None)), workspace, console, open_at)
+    except ObjectNotFound:
+        return {}
+    return {f"{layer}/{part}": array for layer, arrays in read_pretrained(path).items()
+            for part, array in zip(("weights", "biases"), arrays)}
 
 
 def settings_of(trained: Trained) -> Optional[Config]:

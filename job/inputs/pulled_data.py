@@ -1,8 +1,8 @@
 """Which objects below data_url a run pulls: the data, and not the results that this and other runs have stored there.
 
-The results of a run are its run.json and logs, known by their names, and everything in its `checkpoints/` and `lease/`.
-The folder of another run is known by the names in these two folders and by its run.json. Any other object in the folder
-of a run is pulled.
+The results of a run are its run.json and logs, known by their names, and everything in its `checkpoints/`, `lease/` and
+`exports/`. The folder of another run is known by the names in the first two and by its run.json. Any other object in
+the folder of a run is pulled.
 """
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 _OF_A_RUN = re.compile(r"(.+)/(?:checkpoints/ckpt-\d{6,}-[\w-]+(?:\.json\Z|/)|lease/\d{8}T\d{6}Z-[0-9a-f]{12}\.)")
 _LOG_FILES = re.compile(
     r"(run\.json|eva\.txt|metrics\.jsonl|images\.json\.gz|report\.html|offenders\.txt|events\.out\.tfevents\..*)\Z")
-_FOLDERS = ("checkpoints/", "lease/", "logs/")  # of a run
+_FOLDERS = ("checkpoints/", "lease/", "logs/", "exports/")  # of a run
 
 
 def written_locally(config: Config, others: Sequence[str]) -> List[str]:

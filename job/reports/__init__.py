@@ -8,5 +8,7 @@
     watch            what a running run adds to it
     events           something that is told once, to people or to programs
     evaluated        what `evaluate` found
-    image_results    its CSV file, a line for each image
+    image_results    its CSV file, a line for each image; cells that no spreadsheet takes for a formula
+    predictions      what `predict` found
+    prediction_page  its page, a grid of the images
 """

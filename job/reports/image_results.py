@@ -1,16 +1,21 @@
-"""The CSV file of `evaluate --out`: a line for each image."""
+"""The CSV files of `evaluate --out` and `predict --out`: a line for each image; and files that appear whole.
+
+Spreadsheets compute what begins like a formula, and names of files come from strangers. Such a text gets an apostrophe
+in front, which spreadsheets take as "this is text".
+"""
 from __future__ import annotations
 
-import csv
-import io
 import os
-from typing import Any, Callable, NamedTuple, Sequence, Tuple
+import re
+from typing import Any, Callable, Iterable, NamedTuple, Sequence, Tuple
 
 from job.errors import ConfigError, NoSuchFolder
 from masf_core.records.files import replace_bytes
 from obs_sync import LocalStorageError, is_remote, split_object_url
 
 COLUMNS = ("path", "label", "predicted", "probability")
+_FORMULA = re.compile(r"[=+\-@\t\r\n＝＋－＠]")
+_PLAIN = re.compile(r"[\w./ :()+-]*")
 
 
 class ImageResult(NamedTuple):
@@ -23,11 +28,12 @@ class ImageResult(NamedTuple):
     probability: float
 
 
-def place_of(out: str, run: str) -> Tuple[str, str]:
+def place_of(out: str, run: str, flag: str = "--out", command: str = "evaluate",
+             example: str = "images.csv") -> Tuple[str, str]:
     """(folder, name) of the file that ``out`` names, a path or a URL.
 
     Args:
-        run: the folder or file that is evaluated.
+        run: the folder or file of the network. flag, command, example: for messages.
 
     Raises:
         ConfigError: it is no place for a file, or lies in the run. NoSuchFolder: its local folder does not exist.
@@ -38,32 +44,41 @@ def place_of(out: str, run: str) -> Tuple[str, str]:
         except ValueError:
             folder, name = "", ""
         if not name:
-            raise ConfigError(f"--out={out}: expected the URL of a file, as in obs://bucket/folder/images.csv")
-        inside = _below(out, run)
+            raise ConfigError(f"{flag}={out}: expected the URL of a file, as in obs://bucket/folder/{example}")
+        inside = is_below(out, run)
     else:
         path = os.path.abspath(out)
         folder, name = os.path.split(path)
         if os.path.isdir(path) or out.endswith("/"):
-            raise ConfigError(f"--out={out}: this is a folder; expected the path of a file")
+            raise ConfigError(f"{flag}={out}: this is a folder; expected the path of a file")
         if not os.path.isdir(folder):
-            raise NoSuchFolder(f"--out={out}: there is no folder {folder}; make it, or give another file")
-        inside = not is_remote(run) and _below(os.path.realpath(path), os.path.realpath(run))
+            raise NoSuchFolder(f"{flag}={out}: there is no folder {folder}; make it, or give another file")
+        inside = not is_remote(run) and is_below(os.path.realpath(path), os.path.realpath(run))
     if inside:
-        raise ConfigError(f"--out={out}: this lies in {run}, where evaluate writes nothing; give another place")
+        raise ConfigError(f"{flag}={out}: this lies in {run}, where {command} writes nothing; give another place")
     return folder, name
 
 
-def _below(path: str, folder: str) -> bool:
+def is_below(path: str, folder: str) -> bool:
+    """Whether a path or URL is ``folder`` or below it."""
     return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
 def write_csv(folder: str, name: str, images: Sequence[ImageResult], open_at: Callable[[str], Any]) -> None:
-    """Write the file, whole or not at all. open_at: opens a store as a context manager.
+    """Write the file of `evaluate`, see ``write_whole``."""
+    write_whole(folder, name, csv_text(images), open_at)
+
+
+def write_whole(folder: str, name: str, text: str, open_at: Callable[[str], Any], flag: str = "--out") -> None:
+    """Write a file, whole or not at all.
+
+    Args:
+        folder, name: see ``place_of``. open_at: opens a store as a context manager. flag: for messages.
 
     Raises:
         StoreError: it cannot be written.
     """
-    content = csv_text(images).encode("utf-8", "surrogateescape")  # names on a disk may be no UTF-8
+    content = text.encode("utf-8", "surrogateescape")  # names on a disk may be no UTF-8
     if is_remote(folder):
         with open_at(folder) as store:
             store.write(name, content)
@@ -72,15 +87,24 @@ def write_csv(folder: str, name: str, images: Sequence[ImageResult], open_at: Ca
     try:
         replace_bytes(path, content)
     except OSError as error:
-        raise LocalStorageError(f"cannot be written ({error.strerror})", path, "Choose another file with --out"
+        raise LocalStorageError(f"cannot be written ({error.strerror})", path, f"Choose another file with {flag}"
                                 ) from error
 
 
 def csv_text(images: Sequence[ImageResult]) -> str:
     """A header and a line for each image. The probability has six decimals."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for each in images:
-        writer.writerow([each.path, each.label, each.predicted, f"{each.probability:.6f}"])
-    return stream.getvalue()
+    return csv_lines(COLUMNS, ([each.path, each.label, each.predicted, f"{each.probability:.6f}"] for each in images))
+
+
+def csv_lines(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """The text of a CSV file with a header."""
+    return "".join(",".join(map(cell, row)) + "\n" for row in [columns, *rows])
+
+
+def cell(text: str) -> str:
+    """``text`` as a cell that no spreadsheet takes for a formula, and in quotes unless it is plain."""
+    if _FORMULA.match(text):
+        text = "'" + text
+    if _PLAIN.fullmatch(text):
+        return text
+    return '"' + text.replace('"', '""') + '"'

@@ -22,6 +22,7 @@
     png_texts      PNG files without their texts and colour profiles
     decode_cache   decodes every image once
     cache_file     the files of the decode cache
+    batches        decodes images that are looked at once, ahead of their use
     episodes       draws the batches of a step
     augmentation   random changes of training images
     prefetch       draws batches ahead of their use, in the background

@@ -78,7 +78,7 @@ def decode(
     offences = Offences() if pending is None else pending
     plans = _plans(index, cache_dir, image_size, max_pixels, offences, offenders_path)
     progress = Progress(on_progress, sum(plan.shape[0] for plan in plans))
-    builder = _Builder(index.dataroot, workers or _usable_cores(), max_pixels, bad_data == "skip")
+    builder = _Builder(index.dataroot, workers or usable_cores(), max_pixels, bad_data == "skip")
     opened = _open_all(plans, builder, progress)
     for plan in plans:
         for row, kind, what in opened[plan.domain.name].unreadable:
@@ -239,7 +239,8 @@ def _make_room(cache_dir: str, missing: Sequence[_Plan]) -> None:
             f"{', '.join(plan.domain.name for plan in missing)}. Free some space there or choose another directory.")
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
+    """The processor cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import Dict, Tuple
 
+import numpy as np
+
 from masf_core.network import layers
 from masf_core.network.alexnet_shapes import AlexNetShapes
 from masf_core.network.backbone import Backbone
@@ -18,6 +20,8 @@ MEAN_BGR = (103.939, 116.779, 123.68)
 
 class AlexNet(AlexNetShapes, Backbone):
     """The arithmetic of AlexNet; ``AlexNetShapes`` has its layers."""
+
+    mean_bgr = MEAN_BGR
 
     def preprocess(self, images: tf.Tensor) -> tf.Tensor:
         """uint8 [N, 227, 227, 3] BGR → float32 BGR, mean subtracted.
@@ -44,7 +48,7 @@ class AlexNet(AlexNetShapes, Backbone):
         parts = layers.grouped_convolution(tf.split(x, 2, axis=3), *pair("conv4"), kernels=kernels)
         parts = layers.grouped_convolution(parts, *pair("conv5"), kernels=kernels)
         x = tf.concat([layers.max_pool(part) for part in parts], axis=3)
-        x = tf.reshape(x, [x.shape.as_list()[0], -1])
+        x = tf.reshape(x, [-1, np.prod(x.shape.as_list()[1:])])  # an exported graph takes any number of images
         x = tf.nn.relu(layers.dense(x, *pair("fc6"), kernels=kernels))
         features = tf.nn.relu(layers.dense(dropout(x, 0), *pair("fc7"), kernels=kernels))
         logits = layers.dense(dropout(features, 1), *pair("fc8"), kernels=kernels)

@@ -17,7 +17,10 @@ class Backbone(Architecture):
 
     Attributes:
         kernels: how the device is asked for the arithmetic of a layer.
+        mean_bgr: the colour that ``preprocess`` subtracts, blue, green, red.
     """
+
+    mean_bgr: Tuple[float, float, float]
 
     def __init__(self, num_classes: int, width: float = 1.0, kernels: Kernels = PLAIN) -> None:
         super().__init__(num_classes, width)

@@ -33,6 +33,8 @@ MEAN_BGR = (104.0, 117.0, 123.0)
 class SqueezeNet(SqueezeNetShapes, Backbone):
     """The arithmetic of SqueezeNet; ``SqueezeNetShapes`` has its layers."""
 
+    mean_bgr = MEAN_BGR
+
     def preprocess(self, images: tf.Tensor) -> tf.Tensor:
         """uint8 [N, 227, 227, 3] BGR → float32 BGR, mean subtracted."""
         return tf.cast(images, tf.float32) - tf.constant(MEAN_BGR, tf.float32)

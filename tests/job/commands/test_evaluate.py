@@ -390,3 +390,34 @@ def test_an_evaluation_holds_the_network_alone():
     with EvaluationModel(backbone, values, 4, tf.ConfigProto()) as model:
         variables = {node.name for node in model.session.graph.as_graph_def().node if node.op == "VariableV2"}
     assert variables == set(values)
+
+
+# -- commands that use the same network in other ways
+
+
+def test_predict_has_the_numbers_of_the_evaluation(run, data, capsys, tmp_path):
+    run.document(capsys, "--checkpoint=last", f"--out={tmp_path / 'evaluated.csv'}")
+    assert cli.main(["predict", run.url, str(data / "images" / "cartoon"), "--checkpoint=last", "--device=cpu",
+                     f"--work_dir={run.work_dir}", f"--out={tmp_path / 'predicted.csv'}"]) == 0
+    found = []
+    for name in ("evaluated", "predicted"):
+        with open(str(tmp_path / (name + ".csv")), encoding="utf-8") as stream:
+            found.append({(row["path"][row["path"].index("cartoon/"):], row["label"], row["predicted"],
+                           row["probability"]) for row in csv.DictReader(stream)})
+    assert found[0] == found[1] and len(found[0]) == 21
+
+
+def test_a_run_is_exported_with_its_metric_network_into_its_own_folder(run, capsys):
+    capsys.readouterr()
+    before = run.content()
+    assert cli.main(["export", run.url, "--format=ckpt", f"--out={run.url}/exports/a", "--checkpoint=last", "--json",
+                     f"--work_dir={run.work_dir}"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["classes"] == CLASSES and told["run"]["iteration"] == 4 and told["prefix"] == "model4"
+    assert told["run"]["target_accuracy"] == run.records[-1]["target_accuracy"]
+    assert told["variables"]["model/metric/w2"] == [4, 3]
+    assert told["check"]["images"] == 32 and "images of" in told["check"]["source"]
+    after = run.content()
+    assert {key for key in set(after) - set(before)} == {"exports/a/export.json"} | {
+        "exports/a/" + name for name in told["files"]}
+    assert {key: after[key] for key in before} == before

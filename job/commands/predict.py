@@ -1,0 +1,106 @@
+"""Predict the classes of images with a trained network.
+
+RUN is the folder of a finished or running run (train_url/run_name/), the folder of one checkpoint, or a network.npz: a
+URL or a local path. IMAGES are image files, folders of them, lists (.txt, each line a path and perhaps a class number),
+or obs:// URLs of any of these. An image in a folder that has the name of a class belongs to that class; the command
+then also says how many predictions are right, and shows the worst mistakes first.
+The command prints a short table. An image that cannot be read is a row with the reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from typing import Optional, Tuple
+
+from job.commands.evaluate import begin
+from job.config.kinds import folder_names
+from job.console import Console
+from job.errors import ConfigError
+from job.exits import DONE
+from job.standard_output import encodable, telling
+from job.stopping import ended_by_sigterm
+
+TAKES_SETTINGS = True
+USAGE = ("%(prog)s RUN IMAGES [IMAGES ...] [--out=FILE.csv] [--page=FILE.html] [--json] [--checkpoint=best|last|NAME] "
+         "[--classes=A,B] [--root=FOLDER] [--name=value ...]")
+OWN_FLAGS = ("checkpoint", "classes", "out", "page", "json", "root")
+EXAMPLES = """
+  python -m job predict obs://bucket/output/masf_cartoon photos/
+  python -m job predict masf-work/output/masf_cartoon photos/ one.jpg --out=classes.csv --page=classes.html
+  python -m job predict ckpt-000300-1a2b3c4d obs://bucket/new/ --json
+  python -m job predict obs://bucket/output/masf_cartoon kfold/cartoon_test_kfold.txt --root=images
+  python -m job predict network.npz photos/ --classes=dog,elephant,giraffe,guitar,horse,house,person
+Exit code 0: done; 2: wrong usage or settings; 3: the network cannot be used, or no image can be read; 4: storage or the
+local disk failed, or something that was named does not exist.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("place", metavar="RUN", help="run, checkpoint or network.npz: a URL or a local path")
+    parser.add_argument("images", metavar="IMAGES", nargs="+", help="image, folder, list or URL")
+    parser.add_argument("--checkpoint", metavar="WHICH",
+                        help="checkpoint of the run: best, last, or its name (default: best)")
+    parser.add_argument("--classes", metavar="NAMES",
+                        help="names of the classes in the order of the training, for a network.npz without its run")
+    parser.add_argument("--out", metavar="FILE",
+                        help="also write a line for each image to this CSV file, a path or a URL: path, label, "
+                             "predicted class, its probability, why it cannot be read, probability of each class")
+    parser.add_argument("--page", metavar="FILE",
+                        help="also write a page with the pictures to this HTML file, a path or a URL")
+    parser.add_argument("--root", metavar="FOLDER",
+                        help="folder or URL where the paths in lists begin (default: the folder of the list)")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def main(args: argparse.Namespace, console: Console) -> None:
+    """Print to standard output, and write the files of --out and --page."""
+    classes = names_of(args.classes)
+    opening = begin(args, console, OWN_FLAGS, [("RUN", args.place), ("--out", args.out), ("--page", args.page),
+                                               ("--root", args.root)] + [("IMAGES", each) for each in args.images])
+    from job.reports.image_results import place_of, write_whole
+
+    out = None if args.out is None else place_of(args.out, args.place, "--out", "predict")
+    page = None if args.page is None else place_of(args.page, args.place, "--page", "predict", "images.html")
+    if opening.waits("predicts"):
+        return
+    with ended_by_sigterm():
+        from job.inputs.fetch_trained import class_names, open_network
+        from job.inputs.images import Images
+        from job.workspace import evaluation_workspace
+
+        workspace = evaluation_workspace(os.path.abspath(opening.work_dir))
+        network, config, _ = open_network(args.place, args.checkpoint, args.settings, opening.urls, workspace, console,
+                                          opening.open_at)
+        names = class_names(network, config, classes)
+        values = network.values(config, len(names))
+        images = Images(names, args.root, config, workspace, console, os.environ, opening.open_at).find(args.images)
+        from job.prediction import predict, refuse_all_unreadable  # imports TensorFlow, which takes seconds
+        from job.reports.prediction_page import render
+        from job.reports.predictions import csv_text, document, text
+        from masf_core.memory import keep_freed_memory
+
+        keep_freed_memory()
+        found = predict(network, config, names, values, images, workspace, console, os.environ)
+        console.close()
+        try:
+            if out is not None:
+                write_whole(*out, text=csv_text(found), open_at=opening.open_at)
+            if page is not None:
+                write_whole(*page, text=render(found, config.data.max_pixels), open_at=opening.open_at, flag="--page")
+        finally:  # what was found is told even where a file cannot be written
+            with telling(DONE):
+                print(json.dumps(document(found), indent=1) if args.json
+                      else encodable("\n".join(text(found, elsewhere=out is not None))))
+        refuse_all_unreadable(found)
+
+
+def names_of(given: Optional[str]) -> Optional[Tuple[str, ...]]:
+    """The names in the value of --classes. Raises ConfigError if they are none."""
+    if given is None:
+        return None
+    try:
+        return folder_names().convert(given)
+    except ValueError:
+        raise ConfigError(f"--classes={given}: expected {folder_names().expected}") from None
