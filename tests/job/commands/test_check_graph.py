@@ -15,7 +15,8 @@ from tests.masf_core.devices.ascend import stand_in
 from tests.masf_core.devices.ascend.stand_in import write_operator_list
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-CONFIGS = sorted(glob.glob(os.path.join(ROOT, "configs", "**", "*.yaml"), recursive=True))
+CONFIGS = sorted(path for path in glob.glob(os.path.join(ROOT, "configs", "**", "*.yaml"), recursive=True)
+                 if os.path.basename(os.path.dirname(path)) != "studies")  # those name experiments, for sweep
 SMALL = ["--width=0.1", "--meta_batch_size=6"]
 
 
