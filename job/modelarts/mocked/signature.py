@@ -55,7 +55,7 @@ class SignatureCheck:
         known = self.credentials
         if access_key != known.access_key:
             raise _refusal("Get secretKey failed, the AK does not exist")
-        if known.security_token is not None and headers.get("x-security-token") != known.security_token:
+        if headers.get("x-security-token") != known.security_token:
             raise _refusal("the security token does not belong to the AK")
         needed = _MUST_BE_SIGNED + (("x-security-token",) if "x-security-token" in headers else ())
         missing = [name for name in needed if name not in names]

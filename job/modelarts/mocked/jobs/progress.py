@@ -103,6 +103,8 @@ class Progress:
 
     def _schedule(self, job: Job, now: float) -> None:
         job.enter(PENDING, now)
+        for task in job.tasks:
+            task.exit_code, task.message = None, ""
         job.plan = self._step(SCHEDULE, job)
         job.tell(now, "The training job is queuing and awaiting resource allocation.")
 
@@ -117,7 +119,6 @@ class Progress:
                                  request.nodes, node)
             task.folder = os.path.join(job.folder, f"{task.name}-{job.attempts}")
             task.container = self._containers(spec, self._obs, task.folder, environ=self._environ())
-            task.exit_code, task.message = None, ""
             task.container.start()
             task.log.follow(task.container.log_path)
         job.begin(now, "init_or_rescheduled")

@@ -144,7 +144,8 @@ def test_a_lost_node_is_replaced_by_a_new_container(platform, client, containers
     job_id = run(platform, client, annotations={RETRY: "1"})
     platform.advance(5)
     platform.advance(0)
-    assert show(client, job_id).status.phase == "Pending"
+    status = show(client, job_id).status
+    assert (status.phase, status.task_statuses) == ("Pending", [])  # no task has ended for good
     assert containers.made[0].calls == ["start", "kill, disk lost", "close"]
     platform.advance(10)
     assert show(client, job_id).status.phase == "Running" and len(containers.made) == 2

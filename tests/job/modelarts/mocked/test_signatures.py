@@ -114,6 +114,11 @@ def test_a_temporary_key_needs_its_security_token():
         assert unsigned.status == 401
 
 
+def test_a_permanent_key_has_no_security_token(platform):
+    with pytest.raises(ClientRequestException, match="the security token does not belong to the AK"):
+        create(make_client(platform, token="token"))
+
+
 def test_after_a_rotation_only_the_new_key_is_accepted(platform, client):
     create(client)
     platform.credentials = Credentials("new", "secret")
