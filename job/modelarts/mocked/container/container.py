@@ -17,6 +17,7 @@ from job.modelarts.mocked.container.variables import card_variables, container_v
 
 GRACE = 15.0  # seconds from SIGTERM to SIGKILL
 SYNC_SECONDS = 5.0  # from one upload of the outputs to the next
+REQUIREMENTS = "pip-requirements.txt"  # beside the boot file: what the real platform installs
 CANNOT_START = 1  # exit code
 TERMINATED, KILLED = 143, 137  # exit codes of a container that ends before its processes have started
 
@@ -157,6 +158,8 @@ class Container:
         self._say("INFO", f"pulled the code, {pulled.files} files, from {spec.code_dir}")
         if not os.path.isfile(boot):
             raise ContainerError(f"boot_file {spec.boot_file}: there is no such object")
+        if os.path.isfile(os.path.join(os.path.dirname(boot), REQUIREMENTS)):
+            self._say("WARNING", f"{REQUIREMENTS} is not installed here; {self._python} has the packages that it has")
         for name, place in spec.inputs:
             pulled = pull(self._objects, place, disk.input(name), self._check)
             self._say("INFO", f"downloaded input {name}, {pulled.files} files, {pulled.size:,} bytes, from {place}")

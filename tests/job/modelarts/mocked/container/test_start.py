@@ -95,6 +95,12 @@ def test_what_cannot_start_says_why_and_ends(platform, changes, expected):
     assert expected in log_of(container) and "started" not in printed(container)
 
 
+def test_requirements_that_the_platform_would_install_are_named_in_the_log(platform):
+    platform.code("say('started')", **{"pip-requirements.txt": b"PyYAML"})
+    code, container = platform.run()
+    assert code == 0 and "pip-requirements.txt is not installed here" in log_of(container)
+
+
 def test_more_files_than_the_platform_takes_are_refused(platform):
     platform.code("", **{f"file-{number}": b"" for number in range(1000)})
     code, container = platform.run()
