@@ -40,6 +40,7 @@ COMMANDS = {
     "check-graph": Command("job.commands.check_graph", "find what an Ascend 910 refuses, and predict its speed"),
     "submit": Command("job.commands.submit", "submit this job to ModelArts"),
     "show": Command("job.commands.show", "show the files, the accuracy and the attempts of a run"),
+    "report": Command("job.commands.report", "write the report of a run, with figures"),
     "evaluate": Command("job.commands.evaluate", "evaluate a trained network, without writing to its run"),
     "compare": Command("job.commands.compare", "compare runs interval by interval"),
     "sweep": Command("job.commands.sweep", "run a study: variants, target domains and seeds, from one file"),

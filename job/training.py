@@ -21,9 +21,9 @@ from job.publication.leftovers import warn_of_leftovers
 from job.publication.patience import Patience
 from job.publication.publisher import Publisher
 from job.publication.restore import Restoring, clear_spool
-from job.publication.run_record import NAME, publish_record
+from job.publication.run_record import NAME, now, publish_record
 from job.ranks.group import WAIT_FOR_INPUTS
-from job.reports.report import write_report
+from job.reports.report import as_finished, make_report
 from job.stopping import GRACE, Stopped
 from masf_core.data.index import DatasetIndex
 from masf_core.devices.device import Device
@@ -51,10 +51,11 @@ def prepare_and_train(run: Run, environ: Mapping[str, str], early: Optional[Earl
     """
     config, group = run.config, run.group
     run.times.mark("imports", tensorflow=IMPORT_SECONDS)
-    run.record.update(versions={"tensorflow": VERSION, "python": platform.python_version()})
+    run.record.update(versions={"tensorflow": VERSION, "python": platform.python_version(), "numpy": np.__version__})
     place = place_of(run.workspace, group)
     # First: what is wrong with the device need not wait for the data.
     here = device_of(config, ascend_settings(config.ascend, place))
+    run.record.update_attempt(device=here.describe())
     group.check_device(here.name)
     with Restoring(run.store, run.workspace, run.record.lineage, run.console.check_stop) as restoring:
         inputs = fetch_inputs_patiently(config, run.workspace, run.console, environ,
@@ -143,8 +144,10 @@ def finish(run: Run, progress: Progress, index: DatasetIndex, observer: JobObser
     """
     patience = Patience(run.config.platform.drain_seconds, run.console.check_stop)
     run.record.update_attempt(to_iteration=progress.iteration)
-    write_report(run.workspace.log("report.html"), run.record.content, progress.history, index.classes)
     observer.write_files(progress.history)
+    publisher.publish_logs()  # while the report is made
+    make_report(as_finished(run.record.content, now()), progress.history, index.classes,
+                wanted=lambda: not run.console.stop.requested).write(run.workspace.logs)
     publisher.publish_logs()
     publisher.drain(run.config.platform.drain_seconds, on_progress=run.console.task("publish", "B"))
     run.record.end("done", 0)

@@ -28,6 +28,7 @@ ADAPTERS = {
     "moxing": {"obs_sync/moxing_store.py", "obs_sync/opening.py"},
     "tqdm": {"job/console.py"},
     "yaml": {"job/config/*.py"},
+    "matplotlib": {"job/reports/page/*.py"},
     "npu_bridge": {"masf_core/devices/ascend/*.py"},
     "huaweicloudsdkcore": {"job/modelarts/sdk_service.py"},
     "huaweicloudsdkmodelarts": {"job/modelarts/sdk_service.py"},
