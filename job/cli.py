@@ -45,6 +45,7 @@ COMMANDS = {
     "compare": Command("job.commands.compare", "compare runs interval by interval"),
     "sweep": Command("job.commands.sweep", "run a study: variants, target domains and seeds, from one file"),
     "table": Command("job.commands.table", "print the table of a study: variants, targets, seeds, and the paper"),
+    "track": Command("job.commands.track", "copy a run into MLflow"),
     "sync": Command("job.commands.sync", "copy folders between OBS and this machine, list, verify, compare, clean up"),
     "pack": Command("job.commands.pack", "pack a folder into a few large objects, which a job pulls much faster"),
     "parity": Command("job.commands.parity", "compare this machine's arithmetic with the reference's numbers"),

@@ -48,7 +48,7 @@ FLOORS = {
         ("console", "environment", "exits", "standard_output", "workspace"),
         ("config", "publication", "sync"),
         ("cann_logs",),
-        ("inputs", "observer", "ranks", "reports"),
+        ("inputs", "observer", "ranks", "reports", "tracking"),
         ("card_paths", "opened_run"),
         ("compilation",),
         ("cli", "preparation"),
