@@ -10,6 +10,7 @@ import numpy as np
 from job.card_paths import ascend_settings, place_of
 from job.compilation import compile_early
 from job.inputs.early_weights import EarlyWeights
+from job.final_report import final_report, has_report
 from job.inputs.fetch import fetch_inputs_patiently
 from job.observer import JobObserver
 from job.opened_run import Run
@@ -21,9 +22,8 @@ from job.publication.leftovers import warn_of_leftovers
 from job.publication.patience import Patience
 from job.publication.publisher import Publisher
 from job.publication.restore import Restoring, clear_spool
-from job.publication.run_record import NAME, now, publish_record
+from job.publication.run_record import NAME, publish_record
 from job.ranks.group import WAIT_FOR_INPUTS
-from job.reports.report import as_finished, make_report
 from job.stopping import GRACE, Stopped
 from masf_core.data.index import DatasetIndex
 from masf_core.devices.device import Device
@@ -99,7 +99,11 @@ def train(run: Run, model: Model, here: Device, index: DatasetIndex, images: Dic
             deliver_last_good(publisher)
             raise
         group.disband()
-        finish(run, trainer.progress, index, observer, publisher)
+        if trainer.progress.iteration > start.progress.iteration or not has_report(run.store):
+            publisher.publish_logs()  # while the report is made
+            final_report(run, model, here, index, images, trainer.progress, observer.best_interval).write(
+                workspace.logs)
+        finish(run, trainer.progress, observer, publisher)
         warn_of_leftovers(run.store, publisher.failed_uploads())
     except NotDelivered:
         warn_of_leftovers(run.store, publisher.failed_uploads())
@@ -136,8 +140,8 @@ def leave(run: Run, progress: Progress, observer: JobObserver, publisher: Publis
         log.warning("stopped at iteration %d: %s", progress.iteration, error)
 
 
-def finish(run: Run, progress: Progress, index: DatasetIndex, observer: JobObserver, publisher: Publisher) -> None:
-    """Report, drain, mark done.
+def finish(run: Run, progress: Progress, observer: JobObserver, publisher: Publisher) -> None:
+    """Drain, mark done.
 
     Raises:
         NotDelivered, StoreUnavailable: the store did not take everything within ``drain_seconds``.
@@ -145,9 +149,6 @@ def finish(run: Run, progress: Progress, index: DatasetIndex, observer: JobObser
     patience = Patience(run.config.platform.drain_seconds, run.console.check_stop)
     run.record.update_attempt(to_iteration=progress.iteration)
     observer.write_files(progress.history)
-    publisher.publish_logs()  # while the report is made
-    make_report(as_finished(run.record.content, now()), progress.history, index.classes,
-                wanted=lambda: not run.console.stop.requested).write(run.workspace.logs)
     publisher.publish_logs()
     publisher.drain(run.config.platform.drain_seconds, on_progress=run.console.task("publish", "B"))
     run.record.end("done", 0)

@@ -29,6 +29,7 @@ ADAPTERS = {
     "tqdm": {"job/console.py"},
     "yaml": {"job/config/*.py"},
     "matplotlib": {"job/reports/page/*.py"},
+    "sklearn": {"job/reports/page/embeddings.py"},
     "mlflow": {"job/tracking/mlflow_tracker.py"},
     "npu_bridge": {"masf_core/devices/ascend/*.py"},
     "huaweicloudsdkcore": {"job/modelarts/sdk_service.py"},

@@ -11,7 +11,7 @@ from job.reports.page.curves import Reference, plans
 from job.reports.page.document import document, heading, paragraph, tiles
 from job.reports.page.facts import attempt_facts, data_facts, version_facts
 from job.reports.page.measures import class_table, confusion_table, interval_table
-from job.reports.page.plotting import Drawn, draw_all
+from job.reports.page.plotting import Drawn, Plan, draw_all
 from job.reports.table.published import PAPER, deviations, domain_of, method_of, published_rows
 from masf_core.records import selection
 from masf_core.records.files import replace_text
@@ -32,29 +32,59 @@ class Report(NamedTuple):
         replace_text(os.path.join(folder, NAME), self.page)
 
 
+class Extra(NamedTuple):
+    """What needs the images of a run, and its best network.
+
+    mistakes: HTML of ``page.mistakes``. embeddings: figures of ``page.embeddings``. notes: sentences, for example why
+    some of it is missing.
+    """
+
+    mistakes: str = ""
+    embeddings: Sequence[Plan] = ()
+    notes: Sequence[str] = ()
+
+
+NOTHING = Extra()
+
+
 def make_report(run: Mapping[str, Any], history: Sequence[Mapping[str, Any]], classes: Sequence[str],
-                mistakes: str = "", wanted: Callable[[], bool] = lambda: True) -> Report:
+                extra: Extra = NOTHING, wanted: Callable[[], bool] = lambda: True) -> Report:
     """The report of a run.
 
     Args:
         run: content of run.json. history: records of the intervals. classes: names in label order.
-        mistakes: HTML of ``page.mistakes``. wanted: see ``page.plotting.draw_all``.
+        extra: what only the run itself can show. wanted: see ``page.plotting.draw_all``.
     """
     if not history:
         return Report(_page(run, ["<p>No interval has been completed yet.</p>"], history), {})
     best = selection.best(_settings(run).get("selection", "source_val"), history)
     reference, _ = published_value(run, history[0]["target_domain"])
-    drawn = draw_all(plans(history, best, classes, reference), wanted)
+    drawn = draw_all(plans(history, best, classes, reference) + list(extra.embeddings), wanted)
     parts = list(_results(run, history, best, classes, drawn))
-    parts += [mistakes] if mistakes else []
+    parts += _extra(extra, drawn, history[0]["target_domain"])
     parts += interval_table(history, best)
     return Report(_page(run, parts, history), {f"{each.name}.svg": each.file_text for each in drawn.figures})
 
 
-def as_finished(run: Mapping[str, Any], ended: str) -> Dict[str, Any]:
-    """The content of run.json as it will be once the run is done: its report is made shortly before. ended: a time."""
+def _extra(extra: Extra, drawn: Drawn, target: str) -> Iterator[str]:
+    if extra.mistakes:
+        yield heading(f"Worst mistakes on {target}")
+        yield extra.mistakes
+    if extra.embeddings and drawn.html(*(each.name for each in extra.embeddings)):
+        yield heading("Features of the best network")
+        yield drawn.html(*(each.name for each in extra.embeddings))
+    for note in extra.notes:
+        yield paragraph(note, "muted")
+
+
+def as_finished(run: Mapping[str, Any], ended: str, iteration: int) -> Dict[str, Any]:
+    """The content of run.json as it will be once the run is done: its report is made shortly before.
+
+    Args:
+        ended: a time. iteration: the last one.
+    """
     attempts = list(run["attempts"])
-    attempts[-1] = dict(attempts[-1], ended=ended, outcome="done", exit_code=0)
+    attempts[-1] = dict(attempts[-1], ended=ended, outcome="done", exit_code=0, to_iteration=iteration)
     return dict(run, state="done", attempts=attempts)
 
 

@@ -6,4 +6,6 @@
     curves      figures of a run: accuracy, losses, classes
     measures    tables of a run: intervals, classes, confusion
     facts       tables of a run: data, attempts, versions
+    mistakes    the worst mistakes on the target domain, as thumbnails
+    embeddings  features in two dimensions, by domain and by class
 """

@@ -35,7 +35,8 @@ tr:nth-child(even) {{ background: #f7f7f7; }} .chosen td {{ font-weight: 600; ba
 .shots figcaption {{ line-height: 1.3; }}
 pre {{ background: #f7f7f7; padding: 1em; overflow-x: auto; font-size: 0.85em; user-select: all; }}
 summary {{ cursor: pointer; }}
-@media (max-width: 600px) {{ .facts th {{ width: 7.5em; }} td, th {{ padding: 0.25em 0.45em; }} }}
+@media (max-width: 600px) {{ .facts th {{ width: 7.5em; }}
+  td, th {{ padding: 0.25em 0.45em; }} .bar {{ min-width: 4em; }} }}
 @media print {{ .tall {{ max-height: none; }} }}
 """
 

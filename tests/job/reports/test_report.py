@@ -56,9 +56,9 @@ def test_a_run_without_an_interval_has_a_report_too():
 
 def test_an_attempt_that_was_killed_and_one_that_is_done_are_told_apart():
     attempts = [{"started": "2026-01-01T00:00:00Z", "outcome": "ended without a record", "from_iteration": 0},
-                {"started": "2026-01-01T01:00:00Z", "outcome": None, "from_iteration": 20, "to_iteration": 60,
+                {"started": "2026-01-01T01:00:00Z", "outcome": None, "from_iteration": 20,
                  "host": "node-<1>", "device": "a processor", "start_seconds": {"total": 7.5, "graph": 1.25}}]
-    text = page(as_finished(dict(RUN, attempts=attempts), "2026-01-01T03:05:00Z"))
+    text = page(as_finished(dict(RUN, attempts=attempts), "2026-01-01T03:05:00Z", 60))
     assert "<td>0 to ?</td>" in text
     assert "<td>2 h 05 min</td><td>node-&lt;1&gt;, a processor</td><td>20 to 60</td>" in text
     assert "<td>7.5 s</td><td>done</td>" in text and "graph 1.2 s" in text
