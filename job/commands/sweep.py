@@ -122,11 +122,11 @@ def run(study: Any, at_once: Optional[int], args: argparse.Namespace, console: C
 
     with sole_sweep(study.folder, study.path), StopRequest(grace=STOP_SECONDS) as stopping:
         console.stop = stopping
+        states = look_at_all(study.runs, study.open_at)
         runner = local_runner(study, at_once) if study.modelarts is None else submitted_runner(
-            study, at_once or JOBS_AT_ONCE, args.skip_checks, console)
+            study, states, at_once or JOBS_AT_ONCE, args.skip_checks, console)
         if runner is None:
             return FOUND
-        states = look_at_all(study.runs, study.open_at)
         log.info("%d runs: %s; up to %d at the same time", len(study.runs), summary(states.values()), runner.free())
         outcomes = Driver(study.runs, states, runner, lambda each: look_at(each, study.open_at), console,
                           args.retry_failed).run()
@@ -152,18 +152,22 @@ def local_runner(study: Any, at_once: Optional[int]) -> Any:
     return LocalRunner(study.folder, shares, study.environ)
 
 
-def submitted_runner(study: Any, at_once: int, skip_checks: bool, console: Console) -> Any:
-    """Runs as jobs of ModelArts, whose code is uploaded once; None if a check of the first run found a mistake."""
+def submitted_runner(study: Any, states: Any, at_once: int, skip_checks: bool, console: Console) -> Any:
+    """Runs as jobs of ModelArts, whose code is uploaded once; None if a check of the first one found a mistake.
+
+    states: of the runs, by name.
+    """
     from job.commands.submit import told_checks
     from job.modelarts import submission
     from job.modelarts.code import collect_code
-    from job.sweep.submitted import SubmittedRunner, request_maker
+    from job.sweep.submitted import SubmittedRunner, first_to_start, jobs_under_way, request_maker
 
     service, options, secrets = study.modelarts
-    config = study.runs[0].config
+    first = first_to_start(study.runs, states, jobs_under_way(service, study.runs, study.open_at))
     code = collect_code(options.requirements, secrets)
-    plan = submission.make_plan(config, options, code, service)
-    if not skip_checks and told_checks(submission.check_from_here(config, study.environ, console.check_stop)):
+    plan = submission.make_plan((first or study.runs[0]).config, options, code, service)
+    if first is not None and not skip_checks and told_checks(
+            submission.check_from_here(first.config, study.environ, console.check_stop)):
         log.error("nothing was submitted; correct what is listed above, or give --skip-checks")
         return None
     make = request_maker(plan, options, service, study.open_at, console)
@@ -178,17 +182,17 @@ def stop(study: Any) -> None:
     pid = stop_sweep(study.folder, study.path, STOP_SECONDS + 5.0)
     lines = ["no sweep of this file runs on this machine" if pid is None else
              f"process {pid} has ended; the same command continues its runs"]
-    stopped = set()
+    jobs = {}
     if study.modelarts is not None:
-        from job.sweep.submitted import SubmittedRunner
+        from job.sweep.submitted import jobs_under_way
 
-        runner = SubmittedRunner(study.modelarts.service, lambda each: None, study.open_at, 0)
-        runner.adopt(study.runs)
-        stopped = {each.name for each in runner.stop()}
-        lines += [f"asked ModelArts to stop {name}" for name in sorted(stopped)]
+        jobs = jobs_under_way(study.modelarts.service, study.runs, study.open_at)
+        for name, job in jobs.items():
+            study.modelarts.service.stop(job.id)
+            lines.append(f"asked ModelArts to stop the job of {name}")
     states = look_at_all(study.runs, study.open_at)
     lines += [f"{name} is run by {state.owner or 'another process'}; stop it there" for name, state in states.items()
-              if state.state == RUNNING and name not in stopped]
+              if state.state == RUNNING and name not in jobs]
     with telling(DONE):
         print(encodable("\n".join(lines)))
 

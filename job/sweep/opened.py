@@ -14,7 +14,7 @@ from job.modelarts.service import JobService
 from job.sweep.local import FOLDER
 from job.sweep.plan import Kind, PlannedRun, kinds_of, runs_of
 from job.sweep.state import OpenAt
-from job.sweep.study_file import RUNNERS, StudyFile, read_study
+from job.sweep.study_file import RUNNERS, read_study
 from job.sweep.targets import domains_of
 from obs_sync import Store, is_remote, open_store
 
@@ -64,7 +64,8 @@ def open_study(path: str, flags: Mapping[str, Given], runner: Optional[str], env
         access = read_access(environ)
         modelarts = OnModelArts(service, options, [access.secret, access.token or ""])
         environ = obs_environment(environ, access, service.region)
-        flags = dict(flags, **places_in_obs(file, flags))
+        flags = places_in_obs(flags)
+        file = file._replace(base=[places_in_obs(source) for source in file.base])
     kinds = kinds_of(file, flags)
     config = kinds[0].config
     backend = config.platform.storage
@@ -82,18 +83,16 @@ def open_study(path: str, flags: Mapping[str, Given], runner: Optional[str], env
     return Study(file.path, kinds, runs, os.path.join(work_dir, FOLDER), environ, open_at, modelarts)
 
 
-def places_in_obs(file: StudyFile, flags: Mapping[str, Given]) -> Dict[str, Given]:
-    """The places that are written as the console does, /bucket/folder/, as obs:// URLs.
+def places_in_obs(given: Mapping[str, Given]) -> Dict[str, Given]:
+    """``given`` with its places in OBS as obs:// URLs, also those written as the console does, /bucket/folder/.
 
-    On ModelArts there is nothing else that they could mean.
+    Raises:
+        ConfigError: a folder that is not in OBS, which a job of ModelArts cannot see.
     """
-    given: Dict[str, Given] = {}
-    for source in file.base + [dict(flags)]:
-        given.update(source)
-    found = {}
+    found = dict(given)
     for name, is_folder in PLACES.items():
         value, where = given.get(name, Given(None, ""))
-        if isinstance(value, str) and value.startswith("/"):
+        if isinstance(value, str) and value.strip() and (is_folder or value.startswith("/")):
             try:
                 found[name] = Given(obs_url(value.strip(), is_folder), where)
             except ValueError:

@@ -10,7 +10,7 @@ import itertools
 import logging
 import signal
 import time
-from typing import Callable, Dict, List, Optional, Sequence
+from typing import Callable, Container, Dict, List, Mapping, Optional, Sequence
 
 from job.config.submit_options import SubmitOptions
 from job.console import Console
@@ -26,6 +26,8 @@ from job.modelarts.submitted_run import OpenAt, RunReader
 from job.printable import printable
 from job.sweep.plan import PlannedRun
 from job.sweep.runner import Ended, NotNow, Runner
+from job.sweep.state import DAMAGED, DONE, RUNNING, RunState
+from masf_core.words import plural
 
 log = logging.getLogger(__name__)
 
@@ -102,14 +104,8 @@ class SubmittedRunner(Runner):
 
     def close(self) -> None:
         if self._now:
-            log.info("%d jobs go on in ModelArts; the same command adopts them, `sweep FILE stop` stops them",
-                     len(self._now))
-
-    def stop(self) -> List[PlannedRun]:
-        """Ask ModelArts to stop the jobs that were adopted. Returns their runs. Raises ModelArtsError."""
-        for job_id in self._now:
-            self._service.stop(job_id)
-        return self.running()
+            log.info("%s still under way in ModelArts: the same command adopts them, `sweep FILE stop` stops them",
+                     plural(len(self._now), "job"))
 
     def _job_of(self, run: PlannedRun, name: str) -> Optional[Job]:
         """A job of the run that is not final. Its name begins as ``name`` does, which ends in a random part."""
@@ -129,6 +125,17 @@ def jobs_under_way(service: JobService, runs: Sequence[PlannedRun], open_at: Ope
     return found
 
 
+def first_to_start(runs: Sequence[PlannedRun], states: Mapping[str, RunState],
+                   under_way: Container[str]) -> Optional[PlannedRun]:
+    """The first run that is not done, and that nobody runs; None if there is none.
+
+    Args:
+        states: by name of the run. under_way: names of the runs that have a job already.
+    """
+    return next((run for run in runs if run.name not in under_way
+                 and states[run.name].state not in (DONE, RUNNING, DAMAGED)), None)
+
+
 def is_of(job: Job, run: PlannedRun, reader: RunReader) -> bool:
     """Whether a job is under way that writes to the folder of the run."""
     if job.is_final:
@@ -145,7 +152,7 @@ def ended_of(run: PlannedRun, job: Optional[Job]) -> Ended:
     if job.phase == COMPLETED:
         return Ended(run, exit_code_of(job))
     if job.phase == TERMINATED:
-        return Ended(run, None, False, f"somebody stopped {name}")
+        return Ended(run, None, False, f"{name} was stopped, by somebody or by max_hours")
     codes = [task.exit_code for task in job.tasks if task.exit_code]
     told = "; ".join(dict.fromkeys(printable(task.message) for task in job.tasks if task.message))
     where = f"{name}, {job.phase}" + (f": {told}" if told else "")

@@ -92,6 +92,5 @@ def test_a_dry_run_works(installed, tmp_path, source):
         installed, tmp_path, "-m", "job", "dry-run", "--pacs_root", str(source / "images"), "--set", "width=0.02",
         "train_iterations=1", "test_print_interval=1", "meta_batch_size=3")
     assert code == 0 and "interval 1/1" in printed, printed
-    for path in ("boot_modelarts.py", os.path.join("job", "configs", "dry_run.yaml")):
-        assert str(installed / path) in printed, printed
+    assert f"/{collect_code().folder}/" in printed, printed  # what the installed package has uploaded
     assert (tmp_path / "dry-run" / "bucket").is_dir()

@@ -76,9 +76,9 @@ def list_jobs(context: Context, request: Request, body: bytes) -> Response:
     content = _json(body)
     if not isinstance(content, dict):
         raise ModelArtsError(BROKEN_JSON)
-    now = context.platform.clock.now()
+    now, behind = context.platform.clock.now(), _behind(request)
     with context.platform.lock:
-        jobs = [job for job in context.platform.jobs.values() if job.created <= now - _behind(request)]
+        jobs = [job for job in context.platform.jobs.values() if not behind or job.created <= now - behind]
         return json_response(search(jobs, content, now))
 
 

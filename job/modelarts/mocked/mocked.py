@@ -119,7 +119,7 @@ class MockModelArts:
             self._platform, Places(self.obs), self._options["catalogue"], self.project_id, self.region,
             self._options["unique_names"], lambda: self.endpoint, lambda: self.credentials)
         self._service.control = Control(self).answer
-        self._platform.start()
+        self._platform.start(self._options["catalogue"])
         self._server.start()
         activation.activate(self)
         return self

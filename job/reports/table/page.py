@@ -10,12 +10,12 @@ from job.reports.table.build import AVERAGE, OURS, PAPER, Row, Table
 from job.reports.table.cells import Cell
 from job.reports.table.formats import caption, cell_text, missing_lines, paired_line
 
-WIDTH, LEFT, RIGHT, ROW = 720, 210, 20, 24  # pixels, as all numbers below
+WIDTH, LEFT, RIGHT, ROW = 640, 190, 20, 24  # pixels, as all numbers below
 TOP, BOTTOM = 10, 34
 TABLE_STYLE = f"""
 .table td, .table th {{ white-space: nowrap; }} .published td {{ font-style: italic; color: {MUTED}; }}
 .difference td {{ color: {MUTED}; }} .table .incomplete {{ color: #b3541e; }}
-.chart {{ overflow-x: auto; }} .chart svg {{ min-width: 560px; max-width: 720px; }}
+.chart {{ overflow-x: auto; }} .chart svg {{ width: {WIDTH}px; max-width: none; }}
 """
 
 

@@ -117,7 +117,7 @@ def read_result(store: Store, url: str) -> Any:
         if published["state"] != DONE:  # its intervals are not shown
             return _result(published, [], url)
         run, history = newest_records(store, published, read_history(store))
-        return _result(run, history, url)
+        return _result(run, history if run["state"] == DONE else [], url)
     except (IntegrityError, ObjectNotFound, DamagedRun) as error:
         return Unreadable(url, str(error))
 
@@ -127,6 +127,7 @@ class DamagedRun(Exception):
 
 
 def _result(run: Mapping[str, Any], history: Sequence[Mapping[str, Any]], url: str) -> RunResult:
+    """history: empty of a run that is not done."""
     config = run["config"]
     values = {name: _plain(config.get(each.group, {}).get(name, each.default))
               for name, each in settings().items() if each.affects_result or name == "train_iterations"}
@@ -138,7 +139,7 @@ def _result(run: Mapping[str, Any], history: Sequence[Mapping[str, Any]], url: s
     iteration = run.get("iteration", 0)
     state = run["state"]
     scores = {}
-    if state == DONE and history:
+    if history:
         for policy in selection.POLICIES:
             best = selection.best(policy, history)
             scores[policy] = Score(best["iteration"], best["target_accuracy"], best["validation_accuracy"])

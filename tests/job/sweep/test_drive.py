@@ -308,6 +308,15 @@ def test_an_outage_of_the_storage_does_not_end_the_sweep(runs):
     assert len(store.done) == 8 and not troubles
 
 
+def test_a_run_that_ended_well_and_is_not_done_in_the_store_is_started_again(runs):
+    """As after a write of run.json that the network held back."""
+    store = Stored()
+    name = runs[0].name
+    runner = FakeRunner(store, fates={name: [(0, False)]})
+    assert drive(runs, store, runner)[name].code == 0
+    assert runner.started.count(name) == 2
+
+
 def test_a_run_that_ended_well_while_the_storage_was_away_is_looked_at_again(runs):
     """Whether it is done is what the store says, not what its process said."""
     store = Stored()

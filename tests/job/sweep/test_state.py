@@ -78,6 +78,13 @@ def test_a_lease_that_was_not_renewed_for_its_time_does_not_count(run):
         assert look_at(run, open_store).state == WAITING
 
 
+def test_a_claim_that_another_process_has_closed_does_not_count(run):
+    with held(run, Owner("elsewhere", 7, "elsewhere", "1")):
+        claim, = os.listdir(os.path.join(run.url, "lease"))
+        open(os.path.join(run.url, "lease", claim[:-len(".json")] + ".over"), "w").close()
+        assert look_at(run, open_store).state == WAITING
+
+
 def test_a_damaged_record_is_told_and_does_not_stop_the_look_at_the_others(tmp_path):
     runs, _ = planned(tmp_path)
     os.makedirs(runs[0].url)

@@ -12,8 +12,9 @@ from job.modelarts.request import SUBMISSION, JobRequest
 from job.modelarts.service import ABNORMAL, COMPLETED, FAILED, PENDING, RUNNING, TERMINATED, TERMINATING
 from job.modelarts.submission import RUN, fresh_name
 from job.sweep.drive import Driver
+from job.sweep import state
 from job.sweep.state import SUBMITTED, WAITING, RunState, look_at
-from job.sweep.submitted import SubmittedRunner, jobs_under_way
+from job.sweep.submitted import SubmittedRunner, first_to_start, jobs_under_way
 from job.sweep.text import with_jobs
 from obs_sync import open_store
 from tests.job.modelarts.memory_service import MemoryJobService
@@ -127,7 +128,7 @@ def test_a_lost_node_is_submitted_again_and_a_mistake_is_not(platform, runs):
 def test_a_job_that_somebody_stopped_is_not_submitted_again(platform, runs):
     platform.fates = {runs[0].name: [(TERMINATED, None)]}
     outcome = drive(platform, runs)[runs[0].name]
-    assert outcome.code == 1 and "somebody stopped job" in outcome.state.told
+    assert outcome.code == 1 and "was stopped, by somebody" in outcome.state.told
     assert len(platform.requests) == 8
 
 
@@ -189,16 +190,6 @@ def test_a_lost_reply_does_not_make_a_second_job(platform, runs):
     assert len(platform.table) == 8
 
 
-def test_the_jobs_of_a_study_are_stopped(platform, runs):
-    runner = runner_of(platform)
-    for run in runs[:2]:
-        runner.start(run)
-    stopping = runner_of(platform)
-    stopping.adopt(runs)
-    assert set(stopping.stop()) == set(runs[:2])
-    assert {job.phase for job in platform.table.values()} == {TERMINATING}
-
-
 def test_a_job_is_known_by_the_folder_that_it_writes_to(platform, runs):
     runner = SubmittedRunner(platform, request_of, open_store, 3)
     ours = runs[0]._replace(url=f"obs://bucket/out/{runs[0].name}")
@@ -214,3 +205,13 @@ def test_the_status_shows_jobs_whose_run_has_not_begun(platform, runs):
     told = with_jobs(states, jobs_under_way(platform, ours, open_store))
     assert [state.state for state in told.values()] == [SUBMITTED] + [WAITING] * 7
     assert told[ours[0].name].told.endswith(", Pending")
+
+
+def test_the_run_that_is_checked_from_here_is_one_that_nobody_runs(runs):
+    """The check of a run that a job writes to would report that its name is in use."""
+    states = dict.fromkeys([run.name for run in runs], RunState(WAITING))
+    assert first_to_start(runs, states, ()) == runs[0]
+    for run, told in zip(runs, (state.DONE, state.RUNNING, state.DAMAGED)):
+        states[run.name] = RunState(told)
+    assert first_to_start(runs, states, {runs[3].name}) == runs[4]
+    assert first_to_start(runs[:4], states, {runs[3].name}) is None

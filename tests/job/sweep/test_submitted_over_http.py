@@ -8,6 +8,7 @@ import pytest
 
 from job import cli
 from job.config.loading import load_config, to_dict
+from job.console import Console
 from job.modelarts.mocked import Delays, mock_modelarts, platform_faults
 from tests.job.modelarts.conftest import no_credentials, obs  # noqa: F401 (fixtures)
 from tests.job.modelarts.mocked.fake_container import FakeContainer
@@ -67,3 +68,22 @@ def test_a_lost_node_does_not_change_the_table_of_a_study(platform, tmp_path, mo
     assert cli.main(["sweep", path, "collect", "--paper=none"]) == 0
     assert re.search(r"^masf +source_val +1 +50\.00 +50\.00 +50\.00$", capsys.readouterr().out, re.M)
     assert cli.main(["sweep", path, "run"]) == 0 and len(platform.jobs) == 5, "nothing is left to do"
+
+
+def test_jobs_of_a_study_are_shown_and_stopped(platform, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    path = str(write_study(tmp_path, STUDY.replace("/bucket/study/", "s3://bucket/stopped/")))
+    monkeypatch.setattr(Console, "check_stop", lambda console: (_ for _ in ()).throw(KeyboardInterrupt()))
+    assert cli.main(["sweep", path, "run", "--at-once=1", "--skip-checks"]) == 130
+    assert "1 job still under way in ModelArts" in capsys.readouterr().err
+    assert cli.main(["sweep", path, "status"]) == 0
+    assert re.search(r"^masf-cartoon\S+ +submitted +0/30  job masf-cartoon", capsys.readouterr().out, re.M)
+    assert cli.main(["sweep", path, "stop"]) == 0
+    assert "asked ModelArts to stop the job of masf-cartoon" in capsys.readouterr().out
+    assert platform.wait(platform.jobs[0].id) == "Terminated"
+
+
+def test_a_local_folder_is_refused(platform, tmp_path, capsys):
+    path = str(write_study(tmp_path, STUDY.replace("/bucket/pacs/", "./pacs")))
+    assert cli.main(["sweep", path, "plan"]) == 2
+    assert "line 2: data_url cannot be './pacs'; a job of ModelArts sees only OBS" in capsys.readouterr().err

@@ -3,7 +3,7 @@
     with mock_modelarts(buckets=["bucket"]) as platform:
         platform.faults = platform_faults(["CreateTrainingJob nth=1 reset=after", "RunJob nth=1 lose-node=5"])
 
-    $ python -m job mock serve --root DIR --platform_faults "RunJob nth=1 kill=0 log='interval 2'"
+    $ python -m job mock serve --root DIR --platform_faults "RunJob nth=1 kill=0 log='iteration 20'"
 
 A rule names the calls that it picks, as the SDK does (`CreateTrainingJob`, `ShowTrainingJobDetails`,
 `ListTrainingJobs`, `ShowTrainingJobLogs*` and so on), or moments in the life of a job:

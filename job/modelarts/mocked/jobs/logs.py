@@ -27,9 +27,10 @@ class TaskLog:
     Args:
         path: file that keeps the log; it is created.
         first_line: number of the first line.
+        kept: whether the file exists, from an earlier start of the mock, and is the beginning of the log.
     """
 
-    def __init__(self, path: str, first_line: int):
+    def __init__(self, path: str, first_line: int, kept: bool = False):
         self.path = path
         self.first_line = first_line
         self.size = 0
@@ -39,7 +40,11 @@ class TaskLog:
         self._history: List[Tuple[float, int]] = []  # (moment, size) after each growth
         self._finished = False
         self._sought: Dict[Tuple[str, float], int] = {}  # (text, since) to the offset up to which it was not found
-        open(path, "wb").close()
+        if kept:
+            with open(path, "rb") as stream:
+                self._index(stream.read(), 0.0)
+        else:
+            open(path, "wb").close()
 
     def follow(self, source: str) -> None:
         """Collects from this file from now on. A line that the last container did not end is ended."""
@@ -120,6 +125,10 @@ class TaskLog:
     def _append(self, data: bytes, now: float) -> None:
         with open(self.path, "ab") as stream:
             stream.write(data)
+        self._index(data, now)
+
+    def _index(self, data: bytes, now: float) -> None:
+        """Notes where the lines of data that were added to the file end."""
         place = data.find(b"\n")
         while place >= 0:
             self._ends.append(self.size + place + 1)

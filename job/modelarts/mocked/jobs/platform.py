@@ -7,9 +7,11 @@ import threading
 import uuid
 from typing import Callable, Dict, Optional
 
+from job.modelarts.mocked.catalogue import Catalogue
 from job.modelarts.mocked.container import Container
 from job.modelarts.mocked.errors import NO_SUCH_JOB, ModelArtsError, wrong
 from job.modelarts.mocked.faults.steps import Blow, Step
+from job.modelarts.mocked.jobs import archive
 from job.modelarts.mocked.jobs.clock import Clock
 from job.modelarts.mocked.jobs.job import RUNNING, TERMINATING, Job, Task
 from job.modelarts.mocked.jobs.logs import TaskLog
@@ -52,8 +54,10 @@ class Platform:
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mock-modelarts", daemon=True)
 
-    def start(self) -> None:
+    def start(self, catalogue: Catalogue) -> None:
+        """Begins with the jobs of earlier starts. catalogue: of their flavors and engines."""
         os.makedirs(self._folder, exist_ok=True)
+        self.jobs.update((job.id, job) for job in archive.load(self._folder, catalogue))
         if not self.clock.frozen:
             self._thread.start()
 
@@ -66,6 +70,7 @@ class Platform:
             for job in self.jobs.values():
                 if not job.is_final:
                     self._progress.abandon(job, self.clock.now(), "the mocked ModelArts was stopped")
+                    archive.save(job)
 
     def advance(self, seconds: float) -> None:
         """Moves the platform's time ahead and makes the jobs go on."""
@@ -83,10 +88,14 @@ class Platform:
                     self._progress.abandon(job, self.clock.now(), f"{type(failure).__name__}: {failure}")
 
     def _go_on(self, job: Job) -> None:
-        before = None
+        if job.is_final:
+            return
+        known, before = len(job.events), None
         while not job.is_final and before != (job.phase, job.ending, job.attempts):
             before = (job.phase, job.ending, job.attempts)
             self._progress.go_on(job, self.clock.now())
+        if len(job.events) != known:
+            archive.save(job)
 
     def _run(self) -> None:
         while not self._stopped.wait(_TICK_SECONDS):
@@ -112,6 +121,7 @@ class Platform:
                 path = os.path.join(job.folder, f"worker-{node}.log")
                 job.tasks.append(Task(f"worker-{node}", TaskLog(path, int(now * 1000) * 10**6)))
             job.tell(now, "Training job created.")
+            archive.save(job)
             self.jobs[job_id] = job
             return job
 

@@ -2,11 +2,11 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple, Union
 
 from job.modelarts.mocked.catalogue import Catalogue, Engine, Flavor
 from job.modelarts.mocked.errors import ModelArtsError, wrong
-from job.modelarts.mocked.jobs.places import Places
+from job.modelarts.mocked.jobs.places import AnyPlaces, Places
 
 JOB_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 RETRIES = "fault-tolerance/job-retry-num"
@@ -43,7 +43,7 @@ class JobRequest(NamedTuple):
     most_hours: Optional[int]    # after which the platform stops the job
 
 
-def read_job(body: object, catalogue: Catalogue, places: Places) -> JobRequest:
+def read_job(body: object, catalogue: Catalogue, places: Union[Places, AnyPlaces]) -> JobRequest:
     """The job that a body describes.
 
     Args:
@@ -103,7 +103,7 @@ def _resource(resource: Mapping[str, Any], catalogue: Catalogue) -> Tuple[Flavor
     return flavor, nodes, pool
 
 
-def _code(algorithm: Mapping[str, Any], places: Places) -> Tuple[str, str]:
+def _code(algorithm: Mapping[str, Any], places: Union[Places, AnyPlaces]) -> Tuple[str, str]:
     if algorithm.get("id") or algorithm.get("subscription_id"):
         raise wrong("the mocked ModelArts has no algorithms: give algorithm.code_dir and algorithm.boot_file")
     if algorithm.get("command"):
@@ -175,7 +175,7 @@ def _environments(value: object) -> Dict[str, str]:
     return variables
 
 
-def _log_url(value: object, places: Places) -> Optional[str]:
+def _log_url(value: object, places: Union[Places, AnyPlaces]) -> Optional[str]:
     url = _text(_object(value or {}, "spec.log_export_path"), "spec.log_export_path.obs_url")
     if url is not None:
         places.require_bucket(url)

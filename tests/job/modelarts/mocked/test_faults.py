@@ -8,7 +8,7 @@ from huaweicloudsdkcore.exceptions.exceptions import ClientRequestException, Sdk
 from requests.exceptions import RequestException
 
 from job.commands import mock as mock_command
-from job.modelarts.mocked import PRESETS, platform_faults
+from job.modelarts.mocked import PRESETS, calls, platform_faults
 from job.modelarts.mocked.faults import language
 from obs_sync.mock import FaultError
 from obs_sync.mock.faults.text import EFFECTS
@@ -131,6 +131,10 @@ def test_the_faults_that_the_pages_show_are_rules():
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_is_a_plan(name):
     assert platform_faults([name], seed=3).rules
+
+
+def test_rules_know_the_names_of_all_calls():
+    assert set(language.CALLS) == {call.name for call in calls.CALLS} | {"Unknown"}
 
 
 def test_a_rule_without_a_name_picks_everything_that_its_effect_can_happen_to():

@@ -96,7 +96,7 @@ def test_a_program_with_the_sdk_and_the_printed_variables_runs_a_job(tmp_path, m
         told = process.stdout.read()
         assert "# ModelArts: " in told and "faults injected: 1 (latency 1)" in told
     assert os.path.isfile(str(tmp_path / "obs" / BUCKET / "code" / "boot.py"))
-    assert not [name for name in os.listdir(str(tmp_path / "modelarts" / "jobs" / job_id)) if "log" not in name]
+    assert sorted(os.listdir(str(tmp_path / "modelarts" / "jobs" / job_id))) == ["job.json", "worker-0.log"]
 
 
 @pytest.mark.parametrize("arguments, message", [

@@ -110,6 +110,8 @@ def test_variants_are_compared_in_pairs_of_target_and_seed(study, capsys):
     assert sorted(differences) == [2.0] * 3 + [3.0] * 3 + [4.0] * 3
     half = 2.306004 * (sum((each - 3.0) ** 2 for each in differences) / 8) ** 0.5 / 3
     assert (compared["low"], compared["high"]) == (pytest.approx(3.0 - half), pytest.approx(3.0 + half))
+    turned, = table_of(capsys, study, "--baseline=masf")["paired"]
+    assert (turned["variant"], len(turned["pairs"]), turned["mean"]) == ("deepall", 9, -3.0)
 
 
 def test_an_unknown_baseline_is_named_with_the_known_ones(study, capsys):
@@ -129,6 +131,19 @@ def test_of_two_runs_with_the_same_settings_one_counts_and_a_note_names_the_othe
     table = table_of(capsys, tmp_path)
     assert ours(table)["MASF", "source_val"]["cartoon"]["values"] == {"0": 45.0}
     assert [note for note in table["notes"] if "second is left out" in note]
+
+
+def test_of_two_runs_with_the_same_settings_the_one_that_is_done_counts(tmp_path, capsys):
+    store_run(tmp_path, "cartoon", 0, [(20.0, 50.0)] * 5, name="first", state="failed")
+    store_run(tmp_path, "cartoon", 0, [(45.0, 50.0)], name="second")
+    assert ours(table_of(capsys, tmp_path))["MASF", "source_val"]["cartoon"]["values"] == {"0": 45.0}
+
+
+def test_latex_shows_names_as_they_are(study, capsys):
+    assert cli.main(["table", str(study), "--format=latex"]) == 0
+    told = capsys.readouterr().out
+    assert r"& art\_painting &" in told and r"source\_val" in told
+    assert r"56.00 {\footnotesize$\pm$1.41} (2/3)" in told
 
 
 def test_a_damaged_run_is_named_and_the_others_are_shown(study, capsys):
