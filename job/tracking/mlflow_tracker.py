@@ -112,10 +112,11 @@ class MlflowTracker(Tracker):
 
     @contextlib.contextmanager
     def _talking(self) -> Iterator[None]:
-        """Errors of MLflow become ours; its log lines are not shown."""
-        logger = logging.getLogger("mlflow")
-        before = logger.level
-        logger.setLevel(logging.CRITICAL)
+        """Errors of MLflow become ours; its log lines, and those about retries, are not shown."""
+        loggers = [logging.getLogger(name) for name in ("mlflow", "urllib3")]
+        before = [logger.level for logger in loggers]
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
         try:
             yield
         except ConfigError:
@@ -135,7 +136,8 @@ class MlflowTracker(Tracker):
             raise StoreUnavailable(f"MLflow could not be reached, or refused the request ({_told(error)})", self._uri,
                                    _MEND) from error
         finally:
-            logger.setLevel(before)
+            for logger, level in zip(loggers, before):
+                logger.setLevel(level)
 
 
 _MEND = ("Check the address, that the server is running, and MLFLOW_TRACKING_TOKEN or MLFLOW_TRACKING_USERNAME and "
