@@ -44,7 +44,8 @@ def attempt_facts(run: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) 
 
 def version_facts(run: Mapping[str, Any]) -> Iterator[str]:
     """Versions and what the weights began as. run: content of run.json."""
-    rows: List[Tuple[str, object]] = [(name, value) for name, value in sorted((run.get("versions") or {}).items())]
+    versions = run.get("versions")
+    rows: List[Tuple[str, object]] = sorted(versions.items()) if isinstance(versions, dict) else []
     weights = run.get("initial_weights") or {}
     rows += [(f"initial weights, {name}", _plain(value)) for name, value in sorted(weights.items())]
     if not weights:

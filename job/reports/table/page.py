@@ -1,6 +1,7 @@
 """The table as a self-contained HTML page: numbers, and for each target a dot for every seed."""
 from __future__ import annotations
 
+import math
 from typing import Iterator, List, Optional, Sequence, Tuple
 
 from job.printable import as_html
@@ -82,6 +83,14 @@ def padded(low: float, high: float) -> Tuple[float, float]:
     return low - margin, high + margin
 
 
+def ticks(low: float, high: float) -> List[float]:
+    """Three to seven round numbers from ``low`` to ``high``, which differ."""
+    power = 10.0 ** math.floor(math.log10((high - low) / 3))
+    step = max(each * power for each in (1, 2, 5) if each * power <= (high - low) / 3)
+    first, last = math.ceil(low / step), math.floor(high / step)
+    return [round(number * step, 10) for number in range(first, last + 1)]
+
+
 def _published_after(cells: Sequence[Tuple[Row, Cell]], number: int) -> Optional[float]:
     for row, cell in cells[number + 1:]:
         if row.kind == PAPER:
@@ -97,11 +106,10 @@ def _place(value: float, span: Tuple[float, float]) -> float:
 
 
 def _axis(low: float, high: float, height: int) -> Iterator[str]:
-    for step in range(5):
-        value = low + (high - low) * step / 4
+    for value in ticks(low, high):
         x = _place(value, (low, high))
         yield f'<line x1="{x:.1f}" y1="{TOP}" x2="{x:.1f}" y2="{height - BOTTOM}" stroke="{GRID}"/>'
-        yield f'<text x="{x:.1f}" y="{height - BOTTOM + 15}" text-anchor="middle" fill="{INK}">{value:.1f}</text>'
+        yield f'<text x="{x:.1f}" y="{height - BOTTOM + 15}" text-anchor="middle" fill="{INK}">{value:g}</text>'
     yield (f'<text x="{(LEFT + WIDTH - RIGHT) / 2:.1f}" y="{height - 4}" text-anchor="middle" fill="{INK}">'
            "accuracy, %</text>")
 

@@ -149,6 +149,15 @@ def test_a_stored_run_gets_its_report_with_its_own_folder_of_files(store, tmp_pa
     assert "55.50 %" in (tmp_path / "new" / "report" / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("members", [
+    {"versions": [1]}, {"attempts": []}, {"data": None}, {"initial_weights": {"a": [1, {}]}}, {"config": {
+        "interval": {"selection": "last"}, "network": {"backbone": [1]}, "training": {"episodic": {}}}},
+    {"attempts": [{"started": "x", "ended": 1, "host": [1], "start_seconds": {"total": "x", "y": None}}]}])
+def test_a_stored_run_of_another_program_has_a_report_too(store, tmp_path, capsys, members):
+    store.write("run.json", json.dumps(dict(RUN, **members)).encode())
+    assert cli.main(["report", store.url, "--out", str(tmp_path / "out")]) == 0
+
+
 @pytest.mark.parametrize("member, value", [
     ("validation", {"photo": {}}), ("target_per_class", {"cat": "x"}), ("target_confusion", [[1, "x"]]),
     ("target_loss", [1])])
