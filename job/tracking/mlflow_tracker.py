@@ -32,10 +32,10 @@ def open_mlflow(to: str, experiment: str) -> Tracker:
     if not uri:
         raise ConfigError(f"--to={to if '@' not in to else 'mlflow:…'}: {EXPECTED}")
     try:
-        network = urlsplit(uri).netloc
+        urlsplit(uri)
     except ValueError:
         raise ConfigError(f"--to={SCHEME}…: this is no address; {EXPECTED}") from None
-    if secret_in_url("--to", uri) or "@" in network:
+    if secret_in_url("--to", uri):
         raise ConfigError("--to: the address holds a name, a password or a signature, which is not shown here. Give "
                           "the plain address, and the credentials in MLFLOW_TRACKING_USERNAME and "
                           "MLFLOW_TRACKING_PASSWORD, or in MLFLOW_TRACKING_TOKEN")

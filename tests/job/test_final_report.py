@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -29,7 +30,7 @@ def domain(name, count=30):
 
 
 INDEX = DatasetIndex("/data", CLASSES, (domain("cartoon"), domain("photo"), domain("sketch")), "f" * 64)
-IMAGES = {each.name: np.zeros((30, 4, 4, 3), np.uint8) for each in INDEX.domains}
+IMAGES = {each.name: np.full((30, 4, 4, 3), [250, 0, 0], np.uint8) for each in INDEX.domains}  # blue
 
 
 class Model:
@@ -64,6 +65,10 @@ def report(best, model=None, compiles=False, stopped=False):
                               Progress(60, HISTORY, [], {}), best)
 
 
+def picture(url):
+    return Image.open(io.BytesIO(base64.b64decode(url.split(",", 1)[1])))
+
+
 @pytest.fixture(autouse=True)
 def without_other_figures(monkeypatch):
     monkeypatch.setattr("job.reports.report.plans", lambda *_: [])
@@ -81,6 +86,8 @@ def test_mistakes_and_features_of_the_best_network_are_on_the_page():
     made = report(best_interval(), model)
     assert made.page.count("<img ") == MOST and "cartoon/&lt;29&gt;.jpg" in made.page and "<29>" not in made.page
     assert "<b>cat</b> instead of &lt;dog&gt;" in made.page and "among the 30 images" in made.page
+    red, _, blue = picture(re.search('src="([^"]+)"', made.page).group(1)).getpixel((1, 1))
+    assert blue > 240 and red < 12
     assert model.loaded == {"fc8/weights": 1} and model.asked == [30, 6, 6]
     assert set(made.files) in ({"pca_domains.svg", "pca_classes.svg"}, set())  # none without matplotlib
 
@@ -135,8 +142,7 @@ def test_features_that_are_few_or_not_finite_are_not_drawn():
 def test_a_thumbnail_is_a_small_picture_of_the_same_colours():
     pixels = np.zeros((300, 200, 3), np.uint8)
     pixels[..., 0] = 250
-    data = thumbnail(pixels[:, ::-1])
-    image = Image.open(io.BytesIO(base64.b64decode(data.split(",", 1)[1])))
+    image = picture(thumbnail(pixels[:, ::-1]))
     assert max(image.size) == SIDE and image.getpixel((10, 10))[0] > 240 and image.getpixel((10, 10))[2] < 12
 
 

@@ -144,7 +144,8 @@ def test_names_that_differ_stay_different():
 @pytest.mark.parametrize("to, told", [
     ("http://127.0.0.1:5000", "expected mlflow:http://HOST:PORT"), ("mlflow:", "expected mlflow:http://HOST:PORT"),
     ("mlflow:http://[1", "this is no address"), ("mlflow:nonsense://x", "this MLflow knows no such address"),
-    ("mlflow:http://me:hunter2@127.0.0.1:9", "MLFLOW_TRACKING_USERNAME"), ("me:hunter2@127.0.0.1", "expected mlflow:")])
+    ("mlflow:http://me:hunter2@127.0.0.1:9", "MLFLOW_TRACKING_USERNAME"),
+    ("mlflow:http://hunter2@127.0.0.1:9", "MLFLOW_TRACKING_TOKEN"), ("me:hunter2@127.0.0.1", "expected mlflow:")])
 def test_a_wrong_address_is_one_error_without_its_password(run, capsys, to, told):
     assert cli.main(["track", str(run), "--to", to]) == 2
     errors = capsys.readouterr().err
