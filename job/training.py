@@ -9,8 +9,8 @@ import numpy as np
 
 from job.card_paths import ascend_settings, place_of
 from job.compilation import compile_early
-from job.inputs.early_weights import EarlyWeights
 from job.final_report import final_report, has_report
+from job.inputs.early_weights import EarlyWeights
 from job.inputs.fetch import fetch_inputs_patiently
 from job.observer import JobObserver
 from job.opened_run import Run
@@ -100,7 +100,6 @@ def train(run: Run, model: Model, here: Device, index: DatasetIndex, images: Dic
             raise
         group.disband()
         if trainer.progress.iteration > start.progress.iteration or not has_report(run.store):
-            publisher.publish_logs()  # while the report is made
             final_report(run, model, here, index, images, trainer.progress, observer.best_interval).write(
                 workspace.logs)
         finish(run, trainer.progress, observer, publisher)
