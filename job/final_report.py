@@ -96,7 +96,7 @@ def features_of(model: Model, here: Device, index: DatasetIndex, images: Mapping
         features.append(found)
         names += [name] * len(rows)
         labels.append(index.domain(name).labels[rows])
-    return embedding_plans(Sample(np.concatenate(features), names, np.concatenate(labels)), index.classes), []
+    return embedding_plans(Sample(np.concatenate(features), names, np.concatenate(labels)), index.classes, wanted), []
 
 
 def sample_rows(index: DatasetIndex, target: str, most: int) -> Dict[str, np.ndarray]:

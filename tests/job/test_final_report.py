@@ -4,6 +4,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -157,3 +158,19 @@ def test_an_attempt_that_trains_nothing_keeps_the_report_that_is_there(tmp_path)
 
 def unavailable(key):
     raise StoreUnavailable("away")
+
+
+def test_t_sne_is_drawn_where_scikit_learn_is_installed_and_there_is_time(monkeypatch):
+    class TSNE:
+        def __init__(self, **settings):
+            assert settings["random_state"] == 0 and settings["perplexity"] < 20
+
+        def fit_transform(self, scores):
+            return scores[:, :2]
+
+    monkeypatch.setitem(sys.modules, "sklearn", SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "sklearn.manifold", SimpleNamespace(TSNE=TSNE))
+    sample = Sample(np.random.RandomState(1).normal(size=(20, 3)), ["a"] * 20, np.zeros(20, int))
+    names = ["pca_domains", "pca_classes", "tsne_domains", "tsne_classes"]
+    assert [each.name for each in plans(sample, CLASSES)] == names
+    assert [each.name for each in plans(sample, CLASSES, wanted=lambda: False)] == names[:2]

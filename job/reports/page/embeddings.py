@@ -5,7 +5,7 @@ By PCA, and by t-SNE where scikit-learn is installed.
 from __future__ import annotations
 
 import logging
-from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -28,15 +28,19 @@ class Sample(NamedTuple):
     labels: np.ndarray
 
 
-def plans(sample: Sample, classes: Sequence[str]) -> List[Plan]:
-    """The figures. classes: names in label order."""
+def plans(sample: Sample, classes: Sequence[str], wanted: Callable[[], bool] = lambda: True) -> List[Plan]:
+    """The figures.
+
+    Args:
+        classes: names in label order. wanted: asked before t-SNE, which takes some seconds for 500 images.
+    """
     if len(sample.features) < LEAST or not np.isfinite(sample.features).all():
         return []
     scores, shares = principal_components(sample.features, TSNE_INPUTS)
     told = f"{len(sample.features)} images"
     found = _pair("pca", scores[:, :2], sample, classes, f"PCA of the features of {told}; the two components hold "
                   f"{100 * shares[:2].sum():.0f} % of the variance")
-    placed = tsne(scores)
+    placed = tsne(scores) if wanted() else None
     if placed is not None:
         found += _pair("tsne", placed, sample, classes, f"t-SNE of the features of {told}")
     return found
