@@ -58,8 +58,10 @@ def final_report(run: Run, model: Model, here: Device, index: DatasetIndex, imag
 
 
 def has_report(store: Store) -> bool:
-    """Whether the run has a report, as far as its store answers. An attempt that trains nothing keeps it: the earlier
-    one could show more."""
+    """Whether the run has a report; False where its store does not answer.
+
+    An attempt that trains nothing keeps this report, because the earlier attempt could show more in it.
+    """
     try:
         return store.exists(NAME)
     except StoreError:

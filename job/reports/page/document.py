@@ -34,7 +34,6 @@ tr:nth-child(even) {{ background: #f7f7f7; }} .chosen td {{ font-weight: 600; ba
 .shots img {{ width: 100%; max-width: 170px; display: block; border: 1px solid {GRID}; }}
 .shots figcaption {{ line-height: 1.3; }}
 pre {{ background: #f7f7f7; padding: 1em; overflow-x: auto; font-size: 0.85em; user-select: all; }}
-summary {{ cursor: pointer; }}
 @media (max-width: 600px) {{ .facts th {{ width: 7.5em; }}
   td, th {{ padding: 0.25em 0.45em; }} .bar {{ min-width: 4em; }} }}
 @media print {{ .tall {{ max-height: none; }} }}

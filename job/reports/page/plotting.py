@@ -10,7 +10,7 @@ import io
 import logging
 import re
 import warnings
-from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Iterator, List, NamedTuple, Sequence, Tuple
 
 from job.printable import as_html, printable
 from job.reports.page.colours import GRID, INK, MUTED
@@ -129,11 +129,9 @@ def label(name: object) -> str:
     return text.replace("$", r"\$")
 
 
-def legend_below(axes: Any, columns: int = 2, handles: Optional[Sequence[Any]] = None) -> None:
-    """A legend below the axes, where it hides nothing. handles: of its entries; None takes all."""
-    more = {} if handles is None else {"handles": handles}
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.21), ncol=columns, handlelength=1.6, columnspacing=1.2,
-                **more)
+def legend_below(axes: Any, columns: int = 2) -> None:
+    """A legend below the axes, where it hides nothing."""
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.21), ncol=columns, handlelength=1.6, columnspacing=1.2)
 
 
 @contextlib.contextmanager
