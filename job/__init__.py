@@ -10,12 +10,15 @@ Read `run` first, then `training`. Floors, from the top; each imports only from 
     evaluation         a trained network on the images of some domains, without writing to its run; prediction: on any
                        images; export/ makes files of it for other programs
     preflight/         the checks of doctor and check-graph; published_measure times what the port published
-    preparation        from inputs to a model that is ready to train; cli turns errors into exit codes
+    preparation        from inputs to a model that is ready to train; final_report: the report at the end of a run;
+                       cli turns errors into exit codes
     compilation        of a run's graphs for a card, before they are needed
     opened_run         what the steps of a run hand on to each other; card_paths: where CANN and the adapter write
-    ranks/             the ranks of one job; reports/ show and compare runs; observer follows the trainer
+    ranks/             the ranks of one job; reports/ show and compare runs; observer follows the trainer;
+                       tracking/ copies runs into MLflow
     inputs/            brings data and weights to the local disk
-    cann_logs          the logs of CANN, where the reason of its failures is; sync/ moves files by hand
+    cann_logs          the logs of CANN, where the reason of its failures is; best_interval: what the report shows of it;
+                       sync/ moves files by hand
     config/            every setting; publication/ brings results to the store
     exits              what each ending means; environment, workspace, console: the machine and the person;
                        standard_output: what commands print

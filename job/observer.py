@@ -5,6 +5,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence
 
+from job.best_interval import BestInterval
 from job.config.settings import Config, Interval
 from job.console import Console, duration
 from job.publication.publisher import Publisher
@@ -19,6 +20,7 @@ from masf_core.records.finite import not_finite
 from masf_core.trainer import Observer
 
 if TYPE_CHECKING:
+    from masf_core.evaluation import OnLosses
     from masf_core.model import Model  # brings TensorFlow
 
 log = logging.getLogger(__name__)
@@ -39,6 +41,7 @@ class JobObserver(Observer):
         self._times = times
         self._total = config.training.train_iterations
         self._bar = None
+        self.best_interval = BestInterval()
 
     def iteration(self, iteration: int, scalars: Dict[str, float], seconds: float) -> None:
         start_seconds = self._times.end("first_iteration")
@@ -61,6 +64,9 @@ class JobObserver(Observer):
     def evaluation(self, domain: str) -> Callable[[int, int], None]:
         return self._console.task("evaluate " + domain, "images", log_lines=False)
 
+    def target_losses(self) -> OnLosses:
+        return self.best_interval.evaluation()
+
     def interval(self, progress: Progress) -> None:
         record = progress.history[-1]
         policy = self._config.interval.selection
@@ -69,6 +75,8 @@ class JobObserver(Observer):
         snapshot = self.snapshot(progress)  # first: weights that are not finite end training here
         self.write_files(progress.history)
         self._scalars.write_interval(record)
+        if selection.best(policy, progress.history) is record:
+            self.best_interval.keep(record["iteration"], snapshot)
         self._publisher.submit(snapshot)
         for line in interval_lines(record, progress.history, self._total, self._config.interval):
             log.info("%s", line)

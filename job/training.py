@@ -9,6 +9,7 @@ import numpy as np
 
 from job.card_paths import ascend_settings, place_of
 from job.compilation import compile_early
+from job.final_report import final_report, has_report
 from job.inputs.early_weights import EarlyWeights
 from job.inputs.fetch import fetch_inputs_patiently
 from job.observer import JobObserver
@@ -23,7 +24,6 @@ from job.publication.publisher import Publisher
 from job.publication.restore import Restoring, clear_spool
 from job.publication.run_record import NAME, publish_record
 from job.ranks.group import WAIT_FOR_INPUTS
-from job.reports.report import write_report
 from job.stopping import GRACE, Stopped
 from masf_core.data.index import DatasetIndex
 from masf_core.devices.device import Device
@@ -51,10 +51,11 @@ def prepare_and_train(run: Run, environ: Mapping[str, str], early: Optional[Earl
     """
     config, group = run.config, run.group
     run.times.mark("imports", tensorflow=IMPORT_SECONDS)
-    run.record.update(versions={"tensorflow": VERSION, "python": platform.python_version()})
+    run.record.update(versions={"tensorflow": VERSION, "python": platform.python_version(), "numpy": np.__version__})
     place = place_of(run.workspace, group)
     # First: what is wrong with the device need not wait for the data.
     here = device_of(config, ascend_settings(config.ascend, place))
+    run.record.update_attempt(device=here.describe())
     group.check_device(here.name)
     with Restoring(run.store, run.workspace, run.record.lineage, run.console.check_stop) as restoring:
         inputs = fetch_inputs_patiently(config, run.workspace, run.console, environ,
@@ -98,7 +99,10 @@ def train(run: Run, model: Model, here: Device, index: DatasetIndex, images: Dic
             deliver_last_good(publisher)
             raise
         group.disband()
-        finish(run, trainer.progress, index, observer, publisher)
+        if trainer.progress.iteration > start.progress.iteration or not has_report(run.store):
+            final_report(run, model, here, index, images, trainer.progress, observer.best_interval).write(
+                workspace.logs)
+        finish(run, trainer.progress, observer, publisher)
         warn_of_leftovers(run.store, publisher.failed_uploads())
     except NotDelivered:
         warn_of_leftovers(run.store, publisher.failed_uploads())
@@ -135,15 +139,14 @@ def leave(run: Run, progress: Progress, observer: JobObserver, publisher: Publis
         log.warning("stopped at iteration %d: %s", progress.iteration, error)
 
 
-def finish(run: Run, progress: Progress, index: DatasetIndex, observer: JobObserver, publisher: Publisher) -> None:
-    """Report, drain, mark done.
+def finish(run: Run, progress: Progress, observer: JobObserver, publisher: Publisher) -> None:
+    """Drain, mark done.
 
     Raises:
         NotDelivered, StoreUnavailable: the store did not take everything within ``drain_seconds``.
     """
     patience = Patience(run.config.platform.drain_seconds, run.console.check_stop)
     run.record.update_attempt(to_iteration=progress.iteration)
-    write_report(run.workspace.log("report.html"), run.record.content, progress.history, index.classes)
     observer.write_files(progress.history)
     publisher.publish_logs()
     publisher.drain(run.config.platform.drain_seconds, on_progress=run.console.task("publish", "B"))

@@ -17,6 +17,8 @@ from masf_core.tf1 import tf
 
 # (rows int64 [n], predictions int32 [n], logits float32 [n, C])
 OnImages = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
+# (rows int64 [n], labels int32 [n], predictions int32 [n], losses float32 [n])
+OnLosses = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], None]
 
 
 class EvaluationGraph(NamedTuple):
@@ -24,6 +26,7 @@ class EvaluationGraph(NamedTuple):
 
     images: "tf.Tensor"  # placeholder uint8 [E, S, S, 3] BGR
     labels: "tf.Tensor"  # placeholder int32 [E]
+    features: "tf.Tensor"  # float32 [E, F], which the classifier sees; fetched by ``features_of`` alone
     logits: "tf.Tensor"  # float32 [E, C]
     losses: "tf.Tensor"  # float32 [E]
     predictions: "tf.Tensor"  # int32 [E]
@@ -49,9 +52,9 @@ def build(backbone: Backbone, network: Dict[str, "tf.Variable"], batch: int) -> 
     with tf.name_scope("evaluation"):
         images = tf.placeholder(tf.uint8, [batch, side, side, 3], name="images")
         labels = tf.placeholder(tf.int32, [batch], name="labels")
-        _, logits = backbone.forward(backbone.preprocess(images), network, no_dropout)
+        features, logits = backbone.forward(backbone.preprocess(images), network, no_dropout)
         return EvaluationGraph(
-            images=images, labels=labels, logits=logits, losses=losses.task_losses(logits, labels),
+            images=images, labels=labels, features=features, logits=logits, losses=losses.task_losses(logits, labels),
             predictions=tf.argmax(logits, axis=1, output_type=tf.int32))
 
 
@@ -71,7 +74,8 @@ def compile_early(session: "tf.Session", graph: EvaluationGraph) -> None:
 
 def evaluate(session: "tf.Session", graph: EvaluationGraph, images: np.ndarray, labels: np.ndarray, rows: np.ndarray,
              num_classes: int, on_progress: Optional[Callable[[int, int], None]] = None,
-             ranks: OneRank = ONE_RANK, on_images: Optional[OnImages] = None) -> Evaluation:
+             ranks: OneRank = ONE_RANK, on_images: Optional[OnImages] = None,
+             on_losses: Optional[OnLosses] = None) -> Evaluation:
     """Loss, accuracy and confusion matrix on ``images[rows]``.
 
     The last batch is padded with copies of its first image, whose results are dropped: the graph only ever sees one
@@ -83,6 +87,7 @@ def evaluate(session: "tf.Session", graph: EvaluationGraph, images: np.ndarray, 
         ranks: see ``ranks``; each evaluates its share of the rows, and the results are those of all.
         on_images: called for each batch with its rows, predictions and logits. Without it the logits stay on the
             device.
+        on_losses: called for each batch with its rows, labels, predictions and losses, which are fetched anyway.
     """
     batch, side = graph.images.shape.as_list()[0], graph.images.shape.as_list()[1]
     buffer = np.empty((batch, side, side, 3), np.uint8)
@@ -101,6 +106,8 @@ def evaluate(session: "tf.Session", graph: EvaluationGraph, images: np.ndarray, 
         values, predictions, *logits = run_batch(session, graph, buffer, truth, with_logits=on_images is not None)
         if on_images:
             on_images(chunk, predictions[:valid], logits[0][:valid])
+        if on_losses:
+            on_losses(chunk, truth[:valid], predictions[:valid], values[:valid])
         total += float(np.sum(values[:valid], dtype=np.float64))
         np.add.at(confusion, (truth[:valid], predictions[:valid]), 1)
     if on_progress:
@@ -110,3 +117,22 @@ def evaluate(session: "tf.Session", graph: EvaluationGraph, images: np.ndarray, 
     total = sum(part for part, _, _ in parts)
     confusion = np.sum([part for _, part, _ in parts], axis=0, dtype=np.int64)
     return Evaluation(loss=total / count, accuracy=100.0 * float(np.trace(confusion)) / count, confusion=confusion)
+
+
+def features_of(session: "tf.Session", graph: EvaluationGraph, images: np.ndarray, rows: np.ndarray,
+                wanted: Callable[[], bool] = lambda: True) -> Optional[np.ndarray]:
+    """The features of ``images[rows]``: float32 [N, F]. A device that compiles graphs compiles another one for it.
+
+    Args:
+        images: uint8 [n, S, S, 3] BGR. rows: int64 [N], N ≥ 1. wanted: asked before each batch; once it is false, the
+            result is None.
+    """
+    batch, found = graph.images.shape.as_list()[0], []
+    for start in range(0, len(rows), batch):
+        if not wanted():
+            return None
+        chunk = rows[start:start + batch]
+        padded = np.concatenate([chunk, np.full(batch - len(chunk), chunk[0], chunk.dtype)])
+        features = session.run(graph.features, {graph.images: np.take(images, padded, axis=0)})
+        found.append(np.asarray(features[:len(chunk)], np.float32))
+    return np.concatenate(found)

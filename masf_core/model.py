@@ -219,11 +219,17 @@ class Model:
         return {name: float(value) for name, value in scalars.items()}
 
     def evaluate(self, images: np.ndarray, labels: np.ndarray, rows: np.ndarray,
-                 on_progress: Optional[Callable[[int, int], None]] = None) -> evaluation.Evaluation:
+                 on_progress: Optional[Callable[[int, int], None]] = None,
+                 on_losses: Optional[evaluation.OnLosses] = None) -> evaluation.Evaluation:
         """``evaluation.evaluate`` with the current weights."""
         with self._first_run("evaluation"):
             return evaluation.evaluate(self.session, self.evaluation, images, labels, rows,
-                                       self.backbone.num_classes, on_progress, self.ranks)
+                                       self.backbone.num_classes, on_progress, self.ranks, on_losses=on_losses)
+
+    def features(self, images: np.ndarray, rows: np.ndarray,
+                 wanted: Callable[[], bool] = lambda: True) -> Optional[np.ndarray]:
+        """``evaluation.features_of`` with the current weights."""
+        return evaluation.features_of(self.session, self.evaluation, images, rows, wanted)
 
 
 class EvaluationModel:

@@ -15,7 +15,7 @@ import numpy as np
 from masf_core.data.episodes import EpisodeSampler
 from masf_core.data.prefetch import Prefetcher
 from masf_core.errors import TrainingDiverged
-from masf_core.evaluation import Evaluation
+from masf_core.evaluation import Evaluation, OnLosses
 from masf_core.method.outcome import IF_SKIPPED, LOSSES, Outcomes
 from masf_core.model import Model
 from masf_core.records.checkpoints import Progress
@@ -45,6 +45,9 @@ class Observer:
 
     def evaluation(self, domain: str) -> Optional[Callable[[int, int], None]]:
         """The ``on_progress`` callable for evaluating ``domain``, or None."""
+
+    def target_losses(self) -> Optional[OnLosses]:
+        """Called before each evaluation of the target; what it returns gets the loss of each image, if not None."""
 
     def interval(self, progress: Progress) -> None:
         """An interval is complete; its record is ``progress.history[-1]``."""
@@ -134,7 +137,7 @@ class Trainer:
         record["images_per_second"] = images / seconds if seconds else None
 
         started = time.perf_counter()
-        target = self._evaluate(self.target)
+        target = self._evaluate(self.target, self.observer.target_losses())
         validation = [(part.domain, self._evaluate(part)) for part in self.validation]
         record["evaluation_seconds"] = time.perf_counter() - started
         record["target_domain"] = self.target.domain
@@ -148,8 +151,9 @@ class Trainer:
         record["validation_accuracy"] = float(np.mean([result.accuracy for _, result in validation]))
         return record
 
-    def _evaluate(self, part: EvaluationSet) -> Evaluation:
-        return self.model.evaluate(part.images, part.labels, part.rows, self.observer.evaluation(part.domain))
+    def _evaluate(self, part: EvaluationSet, on_losses: Optional[OnLosses] = None) -> Evaluation:
+        return self.model.evaluate(part.images, part.labels, part.rows, self.observer.evaluation(part.domain),
+                                   on_losses)
 
 
 def _skipped(pending: Sequence[Dict[str, float]]) -> int:

@@ -22,7 +22,7 @@ from job.shipped import CONFIG_HOME
 from obs_sync.errors import InvalidUrl
 
 __all__ = ["ConfigError", "Loaded", "differences", "from_dict", "load_config", "replace_settings",
-           "resolve", "result_settings", "settings_help", "to_dict", "to_yaml", "warn_of_unknown"]
+           "resolve", "result_settings", "settings_help", "to_dict", "to_yaml", "warn_of_unknown", "yaml_of"]
 
 log = logging.getLogger(__name__)
 
@@ -217,15 +217,22 @@ def differences(before: Config, now: Config) -> List[Tuple[str, Any, Any]]:
 
 def to_yaml(config: Config, provenance: Optional[Mapping[str, str]] = None) -> str:
     """A file that resolves to ``config``, each value with where it came from if ``provenance`` is given."""
+    return yaml_of(to_dict(config), provenance)
+
+
+def yaml_of(groups: Mapping[str, Mapping[str, Any]], provenance: Optional[Mapping[str, str]] = None) -> str:
+    """The same of group → setting → value, as run.json has them. Their names may be anybody's."""
     import yaml
 
+    def one_line(value: Any) -> str:
+        dumped = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=float("inf"))
+        return dumped.replace("\n...\n", "\n").strip()
+
     lines = []
-    for group, leaves in to_dict(config).items():
-        lines.append(f"{group}:")
+    for group, leaves in groups.items():
+        lines.append(f"{one_line(group)}:")
         for name, value in leaves.items():
-            dumped = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=float("inf"))
-            one_line = dumped.replace("\n...\n", "\n").strip()
-            line = f"  {name}: {one_line}"
+            line = f"  {one_line(name)}: {one_line(value)}"
             where = (provenance or {}).get(name, DEFAULT)
             lines.append(line if where == DEFAULT else f"{line:<44}  # {where}")
     return "\n".join(lines) + "\n"

@@ -1,7 +1,8 @@
 """What a person reads of a run.
 
-    report           report.html
-    charts           figures and tables as SVG and HTML text
+    report           report.html and its figures
+    stored_report    the same, of a run in a store
+    page             a folder: what all pages share, and the parts of the report
     compare          several runs beside each other
     table            a folder: variants over targets and seeds, beside the paper
     show             what a run has left in the store

@@ -7,8 +7,11 @@ from job.printable import as_html, printable
 from job.publication.history import read_history
 from job.publication.late_writes import newest_records
 from job.publication.run_record import read_run
-from job.reports.charts import line_chart
-from job.reports.report import STYLE
+from job.reports.page.colours import colours_of_methods
+from job.reports.page.curves import compared_plan
+from job.reports.page.document import document as html_document
+from job.reports.page.document import heading, paragraph
+from job.reports.page.plotting import draw_all
 from masf_core.records import selection
 from obs_sync import IntegrityError, ObjectNotFound, Store
 
@@ -96,18 +99,21 @@ def document(candidates: Sequence[Candidate]) -> Dict[str, Any]:
 
 def page(candidates: Sequence[Candidate]) -> str:
     """A self-contained HTML page: outcomes, curves of both accuracies, the table."""
-    parts = ["<!DOCTYPE html><html lang=en><head><meta charset=utf-8><title>Runs compared</title>"
-             f"<style>{STYLE}</style></head><body><h1>Runs compared</h1>"]
-    outcomes = "".join(f"<li>{as_html(outcome(each))}</li>" for each in candidates)
-    parts.append(f"<ul>{outcomes}</ul>")
-    for title, key in (("Target", "target_accuracy"), ("Validation on the sources", "validation_accuracy")):
-        curves = [(each.name, _curve(each, key)) for each in candidates]
-        parts.append(f"<h2>{title}</h2>" + line_chart(curves, "iteration", "accuracy, %"))
-    parts.append("<h2>Interval by interval</h2><table>")
+    keys = [f"{each.name} {number}" for number, each in enumerate(candidates)]  # two may have the same name
+    colours = colours_of_methods(keys)
+    titles = (("target", "Accuracy on the target domain.", "target_accuracy"),
+              ("validation", "Mean accuracy on the validation images of the source domains.", "validation_accuracy"))
+    drawn = draw_all([compared_plan(name, caption, [
+        (each.name, colours[own], _curve(each, key)) for own, each in zip(keys, candidates)])
+        for name, caption, key in titles])
+    parts = ["<ul>" + "".join(f"<li>{as_html(outcome(each))}</li>" for each in candidates) + "</ul>"]
+    parts += [paragraph(drawn.told, "muted")] if drawn.told else []
+    parts += [heading("Accuracy"), drawn.html("target", "validation"), heading("Interval by interval"),
+              '<div class="wide tall"><table>']
     for number, row in enumerate(rows(candidates)):
         tag = "td" if number else "th"
         parts.append("<tr>" + "".join(f"<{tag}>{_html(cell)}</{tag}>" for cell in row) + "</tr>")
-    return "\n".join(parts) + "</table></body></html>\n"
+    return html_document("Runs compared", parts + ["</table></div>"])
 
 
 def _curve(each: Candidate, key: str) -> List[Tuple[int, float]]:

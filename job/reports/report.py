@@ -1,113 +1,167 @@
-"""report.html: one self-contained page about a run, to be opened in any browser."""
+"""report.html: one self-contained page about a run, and its figures as files of their own."""
 from __future__ import annotations
 
-from typing import Any, Iterator, List, Mapping, Sequence, Tuple
+import os
+from typing import Any, Callable, Dict, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from job.config.loading import yaml_of
 from job.printable import as_html
-from job.reports.charts import bar_chart, confusion_table, line_chart
+from job.reports.page.colours import colours_of_domains
+from job.reports.page.curves import Reference, plans
+from job.reports.page.document import document, heading, paragraph, tiles
+from job.reports.page.facts import attempt_facts, data_facts, version_facts
+from job.reports.page.measures import class_table, confusion_table, interval_table
+from job.reports.page.plotting import Drawn, Plan, draw_all
+from job.reports.table.published import PAPER, deviations, domain_of, method_of, published_rows
 from masf_core.records import selection
 from masf_core.records.files import replace_text
 
-STYLE = """
-body { font-family: sans-serif; max-width: 900px; margin: 2em auto; color: #333; line-height: 1.4; }
-h1 { font-size: 1.5em; } h2 { font-size: 1.15em; margin-top: 2em; border-bottom: 1px solid #e4e4e4; }
-table { border-collapse: collapse; font-size: 0.9em; } td, th { padding: 0.25em 0.7em; text-align: right; }
-th { font-weight: 600; } tr:nth-child(even) { background: #f7f7f7; }
-.big { font-size: 1.3em; } .confusion td { min-width: 3.2em; text-align: center; }
-svg { max-width: 100%; height: auto; }
-pre { background: #f7f7f7; padding: 1em; overflow-x: auto; font-size: 0.85em; }
-"""
+NAME = "report.html"
 
 
-def write_report(path: str, run: Mapping[str, Any], history: Sequence[Mapping[str, Any]],
-                 classes: Sequence[str]) -> None:
-    """Write the page to the file ``path``; the other arguments are those of ``render``."""
-    replace_text(path, render(run, history, classes))
+class Report(NamedTuple):
+    """A page and its figures. page: text of report.html. files: name → text of each SVG file beside it."""
+
+    page: str
+    files: Dict[str, str]
+
+    def write(self, folder: str) -> None:
+        """Write all files to a local folder, each whole or not at all. Raises OSError."""
+        for name, content in self.files.items():
+            replace_text(os.path.join(folder, name), content)
+        replace_text(os.path.join(folder, NAME), self.page)
 
 
-def render(run: Mapping[str, Any], history: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> str:
-    """The page as text.
+class Extra(NamedTuple):
+    """What needs the images of a run, and its best network.
+
+    mistakes: HTML of ``page.mistakes``. embeddings: figures of ``page.embeddings``. notes: sentences, for example why
+    some of it is missing.
+    """
+
+    mistakes: str = ""
+    embeddings: Sequence[Plan] = ()
+    notes: Sequence[str] = ()
+
+
+NOTHING = Extra()
+
+
+def make_report(run: Mapping[str, Any], history: Sequence[Mapping[str, Any]], classes: Sequence[str],
+                extra: Extra = NOTHING, wanted: Callable[[], bool] = lambda: True) -> Report:
+    """The report of a run.
 
     Args:
         run: content of run.json. history: records of the intervals. classes: names in label order.
+        extra: what only the run itself can show. wanted: see ``page.plotting.draw_all``.
     """
-    title = as_html(f"MASF: {run['run_name']}")
-    parts = [f"<!DOCTYPE html><html lang=en><head><meta charset=utf-8><title>{title}</title><style>{STYLE}</style>"
-             f"</head><body><h1>{title}</h1>"]
-    if history:
-        parts.extend(_results(run, history, classes))
-    else:
-        parts.append("<p>No interval has been completed yet.</p>")
-    parts.extend(_data(run.get("data") or {}))
-    leaves = "\n".join(as_html(f"{key} = {value}") for key, value in sorted(_leaves(run["config"])))
-    parts.append(f"<h2>Configuration</h2><pre>{leaves}</pre>")
-    return "\n".join(parts) + "</body></html>\n"
+    if not history:
+        return Report(_page(run, ["<p>No interval has been completed yet.</p>"], history), {})
+    best = selection.best(_settings(run).get("selection", "source_val"), history)
+    reference, _ = published_value(run, history[0]["target_domain"])
+    drawn = draw_all(plans(history, best, classes, reference) + list(extra.embeddings), wanted)
+    parts = list(_results(run, history, best, classes, drawn))
+    parts += _extra(extra, drawn, history[0]["target_domain"])
+    parts += interval_table(history, best)
+    return Report(_page(run, parts, history), {f"{each.name}.svg": each.file_text for each in drawn.figures})
 
 
-def _data(data: Mapping[str, Any]) -> Iterator[str]:
-    """What was trained on; nothing if run.json does not say it."""
-    if "use" not in data:
+def _extra(extra: Extra, drawn: Drawn, target: str) -> Iterator[str]:
+    if extra.mistakes:
+        yield heading(f"Worst mistakes on {target}")
+        yield extra.mistakes
+    if extra.embeddings and drawn.html(*(each.name for each in extra.embeddings)):
+        yield heading("Features of the best network")
+        yield drawn.html(*(each.name for each in extra.embeddings))
+    for note in extra.notes:
+        yield paragraph(note, "muted")
+
+
+def as_finished(run: Mapping[str, Any], ended: str, iteration: int) -> Dict[str, Any]:
+    """The content of run.json as it will be once the run is done: its report is made shortly before.
+
+    Args:
+        ended: a time. iteration: the last one.
+    """
+    attempts = list(run["attempts"])
+    attempts[-1] = dict(attempts[-1], ended=ended, outcome="done", exit_code=0, to_iteration=iteration)
+    return dict(run, state="done", attempts=attempts)
+
+
+def published_value(run: Mapping[str, Any], target: str) -> Tuple[Optional[Reference], str]:
+    """What the paper reports for the method of this run on this target, and in which respects the run differs.
+
+    Returns:
+        (value or None, words)
+    """
+    settings = _settings(run)
+    for row in published_rows([target], [settings.get("backbone")]):
+        accuracy = row.accuracies.get(domain_of(target))
+        if row.source is PAPER and row.name == method_of(settings) and accuracy is not None:
+            images = (run.get("data") or {}).get("images", {})
+            return Reference(accuracy[0], f"{row.name} in the paper"), "; ".join(deviations(settings, images))
+    return None, ""
+
+
+def _page(run: Mapping[str, Any], results: Sequence[str], history: Sequence[Mapping[str, Any]]) -> str:
+    parts = list(results)
+    parts += attempt_facts(run, history)
+    parts += data_facts(run.get("data") or {})
+    parts += version_facts(run)
+    parts.append(heading("Configuration"))
+    parts.append(paragraph("As a YAML file that --config accepts. One click selects all of it.", "muted"))
+    parts.append("<pre>" + "\n".join(map(as_html, yaml_of(run["config"]).splitlines())) + "</pre>")
+    return document(f"MASF: {run['run_name']}", parts)
+
+
+def _results(run: Mapping[str, Any], history: Sequence[Mapping[str, Any]], best: Mapping[str, Any],
+             classes: Sequence[str], drawn: Drawn) -> Iterator[str]:
+    """The chosen accuracy, the curves, and what became of each class."""
+    settings = _settings(run)
+    target, last = history[0]["target_domain"], history[-1]["iteration"]
+    yield (f"<p><b>{best['target_accuracy']:.2f} %</b> on {as_html(target)} at iteration "
+           f"{best['iteration']} of {last}, chosen by <code>{as_html(settings.get('selection', 'source_val'))}</code> "
+           f"(mean validation accuracy of the sources {best['validation_accuracy']:.2f} %).</p>")
+    yield tiles(_numbers(run, history, best))
+    yield from_paper(run, target)
+    if drawn.told:
+        yield paragraph(drawn.told, "muted")
+    yield heading("Accuracy and losses")
+    yield drawn.html("accuracy", "losses", "meta_losses")
+    if "target_per_class" not in best or "target_confusion" not in best:
         return
-    use, images = data["use"], sorted(data["images"].items())
-    rows = [("images to train on", f"{use['train']:,}"),
-            ("images for validation", f"{use['validation']:,}"),
-            ("images of the target to test on", f"{use['target']:,}"),
-            ("chosen by", data["split"]),
-            ("classes", ", ".join(data["classes"])),
-            ("images of each domain", ", ".join(f"{name} {count:,}" for name, count in images)),
-            ("fingerprint", data["fingerprint"][:12])]
-    rows += [("also", told) for told in data.get("left_out", [])]
-    lines = "".join(
-        f'<tr><th>{as_html(name)}</th><td style="text-align: left">{as_html(told)}</td></tr>' for name, told in rows)
-    yield f"<h2>Data</h2><table>{lines}</table>"
-
-
-def _results(run: Mapping[str, Any], history: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> Iterator[str]:
-    """The chosen accuracy, the curves, what became of each class, and the table of the intervals."""
-    policy = dict(_leaves(run["config"])).get("selection", "source_val")
-    best = selection.best(policy, history)
-    target = history[0]["target_domain"]
-    yield (f'<p class="big"><b>{best["target_accuracy"]:.2f} %</b> on {as_html(target)} at iteration '
-           f'{best["iteration"]} of {history[-1]["iteration"]}, chosen by <code>{as_html(policy)}</code> '
-           f'(mean validation accuracy of the sources {best["validation_accuracy"]:.2f} %).</p>')
-    accuracies = _curves(history, {f"{target} (target)": "target_accuracy", "validation, mean": "validation_accuracy"})
-    accuracies += [(name, [(r["iteration"], r["validation"][name]["accuracy"]) for r in history])
-                   for name in sorted(history[0]["validation"])]
-    yield "<h2>Accuracy</h2>" + line_chart(accuracies, "iteration", "%", (0.0, 100.0))
-    yield "<h2>Losses</h2>" + line_chart(
-        _curves(history, {"source (task)": "source_loss", "target": "target_loss"}), "iteration", "cross-entropy")
-    yield line_chart(_curves(history, {"global": "global_loss", "local (weighted)": "metric_loss"}),
-                     "iteration", "meta losses")
-    yield f"<h2>{as_html(target)} by class, iteration {best['iteration']}</h2>"
-    yield bar_chart([(name, best["target_per_class"].get(name)) for name in classes])
+    yield heading(f"{target} by class, iteration {best['iteration']}")
+    colour = colours_of_domains([target, *best.get("validation", {})])[target]
+    numbers = class_table(classes, best["target_per_class"], best["target_confusion"], colour)
+    yield f'<div class="figures">{drawn.html("classes")}{numbers}</div>'
+    yield heading("Confusion")
+    yield paragraph("Images of the target by true class (rows) and predicted class (columns).", "muted")
     yield confusion_table(best["target_confusion"], classes)
-    yield "<h2>Intervals</h2>" + _interval_table(history)
 
 
-def _curves(history: Sequence[Mapping[str, Any]],
-            keys: Mapping[str, str]) -> List[Tuple[str, List[Tuple[int, float]]]]:
-    """Lines of a chart. keys: label → member of the records."""
-    return [(label, [(record["iteration"], record[key]) for record in history]) for label, key in keys.items()]
+def from_paper(run: Mapping[str, Any], target: str) -> str:
+    """A paragraph: how far the run can be compared with the paper; empty where the paper has no such value."""
+    reference, differing = published_value(run, target)
+    if reference is None:
+        return ""
+    told = f" This run is not directly comparable: {differing}." if differing else ""
+    return paragraph(f"Published value of {reference.told}: {reference.value:.2f} % on this target "
+                     f"({PAPER.told}).{told}", "muted")
 
 
-def _interval_table(history: Sequence[Mapping[str, Any]]) -> str:
-    columns = [("iteration", "d"), ("source_loss", ".4f"), ("global_loss", ".5f"), ("metric_loss", ".5f"),
-               ("target_accuracy", ".2f"), ("validation_accuracy", ".2f"), ("seconds_per_iteration", ".3f"),
-               ("images_per_second", ".0f"), ("evaluation_seconds", ".1f")]
-    titles = "".join(f"<th>{name.replace('_', ' ')}</th>" for name, _ in columns)
-    rows = [f"<tr>{titles}</tr>"]
-    for record in history:
-        cells = "".join(f"<td>{'' if record[name] is None else format(record[name], form)}</td>"
-                        for name, form in columns)
-        rows.append(f"<tr>{cells}</tr>")
-    return "<table>" + "\n".join(rows) + "</table>"
+def _numbers(run: Mapping[str, Any], history: Sequence[Mapping[str, Any]],
+             best: Mapping[str, Any]) -> Iterator[Tuple[str, str]]:
+    """(number, words) of the boxes at the top."""
+    target = history[0]["target_domain"]
+    yield f"{best['target_accuracy']:.2f} %", f"on {target}, the target"
+    yield f"{best['validation_accuracy']:.2f} %", "mean validation accuracy of the sources"
+    yield f"{best['iteration']:,} of {history[-1]['iteration']:,}", "chosen iteration"
+    seconds = best.get("seconds_per_iteration")
+    if seconds:
+        yield f"{seconds:.3f} s", "for an iteration"
+    yield str(run.get("state", "")), "state of the run"
 
 
-def _leaves(config: Mapping[str, Any]) -> Iterator[Tuple[str, Any]]:
-    """(name, value) of every setting, whatever group it is in."""
-    for key, value in config.items():
-        if isinstance(value, dict):
-            for leaf in _leaves(value):
-                yield leaf
-        else:
-            yield key, value
+def _settings(run: Mapping[str, Any]) -> Dict[str, Any]:
+    """Setting → value, whatever group it is in. run: content of run.json."""
+    return {name: value for group in run["config"].values() if isinstance(group, dict) for name, value in group.items()}

@@ -10,6 +10,7 @@ from typing import Any, Mapping, Optional, Sequence
 import numpy as np
 
 from masf_core.records.files import replace_text
+from masf_core.records.scalars import interval_scalars
 from masf_core.records.texts import eva_text, metrics_text
 from masf_core.tf1 import tf
 
@@ -47,14 +48,7 @@ class ScalarWriter:
 
     def write_interval(self, record: Mapping[str, Any]) -> None:
         """Append the accuracies, the loss and the speed of an interval's record."""
-        scalars = {"target/accuracy": record["target_accuracy"], "target/loss": record["target_loss"],
-                   "validation/mean_accuracy": record["validation_accuracy"],
-                   "speed/seconds_per_iteration": record["seconds_per_iteration"]}
-        for name, value in record["target_per_class"].items():
-            scalars["target_class/" + name] = value
-        for domain, result in record["validation"].items():
-            scalars["validation/" + domain] = result["accuracy"]
-        self.write(record["iteration"], scalars)
+        self.write(record["iteration"], interval_scalars(record))
         self._writer.flush()
 
     def close(self) -> None:

@@ -1,44 +1,42 @@
 """The table as a self-contained HTML page: numbers, and for each target a dot for every seed."""
 from __future__ import annotations
 
+import math
 from typing import Iterator, List, Optional, Sequence, Tuple
 
 from job.printable import as_html
-from job.reports.charts import COLOURS, GRID, INK, padded
-from job.reports.report import STYLE
+from job.reports.page.colours import GRID, INK, MUTED, colours_of_methods
+from job.reports.page.document import document, heading, paragraph
 from job.reports.table.build import AVERAGE, OURS, PAPER, Row, Table
 from job.reports.table.cells import Cell
 from job.reports.table.formats import caption, cell_text, missing_lines, paired_line
 
 WIDTH, LEFT, RIGHT, ROW = 640, 190, 20, 24  # pixels, as all numbers below
 TOP, BOTTOM = 10, 34
-TABLE_STYLE = """
-body { padding: 0 1em; } td, th { white-space: nowrap; }
-td:first-child, th:first-child { text-align: left; } .published td { font-style: italic; color: #666; }
-.difference td { color: #666; } .incomplete { color: #b3541e; } .wide { overflow-x: auto; }
-.wide svg { max-width: none; }
+TABLE_STYLE = f"""
+.table td, .table th {{ white-space: nowrap; }} .published td {{ font-style: italic; color: {MUTED}; }}
+.difference td {{ color: {MUTED}; }} .table .incomplete {{ color: #b3541e; }}
+.chart {{ overflow-x: auto; }} .chart svg {{ width: {WIDTH}px; max-width: none; }}
 """
 
 
 def as_page(table: Table) -> str:
     """The page as text."""
-    parts = ["<!DOCTYPE html><html lang=en><head><meta charset=utf-8>"
-             '<meta name=viewport content="width=device-width, initial-scale=1"><title>Accuracy by variant</title>'
-             f"<style>{STYLE}{TABLE_STYLE}</style></head><body><h1>Accuracy by variant</h1>"]
-    parts.append(f"<p>{as_html(caption(table))}</p>")
+    parts = [paragraph(caption(table))]
     parts += _table(table)
     parts += _list("Not in the means", missing_lines(table))
     parts += _list("Paired differences over target and seed", [paired_line(each) for each in table.paired])
     parts += _list("Notes", table.notes)
     for column, title in enumerate(list(table.targets) + [AVERAGE]):
-        parts.append(f"<h2>{as_html(title)}</h2>")
-        parts.append(f'<div class="wide">{dot_chart([(row, row.cells[column]) for row in table.rows])}</div>')
-    return "\n".join(parts) + "</body></html>\n"
+        parts.append(heading(title))
+        parts.append(f'<div class="chart">{dot_chart([(row, row.cells[column]) for row in table.rows])}</div>')
+    return document("Accuracy by variant", parts, TABLE_STYLE)
 
 
 def _table(table: Table) -> Iterator[str]:
     titles = ["variant", "selection", "seeds"] + list(table.targets) + [AVERAGE]
-    yield '<div class="wide"><table><tr>' + "".join(f"<th>{as_html(title)}</th>" for title in titles) + "</tr>"
+    head = "".join(f"<th>{as_html(title)}</th>" for title in titles)
+    yield f'<div class="wide"><table class="table first"><tr>{head}</tr>'
     for row in table.rows:
         cells = "".join(f"<td>{as_html(each)}</td>" for each in (row.name, row.selection, row.seeds))
         cells += "".join(f'<td{_class(cell, row)}>{as_html(cell_text(cell))}</td>' for cell in row.cells)
@@ -53,7 +51,7 @@ def _class(cell: Cell, row: Row) -> str:
 def _list(title: str, told: Sequence[str]) -> List[str]:
     if not told:
         return []
-    return [f"<h2>{title}</h2><ul>" + "".join(f"<li>{as_html(each)}</li>" for each in told) + "</ul>"]
+    return [heading(title) + "<ul>" + "".join(f"<li>{as_html(each)}</li>" for each in told) + "</ul>"]
 
 
 def dot_chart(cells: Sequence[Tuple[Row, Cell]]) -> str:
@@ -73,11 +71,24 @@ def dot_chart(cells: Sequence[Tuple[Row, Cell]]) -> str:
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" '
              f'height="{height}" font-family="sans-serif" font-size="12">']
     parts += _axis(low, high, height)
-    names = list(dict.fromkeys(row.name for row, _, _ in ours))
+    colours = colours_of_methods(row.name for row, _, _ in ours)
     for number, (row, cell, mean) in enumerate(ours):
-        colour = COLOURS[names.index(row.name) % len(COLOURS)]  # one for each variant
-        parts += _line(row, cell, mean, TOP + ROW * number + ROW / 2, colour, (low, high))
+        parts += _line(row, cell, mean, TOP + ROW * number + ROW / 2, colours[row.name], (low, high))
     return "\n".join(parts) + "</svg>"
+
+
+def padded(low: float, high: float) -> Tuple[float, float]:
+    """A range a little wider than the values, so that no dot lies on the frame."""
+    margin = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
+    return low - margin, high + margin
+
+
+def ticks(low: float, high: float) -> List[float]:
+    """Three to seven round numbers from ``low`` to ``high``, which differ."""
+    power = 10.0 ** math.floor(math.log10((high - low) / 3))
+    step = max(each * power for each in (1, 2, 5) if each * power <= (high - low) / 3)
+    first, last = math.ceil(low / step), math.floor(high / step)
+    return [round(number * step, 10) for number in range(first, last + 1)]
 
 
 def _published_after(cells: Sequence[Tuple[Row, Cell]], number: int) -> Optional[float]:
@@ -95,11 +106,10 @@ def _place(value: float, span: Tuple[float, float]) -> float:
 
 
 def _axis(low: float, high: float, height: int) -> Iterator[str]:
-    for step in range(5):
-        value = low + (high - low) * step / 4
+    for value in ticks(low, high):
         x = _place(value, (low, high))
         yield f'<line x1="{x:.1f}" y1="{TOP}" x2="{x:.1f}" y2="{height - BOTTOM}" stroke="{GRID}"/>'
-        yield f'<text x="{x:.1f}" y="{height - BOTTOM + 15}" text-anchor="middle" fill="{INK}">{value:.1f}</text>'
+        yield f'<text x="{x:.1f}" y="{height - BOTTOM + 15}" text-anchor="middle" fill="{INK}">{value:g}</text>'
     yield (f'<text x="{(LEFT + WIDTH - RIGHT) / 2:.1f}" y="{height - 4}" text-anchor="middle" fill="{INK}">'
            "accuracy, %</text>")
 

@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from job import cli
-from job.reports.report import render
+from job.reports.report import make_report
 from tests.job.reports.test_compare import write_run
 from tests.job.reports.test_report import HISTORY, RUN
 
@@ -128,11 +128,15 @@ def test_names_in_a_run_are_no_markup_of_a_page(run, tmp_path, capsys):
     history = [dict(record, target_domain=NASTY, validation={NASTY: {"accuracy": 1.0}}) for record in HISTORY]
     data = {"use": {"train": 1, "validation": 2, "target": 3}, "split": NASTY, "fingerprint": NASTY, "classes": [NASTY],
             "images": {NASTY: 3}, "left_out": [NASTY]}
-    report = render(dict(RUN, run_name=NASTY, config={"a": {NASTY: NASTY}}, data=data), history, [NASTY, NASTY])
+    attempts = [{"started": NASTY, "host": NASTY, "outcome": NASTY, "start_seconds": {NASTY: 1.0, "total": NASTY}}]
+    run = dict(RUN, run_name=NASTY, config={"a": {NASTY: NASTY}}, data=data, attempts=attempts, versions={NASTY: NASTY},
+               initial_weights={NASTY: [NASTY]}, state=NASTY)
+    report = make_report(run, history, [NASTY, NASTY]).page
     for text in (page.read_text(encoding="utf-8"), report):
         assert "<script" not in text and CONTROL.search(text) is None
         for chart in re.findall(r"<svg.*?</svg>", text, re.DOTALL):
             ElementTree.fromstring(chart)
+        assert text.count("<svg ") in (0, 2, 4)  # no figure failed; none without matplotlib
     assert re.search("<td>.*a|b.*</td>|<th>.*a\\|b", page.read_text(encoding="utf-8"))
 
 

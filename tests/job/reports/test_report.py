@@ -1,14 +1,16 @@
 """The report and what `show` prints."""
 from __future__ import annotations
 
+import html
 import json
 import re
-import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from job.reports import charts
-from job.reports.report import render, write_report
+from job import cli
+from job.config.loading import load_config
+from job.reports.page.measures import MOST_CLASSES, confusion_table
+from job.reports.report import as_finished, make_report
 from job.reports.show import BAR, accuracy_lines, describe_run, object_tree, size
 from obs_sync import LocalStore, ObjectNotFound
 
@@ -31,43 +33,67 @@ RUN = {"run_name": "masf_<cartoon>", "state": "done", "format": 1, "lineage": "0
        "attempts": [{"started": "2026-01-01T00:00:00Z", "outcome": "done", "from_iteration": 0}]}
 
 
-def svg_elements(page):
-    return [ElementTree.fromstring(text) for text in re.findall(r"<svg.*?</svg>", page, re.DOTALL)]
+def page(run=RUN, history=HISTORY):
+    """Without figures, which take time; see ``page/test_figures.py``."""
+    return make_report(run, history, CLASSES, wanted=lambda: False).page
 
 
 def test_the_report_leads_with_the_selected_accuracy(tmp_path):
-    write_report(str(tmp_path / "report.html"), RUN, HISTORY, CLASSES)
-    page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "<b>55.50 %</b> on cartoon at iteration 40 of 60" in page
-
-
-def test_every_chart_is_well_formed_and_has_a_point_for_each_interval():
-    charts_drawn = svg_elements(render(RUN, HISTORY, CLASSES))
-    assert len(charts_drawn) == 4
-    lines = charts_drawn[0].findall("{http://www.w3.org/2000/svg}polyline")
-    assert [len(line.get("points").split()) for line in lines] == [3, 3, 3]
+    make_report(RUN, HISTORY, CLASSES).write(str(tmp_path))
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<b>55.50 %</b> on cartoon at iteration 40 of 60" in text
+    assert text.count('<tr class="chosen"><td>40</td>') == 1
 
 
 def test_names_are_escaped():
-    page = render(RUN, HISTORY, CLASSES)
-    assert "<dog>" not in page and "masf_<cartoon>" not in page and "&lt;dog&gt;" in page
+    text = page()
+    assert "<dog>" not in text and "masf_<cartoon>" not in text and "&lt;dog&gt;" in text
 
 
 def test_a_run_without_an_interval_has_a_report_too():
-    assert "No interval" in render(RUN, [], CLASSES)
+    assert "No interval" in page(history=[])
 
 
-def test_a_chart_leaves_out_what_is_not_a_number():
-    (drawn,) = svg_elements(charts.line_chart(
-        [("a", [(1, 2.0), (2, None), (3, float("nan")), (4, 3.0)])], "x", "y"))
-    assert len(drawn.find("{http://www.w3.org/2000/svg}polyline").get("points").split()) == 2
+def test_an_attempt_that_was_killed_and_one_that_is_done_are_told_apart():
+    attempts = [{"started": "2026-01-01T00:00:00Z", "outcome": "ended without a record", "from_iteration": 0},
+                {"started": "2026-01-01T01:00:00Z", "outcome": None, "from_iteration": 20,
+                 "host": "node-<1>", "device": "a processor", "start_seconds": {"total": 7.5, "graph": 1.25}}]
+    text = page(as_finished(dict(RUN, attempts=attempts), "2026-01-01T03:05:00Z", 60))
+    assert "<td>0 to ?</td>" in text
+    assert "<td>2 h 05 min</td><td>node-&lt;1&gt;, a processor</td><td>20 to 60</td>" in text
+    assert "<td>7.5 s</td><td>done</td>" in text and "graph 1.2 s" in text
+    assert attempts[1]["outcome"] is None  # the record itself is not changed
 
 
-def test_higher_values_are_higher_up():
-    (drawn,) = svg_elements(charts.line_chart([("a", [(0, 10.0), (1, 90.0)])], "x", "y", (0.0, 100.0)))
-    first, second = (tuple(map(float, point.split(",")))
-                     for point in drawn.find("{http://www.w3.org/2000/svg}polyline").get("points").split())
-    assert second[0] > first[0] and second[1] < first[1]
+def test_the_configuration_is_a_file_that_the_job_accepts(tmp_path):
+    groups = {"training": {"margin": 12.5, "method": "deepall"},
+              "data": {"domains": ["a", "b", "c"], "target_domain": "b"}}
+    text = html.unescape(re.search("<pre>(.*)</pre>", page(dict(RUN, config=groups)), re.DOTALL).group(1))
+    (tmp_path / "copied.yaml").write_text(text)
+    config, _ = load_config([f"--config={tmp_path / 'copied.yaml'}"])
+    assert config.training.margin == 12.5 and config.data.domains == ("a", "b", "c")
+
+
+def test_the_published_value_is_shown_with_what_differs_from_it():
+    config = {"network": {"backbone": "alexnet", "width": 0.1}, "interval": {"selection": "source_val"},
+              "training": {"method": "masf", "episodic": True, "beta1": 1.0, "beta2": 0.005, "meta_task": 0.0,
+                           "train_iterations": 10000}, "data": {"weights_path": "w.npy"}}
+    text = page(dict(RUN, config=config))
+    assert "MASF in the paper: 72.46 %" in text and "not directly comparable: width 0.1 instead of 1." in text
+    assert "in the paper" not in page()
+
+
+def test_many_intervals_are_thinned_and_the_page_says_so():
+    text = page(history=[record(number, 10.0, 90.0 if number == 777 else 10.0) for number in range(1, 1001)])
+    assert "of 1000 intervals; metrics.jsonl holds all of them" in text and '<tr class="chosen"><td>777</td>' in text
+    assert text.count("<tr><td>") + text.count('<tr class="chosen">') < 250
+
+
+def test_of_many_classes_the_most_frequent_confusions_are_listed():
+    names = [f"class {number}" for number in range(MOST_CLASSES + 1)]
+    matrix = [[0] * len(names) for _ in names]
+    matrix[3][5] = 7
+    assert "<td>class 3</td><td>class 5</td><td>7</td>" in confusion_table(matrix, names)
 
 
 @pytest.fixture
@@ -111,7 +137,39 @@ def test_the_report_says_which_lists_or_folders_decided_and_how_many_images_ther
     data = {"use": {"train": 1234, "validation": 56, "target": 78}, "split": "lists <a>.txt", "fingerprint": "f" * 64,
             "lists": ["<a>.txt"], "classes": list(CLASSES), "images": {"photo": 1290, "cartoon": 78},
             "left_out": ["1 image lies elsewhere"]}
-    page = render(dict(RUN, data=data), HISTORY, CLASSES)
+    text = page(dict(RUN, data=data))
     for told in ("1,234", "56", "78", "lists &lt;a&gt;.txt", "cat, &lt;dog&gt;", "photo 1,290", "1 image lies else"):
-        assert told in page
-    assert "<h2>Data</h2>" in page and "<h2>Data</h2>" not in render(RUN, HISTORY, CLASSES)
+        assert told in text
+    assert "<h2>Data</h2>" in text and "<h2>Data</h2>" not in page()
+
+
+def test_a_stored_run_gets_its_report_with_its_own_folder_of_files(store, tmp_path, capsys):
+    assert cli.main(["report", store.url, "--out", str(tmp_path / "new" / "report")]) == 0
+    assert "new/report/report.html" in capsys.readouterr().out
+    assert "55.50 %" in (tmp_path / "new" / "report" / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("members", [
+    {"versions": [1]}, {"attempts": []}, {"data": None}, {"initial_weights": {"a": [1, {}]}}, {"config": {
+        "interval": {"selection": "last"}, "network": {"backbone": [1]}, "training": {"episodic": {}}}},
+    {"attempts": [{"started": "x", "ended": 1, "host": [1], "start_seconds": {"total": "x", "y": None}}]}])
+def test_a_stored_run_of_another_program_has_a_report_too(store, tmp_path, capsys, members):
+    store.write("run.json", json.dumps(dict(RUN, **members)).encode())
+    assert cli.main(["report", store.url, "--out", str(tmp_path / "out")]) == 0
+
+
+@pytest.mark.parametrize("member, value", [
+    ("validation", {"photo": {}}), ("target_per_class", {"cat": "x"}), ("target_confusion", [[1, "x"]]),
+    ("target_loss", [1])])
+def test_a_damaged_interval_of_a_stored_run_is_one_error(store, tmp_path, capsys, member, value):
+    store.write("metrics.jsonl", json.dumps(dict(HISTORY[0], **{member: value})).encode())
+    assert cli.main(["report", store.url, "--out", str(tmp_path / "out")]) == 4
+    errors = capsys.readouterr().err
+    assert f"iteration 20 of this metrics.jsonl is damaged ({member}" in errors and errors.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_report_that_cannot_be_written_is_one_error(store, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert cli.main(["report", store.url, "--out", str(tmp_path / "file")]) == 4
+    assert "Choose another folder with --out" in capsys.readouterr().err

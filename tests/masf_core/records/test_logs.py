@@ -9,8 +9,8 @@ import numpy as np
 from masf_core.records import logs
 from masf_core.tf1 import tf
 
-RECORD = {"iteration": 20, "target_loss": 1.25, "target_accuracy": 61.5, "validation_accuracy": 70.0,
-          "seconds_per_iteration": 0.5, "target_per_class": {"dog": 50.0, "cat": None},
+RECORD = {"iteration": 20, "target_domain": "cartoon", "target_loss": 1.25, "target_accuracy": 61.5,
+          "validation_accuracy": 70.0, "seconds_per_iteration": 0.5, "target_per_class": {"dog": 50.0, "cat": None},
           "validation": {"photo": {"accuracy": 80.0, "loss": 1.0}}}
 
 
@@ -37,7 +37,7 @@ def test_tensorboard_reads_the_scalars(tmp_path):
             for value in event.summary.value:
                 found[value.tag, event.step] = value.simple_value
     assert found["train/source_loss", 1] == 2.0
-    assert found["target/accuracy", 20] == 61.5
+    assert found["target/cartoon", 20] == 61.5
     assert found["validation/photo", 20] == 80.0
     assert not any("cat" in tag or "nothing" in tag for tag, _ in found)
 

@@ -9,6 +9,7 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from job import cli
+from job.reports.table.page import ticks
 from tests.job.reports.table.stored_runs import store_run
 
 TARGETS = ("art_painting", "cartoon", "photo", "sketch")
@@ -165,6 +166,13 @@ def test_a_folder_without_runs_is_named(tmp_path, capsys):
 def test_a_file_that_cannot_be_written_is_named(study, tmp_path, capsys, path, code, told):
     assert cli.main(["table", str(study), "--out", str(tmp_path / path)]) == code
     assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("low, high, expected", [
+    (56.4, 73.2, [60, 65, 70]), (0.0, 100.0, [0, 20, 40, 60, 80, 100]),
+    (71.02, 71.31, [71.05, 71.1, 71.15, 71.2, 71.25, 71.3]), (-1.0, 1.0, [-1, -0.5, 0, 0.5, 1])])
+def test_the_axis_of_a_chart_has_round_numbers(low, high, expected):
+    assert ticks(low, high) == expected
 
 
 def test_the_page_has_a_dot_for_every_seed(study, tmp_path, capsys):

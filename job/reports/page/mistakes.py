@@ -1,0 +1,47 @@
+"""The worst mistakes on the target domain, as thumbnails inside the page."""
+from __future__ import annotations
+
+import base64
+import io
+import math
+from typing import NamedTuple, Sequence
+
+import numpy as np
+
+from job.printable import as_html
+
+SIDE = 140  # pixels of a thumbnail
+QUALITY = 82  # of JPEG
+
+
+class Shot(NamedTuple):
+    """An image that was classified wrongly. pixels: uint8 [H, W, 3] RGB. loss: cross-entropy. path: of its file."""
+
+    pixels: np.ndarray
+    true: str
+    predicted: str
+    loss: float
+    path: str
+
+
+def mistakes_html(shots: Sequence[Shot], told: str) -> str:
+    """Thumbnails with what is in them and what was predicted. told: a sentence in front of them."""
+    tiles = []
+    for shot in shots:
+        probability = 100.0 * math.exp(-shot.loss) if math.isfinite(shot.loss) else 0.0
+        tiles.append(
+            f'<figure><img src="{thumbnail(shot.pixels)}" alt="{as_html(shot.true)}" loading="lazy"><figcaption>'
+            f"<b>{as_html(shot.predicted)}</b> instead of {as_html(shot.true)} ({probability:.2g} %)<br>"
+            f"{as_html(shot.path)}</figcaption></figure>")
+    return f'<p class="muted">{as_html(told)}</p><div class="shots">{"".join(tiles)}</div>'
+
+
+def thumbnail(pixels: np.ndarray) -> str:
+    """A small JPEG as a data URL. pixels: uint8 [H, W, 3] RGB."""
+    from PIL import Image
+
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    image.thumbnail((SIDE, SIDE))
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")

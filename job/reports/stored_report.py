@@ -1,0 +1,50 @@
+"""The report of a run that lies in a store, for example on a machine that has matplotlib."""
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping
+
+from job.publication.history import read_history
+from job.publication.late_writes import newest_records
+from job.publication.run_record import read_run
+from job.reports.report import Report, make_report
+from masf_core.records import selection
+from obs_sync import IntegrityError, Store
+from obs_sync.json_document import DocumentError, list_of, mapping_of, members, number, optional, whole
+
+_NUMBER = optional(number(finite=False))
+_DETAILS = members({}, may={
+    "validation": mapping_of(members({"accuracy": number(0, 100)})),
+    "target_per_class": mapping_of(optional(number(0, 100))),
+    "target_confusion": list_of(list_of(whole())),
+    "source_loss": _NUMBER, "target_loss": _NUMBER, "global_loss": _NUMBER, "metric_loss": _NUMBER,
+    "images_per_second": _NUMBER, "evaluation_seconds": _NUMBER,
+})
+"""What the report shows of a record, besides that which every record has."""
+
+
+def stored_report(store: Store) -> Report:
+    """The report of the run in ``store``.
+
+    Raises:
+        ObjectNotFound: there is no run. IntegrityError: its run.json or metrics.jsonl is damaged.
+    """
+    run, history = newest_records(store, read_run(store), read_history(store))
+    policy = run["config"].get("interval", {}).get("selection")
+    if policy not in selection.POLICIES:
+        raise IntegrityError(f"this run.json names no selection policy (config.interval.selection is {policy!r})",
+                             store.locate("run.json"), "Expected one of " + ", ".join(selection.POLICIES))
+    for record in history:
+        try:
+            _DETAILS(record, "")
+        except DocumentError as error:
+            raise IntegrityError(f"iteration {record['iteration']} of this metrics.jsonl is damaged ({error})",
+                                 store.locate("metrics.jsonl"), "Restore it from a copy, or start the run again: it "
+                                 "writes this file from its newest checkpoint") from None
+    run = dict({"run_name": store.url.rstrip("/").rpartition("/")[2]}, **run)
+    return make_report(run, history, _classes(run, history))
+
+
+def _classes(run: Mapping[str, Any], history: List[Dict[str, Any]]) -> List[str]:
+    """The names of the classes in label order, as far as they are known."""
+    known = (run.get("data") or {}).get("classes")
+    return list(known) if known is not None else list(history[-1].get("target_per_class", {})) if history else []
