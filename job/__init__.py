@@ -17,8 +17,8 @@ Read `run` first, then `training`. Floors, from the top; each imports only from 
     ranks/             the ranks of one job; reports/ show and compare runs; observer follows the trainer;
                        tracking/ copies runs into MLflow
     inputs/            brings data and weights to the local disk
-    cann_logs          the logs of CANN, where the reason of its failures is; best_interval: what the report shows of it;
-                       sync/ moves files by hand
+    cann_logs          the logs of CANN, where the reason of its failures is; best_interval: what the report shows of
+                       it; sync/ moves files by hand
     config/            every setting; publication/ brings results to the store
     exits              what each ending means; environment, workspace, console: the machine and the person;
                        standard_output: what commands print

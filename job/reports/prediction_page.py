@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from job.printable import as_html
-from job.reports.charts import confusion_table
+from job.reports.page.measures import confusion_table
 from job.reports.predictions import Prediction, Predictions, accuracy, headline, summary
 from masf_core.data.decode_image import Unusable, decode_image
 from masf_core.words import plural
