@@ -59,7 +59,7 @@ def render(found: Predictions, max_pixels: int) -> str:
     if confusion.sum():
         count = plural(int(confusion.sum()), "image")
         parts.append(f'<p class=big><b>{accuracy(confusion):.2f} %</b> of {count} with a label are right.</p>')
-        parts.append(f'<div class=wide>{confusion_table(confusion.tolist(), found.classes)}</div>')
+        parts.append(confusion_table(confusion.tolist(), found.classes))
     if wrong:
         parts += _section("Mistakes", "the worst first: those that give the true class the lowest probability",
                           shown_wrong, len(wrong), found, max_pixels)

@@ -89,7 +89,8 @@ def test_every_interval_is_told_once_and_the_end_of_the_run_ends_the_follower(ru
 def test_a_run_that_failed_ends_with_its_own_exit_code_and_reason(run):
     run.write("failed", [30.0], outcome="failed", exit_code=5, reason="the loss is \x1b[31mNaN", to_iteration=14)
     assert run.follow() == 5
-    assert run.told[-1].lines[-1] == ("failed at iteration 14, exit code 5 (training diverged, or parity not met): the "
+    assert run.told[-1].lines[-1] == ("failed at iteration 14, exit code 5 (training diverged, parity not met, or an "
+                                          "export computes other numbers): the "
                                       "loss is \\x1b[31mNaN")
 
 
