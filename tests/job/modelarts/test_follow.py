@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from job.exits import INTERRUPTED
+from job.exits import INTERRUPTED, meaning_of
 from job.modelarts import log_folder
 from job.modelarts.errors import AccessRefused, ModelArtsUnavailable, NoSuchJob
 from job.modelarts.follow import JobWatch, exit_code_of, follow
@@ -77,7 +77,7 @@ def test_lines_that_arrive_after_the_end_of_the_job_are_told(followed):
                        lambda: followed.log.append("three")]
     assert followed.follow() == 5
     assert followed.lines == ["one", "two", "three"]
-    assert followed.told[-1].lines == ["exit code 5 (training diverged, or parity not met)"]
+    assert followed.told[-1].lines == [f"exit code 5 ({meaning_of(5)})"]
 
 
 def test_a_job_that_ended_long_ago_is_told_without_waiting(followed):
