@@ -226,7 +226,7 @@ def step_settings(config: Config, source_domains: int) -> StepSettings:
         beta2=training.beta2, meta_task=training.meta_task, keep_probability=network.keep_probability,
         method=training.method, episodic=training.episodic, update=training.update, group_pass=training.group_pass,
         metric_hidden=network.metric_hidden, metric_embedding=network.metric_embedding,
-        metric_normalise=network.metric_normalise)
+        metric_normalise=network.metric_normalise, train_batch_norm=network.train_batch_norm)
 
 
 def scale_settings(config: Config) -> ScaleSettings:

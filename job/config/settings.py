@@ -99,7 +99,12 @@ class Network:
         1.0, real(above=0.0, maximum=4.0), "factor by which the number of channels of every layer is multiplied",
         result=True)
     keep_probability: float = setting(
-        0.5, real(above=0.0, maximum=1.0), "share of units that dropout keeps", result=True)
+        0.5, real(above=0.0, maximum=1.0), "share of units that dropout keeps; the ResNets have no dropout",
+        result=True)
+    train_batch_norm: bool = setting(
+        True, boolean(),
+        "whether the scale and the shift of batch normalisation are trained, which only the ResNets have; its mean and "
+        "variance stay those of the weights file", result=True)
     metric_hidden: int = setting(1024, whole(1), "units of the metric network's first layer", result=True)
     metric_embedding: int = setting(
         256, whole(1), "units of the metric network's second layer, the embedding", result=True)

@@ -33,9 +33,9 @@ class TrainingGraph(NamedTuple):
     train: tf.Operation  # runs one whole iteration
     scalars: dict  # name → float32 scalar, see build
     gradients: dict  # "task", "meta" (before clipping), "metric" → {variable name: float32 tensor}; those that exist
-    network: dict  # θ: name → variable
+    network: dict  # name → variable: θ, and what is not trained
     metric: dict  # φ: name → variable; empty where there is no local loss
-    state: dict  # every variable that a checkpoint must hold: θ, φ and the Adams' moments
+    state: dict  # every variable that a checkpoint must hold: those of the network, φ and the Adams' moments
 
 
 class _Pass(NamedTuple):
@@ -46,16 +46,22 @@ class _Pass(NamedTuple):
 
 
 class _Forward:
-    """Forward passes of several domains at once, with the dropout of this iteration."""
+    """Forward passes of several domains at once, with the dropout of this iteration.
 
-    def __init__(self, backbone: Backbone, keep_probability: float, dropout_seed: tf.Tensor) -> None:
+    network: every variable of the backbone.
+    """
+
+    def __init__(self, backbone: Backbone, network: Variables, keep_probability: float,
+                 dropout_seed: tf.Tensor) -> None:
         self.kernels = backbone.kernels
-        self._backbone, self._keep_probability, self._dropout_seed = backbone, keep_probability, dropout_seed
+        self._backbone, self._network = backbone, network
+        self._keep_probability, self._dropout_seed = keep_probability, dropout_seed
 
-    def __call__(self, weights: Tensors, stream: int, rows: tf.Tensor, domains: int) -> _Pass:
-        """stream: distinct for each pass of an iteration. rows: of as many domains, one after the other."""
+    def __call__(self, theta: Tensors, stream: int, rows: tf.Tensor, domains: int) -> _Pass:
+        """theta: values of what is trained. stream: distinct for each pass of an iteration. rows: of as many domains,
+        one after the other."""
         dropout = self.kernels.dropout(self._keep_probability, self._dropout_seed, stream)
-        features, logits = self._backbone.forward(rows, weights, dropout)
+        features, logits = self._backbone.forward(rows, merged(self._network, theta), dropout)
         return _Pass(features, tf.split(self.kernels.fence(logits), domains))
 
 
@@ -90,10 +96,12 @@ def build(backbone: Backbone, settings: StepSettings, taking: Optional[Gradients
     labels = tf.placeholder(tf.int32, [settings.source_domains, batch], name="labels")
     dropout_seed = tf.placeholder(tf.int32, [2], name="dropout_seed")
     inputs = backbone.preprocess(tf.reshape(images, [-1, side, side, 3]))
-    theta = make_variables(backbone.shapes())
+    network = make_variables(backbone.shapes())
+    theta = collections.OrderedDict(
+        (name, network[name]) for name in backbone.trained(settings.train_batch_norm))
     phi = make_variables(metric_net.shapes(
         backbone.feature_width, settings.metric_hidden, settings.metric_embedding)) if settings.has_local_loss else {}
-    forward = _Forward(backbone, settings.keep_probability, dropout_seed)
+    forward = _Forward(backbone, network, settings.keep_probability, dropout_seed)
 
     task_domains = settings.source_domains - 1 if settings.takes_inner_step else settings.source_domains
     with tf.name_scope("task"):
@@ -116,7 +124,7 @@ def build(backbone: Backbone, settings: StepSettings, taking: Optional[Gradients
         scalars=collections.OrderedDict([
             ("source_loss", source_loss), ("source_accuracy", source_accuracy),
             ("global_loss", global_loss), ("metric_loss", metric_loss)] + list(taking.scale.scalars.items())),
-        gradients=gradients, network=theta, metric=phi, state=merged(theta, phi, moments))
+        gradients=gradients, network=network, metric=phi, state=merged(network, phi, moments))
 
 
 def inner_step(theta: Variables, task_gradients: Tensors, settings: StepSettings) -> Tensors:

@@ -37,6 +37,7 @@ class StepSettings(NamedTuple):
     metric_hidden: int = metric_net.HIDDEN
     metric_embedding: int = metric_net.EMBEDDING
     metric_normalise: bool = False
+    train_batch_norm: bool = True  # the scale and shift of batch normalisation; its statistics never are
 
     @property
     def takes_inner_step(self) -> bool:

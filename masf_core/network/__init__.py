@@ -7,6 +7,8 @@
     alexnet_shapes      its architecture
     squeezenet          SqueezeNet v1.0
     squeezenet_shapes   its architecture
+    resnet              ResNet-18 and ResNet-50
+    resnet_shapes       their architectures
     metric_net          the metric-embedding network
     metric_net_shapes   its variables
     layers              layers as pure functions

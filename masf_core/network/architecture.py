@@ -22,6 +22,10 @@ Shapes = Dict[str, Tuple[int, ...]]
 Values = Dict[str, np.ndarray]
 Layers = Mapping[str, Sequence[np.ndarray]]
 
+# The variables of a layer of batch normalisation, in the order in which a weights file's arrays are read.
+NORMALISATION = ("scale", "shift", "mean", "variance")
+STATISTICS = NORMALISATION[2:]  # of the images that the network was pretrained with
+
 
 class Architecture(abc.ABC):
     """The variables of a feature extractor with a linear classifier on top.
@@ -46,7 +50,17 @@ class Architecture(abc.ABC):
 
     @abc.abstractmethod
     def shapes(self) -> Shapes:
-        """Ordered mapping of variable name (``layer/weights``, ``layer/biases``) to shape."""
+        """Ordered mapping of variable name (``layer/weights``, ``layer/biases``, or ``layer/`` and each of
+        ``NORMALISATION``) to shape."""
+
+    def trained(self, batch_norm: bool = True) -> List[str]:
+        """The names of the variables that training changes, in the order of ``shapes``: no ``STATISTICS``.
+
+        Args:
+            batch_norm: whether the scale and the shift of batch normalisation are trained.
+        """
+        fixed = STATISTICS if batch_norm else NORMALISATION
+        return [name for name in self.shapes() if _part(name) not in fixed]
 
     def initial_values(self, seed: int, but: Collection[str] = ()) -> Values:
         """New float32 arrays for every variable: Glorot-uniform weights, zero biases (as fc8 in the reference).
@@ -63,7 +77,8 @@ class Architecture(abc.ABC):
         """Initial values for the variables that a weights file covers.
 
         Args:
-            layers: mapping layer name → [weights, biases], as ``pretrained.read_pretrained`` returns it.
+            layers: mapping layer name → [weights, biases], or the arrays of ``NORMALISATION``, as
+                ``pretrained.read_pretrained`` returns it.
             source: the file's name, for messages.
             with_classifier: a job of this project wrote the file. The layers in ``new_layers`` are then taken as well,
                 where they have the shapes of this network.
@@ -100,6 +115,8 @@ class Architecture(abc.ABC):
             array = found[name]
             if _layer(name) in layers and (array is None or array.shape != shape):
                 problems.append(f"{name}: expected shape {shape}, found {'nothing' if array is None else array.shape}")
+            elif array is not None and _part(name) == "variance" and np.any(array < 0.0):
+                problems.append(f"{name}: expected no values below 0, found {array.min():g}")
         return problems
 
     def _classifier(self, layer: str, layers: Layers, source: str) -> Values:
@@ -129,18 +146,21 @@ def make_architecture(name: str, num_classes: int, width: float = 1.0) -> Archit
 
 def recognised(layers: Layers) -> Optional[str]:
     """The settings of the network to which these layers belong, as a text for messages; None where none is known."""
+    best, known = None, 0
     for name in BACKBONES:
         shapes = make_architecture(name, 2).pretrained_shapes()
-        biases = {_layer(variable): shape[0] for variable, shape in shapes.items() if len(shape) == 1}
-        if not set(biases) <= set(layers):
+        needed = {_layer(variable) for variable in shapes}
+        if len(needed) <= known or not needed <= set(layers):
             continue
-        widest = max(biases, key=lambda layer: biases[layer])
-        found = _array_of(layers, widest + "/biases")
+        vectors = {variable: shape[0] for variable, shape in shapes.items() if len(shape) == 1}
+        widest = max(vectors, key=lambda variable: vectors[variable])
+        found = _array_of(layers, widest)
         if found is None:
             continue
         # Channel counts are rounded, so the width of a narrow network follows from them in a few digits only.
-        return f"another network: --backbone={name} --width={float(found.shape[-1]) / biases[widest]:.3g}"
-    return None
+        best = f"another network: --backbone={name} --width={float(found.shape[-1]) / vectors[widest]:.3g}"
+        known = len(needed)  # ResNet-50 has all layers of ResNet-18, and more
+    return best
 
 
 def glorot_uniform(shape: Tuple[int, ...], random: np.random.RandomState) -> np.ndarray:
@@ -156,10 +176,21 @@ def _layer(variable: str) -> str:
     return variable.rsplit("/", 1)[0]
 
 
+def _part(variable: str) -> str:
+    return variable.rsplit("/", 1)[1]
+
+
 def _array_of(layers: Layers, variable: str) -> Optional[np.ndarray]:
-    """The array of a variable: a layer's weights (rank > 1) or biases (rank 1); published files differ in the order."""
+    """The array of a variable, None where the file has none.
+
+    Of a normalisation it is found by its place. Otherwise it is a layer's weights (rank > 1) or biases (rank 1);
+    published files differ in the order.
+    """
     layer, part = variable.rsplit("/", 1)
-    for array in layers.get(layer, ()):
+    arrays = layers.get(layer, ())
+    if part in NORMALISATION:
+        return np.asarray(arrays[NORMALISATION.index(part)]) if len(arrays) == len(NORMALISATION) else None
+    for array in arrays:
         if (np.ndim(array) == 1) == (part == "biases"):
             return np.asarray(array)
     return None

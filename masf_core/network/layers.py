@@ -4,7 +4,7 @@ Dimensions: N images, H, W height and width, C channels. Images are NHWC, filter
 """
 from __future__ import annotations
 
-from typing import List
+from typing import Dict, List, Tuple
 
 from masf_core.network.kernels import Kernels
 from masf_core.tf1 import tf
@@ -22,7 +22,35 @@ def convolution(x: tf.Tensor, weights: tf.Tensor, biases: tf.Tensor, stride: int
     Returns:
         float32 [N, H', W', out].
     """
-    return tf.nn.relu(tf.nn.bias_add(kernels.convolution(x, weights, stride, padding), biases))
+    return tf.nn.relu(biased_convolution(x, weights, biases, stride, padding, kernels))
+
+
+def biased_convolution(x: tf.Tensor, weights: tf.Tensor, biases: tf.Tensor, stride: int = 1, padding: str = "SAME",
+                       kernels: Kernels = PLAIN) -> tf.Tensor:
+    """``convolution`` without the ReLU."""
+    return tf.nn.bias_add(kernels.convolution(x, weights, stride, padding), biases)
+
+
+def normalised(weights: tf.Tensor, normalisation: Dict[str, tf.Tensor], epsilon: float,
+               kernels: Kernels = PLAIN) -> Tuple[tf.Tensor, tf.Tensor]:
+    """Filters and biases of a convolution that does its batch normalisation too, with fixed statistics.
+
+    y = scale · (x ∗ weights − mean) / √(variance + ε) + shift  =  x ∗ (s · weights) + (shift − s · mean)
+
+    Args:
+        weights: float32 [h, w, C, out]. normalisation: ``scale``, ``shift``, ``mean``, ``variance``, float32 [out].
+
+    Returns:
+        float32 [h, w, C, out], float32 [out].
+    """
+    with kernels.keeping_float32():
+        s = normalisation["scale"] * tf.math.rsqrt(normalisation["variance"] + epsilon)
+        return kernels.fence(s * weights), kernels.fence(normalisation["shift"] - s * normalisation["mean"])
+
+
+def pad(x: tf.Tensor, margin: int) -> tf.Tensor:
+    """Zeros around each map of float32 [N, H, W, C], ``margin`` on every side."""
+    return tf.pad(x, [[0, 0], [margin] * 2, [margin] * 2, [0, 0]]) if margin else x
 
 
 def grouped_convolution(parts: List[tf.Tensor], weights: tf.Tensor, biases: tf.Tensor,

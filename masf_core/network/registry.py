@@ -24,6 +24,8 @@ BACKBONES = collections.OrderedDict([
     ("alexnet", Entry("masf_core.network.alexnet_shapes:AlexNetShapes", "masf_core.network.alexnet:AlexNet")),
     ("squeezenet", Entry("masf_core.network.squeezenet_shapes:SqueezeNetShapes",
                          "masf_core.network.squeezenet:SqueezeNet")),
+    ("resnet18", Entry("masf_core.network.resnet_shapes:ResNet18Shapes", "masf_core.network.resnet:ResNet18")),
+    ("resnet50", Entry("masf_core.network.resnet_shapes:ResNet50Shapes", "masf_core.network.resnet:ResNet50")),
 ])
 
 

@@ -28,7 +28,8 @@ def test_every_experiment_fits_the_device(path, capsys):
 
 @pytest.mark.parametrize("settings", [
     ["--update=joint"], ["--group_pass=separate"], ["--meta_task=1", "--episodic=false"], ["--keep_probability=1"],
-    ["--backbone=squeezenet", "--metric_normalise=true"], ["--num_classes=65", "--domains=art,cartoon,product"]])
+    ["--backbone=squeezenet", "--metric_normalise=true"], ["--backbone=resnet18", "--train_batch_norm=false"],
+    ["--num_classes=65", "--domains=art,cartoon,product"]])
 def test_other_settings_fit_it_too(settings, capsys):
     assert cli.main(["check-graph"] + SMALL + settings) == 0
 
