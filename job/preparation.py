@@ -159,6 +159,11 @@ def build_model(run: AnyRun, here: Device, index: DatasetIndex, group: Alone = A
     backbone = make_backbone(network.backbone, len(index.classes), network.width, here.kernels())
     step = step_settings(config, len(index.domains) - 1)
     log.info("TensorFlow %s on %s: %s", VERSION, here.describe(), backbone.describe())
+    if network.frozen_layers:
+        log.info("frozen_layers: these layers are not trained: %s",
+                 ", ".join(backbone.frozen_layers(network.frozen_layers)))
+        if config.data.weights_path == "none":
+            log.warning("frozen_layers with weights_path=none: the frozen layers keep random values")
     try:
         check_batch(step, group.size)
     except ValueError as error:
@@ -226,7 +231,8 @@ def step_settings(config: Config, source_domains: int) -> StepSettings:
         beta2=training.beta2, meta_task=training.meta_task, keep_probability=network.keep_probability,
         method=training.method, episodic=training.episodic, update=training.update, group_pass=training.group_pass,
         metric_hidden=network.metric_hidden, metric_embedding=network.metric_embedding,
-        metric_normalise=network.metric_normalise, train_batch_norm=network.train_batch_norm)
+        metric_normalise=network.metric_normalise, frozen_layers=network.frozen_layers,
+        train_batch_norm=network.train_batch_norm)
 
 
 def scale_settings(config: Config) -> ScaleSettings:

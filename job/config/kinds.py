@@ -142,6 +142,18 @@ def patterns() -> Kind:
     return Kind("patterns such as *.tmp or /photo/dog/x.jpg, separated by commas; ? matches a comma in a key", convert)
 
 
+def layer_patterns() -> Kind:
+    """Several patterns of layers' names: ``a,b`` or a list; a sorted tuple without repetitions."""
+
+    def convert(value: Any) -> Tuple[str, ...]:
+        parts = value.split(",") if isinstance(value, str) else value
+        if not isinstance(parts, (list, tuple)):
+            raise ValueError
+        return tuple(sorted({text().convert(part).strip() for part in parts if part != ""}))
+
+    return Kind("patterns of layers' names such as conv1 or layer1.*, separated by commas", convert)
+
+
 def filters_of(excluded: Sequence[str]) -> Filters:
     """The filters that leave out what one of the patterns matches. Raises ValueError."""
     return Filters([Rule(False, pattern) for pattern in excluded])

@@ -12,11 +12,12 @@ import shutil
 import textwrap
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from job.config.contradictions import contradictions
 from job.config.files import Given, find_config_file, read_config_file
 from job.config.flags import read_flags, unknown_flag
 from job.config.foreign_flags import unknown
 from job.config.given_values import cut_blanks, refused_output, secret_in_url
-from job.config.settings import GROUPS, Config, config_of, contradictions, settings, values_of
+from job.config.settings import GROUPS, Config, config_of, settings, values_of
 from job.errors import ConfigError, NoSuchFolder
 from job.shipped import CONFIG_HOME
 from obs_sync.errors import InvalidUrl

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, field, fields
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
 
 from job.config.kinds import (
-    Kind, assignments, boolean, boolean_or, choice, folder_name, folder_names, name_pattern, optional, patterns, place,
-    plain_name, real, text, whole,
+    Kind, assignments, boolean, boolean_or, choice, folder_name, folder_names, layer_patterns, name_pattern, optional,
+    patterns, place, plain_name, real, text, whole,
 )
 from job.config.run_names import derived_name
-from masf_core.devices.ascend.options import FLOAT32_MODES, PRECISION_MODES, read_options
+from masf_core.devices.ascend.options import PRECISION_MODES
 from masf_core.devices.ascend.releases import RELEASES
 from masf_core.network.registry import BACKBONES
 
@@ -101,6 +101,10 @@ class Network:
     keep_probability: float = setting(
         0.5, real(above=0.0, maximum=1.0), "share of units that dropout keeps; the ResNets have no dropout",
         result=True)
+    frozen_layers: Tuple[str, ...] = setting(
+        (), layer_patterns(),
+        "layers that stay as the weights file has them: patterns of their names, where * matches any characters; they "
+        "cost no backward pass and no optimiser state", result=True)
     train_batch_norm: bool = setting(
         True, boolean(),
         "whether the scale and the shift of batch normalisation are trained, which only the ResNets have; its mean and "
@@ -317,25 +321,3 @@ def config_of(values: Mapping[str, Any]) -> Config:
     for name, value in values.items():
         groups[settings()[name].group][name] = value
     return Config(**{group: GROUPS[group](**given) for group, given in groups.items()})
-
-
-def contradictions(config: Config) -> List[str]:
-    """What is wrong with values that are each right on their own: one sentence each."""
-    found = []
-    domains, target = config.data.domains, config.data.target_domain
-    if domains is not None and len(domains) < 3:
-        found.append(f"domains: {len(domains)} given; expected at least 3, the target domain and 2 source domains")
-    if domains is not None and target not in domains:
-        found.append(f"target_domain {target!r} is not among domains {','.join(domains)}; add it there")
-    mode, precision, device = (
-        config.platform.precision_mode, config.platform.precision, config.platform.device)
-    if mode is not None and device in ("cpu", "gpu"):
-        found.append(f"precision_mode={mode} is an option of the Ascend adapter, but device={device}; use precision "
-                     "instead")
-    if mode is not None and precision != "auto" and (mode in FLOAT32_MODES) != (precision == "float32"):
-        found.append(f"precision_mode={mode} contradicts precision={precision}; give only one of them")
-    try:
-        read_options(config.ascend.ascend_options)
-    except ValueError as error:
-        found += str(error).splitlines()
-    return found

@@ -193,14 +193,17 @@ def _elements(shapes: Shapes) -> int:
 def checkpoint_bytes(config: Config, network: Architecture) -> int:
     """Bytes of a checkpoint: weights, and two moments of each Adam that moves them."""
     training, settings = config.training, config.network
-    theta = _elements(network.shapes())
+    shapes = network.shapes()
+    theta = _elements(shapes)
+    trained = _elements({name: shapes[name] for name in network.trained(
+        settings.frozen_layers, settings.train_batch_norm)})
     masf = training.method == "masf"
     phi = _elements(metric_net_shapes.shapes(
         network.feature_width, settings.metric_hidden, settings.metric_embedding)) \
         if masf and training.beta2 > 0.0 else 0
     meta = masf and training.update == "reference" and (
         training.beta1 > 0.0 or training.beta2 > 0.0 or training.meta_task > 0.0)
-    return 4 * ((theta + phi) * (1 + 2) + (2 * (theta + phi) if meta else 0))
+    return 4 * (theta + phi + (trained + phi) * (2 + (2 if meta else 0)))
 
 
 def disk_row(config: Config, work_dir: str, data_bytes: int, destination: Optional[str], found: Found,

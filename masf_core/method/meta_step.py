@@ -85,7 +85,8 @@ def build(backbone: Backbone, settings: StepSettings, taking: Optional[Gradients
         global_loss (× β₁), metric_loss (× β₂), 0 where a method has no such loss; then the scalars of the loss scale.
 
     Raises:
-        ValueError: fewer than two source domains, a batch too small for a group, or an unknown choice.
+        ValueError: fewer than two source domains, a batch too small for a group, an unknown choice, or layers to freeze
+        that the backbone has not.
     """
     taking = taking or Gradients()
     check(settings, taking.ranks.size)
@@ -98,7 +99,7 @@ def build(backbone: Backbone, settings: StepSettings, taking: Optional[Gradients
     inputs = backbone.preprocess(tf.reshape(images, [-1, side, side, 3]))
     network = make_variables(backbone.shapes())
     theta = collections.OrderedDict(
-        (name, network[name]) for name in backbone.trained(settings.train_batch_norm))
+        (name, network[name]) for name in backbone.trained(settings.frozen_layers, settings.train_batch_norm))
     phi = make_variables(metric_net.shapes(
         backbone.feature_width, settings.metric_hidden, settings.metric_embedding)) if settings.has_local_loss else {}
     forward = _Forward(backbone, network, settings.keep_probability, dropout_seed)

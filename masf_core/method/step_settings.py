@@ -1,7 +1,7 @@
 """The settings of an iteration, and what they must satisfy."""
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Tuple
 
 from masf_core.network import metric_net
 
@@ -37,6 +37,7 @@ class StepSettings(NamedTuple):
     metric_hidden: int = metric_net.HIDDEN
     metric_embedding: int = metric_net.EMBEDDING
     metric_normalise: bool = False
+    frozen_layers: Tuple[str, ...] = ()  # patterns of the backbone's layers that stay as they are
     train_batch_norm: bool = True  # the scale and shift of batch normalisation; its statistics never are
 
     @property

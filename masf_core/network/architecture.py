@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import abc
 import collections
+import fnmatch
 import logging
+import re
 from typing import Any, Collection, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
@@ -53,14 +55,45 @@ class Architecture(abc.ABC):
         """Ordered mapping of variable name (``layer/weights``, ``layer/biases``, or ``layer/`` and each of
         ``NORMALISATION``) to shape."""
 
-    def trained(self, batch_norm: bool = True) -> List[str]:
+    def trained(self, frozen: Sequence[str] = (), batch_norm: bool = True) -> List[str]:
         """The names of the variables that training changes, in the order of ``shapes``: no ``STATISTICS``.
 
         Args:
-            batch_norm: whether the scale and the shift of batch normalisation are trained.
+            frozen: patterns of layers that stay as they are. batch_norm: whether the scale and the shift of batch
+                normalisation are trained.
+
+        Raises:
+            ValueError: see ``frozen_layers``.
         """
-        fixed = STATISTICS if batch_norm else NORMALISATION
-        return [name for name in self.shapes() if _part(name) not in fixed]
+        still, fixed = self.frozen_layers(frozen), STATISTICS if batch_norm else NORMALISATION
+        return [name for name in self.shapes() if _layer(name) not in still and _part(name) not in fixed]
+
+    def frozen_layers(self, patterns: Sequence[str]) -> List[str]:
+        """The layers that one of the patterns matches; with a convolution its normalisation.
+
+        Args:
+            patterns: of the names of layers, where * stands for any characters and ? for one.
+
+        Raises:
+            ValueError: a pattern matches no layer, or the classifier.
+        """
+        layers = list(dict.fromkeys(map(_layer, self.shapes())))
+        frozen = set()
+        for pattern in patterns:
+            matched = {layer for layer in layers if fnmatch.fnmatchcase(layer, pattern)}
+            if not matched:
+                names = dict.fromkeys(re.sub(r"([./]).*", r"\1*", layer) for layer in layers)
+                raise ValueError(f"pattern {pattern!r} matches no layer of {self.describe()}. Layers: "
+                                 f"{', '.join(name for name in names if name not in self.new_layers)}")
+            for layer in self.new_layers:
+                if layer in matched:
+                    raise ValueError(f"pattern {pattern!r} matches {layer}, the classifier, which has to be trained")
+            frozen |= matched
+        return [layer for layer in layers if layer in frozen or self.convolution_of(layer) in frozen]
+
+    def convolution_of(self, layer: str) -> str:
+        """The convolution before a layer of batch normalisation; any other layer itself."""
+        return layer
 
     def initial_values(self, seed: int, but: Collection[str] = ()) -> Values:
         """New float32 arrays for every variable: Glorot-uniform weights, zero biases (as fc8 in the reference).

@@ -90,6 +90,10 @@ class ResNetShapes(Architecture):
         """All convolutions, in torchvision's order."""
         return [self.stem()] + [each for block in self.residual_blocks() for each in block.branch + block.shortcut]
 
+    def convolution_of(self, layer: str) -> str:
+        """See ``Architecture.convolution_of``."""
+        return next((each.name for each in self.convolutions() if each.normalisation == layer), layer)
+
     def shapes(self) -> Shapes:
         """See ``Architecture.shapes``."""
         shapes: Shapes = collections.OrderedDict()

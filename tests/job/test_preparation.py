@@ -30,7 +30,8 @@ OTHER = {
     "meta_batch_size": 5, "inner_lr": 0.01, "outer_lr": 0.02, "metric_lr": 0.03, "margin": 4.0,
     "gradients_clip_value": 5.0, "temperature": 6.0, "beta1": 0.7, "beta2": 0.8, "meta_task": 0.9,
     "keep_probability": 0.4, "method": "deepall", "episodic": False, "update": "joint", "group_pass": "separate",
-    "metric_hidden": 11, "metric_embedding": 12, "metric_normalise": True}
+    "metric_hidden": 11, "metric_embedding": 12, "metric_normalise": True,
+    "frozen_layers": ("conv1",), "train_batch_norm": False}
 
 
 class Small(toy.TinyBackbone):
@@ -87,6 +88,15 @@ def test_every_setting_of_an_iteration_reaches_it(built, tmp_path):
 def test_defaults_of_the_settings_are_those_of_the_iteration(built, tmp_path):
     build(run_of(tmp_path), SimpleNamespace(classes="abcd", domains=[1, 2, 3, 4]))
     assert built["model"][1] == StepSettings(meta_batch_size=126, source_domains=3)
+
+
+def test_the_frozen_layers_are_named_and_warned_of_where_they_are_random(built, tmp_path, caplog):
+    caplog.set_level("INFO")
+    index = SimpleNamespace(classes="abcd", domains=[1, 2, 3, 4])
+    build(run_of(tmp_path, backbone="resnet18", frozen_layers=("conv1",), weights_path="a.pth"), index)
+    assert "these layers are not trained: conv1, bn1" in caplog.text and "WARNING" not in caplog.text
+    build(run_of(tmp_path, backbone="resnet18", frozen_layers=("conv1",), weights_path="none"), index)
+    assert "WARNING" in caplog.text and "the frozen layers keep random values" in caplog.text
 
 
 def test_the_network_and_its_session_are_those_asked_for(built, tmp_path):

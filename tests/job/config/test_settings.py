@@ -187,6 +187,7 @@ def test_a_negative_value_can_stand_behind_its_flag():
     ("--resume=always", "resume", "always"),
     ("--device=CPU", "device", "cpu"),
     ("--label_base=1", "label_base", "1"),
+    ("--frozen_layers=fc6,conv?, fc6", "frozen_layers", ("conv?", "fc6")),
     ("--ascend_options=op_debug_level=1 dump_path=/d", "ascend_options", ("op_debug_level=1", "dump_path=/d")),
     ("--data_url=obs://b/ä b/", "data_url", "obs://b/ä b/"),
 ])
@@ -239,6 +240,10 @@ def test_all_problems_are_told_at_once():
      "precision_mode=force_fp16 is an option of the Ascend adapter, but device=cpu; use precision instead"),
     (["--precision_mode=force_fp16", "--precision=float32"],
      "precision_mode=force_fp16 contradicts precision=float32; give only one of them"),
+    (["--frozen_layers=conv1,layer1.*"],
+     "frozen_layers: pattern 'layer1.*' matches no layer of AlexNet of width 1, conv1 (11, 11, 3, 96), fc6 (9216, "
+     "4096). Layers: conv1, conv2, conv3, conv4, conv5, fc6, fc7"),
+    (["--frozen_layers=fc*"], "frozen_layers: pattern 'fc*' matches fc8, the classifier, which has to be trained"),
     (["--ascend_options=hccl_timeout=long"],
      "ascend_options: 'hccl_timeout=long': expected a whole number, at least 0"),
 ])

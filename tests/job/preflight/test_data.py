@@ -194,7 +194,7 @@ def test_a_disk_that_is_too_small_is_told(obs, doctor, monkeypatch):
 
 
 @pytest.mark.parametrize("values", [{}, {"method": "deepall"}, {"update": "joint"}, {"beta2": 0.0},
-                                    {"beta1": 0.0, "beta2": 0.0}])
+                                    {"beta1": 0.0, "beta2": 0.0}, {"frozen_layers": ("conv?",)}])
 def test_checkpoints_are_as_large_as_the_state_of_the_graph(values):
     from job.preparation import step_settings
 

@@ -82,6 +82,25 @@ def test_the_statistics_are_never_trained_and_a_setting_trains_neither_scale_nor
     assert {name.rsplit("/", 1)[1] for name in network.trained(batch_norm=False)} == {"weights", "biases"}
 
 
+def test_a_frozen_convolution_takes_its_normalisation_along():
+    network = ResNet18(7, width=NARROW)
+    frozen = network.frozen_layers(["conv1", "layer?.0.downsample*"])
+    assert frozen == ["conv1", "bn1"] + [
+        f"layer{stage}.0.downsample.{part}" for stage in (2, 3, 4) for part in (0, 1)]
+    trained = network.trained(["conv1", "layer1.*"])
+    assert trained[0] == "layer2.0.conv1/weights" and "bn1/scale" not in trained
+    assert network.trained() != network.trained(["bn1"]) and "conv1/weights" in network.trained(["bn1"])
+
+
+def test_a_pattern_that_matches_no_layer_or_the_classifier_is_refused():
+    told = r"'layer5.\*' matches no layer of ResNet-18 .* Layers: conv1, bn1, layer1.\*, .*, layer4.\*$"
+    with pytest.raises(ValueError, match=told):
+        ResNet18(7, width=NARROW).trained(["conv1", "layer5.*"])
+    for name, classifier in (("resnet50", "fc"), ("alexnet", "fc8"), ("squeezenet", "conv_final")):
+        with pytest.raises(ValueError, match=f"'\\*' matches {classifier}, the classifier"):
+            make_architecture(name, 7).trained(["*"])
+
+
 def test_another_classifier_and_layout_of_the_bottleneck_follow_the_width():
     shapes = ResNet50(7, width=0.5).shapes()
     assert shapes["layer2.0.conv2/weights"] == (3, 3, 64, 64)

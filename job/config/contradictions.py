@@ -1,0 +1,43 @@
+"""Which values of several settings contradict each other."""
+from __future__ import annotations
+
+from typing import List
+
+from job.config.settings import Config, Network
+from masf_core.devices.ascend.options import FLOAT32_MODES, read_options
+
+
+def contradictions(config: Config) -> List[str]:
+    """What is wrong with values that are each right on their own: one sentence each."""
+    found = []
+    domains, target = config.data.domains, config.data.target_domain
+    if domains is not None and len(domains) < 3:
+        found.append(f"domains: {len(domains)} given; expected at least 3, the target domain and 2 source domains")
+    if domains is not None and target not in domains:
+        found.append(f"target_domain {target!r} is not among domains {','.join(domains)}; add it there")
+    mode, precision, device = (
+        config.platform.precision_mode, config.platform.precision, config.platform.device)
+    if mode is not None and device in ("cpu", "gpu"):
+        found.append(f"precision_mode={mode} is an option of the Ascend adapter, but device={device}; use precision "
+                     "instead")
+    if mode is not None and precision != "auto" and (mode in FLOAT32_MODES) != (precision == "float32"):
+        found.append(f"precision_mode={mode} contradicts precision={precision}; give only one of them")
+    found += _frozen_layers(config.network)
+    try:
+        read_options(config.ascend.ascend_options)
+    except ValueError as error:
+        found += str(error).splitlines()
+    return found
+
+
+def _frozen_layers(network: Network) -> List[str]:
+    """What is wrong with frozen_layers, for the backbone that they are given for."""
+    if not network.frozen_layers:
+        return []
+    from masf_core.network.architecture import make_architecture  # loads NumPy, which most commands do not need
+
+    try:
+        make_architecture(network.backbone, 2, network.width).frozen_layers(network.frozen_layers)
+    except ValueError as error:
+        return [f"frozen_layers: {error}"]
+    return []
