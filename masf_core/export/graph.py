@@ -66,7 +66,8 @@ def fed(backbone: Backbone, images: np.ndarray, given: str) -> np.ndarray:
     """What a caller feeds for ``images``, uint8 [N, S, S, 3] BGR as the decode cache holds them."""
     if given == RAW:
         return np.ascontiguousarray(images[..., ::-1])
-    return images.astype(np.float32) - np.asarray(backbone.mean_bgr, np.float32)
+    return ((images.astype(np.float32) - np.asarray(backbone.mean_bgr, np.float32))
+            / np.asarray(backbone.deviation_bgr, np.float32))
 
 
 def preprocessing(backbone: Backbone, given: str) -> Dict[str, Any]:
@@ -75,12 +76,16 @@ def preprocessing(backbone: Backbone, given: str) -> Dict[str, Any]:
     steps = ["decode the image to 8-bit RGB; put transparent parts on white; ignore the EXIF orientation",
              f"resize it to {side} x {side} pixels, whatever its shape: bilinear with antialiasing, as "
              f"Pillow's image.resize(({side}, {side}), Image.BILINEAR)"]
+    scales = tuple(backbone.deviation_bgr) != (1.0, 1.0, 1.0)
     if given == PREPROCESSED:
-        steps += ["reverse the channels to blue, green, red", "convert to float32 and subtract mean_bgr; do not scale"]
+        steps += ["reverse the channels to blue, green, red", "convert to float32 and subtract mean_bgr; "
+                  + ("then divide by deviation_bgr" if scales else "do not scale")]
+    prepared = "[0, 255] minus mean_bgr" + (", divided by deviation_bgr" if scales else "")
     return collections.OrderedDict([
         ("input", given), ("image_size", side), ("layout", "NHWC"), ("channels", "RGB" if given == RAW else "BGR"),
-        ("range", [0, 255] if given == RAW else "[0, 255] minus mean_bgr"),
-        ("mean_bgr", list(backbone.mean_bgr)), ("mean_subtracted_in_graph", given == RAW), ("caller", steps)])
+        ("range", [0, 255] if given == RAW else prepared),
+        ("mean_bgr", list(backbone.mean_bgr)), ("deviation_bgr", list(backbone.deviation_bgr)),
+        ("mean_subtracted_in_graph", given == RAW), ("caller", steps)])
 
 
 def with_constants(backbone: Backbone, values: Mapping[str, np.ndarray], given: str,

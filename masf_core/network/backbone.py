@@ -17,10 +17,12 @@ class Backbone(Architecture):
 
     Attributes:
         kernels: how the device is asked for the arithmetic of a layer.
-        mean_bgr: the colour that ``preprocess`` subtracts, blue, green, red.
+        mean_bgr: the colour that ``preprocess`` subtracts from pixels 0 to 255, blue, green, red.
+        deviation_bgr: what it then divides by.
     """
 
     mean_bgr: Tuple[float, float, float]
+    deviation_bgr: Tuple[float, float, float] = (1.0, 1.0, 1.0)
 
     def __init__(self, num_classes: int, width: float = 1.0, kernels: Kernels = PLAIN) -> None:
         super().__init__(num_classes, width)

@@ -15,7 +15,7 @@ import numpy as np
 
 from masf_core.errors import WeightsError
 from masf_core.network.architecture import make_architecture
-from masf_core.network.pretrained import CONVERTED, Weights
+from masf_core.network.pretrained import CONVERTED, CONVERTED_NORMALISATION, Weights
 from masf_core.network.registry import BACKBONES
 from masf_core.records.files import sync
 from masf_core.records.npz import write_npz
@@ -46,15 +46,20 @@ def fit(weights: Weights, source: str, network: Optional[str], width: float) -> 
     layers = list(dict.fromkeys(variable.rsplit("/", 1)[0] for variable in architecture.shapes()))
     arrays: Dict[str, np.ndarray] = {}
     for layer in layers:
-        for array in weights.layers.get(layer, ()):
-            arrays[layer.replace("/", "__") + CONVERTED[array.ndim == 1]] = array
+        found = weights.layers.get(layer, ())
+        is_normalisation = len(found) == len(CONVERTED_NORMALISATION)
+        for index, array in enumerate(found):
+            suffix = CONVERTED_NORMALISATION[index] if is_normalisation else CONVERTED[array.ndim == 1]
+            arrays[layer.replace("/", "__") + suffix] = array
     return Fitted(network, arrays, weights.rest + [layer for layer in weights.layers if layer not in layers])
 
 
 def _network_of(layers: Mapping[str, Any], source: str) -> str:
-    for name in BACKBONES:
-        if {variable.rsplit("/", 1)[0] for variable in make_architecture(name, 2).pretrained_shapes()} <= set(layers):
-            return name
+    needed = {name: {variable.rsplit("/", 1)[0] for variable in make_architecture(name, 2).pretrained_shapes()}
+              for name in BACKBONES}
+    fitting = [name for name in BACKBONES if needed[name] <= set(layers)]
+    if fitting:
+        return max(fitting, key=lambda name: len(needed[name]))  # ResNet-50 has all layers of ResNet-18, and more
     raise WeightsError(f"{source}: its layers are those of none of the networks {', '.join(BACKBONES)}. Give --network "
                        "to see which layers are missing")
 

@@ -12,12 +12,13 @@ import logging
 import os
 import zipfile
 import zlib
-from typing import Any, BinaryIO, Dict, Iterable, List, NamedTuple, Optional
+from typing import Any, BinaryIO, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
 from masf_core.errors import WeightsError
 from masf_core.network import plain_arrays, restricted_pickle
+from masf_core.network.architecture import NORMALISATION
 from masf_core.network.budget import Budget, OverBudget
 from masf_core.network.formats import matching, recognise
 from masf_core.network.formats.content import Content
@@ -34,8 +35,11 @@ _DAMAGED = plain_arrays.DAMAGED + (zlib.error,)
 _EXPECTED = ("Expected the weights of a network: a .npy with a pickled dict {layer: [weights, biases]} as "
              "bvlc_alexnet.npy, a .npz with <layer>_W and <layer>_b, the network.npz of a checkpoint, a .caffemodel, "
              "a .pth, .safetensors or Keras .h5 file, or the .index of a TensorFlow checkpoint.")
-# How the two arrays of a layer are called in a .npz: in converted files, and in checkpoints.
+# How the two arrays of a layer are called in a .npz: in converted files, and in checkpoints. Then those of a layer of
+# batch normalisation.
 CONVERTED, _CHECKPOINT = ("_W", "_b"), ("/weights", "/biases")
+CONVERTED_NORMALISATION = tuple("_" + part for part in NORMALISATION)
+_CHECKPOINT_NORMALISATION = tuple("/" + part for part in NORMALISATION)
 
 
 class Weights(NamedTuple):
@@ -144,16 +148,28 @@ def _read_npz(stream: BinaryIO, size: int, budget: Budget) -> Layers:
 
 
 def _pairs(arrays: Dict[str, np.ndarray]) -> Layers:
-    """Arrays by name as layers. Raises Unfit where weights or biases are missing, or a name fits no layout."""
+    """Arrays by name as layers. Raises Unfit where a layer lacks an array, or a name fits no layout.
+
+    In a network with batch normalisation a layer may have no biases.
+    """
     ours = _of_a_checkpoint(arrays)
-    suffixes = _CHECKPOINT if ours else CONVERTED
-    layers = sorted({name[:-len(suffix)] for name in arrays for suffix in suffixes if name.endswith(suffix)})
-    unexpected = [name for name in arrays if not name.endswith(suffixes)]
-    missing = [layer + suffix for layer in layers for suffix in suffixes if layer + suffix not in arrays]
+    pair = _CHECKPOINT if ours else CONVERTED
+    normalisation = _CHECKPOINT_NORMALISATION if ours else CONVERTED_NORMALISATION
+    has_normalisation = any(name.endswith(normalisation) for name in arrays)
+
+    def suffixes_of(layer: str) -> Tuple[str, ...]:
+        if any(layer + suffix in arrays for suffix in normalisation):
+            return normalisation
+        return pair[:1] if has_normalisation and layer + pair[1] not in arrays else pair
+
+    layers = sorted({name[:-len(suffix)] for name in arrays for suffix in pair + normalisation
+                     if name.endswith(suffix)})
+    unexpected = [name for name in arrays if not name.endswith(pair + normalisation)]
+    missing = [layer + suffix for layer in layers for suffix in suffixes_of(layer) if layer + suffix not in arrays]
     if unexpected or missing:
         raise Unfit("; ".join(f"{what} arrays: {some(list(map(shown, names)))}" for what, names in (
             ("unexpected", unexpected), ("missing", missing)) if names))
-    return {layer if ours else layer.replace("__", "/"): [arrays[layer + suffix] for suffix in suffixes]
+    return {layer if ours else layer.replace("__", "/"): [arrays[layer + suffix] for suffix in suffixes_of(layer)]
             for layer in layers}
 
 

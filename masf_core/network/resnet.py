@@ -25,18 +25,20 @@ from masf_core.network.dropout import Dropout
 from masf_core.network.resnet_shapes import CLASSIFIER, Convolution, ResNet18Shapes, ResNet50Shapes, ResNetShapes
 from masf_core.tf1 import tf
 
-# torchvision's mean and standard deviation of ImageNet's colours from 0 to 1, here blue, green, red as images are.
-MEAN_BGR, DEVIATION_BGR = (0.406, 0.456, 0.485), (0.225, 0.224, 0.229)
+# torchvision's mean and standard deviation of ImageNet's colours, times 255; here blue, green, red as images are.
+MEAN_BGR, DEVIATION_BGR = (103.53, 116.28, 123.675), (57.375, 57.12, 58.395)
 EPSILON = 1e-5
 
 
 class ResNet(ResNetShapes, Backbone):
     """The arithmetic of ResNets; ``ResNetShapes`` has their layers."""
 
+    mean_bgr, deviation_bgr = MEAN_BGR, DEVIATION_BGR
+
     def preprocess(self, images: tf.Tensor) -> tf.Tensor:
         """uint8 [N, 224, 224, 3] BGR → float32 BGR, from 0 to 1, normalised as torchvision does."""
         mean, deviation = np.array(MEAN_BGR), np.array(DEVIATION_BGR)
-        return (tf.cast(images, tf.float32) * tf.constant(1.0 / (255.0 * deviation), tf.float32)
+        return (tf.cast(images, tf.float32) * tf.constant(1.0 / deviation, tf.float32)
                 - tf.constant(mean / deviation, tf.float32))
 
     def forward(self, inputs: tf.Tensor, weights: Dict[str, tf.Tensor],

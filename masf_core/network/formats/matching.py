@@ -1,6 +1,7 @@
 """Finds the naming that a file's arrays have, and brings them into the form of our variables."""
 from __future__ import annotations
 
+import re
 from typing import Callable, Dict, List, NamedTuple, Optional
 
 import numpy as np
@@ -45,6 +46,9 @@ def find(content: Content, network: Optional[str] = None) -> Named:
     missing = [named.naming.array(variable, content.kind) for variable in required if variable not in named.arrays]
     if missing:
         raise Unfit(f"it is {content.kind} with the names of {named.naming.told}, but has no {some(missing)}")
+    beyond = [shown(name) for name in named.rest if named.naming.blocks and re.search(named.naming.blocks, name)]
+    if beyond:
+        raise Unfit(f"it is {content.kind} of a deeper network than {named.naming.told}: it has {some(beyond)} as well")
     return named
 
 

@@ -1,8 +1,8 @@
 """Which array of which published file is which variable of our networks.
 
 To add a network or another way of naming its arrays: a line in ``NAMINGS``, and a column in ``_PARTS`` if its layers
-have other parts than weights and biases. A network that is often taken for one of
-ours has a line in ``OTHERS``, so that the error can say what it is.
+have other parts than weights and biases. A network that is often taken for one of ours has a line in ``OTHERS``, so
+that the error can say what it is.
 """
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from masf_core.network.formats.content import CAFFE, CHANNELS_FIRST, KERAS, SAFE
 
 # How a file of each kind names the parts of a layer.
 _CHANNELS_FIRST_PARTS = {"weights": ".weight", "biases": ".bias"}
+_TORCH_PARTS = dict(_CHANNELS_FIRST_PARTS, scale=".weight", shift=".bias", mean=".running_mean",
+                    variance=".running_var")
 _PARTS: Dict[str, Dict[str, str]] = {
-    CAFFE: _CHANNELS_FIRST_PARTS, TORCH: _CHANNELS_FIRST_PARTS, SAFETENSORS: _CHANNELS_FIRST_PARTS,
+    CAFFE: _CHANNELS_FIRST_PARTS, TORCH: _TORCH_PARTS, SAFETENSORS: _TORCH_PARTS,
     KERAS: {"weights": "/kernel", "biases": "/bias"},
     TENSORFLOW: {"weights": "/weights", "biases": "/biases"},
 }
@@ -24,6 +26,7 @@ _TORCH_LIKE = (TORCH, SAFETENSORS)
 AS_CAFFE = "BGR, 0–255, minus a mean colour (the file does not say so; models of Caffe expect it)"
 AS_CAFFE_ALEXNET = AS_CAFFE + "; conv1 has padding here, as in the authors' code, and none in Caffe"
 AS_HERE = "as this project prepares images: BGR, 0–255, minus a mean colour"
+AS_TORCHVISION = "RGB, 0–1, normalised as torchvision does; the backbone does so"
 FOLDED = "RGB, 0–1, normalised as torchvision does; folded into conv1, which has no padding"
 
 
@@ -33,7 +36,8 @@ class Naming(NamedTuple):
     told: the model, for messages. network: our backbone. kinds: of files. layer: the file's name of one of our layers.
     preprocessing: what the file's network expects, for messages. flattened: our dense layers behind a flatten, and how
     many positions the map has there. normalised: given where the file's images are prepared in that way; conv1 then
-    takes it up, see ``layout.folded``. mean_bgr: what our network subtracts.
+    takes it up, see ``layout.folded``. mean_bgr: what our network subtracts. blocks: a pattern of names; the
+    file has no other arrays of such names than ours. A deeper network has all names of a shallower one, and more.
     """
 
     told: str
@@ -44,6 +48,7 @@ class Naming(NamedTuple):
     flattened: Dict[str, int] = {}
     normalised: Optional[layout.Normalisation] = None
     mean_bgr: Tuple[float, float, float] = (0.0, 0.0, 0.0)
+    blocks: Optional[str] = None
 
     def array(self, variable: str, kind: str) -> str:
         """The name of a variable's array in a file of this kind."""
@@ -87,6 +92,8 @@ def _torchvision_squeezenet(layer: str) -> str:
     return f"features.{_FIRES[fire]}.{_TORCHVISION_PARTS[part]}"
 
 
+_RESIDUAL = r"(^|\.)layer\d+\.\d+\..*\.weight$"
+
 NAMINGS: Tuple[Naming, ...] = (
     Naming("AlexNet with the reference's names", "alexnet", (TENSORFLOW,), _same, AS_HERE),
     Naming("AlexNet with Caffe's names", "alexnet", CHANNELS_FIRST, _same, AS_CAFFE_ALEXNET,
@@ -96,6 +103,9 @@ NAMINGS: Tuple[Naming, ...] = (
     Naming("SqueezeNet v1.0 with our names", "squeezenet", _ALL, _same, AS_HERE),
     Naming("torchvision's squeezenet1_0", "squeezenet", _TORCH_LIKE, _torchvision_squeezenet, FOLDED,
            normalised=layout.TORCHVISION, mean_bgr=(104.0, 117.0, 123.0)),
+    # ResNet-18 first: ResNet-50 has all its names, and of two namings that fit as many arrays the first is taken.
+    Naming("torchvision's resnet18", "resnet18", _TORCH_LIKE, _same, AS_TORCHVISION, blocks=_RESIDUAL),
+    Naming("torchvision's resnet50", "resnet50", _TORCH_LIKE, _same, AS_TORCHVISION, blocks=_RESIDUAL),
 )
 
 OTHERS: Tuple[Other, ...] = (
