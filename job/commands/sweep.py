@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-from typing import Any, Optional
+from typing import Any, Optional, Sequence
 
 from job.commands.bench import refuse_misspelt, whole_number
 from job.commands.evaluate import refuse_bare_flags
@@ -48,8 +48,10 @@ machine have published their last checkpoints.
 """
 STOP_SECONDS = 40.0  # from the request to stop until this process is ended: its runs need some of them
 JOBS_AT_ONCE = 4
-OWN_FLAGS = ("at-once", "retry-failed", "runner", "skip-checks", "json", "samples", "all-selections", "error", "paper",
-             "baseline", "format", "out")
+OWN_FLAGS = {  # flag → the actions that take it
+    "runner": tuple(ACTIONS), "at-once": ("run",), "retry-failed": ("run",), "skip-checks": ("run",),
+    "json": ("plan", "status", "collect"), **dict.fromkeys(
+        ("samples", "all-selections", "error", "paper", "baseline", "format", "out"), ("collect",))}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -100,7 +102,8 @@ def main(args: argparse.Namespace, console: Console) -> int:
 
 def opened(args: argparse.Namespace) -> Any:
     """The ``Study`` of the file, with the settings of the command line."""
-    refuse_misspelt(args.settings, OWN_FLAGS)
+    refuse_misplaced(args.settings, args.action)
+    refuse_misspelt(args.settings, tuple(OWN_FLAGS))
     refuse_bare_flags(args.settings)
     flags = read_flags(args.settings)
     problems = flags.problems + [unknown_flag(words) for words in flags.unknown]
@@ -110,7 +113,16 @@ def opened(args: argparse.Namespace) -> Any:
         raise ConfigError(problems)
     from job.sweep.opened import open_study
 
-    return open_study(args.file, flags.given, args.runner, os.environ)
+    return open_study(args.file, flags.given, args.runner, os.environ, to_start=args.action in ("plan", "run"))
+
+
+def refuse_misplaced(words: Sequence[str], action: str) -> None:
+    """Raise ConfigError for a flag of another action. It names the actions that take the flag."""
+    for word in words:
+        flag = word[2:].partition("=")[0].replace("_", "-")
+        if word.startswith("--") and action not in OWN_FLAGS.get(flag, (action,)):
+            raise ConfigError(f"--{flag} belongs to {', '.join(OWN_FLAGS[flag])}; `sweep FILE {action}` does not take "
+                              "it")
 
 
 def run(study: Any, at_once: Optional[int], args: argparse.Namespace, console: Console) -> int:

@@ -1,6 +1,7 @@
 """A study that is open: its runs, where they are stored, and how that is read."""
 from __future__ import annotations
 
+import logging
 import os
 from typing import Dict, List, Mapping, NamedTuple, Optional
 
@@ -14,9 +15,11 @@ from job.modelarts.service import JobService
 from job.sweep.local import FOLDER
 from job.sweep.plan import Kind, PlannedRun, kinds_of, runs_of
 from job.sweep.state import OpenAt
-from job.sweep.study_file import RUNNERS, read_study
-from job.sweep.targets import domains_of
+from job.sweep.study_file import PER_JOB, RUNNERS, StudyFile, read_study
+from job.sweep.targets import check_targets, domains_of
 from obs_sync import Store, is_remote, open_store
+
+log = logging.getLogger(__name__)
 
 LOCAL, MODELARTS = RUNNERS
 PLACES = {"data_url": True, "train_url": True, "weights_path": False}  # setting → whether it is a folder in OBS
@@ -46,11 +49,13 @@ class Study(NamedTuple):
     modelarts: Optional[OnModelArts]
 
 
-def open_study(path: str, flags: Mapping[str, Given], runner: Optional[str], environ: Mapping[str, str]) -> Study:
+def open_study(path: str, flags: Mapping[str, Given], runner: Optional[str], environ: Mapping[str, str],
+               to_start: bool = False) -> Study:
     """Read the file of a study, and resolve its runs.
 
     Args:
         flags: settings of the command line. runner: one of ``study_file.RUNNERS``, None for that of the file.
+            to_start: check that the listed targets are domains of the data, and name options that have no effect.
 
     Raises:
         ConfigError: the file or a setting is wrong. DataError, StoreError: the domains cannot be found.
@@ -58,6 +63,8 @@ def open_study(path: str, flags: Mapping[str, Given], runner: Optional[str], env
     """
     file = read_study(path)
     modelarts = None
+    if to_start:
+        warn_of_unused(file, runner)
     if (runner or file.runner) == MODELARTS:
         options = resolve_options(file.submit)
         service = sdk_service.connect(environ, options.region or "")
@@ -78,9 +85,24 @@ def open_study(path: str, flags: Mapping[str, Given], runner: Optional[str], env
     if modelarts is not None and not all(is_remote(place or "") for place in places):
         raise ConfigError(f"{file.path}: a job of ModelArts sees only OBS: data_url and train_url have to be "
                           "obs://bucket/folder/ or /bucket/folder/")
+    if file.targets and to_start:
+        check_targets(file.path, file.targets, config, work_dir, environ)
     targets = file.targets or domains_of(config, work_dir, environ)
     runs = runs_of(file, kinds, targets, config.platform.train_url or os.path.join(work_dir, "output"))
     return Study(file.path, kinds, runs, os.path.join(work_dir, FOLDER), environ, open_at, modelarts)
+
+
+def warn_of_unused(file: StudyFile, runner: Optional[str]) -> None:
+    """Warn of options of submit that have no effect. runner: as of ``open_study``."""
+    of_config, own = file.submit
+    if (runner or file.runner) == LOCAL:
+        if own and runner is None:
+            log.warning("%s: submit has no effect, because the runs run on this machine. `runner: modelarts` or "
+                        "--runner=modelarts makes them jobs of ModelArts", file.path)
+        return
+    for name in PER_JOB:
+        if name in of_config:
+            log.warning("%s: submit: %s has no effect in a study: %s", of_config[name].where, name, PER_JOB[name])
 
 
 def places_in_obs(given: Mapping[str, Given]) -> Dict[str, Given]:

@@ -54,8 +54,8 @@ def kinds_of(study: StudyFile, flags: Mapping[str, Given]) -> List[Kind]:
     Raises:
         ConfigError: names every bad value, and flags that a sweep cannot take.
     """
-    problems = [f"{given.where}: the sweep chooses {name} for each run" for name, given in flags.items()
-                if name in PER_RUN]
+    problems = [f"{given.where}: the sweep chooses {name} for each run; {PER_RUN[name]}"
+                for name, given in flags.items() if name in PER_RUN]
     varied = {name for sources in study.variants.values() for source in sources for name in source}
     varied |= {draw.name for draw in study.random.draws} if study.random else set()
     problems += [f"{flags[name].where}: {study.path} sets {name} for single variants; change it there"
@@ -72,6 +72,8 @@ def kinds_of(study: StudyFile, flags: Mapping[str, Given]) -> List[Kind]:
                 problems += [each for each in error.problems if each not in problems]
     problems += sorted({"resume=never would start every run again each time; leave resume at auto"
                         for kind in found if kind.config.platform.resume == "never"})
+    problems += [f"{study.path}: the variants {' and '.join(names)} have the same settings, so their runs would be the "
+                 "same; change the settings of one of them, or remove it" for names in alike(found)]
     if problems:
         raise ConfigError(problems)
     return found
@@ -100,6 +102,15 @@ def runs_of(study: StudyFile, kinds: Sequence[Kind], targets: Sequence[str], par
                 found.append(PlannedRun(name, f"{parent.rstrip('/')}/{name}", kind.variant, kind.sample, target, seed,
                                         config))
     return found
+
+
+def alike(kinds: Sequence[Kind]) -> List[List[str]]:
+    """The names of variants that have the same settings. Samples are drawn, so two of one variant may be the same."""
+    names: Dict[str, List[str]] = {}
+    for kind in kinds:
+        settings_of = dict(result_settings(kind.config), train_iterations=kind.config.training.train_iterations)
+        names.setdefault(f"{kind.sample} {settings_of}", []).append(kind.variant)
+    return [list(each) for each in dict.fromkeys(tuple(each) for each in names.values() if len(each) > 1)]
 
 
 def label_of(variant: str, sample: Optional[int]) -> str:

@@ -35,7 +35,11 @@ from job.shipped import CONFIG_HOME
 from job.sweep.draws import KINDS, Draw, draw_problem
 
 KEYS = ("config", "settings", "targets", "seeds", "variants", "random", "runner", "submit")
-PER_RUN = ("target_domain", "seed", "run_name", "logdir")  # settings that a sweep chooses for each run
+PER_RUN = {  # settings that a sweep chooses for each run: what to do instead of giving one
+    "target_domain": "list the domains below `targets`", "seed": "list the seeds below `seeds`",
+    "run_name": "leave it out", "logdir": "leave it out"}
+PER_JOB = {  # options of submit that a study cannot have
+    "name": "each job is called after its run", "follow": "the sweep itself waits for the jobs"}
 RUNNERS = ("local", "modelarts")
 LONGEST_VARIANT = 24  # characters, so that domain, seed and digest fit into a run name
 MOST_RUNS = 10_000
@@ -53,7 +57,7 @@ class Random(NamedTuple):
 
 class StudyFile(NamedTuple):
     """What the file says. targets: None for all domains. variants: name → its settings, of which the later counts.
-    runner: one of ``RUNNERS``. submit: options of submit, of the file of ``config`` and then of this one.
+    runner: one of ``RUNNERS``. submit: options of submit: of the file of ``config``, and of this one.
     """
 
     path: str
@@ -83,7 +87,7 @@ def read_study(path: str) -> StudyFile:
     reader = _Reader(path)
     found = reader.study(root)
     if reader.problems:
-        raise ConfigError(reader.problems)
+        raise (NoSuchFolder if reader.problems == reader.missing else ConfigError)(reader.problems)
     return found
 
 
@@ -92,6 +96,7 @@ class _Reader:
 
     def __init__(self, path: str) -> None:
         self.problems: List[str] = []
+        self.missing: List[str] = []  # those of the problems that are files which do not exist
         self._path = path
 
     def study(self, root: Any) -> StudyFile:
@@ -101,7 +106,7 @@ class _Reader:
             base.append(self._config_file(parts["config"]))
         if "settings" in parts:
             base.append(self._settings(parts["settings"], "settings"))
-            self._refuse(base[-1], PER_RUN, "the sweep chooses it for each run")
+            self._refuse_per_run(base[-1])
         targets = None
         if "targets" in parts and getattr(parts["targets"], "value", None) != "all":
             targets = tuple(self._list(parts["targets"], "targets", "all, or a list of domains",
@@ -156,15 +161,17 @@ class _Reader:
 
     def _submit(self, parts: Dict[str, Any]) -> List[Settings]:
         """The options of submit, of the configuration file and of this one."""
-        found = []
+        found: List[Settings] = [{}, {}]
         if "config" in parts and parts["config"].id == SCALAR and not self.problems:
-            found.append(read_submit_part(self._config_path(parts["config"])))
+            found[0] = read_submit_part(self._config_path(parts["config"]))
         if "submit" in parts and parts["submit"].id != MAPPING:
             self.problems.append(f"{self._where(parts['submit'])}: submit: expected options below it, indented")
         elif "submit" in parts:
             given, problems = read_options(parts["submit"], self._path)
             self.problems += problems
-            found.append(given)
+            for name, why in PER_JOB.items():
+                self._refuse(given, name, why)
+            found[1] = given
         return found
 
     def _config_path(self, node: Any) -> str:
@@ -181,6 +188,7 @@ class _Reader:
             given, problems = read_config_file(path, shown_path(path))
         except ConfigError as error:
             given, problems = {}, [f"{where}: {problem}" for problem in error.problems]
+            self.missing += problems if isinstance(error, NoSuchFolder) else []
         self.problems += problems
         return {name: value for name, value in given.items() if name not in PER_RUN}
 
@@ -192,10 +200,13 @@ class _Reader:
         self.problems += problems
         return given
 
-    def _refuse(self, given: Settings, names: Tuple[str, ...], why: str) -> None:
-        for name in names:
-            if name in given:
-                self.problems.append(f"{given[name].where}: {name} cannot stand here: {why}")
+    def _refuse(self, given: Settings, name: str, why: str) -> None:
+        if name in given:
+            self.problems.append(f"{given[name].where}: {name} cannot stand here: {why}")
+
+    def _refuse_per_run(self, given: Settings) -> None:
+        for name, instead in PER_RUN.items():
+            self._refuse(given, name, f"the sweep chooses it for each run; {instead}")
 
     def _variants(self, node: Any) -> Dict[str, List[Settings]]:
         if node is None:
@@ -225,10 +236,11 @@ class _Reader:
                          node.start_mark, node.end_mark)
         found = [self._config_file(each) for each in files[:1]] + [self._settings(own, name)]
         for given in found:
+            self._refuse_per_run(given)
             for setting in given:
-                if not may_vary(setting):
-                    self._refuse(given, (setting,), "the runs of a study differ only in settings that change the "
-                                                    "result; give it below settings")
+                if setting not in PER_RUN and not may_vary(setting):
+                    self._refuse(given, setting, "the runs of a study differ only in settings that change the result; "
+                                                 "give it below settings")
         return found
 
     def _random(self, node: Any) -> Optional[Random]:
@@ -254,8 +266,9 @@ class _Reader:
             self.problems.append(unknown(f"{where}: unknown setting {name!r}", str(name), settings()))
             return None
         if not may_vary(name):
-            self.problems.append(f"{where}: {name} cannot be drawn: it does not change the result, or the sweep "
-                                 "chooses it for each run")
+            why = f"the sweep chooses it for each run; {PER_RUN[name]}" if name in PER_RUN else \
+                "it does not change the result"
+            self.problems.append(f"{where}: {name} cannot be drawn: {why}")
             return None
         expected = f"{name}: expected one of {', '.join(KINDS)} with a list, such as {{log_uniform: [1e-6, 1e-4]}}"
         if node.id != MAPPING or len(node.value) != 1:

@@ -11,6 +11,7 @@ from job.standard_output import json_text
 from job.sweep.opened import Study
 from job.sweep.plan import label_of
 from job.sweep.state import DONE, RUNNING, SUBMITTED, RunState, counts
+from masf_core.words import plural
 
 
 def plan_text(study: Study) -> str:
@@ -21,7 +22,7 @@ def plan_text(study: Study) -> str:
     for kind, settings in zip(study.kinds, values):
         told = ", ".join(f"{name}={shown(settings[name])}" for name in differing)
         lines.append(f"  {label_of(kind.variant, kind.sample)}" + (f": {told}" if told else ""))
-    lines += [f"{len(study.runs)} runs:"] + [f"  {each.url}" for each in study.runs]
+    lines += [f"{plural(len(study.runs), 'run')}:"] + [f"  {each.url}" for each in study.runs]
     iterations = sum(each.config.training.train_iterations for each in study.runs)
     return "\n".join(lines + [f"{iterations:,} iterations in all"])
 

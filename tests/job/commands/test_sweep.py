@@ -48,6 +48,30 @@ def test_all_targets_are_the_domains_of_the_data(study, tmp_path, capsys):
     assert "16 runs:" in told(capsys, study, "plan")[1]
 
 
+def test_a_listed_target_that_the_data_do_not_have_is_told_before_anything_starts(study, tmp_path, capsys):
+    (tmp_path / "pacs").rmdir()
+    write_miniature(str(tmp_path / "pacs"), 2, 0)
+    write_study(tmp_path, (tmp_path / "study.yaml").read_text().replace("[cartoon, sketch]", "[cartooon, sketch]"))
+    for action in ("plan", "run"):
+        code, out, errors = told(capsys, study, action)
+        assert (code, out) == (2, "") and not (tmp_path / "out").exists()
+        assert "targets: the data have no domain 'cartooon'; expected some of art_painting, cartoon, photo, " \
+            "sketch; did you mean 'cartoon'?" in errors
+    assert told(capsys, study, "status")[0] == 0, "what is stored can be looked at without the data"
+
+
+def test_without_the_data_the_plan_says_that_it_did_not_check_the_targets(study, capsys):
+    code, _, errors = told(capsys, study, "plan")
+    assert code == 0 and "the targets were not checked, because the data cannot be read: " in errors
+
+
+def test_options_of_submit_without_effect_are_told(study, tmp_path, capsys):
+    write_study(tmp_path, (tmp_path / "study.yaml").read_text() + "submit: {flavor: f}\n")
+    code, _, errors = told(capsys, study, "plan")
+    assert code == 0 and "submit has no effect, because the runs run on this machine" in errors
+    assert "submit has no effect" not in told(capsys, study, "plan", "--runner=local")[2], "as the user asked"
+
+
 def test_the_status_tells_how_far_each_run_is(study, tmp_path, capsys):
     run = planned(tmp_path, (tmp_path / "study.yaml").read_text())[0][0]
     store(tmp_path, run, 50.0, 60.0)
@@ -77,6 +101,8 @@ def test_there_is_nothing_to_stop(study, capsys):
 @pytest.mark.parametrize("words, message", [
     (["run", "--at-once=0"], "--at-once=0: expected a whole number from 1"),
     (["run", "--at-onc=2"], "unknown flag --at-onc; did you mean --at-once?"),
+    (["run", "--format=csv"], "--format belongs to collect; `sweep FILE run` does not take it"),
+    (["plan", "--at-once=2"], "--at-once belongs to run; `sweep FILE plan` does not take it"),
     (["plan", "--config=configs/dry_run.yaml"], "the file of the study names the configuration"),
     (["plan", "--seed=3"], "the sweep chooses seed for each run"),
     (["plan", "--width", "3"], "--width: give the value behind an equals sign"),

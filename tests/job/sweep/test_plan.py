@@ -103,7 +103,11 @@ def test_two_runs_of_one_variant_differ_in_nothing_but_target_and_seed(tmp_path)
     ("variants: {masf: {margni: 3}}", "line 1: unknown key 'margni'; did you mean 'margin'?"),
     ("variant: {}", "line 1: unknown key 'variant'; did you mean 'variants'?"),
     ("variants: {masf: {margin: many}}", "line 1: margin cannot be 'many'"),
-    ("variants: {masf: {seed: 3}}", "line 1: seed cannot stand here"),
+    ("variants: {masf: {seed: 3}}", "line 1: seed cannot stand here: .* each run; list the seeds below `seeds`$"),
+    ("variants: {masf: {target_domain: photo}}", "target_domain cannot stand here: .* below `targets`$"),
+    ("variants: {a: {margin: 3}, b: {margin: 3}, c: }", "the variants a and b have the same settings"),
+    ("submit: {name: foo}", "line 1: name cannot stand here: each job is called after its run"),
+    ("submit: {follow: true}", "line 1: follow cannot stand here: the sweep itself waits for the jobs"),
     ("variants: {masf: {print_interval: 3}}", "print_interval cannot stand here: the runs of a study differ only in"),
     ("variants: {-x: {}}", "a variant cannot be called '-x'"),
     ("variants:\n  a: {}\n  a: {}", "line 3: variant a is given a second time"),
@@ -136,6 +140,20 @@ def test_a_mistake_in_the_file_is_one_sentence_that_names_the_place(tmp_path, te
 def test_a_file_that_does_not_exist_is_named(tmp_path):
     with pytest.raises(NoSuchFolder, match="there is no file .*nowhere.yaml"):
         read_study(str(tmp_path / "nowhere.yaml"))
+
+
+@pytest.mark.parametrize("text", ["config: nofile.yaml", "variants: {masf: {config: nofile.yaml}}"])
+def test_a_configuration_file_that_does_not_exist_has_the_exit_code_of_storage(tmp_path, text):
+    with pytest.raises(NoSuchFolder, match="line 1: .*nofile.yaml: there is no such file"):
+        planned(tmp_path, text)
+    with pytest.raises(ConfigError) as error:
+        planned(tmp_path, text + "\nseeds: []")
+    assert len(error.value.problems) == 2 and not isinstance(error.value, NoSuchFolder)
+
+
+def test_variants_that_differ_only_in_the_iterations_and_equal_samples_are_no_mistake(tmp_path):
+    planned(tmp_path, BASE + "variants: {short: {train_iterations: 10}, long: {train_iterations: 20}}\n")
+    planned(tmp_path, BASE + "random: {samples: 3, settings: {margin: {choice: [5]}}}\n")
 
 
 def test_without_variants_seeds_and_targets_the_study_is_masf_on_all_domains(tmp_path):
