@@ -196,12 +196,19 @@ def stop(study: Any) -> None:
              f"process {pid} has ended; the same command continues its runs"]
     jobs = {}
     if study.modelarts is not None:
+        from job.modelarts.service import TERMINATING
         from job.sweep.submitted import jobs_under_way
+        from masf_core.words import plural
 
         jobs = jobs_under_way(study.modelarts.service, study.runs, study.open_at)
+        ending = [name for name, job in jobs.items() if job.phase == TERMINATING]
         for name, job in jobs.items():
-            study.modelarts.service.stop(job.id)
-            lines.append(f"asked ModelArts to stop the job of {name}")
+            if name not in ending:
+                study.modelarts.service.stop(job.id)
+                lines.append(f"asked ModelArts to stop the job of {name}")
+        if ending:
+            lines.append(f"{plural(len(ending), 'job')} {'is' if len(ending) == 1 else 'are'} still ending: "
+                         + ", ".join(ending))
     states = look_at_all(study.runs, study.open_at)
     lines += [f"{name} is run by {state.owner or 'another process'}; stop it there" for name, state in states.items()
               if state.state == RUNNING and name not in jobs]

@@ -10,6 +10,7 @@ from job import cli
 from job.config.loading import load_config, to_dict
 from job.console import Console
 from job.modelarts.mocked import Delays, mock_modelarts, platform_faults
+from job.modelarts.replies import job_of
 from tests.job.modelarts.conftest import no_credentials, obs  # noqa: F401 (fixtures)
 from tests.job.modelarts.mocked.fake_container import FakeContainer
 from tests.job.sweep.studies import write_study
@@ -81,6 +82,20 @@ def test_jobs_of_a_study_are_shown_and_stopped(platform, tmp_path, monkeypatch, 
     assert cli.main(["sweep", path, "stop"]) == 0
     assert "asked ModelArts to stop the job of masf-cartoon" in capsys.readouterr().out
     assert platform.wait(platform.jobs[0].id) == "Terminated"
+
+
+def test_jobs_that_are_still_ending_are_told(platform, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    path = str(write_study(tmp_path, STUDY.replace("/bucket/study/", "obs://bucket/ending/")))
+    monkeypatch.setattr(Console, "check_stop", lambda console: (_ for _ in ()).throw(KeyboardInterrupt()))
+    assert cli.main(["sweep", path, "run", "--at-once=1", "--skip-checks"]) == 130
+    asked = []
+    monkeypatch.setattr("job.modelarts.sdk_service.job_of", lambda document: job_of(dict(
+        document, status=dict(document["status"], phase="Terminating"))))
+    monkeypatch.setattr("job.modelarts.sdk_service.SdkJobService.stop", lambda service, job_id: asked.append(job_id))
+    capsys.readouterr()
+    assert cli.main(["sweep", path, "stop"]) == 0
+    assert re.search(r"^1 job is still ending: masf-cartoon-s0-", capsys.readouterr().out, re.M) and asked == []
 
 
 def test_a_local_folder_is_refused(platform, tmp_path, capsys):
