@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from job.config.loading import result_settings
 from job.reports.table.cells import mean_of
 from job.reports.table.runs import Found, OpenAt, RunResult, read_runs
 from job.reports.table.variants import Planned, Variant
@@ -48,8 +49,7 @@ def variant_of(kind: Kind, runs: Sequence[PlannedRun], results: Mapping[str, Run
     label = label_of(kind.variant, kind.sample)
     ours = [run for run in runs if run.label == label]
     there = {(run.target, run.seed): results[run.url] for run in ours if run.url in results}
-    settings = next(iter(there.values())).settings if there else {
-        "backbone": kind.config.network.backbone, "method": kind.config.training.method}
+    settings = next(iter(there.values())).settings if there else result_settings(kind.config)
     return Variant(label, settings, there, tuple(Planned(run.target, run.seed) for run in ours))
 
 

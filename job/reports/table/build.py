@@ -76,7 +76,8 @@ def build(variants: Sequence[Variant], unreadable: Sequence[Unreadable], notes: 
         rows += ours
         if options.paper != "none":
             for theirs in (_published_row(each, targets) for each in published if _matches(each, variant)):
-                rows += [theirs] + [_minus(row, theirs) for row in ours]
+                differences = [_minus(row, theirs) for row in ours]
+                rows += [theirs] + [row for row in differences if any(cell.mean is not None for cell in row.cells)]
     if options.paper == "all":
         matched = {row.name for row in rows if row.kind == PAPER}
         rows += [_published_row(each, targets) for each in published if _title(each) not in matched]

@@ -37,6 +37,17 @@ def test_the_table_has_the_planned_runs_and_no_others(tmp_path):
     assert len(table.missing) == 5 and {each.state for each in table.missing} == {"missing"}
 
 
+def test_the_papers_rows_stand_in_the_table_of_a_study_without_results(tmp_path):
+    runs, kinds = planned(tmp_path, BASE + VARIANTS)
+    found = collect(runs, kinds, open_store)
+    table = build(found.variants, found.found.unreadable, found.notes, Options())
+    assert [row.name for row in table.rows] == ["masf", "paper: MASF", "deepall", "paper: DeepAll"]
+    store(tmp_path, runs[0], 50.0, 60.0)
+    found = collect(runs, kinds, open_store)
+    table = build(found.variants, found.found.unreadable, found.notes, Options())
+    assert [row.name for row in table.rows] == ["masf", "paper: MASF", "difference", "deepall", "paper: DeepAll"]
+
+
 def test_random_search_is_decided_by_source_validation_for_each_target(tmp_path):
     runs, kinds = planned(tmp_path, BASE + RANDOM)
     for run in runs:
