@@ -32,10 +32,10 @@ JOB_TITLES = ["NAME", "PHASE", "DURATION", "CREATED (UTC)", "RUN", "TARGET", "AC
 
 
 def accuracy_text(accuracy: Accuracy) -> str:
-    """``45.20 % at 300``, or why there is no accuracy."""
+    """``45.20 % at 300``, or why there is none; ``(of the run)`` if no attempt says that this job trained it."""
     if accuracy.target_accuracy is None:
         return accuracy.problem
-    return f"{accuracy.target_accuracy:.2f} % at {accuracy.iteration}"
+    return f"{accuracy.target_accuracy:.2f} % at {accuracy.iteration}" + ("" if accuracy.of_job else " (of the run)")
 
 
 def job_document(job: Job, run: Optional[SubmittedRun], accuracy: Optional[Accuracy]) -> Dict[str, Any]:
@@ -45,7 +45,8 @@ def job_document(job: Job, run: Optional[SubmittedRun], accuracy: Optional[Accur
         "flavor": job.flavor, "nodes": job.nodes, "run": None}
     if run is not None:
         told["run"] = dict(run._asdict(), accuracy=None if accuracy is None else accuracy.target_accuracy,
-                           iteration=accuracy and accuracy.iteration, problem=(accuracy and accuracy.problem) or None)
+                           iteration=accuracy and accuracy.iteration, of_job=accuracy is not None and accuracy.of_job,
+                           problem=(accuracy and accuracy.problem) or None)
     return told
 
 

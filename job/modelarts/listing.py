@@ -29,4 +29,4 @@ def list_jobs(service: JobService, open_at: OpenAt, name: str, limit: int) -> Tu
 def with_run(reader: RunReader, job: Job) -> Listed:
     """A job with its run, if it trains one."""
     run = reader.run_of(job)
-    return job, run, None if run is None else reader.accuracy_of(run)
+    return job, run, None if run is None else reader.accuracy_of(run, job)

@@ -50,6 +50,12 @@ def account(tmp_path, monkeypatch):
     return made
 
 
+def attempts(account, *found):
+    """Let the run masf_cartoon have these attempts."""
+    path = account.path / "b" / "output" / "masf_cartoon" / "run.json"
+    path.write_text(json.dumps(dict(json.loads(path.read_text()), attempts=found)))
+
+
 def command(capsys, *words):
     """(exit code, standard output, standard error) of a command."""
     code = cli.main(list(words))
@@ -68,6 +74,7 @@ def document(capsys, *words):
 
 def test_jobs_are_listed_with_their_runs_and_newest_accuracies(account, capsys):
     write_run(account.path / "b" / "output" / "masf_cartoon", {10: (35.0, 55.0), 20: (45.2, 52.0)})
+    attempts(account, {"started": "2023-11-14T22:13:25Z", "from_iteration": 0})
     job = account.submit("first")
     account.service.move(job.id, RUNNING, duration=75.0)
     account.submit("second", "sketch")
@@ -82,16 +89,32 @@ def test_jobs_are_listed_with_their_runs_and_newest_accuracies(account, capsys):
                        "45.20 % at 20"]
 
 
+def test_an_accuracy_that_another_job_computed_is_told_as_that_of_the_run(account, capsys):
+    write_run(account.path / "b" / "output" / "masf_cartoon", {10: (35.0, 55.0), 60: (42.86, 52.0)})
+    trains, lost = account.submit("trains"), account.submit("lost")  # at the same time
+    account.service.move(trains.id, COMPLETED, records=(Restart(1700000000.0, 1700000100.0, "", ""),))
+    account.service.move(lost.id, FAILED, records=(Restart(1700000001.0, 1700000005.0, "", ""),),
+                         tasks=(Task("worker-0", 2, ""),))
+    for times in ({"started": "2023-11-14T22:13:22Z", "ended": "2023-11-14T22:14:59Z"},
+                  {"started": "2023-11-14T22:13:22Z"},
+                  {"started": "2023-11-14T22:13:22Z", "host": f"modelarts-job-{trains.id}-worker-0"}):
+        attempts(account, dict(times, from_iteration=0), {"started": "2023-11-14T23:00:00Z", "from_iteration": 60})
+        told = {row[0]: row[-1] for row in (re.split("  +", line) for line in command(capsys, "jobs")[1].splitlines())}
+        assert (told["trains"], told["lost"]) == ("42.86 % at 60", "42.86 % at 60 (of the run)")
+    assert [each["run"]["of_job"] for each in document(capsys, "jobs")["jobs"]] == [False, True]
+
+
 def test_a_run_that_may_not_be_read_is_marked_and_the_others_are_told(account, capsys):
     write_run(account.path / "b" / "output" / "masf_cartoon", {10: (35.0, 55.0)})
     account.submit("readable")
     account.submit("denied", "sketch")
     account.denied = ("obs://b/output/masf_sketch",)
     _, out, _ = command(capsys, "jobs")
-    assert re.search("denied .*no right to read it", out) and re.search("readable .*35.00 % at 10", out)
+    assert re.search("denied .*no right to read it", out) and re.search(r"readable .*35.00 % at 10 \(of the run\)", out)
     told = document(capsys, "jobs")["jobs"]
     assert told[0]["run"] == {"name": "masf_sketch", "target": "sketch", "url": "obs://b/output/masf_sketch",
-                              "accuracy": None, "iteration": None, "problem": "no right to read it"}
+                              "accuracy": None, "iteration": None, "of_job": False,
+                              "problem": "no right to read it"}
 
 
 def test_the_run_of_a_job_from_the_console_is_found_in_its_configuration_file(account, capsys):
