@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 PAUSE = 3.0  # seconds between two looks
 LONGEST_PAUSE = 60.0  # seconds between two looks while ModelArts does not answer
 SETTLE = 8.0  # seconds without a new line after which the log of a job that has ended is whole
-LONG_AGO = 60.0  # seconds after the end of a job from which on its log counts as whole
+LONG_AGO = 2 * SETTLE  # seconds after the end of a job from which on its log is whole, by clocks that may differ
 LOOKS_A_WAIT = 5  # each so many looks, ask why a job does not start
 WAITING = (CREATING, PENDING)
 UNAVAILABLE = (ModelArtsUnavailable, TooManyRequests, StoreUnavailable)
@@ -249,6 +249,11 @@ def recovery(record: Restart) -> str:
 
 
 def _seconds_since_end(job: Job, now: float) -> float:
-    """How long ago a job ended, by two clocks that may differ; 0 if it does not say so."""
+    """How long ago a job ended, by two clocks that may differ; 0 if it does not say so.
+
+    A job that never ran, as one that was stopped in the queue, has no log to wait for: then since its creation.
+    """
     ends = [record.end for record in job.records if record.end]
+    if not job.records and not job.duration:
+        ends = [job.created]
     return abs(now - max(ends)) if ends else 0.0

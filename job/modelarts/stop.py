@@ -127,9 +127,12 @@ def outcome_lines(outcome: Outcome) -> List[str]:
     if look.checkpoint is None:
         lines.append("no checkpoint was saved")
     else:
-        when = "saved after the request" if outcome.saved else "saved before the request"
+        when = "saved after this request" if outcome.saved else "saved before this request"
         lines.append(f"newest checkpoint: {printable(look.checkpoint)}, iteration {look.iteration}, {when}")
-    return lines + [f"run {printable(run.name)} at {printable(run.url)}: {printable(look.state)}"
+    told = f"run {printable(run.name)} at {printable(run.url)}"
+    if not job.is_final:
+        return lines + [f"{told} is still stopping"]
+    return lines + [f"{told}: {printable(look.state)}"
                     + ("" if look.state == "done" else ". The same submission resumes it")]
 
 

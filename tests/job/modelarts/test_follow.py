@@ -86,6 +86,15 @@ def test_a_job_that_ended_long_ago_is_told_without_waiting(followed):
     assert followed.follow() == 0 and followed.time == 0.0 and followed.lines == ["one"]
 
 
+@pytest.mark.parametrize("records, seconds, at_once", [
+    ((Restart(900.0, 1000.0, "", ""),), 20.0, True), ((Restart(900.0, 1000.0, "", ""),), 5.0, False), ((), 20.0, True)])
+def test_the_log_of_a_job_is_waited_for_only_shortly_after_its_end(followed, records, seconds, at_once):
+    followed.move(TERMINATED, records=records, created=1000.0)
+    watch = JobWatch(followed.service, followed.job.id, clock=lambda: 0.0, now=lambda: 1000.0 + seconds)
+    watch.look()
+    assert (watch.exit_code is not None) == at_once
+
+
 def test_a_restart_is_told_with_what_the_platform_did_and_why(followed):
     first = Restart(1.0, None, "", "")
     followed.move(RUNNING, "start", records=(first,))

@@ -70,7 +70,7 @@ def test_the_final_checkpoint_and_the_record_of_the_run_are_waited_for(training)
     outcome = training.stop()
     assert outcome.code == DONE and training.time == 9.0
     assert outcome_lines(outcome) == [
-        "masf: Terminated", "newest checkpoint: ckpt-000005-x, iteration 5, saved after the request",
+        "masf: Terminated", "newest checkpoint: ckpt-000005-x, iteration 5, saved after this request",
         "run masf_cartoon at obs://b/output/masf_cartoon: stopped. The same submission resumes it"]
     assert outcome_document(outcome)["checkpoint"] == {"name": "ckpt-000005-x", "iteration": 5, "new": True}
 
@@ -81,7 +81,7 @@ def test_a_job_that_was_killed_before_it_saved_is_an_error_that_names_the_older_
     training.script = [lambda: training.service.end(training.job.id, 137, TERMINATED)]
     outcome = training.stop(timeout=20.0)
     assert outcome.code == STORAGE and outcome.problem.startswith("the job ended without a record in run.json")
-    assert "newest checkpoint: ckpt-000003-x, iteration 3, saved before the request" in outcome_lines(outcome)
+    assert "newest checkpoint: ckpt-000003-x, iteration 3, saved before this request" in outcome_lines(outcome)
 
 
 def test_what_the_job_could_not_publish_is_told(training):
@@ -98,6 +98,7 @@ def test_a_job_that_does_not_end_in_time_is_left_to_modelarts(training):
     outcome = training.stop(timeout=30.0)
     assert outcome.code == MODELARTS and 30.0 <= training.time <= 33.0
     assert outcome.problem == "the job has not ended within 30 s. ModelArts goes on stopping it"
+    assert outcome_lines(outcome)[-1] == "run masf_cartoon at obs://b/output/masf_cartoon is still stopping"
 
 
 def test_a_job_that_has_not_begun_has_nothing_to_save(training):
