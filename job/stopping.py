@@ -50,7 +50,7 @@ class StopRequest:
     Args:
         grace: seconds from the request until ``last_words`` is called. last_words: called in its own thread, for at
             most ``LAST_WORDS`` seconds; may be set later. clock: monotonic seconds. exit: ends the process with a code,
-            without any clean-up.
+            without any clean-up. told: what happens after a request, in words.
     """
 
     def __init__(
@@ -59,11 +59,13 @@ class StopRequest:
         last_words: Optional[Callable[[], None]] = None,
         clock: Callable[[], float] = time.monotonic,
         exit: Callable[[int], Any] = os._exit,
+        told: str = "stopping after the current iteration",
     ) -> None:
         self.last_words = last_words
         self._grace = grace
         self._clock = clock
         self._exit = exit
+        self._told = told
         self._signum: Optional[int] = None
         self._held = False
         self._since = 0.0
@@ -153,7 +155,7 @@ class StopRequest:
         if first:
             if signum == signal.SIGINT:
                 begin_line()
-            log.warning("%s: stopping after the current iteration%s", signal.Signals(signum).name,
+            log.warning("%s: %s%s", signal.Signals(signum).name, self._told,
                         "; press Ctrl-C again to stop immediately" if signum == signal.SIGINT else "")
 
     def _end_process(self) -> None:

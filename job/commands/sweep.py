@@ -47,6 +47,7 @@ of the first run that failed, and 6 if a check found something to correct; 130, 
 machine have published their last checkpoints.
 """
 STOP_SECONDS = 40.0  # from the request to stop until this process is ended: its runs need some of them
+STOPPING = {False: "the sweep ends, and stops its runs", True: "the sweep ends; its jobs in ModelArts go on"}
 JOBS_AT_ONCE = 4
 OWN_FLAGS = {  # flag → the actions that take it
     "runner": tuple(ACTIONS), "at-once": ("run",), "retry-failed": ("run",), "skip-checks": ("run",),
@@ -132,7 +133,8 @@ def run(study: Any, at_once: Optional[int], args: argparse.Namespace, console: C
     from job.sweep.state import look_at, look_at_all
     from job.sweep.text import summary
 
-    with sole_sweep(study.folder, study.path), StopRequest(grace=STOP_SECONDS) as stopping:
+    with sole_sweep(study.folder, study.path), StopRequest(
+            grace=STOP_SECONDS, told=STOPPING[study.modelarts is not None]) as stopping:
         console.stop = stopping
         states = look_at_all(study.runs, study.open_at)
         runner = local_runner(study, at_once) if study.modelarts is None else submitted_runner(
@@ -153,13 +155,14 @@ def run(study: Any, at_once: Optional[int], args: argparse.Namespace, console: C
 def local_runner(study: Any, at_once: Optional[int]) -> Any:
     """Runs on this machine. Inputs that are missing are told once, and not by every run."""
     from job.inputs.check import check_inputs
-    from job.sweep.local import LocalRunner
+    from job.sweep.local import LocalRunner, check_writable
     from job.sweep.shares import shares_of
 
     shares = shares_of(at_once, study.kinds[0].config.platform.device, study.environ)
     inputs = {(kind.config.data.data_url, kind.config.data.weights_path): kind.config for kind in study.kinds}
     for config in inputs.values():
         check_inputs(config, study.environ)
+    check_writable(study.runs[0].url)
     log.info("the output of each run is in %s", study.folder)
     return LocalRunner(study.folder, shares, study.environ)
 

@@ -20,7 +20,7 @@ from job.ranks.launch import PATIENCE, ROOT, dying_with, job_command
 from job.sweep.plan import PlannedRun
 from job.sweep.runner import Ended, Runner
 from masf_core.records.files import replace_text
-from obs_sync import LocalStorageError
+from obs_sync import LocalStorageError, is_remote
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +97,22 @@ class LocalRunner(Runner):
         # The packages may be in another directory than the current one.
         path = os.pathsep.join([ROOT] + [each for each in [self._environ.get("PYTHONPATH")] if each])
         return dict(self._environ, PYTHONPATH=path, **self._shares[number])
+
+
+def check_writable(url: str) -> None:
+    """Check that the folder of a run can be made, if it is a local one: another attempt would not help.
+
+    Raises:
+        LocalStorageError: it cannot.
+    """
+    if is_remote(url):
+        return
+    folder = os.path.abspath(url)
+    while not os.path.lexists(folder):
+        folder = os.path.dirname(folder)
+    if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):
+        why = "read-only, or permission denied" if os.path.isdir(folder) else "not a folder"
+        raise LocalStorageError(f"the results cannot be written ({why})", folder, "Choose another --train_url")
 
 
 class _Process:

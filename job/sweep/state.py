@@ -63,7 +63,7 @@ def state_of(run: PlannedRun, record: Optional[Dict[str, Any]], held: bool, owne
     """The state of a run. record: its run.json, None without one. held: a process writes to it, ``owner`` if known."""
     if record is None:
         return RunState(RUNNING if held else WAITING, owner=owner)
-    iteration = record.get("iteration", 0)
+    iteration = iteration_of(record)
     last = record["attempts"][-1] if record["attempts"] else {}
     code, best = last.get("exit_code"), record.get("best")
     code = code if isinstance(code, int) else None
@@ -80,6 +80,15 @@ def state_of(run: PlannedRun, record: Optional[Dict[str, Any]], held: bool, owne
     told = reason.splitlines()[0] if isinstance(reason, str) and reason else ""
     state = {"failed": FAILED, "stopped": STOPPED, "running": KILLED}.get(record["state"], STOPPED)
     return RunState(state, iteration, told, code, best=best)
+
+
+def iteration_of(record: Mapping[str, Any]) -> int:
+    """How many iterations of a run are completed, by its run.json.
+
+    An attempt that resumes has none in its run.json until its first interval ends; until then, those before it count.
+    """
+    told = [attempt.get("to_iteration", attempt.get("from_iteration")) for attempt in record["attempts"]]
+    return record.get("iteration", next((each for each in reversed(told) if each is not None), 0))
 
 
 def holder(store: Store, seconds: float) -> tuple:

@@ -135,4 +135,5 @@ sys.exit(cli.main(["sweep", {study!r}, "run", "--at-once=2", "--device=cpu"]))
     sweep.send_signal(signal.SIGINT)
     errors = sweep.communicate()[1].decode()
     assert sweep.returncode == 130, errors
+    assert "SIGINT: the sweep ends, and stops its runs; press Ctrl-C again" in errors
     assert [path.read_text().split() for path in logs.glob("*.log")] == [["ready", "published"]] * 2

@@ -9,9 +9,10 @@ import pytest
 
 from job.config.loading import load_config
 from job.errors import ConfigError
-from job.sweep.local import LocalRunner
+from job.sweep.local import LocalRunner, check_writable
 from job.sweep.locking import sole_sweep, stop_sweep
 from job.sweep.shares import shares_of
+from obs_sync import LocalStorageError
 from tests.job.sweep.studies import planned
 
 STOPS = """
@@ -91,6 +92,17 @@ def test_a_process_that_does_not_stop_is_killed(tmp_path, runs):
     begun = time.monotonic()
     runner.close()
     assert time.monotonic() - begun < 10.0
+
+
+def test_results_that_cannot_be_written_are_told_before_a_run_starts(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    check_writable(str(tmp_path / "new" / "masf"))
+    check_writable("obs://bucket/out/masf")
+    with pytest.raises(LocalStorageError, match="the results cannot be written \\(not a folder\\)"):
+        check_writable(str(tmp_path / "file" / "masf"))
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
+    with pytest.raises(LocalStorageError, match="read-only, or permission denied.*Choose another --train_url"):
+        check_writable(str(tmp_path / "new" / "masf"))
 
 
 def test_cores_are_shared_out(monkeypatch):

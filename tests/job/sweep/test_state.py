@@ -9,7 +9,9 @@ import time
 import pytest
 
 from job.config.loading import to_dict
-from job.sweep.state import DAMAGED, DONE, FAILED, KILLED, RUNNING, STOPPED, WAITING, counts, look_at, look_at_all
+from job.sweep.state import (
+    DAMAGED, DONE, FAILED, KILLED, RUNNING, STOPPED, WAITING, counts, look_at, look_at_all, state_of,
+)
 from obs_sync import Lease, open_store, this_process
 from obs_sync.lease.owner import Owner
 from tests.job.sweep.studies import planned
@@ -48,6 +50,15 @@ def test_the_record_decides_where_nobody_holds_the_lease(run, state, iteration, 
     assert (found.state, found.iteration) == (expected, iteration)
     if expected == FAILED:
         assert (found.exit_code, found.told) == (5, "the loss is not finite")
+
+
+@pytest.mark.parametrize("attempts, expected", [
+    ([{"from_iteration": 0, "to_iteration": 10}, {"from_iteration": 10}], 10),
+    ([{"from_iteration": 0, "to_iteration": 10}, {}], 10), ([{}], 0)])
+def test_a_run_that_resumes_does_not_go_back_to_the_first_iteration(run, attempts, expected):
+    record = {"attempts": attempts, "state": "running", "config": to_dict(run.config)}
+    assert state_of(run, record, True, None).iteration == expected
+    assert state_of(run, dict(record, iteration=20), True, None).iteration == 20
 
 
 def test_a_run_whose_lease_is_held_runs_and_its_owner_is_named(run):
