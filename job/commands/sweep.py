@@ -15,7 +15,7 @@ from typing import Any, Optional, Sequence
 
 from job.commands.bench import refuse_misspelt, whole_number
 from job.commands.evaluate import refuse_bare_flags
-from job.commands.table import add_table_arguments, check_outputs, options_of, show
+from job.commands.table import add_flag, add_table_arguments, check_outputs, options_of, show
 from job.config.flags import read_flags, unknown_flag
 from job.console import Console
 from job.errors import ConfigError
@@ -68,13 +68,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                          help="where the runs run: on this machine, or as jobs of ModelArts (default: as the file "
                               "says, else local)")
         if name == "run":
-            sub.add_argument("--at-once", metavar="N",
-                             help="runs at the same time (default: one for each GPU or Ascend card, else 1; with "
-                                  f"modelarts {JOBS_AT_ONCE})")
-            sub.add_argument("--retry-failed", action="store_true",
-                             help="also start runs again whose training diverged")
-            sub.add_argument("--skip-checks", action="store_true",
-                             help="with modelarts: do not check data and permissions from here")
+            add_flag(sub, "--at-once", metavar="N",
+                     help="runs at the same time (default: one for each GPU or Ascend card, else 1; with "
+                          f"modelarts {JOBS_AT_ONCE})")
+            add_flag(sub, "--retry-failed", action="store_true",
+                     help="also start runs again whose training diverged")
+            add_flag(sub, "--skip-checks", action="store_true",
+                     help="with modelarts: do not check data and permissions from here")
         elif name == "collect":
             add_table_arguments(sub)
             sub.add_argument("--samples", action="store_true", help="show a row for each sample of a random search")

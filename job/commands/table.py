@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from typing import Callable, Dict, List, Sequence
+from typing import Any, Callable, Dict, List, Sequence
 
 from job.console import Console
 from job.errors import ConfigError
@@ -41,7 +41,7 @@ def add_table_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that are about the table, which ``sweep collect`` has as well."""
     parser.add_argument("--selection", choices=SELECTIONS, default=SELECTIONS[0],
                         help="policy that selects the checkpoint of each run (default: %(default)s)")
-    parser.add_argument("--all-selections", action="store_true", help="show a row for each of the policies")
+    add_flag(parser, "--all-selections", action="store_true", help="show a row for each of the policies")
     parser.add_argument("--error", choices=("std", "sem", "ci95"), default="std",
                         help="what stands after ±: standard deviation, standard error, or half the 95 %% confidence "
                              "interval (default: %(default)s)")
@@ -57,6 +57,13 @@ def add_table_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="FILE", action="append", default=[],
                         help="also write the table to this local file; its suffix chooses the form: "
                              + ", ".join(FORMATS.values()) + ". May be given several times")
+
+
+def add_flag(parser: argparse.ArgumentParser, flag: str, **options: Any) -> None:
+    """Add a flag whose words are joined by hyphens; joined by underscores, as settings are, it is taken as well."""
+    parser.add_argument(flag, **options)
+    name = flag[2:].replace("-", "_")
+    parser.add_argument(f"--{name}", **dict(options, dest=name, default=argparse.SUPPRESS, help=argparse.SUPPRESS))
 
 
 def main(args: argparse.Namespace, console: Console) -> None:

@@ -100,6 +100,7 @@ def test_there_is_nothing_to_stop(study, capsys):
 
 @pytest.mark.parametrize("words, message", [
     (["run", "--at-once=0"], "--at-once=0: expected a whole number from 1"),
+    (["run", "--at_once=0"], "--at-once=0: expected a whole number from 1"),
     (["run", "--at-onc=2"], "unknown flag --at-onc; did you mean --at-once?"),
     (["run", "--format=csv"], "--format belongs to collect; `sweep FILE run` does not take it"),
     (["plan", "--at-once=2"], "--at-once belongs to run; `sweep FILE plan` does not take it"),
