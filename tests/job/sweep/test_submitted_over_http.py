@@ -3,14 +3,14 @@ from __future__ import annotations
 
 import json
 import re
+import time
 
 import pytest
 
 from job import cli
 from job.config.loading import load_config, to_dict
-from job.console import Console
 from job.modelarts.mocked import Delays, mock_modelarts, platform_faults
-from job.modelarts.replies import job_of
+from job.sweep.drive import Driver
 from tests.job.modelarts.conftest import no_credentials, obs  # noqa: F401 (fixtures)
 from tests.job.modelarts.mocked.fake_container import FakeContainer
 from tests.job.sweep.studies import write_study
@@ -49,6 +49,11 @@ class Trains(FakeContainer):
         self.end(0)
 
 
+def interrupted(driver):
+    """Ctrl-C, once the first jobs are submitted."""
+    raise KeyboardInterrupt
+
+
 @pytest.fixture
 def platform(obs, monkeypatch):  # noqa: F811
     Trains.made, Trains.server = [], obs
@@ -74,7 +79,7 @@ def test_a_lost_node_does_not_change_the_table_of_a_study(platform, tmp_path, mo
 def test_jobs_of_a_study_are_shown_and_stopped(platform, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     path = str(write_study(tmp_path, STUDY.replace("/bucket/study/", "s3://bucket/stopped/")))
-    monkeypatch.setattr(Console, "check_stop", lambda console: (_ for _ in ()).throw(KeyboardInterrupt()))
+    monkeypatch.setattr(Driver, "_progress", interrupted)
     assert cli.main(["sweep", path, "run", "--at-once=1", "--skip-checks"]) == 130
     assert "1 job still under way in ModelArts" in capsys.readouterr().err
     assert cli.main(["sweep", path, "status"]) == 0
@@ -87,15 +92,16 @@ def test_jobs_of_a_study_are_shown_and_stopped(platform, tmp_path, monkeypatch, 
 def test_jobs_that_are_still_ending_are_told(platform, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     path = str(write_study(tmp_path, STUDY.replace("/bucket/study/", "obs://bucket/ending/")))
-    monkeypatch.setattr(Console, "check_stop", lambda console: (_ for _ in ()).throw(KeyboardInterrupt()))
+    monkeypatch.setattr(Driver, "_progress", interrupted)
+    monkeypatch.setattr(Trains, "terminate", lambda container, grace_seconds: None)  # it takes its time
     assert cli.main(["sweep", path, "run", "--at-once=1", "--skip-checks"]) == 130
-    asked = []
-    monkeypatch.setattr("job.modelarts.sdk_service.job_of", lambda document: job_of(dict(
-        document, status=dict(document["status"], phase="Terminating"))))
-    monkeypatch.setattr("job.modelarts.sdk_service.SdkJobService.stop", lambda service, job_id: asked.append(job_id))
+    while platform.jobs[0].phase != "Running":
+        time.sleep(0.01)
     capsys.readouterr()
-    assert cli.main(["sweep", path, "stop"]) == 0
-    assert re.search(r"^1 job is still ending: masf-cartoon-s0-", capsys.readouterr().out, re.M) and asked == []
+    assert cli.main(["sweep", path, "stop"]) == cli.main(["sweep", path, "stop"]) == 0
+    told = capsys.readouterr().out
+    assert told.count("asked ModelArts to stop the job of masf-cartoon-s0-") == 1
+    assert re.search(r"^1 job is still ending: masf-cartoon-s0-", told, re.M)
 
 
 def test_a_local_folder_is_refused(platform, tmp_path, capsys):
