@@ -2,7 +2,7 @@
 
     config: configs/dry_run.yaml        a configuration file, as of --config
     settings: {data_url: pacs, …}       further settings of every run
-    targets: all                        or a list of domains
+    targets: all                        or a domain, or a list of domains
     seeds: [0, 1, 2]
     variants:
       masf:                             no settings of its own
@@ -187,7 +187,8 @@ class _Reader:
             path = self._config_path(node)
             given, problems = read_config_file(path, shown_path(path))
         except ConfigError as error:
-            given, problems = {}, [f"{where}: {problem}" for problem in error.problems]
+            found = [problem.replace("--config=", "config: ", 1) for problem in error.problems]
+            given, problems = {}, [f"{where}: {problem}" for problem in found]
             self.missing += problems if isinstance(error, NoSuchFolder) else []
         self.problems += problems
         return {name: value for name, value in given.items() if name not in PER_RUN}
