@@ -97,8 +97,8 @@ def test_an_accuracy_that_another_job_computed_is_told_as_that_of_the_run(accoun
                          tasks=(Task("worker-0", 2, ""),))
     for times in ({"started": "2023-11-14T22:13:22Z", "ended": "2023-11-14T22:14:59Z"},
                   {"started": "2023-11-14T22:13:22Z"},
-                  {"started": "2023-11-14T22:13:22Z", "host": f"modelarts-job-{trains.id}-worker-0"}):
-        attempts(account, dict(times, from_iteration=0), {"started": "2023-11-14T23:00:00Z", "from_iteration": 60})
+                  {"started": "2023-11-15T00:00:00Z", "host": f"modelarts-job-{trains.id}-worker-0"}):
+        attempts(account, dict(times, from_iteration=0), {"started": "2023-11-15T01:00:00Z", "from_iteration": 60})
         told = {row[0]: row[-1] for row in (re.split("  +", line) for line in command(capsys, "jobs")[1].splitlines())}
         assert (told["trains"], told["lost"]) == ("42.86 % at 60", "42.86 % at 60 (of the run)")
     assert [each["run"]["of_job"] for each in document(capsys, "jobs")["jobs"]] == [False, True]
