@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--platform_faults", metavar="FAULTS",
                         help="faults of the mocked ModelArts: storm, node-loss, preemption, or one fault such as "
                              "\"RunJob nth=1 kill=5\" (docs/mock.md describes them)")
-    parser.add_argument("--fault_seed", type=int, default=0, metavar="N",
+    parser.add_argument("--fault_seed", "--fault-seed", type=int, default=0, metavar="N",
                         help="seed of the faults that have a probability (default: %(default)s)")
     parser.add_argument("--lane", choices=("tf1", "tf2"),
                         help="lane of `make dry-run`, which sets this flag; the hints then name make's variables")

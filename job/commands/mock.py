@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--faults", action="append", default=[], metavar="FAULTS",
                         help="faults of OBS: storm, slow, flaky, or one fault such as \"GetObject nth=3 cut=0.5\"; may "
                              "be repeated")
-    parser.add_argument("--fault_seed", type=int, default=0, metavar="N",
+    parser.add_argument("--fault_seed", "--fault-seed", type=int, default=0, metavar="N",
                         help="seed of the faults that have a probability (default: %(default)s)")
 
 

@@ -158,10 +158,12 @@ def submit(args: argparse.Namespace, chosen: SubmitOptions, config: Any, service
     from job.modelarts import submission
     from job.modelarts.code import collect_code
 
-    code = collect_code(chosen.requirements, secrets)
-    plan = submission.make_plan(config, chosen, code, service)
-    if not args.skip_checks and told_checks(submission.check_from_here(
-            config, environ, console.check_stop, plan.request)):
+    with submission.told_if_stopped("nothing was uploaded, and no job was created"):
+        code = collect_code(chosen.requirements, secrets)
+        plan = submission.make_plan(config, chosen, code, service)
+        to_correct = 0 if args.skip_checks else told_checks(submission.check_from_here(
+            config, environ, console.check_stop, plan.request))
+    if to_correct:
         log.error("nothing was submitted; correct what is listed above, or give --skip-checks")
         return FOUND
     if args.dry_run:

@@ -5,11 +5,12 @@ Nothing is created or uploaded before every check has passed, and a dry run ends
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import uuid
 from functools import partial
-from typing import Callable, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Callable, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
 from job.config.settings import Config
 from job.config.submit_options import SubmitOptions
@@ -181,14 +182,23 @@ def submit(plan: Plan, service: JobService, environ: Mapping[str, str], console:
     Raises:
         StoreError: the code could not be uploaded, and nothing was created. ModelArtsError.
     """
-    with open_store(plan.request.code_dir, environ, backend="esdk") as store, \
+    with told_if_stopped(f"the code may be incomplete in {plan.request.code_dir}, and no job was created; the same "
+                         "command uploads what is missing"), \
+            open_store(plan.request.code_dir, environ, backend="esdk") as store, \
             console.task("uploading the code", "B") as progress:
         upload_code(store, plan.code, progress)
-    try:
+    with told_if_stopped(f"the job {plan.request.name} was being created and may exist; look for it with "
+                         "`python -m job jobs`"):
         return create_once(service, plan.request)
+
+
+@contextlib.contextmanager
+def told_if_stopped(what: str) -> Iterator[None]:
+    """Log ``what`` is done and what is not, if Ctrl-C or SIGTERM ends the block."""
+    try:
+        yield
     except (KeyboardInterrupt, Stopped):
-        log.warning("stopped while the job %s was being created; it may exist: look for it with `python -m job jobs`",
-                    plan.request.name)
+        log.warning("interrupted: %s", what)
         raise
 
 

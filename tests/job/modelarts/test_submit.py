@@ -9,7 +9,7 @@ import re
 import pytest
 
 from job.config.submit_options import JOB_NAME
-from job.modelarts import cost, creation
+from job.modelarts import cost, creation, submission
 from job.modelarts.cost import Duration
 from job.modelarts.errors import ModelArtsUnavailable, RequestRefused
 from job.modelarts.request import SUBMISSION
@@ -154,6 +154,20 @@ def test_a_file_that_is_no_list_of_packages_is_refused(submit, service, tmp_path
     assert submit(f"--requirements={tmp_path / 'page.md'}") == 2
     assert "line 3 is no requirement: 'Run `pip install` first.'; expected a list for pip" in submit.log
     assert service.requests == []
+
+
+@pytest.mark.parametrize("where, told", [
+    ("make_plan", "interrupted: nothing was uploaded, and no job was created"),
+    ("upload_code", "interrupted: the code may be incomplete in obs://bucket/.*, and no job was created"),
+    ("create_once", "interrupted: the job masf_cartoon-.* was being created and may exist"),
+])
+def test_interrupted_it_says_what_was_done_and_what_was_not(submit, monkeypatch, where, told):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(submission, where, interrupt)
+    assert submit() == 130
+    assert re.search(told, submit.log)
 
 
 def test_a_refusal_is_told_with_the_exit_code_of_modelarts(submit, service):
