@@ -78,7 +78,7 @@ def main(args: argparse.Namespace, console: Console) -> int:
     if args.root is not None:
         raise ConfigError(f"--root={args.root} is the folder of a local platform; give it with --platform=local, or "
                           "leave it out")
-    if args.dry_run and chosen.follow:
+    if args.dry_run and args.follow:  # a file's follow is for the submission that comes later
         raise ConfigError("--dry-run creates no job, so there is none to follow; leave out --follow or --dry-run")
     from job.modelarts.parameters import resolve_settings
 

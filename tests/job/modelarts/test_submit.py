@@ -137,6 +137,12 @@ def test_a_bucket_for_code_or_log_that_does_not_exist_is_told_before_anything_is
     assert re.search(f"{flag} +there is no bucket 'no-such-bucket'", submit.log) and submit.out == ""
 
 
+def test_a_file_that_follows_can_be_tried_out(submit, service, tmp_path):
+    (tmp_path / "mine.yaml").write_text("submit:\n  follow: true\n")
+    assert submit(f"--config={tmp_path / 'mine.yaml'}", "--dry-run") == 0, submit.log
+    assert service.requests == []
+
+
 def test_a_dry_run_says_what_it_cannot_check(submit):
     assert submit("--pool=pool-1", "--image=swr.example.com/a/b:c", "--notify=urn:smn:x", "--dry-run") == 0, submit.log
     for option in ("--pool=pool-1", "--image=swr.example.com/a/b:c", "--notify=urn:smn:x"):
