@@ -29,7 +29,7 @@ COMMANDS = {
     "run": Command("job.commands.run", "train; what boot_modelarts.py does"),
     "launch": Command("job.commands.launch", "start one rank for each card of this machine"),
     "config": Command("job.commands.config", "print the configuration that a command line resolves to"),
-    "dry-run": Command("job.commands.dry_run", "do the whole job on this machine, against a mocked OBS"),
+    "dry-run": Command("job.commands.dry_run", "do the whole job on this machine, against a mocked ModelArts and OBS"),
     "jobs": Command("job.commands.jobs", "list the jobs of ModelArts, with their runs and accuracies"),
     "logs": Command("job.commands.logs", "print or follow the log of a job of ModelArts"),
     "status": Command("job.commands.status", "show phase, tasks, restarts and events of a job of ModelArts"),

@@ -42,7 +42,7 @@ MEANING = {
     DATA: "data or weights",
     STORAGE: "storage",
     DIVERGED: "training diverged, parity not met, or an export computes other numbers",
-    FOUND: "check-graph or doctor found something to correct",
+    FOUND: "check-graph, doctor or submit found something to correct",
     RANK_LOST: "another process of the job was lost",
     MODELARTS: "ModelArts refused a request, or could not be reached",
     ABORTED: "native code such as CANN aborted the process",

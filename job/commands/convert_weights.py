@@ -12,6 +12,7 @@ written.
 from __future__ import annotations
 
 import argparse
+import glob
 import os
 from typing import Any, Dict, List
 
@@ -48,6 +49,8 @@ def main(args: argparse.Namespace, console: Console) -> None:
 
     _check(args)
     source = local_file(args.source)
+    if source is None and os.path.isdir(args.source):
+        raise ConfigError(f"IN {args.source} is a folder; expected {_file_in(args.source)}")
     if source is None:
         raise NoSuchWeights(f"there is no file {args.source} to convert; check the path")
     weights = read_weights(source, args.network)
@@ -77,6 +80,15 @@ def _check(args: argparse.Namespace) -> None:
         raise ConfigError(f"--network={args.network}: expected one of {', '.join(BACKBONES)}")
     if not 0.0 < args.width <= 4.0:
         raise ConfigError(f"--width={args.width:g}: expected more than 0 and at most 4")
+
+
+def _file_in(folder: str) -> str:
+    """What to give in place of a folder: the network of a checkpoint, or of the newest checkpoint of a run."""
+    for inner in ((), ("checkpoints", "*")):
+        networks = sorted(glob.glob(os.path.join(glob.escape(folder), *inner, "network.npz")))
+        if networks:
+            return f"a file, here {networks[-1]}"
+    return "a file of weights, such as its network.npz, and there is none"
 
 
 def _digests(source: str) -> Dict[str, str]:

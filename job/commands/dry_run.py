@@ -43,9 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--platform_faults", metavar="FAULTS",
                         help="faults of the mocked ModelArts: storm, node-loss, preemption, or one fault such as "
                              "\"RunJob nth=1 kill=5\" (docs/mock.md describes them)")
-    parser.add_argument("--fault_seed", type=int, default=0, metavar="N",
+    parser.add_argument("--fault_seed", "--fault-seed", type=int, default=0, metavar="N",
                         help="seed of the faults that have a probability (default: %(default)s)")
-    parser.add_argument("--lane", metavar="LANE",
+    parser.add_argument("--lane", choices=("tf1", "tf2"),
                         help="lane of `make dry-run`, which sets this flag; the hints then name make's variables")
 
 
@@ -57,6 +57,11 @@ def main(args: argparse.Namespace, console: Console) -> int:
         raise ConfigError(problems)
     for flag, given in (("--root", args.root), ("--pacs_root", args.pacs_root), ("--weights", args.weights)):
         refuse_url(flag, given)
+    empty = [flag for flag, given in (("--faults", args.faults), ("--platform_faults", args.platform_faults))
+             if given is not None and not given.strip()]
+    if empty:
+        raise ConfigError([f"{flag} is empty; expected a preset such as storm, or one fault; leave it out for none"
+                           for flag in empty])
     from job.dry_run.hints import Request
     from job.dry_run.story import dry_run
     from obs_sync.mock import FaultError

@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace, console: Console) -> None:
     """Draw, unless the folder holds something already."""
     from masf_core.data.miniature import write_miniature
+    from obs_sync import LocalStorageError
 
     refuse_url("FOLDER", args.folder)
     if args.images_per_class < 2:
@@ -34,7 +35,12 @@ def main(args: argparse.Namespace, console: Console) -> None:
                           "one to validate with")
     if os.path.exists(args.folder) and (not os.path.isdir(args.folder) or os.listdir(args.folder)):
         raise ConfigError(f"{args.folder} exists and is not an empty folder; choose another")
-    with console.task("draw miniature PACS", "images") as on_progress:
-        write_miniature(args.folder, args.images_per_class, args.seed, on_progress=on_progress)
+    try:
+        with console.task("draw miniature PACS", "images") as on_progress:
+            write_miniature(args.folder, args.images_per_class, args.seed, on_progress=on_progress)
+    except OSError as error:
+        raise LocalStorageError(f"FOLDER {args.folder}: cannot be written ({error.strerror or error})",
+                                error.filename or args.folder, "Give a folder on a disk that this user can write and "
+                                "that is not full") from error
     with telling(DONE):
         print(shown(args.folder))

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--faults", action="append", default=[], metavar="FAULTS",
                         help="faults of OBS: storm, slow, flaky, or one fault such as \"GetObject nth=3 cut=0.5\"; may "
                              "be repeated")
-    parser.add_argument("--fault_seed", type=int, default=0, metavar="N",
+    parser.add_argument("--fault_seed", "--fault-seed", type=int, default=0, metavar="N",
                         help="seed of the faults that have a probability (default: %(default)s)")
 
 
@@ -49,6 +49,7 @@ def main(args: argparse.Namespace, console: Console) -> int:
         raise ConfigError(f"--region={args.region}: expected a region such as cn-north-4")
     ports = [port_of(flag, getattr(args, flag)) for flag in ("port", "obs_port")]
     from job.modelarts.mocked import MockModelArts, platform_faults, serve
+    from obs_sync import LocalStorageError
     from obs_sync.mock import FaultError, Faults, RootInUse
     from obs_sync.mock.shelf.objects import is_bucket_name
 
@@ -75,6 +76,12 @@ def main(args: argparse.Namespace, console: Console) -> int:
         if error.errno in (errno.ENOTDIR, errno.EEXIST):
             raise ConfigError(f"--root={args.root}: expected a folder, which need not exist; a file is in the way "
                               f"({error.filename})") from error
+        if isinstance(error.filename, str):
+            raise LocalStorageError(f"--root={args.root}: cannot be written ({error.strerror})", error.filename,
+                                    "Choose a folder of this user with --root") from error
+        if error.errno == errno.EACCES:  # of a port below 1024
+            raise ConfigError(f"--port={ports[0]} or --obs_port={ports[1]}: this user may not listen there; choose a "
+                              "port from 1024 on") from error
         raise
     return 0
 

@@ -21,7 +21,7 @@ from job.config.submit_options import SubmitOptions, options, resolve_options
 from job.console import Console
 from job.errors import ConfigError
 from job.exits import DONE, FOUND
-from job.printable import printable_lines
+from job.printable import printable, printable_lines
 from job.standard_output import encodable, json_text, telling
 from job.stopping import ended_by_sigterm
 
@@ -32,6 +32,7 @@ USAGE = "%(prog)s --flavor=ID --data_url=URL --train_url=URL [--config=FILE] [--
         "[--SETTING=VALUE ...]"
 OBS_SECRETS = ("OBS_SECRET_ACCESS_KEY", "OBS_SECURITY_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 SWITCHES = ("dry-run", "skip-checks", "json", "platform", "root")
+LOCAL_ROOT = "dry-run"
 EXAMPLES = """
   python -m job submit --data_url=obs://bucket/pacs/ --train_url=obs://bucket/out/ --flavor=modelarts.kat1.xlarge
   python -m job submit --config=configs/pacs_sketch.yaml --data_url=/bucket/pacs/ --train_url=/bucket/out/ --flavor=ID
@@ -55,8 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="where to submit: local starts a mocked ModelArts and a mocked OBS in this process, which "
                              "run the job on this machine; data and weights may then be local, and no option is "
                              "needed (default: %(default)s)")
-    parser.add_argument("--root", metavar="DIR", default="dry-run",
-                        help="with --platform=local: folder of its buckets and jobs (default: %(default)s)")
+    parser.add_argument("--root", metavar="DIR",
+                        help=f"with --platform=local: folder of its buckets and jobs (default: {LOCAL_ROOT})")
     parser.add_argument("--dry-run", action="store_true",
                         help="print the request that would create the job, and what is known of its cost; upload no "
                              "code and create no job")
@@ -74,10 +75,16 @@ def main(args: argparse.Namespace, console: Console) -> int:
     chosen = chosen_options(args)
     if args.platform == "local":
         return submit_locally(args, chosen, console)
+    if args.root is not None:
+        raise ConfigError(f"--root={args.root} is the folder of a local platform; give it with --platform=local, or "
+                          "leave it out")
+    if args.dry_run and args.follow:  # a file's follow is for the submission that comes later
+        raise ConfigError("--dry-run creates no job, so there is none to follow; leave out --follow or --dry-run")
     from job.modelarts.parameters import resolve_settings
 
     config = resolve_settings(args.settings)
     console.set_log_level(config.platform.log_level)
+    tell_local_folders(args)
     from job.modelarts.access import obs_environment, read_access
     from job.modelarts.sdk_service import connect
 
@@ -97,15 +104,33 @@ def submit_locally(args: argparse.Namespace, chosen: SubmitOptions, console: Con
     from job.dry_run.local_platform import local_platform
     from job.dry_run.submitted import attend
 
+    root = LOCAL_ROOT if args.root is None else args.root
+
     def attended(job: Any) -> int:
         code = attend(local.service, job, patient=False)
         with telling(code):
-            print(encodable(f"results: {os.path.join(args.root, 'bucket', *local.results)}"))
+            print(encodable(f"results: {os.path.join(root, 'bucket', *local.results)}"))
         return code
 
-    with ended_by_sigterm(), local_platform(args.settings, chosen, args.root, console) as local:
+    with ended_by_sigterm(), local_platform(args.settings, chosen, root, console) as local:
         return submit(args, local.options, local.config, local.service, local.environ, [], console,
                       attended)
+
+
+def tell_local_folders(args: argparse.Namespace) -> None:
+    """Warn where /name/… is read as a folder in a bucket, as the console writes it, but exists on this machine."""
+    from job.config.submit_options import obs_url
+    from job.modelarts.parameters import given_in_file, given_places
+
+    given: Dict[str, Any] = {name: each.value for name, each in given_in_file(args.settings).items()}
+    given.update((name, value) for name, value in vars(args).items() if value is not None)
+    places = dict({name: given[name] for name in ("code_url", "log_url") if given.get(name)},
+                  **given_places(args.settings))
+    for name, place in places.items():
+        if place.startswith("/") and os.path.exists(place):
+            log.warning("%s=%s is read as %s, the way in which the console writes places in OBS; the local %s is not "
+                        "used", name, printable(place), printable(obs_url(place, name != "weights_path")),
+                        "folder" if os.path.isdir(place) else "file")
 
 
 def chosen_options(args: argparse.Namespace) -> SubmitOptions:
@@ -133,13 +158,18 @@ def submit(args: argparse.Namespace, chosen: SubmitOptions, config: Any, service
     from job.modelarts import submission
     from job.modelarts.code import collect_code
 
-    code = collect_code(chosen.requirements, secrets)
-    plan = submission.make_plan(config, chosen, code, service)
-    if not args.skip_checks and told_checks(submission.check_from_here(config, environ, console.check_stop)):
+    with submission.told_if_stopped("nothing was uploaded, and no job was created"):
+        code = collect_code(chosen.requirements, secrets)
+        plan = submission.make_plan(config, chosen, code, service)
+        to_correct = 0 if args.skip_checks else told_checks(submission.check_from_here(
+            config, environ, console.check_stop, plan.request))
+    if to_correct:
         log.error("nothing was submitted; correct what is listed above, or give --skip-checks")
         return FOUND
     if args.dry_run:
         show_request(plan, environ)
+        for each in submission.not_checked(chosen):
+            log.info("not checked from here: %s", printable(each))
         return DONE
     job = submission.submit(plan, service, environ, console)
     with telling():

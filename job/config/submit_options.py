@@ -13,7 +13,10 @@ from job.config.kinds import Kind, boolean, choice, optional, text, whole
 from job.errors import ConfigError
 
 PART = "submit"  # of a configuration file
+MOST_HOURS = 8760  # a year
+SHOWN = 120  # characters of a value in a message
 JOB_NAME = re.compile(r"[\w-]{1,64}\Z", re.ASCII)
+_TOPIC = re.compile(r"urn:smn:[^\s:]+(:[^\s:]+)*\Z")
 _OBS_FOLDER = re.compile(r"(?:(?:obs|s3)://|/)([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?\Z", re.DOTALL)
 
 
@@ -26,6 +29,17 @@ def job_name() -> Kind:
         return value
 
     return Kind("up to 64 of a-z, A-Z, 0-9, '_' and '-'", convert)
+
+
+def topic() -> Kind:
+    """A topic of SMN."""
+
+    def convert(value: Any) -> str:
+        if not isinstance(value, str) or not _TOPIC.match(value):
+            raise ValueError
+        return value
+
+    return Kind("the URN of a topic, urn:smn:REGION:PROJECT:TOPIC", convert)
 
 
 def obs_folder() -> Kind:
@@ -88,10 +102,10 @@ class SubmitOptions:
     name: Optional[str] = _option(
         None, optional(job_name()), "NAME", "name of the job; by default the run name and some random characters")
     max_hours: Optional[int] = _option(
-        None, optional(whole(1)), "N", "hours after which ModelArts stops the job; by default never")
+        None, optional(whole(1, MOST_HOURS)), "N", "hours after which ModelArts stops the job; by default never")
     retries: int = _option(0, whole(0, 3), "N", "how often ModelArts starts a failed job again, at most 3")
     notify: Optional[str] = _option(
-        None, optional(text()), "URN", "topic of SMN that is told when the job starts, ends, fails or restarts")
+        None, optional(topic()), "URN", "topic of SMN that is told when the job starts, ends, fails or restarts")
     copied_by: str = _option(
         "job", choice("job", "platform"), "WHO",
         "who copies data and results: job (the job reads and writes OBS itself), or platform (ModelArts copies "
@@ -109,6 +123,11 @@ def options() -> Dict[str, Option]:
                               each.metadata["help"]) for each in fields(SubmitOptions)}
 
 
+def _short(text: str) -> str:
+    """A text for a message: of thousands of digits, the first ones."""
+    return text if len(text) <= SHOWN else text[:SHOWN] + "…"
+
+
 def resolve_options(sources: List[Mapping[str, Tuple[Any, str]]]) -> SubmitOptions:
     """The options of several sources, name → (value, where it stands), of which the later counts.
 
@@ -123,7 +142,7 @@ def resolve_options(sources: List[Mapping[str, Tuple[Any, str]]]) -> SubmitOptio
             try:
                 values[name] = kind.convert(value.strip() if isinstance(value, str) else value)
             except ValueError:
-                problems.append(f"{where}: {name} cannot be {value!r}; expected {kind.expected}")
+                problems.append(f"{_short(where)}: {name} cannot be {_short(repr(value))}; expected {kind.expected}")
     if values.get("engine") and values.get("image"):
         problems.append("--engine and --image are both given; a job has one image")
     if problems:

@@ -37,6 +37,16 @@ def make_root(root: str, lane: Optional[str]) -> None:
                                 "Choose another folder with " + other_root(lane)) from error
 
 
+def check_given(pacs_root: Optional[str], weights: Optional[str], lane: Optional[str]) -> None:
+    """Raise LocalStorageError for images or weights that do not exist. The message names what the person gave."""
+    if pacs_root is not None and not os.path.isdir(pacs_root):
+        raise LocalStorageError(f"{'PACS_ROOT=' if lane else '--pacs_root '}{pacs_root} is not a folder",
+                                os.path.abspath(pacs_root), "Give the folder that holds the domains")
+    if weights is not None and local_file(weights) is None:
+        raise LocalStorageError(f"{'WEIGHTS=' if lane else '--weights '}{weights} is not a file of weights",
+                                os.path.abspath(weights), "Give a file of weights")
+
+
 def fill_data(root: str, pacs_root: Optional[str], environ: Mapping[str, str], console: Console) -> str:
     """Store images and lists in the bucket, unless they are there already. Returns the data_url."""
     if pacs_root is None:
@@ -49,8 +59,6 @@ def fill_data(root: str, pacs_root: Optional[str], environ: Mapping[str, str], c
         prefix, folders = "miniature-pacs", [("", source)]
     else:
         pacs_root = os.path.abspath(pacs_root)
-        if not os.path.isdir(pacs_root):
-            raise LocalStorageError("PACS_ROOT is not a directory", pacs_root, "Give the folder that holds the domains")
         # Other data needs another prefix: the job would see the data of both.
         prefix = "pacs-" + hashlib.sha256(pacs_root.encode()).hexdigest()[:6]
         lists = next((path for path in list_places(pacs_root) if has_lists(path)), None)
@@ -84,10 +92,7 @@ def fill_weights(root: str, weights: Optional[str], network: Network, environ: M
         if not os.path.exists(weights):
             os.makedirs(os.path.dirname(weights), exist_ok=True)
             miniature.write_alexnet_weights(weights, width=network.width)
-    file = local_file(weights)
-    if file is None:
-        raise LocalStorageError("WEIGHTS is not a file", weights, "Give a file of weights")
-    weights = file
+    weights = local_file(weights) or weights
     stat = os.stat(weights)
     version = hashlib.sha256(f"{os.path.abspath(weights)} {stat.st_size} {stat.st_mtime_ns}".encode())
     folder, name = f"obs://{BUCKET}/weights/{version.hexdigest()[:6]}/", os.path.basename(weights)

@@ -5,8 +5,9 @@ import os
 import re
 import shlex
 import sys
-from typing import Any, List, NamedTuple, Optional, Sequence
+from typing import Any, List, Mapping, NamedTuple, Optional, Sequence
 
+from job.config.loading import from_dict, replace_settings
 from job.config.settings import Config
 
 DEFAULT_ROOT = "dry-run"
@@ -52,6 +53,12 @@ def command(request: Request, **changes: Any) -> str:
                         ("--fault_seed", str(request.fault_seed or ""))):
         words += [flag, value] if value else []
     return " ".join(quoted(word) for word in words + (["--set"] + settings if settings else []))
+
+
+def as_trained(config: Config, record: Mapping[str, Any]) -> Config:
+    """``config`` with the iterations of the run, where it has more than were asked for. record: run.json, or empty."""
+    trained = from_dict(record["config"]).training.train_iterations if record.get("config") else 0
+    return replace_settings(config, train_iterations=max(config.training.train_iterations, trained))
 
 
 def after_work(request: Request, config: Config, run: str, domains: Sequence[str]) -> str:

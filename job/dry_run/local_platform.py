@@ -10,12 +10,13 @@ import os
 from dataclasses import replace
 from typing import Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
-from job.config.settings import Config, Network
+from job.config.settings import Config
 from job.config.submit_options import SubmitOptions
 from job.console import Console
 from job.dry_run.bucket import BUCKET, fill_data, fill_weights, make_root, say
 from job.dry_run.story import serve_platform
 from job.dry_run.submitted import ENGINE, FLAVOR
+from job.errors import ConfigError, NoSuchFolder
 from job.modelarts.parameters import given_places, resolve_settings
 from job.modelarts.sdk_service import connect
 from job.modelarts.service import JobService
@@ -50,24 +51,30 @@ def local_platform(words: Sequence[str], options: SubmitOptions, root: str,
             gets a node without Ascend cards. root: folder of the platform.
 
     Raises:
-        ConfigError: a setting is wrong, or another process uses the folder. LocalStorageError: the folder, the images
-            or the weights cannot be used.
+        ConfigError: a setting is wrong, or another process uses the folder. NoSuchFolder: there are no such data or
+            weights. LocalStorageError: the folder, the images or the weights cannot be used.
     """
+    root = os.path.abspath(root)
     data, train, weights = (given_places(words).get(name) for name in ("data_url", "train_url", "weights_path"))
     own = [] if train else [f"--train_url={TRAIN_URL}"]
     local_data = data is None or (data != "" and "://" not in data and os.path.isdir(data))
     local_weights = weights if weights and "://" not in weights and os.path.isfile(weights) else None
-    stand_ins = (["--data_url=obs://x-y/"] if local_data else []) + (["--weights_path=none"] if local_weights else [])
-    resolve_settings(list(words) + own + stand_ins)  # a mistake is told before anything is made
-    root = os.path.abspath(root)
+    draws_weights = weights is None  # as the dry run: the checks would refuse a run without any
+    for name, place, is_local in (("data_url", data, local_data), ("weights_path", weights, bool(local_weights))):
+        if place and not is_local:
+            _refuse_missing(name, place, root)
+    stand_ins = (["--data_url=obs://x-y/"] if local_data else []) + (
+        ["--weights_path=none"] if local_weights or draws_weights else [])
+    # A mistake is told before anything is made.
+    network = resolve_settings(list(words) + own + stand_ins).network
     make_root(root, None)
     with serve_platform(root, None) as platform:
         environ = dict(platform.obs.environment(), **platform.variables())
         say(f"mocked ModelArts at {platform.endpoint}, mocked OBS at {platform.obs.endpoint}")
         if local_data:
             own.append("--data_url=" + fill_data(root, data, environ, console))
-        if local_weights:
-            own.append("--weights_path=" + fill_weights(root, local_weights, Network(), environ, console))
+        if local_weights or draws_weights:
+            own.append("--weights_path=" + fill_weights(root, local_weights, network, environ, console))
         config = resolve_settings(list(words) + own)
         for bucket in _buckets([config.platform.train_url, options.code_url, options.log_url]):
             if bucket not in platform.obs.buckets():
@@ -75,6 +82,23 @@ def local_platform(words: Sequence[str], options: SubmitOptions, root: str,
         if options.flavor is None:
             options = replace(options, flavor=FLAVOR, engine=options.engine or (None if options.image else ENGINE))
         yield LocalPlatform(connect(environ), config, options, environ)
+
+
+def _refuse_missing(name: str, place: str, root: str) -> None:
+    """Raise NoSuchFolder for a local path that does not exist, unless it is the console's form of a place in a bucket.
+
+    root: of the platform, whose buckets are folders.
+    """
+    if "://" in place or place == "none" or (name == "weights_path" and not place.startswith("/")):
+        return
+    bucket = place.strip("/").partition("/")[0]
+    if place.startswith("/") and bucket and os.path.isdir(os.path.join(root, "bucket", bucket)):
+        return
+    what = "folder" if name == "data_url" else "file"
+    if os.path.exists(place):
+        raise ConfigError(f"--{name}={place}: expected a {what}; it exists, but is none")
+    raise NoSuchFolder(f"--{name}={place}: there is no local {what} {place}" + (
+        f", and no bucket {bucket!r} in {os.path.join(root, 'bucket')}" if place.startswith("/") and bucket else ""))
 
 
 def _buckets(places: Sequence[Optional[str]]) -> List[str]:

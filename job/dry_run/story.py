@@ -26,7 +26,7 @@ from job.config import loading
 from job.config.settings import Config
 from job.console import Console
 from job.dry_run import hints
-from job.dry_run.bucket import BUCKET, fill_data, fill_weights, make_root, other_root, say
+from job.dry_run.bucket import BUCKET, check_given, fill_data, fill_weights, make_root, other_root, say
 from job.dry_run.submitted import attend, submit
 from job.errors import ConfigError
 from job.exits import DONE, INTERRUPTED, STOPPED, meaning_of
@@ -53,11 +53,13 @@ def dry_run(request: hints.Request, console: Console) -> int:
     root = os.path.abspath(request.root)
     flags = ["--config=" + (request.config_path or DEFAULT_CONFIG)] + ["--" + item for item in request.overrides]
     config, _ = loading.load_config(flags + ["--data_url=obs://x/y/", "--weights_path=none"])
-    faults = Faults([request.faults] if request.faults else [], request.fault_seed)
+    faults = Faults([] if request.faults is None else [request.faults], request.fault_seed)
     try:
-        of_platform = platform_faults([request.platform_faults] if request.platform_faults else [], request.fault_seed)
+        of_platform = platform_faults([] if request.platform_faults is None else [request.platform_faults],
+                                      request.fault_seed)
     except FaultError as error:
         raise ConfigError(f"--platform_faults: {error}") from error
+    check_given(request.pacs_root, request.weights, request.lane)
     make_root(root, request.lane)
     with serve_platform(root, request.lane) as platform:
         obs = platform.obs
@@ -92,7 +94,8 @@ def dry_run(request: hints.Request, console: Console) -> int:
                 # A job that finds its run complete does not change the record.
                 after = read_published(store) or {}
                 tell = hints.after_nothing if before == after else hints.after_work
-                print(tell(request, config, run, sorted((after.get("data") or {}).get("images") or {})))
+                domains = sorted((after.get("data") or {}).get("images") or {})
+                print(tell(request, hints.as_trained(config, after), run, domains))
             elif code in (INTERRUPTED, STOPPED):
                 print(hints.after_stop(request))
             if faults.rules or of_platform.rules:

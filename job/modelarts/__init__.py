@@ -5,8 +5,10 @@
     request       a job to create, and the body of the request
     replies       from the documents of ModelArts to our values
     submission    the story of a submission
+    choices       the flavor and the image, if they fit each other
     parameters    from settings to the parameters of a job
     code          which files a job needs, and their upload
+    requirements  whether a file is a list of packages
     cost          hours and billing
     creation      create a job exactly once
     names         find a job by its name or id

@@ -18,6 +18,8 @@ import tempfile
 from typing import Dict, Iterable, Iterator, Mapping, NamedTuple, Optional, Tuple
 
 from job.errors import ConfigError, NoSuchFolder
+from job.modelarts.requirements import wrong_lines
+from job.printable import printable
 from job.shipped import CODE_FOLDER, CONFIG_HOME
 from masf_core.words import plural, some
 from obs_sync import ObjectNotFound, Store, push
@@ -80,7 +82,8 @@ def collect_code(requirements: Optional[str] = None, secrets: Iterable[str] = ()
         requirements: file of pip requirements for the job, or None. secrets: keys that must be in no file.
 
     Raises:
-        ConfigError: a file holds one of the ``secrets``, or there are too many files. NoSuchFolder: no such file.
+        ConfigError: a file holds one of the ``secrets``, there are too many files, or the requirements are no list
+            of packages. NoSuchFolder: no such file.
     """
     found = dict(_sources())
     if requirements is not None:
@@ -128,12 +131,28 @@ def _requirements(path: str) -> str:
     tried = [path] if os.path.isabs(path) else [os.path.abspath(path), os.path.join(CONFIG_HOME, path)]
     for each in tried:
         if os.path.isfile(each):
-            with open(each, "rb") as stream:
-                if _PASSWORD_IN_URL.search(stream.read()):
-                    raise ConfigError(f"--requirements={path}: it holds a URL with a password, which would be "
-                                      "uploaded; remove it")
+            _refuse_wrong(path, each)
             return each
-    raise NoSuchFolder(f"--requirements={path}: there is no such file; looked for {' and '.join(tried)}")
+    places = " and ".join(sorted(set(map(os.path.normpath, tried))))
+    raise NoSuchFolder(f"--requirements={path}: there is no such file; looked for {places}")
+
+
+def _refuse_wrong(given: str, path: str) -> None:
+    """Raise ConfigError if pip could not install what the file lists, or if it holds a password."""
+    with open(path, "rb") as stream:
+        content = stream.read()
+    if _PASSWORD_IN_URL.search(content):
+        raise ConfigError(f"--requirements={given}: it holds a URL with a password, which would be uploaded; remove it")
+    expected = "expected a list for pip, one package a line such as Pillow>=6"
+    try:
+        wrong = wrong_lines(content.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise ConfigError(f"--requirements={given}: it is no text in UTF-8; {expected}") from None
+    if wrong:
+        number, line = wrong[0]
+        more = f", and {plural(len(wrong) - 1, 'more line')}" if wrong[1:] else ""
+        raise ConfigError(f"--requirements={given}: line {number} is no requirement: {printable(line)!r}{more}; "
+                          f"{expected}")
 
 
 def upload_code(store: Store, code: Code, on_progress: Optional[OnProgress] = None) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import statistics
-from typing import List, NamedTuple, Optional
+from typing import List, NamedTuple, Optional, Tuple
 
 from job.config.settings import Config
 from job.modelarts.service import Flavor
@@ -67,19 +67,28 @@ def cost_lines(duration: Optional[Duration], flavor: Optional[Flavor], nodes: in
     if duration is None:
         lines = ["hours: not known; there is no earlier attempt at this run, and a prediction only for an Ascend 910"]
     else:
-        hours = shown(duration.least) + ("" if duration.least == duration.most else f" to {shown(duration.most)}")
-        lines = [f"hours: {hours} ({duration.source})"]
+        unit, factor = unit_for(duration.most)
+        least, most = shown(factor * duration.least), shown(factor * duration.most)
+        lines = [f"{unit}s: {least if least == most else f'{least} to {most}'} ({duration.source})"]
     if max_hours is not None:
         lines.append(f"ModelArts stops the job after {max_hours} h")
     if flavor is None:
         lines.append(f"billing: not known for this flavor; {plural(nodes, 'node')}")
     else:
         units = "" if flavor.billing_units is None else f" × {flavor.billing_units} units"
-        node_hours = "" if duration is None else f", {shown(duration.most * nodes)} node hours at most"
+        node_hours = ""
+        if duration is not None:
+            unit, factor = unit_for(duration.most * nodes)
+            node_hours = f", {shown(factor * duration.most * nodes)} node {unit}s at most"
         lines.append(f"billing: {nodes} × {flavor.id}, code {flavor.billing_code or 'not known'}{units}{node_hours}")
     lines.append("price: ModelArts' API does not tell it; the console shows it beside the flavor")
     return lines
 
 
-def shown(hours: float) -> str:
-    return f"{hours:.2f}" if hours < 10 else f"{hours:.0f}"
+def unit_for(hours: float) -> Tuple[str, int]:
+    """The unit in which so many hours are told, and how many of it an hour has: 0.00 hours would say nothing."""
+    return next((each for each in (("hour", 1), ("minute", 60)) if hours * each[1] >= 0.1), ("second", 3600))
+
+
+def shown(value: float) -> str:
+    return f"{value:.2f}" if value < 10 else f"{value:.0f}"

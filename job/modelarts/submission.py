@@ -5,39 +5,35 @@ Nothing is created or uploaded before every check has passed, and a dry run ends
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import uuid
-from typing import Callable, List, Mapping, NamedTuple, Optional, Tuple
+from functools import partial
+from typing import Callable, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
-from job.config.near_miss import suggestion
 from job.config.settings import Config
 from job.config.submit_options import SubmitOptions
 from job.console import Console
 from job.errors import ConfigError
+from job.modelarts.choices import ASCEND, ENGINE_NAME, OTHER_ENGINE, choose_engine, choose_flavor
 from job.modelarts.code import BOOT_FILE, Code, upload_code
 from job.modelarts.creation import create_once
 from job.modelarts.parameters import parameters_of
 from job.modelarts.request import SUBMISSION, JobRequest
-from job.modelarts.service import Engine, Flavor, Job, JobService
+from job.modelarts.service import Flavor, Job, JobService
 from job.ranks.group import check_share
 from job.stopping import Stopped
 from masf_core.devices.ascend.options import mode_of
-from masf_core.words import plural, some
-from obs_sync import open_store
+from obs_sync import AccessDenied, open_store
 
 log = logging.getLogger(__name__)
 
-ENGINE_NAME = "Ascend-Powered-Engine"
-OTHER_ENGINE = "TensorFlow"  # of processors and GPUs
-ENGINE_VERSION = re.compile(r"tensorflow_1\.15-.*py_3\.7")  # of the images that this job is made for
-ASCEND = "Ascend"
 RUN, TARGET, CODE = "masf/run", "masf/target", "masf/code"  # annotations, for lists of jobs
 CODE_FOLDER, LOG_FOLDER = "masf-code/", "masf-logs/"
 CHECK_SECONDS = 60.0
 CHECKED_FROM_HERE = ("configuration", "client", "data_url", "domains", "weights", "train_url", "clock", "lease",
                      "resume")
-NAMED = 8  # flavors or engines that a message lists
 
 
 class Plan(NamedTuple):
@@ -71,7 +67,7 @@ def make_plan(config: Config, options: SubmitOptions, code: Code, service: JobSe
     flavor = choose_flavor(service, options)
     ascend = flavor is None or flavor.kind == ASCEND
     engine = (ENGINE_NAME if ascend else OTHER_ENGINE) if options.image else choose_engine(
-        service, options.engine, ascend, flavor)
+        service, options.engine, flavor)
     cards = max(1, flavor.cards) if flavor is not None and ascend else 1
     check_settings(config, cards * options.nodes, flavor is not None and ascend)
     return Plan(request_of(config, options, code, engine), config, code, flavor, cards * options.nodes)
@@ -94,6 +90,13 @@ def request_of(config: Config, options: SubmitOptions, code: Code, engine: str) 
     """The request of a new submission. engine: ``name:version`` or an id; with an image of one's own a name."""
     train_url = config.platform.train_url or ""
     code_url = options.code_url or beside(train_url, CODE_FOLDER)
+    log_url = options.log_url or beside(train_url, LOG_FOLDER)
+    run = f"{train_url.rstrip('/')}/{config.run_name}/"
+    inside = [f"--{name}={place} is inside the folder of the run, {run}, which holds only what a run publishes; give "
+              "a folder beside it" for name, place in (("code_url", code_url), ("log_url", log_url))
+              if f"{place.rstrip('/')}/".startswith(run)]
+    if inside:
+        raise ConfigError(inside)
     by_platform = options.copied_by == "platform"
     if by_platform and options.retries:
         log.warning("copied_by=platform: the folder of the results is empty on a new node, so a job that ModelArts "
@@ -109,7 +112,7 @@ def request_of(config: Config, options: SubmitOptions, code: Code, engine: str) 
         annotations=((SUBMISSION, submission), (RUN, config.run_name), (TARGET, config.data.target_domain),
                      (CODE, code.folder)),
         description=f"MASF, submission {submission}, run {config.run_name}",
-        nodes=options.nodes, pool=options.pool or "", log_url=options.log_url or beside(train_url, LOG_FOLDER),
+        nodes=options.nodes, pool=options.pool or "", log_url=log_url,
         max_hours=options.max_hours, retries=options.retries, notify=options.notify or "")
 
 
@@ -126,62 +129,12 @@ def fresh_name(run_name: str) -> str:
     return f"{plain[:55]}-{uuid.uuid4().hex[:8]}"
 
 
-def choose_flavor(service: JobService, options: SubmitOptions) -> Optional[Flavor]:
-    """The flavor with the id that is asked for; None where only the dedicated pool can know it.
-
-    Raises:
-        ConfigError: there is none, or it does not have so many nodes.
-    """
-    flavors = service.flavors()
-    found = [flavor for flavor in flavors if flavor.id == options.flavor]
-    if not options.flavor or (not found and not options.pool):
-        ids = [flavor.id for flavor in flavors]
-        ascend = [flavor.id for flavor in flavors if flavor.kind == ASCEND] or ids
-        what = ("--flavor is missing" if not options.flavor else
-                f"--flavor={options.flavor}: ModelArts in {service.region} has no such flavor"
-                f"{suggestion(options.flavor, ids)}")
-        raise ConfigError(f"{what}; expected one of {some(ascend, NAMED)} (`python -m job flavors` lists them all)")
-    if not found:
-        log.info("flavor %s is not in the public pool; whether pool %s has it, ModelArts will say", options.flavor,
-                 options.pool)
-        return None
-    if options.nodes > found[0].most_nodes:
-        raise ConfigError(f"--nodes={options.nodes}: a job of flavor {options.flavor} has at most "
-                          f"{plural(found[0].most_nodes, 'node')}")
-    return found[0]
-
-
-def choose_engine(service: JobService, given: Optional[str], ascend: bool, flavor: Optional[Flavor]) -> str:
-    """``name:version`` or the id of the image that is asked for; by default of the one that this job is made for.
-
-    Raises:
-        ConfigError: ModelArts has no such image.
-    """
-    engines = service.engines()
-    names = {f"{engine.name}:{engine.version}": engine for engine in engines}
-    if given:
-        if given in names or given in [engine.id for engine in engines]:
-            return given
-        raise ConfigError(f"--engine={given}: ModelArts in {service.region} has no such image"
-                          f"{suggestion(given, names)}; expected one of {some(sorted(names), NAMED)} "
-                          "(`python -m job engines` lists them all)")
-    if not ascend:
-        raise ConfigError(f"--flavor={flavor.id if flavor else ''} has no Ascend card, so give the image, --engine or "
-                          "--image: one with TensorFlow 1.15 and Python 3.7, or with TensorFlow 2 "
-                          "(`python -m job engines` lists those of ModelArts)")
-    fitting = [name for name, engine in names.items() if _fits(engine)]
-    if not fitting:
-        raise ConfigError(f"ModelArts in {service.region} has no {ENGINE_NAME} with TensorFlow 1.15 and Python 3.7; "
-                          "give one with --engine or --image (`python -m job engines` lists them)")
-    return max(fitting)  # the newest CANN
-
-
-def _fits(engine: Engine) -> bool:
-    return engine.name == ENGINE_NAME and ENGINE_VERSION.search(engine.version) is not None
-
-
-def check_from_here(config: Config, environ: Mapping[str, str], check_stop: Callable[[], None]) -> List[Tuple]:
+def check_from_here(config: Config, environ: Mapping[str, str], check_stop: Callable[[], None],
+                    request: Optional[JobRequest] = None) -> List[Tuple]:
     """The checks of doctor that need no card: settings, data, weights, permissions, and whether the run name is free.
+
+    Args:
+        request: the folders of its code and its log are checked, too.
 
     Returns:
         ``Row``s of ``preflight.rows``.
@@ -194,7 +147,30 @@ def check_from_here(config: Config, environ: Mapping[str, str], check_stop: Call
     here = replace_settings(config, storage="esdk")  # the job may take moxing, which exists only on ModelArts
     with Preflight(here, None, environ, limit) as preflight:
         checks = [(name, check) for name, check in preflight.checks() if name in CHECKED_FROM_HERE]
+        if request is not None:
+            for name, place in (("code_url", request.code_dir), ("log_url", request.log_url)):
+                checks.append((name, partial(_bucket_row, name, place, environ)))
         return list(run_checks(checks, limit, check_stop))
+
+
+def _bucket_row(name: str, place: str, environ: Mapping[str, str]) -> Tuple:
+    """The ``Row`` of a folder whose bucket must exist. The folder itself may be new."""
+    from job.preflight.rows import GOOD, NOTE, Row
+
+    with open_store(place, environ, backend="esdk") as store:
+        try:
+            next(iter(store.list()), None)
+        except AccessDenied:  # perhaps only the platform may list it
+            return Row(name, NOTE, f"{place}: the access key may not list it, so it is not checked")
+    return Row(name, GOOD, f"{place}: the bucket exists")
+
+
+def not_checked(options: SubmitOptions) -> List[str]:
+    """What only ModelArts can check, in words: each is an option and why."""
+    return [f"--{name}={value} ({why})" for name, value, why in (
+        ("pool", options.pool, "the API lists no pools to this command"),
+        ("image", options.image, "SWR is not asked"),
+        ("notify", options.notify, "SMN is not asked")) if value]
 
 
 def submit(plan: Plan, service: JobService, environ: Mapping[str, str], console: Console) -> Job:
@@ -206,14 +182,23 @@ def submit(plan: Plan, service: JobService, environ: Mapping[str, str], console:
     Raises:
         StoreError: the code could not be uploaded, and nothing was created. ModelArtsError.
     """
-    with open_store(plan.request.code_dir, environ, backend="esdk") as store, \
+    with told_if_stopped(f"the code may be incomplete in {plan.request.code_dir}, and no job was created; the same "
+                         "command uploads what is missing"), \
+            open_store(plan.request.code_dir, environ, backend="esdk") as store, \
             console.task("uploading the code", "B") as progress:
         upload_code(store, plan.code, progress)
-    try:
+    with told_if_stopped(f"the job {plan.request.name} was being created and may exist; look for it with "
+                         "`python -m job jobs`"):
         return create_once(service, plan.request)
+
+
+@contextlib.contextmanager
+def told_if_stopped(what: str) -> Iterator[None]:
+    """Log ``what`` is done and what is not, if Ctrl-C or SIGTERM ends the block."""
+    try:
+        yield
     except (KeyboardInterrupt, Stopped):
-        log.warning("stopped while the job %s was being created; it may exist: look for it with `python -m job jobs`",
-                    plan.request.name)
+        log.warning("interrupted: %s", what)
         raise
 
 

@@ -24,7 +24,16 @@ from masf_core.devices.ascend import operators
 from masf_core.devices.ascend.options import mode_of, parameters_of, unknown_to
 from masf_core.devices.ascend.releases import Adapter
 from masf_core.network.architecture import Architecture, make_architecture
-from obs_sync import ObjectInfo, Store, StoreError, is_remote, open_store, this_process
+from obs_sync import (
+    BucketNotFound,
+    ObjectInfo,
+    Store,
+    StoreError,
+    StoreUnavailable,
+    is_remote,
+    open_store,
+    this_process,
+)
 from obs_sync.esdk.store import EsdkStore
 from obs_sync.probing import Probe
 from obs_sync.retry import Retry
@@ -59,7 +68,7 @@ class Preflight:
         self._listing = Shared("data_url", self._list_data, limit)
         self._found = Shared("domains", self._find_structure, limit)
         self._weights_object = Shared("weights", self._find_weights, limit)
-        self._results = Shared("train_url", lambda: self._open(self._url), limit)
+        self._results = Shared("train_url", self._open_results, limit)
 
     def __enter__(self) -> Preflight:
         return self
@@ -110,6 +119,17 @@ class Preflight:
     def _open(self, url: str) -> Store:
         store = open_store(url, self._environ, backend=self._config.platform.storage, retry=PATIENCE)
         self._stores.append(store)
+        return store
+
+    def _open_results(self) -> Store:
+        """The store of the run. Raises StoreError if nothing can be done there; then one check reports it, not each."""
+        store = self._open(self._url)
+        try:
+            next(iter(store.list()), None)
+        except (BucketNotFound, StoreUnavailable):
+            raise
+        except StoreError:  # such as a key that may not list: the check of permissions reports it
+            pass
         return store
 
     def _list_data(self) -> Optional[storage.Listing]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import http.client
+import os
 import queue
 import re
 import socket
@@ -30,6 +31,8 @@ _RETRIED_4XX = (408, 429)  # 408: the server closes a connection that was idle f
 _CUT_SHORT = ("IncompleteBody", "RequestTimeout")  # the connection ended, or stalled, before the whole body had come
 _RETRIED_CODES = ("SlowDown", "InternalError", "ServiceUnavailable", *_CUT_SHORT)
 _CORRUPTED = ("BadDigest", "InvalidDigest", "XObsContentSHA256Mismatch", "XAmzContentSHA256Mismatch")
+_MOCK_NAMES = "MOCK_OBS_RESOLVE"
+_RESOLVER_PATH = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "mock", "resolver_path")
 _CHECK_NETWORK = "Check the network and OBS_SERVER"
 _REDIRECTED = "OBS_SERVER seems not to be the endpoint of the bucket's region"
 _WRITTEN_TO = "Another program writes to it"
@@ -265,5 +268,9 @@ def _unresolved(error: socket.gaierror, where: str, client: Client, bucket: str)
     if client.proxy is not None:
         return StoreUnavailable(f"the address of the proxy is unknown: {told}", where,
                                 "Check HTTPS_PROXY or HTTP_PROXY, and NO_PROXY")
+    mocked = [item.strip().partition("=")[0] for item in os.environ.get(_MOCK_NAMES, "").split(",") if item.strip()]
+    if f".{client.connects_to(bucket)}".endswith(tuple("." + name for name in mocked)):  # needs its sitecustomize
+        return StoreUnavailable(told, where, f"{_MOCK_NAMES} is set for a mocked OBS, but PYTHONPATH lacks the folder "
+                                f"{_RESOLVER_PATH}; put it in front of PYTHONPATH and keep the rest")
     return StoreUnavailable(told, where, client.doubled(bucket) or
                             "Check OBS_SERVER for a typo in the region, the bucket's name, and this machine's DNS")

@@ -93,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
                        help="inject one kind of fault, as in \"GetObject key=*.jpg nth=3 cut=0.5\"; may be repeated")
     serve.add_argument("--faults", action="append", dest="rules", type=_fault_rules, metavar="PRESET",
                        help=f"inject many kinds of faults: {', '.join(PRESETS)}; may be repeated")
-    serve.add_argument("--fault-seed", type=int, default=0, metavar="N",
+    serve.add_argument("--fault-seed", "--fault_seed", type=int, default=0, metavar="N",
                        help="seed of the faults that have a probability (default: %(default)s)")
     serve.set_defaults(rules=[])
     return parser

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import sys
 import pytest
 
 from job import cli
+from masf_core.data import miniature
 from obs_sync.mock import mock_obs
 from tests.job.reports.test_compare import write_run
 
@@ -108,3 +110,20 @@ def test_show_and_compare_end_quietly_when_their_reader_does(tmp_path):
     assert piped(["show", run]) == (0, "")
     assert piped(["compare", run, "--page", str(page)]) == (0, "")
     assert page.is_file()
+
+
+@pytest.mark.parametrize("words, flag", [("mock serve --root={it}", "--root"), ("make-miniature {it}", "FOLDER")])
+def test_a_folder_that_cannot_be_created_is_one_message_with_the_flag_of_the_command(words, flag, capsys):
+    assert cli.main(words.format(it="/proc/x").split()) == 4
+    told = capsys.readouterr().err
+    assert flag in told and "/proc/x" in told and "Traceback" not in told and "work_dir" not in told
+
+
+def test_a_read_only_disk_is_told_without_a_flag_that_the_command_lacks(tmp_path, monkeypatch, capsys):
+    def refuse(folder, *rest, **others):
+        raise OSError(errno.EROFS, "Read-only file system", folder)
+
+    monkeypatch.setattr(miniature, "write_miniature", refuse)
+    assert cli.main(["make-miniature", str(tmp_path / "x")]) == 4
+    told = capsys.readouterr().err
+    assert "FOLDER" in told and "work_dir" not in told

@@ -79,6 +79,8 @@ def _unknown(path: str, head: bytes) -> str:
         return f"it is a part of a TensorFlow checkpoint; give its index, {part.group(1)}.index"
     if not head:
         return "it is empty"
+    if head.startswith(b"\x80") and path.endswith(".npy"):
+        return "it is a plain pickle, not a file that numpy.save has written; save it again with NumPy"
     if head.startswith(b"\x80"):
         return "it is a pickle, but not one of PyTorch's; save the state dict with torch.save, or the arrays with NumPy"
     return "it has none of the formats that are read, or is cut short"

@@ -1,17 +1,24 @@
 """Rules: which requests have a fault. `plan.py` says how to use them."""
 from __future__ import annotations
 
+import difflib
 import fnmatch
 import random
 import re
 from dataclasses import dataclass
-from typing import Any, Callable, ClassVar, Optional, Sequence
+from typing import Any, Callable, ClassVar, Iterable, Optional, Sequence
 
 from obs_sync.mock.faults.effect import Effect, FaultError
 from obs_sync.mock.protocol import routes
 from obs_sync.mock.wire.messages import Request
 
 _OPERATIONS = sorted({operation.name for operation in routes.OPERATIONS.values()}) + ["Unknown"]
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """`` (did you mean 'x'?)`` for the known word that resembles this one, or nothing."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 @dataclass(frozen=True)
@@ -47,8 +54,8 @@ class Rule:
             raise FaultError(f"the effect is {self.effect!r}: expected an Effect, such as Status(503)")
         for pattern in self.operation.split(","):
             if not fnmatch.filter(self.operations, pattern):
-                raise FaultError(f"there is no operation {pattern!r}: expected one or more of "
-                                 f"{', '.join(self.operations)}")
+                raise FaultError(f"there is no operation {pattern!r}{meant(pattern, self.operations)}: expected one or "
+                                 f"more of {', '.join(self.operations)}")
         for name in ("nth", "every", "first", "since", "limit"):
             value = getattr(self, name)
             if value is not None and value < 1:

@@ -11,7 +11,7 @@ from obs_sync.mock.faults.answers import (
     ErrorBody, ETag, ExpiredToken, IgnoredRange, PartialDelete, StaleListing, Status,
 )
 from obs_sync.mock.faults.effect import Amount, Effect, FaultError
-from obs_sync.mock.faults.rules import Rule
+from obs_sync.mock.faults.rules import Rule, meant
 from obs_sync.mock.faults.transport import Cut, Flip, Latency, Reset, Skew, Stall
 
 
@@ -140,7 +140,8 @@ def _parse(text: str, language: Language) -> Rule:
         elif name in _CONDITIONS:
             conditions[name] = _convert(name, value, _CONDITIONS[name])
         else:
-            raise FaultError(f"there is no {name!r} here: expected conditions ({', '.join(_CONDITIONS)})"
+            raise FaultError(f"there is no {name!r} here{meant(name, [*_CONDITIONS, *word.options])}: expected "
+                             f"conditions ({', '.join(_CONDITIONS)})"
                              + (f" or {', '.join(word.options)} of {effect}" if word.options else ""))
     return language.rule(word.effect(**fields), **conditions)
 
@@ -149,13 +150,14 @@ def _split(text: str, language: Language) -> Tuple[Optional[str], List[Tuple[str
     """The operation, if the text begins with one, and the words behind it as (name, "=" or "", value)."""
     try:
         words = shlex.split(text)
-    except ValueError as error:  # a quote that is not closed
-        raise FaultError(str(error)) from None
+    except ValueError:
+        raise FaultError("a quotation mark is not closed; write a value with blanks as in key='a b'") from None
     operation = None
     if words and "=" not in words[0] and words[0] not in language.effects:
         operation = words.pop(0)
         if operation.islower():  # which no operation is
-            raise FaultError(f"{operation!r} is unknown; expected a preset ({', '.join(language.presets)}), an "
+            raise FaultError(f"{operation!r} is unknown{meant(operation, [*language.presets, *language.effects])}; "
+                             f"expected a preset ({', '.join(language.presets)}), an "
                              f"operation such as {language.example}, or an effect "
                              f"({', '.join(sorted(language.effects))})")
     return operation, [word.partition("=") for word in words]
@@ -164,8 +166,10 @@ def _split(text: str, language: Language) -> Tuple[Optional[str], List[Tuple[str
 def _effect_named(pairs: List[Tuple[str, str, str]], language: Language) -> str:
     named = [name for name, _, _ in pairs if name in language.effects]
     if len(named) != 1:
+        similar = "" if named else next(filter(None, (
+            meant(name, language.effects) for name, _, _ in pairs if name not in _CONDITIONS)), "")
         raise FaultError(f"expected one effect ({', '.join(sorted(language.effects))}), "
-                         f"found {', '.join(named) or 'none'}")
+                         f"found {', '.join(named) or 'none'}{similar}")
     return named[0]
 
 

@@ -5,6 +5,7 @@ import errno
 import hashlib
 import json
 import os
+import pickle
 import subprocess
 import sys
 import zipfile
@@ -99,6 +100,7 @@ def test_other_files_are_converted_too_and_again(convert, values):
     (["net.pth", "a.npz"], 3, "conv1/weights: expected shape (11, 11, 3, 96), found (11, 11, 3, 2)"),
     (["net.pth", "a.npz", "--network=squeezenet"], 3, "arrays of other names"),
     (["there.npz", "a.npz"], 3, "its layers are those of none of the networks alexnet, squeezenet"),
+    (["old.npy", "a.npz"], 3, "it is a plain pickle, not a file that numpy.save has written; save it again with NumPy"),
     (["net.pth", "nowhere/a.npz", WIDTH], 4, "nowhere/a.npz"),
 ])
 def test_a_mistake_is_one_message_and_leaves_no_file(convert, values, words, code, expected):
@@ -106,10 +108,24 @@ def test_a_mistake_is_one_message_and_leaves_no_file(convert, values, words, cod
         stream.write(writers.torch_archive(
             writers.named(writers.channels_first(values, {"fc6": 36}), CAFFE_NAMES, TORCH)))
     np.savez("there.npz", a_W=np.zeros((1, 1), "f4"), a_b=np.zeros(1, "f4"))
+    with open("old.npy", "wb") as stream:
+        pickle.dump({"a": 1}, stream)
     found, told, errors = convert(*words)
     assert (found, told) == (code, "")
-    assert expected in errors and "Traceback" not in errors
-    assert sorted(os.listdir(".")) == ["net.pth", "there.npz"]
+    assert expected in errors and "Traceback" not in errors and "torch.save" not in errors
+    assert sorted(os.listdir(".")) == ["net.pth", "old.npy", "there.npz"]
+
+
+@pytest.mark.parametrize("network", ["network.npz", "checkpoints/ckpt-000010-a/network.npz", None])
+def test_of_a_folder_the_file_to_give_is_named(convert, tmp_path, network):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    if network is not None:
+        (folder / network).parent.mkdir(parents=True, exist_ok=True)
+        (folder / network).write_bytes(b"")
+    code, _, errors = convert("run", "a.npz")
+    assert code == 2 and "IN run is a folder; expected a file" in errors
+    assert (f"here run/{network}" if network else "and there is none") in errors
 
 
 def test_a_full_disk_leaves_nothing_behind(convert, values, monkeypatch):

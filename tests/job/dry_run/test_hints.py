@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 
+from job.config.loading import to_dict
 from job.config.settings import config_of
 from job.dry_run import hints
 from job.dry_run.hints import Request
@@ -36,6 +37,13 @@ def test_the_command_is_told_again_what_it_was_given():
 def test_going_on_asks_for_twice_the_iterations_and_another_target():
     told = hints.after_work(GIVEN, CONFIG, "run", ["art", "photo", "sketch"])
     assert "train_iterations=120" in told and "target_domain=photo" in told
+
+
+def test_a_run_that_has_more_iterations_than_were_asked_for_is_continued_to_twice_as_many():
+    asked = config_of({"train_iterations": 30, "target_domain": "sketch"})
+    for record, iterations in (({"config": to_dict(CONFIG)}, 120), ({}, 60)):
+        told = hints.after_nothing(GIVEN, hints.as_trained(asked, record), "run", [])
+        assert f"train_iterations={iterations}" in told
 
 
 def test_tensorboard_is_named_only_where_it_is(tmp_path, monkeypatch):

@@ -38,9 +38,9 @@ def submit(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(story, "mock_modelarts", functools.partial(
         mock_modelarts, containers=EndsAtOnce, delays=Delays(*[0.0] * len(Delays._fields))))
 
-    def call(*words):
+    def call(*words, weights=("--weights_path=none",)):
         code = cli.main(["submit", "--platform=local", f"--root={tmp_path / 'root'}", "--meta_batch_size=6",
-                         "--weights_path=none"] + list(words))
+                         *weights, *words])
         captured = capsys.readouterr()
         return code, captured.out, captured.err
 
@@ -74,9 +74,33 @@ def test_results_and_logs_may_go_to_any_bucket(submit, images, tmp_path):
 @pytest.mark.parametrize("words, told", [
     (["--seed=x"], "seed cannot be 'x'"),
     (["--json"], "takes neither --json nor --dry-run"),
-    (["--data_url=no/such/folder"], "data_url cannot be 'no/such/folder'"),
 ])
 def test_a_mistake_is_told_before_anything_is_made(submit, tmp_path, words, told):
     code, _, log = submit(*words)
     assert code == 2 and told in log
     assert not (tmp_path / "root").exists()
+
+
+@pytest.mark.parametrize("words, told", [
+    (["--data_url=no/such/folder"], "there is no local folder no/such/folder"),
+    (["--data_url=/nowhere"], "there is no local folder /nowhere, and no bucket 'nowhere' in"),
+    (["--weights_path=/nowhere.npy"], "there is no local file /nowhere.npy"),
+])
+def test_a_path_that_does_not_exist_is_told_before_anything_is_made(submit, tmp_path, words, told):
+    code, _, log = submit(*words)
+    assert code == 4 and told in log
+    assert not (tmp_path / "root").exists()
+
+
+def test_without_weights_random_ones_are_drawn_as_by_the_dry_run(submit, images, tmp_path):
+    code, _, log = submit("--data_url=" + images, "--width=0.125", weights=[])
+    assert code == 3, log
+    (container,) = EndsAtOnce.made
+    assert dict(container.spec.parameters)["weights_path"].endswith("/bvlc_alexnet.npy")
+
+
+def test_data_that_are_in_a_bucket_already_may_be_named_as_the_console_does(submit, images):
+    submit("--data_url=" + images)
+    place = dict(EndsAtOnce.made[0].spec.parameters)["data_url"][len("obs:/"):]
+    code, _, log = submit("--data_url=" + place)
+    assert code == 3, log

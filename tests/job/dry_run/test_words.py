@@ -20,6 +20,9 @@ from job.errors import ConfigError
     (["--set", "--seed=1"], "expected"),
     (["--set", "seed"], "--set seed: expected name=value"),
     (["--set_text", "seed=1 nonsense_there=2"], "unknown setting 'nonsense_there'"),
+    (["--lane", "tf3"], "--lane: invalid choice: 'tf3'"),
+    (["--platform_faults", ""], "--platform_faults is empty"),
+    (["--faults", " "], "--faults is empty"),
     (["--set_text", "run_name='a"], "quote a value with blanks"),
 ])
 def test_a_word_that_would_change_nothing_is_refused(words, told, tmp_path, capsys, monkeypatch):
@@ -42,3 +45,14 @@ def test_what_the_hints_write_for_make_is_read_back():
 def test_a_text_without_its_closing_quote_is_an_error():
     with pytest.raises(ConfigError, match="SET="):
         words_of("run_name='a")
+
+
+@pytest.mark.parametrize("words, told", [
+    (["--pacs_root", "nowhere"], "--pacs_root nowhere is not a folder"),
+    (["--weights", "nowhere.npy"], "--weights nowhere.npy is not a file"),
+    (["--lane=tf2", "--weights", "nowhere.npy"], "WEIGHTS=nowhere.npy is not a file"),
+])
+def test_a_path_that_does_not_exist_is_named_as_it_was_given(words, told, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["dry-run"] + words) == 4
+    assert told in capsys.readouterr().err and not list(tmp_path.iterdir())

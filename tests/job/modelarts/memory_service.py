@@ -23,6 +23,9 @@ FLAVOR = Flavor(id="modelarts.p3.large.public", name="Ascend: 1*ascend-910", kin
                 product="ascend-910", memory="32GB", most_nodes=2, billing_code="modelarts.vm.p3", billing_units=1)
 ENGINE = Engine("ascend-tf", "Ascend-Powered-Engine", "tensorflow_1.15-cann_5.1.0-py_3.7-euler_2.8.3-aarch64",
                 "swr/atelier/tf")
+OTHER_ENGINES = [Engine(version, name, version, "swr/" + version) for name, version in (
+    ("Ascend-Powered-Engine", "mindspore_1.7.0-cann_5.1.0"), ("PyTorch", "pytorch_1.8.0-cuda_10.2-py_3.7"),
+    ("TensorFlow", "tensorflow_2.1.0-cuda_10.1"))]
 
 
 class MemoryJobService(JobService):
@@ -99,7 +102,7 @@ class MemoryJobService(JobService):
 
     def engines(self):
         self._maybe_fail()
-        return [ENGINE]
+        return [ENGINE] + OTHER_ENGINES
 
     def events(self, job_id):
         self.get(job_id)

@@ -58,3 +58,10 @@ def test_node_hours_count_every_node():
     lines = cost_lines(Duration(1.0, 2.0, "so"), FLAVOR, 3, 4)
     assert lines[0] == "hours: 1.00 to 2.00 (so)" and lines[1] == "ModelArts stops the job after 4 h"
     assert lines[2] == f"billing: 3 × {FLAVOR.id}, code modelarts.vm.p3 × 1 units, 6.00 node hours at most"
+
+
+@pytest.mark.parametrize("hours, told", [(0.5, "hours: 0.50 ("), (0.05, "minutes: 3.00 ("), (0.001, "seconds: 3.60 (")])
+def test_a_short_job_is_told_in_minutes_or_seconds(hours, told):
+    lines = cost_lines(Duration(hours, hours, "so"), FLAVOR, 1, None)
+    assert lines[0].startswith(told)
+    assert f"{told.split()[1]} node {told.split(':')[0]} at most" in lines[1]

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from job.config.submit_options import JOB_NAME
-from job.modelarts import cost, creation
+from job.modelarts import cost, creation, submission
 from job.modelarts.cost import Duration
 from job.modelarts.errors import ModelArtsUnavailable, RequestRefused
 from job.modelarts.request import SUBMISSION
@@ -131,6 +131,51 @@ def test_a_bucket_that_does_not_exist_is_told(submit, service):
     assert "no-such-bucket" in submit.log and service.requests == []
 
 
+@pytest.mark.parametrize("flag", ["code_url", "log_url"])
+def test_a_bucket_for_code_or_log_that_does_not_exist_is_told_before_anything_is_created(submit, service, flag):
+    assert submit(f"--{flag}=obs://no-such-bucket/x/", "--dry-run") == 6
+    assert re.search(f"{flag} +there is no bucket 'no-such-bucket'", submit.log) and submit.out == ""
+
+
+def test_a_file_that_follows_can_be_tried_out(submit, service, tmp_path):
+    (tmp_path / "mine.yaml").write_text("submit:\n  follow: true\n")
+    assert submit(f"--config={tmp_path / 'mine.yaml'}", "--dry-run") == 0, submit.log
+    assert service.requests == []
+
+
+def test_a_dry_run_says_what_it_cannot_check(submit):
+    assert submit("--pool=pool-1", "--image=swr.example.com/a/b:c", "--notify=urn:smn:x", "--dry-run") == 0, submit.log
+    for option in ("--pool=pool-1", "--image=swr.example.com/a/b:c", "--notify=urn:smn:x"):
+        assert f"not checked from here: {option} (" in submit.log
+
+
+def test_a_local_folder_that_is_read_as_a_bucket_is_told(submit, tmp_path, obs):
+    code = f"/{tmp_path.parts[1]}"
+    submit(f"--code_url={code}", "--dry-run")
+    assert f"code_url={code} is read as obs:/{code}/" in submit.log and "the local folder is not used" in submit.log
+
+
+def test_a_file_that_is_no_list_of_packages_is_refused(submit, service, tmp_path):
+    (tmp_path / "page.md").write_text("# Install\n\nRun `pip install` first.\n")
+    assert submit(f"--requirements={tmp_path / 'page.md'}") == 2
+    assert "line 3 is no requirement: 'Run `pip install` first.'; expected a list for pip" in submit.log
+    assert service.requests == []
+
+
+@pytest.mark.parametrize("where, told", [
+    ("make_plan", "interrupted: nothing was uploaded, and no job was created"),
+    ("upload_code", "interrupted: the code may be incomplete in obs://bucket/.*, and no job was created"),
+    ("create_once", "interrupted: the job masf_cartoon-.* was being created and may exist"),
+])
+def test_interrupted_it_says_what_was_done_and_what_was_not(submit, monkeypatch, where, told):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(submission, where, interrupt)
+    assert submit() == 130
+    assert re.search(told, submit.log)
+
+
 def test_a_refusal_is_told_with_the_exit_code_of_modelarts(submit, service):
     service.before = [RequestRefused("ModelArts refused the request: no agency", "name")]
     assert submit() == 8
@@ -145,6 +190,17 @@ def test_a_refusal_is_told_with_the_exit_code_of_modelarts(submit, service):
     (["--precision=float32"], "precision=float32: .*Use precision=mixed"),
     (["--device=cpu"], "--device=cpu: the flavor has Ascend cards, which the job would not use"),
     (["--engine=Ascend-Powered-Engine:x"], "ModelArts in cn-north-4 has no such image.*expected one of Ascend-Powered"),
+    (["--engine=PyTorch:pytorch_1.8.0-cuda_10.2-py_3.7"],
+     "this image does not fit --flavor=modelarts.p3.large.public, which has Ascend cards; expected --engine=Ascend"),
+    (["--engine=Ascend-Powered-Engine:mindspore_1.7.0-cann_5.1.0"], "this image has no TensorFlow"),
+    (["--notify=me@example.com"], "notify cannot be 'me@example.com'; expected the URN of a topic, urn:smn:"),
+    (["--max_hours=0"], "max_hours cannot be '0'; expected a whole number, from 1 to 8760"),
+    (["--max_hours=" + "9" * 5000], "max_hours cannot be '9{10,120}…; expected"),
+    (["--code_url=obs://bucket/output/masf_cartoon/code/"],
+     "--code_url=obs://bucket/output/masf_cartoon/code/ is inside the folder of the run"),
+    (["--log_url=/bucket/output/masf_cartoon"], "--log_url=.* is inside the folder of the run"),
+    (["--follow", "--dry-run"], "--dry-run creates no job, so there is none to follow"),
+    (["--root=here"], "--root=here is the folder of a local platform; give it with --platform=local"),
     (["--engine=a", "--image=b"], "--engine and --image are both given"),
     (["--retries=4"], "--retries=4: retries cannot be '4'"),
     (["--name=a b"], "name cannot be 'a b'; expected up to 64 of a-z"),
@@ -204,5 +260,8 @@ def test_another_image_has_to_be_given_where_there_is_no_ascend_card(submit, ser
     monkeypatch.setattr(service, "flavors", lambda kind="": [FLAVOR._replace(kind="GPU")])
     assert submit() == 2
     assert "has no Ascend card, so give the image" in submit.log
+    assert "Of ModelArts' images: --engine=TensorFlow:tensorflow_2.1.0-cuda_10.1 (" in submit.log
+    assert submit(f"--engine={ENGINE.name}:{ENGINE.version}") == 2
+    assert "which has no Ascend cards (GPU); expected --engine=TensorFlow:" in submit.log
     assert submit("--image=swr.example.com/a/b:c", "--dry-run") == 0, submit.log
     assert "hours: not known" in submit.log

@@ -4,6 +4,7 @@ from __future__ import annotations
 import pytest
 
 from obs_sync import StoreError, StoreUnavailable, open_store, pull, push
+from obs_sync.mock.activation import RESOLVER_PATH
 from obs_sync.mock.resolver import forget, resolve
 from obs_sync.retry import Retry
 from tests.obs_sync.scripted_server import scripted_server
@@ -51,6 +52,14 @@ def test_a_name_that_does_not_resolve_is_told(obs, operation):
         with pytest.raises(StoreUnavailable, match="'bucket.obs.cn-nowhere-1.invalid' cannot be resolved") as caught:
             operation(store)
     assert "OBS_SERVER" in str(caught.value) and "DNS" in str(caught.value) and "tried 2 times" in str(caught.value)
+
+
+def test_the_name_of_a_mock_that_does_not_resolve_asks_for_the_folder_of_its_resolver(obs, monkeypatch):
+    monkeypatch.setenv("MOCK_OBS_RESOLVE", "other.invalid=127.0.0.1,obs.mocked.invalid=127.0.0.1")
+    with opened(obs, "http://obs.mocked.invalid:1") as store:
+        with pytest.raises(StoreUnavailable) as caught:
+            store.read("a")
+    assert f"PYTHONPATH lacks the folder {RESOLVER_PATH}; put it in front of PYTHONPATH" in str(caught.value)
 
 
 def test_the_name_of_a_proxy_that_does_not_resolve_is_told_as_the_proxys(obs):

@@ -97,7 +97,11 @@ def test_what_happened_is_in_the_journal(platform, client):
 
 @pytest.mark.parametrize("text, expected", [
     ("strom", "expected a preset (storm, node-loss, preemption), an operation such as CreateTrainingJob"),
-    ("GetObject status=500", "there is no operation 'GetObject': expected one or more of CreateTrainingJob"),
+    ("GetObject status=500", "there is no operation 'GetObject' (did you mean 'GetLogObject'?): expected one or more"),
+    ("RunJbo kill=5", "there is no operation 'RunJbo' (did you mean 'RunJob'?)"),
+    ("RunJob nth=1 lose-nod=0", "found none (did you mean 'lose-node'?)"),
+    ("nodeloss", "'nodeloss' is unknown (did you mean 'node-loss'?)"),
+    ("RunJob kill=0 log='interval 20", "a quotation mark is not closed; write a value with blanks as in key='a b'"),
     ("RunJob status=500", "status=500 cannot happen to RunJob: expected one or more of CreateTrainingJob"),
     ("CreateTrainingJob kill=5", "kill cannot happen to CreateTrainingJob: expected one or more of RunJob"),
     ("ShowTrainingJobDetails behind=5", "behind cannot happen to ShowTrainingJobDetails"),
