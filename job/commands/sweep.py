@@ -182,7 +182,7 @@ def submitted_runner(study: Any, states: Any, at_once: int, skip_checks: bool, c
     code = collect_code(options.requirements, secrets)
     plan = submission.make_plan((first or study.runs[0]).config, options, code, service)
     if first is not None and not skip_checks and told_checks(
-            submission.check_from_here(first.config, study.environ, console.check_stop)):
+            submission.check_from_here(first.config, study.environ, console.check_stop, plan.request)):
         log.error("nothing was submitted; correct what is listed above, or give --skip-checks")
         return None
     make = request_maker(plan, options, service, study.open_at, console)
