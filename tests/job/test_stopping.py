@@ -179,14 +179,23 @@ def test_a_process_that_is_forked_off_has_the_usual_signals():
 def run_and_signal(program, *signals):
     """Start ``program``, send it ``signals`` once it has printed a line; returns (exit code, seconds, its output)."""
     process = subprocess.Popen([sys.executable, "-u", "-c", textwrap.dedent(program)], cwd=REPOSITORY,
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    assert process.stdout.readline() == b"ready\n"
-    started = time.monotonic()
-    for signum in signals:
-        process.send_signal(signum)
-        time.sleep(0.3)
-    output, _ = process.communicate(timeout=60)
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=hear_hangups)
+    try:
+        assert process.stdout.readline() == b"ready\n"
+        started = time.monotonic()
+        for signum in signals:
+            process.send_signal(signum)
+            time.sleep(0.3)
+        output, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()  # if it did not end: it would take a core from the other tests
+        process.wait()
     return process.returncode, time.monotonic() - started, output.decode("utf-8")
+
+
+def hear_hangups():
+    """Let SIGHUP do what it does by default, also where the tests run under nohup."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 BUSY = """
