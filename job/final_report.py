@@ -15,7 +15,7 @@ from job.publication.run_record import now
 from job.reports.page.embeddings import Sample
 from job.reports.page.embeddings import plans as embedding_plans
 from job.reports.page.mistakes import Shot, mistakes_html
-from job.reports.page.plotting import Plan
+from job.reports.page.plotting import Plan, can_draw
 from job.reports.report import NAME, Extra, Report, as_finished, make_report
 from masf_core.data.index import DatasetIndex
 from masf_core.devices.device import Device
@@ -87,7 +87,7 @@ def features_of(model: Model, here: Device, index: DatasetIndex, images: Mapping
         return [], [COMPILES]
     if model.ranks.size > 1:  # the others have left, and the session belongs to all of them
         return [], [SEVERAL]
-    if not best.arrays:
+    if not best.arrays or not can_draw():
         return [], []
     model.load(best.arrays)
     features, names, labels = [], [], []  # type: List[Any], List[str], List[Any]

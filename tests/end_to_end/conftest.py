@@ -15,6 +15,7 @@ from obs_sync import LocalStore, open_store, push
 from obs_sync.mock import mock_obs
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+WITHOUT_FIGURES = os.path.join(ROOT, "tests", "fakes", "without_matplotlib")
 WIDTH = 0.02
 SETTINGS = {
     "target_domain": "cartoon", "width": WIDTH, "train_iterations": 6, "test_print_interval": 2, "meta_batch_size": 6,
@@ -40,6 +41,8 @@ class Job:
         self.work_dir = work_dir
         self.source = source
         self.environ = mock.environment()
+        self.environ["PYTHONPATH"] = os.pathsep.join(
+            [WITHOUT_FIGURES] + [path for path in [self.environ.get("PYTHONPATH")] if path])
         self.folder = ROOT  # where the command is started
 
     def store(self, path=""):
