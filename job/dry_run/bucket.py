@@ -41,10 +41,15 @@ def check_given(pacs_root: Optional[str], weights: Optional[str], lane: Optional
     """Raise LocalStorageError for images or weights that do not exist. The message names what the person gave."""
     if pacs_root is not None and not os.path.isdir(pacs_root):
         raise LocalStorageError(f"{'PACS_ROOT=' if lane else '--pacs_root '}{pacs_root} is not a folder",
-                                os.path.abspath(pacs_root), "Give the folder that holds the domains")
+                                _elsewhere(pacs_root), "Give the folder that holds the domains")
     if weights is not None and local_file(weights) is None:
         raise LocalStorageError(f"{'WEIGHTS=' if lane else '--weights '}{weights} is not a file of weights",
-                                os.path.abspath(weights), "Give a file of weights")
+                                _elsewhere(weights), "Give a file of weights")
+
+
+def _elsewhere(path: str) -> Optional[str]:
+    """The absolute path of a relative one; None for one that says itself where it is."""
+    return None if os.path.isabs(path) else os.path.abspath(path)
 
 
 def fill_data(root: str, pacs_root: Optional[str], environ: Mapping[str, str], console: Console) -> str:

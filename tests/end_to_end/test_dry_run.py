@@ -58,7 +58,7 @@ def test_a_failing_job_hands_on_its_exit_code(tmp_path, source):
 
 
 def test_mistakes_on_the_command_line_are_named(tmp_path):
-    for arguments, text in ((["--set", "width"], "name=value"), (["--pacs_root", "/no/such/place"], "PACS_ROOT"),
+    for arguments, text in ((["--set", "width"], "name=value"), (["--pacs_root", "/no/such/place"], "--pacs_root"),
                             (["--config", "no-such.yaml"], "no-such.yaml"), (["--set", "widht=1"], "width"),
                             (["--faults", "hurricane"], "storm, slow, flaky"),
                             (["--platform_faults", "RunJob kil=1"], "--platform_faults: "),
