@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import pytest
 
@@ -18,6 +19,25 @@ def _forget_the_machine(environ) -> None:
     for name in list(environ):
         if name.upper() in FOREIGN_NAMES or name.startswith(FOREIGN_PREFIXES):
             del environ[name]
+
+
+# Folders and files whose slow tests say the same in both lanes → the lane that runs them where both are run. Kills
+# belong to the lane that is shipped; what needs no TensorFlow belongs to the faster one.
+SHARED = {
+    "tests/end_to_end/test_crash_and_resume.py": "tf1", "tests/end_to_end/test_packed_data.py": "tf1",
+    "tests/obs_sync/": "tf2", "tests/benchmarks/": "tf2",
+}
+
+
+def pytest_collection_modifyitems(config, items) -> None:
+    """Where both lanes are run, deselect the slow tests that the other lane runs."""
+    if not os.environ.get("MASF_SHARE_SLOW_TESTS"):
+        return
+    lane = "tf1" if sys.version_info < (3, 8) else "tf2"
+    others = {item for item in items if item.get_closest_marker("slow")
+              and any(item.nodeid.startswith(place) and lane != other for place, other in SHARED.items())}
+    config.hook.pytest_deselected(items=list(others))
+    items[:] = [item for item in items if item not in others]
 
 
 def pytest_configure(config) -> None:
