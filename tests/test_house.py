@@ -30,6 +30,7 @@ FLOORS = {
         ("faults",),
         ("activation", "service"),
         ("http",),
+        ("mock_server",),
         ("mocked",),
         ("__main__",),
     ),

@@ -23,6 +23,7 @@ clients see: a header and the ETags.
 Read `mocked` first, then `service`:
 
     mocked       one mocked OBS: server, content, and how clients are pointed at it
+    mock_server  what every mocked service is: context manager, decorator, journal, plan of faults
     activation   sets os.environ while mocks run
     resolver     makes this process and its children resolve the mock's host name
     service      from a request to its reply

@@ -1,17 +1,15 @@
 """One mocked OBS: its server, its host name, its content, and the settings that point clients at it."""
 from __future__ import annotations
 
-import functools
-import inspect
 import io
 import os
-from typing import Any, BinaryIO, Callable, Dict, Iterable, List, Mapping, Optional, Tuple, Union
+from typing import BinaryIO, Dict, Iterable, List, Mapping, Optional, Tuple, Union
 
 from obs_sync.mock import activation, resolver
-from obs_sync.mock.faults.plan import FaultPlan
 from obs_sync.mock.http.link import Link
 from obs_sync.mock.http.server import Server
 from obs_sync.mock.journal import Journal, RequestRecord
+from obs_sync.mock.mock_server import MockServer
 from obs_sync.mock.protocol.signature import Credentials
 from obs_sync.mock.service import Service
 from obs_sync.mock.shelf.bodies import CHUNK
@@ -32,7 +30,7 @@ class UnknownRequests(AssertionError):
         self.records = records
 
 
-class MockObs(activation.Announced):
+class MockObs(MockServer, activation.Announced):
     """A mocked OBS as a context manager or a decorator; `start` and `stop` do the same by hand.
 
     Every instance has its own server, port and content, also inside another one. As a decorator it makes a new
@@ -55,22 +53,24 @@ class MockObs(activation.Announced):
             were any.
     """
 
+    decorator = "mock_obs"
+    unknown = UnknownRequests
+
     def __init__(self, root: Optional[str] = None, buckets: Iterable[str] = (),
                  credentials: Optional[Credentials] = None, host_name: str = DEFAULT_HOST_NAME, port: int = 0,
                  journal_size: int = 100000, link_bytes_per_second: Optional[float] = None,
                  encryption: Optional[str] = None, strict: bool = False):
-        self._options = dict(root=root, buckets=tuple(buckets), credentials=credentials, host_name=host_name,
-                             port=port, journal_size=journal_size, link_bytes_per_second=link_bytes_per_second,
-                             encryption=encryption, strict=strict)
+        options = dict(root=root, buckets=tuple(buckets), credentials=credentials, host_name=host_name, port=port,
+                       journal_size=journal_size, link_bytes_per_second=link_bytes_per_second, encryption=encryption,
+                       strict=strict)
+        super().__init__(options, Journal(journal_size))
         self.root = root
         self._credentials = credentials or Credentials()
         self.host_name = host_name.lower()
         self._port = port
         self._link = None if link_bytes_per_second is None else Link(link_bytes_per_second)
-        self._journal = Journal(journal_size)
         self._shelf: Union[DiskShelf, MemoryShelf, None] = None
         self._service: Optional[Service] = None
-        self._server: Optional[Server] = None
 
     # --- life
 
@@ -107,26 +107,6 @@ class MockObs(activation.Announced):
         self._server.stop()
         self._server = None
         self._shelf.close()
-
-    def __enter__(self) -> "MockObs":
-        return self.start()
-
-    def __exit__(self, kind: Optional[type], *_: object) -> None:
-        self.stop()
-        if self._options["strict"] and kind is None and self.unknown_requests:
-            raise UnknownRequests(self.unknown_requests)
-
-    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        if inspect.isclass(function) or inspect.isgeneratorfunction(function) \
-                or inspect.iscoroutinefunction(function):
-            raise TypeError(f"mock_obs decorates plain functions; use a with statement in {function!r}")
-
-        @functools.wraps(function)
-        def mocked(*args, **kwargs):
-            with MockObs(**self._options):
-                return function(*args, **kwargs)
-
-        return mocked
 
     def __repr__(self) -> str:
         return f"<MockObs {self.endpoint if self._server else '(not running)'} root={self.root!r}>"
@@ -239,37 +219,9 @@ class MockObs(activation.Announced):
     # --- requests
 
     @property
-    def requests(self) -> List[RequestRecord]:
-        """The latest requests, oldest first."""
-        return self._journal.records()
-
-    @property
-    def counts(self) -> Dict[str, int]:
-        """Operation, e.g. "GetObject", to the number of requests; 0 for an operation that was never called."""
-        return self._journal.counts()
-
-    def forget_requests(self) -> None:
-        """Empties the journal, and keeps all objects."""
-        self._journal.clear()
-
-    @property
     def unknown_requests(self) -> List[RequestRecord]:
         """Requests that got a 501 because the mock does not know the call, a parameter or a header."""
         return [record for record in self.requests if record.code == "NotImplemented"]
-
-    @property
-    def injected(self) -> Dict[str, int]:
-        """Kind of fault, e.g. "cut" or "status=503", to the number of times it was injected; 0 for any other kind."""
-        return self._journal.injected()
-
-    @property
-    def faults(self) -> FaultPlan:
-        """The plan that is called for every request; set another one, such as a `Faults`, to inject faults."""
-        return self._running_service.faults
-
-    @faults.setter
-    def faults(self, plan: FaultPlan) -> None:
-        self._running_service.faults = plan
 
     @property
     def _running_service(self) -> Service:

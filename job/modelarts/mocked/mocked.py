@@ -1,14 +1,12 @@
 """One mocked ModelArts: its server, its jobs, its OBS, and the settings that point clients at it."""
 from __future__ import annotations
 
-import functools
-import inspect
 import os
 import secrets
 import shutil
 import tempfile
 import time
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional
+from typing import Dict, Iterable, List, Mapping, Optional
 
 from job.modelarts.mocked import activation
 from job.modelarts.mocked.calls import Context
@@ -20,9 +18,9 @@ from job.modelarts.mocked.jobs.places import Places
 from job.modelarts.mocked.jobs.platform import Platform
 from job.modelarts.mocked.jobs.progress import ContainerFactory, Delays
 from job.modelarts.mocked.service import Service
-from obs_sync.mock.faults.plan import FaultPlan
 from obs_sync.mock.http.server import Server
 from obs_sync.mock.journal import Journal, RequestRecord
+from obs_sync.mock.mock_server import MockServer
 from obs_sync.mock.mocked import MockObs
 from obs_sync.mock.protocol.signature import Credentials
 
@@ -42,7 +40,7 @@ class UnknownCalls(AssertionError):
         self.records = records
 
 
-class MockModelArts:
+class MockModelArts(MockServer):
     """A mocked ModelArts as a context manager or a decorator; `start` and `stop` do the same by hand.
 
     As a decorator it makes a new instance for each call of the function, which finds it with `current_modelarts()`.
@@ -66,15 +64,18 @@ class MockModelArts:
             any.
     """
 
+    decorator = "mock_modelarts"
+    unknown = UnknownCalls
+
     def __init__(self, root: Optional[str] = None, buckets: Iterable[str] = (), obs: Optional[MockObs] = None,
                  credentials: Optional[Credentials] = None, project_id: str = DEFAULT_PROJECT,
                  region: str = DEFAULT_REGION, port: int = 0, obs_port: int = 0, catalogue: Catalogue = EVERYTHING,
                  delays: Delays = USUAL_DELAYS, frozen: bool = False, containers: Optional[ContainerFactory] = None,
                  unique_names: bool = False, strict: bool = True):
-        self._options = dict(root=root, buckets=tuple(buckets), obs=obs, credentials=credentials,
-                             project_id=project_id, region=region, port=port, obs_port=obs_port, catalogue=catalogue,
-                             delays=delays, frozen=frozen, containers=containers, unique_names=unique_names,
-                             strict=strict)
+        options = dict(root=root, buckets=tuple(buckets), obs=obs, credentials=credentials, project_id=project_id,
+                       region=region, port=port, obs_port=obs_port, catalogue=catalogue, delays=delays, frozen=frozen,
+                       containers=containers, unique_names=unique_names, strict=strict)
+        super().__init__(options, Journal(100000))
         self.project_id = project_id
         self.region = region
         self.token = secrets.token_hex(16)
@@ -83,9 +84,7 @@ class MockModelArts:
         self.obs = obs if obs is not None else MockObs(
             None if root is None else os.path.join(root, "obs"), buckets, credentials, port=obs_port)
         self._credentials = credentials or self.obs.credentials
-        self._journal = Journal(100000)
         self._service = Service(self._credentials, self._journal)
-        self._server: Optional[Server] = None
         self._platform: Optional[Platform] = None
         self._folder = ""
 
@@ -137,26 +136,6 @@ class MockModelArts:
             activation.refresh(self)
         if self._options["root"] is None:
             shutil.rmtree(self._folder, ignore_errors=True)
-
-    def __enter__(self) -> "MockModelArts":
-        return self.start()
-
-    def __exit__(self, kind: Optional[type], *_: object) -> None:
-        self.stop()
-        if self._options["strict"] and kind is None and self.unknown_requests:
-            raise UnknownCalls(self.unknown_requests)
-
-    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        if inspect.isclass(function) or inspect.isgeneratorfunction(function) \
-                or inspect.iscoroutinefunction(function):
-            raise TypeError(f"mock_modelarts decorates plain functions; use a with statement in {function!r}")
-
-        @functools.wraps(function)
-        def mocked(*args, **kwargs):
-            with MockModelArts(**self._options):
-                return function(*args, **kwargs)
-
-        return mocked
 
     def __repr__(self) -> str:
         return f"<MockModelArts {self.endpoint if self._server else '(not running)'} obs={self.obs!r}>"
@@ -228,17 +207,7 @@ class MockModelArts:
                                    f"not {' or '.join(phases or FINAL)}")
             time.sleep(0.01)
 
-    # --- requests
-
-    @property
-    def requests(self) -> List[RequestRecord]:
-        """The latest requests, and the steps of jobs that had faults, oldest first."""
-        return self._journal.records()
-
-    @property
-    def counts(self) -> Dict[str, int]:
-        """Name of a call, e.g. "CreateTrainingJob", to the number of requests."""
-        return self._journal.counts()
+    # --- requests; the journal also has the steps of jobs that had faults
 
     @property
     def unknown_requests(self) -> List[RequestRecord]:
@@ -246,20 +215,5 @@ class MockModelArts:
         return [record for record in self.requests if record.operation == "Unknown"]
 
     @property
-    def injected(self) -> Dict[str, int]:
-        """Kind of fault, e.g. "status=429" or "lose-node", to the number of times it was injected."""
-        return self._journal.injected()
-
-    def forget_requests(self) -> None:
-        """Empties the journal."""
-        self._journal.clear()
-
-    @property
-    def faults(self) -> FaultPlan:
-        """The plan of faults; set another one, such as `platform_faults([...])`."""
-        return self._service.faults
-
-    @faults.setter
-    def faults(self, plan: FaultPlan) -> None:
-        self._service.faults = plan
-
+    def _running_service(self) -> Service:
+        return self._service
