@@ -2,46 +2,34 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from dataclasses import dataclass, field
 from typing import Dict, Optional
 
 from obs_sync.mock.errors import ObsError
-from obs_sync.mock.faults.effect import Amount, Effect, FaultError, check_amount, check_seconds, share_of
+from obs_sync.mock.faults.effect import (
+    FAULT_MESSAGE, Amount, Effect, FaultError, Refusal, check_amount, check_seconds, share_of,
+)
 from obs_sync.mock.protocol.operations import error_response
 from obs_sync.mock.wire.messages import Request, Response
 
 _CODES = {403: "AccessDenied", 404: "NoSuchKey", 429: "TooManyRequests", 500: "InternalError", 502: "BadGateway",
           503: "SlowDown", 504: "GatewayTimeout"}
-_MESSAGE = "This fault was injected."
 _HEX = re.compile(r"[0-9a-f]{32}")
 _ETAG_ELEMENT = re.compile(rb"<ETag>([^<]*)</ETag>")
 
 
 @dataclass(frozen=True)
-class Status(Effect):
-    """The reply is an error, and the request is not handled."""
+class Status(Refusal):
+    """The reply is an error, and the request is not handled. `code` is that of the XML document."""
+
+    lowest = 300
 
     status: int = 503
-    code: Optional[str] = None            # of the XML document; None: the one that OBS sends with this status
-    retry_after: Optional[float] = None   # seconds, in a Retry-After header
 
-    def __post_init__(self) -> None:
-        if not 300 <= self.status <= 599:
-            raise FaultError(f"status={self.status} is not an error: expected 300 to 599, such as 503")
-        if self.retry_after is not None:
-            check_seconds("retry-after", self.retry_after)
-
-    @property
-    def kind(self) -> str:
-        return f"status={self.status}"
-
-    def before_handling(self, request: Request) -> Optional[Response]:
-        request.note_fault(self.kind)
-        headers = {} if self.retry_after is None else {"Retry-After": f"{math.ceil(self.retry_after)}"}
+    def reply(self, request: Request, headers: Dict[str, str]) -> Response:
         code = self.code or _CODES.get(self.status, "FaultOnPurpose")
-        return error_response(request, ObsError(code, _MESSAGE, headers, status=self.status))
+        return error_response(request, ObsError(code, FAULT_MESSAGE, headers, status=self.status))
 
 
 @dataclass(frozen=True)
@@ -66,7 +54,7 @@ class ErrorBody(Effect):
 
     def _reply(self, request: Request) -> Response:
         request.note_fault(self.kind)
-        return error_response(request, ObsError(self.code, _MESSAGE, status=200))
+        return error_response(request, ObsError(self.code, FAULT_MESSAGE, status=200))
 
 
 @dataclass

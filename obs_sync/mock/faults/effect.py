@@ -2,10 +2,13 @@
 from __future__ import annotations
 
 import abc
-from typing import Optional, Union
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Dict, Optional, Union
 
 from obs_sync.mock.wire.messages import Request, Response
 
+FAULT_MESSAGE = "This fault was injected."
 Amount = Union[int, float]  # int: a number of bytes or keys; float, 0.0 to 1.0: a share of them
 
 
@@ -28,6 +31,36 @@ class Effect(abc.ABC):
     def before_reply(self, request: Request, response: Response) -> Response:
         """Like `FaultPlan.before_reply`. An effect that does something calls `request.note_fault(self.kind)`."""
         return response
+
+
+@dataclass(frozen=True)
+class Refusal(Effect):
+    """The reply is an error, and the request is not handled. Each mocked service has its own document."""
+
+    lowest: ClassVar[int] = 400
+
+    status: int = 500
+    code: Optional[str] = None            # of the document; None: the one that the service sends with this status
+    retry_after: Optional[float] = None   # seconds, in a Retry-After header
+
+    def __post_init__(self) -> None:
+        if not self.lowest <= self.status <= 599:
+            raise FaultError(f"status={self.status} is not an error: expected {self.lowest} to 599, such as 503")
+        if self.retry_after is not None:
+            check_seconds("retry-after", self.retry_after)
+
+    @property
+    def kind(self) -> str:
+        return f"status={self.status}"
+
+    def before_handling(self, request: Request) -> Optional[Response]:
+        request.note_fault(self.kind)
+        headers = {} if self.retry_after is None else {"Retry-After": f"{math.ceil(self.retry_after)}"}
+        return self.reply(request, headers)
+
+    @abc.abstractmethod
+    def reply(self, request: Request, headers: Dict[str, str]) -> Response:
+        """The error reply, with these headers."""
 
 
 def share_of(amount: Amount, whole: int) -> int:

@@ -1,42 +1,24 @@
 """What happens to a call or to a job that a rule picks. `language.py` says how to use them."""
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, Optional, Tuple
+from typing import Any, ClassVar, Dict, Optional, Tuple
 
 from job.modelarts.mocked.errors import FAILED, OVER_QUOTA, THROTTLED, ModelArtsError, error_response
 from job.modelarts.mocked.faults.steps import RUN, SCHEDULE, UPLOAD, Blow
-from obs_sync.mock.faults.effect import Effect, FaultError, check_seconds
+from obs_sync.mock.faults.effect import FAULT_MESSAGE, Effect, FaultError, Refusal, check_seconds
 from obs_sync.mock.wire.messages import Request, Response
 
 _CODES = {429: THROTTLED, 502: "APIG.0202", 504: "APIG.0201"}
-_MESSAGE = "This fault was injected."
 LOG_CALLS = ("ShowTrainingJobLogsFromAom", "ShowTrainingJobLogsPreview", "ShowObsUrlOfTrainingJobLogs", "GetLogObject")
 
 
 @dataclass(frozen=True)
-class Status(Effect):
-    """The reply is an error, and the call is not handled."""
+class Status(Refusal):
+    """The reply is an error, and the call is not handled. Without a `code` it is the one that the gateway sends."""
 
-    status: int = 500
-    code: Optional[str] = None            # of the document; None: the one that the gateway sends with this status
-    retry_after: Optional[float] = None   # seconds, in a Retry-After header
-
-    def __post_init__(self) -> None:
-        if not 400 <= self.status <= 599:
-            raise FaultError(f"status={self.status} is not an error: expected 400 to 599, such as 503")
-        if self.retry_after is not None:
-            check_seconds("retry-after", self.retry_after)
-
-    @property
-    def kind(self) -> str:
-        return f"status={self.status}"
-
-    def before_handling(self, request: Request) -> Optional[Response]:
-        request.note_fault(self.kind)
-        headers = {} if self.retry_after is None else {"Retry-After": f"{math.ceil(self.retry_after)}"}
-        error = ModelArtsError(self.code or _CODES.get(self.status, FAILED), message=_MESSAGE, status=self.status)
+    def reply(self, request: Request, headers: Dict[str, str]) -> Response:
+        error = ModelArtsError(self.code or _CODES.get(self.status, FAILED), message=FAULT_MESSAGE, status=self.status)
         return error_response(error, headers)
 
 
