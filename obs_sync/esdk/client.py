@@ -38,7 +38,7 @@ _REDIRECTED = "OBS_SERVER seems not to be the endpoint of the bucket's region"
 _WRITTEN_TO = "Another program writes to it"
 _MOST_SHOWN = 300  # characters of a text that the server sent
 _NO_TLS = ("WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
-_PROXY_REFUSED = re.compile(r"(Tunnel connection failed: |the proxy answers .*)4\d\d")
+_PROXY_REFUSED = re.compile(r"(Tunnel connection failed: |the proxy answers )4\d\d")
 
 
 class Calls:

@@ -9,6 +9,7 @@ import pytest
 
 from obs_sync import StoreError, open_store
 from obs_sync.esdk import upload
+from obs_sync.esdk import client
 from tests.obs_sync.tunnel_proxy import TunnelProxy
 
 
@@ -78,3 +79,10 @@ def test_a_proxy_that_refuses_is_named_at_once_without_the_password(obs, operati
         assert "s3cr3t" not in str(caught.value) and len(proxy.heads) == 1
     finally:
         proxy.close()
+
+
+@pytest.mark.parametrize("told, refused", [
+    ("the proxy answers 407 Proxy Authentication Required", True), ("Tunnel connection failed: 403 Forbidden", True),
+    ("the proxy answers 503 the upstream said 429", False)])
+def test_only_the_status_says_whether_a_proxy_refuses_for_good(told, refused):
+    assert (client._PROXY_REFUSED.search(told) is not None) == refused
