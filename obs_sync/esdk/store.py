@@ -73,7 +73,7 @@ class EsdkStore(Store):
             count += len(page.objects)
             if count > _MOST_LISTED:
                 raise StoreError(f"there are more than {_MOST_LISTED:,} objects", where,
-                                 "Give a smaller folder. If it has less objects, the server's paging is at fault")
+                                 "Give a smaller folder. If it has fewer objects, the server's paging is at fault")
             marker = page.next_marker or (page.objects[-1].key if page.objects else None)
             if marker is None or marker in seen:
                 raise StoreError("the listing is cut short, and the server names no next page", where,
