@@ -41,8 +41,7 @@ class Job:
         self.work_dir = work_dir
         self.source = source
         self.environ = mock.environment()
-        self.environ["PYTHONPATH"] = os.pathsep.join(
-            [WITHOUT_FIGURES] + [path for path in [self.environ.get("PYTHONPATH")] if path])
+        self.environ["PYTHONPATH"] = os.pathsep.join([WITHOUT_FIGURES, self.environ["PYTHONPATH"]])
         self.folder = ROOT  # where the command is started
 
     def store(self, path=""):

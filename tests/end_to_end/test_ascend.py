@@ -23,7 +23,7 @@ def on_ascend(job, tmp_path):
     """``job`` where the adapter is installed; ``recorded(what)`` is what the adapter was asked."""
     write_operator_list(str(tmp_path / "opp"))
     job.environ.update(
-        PYTHONPATH=os.pathsep.join(filter(None, [FAKES, job.environ.get("PYTHONPATH")])),
+        PYTHONPATH=os.pathsep.join([FAKES, job.environ["PYTHONPATH"]]),
         ASCEND_OPP_PATH=str(tmp_path / "opp"), FAKE_NPU_VERSION="r1.9",
         FAKE_NPU_RECORD=str(tmp_path / "record.jsonl"), ASCEND_DEVICE_ID="0")
 

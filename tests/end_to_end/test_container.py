@@ -6,29 +6,16 @@ import os
 
 import pytest
 
+from job.modelarts.code import collect_code, upload_code
 from job.modelarts.mocked.container import Container, ContainerSpec
-from tests.end_to_end.conftest import ROOT, SETTINGS
+from tests.end_to_end.conftest import SETTINGS
 
 pytestmark = pytest.mark.slow
 
-CODE = ("boot_modelarts.py", "job", "masf_core", "obs_sync")
-
-
-def code_files():
-    """(key, path) of the files that a job needs."""
-    for top in CODE:
-        path = os.path.join(ROOT, top)
-        for folder, _, names in os.walk(path) if os.path.isdir(path) else [(ROOT, [], [top])]:
-            for name in names:
-                if name.endswith((".py", ".json")):
-                    path = os.path.join(folder, name)
-                    yield os.path.relpath(path, ROOT), path
-
 
 def test_a_v2_job_runs_on_the_code_that_was_pulled_and_its_results_are_in_the_bucket(job, tmp_path):
-    for key, path in code_files():
-        with open(path, "rb") as stream:
-            job.mock.put("bucket", "code/" + key, stream)
+    with job.store("code/") as store:
+        upload_code(store, collect_code())
     settings = dict(SETTINGS, train_iterations=2, weights_path="weights/bvlc_alexnet.npy")
     spec = ContainerSpec(
         job_id="0a1b", job_name="masf", code_dir="/bucket/code/", boot_file="/bucket/code/boot_modelarts.py",

@@ -59,7 +59,7 @@ class FakeSocket:
     def sendall(self, request):
         pass
 
-    def recv_into(self, view, nbytes=0, flags=0):
+    def recv_into(self, view):
         size = min(len(view), self.sizes.pop() if self.sizes else len(view), len(self.data) - self.place)
         view[:size] = self.data[self.place:self.place + size]
         self.place += size

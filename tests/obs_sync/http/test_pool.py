@@ -240,7 +240,7 @@ class Endless:
     def sendall(self, request):
         pass
 
-    def recv_into(self, view, nbytes=0, flags=0):
+    def recv_into(self, view):
         while len(self.data) < len(view):
             self.data += self.rest * (len(view) // len(self.rest) + 1)
         view[:], self.data = self.data[:len(view)], self.data[len(view):]
