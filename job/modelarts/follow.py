@@ -201,12 +201,21 @@ def tell_log(service: JobService, job: Job, open_at: Optional[OpenAt], tell: Cal
     task = task_of(job, task)
     source = JobLog(service, job, task, open_at)
     try:
-        lines = source.read()
-        while lines:
-            tell([line_event(task, line) for line in lines])
-            lines = source.read(final=True)
+        tell_all(source, task, tell)
     finally:
         source.close()
+
+
+def tell_all(source: LogSource, task: str, tell: Callable[[Sequence[Event]], None]) -> None:
+    """Tell the lines that a log has now, and at the end the one that a follower would hold back because it may grow."""
+    final = False
+    while True:
+        lines = source.read(final)
+        if lines:
+            tell([line_event(task, line) for line in lines])
+        elif final:
+            return
+        final = True
 
 
 def line_event(task: str, line: Line) -> Event:

@@ -7,7 +7,7 @@ import pytest
 from job.exits import INTERRUPTED, meaning_of
 from job.modelarts import log_folder
 from job.modelarts.errors import AccessRefused, ModelArtsUnavailable, NoSuchJob
-from job.modelarts.follow import JobWatch, exit_code_of, follow
+from job.modelarts.follow import JobWatch, exit_code_of, follow, tell_log
 from job.modelarts.job_log import log_key
 from job.modelarts.request import JobRequest
 from job.modelarts.service import ABNORMAL, COMPLETED, FAILED, PENDING, RUNNING, TERMINATED, Event, Restart, Task
@@ -207,6 +207,12 @@ def test_what_modelarts_says_about_a_job_that_waits_is_told_once(followed):
     assert [event.lines for event in followed.told if event.kind == "event"] == [["  12:00 no\\x1b[31m card is free"]]
 
 
+def test_a_log_of_one_line_is_told(followed):
+    followed.move(RUNNING, "one")
+    tell_log(followed.service, followed.service.table[followed.job.id], None, followed.told.extend)
+    assert followed.lines == ["one"]
+
+
 def test_control_characters_of_the_log_do_not_reach_the_terminal(followed, capsys):
     followed.end(COMPLETED, 0, "\x1b]0;title\x07a\tb\r\x9bc", "精度")
     assert follow(followed.service, followed.job.id, settle=0.0) == 0
@@ -274,6 +280,11 @@ def folder(tmp_path):
 
 def test_a_log_is_read_from_its_folder_alone(folder):
     assert folder.tell("id-1", task="worker-1") == 0 and folder.lines == ["one", "two"]
+
+
+def test_a_log_of_one_unfinished_line_is_told(folder):
+    folder.store.write("modelarts-job-id-1-worker-0.log", b"one")
+    assert folder.tell("id-1") == 0 and folder.lines == ["one"]
 
 
 def test_a_log_that_grows_in_its_folder_is_followed_until_nothing_more_comes(folder, caplog):
