@@ -173,7 +173,7 @@ def follow(service: JobService, job_id: str, open_at: Optional[OpenAt] = None,
                 failures += 1
                 if failures == 1:
                     log.warning("following is interrupted, retrying: %s", error)
-                sleep(min(LONGEST_PAUSE, pause * 2.0 ** failures))
+                sleep(pause_after(failures, pause))
                 continue
             if failures:
                 log.info("following goes on")
@@ -189,6 +189,11 @@ def follow(service: JobService, job_id: str, open_at: Optional[OpenAt] = None,
         return INTERRUPTED
     finally:
         watch.close()
+
+
+def pause_after(failures: int, pause: float) -> float:
+    """Seconds until the next look after so many failures in a row. pause: seconds between two looks without one."""
+    return min(LONGEST_PAUSE, pause * 2.0 ** min(failures, 10))
 
 
 def tell_log(service: JobService, job: Job, open_at: Optional[OpenAt], tell: Callable[[Sequence[Event]], None],
