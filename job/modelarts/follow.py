@@ -81,10 +81,9 @@ class JobWatch:
             self._task = task_of(job, self._task)
             self._source = JobLog(self._service, job, self._task, self._open_at)
         if not job.is_final:
-            reasons = self._reasons(job)
             if job.phase not in WAITING or job.records:  # before, ModelArts may not know the log
                 self._read()
-            return self._state_events(job) + reasons + self._line_events()
+            return self._state_events(job) + self._reasons(job) + self._line_events()
         news = self._read()
         if self._quiet_since is None:
             ended_long_ago = self._job is None and _seconds_since_end(job, self._now()) > LONG_AGO

@@ -7,7 +7,7 @@ import pytest
 from job.exits import INTERRUPTED, meaning_of
 from job.modelarts import log_folder
 from job.modelarts.errors import AccessRefused, ModelArtsUnavailable, NoSuchJob
-from job.modelarts.follow import JobWatch, exit_code_of, follow, pause_after, tell_log
+from job.modelarts.follow import LOOKS_A_WAIT, JobWatch, exit_code_of, follow, pause_after, tell_log
 from job.modelarts.job_log import log_key
 from job.modelarts.request import JobRequest
 from job.modelarts.service import ABNORMAL, COMPLETED, FAILED, PENDING, RUNNING, TERMINATED, Event, Restart, Task
@@ -216,6 +216,24 @@ def test_a_log_of_one_line_is_told(followed):
     followed.move(RUNNING, "one")
     tell_log(followed.service, followed.service.table[followed.job.id], None, followed.told.extend)
     assert followed.lines == ["one"]
+
+
+def test_the_events_of_a_job_that_was_queued_again_are_told_after_a_look_that_failed(followed):
+    followed.move(PENDING, "one", records=(Restart(1.0, 2.0, "node lost", "job_reschedule"),))
+    followed.service.recorded_events[followed.job.id] = [Event("12:00", "Warning", "no card is free")]
+    watch = JobWatch(followed.service, followed.job.id)
+    read, told = followed.service.lines, []
+
+    def away(*_):
+        raise ModelArtsUnavailable("away")
+
+    for number in range(2 * LOOKS_A_WAIT):
+        followed.service.lines = away if number == LOOKS_A_WAIT - 1 else read
+        try:
+            told += watch.look()
+        except ModelArtsUnavailable:
+            pass
+    assert [event.data["message"] for event in told if event.kind == "event"] == ["no card is free"]
 
 
 def test_control_characters_of_the_log_do_not_reach_the_terminal(followed, capsys):
