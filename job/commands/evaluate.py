@@ -12,7 +12,6 @@ of eva.txt. The classes of the data must be those of the run.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 from typing import Any, Callable, Mapping, NamedTuple, Optional, Sequence, Tuple
@@ -26,7 +25,7 @@ from job.console import Console
 from job.environment import read_environment
 from job.errors import ConfigError, NoSuchData
 from job.exits import DONE
-from job.standard_output import encodable, telling
+from job.standard_output import encodable, json_text, telling
 from job.stopping import ended_by_sigterm
 
 log = logging.getLogger(__name__)
@@ -87,7 +86,7 @@ def main(args: argparse.Namespace, console: Console) -> None:
                 write_csv(*out, images=found.images, open_at=opening.open_at)
         finally:  # what was found is told even where the file cannot be written
             with telling(DONE):
-                print(json.dumps(document(found), indent=1) if args.json else encodable("\n".join(text(found))))
+                print(json_text(document(found)) if args.json else encodable("\n".join(text(found))))
 
 
 class Opening(NamedTuple):

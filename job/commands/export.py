@@ -10,7 +10,6 @@ and compared with the evaluator. The folder appears whole or not at all.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import posixpath
 from typing import Any
@@ -19,7 +18,7 @@ from job.commands.evaluate import begin, names_of, open_named
 from job.console import Console
 from job.errors import ConfigError
 from job.exits import DONE
-from job.standard_output import encodable, telling
+from job.standard_output import encodable, json_text, telling
 from job.stopping import ended_by_sigterm
 from masf_core.export.choices import CKPT, FORMATS, INPUTS, ONNX_PACKAGES, RAW, missing_packages
 
@@ -94,7 +93,7 @@ def main(args: argparse.Namespace, console: Console) -> None:
                               workspace, console, opening.open_at)
         console.close()
         with telling(DONE):
-            print(json.dumps(told, indent=1) if args.json else encodable("\n".join(text(out, told))))
+            print(json_text(told) if args.json else encodable("\n".join(text(out, told))))
 
 
 def default_out(network: Any, kind: str) -> str:

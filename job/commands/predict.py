@@ -10,13 +10,12 @@ The command prints a short table. An image that cannot be read is a row with the
 from __future__ import annotations
 
 import argparse
-import json
 import os
 
 from job.commands.evaluate import begin, names_of, open_named
 from job.console import Console
 from job.exits import DONE
-from job.standard_output import encodable, telling
+from job.standard_output import encodable, json_text, telling
 from job.stopping import ended_by_sigterm
 
 TAKES_SETTINGS = True
@@ -82,6 +81,6 @@ def main(args: argparse.Namespace, console: Console) -> None:
                 write_whole(*page, text=render(found, config.data.max_pixels), open_at=opening.open_at, flag="--page")
         finally:  # what was found is told even where a file cannot be written
             with telling(DONE):
-                print(json.dumps(document(found), indent=1) if args.json
+                print(json_text(document(found)) if args.json
                       else encodable("\n".join(text(found, elsewhere=out is not None))))
         refuse_all_unreadable(found)
