@@ -9,7 +9,6 @@ are in the graph. Elsewhere the first lines say which operations stand for them.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from typing import Iterable
 
@@ -20,7 +19,7 @@ from job.console import Console
 from job.environment import read_environment
 from job.errors import ConfigError
 from job.exits import DONE, FOUND
-from job.standard_output import telling
+from job.standard_output import json_text, telling
 
 TAKES_SETTINGS = True
 OWN_FLAGS = ("ops", "json", "ranks")
@@ -53,7 +52,7 @@ def main(args: argparse.Namespace, console: Console) -> int:
     console.close()
     code = FOUND if checked.problems else DONE
     with telling(code):
-        print(json.dumps(document(checked), indent=1) if args.json else "\n".join(text(checked, args.ops)))
+        print(json_text(document(checked)) if args.json else "\n".join(text(checked, args.ops)))
     return code
 
 

@@ -10,7 +10,6 @@ stores a small object below train_url and deletes it again.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from typing import Iterable, List, Mapping, Optional, Sequence, Tuple
@@ -24,7 +23,7 @@ from job.errors import ConfigError
 from job.exits import DONE, FOUND
 from job.preflight.rows import BAD, GOOD, NONE, NOTE, Limit, line_of, run_checks
 from job.printable import printable_lines
-from job.standard_output import telling
+from job.standard_output import json_text, telling
 from job.stopping import StopRequest
 
 TAKES_SETTINGS = True
@@ -62,7 +61,7 @@ def main(args: argparse.Namespace, console: Console) -> int:
     code = FOUND if bad else DONE
     with telling(code):
         if args.json:
-            print(json.dumps({"ok": not bad, "checks": [row._asdict() for row in rows]}, indent=1))
+            print(json_text({"ok": not bad, "checks": [row._asdict() for row in rows]}))
         else:
             good, none, note = (sum(row.state == state for row in rows) for state in (GOOD, NONE, NOTE))
             print(f"\n{f'{bad} to correct' if bad else 'nothing to correct'}; {good} in order, "

@@ -12,7 +12,6 @@ of eva.txt. The classes of the data must be those of the run.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 from typing import Any, Callable, Mapping, NamedTuple, Optional, Sequence, Tuple
@@ -26,7 +25,7 @@ from job.console import Console
 from job.environment import read_environment
 from job.errors import ConfigError, NoSuchData
 from job.exits import DONE
-from job.standard_output import encodable, telling
+from job.standard_output import encodable, json_text, telling
 from job.stopping import ended_by_sigterm
 
 log = logging.getLogger(__name__)
@@ -60,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace, console: Console) -> None:
     """Print to standard output, and write the file of --out."""
-    domains = domains_of(args.domains)
+    domains = names_of("--domains", args.domains, "all, or ")
     opening = begin(args, console, OWN_FLAGS, [("RUN", args.place), ("--out", args.out)])
     from job.reports.image_results import place_of, write_csv
 
@@ -87,7 +86,7 @@ def main(args: argparse.Namespace, console: Console) -> None:
                 write_csv(*out, images=found.images, open_at=opening.open_at)
         finally:  # what was found is told even where the file cannot be written
             with telling(DONE):
-                print(json.dumps(document(found), indent=1) if args.json else encodable("\n".join(text(found))))
+                print(json_text(document(found)) if args.json else encodable("\n".join(text(found))))
 
 
 class Opening(NamedTuple):
@@ -136,6 +135,34 @@ def begin(args: argparse.Namespace, console: Console, own: Sequence[str],
     return Opening(given.platform.work_dir or environment.work_dir, environment.urls, environment.rank_id or 0, open_at)
 
 
+class Named(NamedTuple):
+    """A trained network whose classes have names. workspace: ``Workspace``. network: ``Network``. config: the settings
+    that count for it. names: of its classes, in the classifier's order. values: variable name → float32 array."""
+
+    workspace: Any
+    network: Any
+    config: Config
+    names: Tuple[str, ...]
+    values: Mapping[str, Any]
+
+
+def open_named(args: argparse.Namespace, opening: Opening, console: Console,
+               names: Optional[Sequence[str]]) -> Named:
+    """Fetch a trained network for a command that does not need the data of its run.
+
+    Args:
+        names: of the classes, of the command line.
+    """
+    from job.inputs.fetch_trained import class_names, open_network
+    from job.workspace import evaluation_workspace
+
+    workspace = evaluation_workspace(os.path.abspath(opening.work_dir))
+    network, config, _ = open_network(args.place, args.checkpoint, args.settings, opening.urls, workspace, console,
+                                      opening.open_at)
+    found = class_names(network, config, names)
+    return Named(workspace, network, config, found, network.values(config, len(found)))
+
+
 def look(args: argparse.Namespace, opening: Opening, workspace: Any, console: Console) -> Tuple[Any, Config]:
     """(the network on the local disk, the settings that count for it). The data are looked for, and not fetched yet.
 
@@ -168,11 +195,15 @@ def refuse_bare_flags(words: Sequence[str]) -> None:
             raise ConfigError(f"{word}: give the value behind an equals sign, as in {word}=VALUE")
 
 
-def domains_of(given: Optional[str]) -> Optional[Tuple[str, ...]]:
-    """The names in the value of --domains. Raises ConfigError if there is none."""
+def names_of(flag: str, given: Optional[str], besides: str = "") -> Optional[Tuple[str, ...]]:
+    """The names in the value of a flag, None without it. besides: what else it takes, for the message.
+
+    Raises:
+        ConfigError: they are no names.
+    """
     if given is None:
         return None
     try:
         return folder_names().convert(given)
     except ValueError:
-        raise ConfigError(f"--domains={given}: expected all, or {folder_names().expected}") from None
+        raise ConfigError(f"{flag}={given}: expected {besides}{folder_names().expected}") from None

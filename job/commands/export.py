@@ -10,17 +10,15 @@ and compared with the evaluator. The folder appears whole or not at all.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import posixpath
 from typing import Any
 
-from job.commands.evaluate import begin
-from job.commands.predict import names_of
+from job.commands.evaluate import begin, names_of, open_named
 from job.console import Console
 from job.errors import ConfigError
 from job.exits import DONE
-from job.standard_output import encodable, telling
+from job.standard_output import encodable, json_text, telling
 from job.stopping import ended_by_sigterm
 from masf_core.export.choices import CKPT, FORMATS, INPUTS, ONNX_PACKAGES, RAW, missing_packages
 
@@ -61,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace, console: Console) -> None:
     """Print to standard output what was exported."""
-    classes = names_of(args.classes)
+    classes = names_of("--classes", args.classes)
     missing = missing_packages(args.format)
     if missing:
         raise ConfigError(f"--format={args.format} needs packages that are not installed: {', '.join(missing)}. Run "
@@ -72,17 +70,12 @@ def main(args: argparse.Namespace, console: Console) -> None:
         return
     with ended_by_sigterm():
         from job.export.delivery import check_place
-        from job.inputs.fetch_trained import class_names, fetch_metric, open_network
+        from job.inputs.fetch_trained import fetch_metric
         from job.inputs.images import Images
-        from job.workspace import evaluation_workspace
 
         if args.out is not None:
             check_place(args.out, args.place, opening.open_at)
-        workspace = evaluation_workspace(os.path.abspath(opening.work_dir))
-        network, config, _ = open_network(args.place, args.checkpoint, args.settings, opening.urls, workspace, console,
-                                          opening.open_at)
-        names = class_names(network, config, classes)
-        values = network.values(config, len(names))
+        workspace, network, config, names, values = open_named(args, opening, console, classes)
         metric = fetch_metric(network, workspace, console, opening.open_at) if args.format == CKPT else {}
         out = args.out
         if out is None:
@@ -100,7 +93,7 @@ def main(args: argparse.Namespace, console: Console) -> None:
                               workspace, console, opening.open_at)
         console.close()
         with telling(DONE):
-            print(json.dumps(told, indent=1) if args.json else encodable("\n".join(text(out, told))))
+            print(json_text(told) if args.json else encodable("\n".join(text(out, told))))
 
 
 def default_out(network: Any, kind: str) -> str:

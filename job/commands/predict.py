@@ -10,16 +10,12 @@ The command prints a short table. An image that cannot be read is a row with the
 from __future__ import annotations
 
 import argparse
-import json
 import os
-from typing import Optional, Tuple
 
-from job.commands.evaluate import begin
-from job.config.kinds import folder_names
+from job.commands.evaluate import begin, names_of, open_named
 from job.console import Console
-from job.errors import ConfigError
 from job.exits import DONE
-from job.standard_output import encodable, telling
+from job.standard_output import encodable, json_text, telling
 from job.stopping import ended_by_sigterm
 
 TAKES_SETTINGS = True
@@ -56,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace, console: Console) -> None:
     """Print to standard output, and write the files of --out and --page."""
-    classes = names_of(args.classes)
+    classes = names_of("--classes", args.classes)
     opening = begin(args, console, OWN_FLAGS, [("RUN", args.place), ("--out", args.out), ("--page", args.page),
                                                ("--root", args.root)] + [("IMAGES", each) for each in args.images])
     from job.reports.image_results import place_of, write_whole
@@ -66,15 +62,9 @@ def main(args: argparse.Namespace, console: Console) -> None:
     if opening.waits("predicts"):
         return
     with ended_by_sigterm():
-        from job.inputs.fetch_trained import class_names, open_network
         from job.inputs.images import Images
-        from job.workspace import evaluation_workspace
 
-        workspace = evaluation_workspace(os.path.abspath(opening.work_dir))
-        network, config, _ = open_network(args.place, args.checkpoint, args.settings, opening.urls, workspace, console,
-                                          opening.open_at)
-        names = class_names(network, config, classes)
-        values = network.values(config, len(names))
+        workspace, network, config, names, values = open_named(args, opening, console, classes)
         images = Images(names, args.root, config, workspace, console, os.environ, opening.open_at).find(args.images)
         from job.prediction import predict, refuse_all_unreadable  # imports TensorFlow, which takes seconds
         from job.reports.prediction_page import render
@@ -91,16 +81,6 @@ def main(args: argparse.Namespace, console: Console) -> None:
                 write_whole(*page, text=render(found, config.data.max_pixels), open_at=opening.open_at, flag="--page")
         finally:  # what was found is told even where a file cannot be written
             with telling(DONE):
-                print(json.dumps(document(found), indent=1) if args.json
+                print(json_text(document(found)) if args.json
                       else encodable("\n".join(text(found, elsewhere=out is not None))))
         refuse_all_unreadable(found)
-
-
-def names_of(given: Optional[str]) -> Optional[Tuple[str, ...]]:
-    """The names in the value of --classes. Raises ConfigError if they are none."""
-    if given is None:
-        return None
-    try:
-        return folder_names().convert(given)
-    except ValueError:
-        raise ConfigError(f"--classes={given}: expected {folder_names().expected}") from None

@@ -30,7 +30,6 @@ log = logging.getLogger(__name__)
 TAKES_SETTINGS = True
 USAGE = "%(prog)s --flavor=ID --data_url=URL --train_url=URL [--config=FILE] [--dry-run] [--follow] " \
         "[--SETTING=VALUE ...]"
-OBS_SECRETS = ("OBS_SECRET_ACCESS_KEY", "OBS_SECURITY_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 SWITCHES = ("dry-run", "skip-checks", "json", "platform", "root")
 LOCAL_ROOT = "dry-run"
 EXAMPLES = """
@@ -85,14 +84,14 @@ def main(args: argparse.Namespace, console: Console) -> int:
     config = resolve_settings(args.settings)
     console.set_log_level(config.platform.log_level)
     tell_local_folders(args)
-    from job.modelarts.access import obs_environment, read_access
+    from job.modelarts.access import obs_environment, read_access, secrets_of
     from job.modelarts.sdk_service import connect
 
     with ended_by_sigterm():
         service = connect(os.environ, chosen.region or "")
         access = read_access(os.environ)
         environ = obs_environment(os.environ, access, service.region)
-        secrets = [access.secret, access.token or ""] + [environ.get(name, "") for name in OBS_SECRETS]
+        secrets = secrets_of(access, environ)
         return submit(args, chosen, config, service, environ, secrets, console, lambda job: follow_job(
             service, job, environ, args.json) if chosen.follow else DONE)
 

@@ -20,7 +20,7 @@ import configparser
 import os
 import re
 from dataclasses import dataclass, field
-from typing import Dict, Mapping, Optional, Tuple
+from typing import Dict, List, Mapping, Optional, Tuple
 
 from job.modelarts.errors import AccessRefused
 from obs_sync.errors import CredentialsMissing
@@ -28,6 +28,7 @@ from obs_sync.esdk.credentials import has_obs_credentials, read_credentials
 
 REDIRECTION = "HUAWEICLOUD_SDK_REGION_MODELARTS_"
 _KEY = ("HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK", "HUAWEICLOUD_SDK_SECURITY_TOKEN")
+_OBS_SECRETS = ("OBS_SECRET_ACCESS_KEY", "OBS_SECURITY_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _PROJECT = "HUAWEICLOUD_SDK_PROJECT_ID"
 _FILE = "HUAWEICLOUD_SDK_CREDENTIALS_FILE"
 _REGION = "HUAWEICLOUD_SDK_REGION"
@@ -146,3 +147,9 @@ def obs_environment(environ: Mapping[str, str], access: Access, region: str) -> 
     if not (environ.get("OBS_SERVER") or environ.get("S3_ENDPOINT")):
         completed["OBS_SERVER"] = f"https://obs.{region}.myhuaweicloud.com"
     return completed
+
+
+def secrets_of(access: Access, environ: Mapping[str, str]) -> List[str]:
+    """What must be in no file that is uploaded: the secrets of the key for ModelArts and of the keys for OBS."""
+    found = [access.secret, access.token or ""] + [environ.get(name, "") for name in _OBS_SECRETS]
+    return [secret for secret in found if secret]

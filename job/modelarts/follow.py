@@ -81,10 +81,9 @@ class JobWatch:
             self._task = task_of(job, self._task)
             self._source = JobLog(self._service, job, self._task, self._open_at)
         if not job.is_final:
-            reasons = self._reasons(job)
             if job.phase not in WAITING or job.records:  # before, ModelArts may not know the log
                 self._read()
-            return self._state_events(job) + reasons + self._line_events()
+            return self._state_events(job) + self._reasons(job) + self._line_events()
         news = self._read()
         if self._quiet_since is None:
             ended_long_ago = self._job is None and _seconds_since_end(job, self._now()) > LONG_AGO
@@ -173,7 +172,7 @@ def follow(service: JobService, job_id: str, open_at: Optional[OpenAt] = None,
                 failures += 1
                 if failures == 1:
                     log.warning("following is interrupted, retrying: %s", error)
-                sleep(min(LONGEST_PAUSE, pause * 2.0 ** failures))
+                sleep(pause_after(failures, pause))
                 continue
             if failures:
                 log.info("following goes on")
@@ -191,6 +190,11 @@ def follow(service: JobService, job_id: str, open_at: Optional[OpenAt] = None,
         watch.close()
 
 
+def pause_after(failures: int, pause: float) -> float:
+    """Seconds until the next look after so many failures in a row. pause: seconds between two looks without one."""
+    return min(LONGEST_PAUSE, pause * 2.0 ** min(failures, 10))
+
+
 def tell_log(service: JobService, job: Job, open_at: Optional[OpenAt], tell: Callable[[Sequence[Event]], None],
              task: str = "") -> None:
     """Tell the lines that the log of a job has now.
@@ -201,12 +205,21 @@ def tell_log(service: JobService, job: Job, open_at: Optional[OpenAt], tell: Cal
     task = task_of(job, task)
     source = JobLog(service, job, task, open_at)
     try:
-        lines = source.read()
-        while lines:
-            tell([line_event(task, line) for line in lines])
-            lines = source.read(final=True)
+        tell_all(source, task, tell)
     finally:
         source.close()
+
+
+def tell_all(source: LogSource, task: str, tell: Callable[[Sequence[Event]], None]) -> None:
+    """Tell the lines that a log has now, and at the end the one that a follower would hold back because it may grow."""
+    final = False
+    while True:
+        lines = source.read(final)
+        if lines:
+            tell([line_event(task, line) for line in lines])
+        elif final:
+            return
+        final = True
 
 
 def line_event(task: str, line: Line) -> Event:

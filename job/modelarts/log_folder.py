@@ -14,7 +14,7 @@ from job.console import duration
 from job.errors import ConfigError
 from job.exits import DONE, INTERRUPTED, UNEXPECTED
 from job.modelarts.access import read_region
-from job.modelarts.follow import LONGEST_PAUSE, PAUSE, line_event
+from job.modelarts.follow import PAUSE, line_event, pause_after, tell_all
 from job.modelarts.job_log import FIRST_TASK, log_key
 from job.modelarts.log_lines import ObjectLog
 from job.modelarts.names import ID
@@ -69,10 +69,7 @@ def tell_log_object(store: Store, job_id: str, task: str, tell: Callable[[Sequen
         raise _no_log(store, job_id, task)
     source = ObjectLog(store, key)
     if not follow:
-        lines = source.read()
-        while lines:
-            tell([line_event(task, line) for line in lines])
-            lines = source.read(final=True)
+        tell_all(source, task, tell)
         return DONE
     life, failures = clock(), 0
     try:
@@ -84,7 +81,7 @@ def tell_log_object(store: Store, job_id: str, task: str, tell: Callable[[Sequen
                 if failures == 1:
                     log.warning("the storage does not answer, retrying until it does: %s", error)
                 life = clock()
-                sleep(min(LONGEST_PAUSE, pause * 2.0 ** failures))
+                sleep(pause_after(failures, pause))
                 continue
             failures = 0
             if lines:

@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 TIMEOUT = 180.0  # seconds
 RUNNING = "running"
+SAVED = {True: "saved after this request", False: "saved before this request",
+         None: "and it is not known whether it was saved before or after this request"}
 
 
 class Look(NamedTuple):
@@ -42,13 +44,14 @@ class Outcome(NamedTuple):
     """How stopping went.
 
     job: as it is now. run: None if it is not known. look: None if there is no run yet. saved: the newest checkpoint was
-    published after the request. problem: what is not as it should be, "" if nothing. code: exit code.
+    published after the request; None where nobody can tell, because the run could not be read before it. problem: what
+    is not as it should be, "" if nothing. code: exit code.
     """
 
     job: Job
     run: Optional[SubmittedRun]
     look: Optional[Look]
-    saved: bool
+    saved: Optional[bool]
     problem: str
     code: int
 
@@ -65,7 +68,7 @@ def stop_job(service: JobService, job: Job, open_at: OpenAt, timeout: float = TI
         ModelArtsError: the job cannot be stopped.
     """
     run = RunReader(open_at).run_of(job)
-    before, unreadable = _look(open_at, run)
+    before, unreadable_before = _look(open_at, run)
     deadline = clock() + timeout
     if not job.is_final:
         job = service.stop(job.id)
@@ -86,7 +89,9 @@ def stop_job(service: JobService, job: Job, open_at: OpenAt, timeout: float = TI
         sleep(pause)
         look, unreadable = _look(open_at, run)
     newest, older = look and look.checkpoint, before and before.checkpoint
-    saved = newest is not None and newest != older
+    saved: Optional[bool] = newest is not None and newest != older
+    if saved and unreadable_before:
+        saved = None
     problem = _problem(look, unreadable)
     return Outcome(job, run, look, saved, problem, STORAGE if problem else DONE)
 
@@ -127,8 +132,8 @@ def outcome_lines(outcome: Outcome) -> List[str]:
     if look.checkpoint is None:
         lines.append("no checkpoint was saved")
     else:
-        when = "saved after this request" if outcome.saved else "saved before this request"
-        lines.append(f"newest checkpoint: {printable(look.checkpoint)}, iteration {look.iteration}, {when}")
+        lines.append(f"newest checkpoint: {printable(look.checkpoint)}, iteration {look.iteration}, "
+                     f"{SAVED[outcome.saved]}")
     told = f"run {printable(run.name)} at {printable(run.url)}"
     if not job.is_final:
         return lines + [f"{told} is still stopping"]

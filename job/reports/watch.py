@@ -150,7 +150,7 @@ def follow_run(store: Store, tell: Callable[[Sequence[Event]], None], patience: 
             failures += 1
             if failures == 1:
                 log.warning("the storage does not answer, retrying until it does: %s", error)
-            sleep(min(LONGEST_PAUSE, pause * 2.0 ** failures))
+            sleep(min(LONGEST_PAUSE, pause * 2.0 ** min(failures, 10)))
             continue
         if failures:
             log.info("the storage answers again")

@@ -10,7 +10,7 @@ from job.config.submit_options import SubmitOptions, obs_url, resolve_options
 from job.environment import read_environment
 from job.errors import ConfigError
 from job.modelarts import sdk_service
-from job.modelarts.access import obs_environment, read_access
+from job.modelarts.access import obs_environment, read_access, secrets_of
 from job.modelarts.service import JobService
 from job.sweep.local import FOLDER
 from job.sweep.plan import Kind, PlannedRun, kinds_of, runs_of
@@ -69,8 +69,8 @@ def open_study(path: str, flags: Mapping[str, Given], runner: Optional[str], env
         options = resolve_options(file.submit)
         service = sdk_service.connect(environ, options.region or "")
         access = read_access(environ)
-        modelarts = OnModelArts(service, options, [access.secret, access.token or ""])
         environ = obs_environment(environ, access, service.region)
+        modelarts = OnModelArts(service, options, secrets_of(access, environ))
         flags = places_in_obs(flags)
         file = file._replace(base=[places_in_obs(source) for source in file.base])
     kinds = kinds_of(file, flags)

@@ -105,6 +105,17 @@ def test_files_and_folders_may_be_mixed_and_count_once(predict, photos):
     assert [os.path.basename(path) for path in found] == ["pic_002.jpg", "pic_001.jpg"]
 
 
+def test_probabilities_that_overflow_are_told_in_a_document_that_programs_can_read(photos, tmp_path, capsys):
+    values = make_architecture("alexnet", 7, 0.02).initial_values(5)
+    values["fc8/weights"][:] = 3e38  # finite, but not a sum of them
+    with open(str(tmp_path / "network.npz"), "wb") as stream:
+        write_npz(stream, values)
+    code, out, err = Predicting(str(tmp_path / "network.npz"), tmp_path / "work", capsys)(photos / "dog", "--json")
+    assert code == 0, err
+    found = json.loads(out, parse_constant=pytest.fail)["images"]
+    assert [each["probabilities"] for each in found] == [[None] * 7] * 2
+
+
 def test_the_csv_and_the_page_have_every_image(predict, photos, tmp_path):
     code, _, err = predict(photos, f"--out={tmp_path / 'all.csv'}", f"--page={tmp_path / 'all.html'}")
     assert code == 0, err

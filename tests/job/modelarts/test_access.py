@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from job.modelarts.access import Access, obs_environment, read_access, read_region
+from job.modelarts.access import Access, obs_environment, read_access, read_region, secrets_of
 from job.modelarts.errors import AccessRefused
 
 SDK = {"HUAWEICLOUD_SDK_AK": "key", "HUAWEICLOUD_SDK_SK": "hidden"}
@@ -43,6 +43,11 @@ def test_the_key_for_obs_serves_where_there_is_no_other(home):
 def test_no_secret_is_shown(home):
     found = read_access(dict(home, HUAWEICLOUD_SDK_SECURITY_TOKEN="token", **SDK))
     assert "hidden" not in repr(found) and "token='" not in repr(found)
+
+
+def test_the_secrets_are_those_of_every_key_that_is_set(home):
+    environ = dict(home, HUAWEICLOUD_SDK_SECURITY_TOKEN="token", AWS_SECRET_ACCESS_KEY="aws-hidden", **SDK, **OBS)
+    assert secrets_of(read_access(environ), environ) == ["hidden", "token", "obs-hidden", "aws-hidden"]
 
 
 @pytest.mark.parametrize("environ, told", [

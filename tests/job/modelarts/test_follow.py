@@ -7,7 +7,7 @@ import pytest
 from job.exits import INTERRUPTED, meaning_of
 from job.modelarts import log_folder
 from job.modelarts.errors import AccessRefused, ModelArtsUnavailable, NoSuchJob
-from job.modelarts.follow import JobWatch, exit_code_of, follow
+from job.modelarts.follow import LOOKS_A_WAIT, JobWatch, exit_code_of, follow, pause_after, tell_log
 from job.modelarts.job_log import log_key
 from job.modelarts.request import JobRequest
 from job.modelarts.service import ABNORMAL, COMPLETED, FAILED, PENDING, RUNNING, TERMINATED, Event, Restart, Task
@@ -123,6 +123,11 @@ def test_modelarts_may_be_away_for_a_while(followed, caplog):
     assert len(messages) == 2 and messages[0].startswith("following is interrupted, retrying: ModelArts cannot be")
 
 
+@pytest.mark.parametrize("failures, seconds", [(1, 6.0), (2, 12.0), (5, 60.0), (5000, 60.0)])
+def test_the_pause_grows_to_a_minute_and_an_outage_may_last_for_any_number_of_looks(failures, seconds):
+    assert pause_after(failures, 3.0) == seconds
+
+
 def test_modelarts_that_does_not_answer_the_first_time_is_an_error(followed):
     followed.service.outages = 1
     with pytest.raises(ModelArtsUnavailable):
@@ -207,6 +212,30 @@ def test_what_modelarts_says_about_a_job_that_waits_is_told_once(followed):
     assert [event.lines for event in followed.told if event.kind == "event"] == [["  12:00 no\\x1b[31m card is free"]]
 
 
+def test_a_log_of_one_line_is_told(followed):
+    followed.move(RUNNING, "one")
+    tell_log(followed.service, followed.service.table[followed.job.id], None, followed.told.extend)
+    assert followed.lines == ["one"]
+
+
+def test_the_events_of_a_job_that_was_queued_again_are_told_after_a_look_that_failed(followed):
+    followed.move(PENDING, "one", records=(Restart(1.0, 2.0, "node lost", "job_reschedule"),))
+    followed.service.recorded_events[followed.job.id] = [Event("12:00", "Warning", "no card is free")]
+    watch = JobWatch(followed.service, followed.job.id)
+    read, told = followed.service.lines, []
+
+    def away(*_):
+        raise ModelArtsUnavailable("away")
+
+    for number in range(2 * LOOKS_A_WAIT):
+        followed.service.lines = away if number == LOOKS_A_WAIT - 1 else read
+        try:
+            told += watch.look()
+        except ModelArtsUnavailable:
+            pass
+    assert [event.data["message"] for event in told if event.kind == "event"] == ["no card is free"]
+
+
 def test_control_characters_of_the_log_do_not_reach_the_terminal(followed, capsys):
     followed.end(COMPLETED, 0, "\x1b]0;title\x07a\tb\r\x9bc", "精度")
     assert follow(followed.service, followed.job.id, settle=0.0) == 0
@@ -274,6 +303,11 @@ def folder(tmp_path):
 
 def test_a_log_is_read_from_its_folder_alone(folder):
     assert folder.tell("id-1", task="worker-1") == 0 and folder.lines == ["one", "two"]
+
+
+def test_a_log_of_one_unfinished_line_is_told(folder):
+    folder.store.write("modelarts-job-id-1-worker-0.log", b"one")
+    assert folder.tell("id-1") == 0 and folder.lines == ["one"]
 
 
 def test_a_log_that_grows_in_its_folder_is_followed_until_nothing_more_comes(folder, caplog):

@@ -127,6 +127,24 @@ def test_a_run_that_cannot_be_read_is_told_after_the_end_of_the_job(training):
     assert outcome.problem.startswith("what the job saved is not known: the access key may not do this")
 
 
+def test_an_older_checkpoint_is_not_told_as_new_because_the_run_could_not_be_read_before(training):
+    training.write_run("stopped", outcome="stopped", exit_code=143)
+    training.publish(3)
+    head, answers = training.store.head, [AccessDenied("the access key may not do this", "run.json")]
+
+    def head_that_fails_once(key):
+        if answers:
+            raise answers.pop()
+        return head(key)
+
+    training.store.head = head_that_fails_once
+    training.script = [lambda: training.service.end(training.job.id, 143, TERMINATED)]
+    outcome = training.stop()
+    assert outcome.code == DONE and outcome_document(outcome)["checkpoint"]["new"] is None
+    assert outcome_lines(outcome)[1] == ("newest checkpoint: ckpt-000003-x, iteration 3, and it is not known whether "
+                                         "it was saved before or after this request")
+
+
 def test_modelarts_may_be_away_while_the_job_ends(training):
     def away():
         training.service.outages = 2

@@ -140,6 +140,19 @@ def test_the_time_for_which_the_store_was_away_is_no_silence_of_the_run(run):
     assert run.follow(patience=200.0) == 0 and run.time > 200.0
 
 
+def test_the_store_may_be_away_for_any_number_of_looks(run):
+    def leave():
+        run.store.away = True
+
+    def come_back():
+        run.store.away = False
+        run.write("done", [30.0])
+
+    run.write(accuracies=[30.0])
+    run.script = [leave] + [None] * 1100 + [come_back]
+    assert run.follow() == 0
+
+
 def test_a_store_that_does_not_answer_at_all_is_an_error(run):
     run.store.away = True
     with pytest.raises(StoreUnavailable):

@@ -104,6 +104,15 @@ def test_jobs_that_are_still_ending_are_told(platform, tmp_path, monkeypatch, ca
     assert re.search(r"^1 job is still ending: masf-cartoon-s0-", told, re.M)
 
 
+def test_a_secret_of_a_key_for_obs_is_not_uploaded(platform, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-of-obs")
+    (tmp_path / "mine.txt").write_text("Pillow>=6  # secret-of-obs\n")
+    path = str(write_study(tmp_path, STUDY.replace("kat1.2xlarge}", "kat1.2xlarge, requirements: mine.txt}")))
+    assert cli.main(["sweep", path, "run", "--skip-checks"]) == 2
+    assert "mine.txt holds a secret of the access key" in capsys.readouterr().err and not platform.jobs
+
+
 def test_a_local_folder_is_refused(platform, tmp_path, capsys):
     path = str(write_study(tmp_path, STUDY.replace("/bucket/pacs/", "./pacs")))
     assert cli.main(["sweep", path, "plan"]) == 2
