@@ -5,17 +5,15 @@ most ``MOST`` of them, and says how many images it leaves out.
 """
 from __future__ import annotations
 
-import base64
-import io
 from typing import Iterator, List, Sequence
 
 import numpy as np
-from PIL import Image
 
 from job.printable import as_html
 from job.reports.page.colours import GRID, INK, MUTED, PALETTE
 from job.reports.page.document import document, paragraph
 from job.reports.page.measures import confusion_table
+from job.reports.page.mistakes import thumbnail
 from job.reports.predictions import Prediction, Predictions, accuracy, headline, summary
 from masf_core.data.decode_image import Unusable, decode_image
 from masf_core.words import plural
@@ -102,7 +100,4 @@ def _picture(each: Prediction, max_pixels: int) -> str:
         decode_image(each.path, SIDE, max_pixels, pixels)
     except Unusable:
         return "<div class=none>the file has disappeared</div>"
-    stream = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels[..., ::-1])).save(stream, "JPEG", quality=80)
-    data = base64.b64encode(stream.getvalue()).decode("ascii")
-    return f'<img loading=lazy alt="{as_html(each.shown)}" src="data:image/jpeg;base64,{data}">'
+    return f'<img loading=lazy alt="{as_html(each.shown)}" src="{thumbnail(pixels[..., ::-1], SIDE)}">'
