@@ -8,11 +8,11 @@ import unicodedata
 from typing import Any, Dict, List
 
 from job.printable import printable
+from job.reports.image_results import is_formula
 from job.reports.table.build import AVERAGE, OURS, Row, Table
 from job.reports.table.cells import ERROR_NAMES, Cell, Paired
 from job.standard_output import json_text
 
-FORMULA = ("=", "+", "-", "@")  # a spreadsheet takes a cell that begins so for a formula
 _MARKDOWN = re.compile(r"([\\`*\[\]<>|])")
 
 
@@ -139,7 +139,7 @@ def _in_markdown(text: str) -> str:
 def in_csv(text: str) -> str:
     """A text that no spreadsheet takes for a formula, and without control characters."""
     plain = printable(text)
-    return "'" + plain if plain.lstrip().startswith(FORMULA) else plain
+    return "'" + plain if is_formula(plain.lstrip()) else plain
 
 
 def _width(text: str) -> int:
