@@ -10,11 +10,12 @@ from typing import Iterator, List, Sequence
 import numpy as np
 
 from job.printable import as_html
+from job.reports.evaluated import headline
 from job.reports.page.colours import GRID, INK, MUTED, PALETTE
 from job.reports.page.document import document, paragraph
 from job.reports.page.measures import confusion_table
 from job.reports.page.mistakes import thumbnail
-from job.reports.predictions import Prediction, Predictions, accuracy, headline, summary
+from job.reports.predictions import Prediction, Predictions, accuracy, summary
 from masf_core.data.decode_image import Unusable, decode_image
 from masf_core.words import plural
 
@@ -46,7 +47,8 @@ def render(found: Predictions, max_pixels: int) -> str:
     wrong, others, bad = found.mistakes(), found.others(), found.unreadable()
     confusion = found.confusion()
     shown_wrong, shown_others = wrong[:MOST], others[:max(0, MOST - len(wrong))]
-    parts = [f"<p>{as_html(headline(found))}<br>{as_html(summary(found))}</p>"]
+    network = headline(found.network, found.iteration, found.device)
+    parts = [f"<p>{as_html(network)}<br>{as_html(summary(found))}</p>"]
     if confusion.sum():
         count = plural(int(confusion.sum()), "image")
         parts.append(f'<p class=big><b>{accuracy(confusion):.2f} %</b> of {count} with a label are right.</p>')
