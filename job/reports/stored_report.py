@@ -3,9 +3,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping
 
-from job.publication.history import read_history
-from job.publication.late_writes import newest_records
-from job.publication.run_record import read_run
+from job.publication.late_writes import read_records
 from job.reports.report import Report, make_report
 from masf_core.records import selection
 from obs_sync import IntegrityError, Store
@@ -28,7 +26,7 @@ def stored_report(store: Store) -> Report:
     Raises:
         ObjectNotFound: there is no run. IntegrityError: its run.json or metrics.jsonl is damaged.
     """
-    run, history = newest_records(store, read_run(store), read_history(store))
+    run, history = read_records(store)
     policy = run["config"].get("interval", {}).get("selection")
     if policy not in selection.POLICIES:
         raise IntegrityError(f"this run.json names no selection policy (config.interval.selection is {policy!r})",

@@ -16,9 +16,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Set
 
 from job.config.loading import yaml_of
 from job.printable import printable
-from job.publication.history import read_history
-from job.publication.late_writes import newest_records
-from job.publication.run_record import read_run
+from job.publication.late_writes import read_records
 from job.tracking.tracker import Point, Present, Tracker
 from masf_core.records import selection
 from masf_core.records.scalars import interval_scalars
@@ -64,7 +62,7 @@ def copy_run(store: Store, tracker: Tracker) -> Copied:
         ObjectNotFound: there is no run. IntegrityError: a file of it is damaged. StoreUnavailable, ConfigError: see
         ``Tracker``.
     """
-    run, history = newest_records(store, read_run(store), read_history(store))
+    run, history = read_records(store)
     _check(store, history)
     started = moment_of(run["attempts"][0]["started"]) if run["attempts"] else 0
     name = str(run.get("run_name") or store.url.rstrip("/").rpartition("/")[2])
