@@ -16,6 +16,7 @@ from typing import Any, Callable, Dict, List, Sequence
 from job.console import Console
 from job.errors import ConfigError
 from job.exits import DONE
+from job.reports.table.cells import ERROR_NAMES
 from job.standard_output import encodable, telling
 
 EXAMPLES = """
@@ -42,7 +43,7 @@ def add_table_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--selection", choices=SELECTIONS, default=SELECTIONS[0],
                         help="policy that selects the checkpoint of each run (default: %(default)s)")
     add_flag(parser, "--all-selections", action="store_true", help="show a row for each of the policies")
-    parser.add_argument("--error", choices=("std", "sem", "ci95"), default="std",
+    parser.add_argument("--error", choices=tuple(ERROR_NAMES), default="std",
                         help="what stands after ±: standard deviation, standard error, or half the 95 %% confidence "
                              "interval (default: %(default)s)")
     parser.add_argument("--paper", choices=("matching", "all", "none"), default="matching",

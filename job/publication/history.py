@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Dict, List
+from typing import Any, Callable, Dict, List, Mapping, Sequence
 
 from obs_sync import IntegrityError, ObjectNotFound, Store
 from obs_sync.json_document import DocumentError, members, number, optional, read_json, text, whole
@@ -58,3 +58,21 @@ def read_history(store: Store, folder: str = "") -> List[Dict[str, Any]]:
         log.warning("%s: skipped %d of %d lines, which are no records of an interval. The first of them: %s",
                     store.locate(folder + NAME), len(wrong), len(wrong) + len(found), wrong[0])
     return found
+
+
+def check_details(store: Store, history: Sequence[Mapping[str, Any]], shape: Callable[[Any, str], Any]) -> None:
+    """Check the members of records that ``RECORD`` does not describe.
+
+    Args:
+        store: of the run. shape: of a record, made by ``obs_sync.json_document.members``.
+
+    Raises:
+        IntegrityError: a record has another shape.
+    """
+    for record in history:
+        try:
+            shape(record, "")
+        except DocumentError as error:
+            raise IntegrityError(f"iteration {record['iteration']} of this {NAME} is damaged ({error})",
+                                 store.locate(NAME), "Restore it from a copy, or start the run again: it writes this "
+                                 "file from its newest checkpoint") from None

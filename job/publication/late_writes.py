@@ -12,9 +12,10 @@ import hashlib
 import logging
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
+from job.publication.history import read_history
 from job.publication.lineage import fault_of
 from job.publication.retention import name_best
-from job.publication.run_record import written_at
+from job.publication.run_record import read_run, written_at
 from masf_core.errors import CheckpointError
 from masf_core.records import checkpoints
 from masf_core.records.progress import LARGEST, Progress, parse_progress
@@ -36,6 +37,16 @@ class Newest(NamedTuple):
     progress: Progress
     metrics: str  # its history as metrics.jsonl
     eva: str  # and as eva.txt
+
+
+def read_records(store: Store) -> Tuple[Dict[str, Any], List[Dict[str, Any]]]:
+    """The run.json and the records of the intervals of the run in ``store``, see ``newest_records``.
+
+    Raises:
+        ObjectNotFound: there is no run. IntegrityError: its run.json or metrics.jsonl is damaged. StoreError: the store
+        cannot be read.
+    """
+    return newest_records(store, read_run(store), read_history(store))
 
 
 def newest_records(store: Store, run: Dict[str, Any], history: List[Dict[str, Any]],

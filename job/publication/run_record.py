@@ -15,6 +15,7 @@ import uuid
 from typing import Any, Dict, Optional, Tuple
 
 from job.publication.time_limit import within
+from masf_core.records import selection
 from masf_core.records.files import replace_text
 from obs_sync import IntegrityError, ObjectNotFound, Store
 from obs_sync.json_document import (
@@ -95,6 +96,19 @@ def read_run(store: Store) -> Dict[str, Any]:
         raise ObjectNotFound("there is no run here (no run.json)", store.url,
                              "Give the folder train_url/run_name of a run")
     return run
+
+
+def selection_policy(store: Store, run: Dict[str, Any]) -> str:
+    """The policy that chose the best interval of the run in ``store``, one of ``selection.POLICIES``.
+
+    Raises:
+        IntegrityError: its run.json, ``run``, names none.
+    """
+    policy = run["config"].get("interval", {}).get("selection")
+    if policy not in selection.POLICIES:
+        raise IntegrityError(f"this run.json names no selection policy (config.interval.selection is {policy!r})",
+                             store.locate(NAME), "Expected one of " + ", ".join(selection.POLICIES))
+    return policy
 
 
 def written_at(content: Dict[str, Any]) -> Tuple[int, int]:

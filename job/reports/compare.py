@@ -4,16 +4,15 @@ from __future__ import annotations
 from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
 from job.printable import as_html, printable
-from job.publication.history import read_history
-from job.publication.late_writes import newest_records
-from job.publication.run_record import read_run
+from job.publication.late_writes import read_records
+from job.publication.run_record import selection_policy
 from job.reports.page.colours import colours_of_methods
 from job.reports.page.curves import compared_plan
 from job.reports.page.document import document as html_document
 from job.reports.page.document import heading, paragraph
 from job.reports.page.plotting import draw_all
 from masf_core.records import selection
-from obs_sync import IntegrityError, ObjectNotFound, Store
+from obs_sync import ObjectNotFound, Store
 
 
 class Candidate(NamedTuple):
@@ -48,12 +47,8 @@ def read_candidate(store: Store, name: str) -> Candidate:
         ObjectNotFound: there is no run, or none of its intervals has been completed. IntegrityError: its run.json is
         damaged.
     """
-    run = read_run(store)
-    policy = run["config"].get("interval", {}).get("selection")
-    if policy not in selection.POLICIES:
-        raise IntegrityError(f"this run.json names no selection policy (config.interval.selection is {policy!r})",
-                             store.locate("run.json"), "Expected one of " + ", ".join(selection.POLICIES))
-    history = newest_records(store, run, read_history(store))[1]
+    run, history = read_records(store)
+    policy = selection_policy(store, run)
     if not history:
         raise ObjectNotFound("there is no run here with a completed interval", store.url,
                              "Give the folder train_url/run_name of a run")

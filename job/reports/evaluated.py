@@ -55,12 +55,17 @@ class Evaluated(NamedTuple):
 
 def text(found: Evaluated) -> List[str]:
     """Lines for people."""
-    at = "iteration not known" if found.iteration is None else f"iteration {found.iteration}"
-    lines = [f"{printable(found.network)} ({at}), on {found.device}"]
+    lines = [headline(found.network, found.iteration, found.device)]
     for result in found.domains:
         lines += [""] + _lines_of(result, found.classes)
     told = [eva_line(found, result).rstrip() for result in found.domains]
     return lines + ([""] + [line for line in told if line] if any(told) else [])
+
+
+def headline(network: str, iteration: Optional[int], device: str) -> str:
+    """What computed, and where. Arguments: as of ``Evaluated``."""
+    at = "iteration not known" if iteration is None else f"iteration {iteration}"
+    return f"{printable(network)} ({at}), on {device}"
 
 
 def _lines_of(result: DomainResult, classes: Sequence[str]) -> List[str]:

@@ -101,9 +101,14 @@ def csv_lines(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "".join(",".join(map(cell, row)) + "\n" for row in [columns, *rows])
 
 
+def is_formula(text: str) -> bool:
+    """Whether a spreadsheet may take a cell with this text for a formula."""
+    return _FORMULA.match(text) is not None
+
+
 def cell(text: str) -> str:
     """``text`` as a cell that no spreadsheet takes for a formula, and in quotes unless it is plain."""
-    if _FORMULA.match(text):
+    if is_formula(text):
         text = "'" + text
     if _PLAIN.fullmatch(text):
         return text

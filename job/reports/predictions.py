@@ -7,6 +7,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 
 from job.printable import printable
+from job.reports.evaluated import headline
 from job.reports.image_results import csv_lines
 from masf_core.words import plural
 
@@ -98,7 +99,7 @@ def text(found: Predictions, elsewhere: bool) -> List[str]:
     Args:
         elsewhere: a file has all of them.
     """
-    lines = [headline(found), summary(found)]
+    lines = [headline(found.network, found.iteration, found.device), summary(found)]
     confusion = found.confusion()
     if confusion.sum():
         lines.append(f"accuracy {accuracy(confusion):.2f} % of {plural(int(confusion.sum()), 'image')} with a label")
@@ -121,12 +122,6 @@ def text(found: Predictions, elsewhere: bool) -> List[str]:
     if not few and not elsewhere:
         lines += ["", "--out=FILE.csv writes a line for each image, --page=FILE.html a page with pictures"]
     return lines
-
-
-def headline(found: Predictions) -> str:
-    """What predicted, and where."""
-    at = "iteration not known" if found.iteration is None else f"iteration {found.iteration}"
-    return f"{printable(found.network)} ({at}), on {found.device}"
 
 
 def summary(found: Predictions) -> str:

@@ -136,7 +136,7 @@ def _results(run: Mapping[str, Any], history: Sequence[Mapping[str, Any]], best:
     yield f'<div class="figures">{drawn.html("classes")}{numbers}</div>'
     yield heading("Confusion")
     yield paragraph("Images of the target by true class (rows) and predicted class (columns).", "muted")
-    yield confusion_table(best["target_confusion"], classes)
+    yield confusion_table(best["target_confusion"], classes, "metrics.jsonl holds the whole matrix.")
 
 
 def from_paper(run: Mapping[str, Any], target: str) -> str:

@@ -5,9 +5,7 @@ import posixpath
 from typing import Any, Dict, List, Mapping, Sequence
 
 from job.printable import printable
-from job.publication.history import read_history
-from job.publication.late_writes import newest_records
-from job.publication.run_record import read_run
+from job.publication.late_writes import read_records
 from obs_sync import Store
 
 BAR = 30  # characters of a full bar
@@ -19,7 +17,7 @@ def describe_run(store: Store) -> str:
     Raises:
         ObjectNotFound: there is no run. IntegrityError: its run.json is damaged.
     """
-    run, history = newest_records(store, read_run(store), read_history(store))
+    run, history = read_records(store)
     lines = [f"{printable(store.url)}  {printable(run['state'])}", ""]
     lines += object_tree(store)
     lines += [""] + accuracy_lines(history) + best_line(run) + attempt_lines(run["attempts"])
@@ -32,7 +30,7 @@ def run_document(store: Store) -> Dict[str, Any]:
     Raises:
         As ``describe_run``.
     """
-    run, history = newest_records(store, read_run(store), read_history(store))
+    run, history = read_records(store)
     return {"url": store.url, "run_name": run.get("run_name"), "state": run["state"],
             "iteration": run.get("iteration", 0), "best": run.get("best"), "attempts": run["attempts"],
             "intervals": history, "config": run["config"],

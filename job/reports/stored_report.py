@@ -3,13 +3,12 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping
 
-from job.publication.history import read_history
-from job.publication.late_writes import newest_records
-from job.publication.run_record import read_run
+from job.publication.history import check_details
+from job.publication.late_writes import read_records
+from job.publication.run_record import selection_policy
 from job.reports.report import Report, make_report
-from masf_core.records import selection
-from obs_sync import IntegrityError, Store
-from obs_sync.json_document import DocumentError, list_of, mapping_of, members, number, optional, whole
+from obs_sync import Store
+from obs_sync.json_document import list_of, mapping_of, members, number, optional, whole
 
 _NUMBER = optional(number(finite=False))
 _DETAILS = members({}, may={
@@ -28,18 +27,9 @@ def stored_report(store: Store) -> Report:
     Raises:
         ObjectNotFound: there is no run. IntegrityError: its run.json or metrics.jsonl is damaged.
     """
-    run, history = newest_records(store, read_run(store), read_history(store))
-    policy = run["config"].get("interval", {}).get("selection")
-    if policy not in selection.POLICIES:
-        raise IntegrityError(f"this run.json names no selection policy (config.interval.selection is {policy!r})",
-                             store.locate("run.json"), "Expected one of " + ", ".join(selection.POLICIES))
-    for record in history:
-        try:
-            _DETAILS(record, "")
-        except DocumentError as error:
-            raise IntegrityError(f"iteration {record['iteration']} of this metrics.jsonl is damaged ({error})",
-                                 store.locate("metrics.jsonl"), "Restore it from a copy, or start the run again: it "
-                                 "writes this file from its newest checkpoint") from None
+    run, history = read_records(store)
+    selection_policy(store, run)
+    check_details(store, history, _DETAILS)
     run = dict({"run_name": store.url.rstrip("/").rpartition("/")[2]}, **run)
     return make_report(run, history, _classes(run, history))
 

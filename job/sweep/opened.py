@@ -11,6 +11,7 @@ from job.environment import read_environment
 from job.errors import ConfigError
 from job.modelarts import sdk_service
 from job.modelarts.access import obs_environment, read_access, secrets_of
+from job.modelarts.parameters import PLACES
 from job.modelarts.service import JobService
 from job.sweep.local import FOLDER
 from job.sweep.plan import Kind, PlannedRun, kinds_of, runs_of
@@ -22,7 +23,6 @@ from obs_sync import Store, is_remote, open_store
 log = logging.getLogger(__name__)
 
 LOCAL, MODELARTS = RUNNERS
-PLACES = {"data_url": True, "train_url": True, "weights_path": False}  # setting → whether it is a folder in OBS
 
 
 class OnModelArts(NamedTuple):

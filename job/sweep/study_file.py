@@ -27,7 +27,7 @@ from job.config.files import (
     read_settings, read_submit_part,
 )
 from job.config.foreign_flags import unknown
-from job.config.kinds import choice, folder_names, is_plain_name, whole
+from job.config.kinds import choice, folder_name, is_plain_name, whole
 from job.config.loading import shown_path
 from job.config.settings import settings
 from job.errors import ConfigError, NoSuchFolder
@@ -109,18 +109,15 @@ class _Reader:
             self._refuse_per_run(base[-1])
         targets = None
         if "targets" in parts and getattr(parts["targets"], "value", None) != "all":
-            targets = tuple(self._list(parts["targets"], "targets", "all, or a list of domains",
-                                       lambda text: folder_names().convert(text)[0]))
+            targets = tuple(self._list(parts["targets"], "targets", "all, or a list of domains", _domain))
         seeds = tuple(self._list(parts["seeds"], "seeds", "a list of whole numbers", whole(0, 2 ** 31 - 1).convert)
                       if "seeds" in parts else [0])
         variants = self._variants(parts.get("variants"))
         random = self._random(parts["random"]) if "random" in parts else None
         if random is not None:
             self._refuse_twice(variants, random)
-        runner = self._list(parts["runner"], "runner", "local or modelarts", choice(*RUNNERS).convert) \
-            if "runner" in parts else ["local"]
-        return StudyFile(self._path, base, targets, seeds, variants, random, runner[0] if runner else "local",
-                         self._submit(parts))
+        runner = self._one(parts.get("runner"), "runner", "local or modelarts", choice(*RUNNERS).convert, "local")
+        return StudyFile(self._path, base, targets, seeds, variants, random, runner, self._submit(parts))
 
     def _where(self, node: Any) -> str:
         return f"{self._path}, line {node.start_mark.line + 1}"
@@ -158,6 +155,18 @@ class _Reader:
         if not nodes:
             self.problems.append(f"{self._where(node)}: {name}: the list is empty; expected {expected}")
         return found
+
+    def _one(self, node: Any, name: str, expected: str, convert: Callable[[str], Any], default: Any) -> Any:
+        """The value of a scalar. ``default`` where there is no node, or it is wrong."""
+        if node is None:
+            return default
+        try:
+            if node.id != SCALAR:
+                raise ValueError
+            return convert(node.value)
+        except ValueError:
+            self.problems.append(f"{self._where(node)}: {name}: expected {expected}")
+            return default
 
     def _submit(self, parts: Dict[str, Any]) -> List[Settings]:
         """The options of submit, of the configuration file and of this one."""
@@ -249,8 +258,8 @@ class _Reader:
         if "samples" not in parts or "settings" not in parts:
             self.problems.append(f"{self._where(node)}: random: expected samples, a number, and settings")
             return None
-        samples = self._list(parts["samples"], "samples", "a whole number from 1 to 1000", whole(1, 1000).convert)
-        seed = self._list(parts["seed"], "seed", "a whole number", whole(0).convert) if "seed" in parts else [0]
+        samples = self._one(parts["samples"], "samples", "a whole number from 1 to 1000", whole(1, 1000).convert, 1)
+        seed = self._one(parts.get("seed"), "seed", "a whole number", whole(0).convert, 0)
         draws = []
         if parts["settings"].id != MAPPING:
             self.problems.append(f"{self._where(parts['settings'])}: random: expected settings below it, indented")
@@ -259,7 +268,7 @@ class _Reader:
             draw = self._draw(key_node, value)
             if draw is not None:
                 draws.append(draw)
-        return Random(samples[0] if samples else 1, seed[0] if seed else 0, tuple(draws))
+        return Random(samples, seed, tuple(draws))
 
     def _draw(self, key_node: Any, node: Any) -> Optional[Draw]:
         name, where = key_node.value, self._where(key_node)
@@ -299,3 +308,11 @@ class _Reader:
 def may_vary(name: str) -> bool:
     """Whether the runs of a study may differ in this setting, by variant or by draw."""
     return name not in PER_RUN and (settings()[name].affects_result or name == "train_iterations")
+
+
+def _domain(text: str) -> str:
+    """The name of one domain. Raises ValueError also for ``a,b``, which is the list of a flag and not that of a file.
+    """
+    if "," in text:
+        raise ValueError
+    return folder_name().convert(text)

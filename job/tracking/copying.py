@@ -16,13 +16,12 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Set
 
 from job.config.loading import yaml_of
 from job.printable import printable
-from job.publication.history import read_history
-from job.publication.late_writes import newest_records
-from job.publication.run_record import read_run
+from job.publication.history import check_details
+from job.publication.late_writes import read_records
 from job.tracking.tracker import Point, Present, Tracker
 from masf_core.records import selection
 from masf_core.records.scalars import interval_scalars
-from obs_sync import IntegrityError, ObjectNotFound, Store
+from obs_sync import ObjectNotFound, Store
 from obs_sync.json_document import DocumentError, mapping_of, members, number, optional
 from obs_sync.store import read_at_most
 
@@ -64,8 +63,8 @@ def copy_run(store: Store, tracker: Tracker) -> Copied:
         ObjectNotFound: there is no run. IntegrityError: a file of it is damaged. StoreUnavailable, ConfigError: see
         ``Tracker``.
     """
-    run, history = newest_records(store, read_run(store), read_history(store))
-    _check(store, history)
+    run, history = read_records(store)
+    check_details(store, history, _SHAPE)
     started = moment_of(run["attempts"][0]["started"]) if run["attempts"] else 0
     name = str(run.get("run_name") or store.url.rstrip("/").rpartition("/")[2])
     identity = identity_of(run, name)
@@ -147,16 +146,6 @@ def moment_of(text: object) -> int:
         return 1000 * calendar.timegm(time.strptime(str(text), "%Y-%m-%dT%H:%M:%SZ"))
     except ValueError:
         return 0
-
-
-def _check(store: Store, history: Sequence[Mapping[str, Any]]) -> None:
-    for record in history:
-        try:
-            _SHAPE(record, "")
-        except DocumentError as error:
-            raise IntegrityError(f"iteration {record['iteration']} of this metrics.jsonl is damaged ({error})",
-                                 store.locate("metrics.jsonl"), "Restore it from a copy, or start the run again: it "
-                                 "writes this file from its newest checkpoint") from None
 
 
 def _missing(points: Sequence[Point], present: Present, tracker: Tracker) -> List[Point]:

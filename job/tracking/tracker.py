@@ -15,16 +15,13 @@ class Point(NamedTuple):
 
 
 class Present(NamedTuple):
-    """What the tracker has of a run. key: its own name of the run. status: one of ``STATUSES``."""
+    """What the tracker has of a run. key: its own name of the run. status: RUNNING, FINISHED, FAILED or KILLED."""
 
     key: str
     status: str
     params: Mapping[str, str]
     tags: Mapping[str, str]
     metrics: Set[str]  # names
-
-
-STATUSES = ("RUNNING", "FINISHED", "FAILED", "KILLED")
 
 
 class Tracker(abc.ABC):

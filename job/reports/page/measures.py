@@ -55,16 +55,17 @@ def class_table(classes: Sequence[str], per_class: Mapping[str, Optional[float]]
             + "\n".join(rows) + "</table></div>")
 
 
-def confusion_table(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> str:
+def confusion_table(matrix: Sequence[Sequence[int]], classes: Sequence[str], elsewhere: str) -> str:
     """Rows are true classes, columns predictions, shaded by the share of the row.
 
     Of more than ``MOST_CLASSES`` classes, a list of the most frequent confusions.
 
     Args:
         matrix: [class, class], counts of images. classes: names in label order.
+        elsewhere: a sentence for above such a list: what has the whole matrix.
     """
     if len(classes) > MOST_CLASSES:
-        return _most_frequent(matrix, classes)
+        return _most_frequent(matrix, classes, elsewhere)
     titles = "".join(f"<th>{as_html(name)}</th>" for name in classes)
     lines = [f'<div class="wide"><table class="confusion first"><tr><th>true \\ predicted</th>{titles}</tr>']
     for name, row in zip(classes, matrix):
@@ -75,13 +76,12 @@ def confusion_table(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> 
     return "\n".join(lines) + "</table></div>"
 
 
-def _most_frequent(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> str:
+def _most_frequent(matrix: Sequence[Sequence[int]], classes: Sequence[str], elsewhere: str) -> str:
     wrong: List[Tuple[int, str, str]] = [
         (count, true, predicted) for true, row in zip(classes, matrix) for predicted, count in zip(classes, row)
         if count and true != predicted]
     wrong.sort(key=lambda each: (-each[0], each[1], each[2]))
-    told = (f"The {min(len(wrong), MOST_CONFUSIONS)} most frequent of {len(wrong)} kinds of confusion; metrics.jsonl "
-            "holds the whole matrix.")
+    told = f"The {min(len(wrong), MOST_CONFUSIONS)} most frequent of {len(wrong)} kinds of confusion. {elsewhere}"
     rows = [[true, predicted, f"{count:,}"] for count, true, predicted in wrong[:MOST_CONFUSIONS]]
     return paragraph(told, "muted") + table(["true", "predicted", "images"], rows, "first")
 

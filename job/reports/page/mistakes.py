@@ -36,12 +36,12 @@ def mistakes_html(shots: Sequence[Shot], told: str) -> str:
     return f'<p class="muted">{as_html(told)}</p><div class="shots">{"".join(tiles)}</div>'
 
 
-def thumbnail(pixels: np.ndarray) -> str:
-    """A small JPEG as a data URL. pixels: uint8 [H, W, 3] RGB."""
+def thumbnail(pixels: np.ndarray, side: int = SIDE) -> str:
+    """A JPEG of at most ``side`` pixels as a data URL. pixels: uint8 [H, W, 3] RGB."""
     from PIL import Image
 
     image = Image.fromarray(np.ascontiguousarray(pixels))
-    image.thumbnail((SIDE, SIDE))
+    image.thumbnail((side, side))
     stream = io.BytesIO()
     image.save(stream, "JPEG", quality=QUALITY)
     return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")

@@ -10,7 +10,6 @@ from job.reports.table.runs import Unreadable
 from job.reports.table.variants import Variant
 
 OURS, PAPER, DIFFERENCE = "ours", "published", "difference"
-PAPER_CHOICES = ("matching", "all", "none")
 AVERAGE = "average"
 
 
@@ -35,7 +34,7 @@ class Missing(NamedTuple):
 
 
 class Table(NamedTuple):
-    """All of it. notes: sentences. error: one of ``cells.ERRORS``."""
+    """All of it. notes: sentences. error: one of ``cells.ERROR_NAMES``."""
 
     targets: Tuple[str, ...]
     error: str
@@ -48,8 +47,8 @@ class Table(NamedTuple):
 class Options(NamedTuple):
     """What to show.
 
-    selections: policies. error: one of ``cells.ERRORS``. paper: one of ``PAPER_CHOICES``. baseline: name of the
-    variant that others are compared with; None takes DeepAll, else the first.
+    selections: policies. error: one of ``cells.ERROR_NAMES``. paper: "matching", "all" or "none" of the published
+    rows. baseline: name of the variant that others are compared with; None takes DeepAll, else the first.
     """
 
     selections: Tuple[str, ...] = ("source_val",)

@@ -6,7 +6,6 @@ from typing import List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from job.reports.table.student import t_quantile
 
-ERRORS = ("std", "sem", "ci95")
 ERROR_NAMES = {"std": "standard deviation", "sem": "standard error of the mean",
                "ci95": "half the 95 % confidence interval (Student's t)"}
 
@@ -59,7 +58,7 @@ def error_of(values: Sequence[float], kind: str) -> Optional[float]:
     """The error of the mean of some values; None for fewer than 2.
 
     Args:
-        kind: one of ``ERRORS``. The standard deviation has n − 1 in its denominator.
+        kind: one of ``ERROR_NAMES``. The standard deviation has n − 1 in its denominator.
     """
     count = len(values)
     if count < 2:
@@ -73,7 +72,7 @@ def error_of(values: Sequence[float], kind: str) -> Optional[float]:
 
 
 def cell_of(values: Values, expected: int, error: str, state: str = "") -> Cell:
-    """The cell of one variant on one target. error: one of ``ERRORS``. state: shown where there is no value."""
+    """The cell of one variant on one target. error: one of ``ERROR_NAMES``. state: shown where there is no value."""
     if not values:
         return Cell(expected=expected, state=state)
     numbers = [value for _, value in values]

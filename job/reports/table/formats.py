@@ -8,17 +8,17 @@ import unicodedata
 from typing import Any, Dict, List
 
 from job.printable import printable
+from job.reports.image_results import is_formula
 from job.reports.table.build import AVERAGE, OURS, Row, Table
 from job.reports.table.cells import ERROR_NAMES, Cell, Paired
 from job.standard_output import json_text
 
-FORMULA = ("=", "+", "-", "@")  # a spreadsheet takes a cell that begins so for a formula
 _MARKDOWN = re.compile(r"([\\`*\[\]<>|])")
 
 
 def as_text(table: Table) -> str:
     """Aligned columns for a terminal, without control characters other than line feeds."""
-    rows = [_titles(table)] + [_texts(row) for row in table.rows]
+    rows = [titles(table)] + [_texts(row) for row in table.rows]
     rows = [[printable(each) for each in row] for row in rows]
     widths = [max(_width(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [caption(table), ""]
@@ -32,7 +32,7 @@ def as_text(table: Table) -> str:
 
 def as_markdown(table: Table) -> str:
     """A Markdown table, and lists of what is missing and of the paired differences."""
-    rows = [[_in_markdown(each) for each in row] for row in [_titles(table)] + [_texts(row) for row in table.rows]]
+    rows = [[_in_markdown(each) for each in row] for row in [titles(table)] + [_texts(row) for row in table.rows]]
     rule = ["-", "-", "-:"] + ["-:"] * (len(rows[0]) - 3)
     lines = [_in_markdown(caption(table)), ""] + [f"| {' | '.join(row)} |" for row in rows[:1] + [rule] + rows[1:]]
     below = [("- " + _in_markdown(line[2:]) if line.startswith("- ") else _in_markdown(line))
@@ -78,6 +78,11 @@ def as_json(table: Table) -> str:
 def caption(table: Table) -> str:
     """One sentence: what the numbers are."""
     return f"Accuracy on the target domain in per cent: mean ± {ERROR_NAMES[table.error]}, over seeds."
+
+
+def titles(table: Table) -> List[str]:
+    """The titles of the columns."""
+    return ["variant", "selection", "seeds"] + list(table.targets) + [AVERAGE]
 
 
 def cell_text(cell: Cell) -> str:
@@ -139,7 +144,7 @@ def _in_markdown(text: str) -> str:
 def in_csv(text: str) -> str:
     """A text that no spreadsheet takes for a formula, and without control characters."""
     plain = printable(text)
-    return "'" + plain if plain.lstrip().startswith(FORMULA) else plain
+    return "'" + plain if is_formula(plain.lstrip()) else plain
 
 
 def _width(text: str) -> int:

@@ -9,7 +9,7 @@ from job.reports.page.colours import GRID, INK, MUTED, colours_of_methods
 from job.reports.page.document import document, heading, paragraph
 from job.reports.table.build import AVERAGE, OURS, PAPER, Row, Table
 from job.reports.table.cells import Cell
-from job.reports.table.formats import caption, cell_text, missing_lines, paired_line
+from job.reports.table.formats import caption, cell_text, missing_lines, paired_line, titles
 
 WIDTH, LEFT, RIGHT, ROW = 640, 190, 20, 24  # pixels, as all numbers below
 TOP, BOTTOM = 10, 34
@@ -34,8 +34,7 @@ def as_page(table: Table) -> str:
 
 
 def _table(table: Table) -> Iterator[str]:
-    titles = ["variant", "selection", "seeds"] + list(table.targets) + [AVERAGE]
-    head = "".join(f"<th>{as_html(title)}</th>" for title in titles)
+    head = "".join(f"<th>{as_html(title)}</th>" for title in titles(table))
     yield f'<div class="wide"><table class="table first"><tr>{head}</tr>'
     for row in table.rows:
         cells = "".join(f"<td>{as_html(each)}</td>" for each in (row.name, row.selection, row.seeds))

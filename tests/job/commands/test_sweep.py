@@ -12,8 +12,7 @@ import pytest
 
 from job import cli
 from masf_core.data.miniature import write_miniature
-from tests.job.sweep.studies import BASE, VARIANTS, planned, write_study
-from tests.job.sweep.test_collect import store
+from tests.job.sweep.studies import BASE, VARIANTS, planned, store, write_study
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 
 from job.reports import predictions
 from job.reports.image_results import ImageResult, cell, csv_text
+from job.reports.page.measures import MOST_CLASSES
 from job.reports.prediction_page import MOST, render
 from job.reports.predictions import Prediction, Predictions
 
@@ -101,3 +103,13 @@ def test_a_page_says_how_many_images_it_leaves_out():
     page = render(found(*images, one("/no/r.jpg", 0, 0.9, 0.1, 0.0)), 10 ** 6)
     assert page.count("<figure") == MOST and "7 more are not shown" in page and "1 more are not shown" in page
     assert page.count("the file has disappeared") == MOST
+
+
+def test_the_page_about_many_classes_says_where_the_whole_matrix_is_and_has_a_style_for_the_sentence():
+    names = tuple(f"class {number}" for number in range(MOST_CLASSES + 1))
+    wrong = Prediction("/no/a.jpg", "/no/a.jpg", 5, np.eye(len(names))[3])
+    page = render(found(wrong)._replace(classes=names), 10 ** 6)
+    assert "kinds of confusion. With --json, predict prints the whole matrix." in page and "metrics.jsonl" not in page
+    style = page.partition("<style>")[2].partition("</style>")[0]
+    used = {name for value in re.findall(r'class="?([\w ]+)', page) for name in value.split()}
+    assert used - {name for name in used if f".{name}" in style} == set()

@@ -93,7 +93,8 @@ def test_of_many_classes_the_most_frequent_confusions_are_listed():
     names = [f"class {number}" for number in range(MOST_CLASSES + 1)]
     matrix = [[0] * len(names) for _ in names]
     matrix[3][5] = 7
-    assert "<td>class 3</td><td>class 5</td><td>7</td>" in confusion_table(matrix, names)
+    text = confusion_table(matrix, names, "metrics.jsonl holds the whole matrix.")
+    assert "<td>class 3</td><td>class 5</td><td>7</td>" in text and "metrics.jsonl holds the whole matrix." in text
 
 
 @pytest.fixture

@@ -1,6 +1,9 @@
-"""Small studies, planned without data."""
+"""Small studies, planned without data, and finished runs of them, which were not trained."""
 from __future__ import annotations
 
+import json
+
+from job.config.loading import to_dict
 from job.sweep.plan import kinds_of, runs_of
 from job.sweep.study_file import read_study
 
@@ -32,3 +35,15 @@ def planned(folder, text=BASE + VARIANTS, flags=None):
     study = read_study(str(write_study(folder, text)))
     kinds = kinds_of(study, flags or {})
     return runs_of(study, kinds, study.targets, str(folder / "out")), kinds
+
+
+def store(tmp_path, run, target_accuracy, validation, parent="out", iteration=30):
+    """Write a finished run."""
+    folder = tmp_path / parent / run.name
+    folder.mkdir(parents=True)
+    (folder / "metrics.jsonl").write_text(json.dumps({
+        "iteration": iteration, "target_domain": run.target, "target_accuracy": target_accuracy,
+        "validation_accuracy": validation, "seconds_per_iteration": 0.5}) + "\n")
+    (folder / "run.json").write_text(json.dumps({
+        "format": 1, "run_name": run.name, "state": "done", "lineage": "a", "iteration": iteration, "attempts": [],
+        "config": to_dict(run.config)}))

@@ -1,27 +1,12 @@
 """The table of a study, and what a random search chooses."""
 from __future__ import annotations
 
-import json
-
-from job.config.loading import to_dict
 from job.reports.table.build import Options, build
 from job.sweep.collect import collect
 from obs_sync import open_store
-from tests.job.sweep.studies import BASE, VARIANTS, planned
+from tests.job.sweep.studies import BASE, VARIANTS, planned, store
 
 RANDOM = "variants: {masf: }\nrandom: {samples: 3, settings: {outer_lr: {log_uniform: [1e-6, 1e-4]}}}\n"
-
-
-def store(tmp_path, run, target_accuracy, validation, parent="out", iteration=30):
-    """Write a finished run."""
-    folder = tmp_path / parent / run.name
-    folder.mkdir(parents=True)
-    (folder / "metrics.jsonl").write_text(json.dumps({
-        "iteration": iteration, "target_domain": run.target, "target_accuracy": target_accuracy,
-        "validation_accuracy": validation, "seconds_per_iteration": 0.5}) + "\n")
-    (folder / "run.json").write_text(json.dumps({
-        "format": 1, "run_name": run.name, "state": "done", "lineage": "a", "iteration": iteration, "attempts": [],
-        "config": to_dict(run.config)}))
 
 
 def test_the_table_has_the_planned_runs_and_no_others(tmp_path):

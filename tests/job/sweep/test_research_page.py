@@ -11,7 +11,7 @@ from job import cli
 from job.sweep.plan import kinds_of, runs_of
 from job.sweep.study_file import read_study
 from tests.documentation_checks import ROOT, blocks
-from tests.job.sweep.test_collect import store
+from tests.job.sweep.studies import store
 
 with open(os.path.join(ROOT, "docs", "research.md"), encoding="utf-8") as stream:
     PAGE = stream.read()

@@ -18,8 +18,7 @@ from job.sweep.submitted import SubmittedRunner, first_to_start, jobs_under_way
 from job.sweep.text import with_jobs
 from obs_sync import open_store
 from tests.job.modelarts.memory_service import MemoryJobService
-from tests.job.sweep.studies import BASE, VARIANTS, planned
-from tests.job.sweep.test_collect import store
+from tests.job.sweep.studies import BASE, VARIANTS, planned, store
 
 
 class Killed(BaseException):

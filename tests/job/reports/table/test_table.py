@@ -9,6 +9,7 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from job import cli
+from job.reports.table.formats import in_csv
 from job.reports.table.page import ticks
 from tests.job.reports.table.stored_runs import store_run
 
@@ -181,6 +182,11 @@ def test_the_page_has_a_dot_for_every_seed(study, tmp_path, capsys):
     charts = [ElementTree.fromstring(text) for text in re.findall(r"<svg.*?</svg>", path.read_text("utf-8"), re.DOTALL)]
     dots = [len(chart.findall("{http://www.w3.org/2000/svg}circle")) for chart in charts]
     assert dots == [6, 5, 5, 5, 3]
+
+
+@pytest.mark.parametrize("name", ["=cmd", " +cmd", "-cmd", "@cmd", "＝cmd", "＋cmd", "－cmd", "＠cmd"])
+def test_no_text_of_the_csv_begins_like_a_formula(name):
+    assert in_csv(name) == "'" + name
 
 
 def test_names_that_others_wrote_are_harmless_in_every_form(tmp_path, capsys):
