@@ -8,6 +8,7 @@ import os
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from job import cli
 from job.commands import export
@@ -104,6 +105,26 @@ def test_without_data_the_images_are_synthetic_and_the_log_says_so(run_export, t
     assert told["signature"] == "serving_default" and told["atc"] == {} and "--format=pb" in told["atc_note"]
     assert told["preprocessing"]["caller"][-1] == "convert to float32 and subtract mean_bgr; do not scale"
     assert set(digests(tmp_path / "x")) == {"export.json", *told["files"]}
+
+
+def test_data_in_a_pack_are_not_unpacked_for_the_comparison(run_export, tmp_path):
+    miniature.write_miniature(str(tmp_path / "pacs"), images_per_class=2)
+    assert cli.main(["pack", str(tmp_path / "pacs"), str(tmp_path / "pack")]) == 0
+    code, out, err = run_export("--format=pb", f"--out={tmp_path / 'x'}", f"--data_url={tmp_path / 'pack'}", "--json")
+    assert code == 0, err
+    assert json.loads(out)["check"]["source"] == "synthetic images" and "are not on this machine" in err
+    assert not (tmp_path / "work" / "inputs").exists()
+
+
+@pytest.mark.parametrize("name, source", [("photo.jpg", "images of"), ("notes.txt", "synthetic images")])
+def test_the_data_of_the_run_are_compared_on_where_they_are_at_hand(run_export, tmp_path, name, source):
+    (tmp_path / "data").mkdir()
+    Image.new("RGB", (8, 8)).save(str(tmp_path / "data" / "photo.jpg"))
+    os.rename(str(tmp_path / "data" / "photo.jpg"), str(tmp_path / "data" / name))
+    code, out, err = run_export("--format=pb", f"--out={tmp_path / 'x'}", f"--data_url={tmp_path / 'data'}", "--json")
+    assert code == 0, err
+    assert json.loads(out)["check"]["source"].startswith(source)
+    assert ("has no image that can be read" in err) == (source == "synthetic images")
 
 
 def test_the_default_place_names_the_network_and_the_format(run_export, tmp_path, monkeypatch):
