@@ -15,6 +15,7 @@ from job.commands import export
 from job.console import Console
 from job.export import delivery, story
 from job.export.sidecar import atc_lines
+from job.workspace import Workspace
 from masf_core.data import miniature
 from masf_core.network.architecture import make_architecture
 from masf_core.records.npz import write_npz
@@ -183,13 +184,16 @@ def test_an_export_that_computes_other_numbers_is_not_delivered(run_export, tmp_
     assert os.listdir(str(tmp_path / "new")) == []
 
 
-def test_the_rest_of_a_killed_export_is_deleted_by_the_next(tmp_path):
-    for name in (".x.partial-999999999", f".x.partial-{os.getppid()}", ".y.partial-999999999"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "model.pb").write_text("half")
-    with delivery.staged(str(tmp_path / "x"), None) as folder:
-        assert sorted(os.listdir(str(tmp_path))) == sorted([
-            f".x.partial-{os.getppid()}", ".y.partial-999999999", os.path.basename(folder)])
+@pytest.mark.parametrize("out, name", [("{}/x", "x"), ("obs://bucket/exports/x", "export")])
+def test_the_rest_of_a_killed_export_is_deleted_by_the_next(tmp_path, out, name):
+    workspace = Workspace(str(tmp_path), decoded="", logs=str(tmp_path), spool="")
+    for left in (f".{name}.partial-999999999", f".{name}.partial-{os.getpid()}", f".{name}.partial-{os.getppid()}",
+                 ".y.partial-999999999"):
+        (tmp_path / left).mkdir()
+        (tmp_path / left / "model.pb").write_text("half")
+    with delivery.staged(out.format(tmp_path), workspace) as folder:
+        assert os.listdir(folder) == [] and sorted(os.listdir(str(tmp_path))) == sorted([
+            f".{name}.partial-{os.getppid()}", ".y.partial-999999999", os.path.basename(folder)])
     assert not os.path.exists(folder)
 
 
