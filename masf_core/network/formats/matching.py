@@ -6,7 +6,7 @@ from typing import Callable, Dict, List, NamedTuple, Optional
 
 import numpy as np
 
-from masf_core.network.architecture import Architecture, make_architecture
+from masf_core.network.architecture import Architecture, layer_of, make_architecture
 from masf_core.network.formats import layout
 from masf_core.network.formats.content import CAFFE, CHANNELS_FIRST, Content
 from masf_core.network.formats.naming import CAFFENET, NAMINGS, OTHERS, Naming
@@ -70,7 +70,7 @@ def variables_of(content: Content, named: Named,
             raise Unfit(f"{shown(name)} has {shown(stored.kind)}, expected floating-point numbers in one piece")
         array = stored.read()
         if content.kind in CHANNELS_FIRST:
-            array = layout.channels_last(array, naming.flattened.get(variable.rsplit("/", 1)[0], 1))
+            array = layout.channels_last(array, naming.flattened.get(layer_of(variable), 1))
         if array.ndim == 4 and array.shape[:2] == (1, 1) and len(shapes[variable]) == 2:
             array = array[0, 0]  # a 1×1 convolution where ours is a dense layer
         found[variable] = as_float32(name, array)
