@@ -1,4 +1,4 @@
-"""The variables of a network: names, shapes, values before training. Needs no TensorFlow.
+"""The variables of a network: names, shapes, values before training; and its images. Needs no TensorFlow.
 
 A ``Backbone`` inherits from its ``Architecture``. So the network that is trained has the very variables that weights
 files are compared with.
@@ -38,11 +38,15 @@ class Architecture(abc.ABC):
         width: factor of every hidden channel count; 1.0 is the published network.
         feature_width: F, width of the features that the local loss sees.
         new_layers: layers that are never taken from pretrained weights (the classifier of another label set).
+        mean_bgr: the colour that is subtracted from pixels 0 to 255: blue, green, red, as images and weights have them.
+        deviation_bgr: what they are then divided by.
     """
 
     image_size = 227
     feature_width = 0
     new_layers: Tuple[str, ...] = ()
+    mean_bgr: Tuple[float, float, float]
+    deviation_bgr: Tuple[float, float, float] = (1.0, 1.0, 1.0)
 
     def __init__(self, num_classes: int, width: float = 1.0) -> None:
         if not 0.0 < width <= 4.0:

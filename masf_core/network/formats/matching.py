@@ -62,7 +62,8 @@ def variables_of(content: Content, named: Named,
     Raises:
         Unfit, OverBudget.
     """
-    naming, shapes = named.naming, _architecture(named.naming).shapes()
+    naming, architecture = named.naming, _architecture(named.naming)
+    shapes = architecture.shapes()
     found: Dict[str, np.ndarray] = {}
     for variable, name in named.arrays.items():
         stored = content.arrays[name]
@@ -80,7 +81,7 @@ def variables_of(content: Content, named: Named,
             name = named.arrays["conv1/weights"]
             raise Unfit(f"{shown(name)} has the shape {content.arrays[name].shape}, expected filters of three colours")
         found["conv1/weights"], found["conv1/biases"] = layout.folded(
-            weights, biases, naming.normalised, naming.mean_bgr)
+            weights, biases, naming.normalised, architecture.mean_bgr)
     return found
 
 
