@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace, console: Console) -> None:
     """Print to standard output what was converted."""
-    from job.inputs.fetch_weights import local_file
+    from job.inputs.weights import local_file
     from masf_core.network.converted import fit, write_converted
     from masf_core.network.formats.naming import AS_HERE
     from masf_core.network.pretrained import read_weights

@@ -13,7 +13,8 @@ from typing import List, Mapping, Optional
 
 from job.config.settings import Network
 from job.console import Console
-from job.inputs.fetch_weights import local_companions, local_file
+from job.inputs.fetch_weights import local_companions
+from job.inputs.weights import local_file
 from job.standard_output import encodable
 from masf_core.data import miniature
 from obs_sync import LocalStorageError, open_store, push

@@ -10,7 +10,6 @@ import logging
 import os
 import re
 import shutil
-import tempfile
 from typing import Iterator, List
 
 from job.config.given_values import console_path
@@ -71,27 +70,25 @@ def _refuse_run(out: str, place: str, run: str) -> None:
 def staged(out: str, workspace: Workspace) -> Iterator[str]:
     """An empty local folder to fill. What is in it is deleted at the end, unless ``deliver`` has moved it.
 
+    It lies beside ``out``, or in ``workspace`` if ``out`` is in a bucket. There, too, the next export deletes what
+    killed ones have left.
+
     Raises:
         LocalStorageError: it cannot be made.
     """
-    folder = None
+    parent, name = (workspace.logs, "export") if is_remote(out) else os.path.split(os.path.abspath(out))
+    folder = os.path.join(parent, f".{name}.partial-{os.getpid()}")
     try:
-        try:
-            if is_remote(out):
-                folder = tempfile.mkdtemp(prefix="export-", dir=workspace.logs)
-            else:
-                parent, name = os.path.split(os.path.abspath(out))
-                os.makedirs(parent, exist_ok=True)
-                _delete_leftovers(parent, name)
-                folder = os.path.join(parent, f".{name}.partial-{os.getpid()}")
-                os.mkdir(folder)
-        except OSError as error:
-            raise LocalStorageError(f"cannot be made ({error.strerror})", os.path.abspath(out),
-                                    "Choose another folder with --out") from error
+        os.makedirs(parent, exist_ok=True)
+        _delete_leftovers(parent, name)
+        os.mkdir(folder)
+    except OSError as error:
+        raise LocalStorageError(f"cannot be made ({error.strerror})", os.path.join(parent, name),
+                                "Choose another folder with --out") from error
+    try:
         yield folder
     finally:
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _delete_leftovers(parent: str, name: str) -> None:
@@ -99,7 +96,8 @@ def _delete_leftovers(parent: str, name: str) -> None:
     pattern = re.compile(re.escape(f".{name}.partial-") + r"(\d+)")
     for each in os.listdir(parent):
         match = pattern.fullmatch(each)
-        if match and not _is_alive(int(match.group(1))):
+        # In a container the next process may have the very number of the one that was killed.
+        if match and (int(match.group(1)) == os.getpid() or not _is_alive(int(match.group(1)))):
             shutil.rmtree(os.path.join(parent, each), ignore_errors=True)
 
 

@@ -7,12 +7,12 @@ from typing import Any, List, NamedTuple, Optional
 
 import numpy as np
 
-from job.config.settings import Config
+from job.config.settings import Config, Data
+from job.inputs.fetch import local_root
 from job.inputs.images import Image, Images
 from job.workspace import Workspace
 from masf_core.data.batches import decoded_batches
 from masf_core.errors import DataError
-from obs_sync import is_remote
 
 log = logging.getLogger(__name__)
 
@@ -36,33 +36,32 @@ def find_samples(given: Optional[str], config: Config, images: Images, workspace
     Raises:
         As ``Images.find``; DataError: ``given`` has no image that can be read.
     """
-    place = given if given is not None else _data_at_hand(config, workspace)
+    def real(place: str) -> Samples:
+        pixels = _decoded(images.find([place]), side, config.data.max_pixels)
+        if not len(pixels):
+            raise DataError(f"--images={place}: there is no image that can be read")
+        return Samples(pixels, f"images of {place}")
+
+    if given is not None:
+        return real(given)
+    place = _data_at_hand(config.data, workspace)
     if place is None:
         log.warning("the data of the run are not on this machine, so the export is compared on synthetic images. "
                     "--images=PLACE names real ones")
-        return Samples(synthetic(COUNT, side), "synthetic images")
-    try:
-        pixels = _decoded(images.find([place]), side, config.data.max_pixels)
-    except DataError:
-        if given is not None:
-            raise
-        pixels = np.empty((0, side, side, 3), np.uint8)
-    if len(pixels):
-        return Samples(pixels, f"images of {place}")
-    if given is not None:
-        raise DataError(f"--images={given}: there is no image that can be read")
-    log.warning("%s has no image that can be read, so the export is compared on synthetic images", place)
+    else:
+        try:
+            return real(place)
+        except DataError:
+            log.warning("%s has no image that can be read, so the export is compared on synthetic images", place)
     return Samples(synthetic(COUNT, side), "synthetic images")
 
 
-def _data_at_hand(config: Config, workspace: Workspace) -> Optional[str]:
+def _data_at_hand(data: Data, workspace: Workspace) -> Optional[str]:
     """The local folder of the run's data; None where they would have to be fetched."""
-    url = config.data.data_url
-    if url is None:
-        folder = config.data.dataroot if os.path.isabs(config.data.dataroot) else ""
-    else:
-        folder = workspace.inputs(url) if is_remote(url) else url
-    return folder if os.path.isdir(folder) else None
+    folder = local_root(data)
+    if folder is None and data.data_url is not None:
+        folder = workspace.inputs(data.data_url)
+    return folder if folder is not None and os.path.isdir(folder) else None
 
 
 def _decoded(found: List[Image], side: int, max_pixels: int) -> np.ndarray:

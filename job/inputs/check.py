@@ -8,6 +8,7 @@ from typing import List, Mapping, Optional, Sequence
 from job.config.given_values import console_path
 from job.config.settings import Config, Data
 from job.errors import NoSuchData, NoSuchWeights
+from job.inputs.weights import local_place, object_of
 from masf_core.data.image_kind import told_by_name
 from masf_core.errors import DataError, WeightsError
 from masf_core.network.formats.tensorflow_checkpoint import SUFFIX as INDEX
@@ -42,7 +43,7 @@ def check_inputs(config: Config, environ: Mapping[str, str]) -> None:
         folder, name = split_object_url(path)
         with open_store(folder, environ, backend=backend) as store:
             store.head(name)
-    elif os.path.isabs(path) and not any(os.path.exists(path + end) for end in ("", INDEX)):
+    elif os.path.isabs(path) and local_place(path) is None:
         raise NoSuchWeights(f"weights_path: no such file: {path}")
 
 
@@ -143,9 +144,9 @@ def _check_stored(store: Store, url: str, backend: str, environ: Mapping[str, st
 
 def _object_at(url: str, backend: str, environ: Mapping[str, str]) -> Optional[str]:
     """The name of the object at ``url``, which was given as the URL of a folder; None where there is none."""
-    try:
-        folder, name = split_object_url(url.rstrip("/"))
-    except ValueError:  # a whole bucket
+    named = object_of(url.rstrip("/"))
+    if named is None:
         return None
+    folder, name = named
     with open_store(folder, environ, backend=backend) as store:
         return name if store.exists(name) else None

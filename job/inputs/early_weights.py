@@ -15,10 +15,9 @@ from job.console import Console
 from job.errors import NoSuchWeights
 from job.inputs.fetch import local_root
 from job.inputs.fetch_weights import Located, companions, fetch_weights, missing_weights
-from job.inputs.weights import find_weights
+from job.inputs.weights import find_weights, local_place, stored_file
 from job.workspace import Workspace
 from masf_core.network.architecture import make_architecture
-from masf_core.network.formats.tensorflow_checkpoint import SUFFIX as INDEX
 from masf_core.network.pretrained import Layers, read_pretrained
 from obs_sync import Store, is_remote, open_store, pull
 from obs_sync.packs.index import INDEX_NAME
@@ -107,7 +106,7 @@ def _pull_from_data(config: Config, workspace: Workspace, console: Console,
                 pull(store, destination, prefix=one, selects=lambda other, one=one: other == one,
                      on_progress=console.task("weights", "B"))
             return os.path.join(destination, *key.split("/"))
-        if any(os.path.exists(os.path.abspath(path + end)) for end in ("", INDEX)):
+        if local_place(os.path.abspath(path)) is not None:
             return fetch_weights(config, os.curdir, workspace, console, environ)[0]
         if store.exists(INDEX_NAME):
             return None
@@ -118,9 +117,9 @@ def _key_of(store: Store, path: str, url: str, open_at: Callable[[str], Store]) 
     """The key below data_url of the weights at the relative ``path``: a file, a checkpoint or a run."""
     if path == os.curdir or path.startswith(os.pardir):
         return None
-    for key in (path, path + INDEX):
-        if store.exists(key):
-            return key
+    key = stored_file(store, path)
+    if key is not None:
+        return key
     folder = url.rstrip("/") + "/"
     try:
         found = find_weights(folder + path + "/", open_at)

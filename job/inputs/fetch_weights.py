@@ -10,7 +10,7 @@ from job.config.settings import Config
 from job.console import Console
 from job.errors import NoSuchWeights
 from job.inputs.check import no_weights
-from job.inputs.weights import EXPECTED, Found, find_file, find_weights, record_of
+from job.inputs.weights import EXPECTED, Found, find_file, find_weights, local_place, record_of
 from job.workspace import Workspace
 from masf_core.errors import WeightsError
 from masf_core.network.formats.tensorflow_checkpoint import SUFFIX as INDEX
@@ -82,11 +82,6 @@ def local_companions(path: str) -> List[str]:
     return sorted(glob.glob(glob.escape(data_prefix(path)) + "*")) if path.endswith(INDEX) else []
 
 
-def local_file(path: str) -> Optional[str]:
-    """The file at ``path``, or the index of the TensorFlow checkpoint with this name; None where there is neither."""
-    return next((place for place in (path, path + INDEX) if os.path.isfile(place)), None)
-
-
 def local_weights(path: str, root: str) -> str:
     """The file or folder that ``weights_path`` means, which is no URL: below ``root``, or from here.
 
@@ -96,12 +91,10 @@ def local_weights(path: str, root: str) -> str:
         NoSuchWeights: there is none.
     """
     candidates = [os.path.abspath(os.path.join(root, path)), os.path.abspath(path)]
-    for candidate in candidates:
-        if os.path.exists(candidate):
-            return candidate
-        if os.path.isfile(candidate + INDEX):
-            return candidate + INDEX
-    raise missing_weights(candidates)
+    found = next(filter(None, map(local_place, candidates)), None)
+    if found is None:
+        raise missing_weights(candidates)
+    return found
 
 
 def missing_weights(places: Iterable[str]) -> NoSuchWeights:

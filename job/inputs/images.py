@@ -19,13 +19,14 @@ from job.console import Console
 from job.errors import NoSuchFolder
 from job.inputs.fetch import fetch_data
 from job.inputs.trained import OpenAt
+from job.inputs.weights import object_of
 from job.workspace import WRITTEN, Workspace
 from masf_core.data.folders import Folder
 from masf_core.data.image_kind import is_image_file, told_by_name
 from masf_core.data.naming import canonical
 from masf_core.errors import DataError
 from masf_core.words import plural, some
-from obs_sync import ObjectNotFound, is_remote, pull, pull_file, split_object_url
+from obs_sync import ObjectNotFound, is_remote, pull, pull_file
 from obs_sync.packs.index import INDEX_NAME
 
 log = logging.getLogger(__name__)
@@ -102,19 +103,14 @@ class Images:
         return [self._image(path, place)]
 
     def _remote(self, place: str) -> Iterable[Image]:
-        if not place.endswith("/"):
-            try:
-                folder, name = split_object_url(place)
-            except ValueError:  # a whole bucket
-                name = ""
-            if name:
-                path = self._object(folder, name)
-                if path is not None and _is_list(name):
-                    return self._listed(path, place, self._root or folder)
-                if path is not None:
-                                return [self._image(path, place)]
-        url = place.rstrip("/") + "/"
-        return self._folder(self._pulled(url), url)
+        named = object_of(place)
+        path = None if named is None else self._object(*named)
+        if path is None:
+            url = place.rstrip("/") + "/"
+            return self._folder(self._pulled(url), url)
+        if _is_list(path):
+            return self._listed(path, place, self._root or named[0])
+        return [self._image(path, place)]
 
     def _object(self, folder: str, name: str) -> Optional[str]:
         """The local copy of an object; None where there is no such object."""

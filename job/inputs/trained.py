@@ -11,19 +11,19 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Seq
 from job.config.loading import from_dict
 from job.config.settings import Config
 from job.errors import ConfigError, NoSuchWeights
-from job.inputs.fetch_weights import local_file
-from job.inputs.weights import NETWORK, Found, find_file, marker_beside, origin_of, sha256_of_network
+from job.inputs.weights import (
+    NETWORK, Found, find_file, local_file, marker_beside, object_of, origin_of, sha256_of_network, stored_file,
+)
 from job.publication.late_writes import corrected, newest_checkpoint, read_progress
 from job.publication.lineage import published_checkpoints
 from job.publication.retention import BEST
 from job.publication.run_record import CONFIG, read_run
 from job.publication.run_record import NAME as RUN_RECORD
 from masf_core.errors import WeightsError
-from masf_core.network.formats.tensorflow_checkpoint import SUFFIX as INDEX
 from masf_core.records.checkpoints import PROGRESS_FILE
 from masf_core.records.progress import LARGEST, Progress, parse_progress
 from masf_core.words import some
-from obs_sync import IntegrityError, Marker, Store, is_remote, list_markers, read_pointer, split_object_url
+from obs_sync import IntegrityError, Marker, Store, is_remote, list_markers, read_pointer
 from obs_sync.json_document import DocumentError
 from obs_sync.store import read_at_most
 
@@ -99,15 +99,13 @@ def _file_at(place: str, open_at: OpenAt) -> Optional[Found]:
     if not is_remote(place):
         path = local_file(place)
         return None if path is None else find_file(path, open_at)
-    if place.endswith("/"):
+    named = object_of(place)
+    if named is None:
         return None
-    try:
-        folder, name = split_object_url(place)
-    except ValueError:  # a whole bucket
-        return None
+    folder, name = named
     with open_at(folder) as store:
-        key = next((key for key in (name, name + INDEX) if store.exists(key)), None)
-        return None if key is None else Found(folder, key, place, None)
+        key = stored_file(store, name)
+    return None if key is None else Found(folder, key, place, None)
 
 
 def _refuse_choice(checkpoint: Optional[str], place: str) -> None:

@@ -11,7 +11,7 @@ from job.publication.run_record import LARGEST
 from job.publication.run_record import NAME as RUN_RECORD
 from masf_core.errors import WeightsError
 from masf_core.network.formats.tensorflow_checkpoint import SUFFIX as INDEX
-from obs_sync import IntegrityError, Marker, is_remote, list_markers, read_pointer, split_object_url
+from obs_sync import IntegrityError, InvalidUrl, Marker, Store, is_remote, list_markers, read_pointer, split_object_url
 from obs_sync.json_document import DocumentError, list_of, members, read_json, text
 from obs_sync.local.files import digest_of
 from obs_sync.store import read_at_most
@@ -39,6 +39,30 @@ class Found(NamedTuple):
     classes: Optional[List[str]] = None
 
 
+def object_of(url: str) -> Optional[Tuple[str, str]]:
+    """(URL of its folder, name) of the object that a URL can name; None of a folder and of a whole bucket."""
+    try:
+        return split_object_url(url)
+    except InvalidUrl:
+        return None
+
+
+def stored_file(store: Store, key: str) -> Optional[str]:
+    """The key of the object ``key``, or of the index of the TensorFlow checkpoint with this name; None where there is
+    neither."""
+    return next((each for each in (key, key + INDEX) if store.exists(each)), None)
+
+
+def local_file(path: str) -> Optional[str]:
+    """The file at ``path``, or the index of the TensorFlow checkpoint with this name; None where there is neither."""
+    return next((place for place in (path, path + INDEX) if os.path.isfile(place)), None)
+
+
+def local_place(path: str) -> Optional[str]:
+    """As ``local_file``, where a folder may be at ``path`` as well."""
+    return path if os.path.exists(path) else local_file(path)
+
+
 def find_weights(path: str, open_at: Callable[[str], Any]) -> Found:
     """Find out what is stored at a URL or in a local folder.
 
@@ -51,11 +75,10 @@ def find_weights(path: str, open_at: Callable[[str], Any]) -> Found:
     if is_remote(path) and not path.endswith("/"):
         folder, name = split_object_url(path)
         with open_at(folder) as store:
-            if store.exists(name):
-                ours = name == NETWORK
-                return Found(folder, name, path, None, *(origin_of(folder, open_at) if ours else ()))
-            if store.exists(name + INDEX):
-                return Found(folder, name + INDEX, path + INDEX, None)
+            key = stored_file(store, name)
+        if key is not None:
+            return Found(folder, key, path + key[len(name):], None,
+                         *(origin_of(folder, open_at) if key == NETWORK else ()))
     folder = path.rstrip("/") + "/"
     with open_at(folder) as store:
         if store.exists(RUN_RECORD):

@@ -16,9 +16,9 @@ from job.console import amount
 from job.errors import ConfigError
 from job.inputs.check import archive_error, archives_alone
 from job.inputs.fetch import locate_data
-from job.inputs.fetch_weights import companions, local_file
+from job.inputs.fetch_weights import companions
 from job.inputs.indexing import index_data, summary, use_of
-from job.inputs.weights import find_weights
+from job.inputs.weights import find_weights, local_file
 from job.preflight.rows import BAD, GOOD, NONE, Row, Unknown
 from job.preflight.storage import Listing
 from masf_core.data.decode_cache import directory_of

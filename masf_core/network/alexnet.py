@@ -14,23 +14,9 @@ from masf_core.network.backbone import Backbone
 from masf_core.network.dropout import Dropout
 from masf_core.tf1 import tf
 
-# ImageNet's mean colour, which is subtracted from every pixel: blue, green, red, as images and weights have them.
-MEAN_BGR = (103.939, 116.779, 123.68)
-
 
 class AlexNet(AlexNetShapes, Backbone):
     """The arithmetic of AlexNet; ``AlexNetShapes`` has its layers."""
-
-    mean_bgr = MEAN_BGR
-
-    def preprocess(self, images: tf.Tensor) -> tf.Tensor:
-        """uint8 [N, 227, 227, 3] BGR → float32 BGR, mean subtracted.
-
-        Images come in the order of conv1's filters, because reversing them here would take an Ascend as long as the
-        rest of the iteration, and reversing the filters would change the order of the summation. The latter is enough
-        to flip a ReLU, after which the numbers of an iteration differ from the reference.
-        """
-        return tf.cast(images, tf.float32) - tf.constant(MEAN_BGR, tf.float32)
 
     def forward(self, inputs: tf.Tensor, weights: Dict[str, tf.Tensor],
                 dropout: Dropout) -> Tuple[tf.Tensor, tf.Tensor]:

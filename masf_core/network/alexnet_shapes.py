@@ -14,6 +14,7 @@ class AlexNetShapes(Architecture):
     """
 
     new_layers = ("fc8",)
+    mean_bgr = (103.939, 116.779, 123.68)  # ImageNet's mean colour
 
     @property
     def feature_width(self) -> int:

@@ -1,4 +1,4 @@
-"""The variables of a network: names, shapes, values before training. Needs no TensorFlow.
+"""The variables of a network: names, shapes, values before training; and its images. Needs no TensorFlow.
 
 A ``Backbone`` inherits from its ``Architecture``. So the network that is trained has the very variables that weights
 files are compared with.
@@ -38,11 +38,15 @@ class Architecture(abc.ABC):
         width: factor of every hidden channel count; 1.0 is the published network.
         feature_width: F, width of the features that the local loss sees.
         new_layers: layers that are never taken from pretrained weights (the classifier of another label set).
+        mean_bgr: the colour that is subtracted from pixels 0 to 255: blue, green, red, as images and weights have them.
+        deviation_bgr: what they are then divided by.
     """
 
     image_size = 227
     feature_width = 0
     new_layers: Tuple[str, ...] = ()
+    mean_bgr: Tuple[float, float, float]
+    deviation_bgr: Tuple[float, float, float] = (1.0, 1.0, 1.0)
 
     def __init__(self, num_classes: int, width: float = 1.0) -> None:
         if not 0.0 < width <= 4.0:
@@ -55,6 +59,10 @@ class Architecture(abc.ABC):
         """Ordered mapping of variable name (``layer/weights``, ``layer/biases``, or ``layer/`` and each of
         ``NORMALISATION``) to shape."""
 
+    def layers(self) -> List[str]:
+        """The names of the layers, in the order of ``shapes``."""
+        return list(dict.fromkeys(map(layer_of, self.shapes())))
+
     def trained(self, frozen: Sequence[str] = (), batch_norm: bool = True) -> List[str]:
         """The names of the variables that training changes, in the order of ``shapes``: no ``STATISTICS``.
 
@@ -66,7 +74,7 @@ class Architecture(abc.ABC):
             ValueError: see ``frozen_layers``.
         """
         still, fixed = self.frozen_layers(frozen), STATISTICS if batch_norm else NORMALISATION
-        return [name for name in self.shapes() if _layer(name) not in still and _part(name) not in fixed]
+        return [name for name in self.shapes() if layer_of(name) not in still and _part(name) not in fixed]
 
     def frozen_layers(self, patterns: Sequence[str]) -> List[str]:
         """The layers that one of the patterns matches; with a convolution its normalisation.
@@ -77,8 +85,7 @@ class Architecture(abc.ABC):
         Raises:
             ValueError: a pattern matches no layer, or the classifier.
         """
-        layers = list(dict.fromkeys(map(_layer, self.shapes())))
-        frozen = set()
+        layers, frozen = self.layers(), set()
         for pattern in patterns:
             matched = {layer for layer in layers if fnmatch.fnmatchcase(layer, pattern)}
             if not matched:
@@ -138,15 +145,15 @@ class Architecture(abc.ABC):
     def pretrained_shapes(self) -> Shapes:
         """``shapes`` of the variables that a weights file has to cover: all but those of ``new_layers``."""
         return collections.OrderedDict(
-            (name, shape) for name, shape in self.shapes().items() if _layer(name) not in self.new_layers)
+            (name, shape) for name, shape in self.shapes().items() if layer_of(name) not in self.new_layers)
 
     def _problems(self, layers: Layers, found: Mapping[str, Optional[np.ndarray]]) -> List[str]:
         """What is wrong with the arrays of a weights file, which ``found`` has by the names of variables."""
-        missing = list(dict.fromkeys(repr(_layer(name)) for name in found if _layer(name) not in layers))
+        missing = list(dict.fromkeys(repr(layer_of(name)) for name in found if layer_of(name) not in layers))
         problems = [f"missing layer{'s' * (len(missing) > 1)} {_few(missing, ', ')}"] if missing else []
         for name, shape in self.pretrained_shapes().items():
             array = found[name]
-            if _layer(name) in layers and (array is None or array.shape != shape):
+            if layer_of(name) in layers and (array is None or array.shape != shape):
                 problems.append(f"{name}: expected shape {shape}, found {'nothing' if array is None else array.shape}")
             elif array is not None and _part(name) == "variance" and np.any(array < 0.0):
                 problems.append(f"{name}: expected no values below 0, found {array.min():g}")
@@ -154,7 +161,7 @@ class Architecture(abc.ABC):
 
     def _classifier(self, layer: str, layers: Layers, source: str) -> Values:
         """The classifier ``layer`` of a weights file; empty where it has another number of classes. Logs which."""
-        values = {name: _array_of(layers, name) for name in self.shapes() if _layer(name) == layer}
+        values = {name: _array_of(layers, name) for name in self.shapes() if layer_of(name) == layer}
         if all(array is not None and array.shape == self.shapes()[name] for name, array in values.items()):
             log.info("classifier %s: taken from %s", layer, source)
             return values
@@ -168,6 +175,11 @@ class Architecture(abc.ABC):
         return f"{type(self).__name__} with {self.num_classes} classes"
 
 
+def layer_of(variable: str) -> str:
+    """The layer of a variable, such as ``fire2/conv1x1_1`` of ``fire2/conv1x1_1/weights``."""
+    return variable.rsplit("/", 1)[0]
+
+
 def make_architecture(name: str, num_classes: int, width: float = 1.0) -> Architecture:
     """The architecture of the backbone called ``name``.
 
@@ -177,23 +189,30 @@ def make_architecture(name: str, num_classes: int, width: float = 1.0) -> Archit
     return find(name, "architecture")(num_classes, width=width)
 
 
+def backbone_of(layers: Collection[str]) -> Optional[str]:
+    """The backbone that has layers of these names, whether or not its classifier is among them; None where none has."""
+    fitting = {}
+    for name in BACKBONES:
+        architecture = make_architecture(name, 2)
+        needed = set(architecture.layers()) - set(architecture.new_layers)
+        if needed <= set(layers):
+            fitting[name] = len(needed)
+    return max(fitting, key=lambda name: fitting[name], default=None)  # ResNet-50 has all layers of ResNet-18, and more
+
+
 def recognised(layers: Layers) -> Optional[str]:
     """The settings of the network to which these layers belong, as a text for messages; None where none is known."""
-    best, known = None, 0
-    for name in BACKBONES:
-        shapes = make_architecture(name, 2).pretrained_shapes()
-        needed = {_layer(variable) for variable in shapes}
-        if len(needed) <= known or not needed <= set(layers):
-            continue
-        vectors = {variable: shape[0] for variable, shape in shapes.items() if len(shape) == 1}
-        widest = max(vectors, key=lambda variable: vectors[variable])
-        found = _array_of(layers, widest)
-        if found is None:
-            continue
-        # Channel counts are rounded, so the width of a narrow network follows from them in a few digits only.
-        best = f"another network: --backbone={name} --width={float(found.shape[-1]) / vectors[widest]:.3g}"
-        known = len(needed)  # ResNet-50 has all layers of ResNet-18, and more
-    return best
+    name = backbone_of(layers)
+    if name is None:
+        return None
+    shapes = make_architecture(name, 2).pretrained_shapes()
+    vectors = {variable: shape[0] for variable, shape in shapes.items() if len(shape) == 1}
+    widest = max(vectors, key=lambda variable: vectors[variable])
+    found = _array_of(layers, widest)
+    if found is None:
+        return None
+    # Channel counts are rounded, so the width of a narrow network follows from them in a few digits only.
+    return f"another network: --backbone={name} --width={float(found.shape[-1]) / vectors[widest]:.3g}"
 
 
 def glorot_uniform(shape: Tuple[int, ...], random: np.random.RandomState) -> np.ndarray:
@@ -203,10 +222,6 @@ def glorot_uniform(shape: Tuple[int, ...], random: np.random.RandomState) -> np.
     receptive = int(np.prod(shape[:-2]))
     limit = np.sqrt(6.0 / (receptive * (shape[-2] + shape[-1])))
     return random.uniform(-limit, limit, size=shape).astype(np.float32)
-
-
-def _layer(variable: str) -> str:
-    return variable.rsplit("/", 1)[0]
 
 
 def _part(variable: str) -> str:

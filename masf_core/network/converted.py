@@ -14,7 +14,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 import numpy as np
 
 from masf_core.errors import WeightsError
-from masf_core.network.architecture import make_architecture
+from masf_core.network.architecture import backbone_of, make_architecture
 from masf_core.network.pretrained import CONVERTED, CONVERTED_NORMALISATION, Weights
 from masf_core.network.registry import BACKBONES
 from masf_core.records.files import sync
@@ -40,10 +40,13 @@ def fit(weights: Weights, source: str, network: Optional[str], width: float) -> 
     Raises:
         WeightsError: they do not fit; tells which layer, and the shapes that were expected and found.
     """
-    network = network or weights.network or _network_of(weights.layers, source)
+    network = network or weights.network or backbone_of(weights.layers)
+    if network is None:
+        raise WeightsError(f"{source}: its layers are those of none of the networks {', '.join(BACKBONES)}. Give "
+                           "--network to see which layers are missing")
     architecture = make_architecture(network, 2, width)
     architecture.from_pretrained(weights.layers, source, otherwise="")
-    layers = list(dict.fromkeys(variable.rsplit("/", 1)[0] for variable in architecture.shapes()))
+    layers = architecture.layers()
     arrays: Dict[str, np.ndarray] = {}
     for layer in layers:
         found = weights.layers.get(layer, ())
@@ -52,16 +55,6 @@ def fit(weights: Weights, source: str, network: Optional[str], width: float) -> 
             suffix = CONVERTED_NORMALISATION[index] if is_normalisation else CONVERTED[array.ndim == 1]
             arrays[layer.replace("/", "__") + suffix] = array
     return Fitted(network, arrays, weights.rest + [layer for layer in weights.layers if layer not in layers])
-
-
-def _network_of(layers: Mapping[str, Any], source: str) -> str:
-    needed = {name: {variable.rsplit("/", 1)[0] for variable in make_architecture(name, 2).pretrained_shapes()}
-              for name in BACKBONES}
-    fitting = [name for name in BACKBONES if needed[name] <= set(layers)]
-    if fitting:
-        return max(fitting, key=lambda name: len(needed[name]))  # ResNet-50 has all layers of ResNet-18, and more
-    raise WeightsError(f"{source}: its layers are those of none of the networks {', '.join(BACKBONES)}. Give --network "
-                       "to see which layers are missing")
 
 
 def write_converted(path: str, arrays: Mapping[str, np.ndarray], record: Mapping[str, Any]) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 
 from masf_core.errors import WeightsError
 from masf_core.network import plain_arrays, restricted_pickle
-from masf_core.network.architecture import NORMALISATION
+from masf_core.network.architecture import NORMALISATION, layer_of
 from masf_core.network.budget import Budget, OverBudget
 from masf_core.network.formats import matching, recognise
 from masf_core.network.formats.content import Content
@@ -109,7 +109,7 @@ def _of_another_program(path: str, content: Content, network: Optional[str], bud
 
     layers: Layers = {}
     for variable, value in matching.variables_of(content, named, as_float32).items():
-        layers.setdefault(variable.rsplit("/", 1)[0], []).append(value)
+        layers.setdefault(layer_of(variable), []).append(value)
     return Weights(layers, f"{content.kind}, {named.naming.told}", named.naming.network, named.naming.preprocessing,
                    named.rest)
 

@@ -20,24 +20,21 @@ from typing import Dict, Tuple
 import numpy as np
 
 from masf_core.network import layers
+from masf_core.network.architecture import NORMALISATION
 from masf_core.network.backbone import Backbone
 from masf_core.network.dropout import Dropout
 from masf_core.network.resnet_shapes import CLASSIFIER, Convolution, ResNet18Shapes, ResNet50Shapes, ResNetShapes
 from masf_core.tf1 import tf
 
-# torchvision's mean and standard deviation of ImageNet's colours, times 255; here blue, green, red as images are.
-MEAN_BGR, DEVIATION_BGR = (103.53, 116.28, 123.675), (57.375, 57.12, 58.395)
 EPSILON = 1e-5
 
 
 class ResNet(ResNetShapes, Backbone):
     """The arithmetic of ResNets; ``ResNetShapes`` has their layers."""
 
-    mean_bgr, deviation_bgr = MEAN_BGR, DEVIATION_BGR
-
     def preprocess(self, images: tf.Tensor) -> tf.Tensor:
         """uint8 [N, 224, 224, 3] BGR → float32 BGR, from 0 to 1, normalised as torchvision does."""
-        mean, deviation = np.array(MEAN_BGR), np.array(DEVIATION_BGR)
+        mean, deviation = np.array(self.mean_bgr), np.array(self.deviation_bgr)
         return (tf.cast(images, tf.float32) * tf.constant(1.0 / deviation, tf.float32)
                 - tf.constant(mean / deviation, tf.float32))
 
@@ -65,7 +62,7 @@ class ResNet(ResNetShapes, Backbone):
         """A convolution and its normalisation, float32 [N, H', W', out] of float32 [N, H, W, C]."""
         filters, biases = layers.normalised(
             weights[convolution.name + "/weights"],
-            {part: weights[f"{convolution.normalisation}/{part}"] for part in ("scale", "shift", "mean", "variance")},
+            {part: weights[f"{convolution.normalisation}/{part}"] for part in NORMALISATION},
             EPSILON, self.kernels)
         if convolution.stride == 1:  # SAME pads an odd filter alike on both sides
             return layers.biased_convolution(x, filters, biases, kernels=self.kernels)

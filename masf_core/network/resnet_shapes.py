@@ -47,6 +47,8 @@ class ResNetShapes(Architecture):
 
     image_size = 224
     new_layers = (CLASSIFIER,)
+    # torchvision's mean and standard deviation of ImageNet's colours, times 255.
+    mean_bgr, deviation_bgr = (103.53, 116.28, 123.675), (57.375, 57.12, 58.395)
     depth = 0
     blocks: Tuple[int, ...] = ()
     bottleneck = False

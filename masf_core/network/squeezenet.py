@@ -26,18 +26,9 @@ from masf_core.network.squeezenet_shapes import (
 )
 from masf_core.tf1 import tf
 
-# ImageNet's mean colour as Caffe models round it: blue, green, red, as images and weights have them.
-MEAN_BGR = (104.0, 117.0, 123.0)
-
 
 class SqueezeNet(SqueezeNetShapes, Backbone):
     """The arithmetic of SqueezeNet; ``SqueezeNetShapes`` has its layers."""
-
-    mean_bgr = MEAN_BGR
-
-    def preprocess(self, images: tf.Tensor) -> tf.Tensor:
-        """uint8 [N, 227, 227, 3] BGR → float32 BGR, mean subtracted."""
-        return tf.cast(images, tf.float32) - tf.constant(MEAN_BGR, tf.float32)
 
     def feature_map(self, inputs: tf.Tensor, weights: Dict[str, tf.Tensor]) -> tf.Tensor:
         """fire9's output, float32 [N, 13, 13, F], of what ``preprocess`` returned."""

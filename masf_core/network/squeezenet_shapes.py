@@ -27,6 +27,7 @@ class SqueezeNetShapes(Architecture):
     """
 
     new_layers = (CLASSIFIER,)
+    mean_bgr = (104.0, 117.0, 123.0)  # ImageNet's mean colour as Caffe models round it
 
     @property
     def feature_width(self) -> int:

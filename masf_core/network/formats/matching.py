@@ -6,7 +6,7 @@ from typing import Callable, Dict, List, NamedTuple, Optional
 
 import numpy as np
 
-from masf_core.network.architecture import Architecture, make_architecture
+from masf_core.network.architecture import Architecture, layer_of, make_architecture
 from masf_core.network.formats import layout
 from masf_core.network.formats.content import CAFFE, CHANNELS_FIRST, Content
 from masf_core.network.formats.naming import CAFFENET, NAMINGS, OTHERS, Naming
@@ -62,7 +62,8 @@ def variables_of(content: Content, named: Named,
     Raises:
         Unfit, OverBudget.
     """
-    naming, shapes = named.naming, _architecture(named.naming).shapes()
+    naming, architecture = named.naming, _architecture(named.naming)
+    shapes = architecture.shapes()
     found: Dict[str, np.ndarray] = {}
     for variable, name in named.arrays.items():
         stored = content.arrays[name]
@@ -70,7 +71,7 @@ def variables_of(content: Content, named: Named,
             raise Unfit(f"{shown(name)} has {shown(stored.kind)}, expected floating-point numbers in one piece")
         array = stored.read()
         if content.kind in CHANNELS_FIRST:
-            array = layout.channels_last(array, naming.flattened.get(variable.rsplit("/", 1)[0], 1))
+            array = layout.channels_last(array, naming.flattened.get(layer_of(variable), 1))
         if array.ndim == 4 and array.shape[:2] == (1, 1) and len(shapes[variable]) == 2:
             array = array[0, 0]  # a 1×1 convolution where ours is a dense layer
         found[variable] = as_float32(name, array)
@@ -80,7 +81,7 @@ def variables_of(content: Content, named: Named,
             name = named.arrays["conv1/weights"]
             raise Unfit(f"{shown(name)} has the shape {content.arrays[name].shape}, expected filters of three colours")
         found["conv1/weights"], found["conv1/biases"] = layout.folded(
-            weights, biases, naming.normalised, naming.mean_bgr)
+            weights, biases, naming.normalised, architecture.mean_bgr)
     return found
 
 

@@ -36,8 +36,8 @@ class Naming(NamedTuple):
     told: the model, for messages. network: our backbone. kinds: of files. layer: the file's name of one of our layers.
     preprocessing: what the file's network expects, for messages. flattened: our dense layers behind a flatten, and how
     many positions the map has there. normalised: given where the file's images are prepared in that way; conv1 then
-    takes it up, see ``layout.folded``. mean_bgr: what our network subtracts. blocks: a pattern of names; the
-    file has no other arrays of such names than ours. A deeper network has all names of a shallower one, and more.
+    takes it up, see ``layout.folded``. blocks: a pattern of names; the file has no other arrays of such names than
+    ours. A deeper network has all names of a shallower one, and more.
     """
 
     told: str
@@ -47,7 +47,6 @@ class Naming(NamedTuple):
     preprocessing: str
     flattened: Dict[str, int] = {}
     normalised: Optional[layout.Normalisation] = None
-    mean_bgr: Tuple[float, float, float] = (0.0, 0.0, 0.0)
     blocks: Optional[str] = None
 
     def array(self, variable: str, kind: str) -> str:
@@ -96,13 +95,12 @@ _RESIDUAL = r"(^|\.)layer\d+\.\d+\..*\.weight$"
 
 NAMINGS: Tuple[Naming, ...] = (
     Naming("AlexNet with the reference's names", "alexnet", (TENSORFLOW,), _same, AS_HERE),
-    Naming("AlexNet with Caffe's names", "alexnet", CHANNELS_FIRST, _same, AS_CAFFE_ALEXNET,
-           flattened={"fc6": 36}),
+    Naming("AlexNet with Caffe's names", "alexnet", CHANNELS_FIRST, _same, AS_CAFFE_ALEXNET, flattened={"fc6": 36}),
     Naming("AlexNet with Caffe's names", "alexnet", (KERAS,), _same, AS_CAFFE_ALEXNET),
     Naming("SqueezeNet v1.0 with Caffe's names", "squeezenet", _ALL, _caffe_squeezenet, AS_CAFFE),
     Naming("SqueezeNet v1.0 with our names", "squeezenet", _ALL, _same, AS_HERE),
     Naming("torchvision's squeezenet1_0", "squeezenet", _TORCH_LIKE, _torchvision_squeezenet, FOLDED,
-           normalised=layout.TORCHVISION, mean_bgr=(104.0, 117.0, 123.0)),
+           normalised=layout.TORCHVISION),
     # ResNet-18 first: ResNet-50 has all its names, and of two namings that fit as many arrays the first is taken.
     Naming("torchvision's resnet18", "resnet18", _TORCH_LIKE, _same, AS_TORCHVISION, blocks=_RESIDUAL),
     Naming("torchvision's resnet50", "resnet50", _TORCH_LIKE, _same, AS_TORCHVISION, blocks=_RESIDUAL),

@@ -8,12 +8,14 @@ import os
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from job import cli
 from job.commands import export
 from job.console import Console
 from job.export import delivery, story
 from job.export.sidecar import atc_lines
+from job.workspace import Workspace
 from masf_core.data import miniature
 from masf_core.network.architecture import make_architecture
 from masf_core.records.npz import write_npz
@@ -106,6 +108,26 @@ def test_without_data_the_images_are_synthetic_and_the_log_says_so(run_export, t
     assert set(digests(tmp_path / "x")) == {"export.json", *told["files"]}
 
 
+def test_data_in_a_pack_are_not_unpacked_for_the_comparison(run_export, tmp_path):
+    miniature.write_miniature(str(tmp_path / "pacs"), images_per_class=2)
+    assert cli.main(["pack", str(tmp_path / "pacs"), str(tmp_path / "pack")]) == 0
+    code, out, err = run_export("--format=pb", f"--out={tmp_path / 'x'}", f"--data_url={tmp_path / 'pack'}", "--json")
+    assert code == 0, err
+    assert json.loads(out)["check"]["source"] == "synthetic images" and "are not on this machine" in err
+    assert not (tmp_path / "work" / "inputs").exists()
+
+
+@pytest.mark.parametrize("name, source", [("photo.jpg", "images of"), ("notes.txt", "synthetic images")])
+def test_the_data_of_the_run_are_compared_on_where_they_are_at_hand(run_export, tmp_path, name, source):
+    (tmp_path / "data").mkdir()
+    Image.new("RGB", (8, 8)).save(str(tmp_path / "data" / "photo.jpg"))
+    os.rename(str(tmp_path / "data" / "photo.jpg"), str(tmp_path / "data" / name))
+    code, out, err = run_export("--format=pb", f"--out={tmp_path / 'x'}", f"--data_url={tmp_path / 'data'}", "--json")
+    assert code == 0, err
+    assert json.loads(out)["check"]["source"].startswith(source)
+    assert ("has no image that can be read" in err) == (source == "synthetic images")
+
+
 def test_the_default_place_names_the_network_and_the_format(run_export, tmp_path, monkeypatch):
     monkeypatch.chdir(str(tmp_path))
     code, out, err = run_export("--format=ckpt")
@@ -162,13 +184,16 @@ def test_an_export_that_computes_other_numbers_is_not_delivered(run_export, tmp_
     assert os.listdir(str(tmp_path / "new")) == []
 
 
-def test_the_rest_of_a_killed_export_is_deleted_by_the_next(tmp_path):
-    for name in (".x.partial-999999999", f".x.partial-{os.getppid()}", ".y.partial-999999999"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "model.pb").write_text("half")
-    with delivery.staged(str(tmp_path / "x"), None) as folder:
-        assert sorted(os.listdir(str(tmp_path))) == sorted([
-            f".x.partial-{os.getppid()}", ".y.partial-999999999", os.path.basename(folder)])
+@pytest.mark.parametrize("out, name", [("{}/x", "x"), ("obs://bucket/exports/x", "export")])
+def test_the_rest_of_a_killed_export_is_deleted_by_the_next(tmp_path, out, name):
+    workspace = Workspace(str(tmp_path), decoded="", logs=str(tmp_path), spool="")
+    for left in (f".{name}.partial-999999999", f".{name}.partial-{os.getpid()}", f".{name}.partial-{os.getppid()}",
+                 ".y.partial-999999999"):
+        (tmp_path / left).mkdir()
+        (tmp_path / left / "model.pb").write_text("half")
+    with delivery.staged(out.format(tmp_path), workspace) as folder:
+        assert os.listdir(folder) == [] and sorted(os.listdir(str(tmp_path))) == sorted([
+            f".{name}.partial-{os.getppid()}", ".y.partial-999999999", os.path.basename(folder)])
     assert not os.path.exists(folder)
 
 

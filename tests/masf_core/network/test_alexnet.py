@@ -6,7 +6,7 @@ import pytest
 
 from masf_core.errors import WeightsError
 from masf_core.network import metric_net
-from masf_core.network.alexnet import MEAN_BGR, AlexNet
+from masf_core.network.alexnet import AlexNet
 from masf_core.network.backbone import make_backbone
 from masf_core.network.dropout import no_dropout
 from masf_core.tf1 import tf
@@ -67,7 +67,7 @@ def test_channels_reach_the_first_filters_in_their_order_with_the_mean_of_each_s
         inputs = network.preprocess(tf.constant(images))
         first = tf.nn.conv2d(inputs, tf.constant(values["conv1/weights"]), [1, 4, 4, 1], "SAME")
         value = session.run(first)[0, 10, 10, 0]
-    assert value == pytest.approx(200 - 103.939, rel=1e-5) and MEAN_BGR == (103.939, 116.779, 123.68)
+    assert value == pytest.approx(200 - 103.939, rel=1e-5) and network.mean_bgr == (103.939, 116.779, 123.68)
 
 
 def test_features_are_taken_before_the_dropout():
