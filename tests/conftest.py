@@ -21,11 +21,13 @@ def _forget_the_machine(environ) -> None:
             del environ[name]
 
 
-# Folders and files whose slow tests say the same in both lanes → the lane that runs them where both are run. Kills
-# belong to the lane that is shipped; what needs no TensorFlow belongs to the faster one.
+# Folders and files whose slow tests say the same in both lanes → the lane that runs them where both are run. Kills,
+# several ranks and the adapter belong to the lane that is shipped; what hardly needs TensorFlow, to the faster one.
 SHARED = {
-    "tests/end_to_end/test_crash_and_resume.py": "tf1", "tests/end_to_end/test_packed_data.py": "tf1",
-    "tests/obs_sync/": "tf2", "tests/benchmarks/": "tf2",
+    "tests/end_to_end/test_ascend.py": "tf1", "tests/end_to_end/test_crash_and_resume.py": "tf1",
+    "tests/end_to_end/test_packed_data.py": "tf1", "tests/end_to_end/test_ranks.py": "tf1",
+    "tests/end_to_end/test_container.py": "tf2", "tests/end_to_end/test_run_name_in_use.py": "tf2",
+    "tests/end_to_end/test_user_errors.py": "tf2", "tests/obs_sync/": "tf2", "tests/benchmarks/": "tf2",
 }
 
 
