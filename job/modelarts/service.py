@@ -11,7 +11,7 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from job.modelarts.request import JobRequest
 
-CREATING, PENDING, RUNNING, FAILED, COMPLETED, TERMINATING, TERMINATED, ABNORMAL = PHASES = (
+CREATING, PENDING, RUNNING, FAILED, COMPLETED, TERMINATING, TERMINATED, ABNORMAL = (
     "Creating", "Pending", "Running", "Failed", "Completed", "Terminating", "Terminated", "Abnormal")
 FINAL_PHASES = (FAILED, COMPLETED, TERMINATED, ABNORMAL)
 MOST_LINES = 500  # of a log, in one reply
@@ -41,7 +41,7 @@ class Restart(NamedTuple):
 class Job(NamedTuple):
     """A job that ModelArts knows.
 
-    phase: one of PHASES. created: seconds since 1970. duration: seconds that it has run. tasks: its nodes.
+    phase: from CREATING to ABNORMAL. created: seconds since 1970. duration: seconds that it has run. tasks: its nodes.
     records: each stretch of running; the last one may not have ended. parameters: name → value, as the boot file gets
     them. inputs, outputs: name → place in OBS. code_dir, log_url, inputs and outputs are written obs://bucket/folder/;
     "" where there is none.
@@ -177,10 +177,6 @@ class JobService(abc.ABC):
     def is_name_free(self, name: str) -> bool:
         """Whether no job of the project has this name."""
 
-    def find(self, name: str = "", annotation: Optional[Tuple[str, str]] = None) -> List[Job]:
-        """Jobs that have exactly this name, and this (annotation, value); the newest first.
-
-        An annotation without a name has to look through all jobs.
-        """
-        return [job for job in self.jobs(name) if (not name or job.name == name)
-                and (annotation is None or job.annotations.get(annotation[0]) == annotation[1])]
+    def find(self, name: str) -> List[Job]:
+        """Jobs that have exactly this name, the newest first."""
+        return [job for job in self.jobs(name) if job.name == name]

@@ -30,21 +30,19 @@ class Container:
             disk, ``log.txt`` is what its processes print.
         python: the interpreter, with its packages, that starts the boot file.
         environ: variables that the platform adds, such as the address of OBS and credentials for it.
-        chip: of the cards, for the log. predownload: whether a container on a new disk finds what its outputs hold
-            already, as where "Predownload" is chosen in the console. sync_seconds: from one upload of the outputs to
-            the next.
+        predownload: whether a container on a new disk finds what its outputs hold already, as where "Predownload" is
+            chosen in the console. sync_seconds: from one upload of the outputs to the next.
     """
 
     def __init__(self, spec: ContainerSpec, objects: Objects, folder: str, *, python: str = sys.executable,
-                 environ: Optional[Mapping[str, str]] = None, chip: str = "ascend910",
-                 predownload: bool = False, sync_seconds: float = SYNC_SECONDS):
+                 environ: Optional[Mapping[str, str]] = None, predownload: bool = False,
+                 sync_seconds: float = SYNC_SECONDS):
         self._spec = spec
         self._objects = objects
         self._folder = os.path.abspath(folder)
         self._disk = Disk(os.path.join(self._folder, "disk"))
         self._python = python
         self._environ = dict(environ or {})
-        self._chip = chip
         self._predownload = predownload
         self._sync_seconds = sync_seconds
         self._outputs: List[OutputSync] = []
@@ -178,7 +176,7 @@ class Container:
         """Start the processes of the container, unless its end was asked for meanwhile."""
         processes = self._processes()
         plan = {"log": self.log_path, "grace": GRACE, "processes": processes}
-        what = f"{len(processes)} processes, one for each {self._chip} card" if self._spec.cards else "one process"
+        what = f"{len(processes)} processes, one for each Ascend card" if self._spec.cards else "one process"
         self._say("INFO", f"starting {self._spec.boot_file}: {what}")
         with self._lock:
             if self._end is not None:
