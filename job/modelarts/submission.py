@@ -20,7 +20,7 @@ from job.modelarts.choices import ASCEND, ENGINE_NAME, OTHER_ENGINE, choose_engi
 from job.modelarts.code import BOOT_FILE, Code, upload_code
 from job.modelarts.creation import create_once
 from job.modelarts.parameters import parameters_of
-from job.modelarts.request import SUBMISSION, JobRequest
+from job.modelarts.request import CODE, RUN, SUBMISSION, TARGET, JobRequest
 from job.modelarts.service import Flavor, Job, JobService
 from job.ranks.group import check_share
 from job.stopping import Stopped
@@ -29,7 +29,6 @@ from obs_sync import AccessDenied, open_store
 
 log = logging.getLogger(__name__)
 
-RUN, TARGET, CODE = "masf/run", "masf/target", "masf/code"  # annotations, for lists of jobs
 CODE_FOLDER, LOG_FOLDER = "masf-code/", "masf-logs/"
 CHECK_SECONDS = 60.0
 CHECKED_FROM_HERE = ("configuration", "client", "data_url", "domains", "weights", "train_url", "clock", "lease",
