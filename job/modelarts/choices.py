@@ -22,6 +22,14 @@ NAMED = 8  # flavors or engines that a message lists
 _FOR_ASCEND = ("ascend", "cann")  # one of these is in the name or the version of an image for Ascend cards
 
 
+def on_ascend(flavor: Optional[Flavor]) -> bool:
+    """Whether a job on such nodes runs on Ascend cards.
+
+    flavor: None where ModelArts does not list it, as of a dedicated pool; it is then assumed to have Ascend cards.
+    """
+    return flavor is None or flavor.kind == ASCEND
+
+
 def choose_flavor(service: JobService, options: SubmitOptions) -> Optional[Flavor]:
     """The flavor with the id that is asked for; None where only the dedicated pool can know it.
 
@@ -32,7 +40,7 @@ def choose_flavor(service: JobService, options: SubmitOptions) -> Optional[Flavo
     found = [flavor for flavor in flavors if flavor.id == options.flavor]
     if not options.flavor or (not found and not options.pool):
         ids = [flavor.id for flavor in flavors]
-        ascend = [flavor.id for flavor in flavors if flavor.kind == ASCEND] or ids
+        ascend = [flavor.id for flavor in flavors if on_ascend(flavor)] or ids
         what = ("--flavor is missing" if not options.flavor else
                 f"--flavor={options.flavor}: ModelArts in {service.region} has no such flavor"
                 f"{suggestion(options.flavor, ids)}")
@@ -50,13 +58,11 @@ def choose_flavor(service: JobService, options: SubmitOptions) -> Optional[Flavo
 def choose_engine(service: JobService, given: Optional[str], flavor: Optional[Flavor]) -> str:
     """``name:version`` or the id of the image that is asked for; by default of the one that this job is made for.
 
-    flavor: None, of a dedicated pool, is taken for one with Ascend cards.
-
     Raises:
         ConfigError: ModelArts has no such image, or it is for other nodes, or has no TensorFlow.
     """
     engines = service.engines()
-    ascend = flavor is None or flavor.kind == ASCEND
+    ascend = on_ascend(flavor)
     if given:
         chosen = next((engine for engine in engines if given in (_name_of(engine), engine.id)), None)
         if chosen is None:

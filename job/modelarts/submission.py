@@ -16,7 +16,7 @@ from job.config.settings import Config
 from job.config.submit_options import SubmitOptions
 from job.console import Console
 from job.errors import ConfigError
-from job.modelarts.choices import ASCEND, ENGINE_NAME, OTHER_ENGINE, choose_engine, choose_flavor
+from job.modelarts.choices import ENGINE_NAME, OTHER_ENGINE, choose_engine, choose_flavor, on_ascend
 from job.modelarts.code import BOOT_FILE, Code, upload_code
 from job.modelarts.creation import create_once
 from job.modelarts.parameters import parameters_of
@@ -47,11 +47,6 @@ class Plan(NamedTuple):
     flavor: Optional[Flavor]
     ranks: int
 
-    @property
-    def on_ascend(self) -> bool:
-        """Whether it runs on Ascend cards. A pool's own flavor is taken for one with them."""
-        return self.flavor is None or self.flavor.kind == ASCEND
-
 
 def make_plan(config: Config, options: SubmitOptions, code: Code, service: JobService) -> Plan:
     """What ModelArts would be asked for. Asks it only for its flavors and images.
@@ -64,18 +59,21 @@ def make_plan(config: Config, options: SubmitOptions, code: Code, service: JobSe
         raise ConfigError(f"--name={options.name}: a job has this name already; choose another, or leave it out for a "
                           "fresh one")
     flavor = choose_flavor(service, options)
-    ascend = flavor is None or flavor.kind == ASCEND
-    engine = (ENGINE_NAME if ascend else OTHER_ENGINE) if options.image else choose_engine(
+    engine = (ENGINE_NAME if on_ascend(flavor) else OTHER_ENGINE) if options.image else choose_engine(
         service, options.engine, flavor)
-    cards = max(1, flavor.cards) if flavor is not None and ascend else 1
-    check_settings(config, cards * options.nodes, flavor is not None and ascend)
-    return Plan(request_of(config, options, code, engine), config, code, flavor, cards * options.nodes)
+    cards = max(1, flavor.cards) if flavor is not None and on_ascend(flavor) else 1
+    ranks = cards * options.nodes
+    check_settings(config, flavor, ranks)
+    return Plan(request_of(config, options, code, engine), config, code, flavor, ranks)
 
 
-def check_settings(config: Config, ranks: int, on_ascend: bool) -> None:
-    """Raise ConfigError for what a run would refuse at once on so many cards, or on an Ascend."""
+def check_settings(config: Config, flavor: Optional[Flavor], ranks: int) -> None:
+    """Raise ConfigError for what a run would refuse at once on so many cards, or on an Ascend.
+
+    flavor: None where ModelArts does not list it; then its device is not checked.
+    """
     check_share(config.training.meta_batch_size, ranks)
-    if on_ascend:
+    if flavor is not None and on_ascend(flavor):
         if config.platform.device in ("cpu", "gpu"):
             raise ConfigError(f"--device={config.platform.device}: the flavor has Ascend cards, which the job "
                               "would not use; leave --device out, or choose another flavor")
