@@ -69,7 +69,7 @@ def local_platform(words: Sequence[str], options: SubmitOptions, root: str,
     network = resolve_settings(list(words) + own + stand_ins).network
     make_root(root, None)
     with serve_platform(root, None) as platform:
-        environ = dict(platform.obs.environment(), **platform.variables())
+        environ = platform.environment()
         say(f"mocked ModelArts at {platform.endpoint}, mocked OBS at {platform.obs.endpoint}")
         if local_data:
             own.append("--data_url=" + fill_data(root, data, environ, console))
