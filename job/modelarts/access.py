@@ -98,12 +98,12 @@ def _from_file(environ: Mapping[str, str]) -> Optional[Access]:
         raise AccessRefused(f"the file of {_FILE} does not exist", path, "Check its name") from None
     except (OSError, UnicodeDecodeError, configparser.Error):  # whose message may show a line of the file
         raise AccessRefused("the file with the access key cannot be read", path,
-                            f"Expected a section [{_SECTION}] with the lines ak = … and sk = …") from None
+                            f"Expected a section [{_SECTION}] with the lines ak = KEY and sk = SECRET") from None
     values = dict(parser.items(_SECTION)) if parser.has_section(_SECTION) else {}
     key_id, secret = values.get("ak", "").strip(), values.get("sk", "").strip()
     if not (key_id and secret):
         raise AccessRefused("the file with the access key has no ak and sk", path,
-                            f"Expected a section [{_SECTION}] with the lines ak = … and sk = …")
+                            f"Expected a section [{_SECTION}] with the lines ak = KEY and sk = SECRET")
     return Access(key_id, secret, values.get("security_token", "").strip() or None,
                   values.get("project_id", "").strip() or None, path)
 

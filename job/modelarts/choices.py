@@ -6,7 +6,7 @@ import logging
 import re
 from typing import Iterable, Optional
 
-from job.config.near_miss import suggestion
+from job.config.near_miss import suggestion, with_expected
 from job.config.submit_options import SubmitOptions
 from job.errors import ConfigError
 from job.modelarts.service import Engine, Flavor, JobService
@@ -44,7 +44,7 @@ def choose_flavor(service: JobService, options: SubmitOptions) -> Optional[Flavo
         what = ("--flavor is missing" if not options.flavor else
                 f"--flavor={options.flavor}: ModelArts in {service.region} has no such flavor"
                 f"{suggestion(options.flavor, ids)}")
-        raise ConfigError(_told(what, f"one of {some(ascend, NAMED)} (`python -m job flavors` lists them all)"))
+        raise ConfigError(with_expected(what, f"one of {some(ascend, NAMED)} (`python -m job flavors` lists them all)"))
     if not found:
         log.info("flavor %s is not in the public pool; whether pool %s has it, ModelArts will say", options.flavor,
                  options.pool)
@@ -67,9 +67,9 @@ def choose_engine(service: JobService, given: Optional[str], flavor: Optional[Fl
         chosen = next((engine for engine in engines if given in (_name_of(engine), engine.id)), None)
         if chosen is None:
             names = sorted(map(_name_of, engines))
-            raise ConfigError(_told(f"--engine={given}: ModelArts in {service.region} has no such image"
-                                    f"{suggestion(given, names)}",
-                                    f"one of {some(names, NAMED)} (`python -m job engines` lists them all)"))
+            raise ConfigError(with_expected(
+                f"--engine={given}: ModelArts in {service.region} has no such image{suggestion(given, names)}",
+                f"one of {some(names, NAMED)} (`python -m job engines` lists them all)"))
         if flavor is not None and is_for_ascend(chosen) != ascend:
             kind = "Ascend cards" if ascend else f"no Ascend cards ({flavor.kind})"
             raise ConfigError(f"--engine={given}: this image does not fit --flavor={flavor.id}, which has {kind}; "
@@ -112,8 +112,3 @@ def _name_of(engine: Engine) -> str:
 
 def _fits(engine: Engine) -> bool:
     return engine.name == ENGINE_NAME and ENGINE_VERSION.search(engine.version) is not None
-
-
-def _told(what: str, expected: str) -> str:
-    """One message. Behind a question, as "did you mean …?", a new sentence begins."""
-    return f"{what} Expected {expected}" if what.endswith("?") else f"{what}; expected {expected}"
