@@ -222,7 +222,7 @@ def test_flavors_and_engines_are_listed(account, capsys):
     ("masf-c", "did you mean 'masf-cartoon'?"),
     ("nothing alike", "has no job 'nothing alike'. `python -m job jobs` lists the jobs"),
     ("\x1b", "has no job '\\x1b'"),
-    ("", "has no job ''"),
+    ("", "the name of the job is empty; `python -m job jobs` lists the jobs"),
     ("twice", "2 jobs have the name 'twice'. Give the id of one of them, the newest first: id-3 (Pending); id-2 (Pen"),
 ])
 def test_a_name_that_is_unknown_or_not_unique_is_one_error(account, capsys, name, message):
