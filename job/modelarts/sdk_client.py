@@ -102,4 +102,12 @@ def make_client(access: Access, endpoint: str, environ: Mapping[str, str] = os.e
 
 def find_project(client: Any, region: str) -> None:
     """Ask IAM for the project of the client's access key in a region. Raises the errors of the SDK."""
-    client.get_credentials().process_auth_params(client.get_http_client(), region)
+    from huaweicloudsdkcore.exceptions.exceptions import SdkException, ServiceResponseException
+
+    try:
+        client.get_credentials().process_auth_params(client.get_http_client(), region)
+    except SdkException as error:
+        refusal = error.__context__  # of which the SDK has made another error, without a status
+        if isinstance(refusal, ServiceResponseException):
+            raise refusal from None
+        raise

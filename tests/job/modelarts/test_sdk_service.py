@@ -232,6 +232,16 @@ def test_the_project_is_asked_for_where_it_is_not_given(server, environ, monkeyp
     assert server.requests[0][1] == "/v3/projects?name=cn-north-4"
 
 
+def test_a_key_that_iam_does_not_know_is_told_as_such(server, environ, monkeypatch):
+    del environ["HUAWEICLOUD_SDK_PROJECT_ID"]
+    iam = f"http://127.0.0.1:{server.server_port}"
+    monkeypatch.setenv("HUAWEICLOUD_SDK_IAM_ENDPOINT", iam)
+    server.replies = [(401, REFUSED)]
+    with pytest.raises(AccessRefused, match="IAM does not accept the access key from HUAWEICLOUD_SDK_AK: something"):
+        sdk_service.connect(dict(environ, HUAWEICLOUD_SDK_AK="unknown-key", HUAWEICLOUD_SDK_IAM_ENDPOINT=iam),
+                            "cn-north-4")
+
+
 def test_an_iam_that_cannot_be_reached_is_told_with_its_address(environ, monkeypatch):
     del environ["HUAWEICLOUD_SDK_PROJECT_ID"]
     iam = "http://127.0.0.1:9"
