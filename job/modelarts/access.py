@@ -10,8 +10,8 @@
 | region     | --region, HUAWEICLOUD_SDK_REGION, the region in OBS_SERVER's name, the region of a  |
 |            | redirection HUAWEICLOUD_SDK_REGION_MODELARTS_<REGION>                               |
 
-The names are those of Huawei's SDK, except HUAWEICLOUD_SDK_REGION, which is ours. One key serves ModelArts and OBS:
-``obs_environment`` hands on what only one of them names.
+The names are those of Huawei's SDK, except HUAWEICLOUD_SDK_REGION, which is ours. One key is enough for ModelArts and
+OBS: where only one of them has a key, the other uses it (``obs_environment``).
 """
 
 from __future__ import annotations

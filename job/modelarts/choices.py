@@ -56,7 +56,7 @@ def choose_flavor(service: JobService, options: SubmitOptions) -> Optional[Flavo
 
 
 def choose_engine(service: JobService, given: Optional[str], flavor: Optional[Flavor]) -> str:
-    """``name:version`` or the id of the image that is asked for; by default of the one that this job is made for.
+    """The image for the job, ``name:version`` or an id: the given one, or else the one that this job is made for.
 
     Raises:
         ConfigError: ModelArts has no such image, or it is for other nodes, or has no TensorFlow.

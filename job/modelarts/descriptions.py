@@ -82,9 +82,9 @@ def status_lines(job: Job, run: Optional[SubmittedRun], accuracy: Optional[Accur
     if job.records:
         lines.append("restarts:" if any(record.recovery for record in job.records) else "ran:")
     for record in job.records:
-        since = moment(record.start).strip() or "?"
+        since = f"from {moment(record.start).strip()}" if record.start else "start not known"
         until = f"until {moment(record.end).strip()}" if record.end else "still running" if not job.is_final else ""
-        told = [f"from {since}", until, printable(record.reason), recovery(record)]
+        told = [since, until, printable(record.reason), recovery(record)]
         lines.append("  " + ", ".join(part for part in told if part))
     if events is None:
         lines.append("events: the access key may not read them")

@@ -147,7 +147,7 @@ class ObjectLog(LogSource):
     """The log object in OBS, which the platform overwrites every few seconds with a longer one.
 
     Args:
-        store, key: of the object, which need not exist yet. skip: lines that were told from elsewhere.
+        store, key: of the object, which need not exist yet. skip: number of its first lines that ModelArts gave before.
     """
 
     def __init__(self, store: Store, key: str, skip: int = 0) -> None:

@@ -107,7 +107,7 @@ class SdkJobService(JobService):
     def lines(self, job_id: str, task: str, first: int, most: int = MOST_LINES) -> LogPart:
         from huaweicloudsdkmodelarts.v1 import ShowTrainingJobLogsFromAomRequest
 
-        # From one position before: whether the line at base_line is part of the reply is nowhere said.
+        # One position earlier, because the documentation does not say whether the reply holds the line at base_line.
         base = max(0, first - 1)
         return log_part(self._repeated(lambda: self._client.show_training_job_logs_from_aom(
             ShowTrainingJobLogsFromAomRequest(training_job_id=job_id, task_id=task, base_line=str(base),

@@ -25,11 +25,11 @@ class Task(NamedTuple):
     message: str
 
 
-class Restart(NamedTuple):
-    """One stretch of running, of a job that the platform may restart.
+class RunningRecord(NamedTuple):
+    """One period in which a job ran. A job that the platform restarts has several.
 
-    start, end: seconds since 1970, None if not known. reason: why it ended. recovery: what the platform then did, such
-    as proc_restart (in the same container) or pod_reschedule (in a new one); "" if nothing.
+    start, end: seconds since 1970, None if not known. reason: why the period ended. recovery: what the platform then
+    did, such as proc_restart (in the same container) or pod_reschedule (in a new one); "" if nothing.
     """
 
     start: Optional[float]
@@ -42,9 +42,9 @@ class Job(NamedTuple):
     """A job that ModelArts knows.
 
     phase: from CREATING to ABNORMAL. created: seconds since 1970. duration: seconds that it has run. tasks: its nodes.
-    records: each stretch of running; the last one may not have ended. parameters: name → value, as the boot file gets
-    them. inputs, outputs: name → place in OBS. code_dir, log_url, inputs and outputs are written obs://bucket/folder/;
-    "" where there is none.
+    records: each period in which it ran; the last one may not have ended. parameters: name → value, as the boot file
+    gets them. inputs, outputs: name → place in OBS. code_dir, log_url, inputs and outputs are written
+    obs://bucket/folder/; "" where there is none.
     """
 
     id: str
@@ -53,7 +53,7 @@ class Job(NamedTuple):
     created: float
     duration: float
     tasks: Tuple[Task, ...]
-    records: Tuple[Restart, ...]
+    records: Tuple[RunningRecord, ...]
     annotations: Dict[str, str]
     parameters: Dict[str, str]
     inputs: Dict[str, str]
@@ -108,8 +108,8 @@ class Event(NamedTuple):
 class LogPart(NamedTuple):
     """Some lines of a log.
 
-    Each line has a position, which grows from line to line and need not be the number of the line: ModelArts makes it
-    of the time. first, last: positions of the first and of the last line, 0 where there are no lines. lines: without
+    Each line has a position, which grows from line to line and need not be the number of the line: ModelArts derives it
+    from the time. first, last: positions of the first and of the last line, 0 where there are no lines. lines: without
     line ends.
     """
 
@@ -124,7 +124,7 @@ NO_LINES = LogPart(0, (), 0)
 class JobService(abc.ABC):
     """ModelArts, of one project in one region.
 
-    All calls but ``create`` are repeated by themselves where that is safe. Each raises a ``ModelArtsError``:
+    Every call except ``create`` retries by itself after a failure that may pass. Each raises a ``ModelArtsError``:
     ``AccessRefused``, ``ModelArtsUnavailable`` after the last retry, ``RequestRefused`` for everything else. A call
     that names a job raises ``NoSuchJob`` if there is none.
     """
@@ -135,7 +135,7 @@ class JobService(abc.ABC):
 
     @abc.abstractmethod
     def create(self, request: JobRequest) -> Job:
-        """Create the job. Never repeated; ``creation.create_once`` looks whether it exists before it asks again.
+        """Create the job. Never retried; ``creation.create_once`` looks whether the job exists before it asks again.
 
         Raises:
             ModelArtsUnavailable: the job may or may not exist now. TooManyRequests: it does not. QuotaExceeded.
@@ -148,7 +148,7 @@ class JobService(abc.ABC):
 
     @abc.abstractmethod
     def jobs(self, name: str = "") -> Iterator[Job]:
-        """All jobs, or those whose name holds ``name``; the newest first. Pages are asked for as they are needed."""
+        """All jobs, or those whose name holds ``name``; the newest first. Each page is requested when it is needed."""
 
     @abc.abstractmethod
     def stop(self, job_id: str) -> Job:

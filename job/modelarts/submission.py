@@ -84,7 +84,10 @@ def check_settings(config: Config, flavor: Optional[Flavor], ranks: int) -> None
 
 
 def request_of(config: Config, options: SubmitOptions, code: Code, engine: str) -> JobRequest:
-    """The request of a new submission. engine: ``name:version`` or an id; with an image of one's own a name."""
+    """The request of a new submission.
+
+    engine: ``name:version`` or an id; with ``options.image`` the name of an engine that starts boot files the same way.
+    """
     train_url = config.platform.train_url or ""
     code_url = options.code_url or beside(train_url, CODE_FOLDER)
     log_url = options.log_url or beside(train_url, LOG_FOLDER)
@@ -191,7 +194,7 @@ def submit(plan: Plan, service: JobService, environ: Mapping[str, str], console:
 
 @contextlib.contextmanager
 def told_if_stopped(what: str) -> Iterator[None]:
-    """Log ``what`` is done and what is not, if Ctrl-C or SIGTERM ends the block."""
+    """Log a warning if Ctrl-C or SIGTERM ends the block. what: what is done then, and what is not."""
     try:
         yield
     except (KeyboardInterrupt, Stopped):
