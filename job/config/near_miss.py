@@ -33,7 +33,7 @@ def near_miss(name: str, known: Iterable[str]) -> Optional[str]:
 
 
 def with_expected(what: str, expected: str) -> str:
-    """One message. Behind a question, such as ``suggestion``, a new sentence begins."""
+    """What is wrong and what was expected, as one message. After a question, a new sentence begins."""
     return f"{what} Expected {expected}" if what.endswith("?") else f"{what}; expected {expected}"
 
 
