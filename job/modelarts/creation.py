@@ -31,7 +31,7 @@ def create_once(service: JobService, request: JobRequest, sleep: Callable[[float
     """
     mark = dict(request.annotations)[SUBMISSION]
     delay = FIRST_DELAY
-    lost = False  # whether the reply to an earlier request was lost, so that this request may have had an effect
+    lost = False  # whether the reply to an earlier request was lost; that request may have created the job
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return service.create(request)
