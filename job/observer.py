@@ -18,6 +18,7 @@ from masf_core.records import logs, selection
 from masf_core.records.checkpoints import Progress
 from masf_core.records.finite import not_finite
 from masf_core.trainer import Observer
+from masf_core.words import plural
 
 if TYPE_CHECKING:
     from masf_core.evaluation import OnLosses
@@ -167,7 +168,7 @@ def interval_lines(record: Dict[str, Any], history: Sequence[Dict[str, Any]], to
         f"  best at {best['iteration']} ({interval.selection}); {per_iteration:.3f} s/iteration; "
         f"{duration(seconds_left)} left"]
     if record.get("skipped"):
-        lines.append(f"  {record['skipped']} iterations skipped (loss scale {record['loss_scale']:g})")
+        lines.append(f"  {plural(record['skipped'], 'iteration')} skipped (loss scale {record['loss_scale']:g})")
     return lines
 
 

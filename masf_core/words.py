@@ -13,8 +13,8 @@ def some(names: Sequence[str], shown: int = 5) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """``1 image``, ``2 images``."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+    """``1 image``, ``1,200 images``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def shown(words: Any) -> str:

@@ -34,8 +34,8 @@ ADAPTERS = {
     "sklearn": {"job/reports/page/embeddings.py"},
     "mlflow": {"job/tracking/mlflow_tracker.py"},
     "npu_bridge": {"masf_core/devices/ascend/*.py"},
-    "huaweicloudsdkcore": {"job/modelarts/sdk_service.py"},
-    "huaweicloudsdkmodelarts": {"job/modelarts/sdk_service.py"},
+    "huaweicloudsdkcore": {"job/modelarts/sdk_client.py", "job/modelarts/sdk_service.py"},
+    "huaweicloudsdkmodelarts": {"job/modelarts/sdk_client.py", "job/modelarts/sdk_service.py"},
 }
 AT_THE_TOP = {"tensorflow"}
 

@@ -12,6 +12,7 @@ from job.standard_output import encodable, json_text, telling
 EXAMPLES = """
   python -m job engines
   python -m job engines --region=cn-north-4 --json
+Exit code 0: done; 2: wrong usage; 8: ModelArts refused the request, or could not be reached.
 """
 
 

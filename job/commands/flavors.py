@@ -13,6 +13,7 @@ KINDS = ("Ascend", "GPU", "CPU")
 EXAMPLES = """
   python -m job flavors --kind=Ascend
   python -m job flavors --region=cn-north-4 --json
+Exit code 0: done; 2: wrong usage; 8: ModelArts refused the request, or could not be reached.
 """
 
 

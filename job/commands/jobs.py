@@ -15,6 +15,7 @@ from job.standard_output import encodable, json_text, telling
 EXAMPLES = """
   python -m job jobs
   python -m job jobs --name=cartoon --limit=5 --json
+Exit code 0: done; 2: wrong usage; 8: ModelArts refused the request, or could not be reached.
 """
 
 

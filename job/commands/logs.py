@@ -19,7 +19,9 @@ EXAMPLES = """
   python -m job logs masf-cartoon --follow
   python -m job logs masf-cartoon --task=worker-1 > worker-1.log
   python -m job logs 0f3cd3c8-1f5c-4f0d-9d6b-6f3a1c0a8e11 --log_url=obs://bucket/log/
-With --follow: the exit code of the job; 130 after Ctrl-C, which does not stop the job.
+Exit code 0: done; 2: wrong usage, or there is no such job or task; 4: the log in OBS cannot be read; 8: ModelArts
+refused the request, or could not be reached. With --follow: the exit code of the job; 130 after Ctrl-C, which does not
+stop the job.
 """
 WITHOUT_RIGHTS = "With the id as NAME, --log_url=obs://bucket/folder/ reads the log without any right in ModelArts"
 

@@ -19,6 +19,7 @@ from job.errors import ConfigError, NoSuchFolder
 from job.exits import DONE
 from job.stopping import ended_by_sigterm
 from job.standard_output import shown, telling
+from masf_core.words import plural
 
 _MOST_SHARD_MB = 1 << 20  # before a shard is stored, it is one file in the folder for temporary files
 
@@ -77,7 +78,7 @@ def _pack(args: argparse.Namespace, folder: str, console: Console) -> None:
 
 def _tell(args: argparse.Namespace, url: str, report: Any) -> None:
     """Print a pack's summary. report: ``PackReport``."""
-    print(f"{shown(url)}: {_count(report.files, 'file')} in {_count(report.shards, 'shard')}, "
+    print(f"{shown(url)}: {plural(report.files, 'file')} in {plural(report.shards, 'shard')}, "
           f"{amount(report.bytes, 'B')}")
     stored, removed = ("to be stored", "to be removed") if args.dry_run else ("stored", "removed")
     print(f"shards: {report.new_shards} {stored} ({amount(report.new_bytes, 'B')}), "
@@ -92,7 +93,3 @@ def _check_apart(source: str, folder: str) -> None:
     if os.path.commonpath([inside, outside]) == outside:
         raise ConfigError(f"{folder} lies in {source}, so the next pack would contain this one; choose a "
                           "folder outside it")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

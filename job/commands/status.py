@@ -12,6 +12,7 @@ from job.standard_output import encodable, json_text, telling
 EXAMPLES = """
   python -m job status masf-cartoon
   python -m job status masf-cartoon --json
+Exit code 0: done; 2: wrong usage, or there is no such job; 8: ModelArts refused the request, or could not be reached.
 """
 
 

@@ -20,8 +20,9 @@ log = logging.getLogger(__name__)
 EXAMPLES = """
   python -m job stop masf-cartoon
   python -m job stop masf-cartoon --timeout=60 --json
-Exit code 0: the job has ended, and everything that it had is saved; 4: it has ended, but not everything could be saved,
-or the folder of its run cannot be read; 8: it has not ended in time; 130: Ctrl-C, and ModelArts goes on stopping it.
+Exit code 0: the job has ended, and everything that it had is saved; 2: wrong usage, or there is no such job; 4: it has
+ended, but not everything could be saved, or the folder of its run cannot be read; 8: it has not ended in time, or
+ModelArts refused the request or could not be reached; 130: Ctrl-C, and ModelArts goes on stopping it.
 """
 
 

@@ -208,6 +208,7 @@ def told_checks(rows: List[Any]) -> int:
 
 def show_request(plan: Any, environ: Mapping[str, str]) -> None:
     """Print the request as JSON; log where the code would go and what the job would cost."""
+    from job.modelarts.choices import on_ascend
     from job.modelarts.cost import cost_lines, duration_of_graph, duration_of_run
     from obs_sync import open_store
 
@@ -216,7 +217,7 @@ def show_request(plan: Any, environ: Mapping[str, str]) -> None:
              len(plan.code.files), plan.code.size / 1e6, request.code_dir)
     with open_store(config.platform.train_url.rstrip("/") + "/" + config.run_name, environ, backend="esdk") as store:
         duration = duration_of_run(config, store)
-    if duration is None and plan.on_ascend:
+    if duration is None and on_ascend(plan.flavor):
         duration = duration_of_graph(config, plan.ranks)
     for line in cost_lines(duration, plan.flavor, request.nodes, request.max_hours):
         log.info("%s", line)

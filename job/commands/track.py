@@ -14,6 +14,7 @@ from job.console import Console
 from job.errors import ConfigError
 from job.exits import DONE
 from job.standard_output import encodable, telling
+from masf_core.words import plural
 
 log = logging.getLogger(__name__)
 
@@ -50,5 +51,5 @@ def main(args: argparse.Namespace, console: Console) -> None:
         if copied.nothing:
             print(encodable(f"nothing is new: {copied.where}"))
         else:
-            print(encodable(f"copied {copied.values} values, {copied.params} parameters, {copied.tags} tags and "
-                            f"{len(copied.files)} files: {copied.where}"))
+            print(encodable(f"copied {plural(copied.values, 'value')}, {plural(copied.params, 'parameter')}, "
+                            f"{plural(copied.tags, 'tag')} and {plural(len(copied.files), 'file')}: {copied.where}"))

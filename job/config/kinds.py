@@ -98,14 +98,19 @@ def is_of_name(character: str) -> bool:
     return character in "._-" or unicodedata.category(character)[0] in "LMN"
 
 
+def _parts(value: Any, separator: Optional[str] = ",") -> Sequence[Any]:
+    """The parts of a text, or the members of a list. separator: None for blanks. Raises ValueError."""
+    parts = value.split(separator) if isinstance(value, str) else value
+    if not isinstance(parts, (list, tuple)):
+        raise ValueError
+    return parts
+
+
 def folder_names() -> Kind:
     """Several folder names, each once: ``a,b,c`` or a list; a tuple in the order given."""
 
     def convert(value: Any) -> Tuple[str, ...]:
-        parts = value.split(",") if isinstance(value, str) else value
-        if not isinstance(parts, (list, tuple)):
-            raise ValueError
-        names = tuple(folder_name().convert(part) for part in parts)
+        names = tuple(folder_name().convert(part) for part in _parts(value))
         if not names or len(set(names)) != len(names):
             raise ValueError
         return names
@@ -117,10 +122,7 @@ def assignments() -> Kind:
     """Several ``name=value``, separated by blanks, or a list (where a value may have blanks); a tuple of texts."""
 
     def convert(value: Any) -> Tuple[str, ...]:
-        parts = value.split() if isinstance(value, str) else value
-        if not isinstance(parts, (list, tuple)):
-            raise ValueError
-        texts = tuple(text().convert(part) for part in parts)
+        texts = tuple(text().convert(part) for part in _parts(value, None))
         if not all(re.match(r"[A-Za-z0-9_]+=", part) for part in texts):
             raise ValueError
         return texts
@@ -132,10 +134,7 @@ def patterns() -> Kind:
     """Several patterns of keys, as of ``sync --exclude``: ``a,b`` or a list; a tuple."""
 
     def convert(value: Any) -> Tuple[str, ...]:
-        parts = value.split(",") if isinstance(value, str) else value
-        if not isinstance(parts, (list, tuple)):
-            raise ValueError
-        texts = tuple(text().convert(part) for part in parts if part != "")
+        texts = tuple(text().convert(part) for part in _parts(value) if part != "")
         filters_of(texts)
         return texts
 
@@ -146,10 +145,7 @@ def layer_patterns() -> Kind:
     """Several patterns of layers' names: ``a,b`` or a list; a sorted tuple without repetitions."""
 
     def convert(value: Any) -> Tuple[str, ...]:
-        parts = value.split(",") if isinstance(value, str) else value
-        if not isinstance(parts, (list, tuple)):
-            raise ValueError
-        return tuple(sorted({text().convert(part).strip() for part in parts if part != ""}))
+        return tuple(sorted({text().convert(part).strip() for part in _parts(value) if part != ""}))
 
     return Kind("patterns of layers' names such as conv1 or layer1.*, separated by commas", convert)
 
@@ -186,8 +182,8 @@ def real(minimum: Optional[float] = None, maximum: Optional[float] = None, above
             raise ValueError
         return number
 
-    bounds = [word.format(bound) for word, bound in (
-        ("above {:g}", above), ("at least {:g}", minimum), ("at most {:g}", maximum)) if bound is not None]
+    bounds = [f"{word} {bound:g}" for word, bound in (
+        ("above", above), ("at least", minimum), ("at most", maximum)) if bound is not None]
     return Kind(", ".join(["a number"] + bounds), convert)
 
 

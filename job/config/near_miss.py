@@ -32,6 +32,11 @@ def near_miss(name: str, known: Iterable[str]) -> Optional[str]:
     return min(close)[1] if close else None
 
 
+def with_expected(what: str, expected: str) -> str:
+    """What is wrong and what was expected, as one message. After a question, a new sentence begins."""
+    return f"{what} Expected {expected}" if what.endswith("?") else f"{what}; expected {expected}"
+
+
 def suggestion(name: str, known: Iterable[str], prefix: str = "") -> str:
     """``; did you mean 'x'?``, or nothing if no known name resembles ``name``.
 

@@ -17,6 +17,7 @@ from job.dry_run.bucket import BUCKET, fill_data, fill_weights, make_root, say
 from job.dry_run.story import serve_platform
 from job.dry_run.submitted import ENGINE, FLAVOR
 from job.errors import ConfigError, NoSuchFolder
+from job.modelarts.choices import choose_engine, choose_flavor
 from job.modelarts.parameters import given_places, resolve_settings
 from job.modelarts.sdk_service import connect
 from job.modelarts.service import JobService
@@ -51,8 +52,8 @@ def local_platform(words: Sequence[str], options: SubmitOptions, root: str,
             gets a node without Ascend cards. root: folder of the platform.
 
     Raises:
-        ConfigError: a setting is wrong, or another process uses the folder. NoSuchFolder: there are no such data or
-            weights. LocalStorageError: the folder, the images or the weights cannot be used.
+        ConfigError: a setting, the flavor or the image is wrong, or another process uses the folder. NoSuchFolder:
+            there are no such data or weights. LocalStorageError: the folder, the images or the weights cannot be used.
     """
     root = os.path.abspath(root)
     data, train, weights = (given_places(words).get(name) for name in ("data_url", "train_url", "weights_path"))
@@ -69,8 +70,14 @@ def local_platform(words: Sequence[str], options: SubmitOptions, root: str,
     network = resolve_settings(list(words) + own + stand_ins).network
     make_root(root, None)
     with serve_platform(root, None) as platform:
-        environ = dict(platform.obs.environment(), **platform.variables())
+        environ = platform.environment()
         say(f"mocked ModelArts at {platform.endpoint}, mocked OBS at {platform.obs.endpoint}")
+        service = connect(environ)
+        if options.flavor is None:
+            options = replace(options, flavor=FLAVOR, engine=options.engine or (None if options.image else ENGINE))
+        flavor = choose_flavor(service, options)  # a wrong one is told before the bucket is filled
+        if not options.image:
+            choose_engine(service, options.engine, flavor)
         if local_data:
             own.append("--data_url=" + fill_data(root, data, environ, console))
         if local_weights or draws_weights:
@@ -79,9 +86,7 @@ def local_platform(words: Sequence[str], options: SubmitOptions, root: str,
         for bucket in _buckets([config.platform.train_url, options.code_url, options.log_url]):
             if bucket not in platform.obs.buckets():
                 platform.obs.create_bucket(bucket)
-        if options.flavor is None:
-            options = replace(options, flavor=FLAVOR, engine=options.engine or (None if options.image else ENGINE))
-        yield LocalPlatform(connect(environ), config, options, environ)
+        yield LocalPlatform(service, config, options, environ)
 
 
 def _refuse_missing(name: str, place: str, root: str) -> None:
@@ -96,7 +101,7 @@ def _refuse_missing(name: str, place: str, root: str) -> None:
         return
     what = "folder" if name == "data_url" else "file"
     if os.path.exists(place):
-        raise ConfigError(f"--{name}={place}: expected a {what}; it exists, but is none")
+        raise ConfigError(f"--{name}={place} is not a {what}; expected a {what}, or a place in a bucket")
     raise NoSuchFolder(f"--{name}={place}: there is no local {what} {place}" + (
         f", and no bucket {bucket!r} in {os.path.join(root, 'bucket')}" if place.startswith("/") and bucket else ""))
 

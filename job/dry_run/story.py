@@ -63,7 +63,7 @@ def dry_run(request: hints.Request, console: Console) -> int:
     make_root(root, request.lane)
     with serve_platform(root, request.lane) as platform:
         obs = platform.obs
-        environ = dict(obs.environment(), **platform.variables())
+        environ = platform.environment()
         service = connect(environ)  # first, as it says if the SDK is not installed
         say(f"mocked ModelArts at {platform.endpoint}, mocked OBS at {obs.endpoint} (bucket {BUCKET})")
         data_url = fill_data(root, request.pacs_root, environ, console)

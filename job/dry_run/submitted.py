@@ -13,18 +13,16 @@ from job.console import Console
 from job.dry_run.bucket import say
 from job.dry_run.hints import quoted
 from job.exits import INTERRUPTED, STOPPED
-from job.modelarts.code import collect_code, upload_code
-from job.modelarts.creation import create_once
+from job.modelarts import submission
+from job.modelarts.code import collect_code
 from job.modelarts.errors import RequestRefused
 from job.modelarts.follow import follow
 from job.modelarts.request import JobRequest, platform_place
 from job.modelarts.service import Job, JobService
-from job.modelarts.submission import make_plan
 from job.printable import printable
 from job.reports.events import Event, print_events
 from job.stopping import Stopped, StopRequest
 from masf_core.words import plural
-from obs_sync import open_store
 
 FLAVOR = "modelarts.vm.cpu.8u"
 ENGINE = "TensorFlow:tensorflow_2.1.0-cuda_10.1-py_3.7-ubuntu_18.04-x86_64"  # in its place, this interpreter starts
@@ -38,7 +36,7 @@ WIDTH = 100  # columns of the request
 
 
 def submit(config: Config, service: JobService, environ: Mapping[str, str], retries: int, console: Console) -> Job:
-    """Upload the code, unless the bucket has it already, and create the job. Prints the request.
+    """Print the request of a job, and submit it as `python -m job submit` does.
 
     Args:
         environ: variables that reach OBS; those that begin as ``PASSED_ON`` says go to the job. retries: how often the
@@ -47,15 +45,12 @@ def submit(config: Config, service: JobService, environ: Mapping[str, str], retr
     Raises:
         ModelArtsError, StoreError.
     """
-    code = collect_code()
     options = SubmitOptions(flavor=FLAVOR, engine=ENGINE, retries=retries)
-    plan = make_plan(config, options, code, service)
-    request = plan.request._replace(
-        environment=tuple((name, value) for name, value in sorted(environ.items()) if name.startswith(PASSED_ON)))
-    with open_store(request.code_dir, environ, backend="esdk") as store, console.task("upload code", "B") as progress:
-        upload_code(store, code, progress)
-    say("submitting the job to the mocked ModelArts:\n" + "\n".join(described(request, len(code.files))))
-    return create_once(service, request)
+    plan = submission.make_plan(config, options, collect_code(), service)
+    plan = plan._replace(request=plan.request._replace(
+        environment=tuple((name, value) for name, value in sorted(environ.items()) if name.startswith(PASSED_ON))))
+    say("submitting the job to the mocked ModelArts:\n" + "\n".join(described(plan.request, len(plan.code.files))))
+    return submission.submit(plan, service, environ, console)
 
 
 def described(request: JobRequest, files: int) -> List[str]:

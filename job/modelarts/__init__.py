@@ -22,6 +22,7 @@
     descriptions  jobs, flavors and engines as text and as JSON
     session       what the commands about jobs share
     access        access key, project and address, from the environment or a file
-    sdk_service   JobService over Huawei's SDK: retries, time-outs, errors in our words
+    sdk_client    the client of Huawei's SDK: address, time-outs, proxy, certificates
+    sdk_service   JobService over Huawei's SDK: retries, errors in our words
     mocked        a mocked ModelArts on this machine, which stands apart
 """

@@ -10,8 +10,8 @@
 | region     | --region, HUAWEICLOUD_SDK_REGION, the region in OBS_SERVER's name, the region of a  |
 |            | redirection HUAWEICLOUD_SDK_REGION_MODELARTS_<REGION>                               |
 
-The names are those of Huawei's SDK, except HUAWEICLOUD_SDK_REGION, which is ours. One key serves ModelArts and OBS:
-``obs_environment`` hands on what only one of them names.
+The names are those of Huawei's SDK, except HUAWEICLOUD_SDK_REGION, which is ours. One key is enough for ModelArts and
+OBS: where only one of them has a key, the other uses it (``obs_environment``).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from __future__ import annotations
 import configparser
 import os
 import re
-from dataclasses import dataclass, field
-from typing import Dict, List, Mapping, Optional, Tuple
+from dataclasses import dataclass, field, replace
+from typing import Dict, List, Mapping, Optional
 
 from job.modelarts.errors import AccessRefused
 from obs_sync.errors import CredentialsMissing
@@ -67,7 +67,7 @@ def read_access(environ: Mapping[str, str]) -> Access:
         return _checked(Access(key_id, secret, token or None, project, _KEY[0]))
     in_file = _from_file(environ)
     if in_file is not None:
-        return _checked(Access(in_file[0], in_file[1], in_file[2], project or in_file[3], in_file[4]))
+        return _checked(replace(in_file, project=project or in_file.project))
     try:
         key = read_credentials(environ)
     except CredentialsMissing as error:
@@ -84,8 +84,8 @@ def read_access(environ: Mapping[str, str]) -> Access:
     return _checked(Access(key.access_key_id, key.secret_access_key, key.security_token, project, key.source))
 
 
-def _from_file(environ: Mapping[str, str]) -> Optional[Tuple[str, str, Optional[str], Optional[str], str]]:
-    """(key, secret, token, project, path) of the SDK's file, or None if there is none."""
+def _from_file(environ: Mapping[str, str]) -> Optional[Access]:
+    """What the SDK's file says, or None if there is no such file."""
     named = environ.get(_FILE, "").strip()
     path = named or os.path.join(environ.get("HOME") or os.path.expanduser("~"), *_DEFAULT_FILE.split(os.sep)[1:])
     parser = configparser.ConfigParser(interpolation=None)
@@ -98,14 +98,14 @@ def _from_file(environ: Mapping[str, str]) -> Optional[Tuple[str, str, Optional[
         raise AccessRefused(f"the file of {_FILE} does not exist", path, "Check its name") from None
     except (OSError, UnicodeDecodeError, configparser.Error):  # whose message may show a line of the file
         raise AccessRefused("the file with the access key cannot be read", path,
-                            f"Expected a section [{_SECTION}] with the lines ak = … and sk = …") from None
+                            f"Expected a section [{_SECTION}] with the lines ak = KEY and sk = SECRET") from None
     values = dict(parser.items(_SECTION)) if parser.has_section(_SECTION) else {}
     key_id, secret = values.get("ak", "").strip(), values.get("sk", "").strip()
     if not (key_id and secret):
         raise AccessRefused("the file with the access key has no ak and sk", path,
-                            f"Expected a section [{_SECTION}] with the lines ak = … and sk = …")
-    return (key_id, secret, values.get("security_token", "").strip() or None,
-            values.get("project_id", "").strip() or None, path)
+                            f"Expected a section [{_SECTION}] with the lines ak = KEY and sk = SECRET")
+    return Access(key_id, secret, values.get("security_token", "").strip() or None,
+                  values.get("project_id", "").strip() or None, path)
 
 
 def _checked(access: Access) -> Access:

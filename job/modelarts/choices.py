@@ -6,7 +6,7 @@ import logging
 import re
 from typing import Iterable, Optional
 
-from job.config.near_miss import suggestion
+from job.config.near_miss import suggestion, with_expected
 from job.config.submit_options import SubmitOptions
 from job.errors import ConfigError
 from job.modelarts.service import Engine, Flavor, JobService
@@ -22,6 +22,14 @@ NAMED = 8  # flavors or engines that a message lists
 _FOR_ASCEND = ("ascend", "cann")  # one of these is in the name or the version of an image for Ascend cards
 
 
+def on_ascend(flavor: Optional[Flavor]) -> bool:
+    """Whether a job on such nodes runs on Ascend cards.
+
+    flavor: None where ModelArts does not list it, as of a dedicated pool; it is then assumed to have Ascend cards.
+    """
+    return flavor is None or flavor.kind == ASCEND
+
+
 def choose_flavor(service: JobService, options: SubmitOptions) -> Optional[Flavor]:
     """The flavor with the id that is asked for; None where only the dedicated pool can know it.
 
@@ -32,11 +40,11 @@ def choose_flavor(service: JobService, options: SubmitOptions) -> Optional[Flavo
     found = [flavor for flavor in flavors if flavor.id == options.flavor]
     if not options.flavor or (not found and not options.pool):
         ids = [flavor.id for flavor in flavors]
-        ascend = [flavor.id for flavor in flavors if flavor.kind == ASCEND] or ids
+        ascend = [flavor.id for flavor in flavors if on_ascend(flavor)] or ids
         what = ("--flavor is missing" if not options.flavor else
                 f"--flavor={options.flavor}: ModelArts in {service.region} has no such flavor"
                 f"{suggestion(options.flavor, ids)}")
-        raise ConfigError(_told(what, f"one of {some(ascend, NAMED)} (`python -m job flavors` lists them all)"))
+        raise ConfigError(with_expected(what, f"one of {some(ascend, NAMED)} (`python -m job flavors` lists them all)"))
     if not found:
         log.info("flavor %s is not in the public pool; whether pool %s has it, ModelArts will say", options.flavor,
                  options.pool)
@@ -48,22 +56,20 @@ def choose_flavor(service: JobService, options: SubmitOptions) -> Optional[Flavo
 
 
 def choose_engine(service: JobService, given: Optional[str], flavor: Optional[Flavor]) -> str:
-    """``name:version`` or the id of the image that is asked for; by default of the one that this job is made for.
-
-    flavor: None, of a dedicated pool, is taken for one with Ascend cards.
+    """The image for the job, ``name:version`` or an id: the given one, or else the one that this job is made for.
 
     Raises:
         ConfigError: ModelArts has no such image, or it is for other nodes, or has no TensorFlow.
     """
     engines = service.engines()
-    ascend = flavor is None or flavor.kind == ASCEND
+    ascend = on_ascend(flavor)
     if given:
         chosen = next((engine for engine in engines if given in (_name_of(engine), engine.id)), None)
         if chosen is None:
             names = sorted(map(_name_of, engines))
-            raise ConfigError(_told(f"--engine={given}: ModelArts in {service.region} has no such image"
-                                    f"{suggestion(given, names)}",
-                                    f"one of {some(names, NAMED)} (`python -m job engines` lists them all)"))
+            raise ConfigError(with_expected(
+                f"--engine={given}: ModelArts in {service.region} has no such image{suggestion(given, names)}",
+                f"one of {some(names, NAMED)} (`python -m job engines` lists them all)"))
         if flavor is not None and is_for_ascend(chosen) != ascend:
             kind = "Ascend cards" if ascend else f"no Ascend cards ({flavor.kind})"
             raise ConfigError(f"--engine={given}: this image does not fit --flavor={flavor.id}, which has {kind}; "
@@ -106,8 +112,3 @@ def _name_of(engine: Engine) -> str:
 
 def _fits(engine: Engine) -> bool:
     return engine.name == ENGINE_NAME and ENGINE_VERSION.search(engine.version) is not None
-
-
-def _told(what: str, expected: str) -> str:
-    """One message. Behind a question, as "did you mean …?", a new sentence begins."""
-    return f"{what} Expected {expected}" if what.endswith("?") else f"{what}; expected {expected}"

@@ -15,7 +15,7 @@ import os
 import re
 import shutil
 import tempfile
-from typing import Dict, Iterable, Iterator, Mapping, NamedTuple, Optional, Tuple
+from typing import Iterable, Iterator, Mapping, NamedTuple, Optional, Tuple
 
 from job.errors import ConfigError, NoSuchFolder
 from job.modelarts.requirements import wrong_lines
@@ -24,6 +24,7 @@ from job.shipped import CODE_FOLDER, CONFIG_HOME
 from masf_core.words import plural, some
 from obs_sync import ObjectNotFound, Store, push
 from obs_sync.json_document import DocumentError, mapping_of, members, one_of, read_json, text, whole
+from obs_sync.local.files import digest_of
 from obs_sync.parallel import OnProgress
 from obs_sync.store import read_at_most
 
@@ -163,7 +164,7 @@ def upload_code(store: Store, code: Code, on_progress: Optional[OnProgress] = No
 
     Raises:
         StoreError: the store cannot be read or written; the folder then has no marker, or is whole. ConfigError: the
-            folder holds other files, which would be part of the job's code.
+            folder holds other files, which would be part of the job's code, or a file changed since it was collected.
     """
     sizes = {info.key: info.size for info in store.list()}
     strange = sorted(set(sizes) - {each.key for each in code.files} - {MARKER})
@@ -179,22 +180,14 @@ def upload_code(store: Store, code: Code, on_progress: Optional[OnProgress] = No
             path = os.path.join(staged, *each.key.split("/"))
             os.makedirs(os.path.dirname(path), exist_ok=True)
             shutil.copyfile(each.path, path)
-        if _digests(staged, code) != {each.key: each.sha256 for each in code.files}:
-            raise ConfigError(f"files below {CODE_FOLDER} changed while they were read; submit again")
+            if digest_of(path, "sha256") != each.sha256:
+                raise ConfigError(f"{each.path} changed while the code was being collected; submit again")
         push(store, staged, on_progress=on_progress)
         store.write(MARKER, _marker(code))
     finally:
         shutil.rmtree(staged, ignore_errors=True)
     log.info("uploaded the code to %s: %d files", store.url, len(code.files))
     return True
-
-
-def _digests(folder: str, code: Code) -> Dict[str, str]:
-    found = {}
-    for each in code.files:
-        with open(os.path.join(folder, *each.key.split("/")), "rb") as stream:
-            found[each.key] = hashlib.sha256(stream.read()).hexdigest()
-    return found
 
 
 def _marker(code: Code) -> bytes:
@@ -210,9 +203,7 @@ def _is_whole(store: Store, code: Code, sizes: Mapping[str, int]) -> bool:
     """
     try:
         marker = read_json(read_at_most(store, MARKER, _LARGEST_MARKER), _SHAPE)
-    except ObjectNotFound:
-        return False
-    except DocumentError:
+    except (ObjectNotFound, DocumentError):
         return False
     return marker["files"] == read_json(_marker(code), _SHAPE)["files"] and all(
         sizes.get(each.key) == each.size for each in code.files)

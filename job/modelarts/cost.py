@@ -86,7 +86,7 @@ def cost_lines(duration: Optional[Duration], flavor: Optional[Flavor], nodes: in
 
 
 def unit_for(hours: float) -> Tuple[str, int]:
-    """The unit in which so many hours are told, and how many of it an hour has: 0.00 hours would say nothing."""
+    """The unit in which so many hours are shown, and how many of it one hour has. 0.00 hours would say nothing."""
     return next((each for each in (("hour", 1), ("minute", 60)) if hours * each[1] >= 0.1), ("second", 3600))
 
 

@@ -31,7 +31,7 @@ def create_once(service: JobService, request: JobRequest, sleep: Callable[[float
     """
     mark = dict(request.annotations)[SUBMISSION]
     delay = FIRST_DELAY
-    lost = False  # whether an earlier request may have had an effect
+    lost = False  # whether the reply to an earlier request was lost; that request may have created the job
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return service.create(request)
@@ -46,7 +46,7 @@ def create_once(service: JobService, request: JobRequest, sleep: Callable[[float
                 raise
             return job
         except ModelArtsUnavailable as error:
-            log.warning("%s Now looking whether the job was created.", error)
+            log.warning("%s. Looking whether the job was created", error.what)
             lost = True
             job = _look(service, request, mark, sleep, LOOKS)
             if job is not None:
@@ -81,5 +81,5 @@ def _look(service: JobService, request: JobRequest, mark: str, sleep: Callable[[
 
 
 def _is_ours(job: Job, mark: str) -> bool:
-    """Whether the job is of this submission. The description says it, too: annotations are ModelArts' own otherwise."""
+    """Whether the job belongs to this submission. Its description says so too, in case ModelArts drops annotations."""
     return job.annotations.get(SUBMISSION) == mark or (SUBMISSION not in job.annotations and mark in job.description)

@@ -11,6 +11,7 @@ from job.modelarts.service import Engine, Event, Flavor, Job, Task
 from job.modelarts.submitted_run import Accuracy, SubmittedRun
 from job.printable import printable
 from job.sync.output import moment
+from masf_core.words import plural
 
 NOTHING = "-"
 
@@ -72,7 +73,7 @@ def status_lines(job: Job, run: Optional[SubmittedRun], accuracy: Optional[Accur
         ("duration", duration(job.duration) if job.duration else ""),
         ("run", f"{run.name}, target {run.target}, at {run.url}" if run else ""),
         ("accuracy", accuracy_text(accuracy) if accuracy else ""),
-        ("flavor", f"{job.flavor}, {job.nodes} node{'' if job.nodes == 1 else 's'}"), ("code", job.code_dir),
+        ("flavor", f"{job.flavor}, {plural(job.nodes, 'node')}"), ("code", job.code_dir),
         ("log", job.log_url)]
     lines = [f"{printable(job.name)}: {printable(job.phase)}"]
     lines += [f"  {name:<9} {printable(value)}" for name, value in facts if value]
@@ -81,9 +82,9 @@ def status_lines(job: Job, run: Optional[SubmittedRun], accuracy: Optional[Accur
     if job.records:
         lines.append("restarts:" if any(record.recovery for record in job.records) else "ran:")
     for record in job.records:
-        since = moment(record.start).strip() or "?"
+        since = f"from {moment(record.start).strip()}" if record.start else "start not known"
         until = f"until {moment(record.end).strip()}" if record.end else "still running" if not job.is_final else ""
-        told = [f"from {since}", until, printable(record.reason), recovery(record)]
+        told = [since, until, printable(record.reason), recovery(record)]
         lines.append("  " + ", ".join(part for part in told if part))
     if events is None:
         lines.append("events: the access key may not read them")

@@ -18,7 +18,7 @@ from job.exits import DONE, INTERRUPTED, STOPPED, UNEXPECTED, meaning_of
 from job.modelarts.errors import ModelArtsUnavailable, NoSuchJob, TooManyRequests
 from job.modelarts.job_log import JobLog, task_of
 from job.modelarts.log_lines import Line, LogSource
-from job.modelarts.service import COMPLETED, CREATING, PENDING, TERMINATED, Job, JobService, Restart
+from job.modelarts.service import COMPLETED, CREATING, PENDING, TERMINATED, Job, JobService, RunningRecord
 from job.modelarts.submitted_run import OpenAt
 from job.printable import printable, printable_lines
 from job.reports.events import Event, print_events
@@ -234,10 +234,10 @@ def phase_event(job: Job) -> Event:
                  [f"{printable(job.name)}: {printable(job.phase)}{seconds}"], aside=True)
 
 
-def restart_event(record: Restart) -> Event:
+def restart_event(record: RunningRecord) -> Event:
     """The platform has restarted the job."""
-    reason = printable(record.reason or "not told")
-    return Event("restart", record._asdict(), [f"{recovery(record)}, because: {reason}"], aside=True)
+    reason = f", because: {printable(record.reason)}" if record.reason else ""
+    return Event("restart", record._asdict(), [recovery(record) + reason], aside=True)
 
 
 def end_event(job: Job) -> Event:
@@ -256,8 +256,8 @@ def exit_code_of(job: Job) -> int:
     return {COMPLETED: DONE, TERMINATED: STOPPED}.get(job.phase, UNEXPECTED)
 
 
-def recovery(record: Restart) -> str:
-    """What the platform did after a stretch of running, in words."""
+def recovery(record: RunningRecord) -> str:
+    """What the platform did after a period of running, in words."""
     return RECOVERIES.get(record.recovery, f"restarted ({printable(record.recovery)})")
 
 

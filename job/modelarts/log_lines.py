@@ -143,17 +143,11 @@ def _is_begun(text: str, whole: str) -> bool:
     return whole.startswith(text[:-1] if text.endswith(CUT) else text)
 
 
-def _warn_of_gap(before: int, lines: List[Line]) -> None:
-    if lines and lines[0].number > before + 1:
-        log.warning("lines %d to %d of the log are missing: ModelArts does not keep them any more", before + 1,
-                    lines[0].number - 1)
-
-
 class ObjectLog(LogSource):
     """The log object in OBS, which the platform overwrites every few seconds with a longer one.
 
     Args:
-        store, key: of the object, which need not exist yet. skip: lines that were told from elsewhere.
+        store, key: of the object, which need not exist yet. skip: number of its first lines that ModelArts gave before.
     """
 
     def __init__(self, store: Store, key: str, skip: int = 0) -> None:

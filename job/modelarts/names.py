@@ -18,14 +18,17 @@ def find_job(service: JobService, name: str) -> Job:
     """The job whose id or name is ``name``.
 
     Raises:
-        NoSuchJob: there is none, and the message names a similar one; or several jobs have the name. ModelArtsError.
+        NoSuchJob: there is none, and the message names a similar one; several jobs have the name; or it is empty.
+        ModelArtsError.
     """
+    if not name.strip():
+        raise NoSuchJob("the name of the job is empty; `python -m job jobs` lists the jobs")
     if ID.match(name):
         try:
             return service.get(name)
         except NoSuchJob:  # a name may look like an id
             pass
-    found = service.find(name) if name else []
+    found = service.find(name)
     if len(found) == 1:
         return found[0]
     if found:
@@ -45,5 +48,5 @@ def find_job(service: JobService, name: str) -> Job:
 
 def _suggested(name: str, known: list) -> str:
     """The end of the sentence: what was probably meant. An unfinished name or id is completed."""
-    begun = [each for each in known if name and each.startswith(name)]
+    begun = [each for each in known if each.startswith(name)]
     return (f"; did you mean {begun[0]!r}?" if begun else suggestion(name, known)) or "."

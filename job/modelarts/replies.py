@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from job.modelarts.service import NO_LINES, Engine, Event, Flavor, Job, LogPart, Restart, Task
+from job.modelarts.service import NO_LINES, Engine, Event, Flavor, Job, LogPart, RunningRecord, Task
 
 
 def job_of(document: Mapping[str, Any]) -> Job:
@@ -34,9 +34,9 @@ def _tasks(status: Mapping[str, Any]) -> Tuple[Task, ...]:
                  for name in names)
 
 
-def _record(document: Mapping[str, Any]) -> Restart:
+def _record(document: Mapping[str, Any]) -> RunningRecord:
     start, end = (_optional(document, name) or None for name in ("start_at", "end_at"))
-    return Restart(start, end, _text(document, "end_reason"), _text(document, "end_recover"))
+    return RunningRecord(start, end, _text(document, "end_reason"), _text(document, "end_recover"))
 
 
 def flavor_of(document: Mapping[str, Any]) -> Flavor:
@@ -67,8 +67,9 @@ def event_of(document: Mapping[str, Any]) -> Event:
 def log_part(document: Mapping[str, Any], first: int) -> LogPart:
     """Lines of a log from the position ``first`` on. If the reply begins earlier, its first lines are left out.
 
-    Nowhere is said whether positions are consecutive, and whether end_line is that of the last line or the next one.
-    The number of lines tells it. The content may be shorter than this number, if the log was cut off.
+    The documentation of ModelArts does not say whether positions are consecutive, nor whether end_line is the position
+    of the last line or of the next one. The number of lines decides both. The content may have fewer lines than this
+    number, if ModelArts cut it off.
     """
     content = _text(document, "content")
     begins, ends = _optional(document, "start_line"), _optional(document, "end_line")

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
 
-SUBMISSION = "masf/submission"  # annotation: a fresh id of each submission, by which a lost reply is found again
-RETRIES = "fault-tolerance/job-retry-num"  # annotation of ModelArts: how often it restarts a failed job
+# Annotations of a job that `submit` creates.
+RUN, TARGET, CODE = "masf/run", "masf/target", "masf/code"  # name of the run, its target domain, folder of its code
+SUBMISSION = "masf/submission"  # a fresh id of each submission; a job whose creation had no reply is found by it
+RETRIES = "fault-tolerance/job-retry-num"  # ModelArts' own: how often it restarts a failed job
 NOTIFIED = ("JobStarted", "JobCompleted", "JobFailed", "JobTerminated", "JobRestarted", "JobHanged", "JobPreempted")
 
 

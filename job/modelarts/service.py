@@ -11,7 +11,7 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from job.modelarts.request import JobRequest
 
-CREATING, PENDING, RUNNING, FAILED, COMPLETED, TERMINATING, TERMINATED, ABNORMAL = PHASES = (
+CREATING, PENDING, RUNNING, FAILED, COMPLETED, TERMINATING, TERMINATED, ABNORMAL = (
     "Creating", "Pending", "Running", "Failed", "Completed", "Terminating", "Terminated", "Abnormal")
 FINAL_PHASES = (FAILED, COMPLETED, TERMINATED, ABNORMAL)
 MOST_LINES = 500  # of a log, in one reply
@@ -25,11 +25,11 @@ class Task(NamedTuple):
     message: str
 
 
-class Restart(NamedTuple):
-    """One stretch of running, of a job that the platform may restart.
+class RunningRecord(NamedTuple):
+    """One period in which a job ran. A job that the platform restarts has several.
 
-    start, end: seconds since 1970, None if not known. reason: why it ended. recovery: what the platform then did, such
-    as proc_restart (in the same container) or pod_reschedule (in a new one); "" if nothing.
+    start, end: seconds since 1970, None if not known. reason: why the period ended. recovery: what the platform then
+    did, such as proc_restart (in the same container) or pod_reschedule (in a new one); "" if nothing.
     """
 
     start: Optional[float]
@@ -41,10 +41,10 @@ class Restart(NamedTuple):
 class Job(NamedTuple):
     """A job that ModelArts knows.
 
-    phase: one of PHASES. created: seconds since 1970. duration: seconds that it has run. tasks: its nodes.
-    records: each stretch of running; the last one may not have ended. parameters: name → value, as the boot file gets
-    them. inputs, outputs: name → place in OBS. code_dir, log_url, inputs and outputs are written obs://bucket/folder/;
-    "" where there is none.
+    phase: from CREATING to ABNORMAL. created: seconds since 1970. duration: seconds that it has run. tasks: its nodes.
+    records: each period in which it ran; the last one may not have ended. parameters: name → value, as the boot file
+    gets them. inputs, outputs: name → place in OBS. code_dir, log_url, inputs and outputs are written
+    obs://bucket/folder/; "" where there is none.
     """
 
     id: str
@@ -53,7 +53,7 @@ class Job(NamedTuple):
     created: float
     duration: float
     tasks: Tuple[Task, ...]
-    records: Tuple[Restart, ...]
+    records: Tuple[RunningRecord, ...]
     annotations: Dict[str, str]
     parameters: Dict[str, str]
     inputs: Dict[str, str]
@@ -108,8 +108,8 @@ class Event(NamedTuple):
 class LogPart(NamedTuple):
     """Some lines of a log.
 
-    Each line has a position, which grows from line to line and need not be the number of the line: ModelArts makes it
-    of the time. first, last: positions of the first and of the last line, 0 where there are no lines. lines: without
+    Each line has a position, which grows from line to line and need not be the number of the line: ModelArts derives it
+    from the time. first, last: positions of the first and of the last line, 0 where there are no lines. lines: without
     line ends.
     """
 
@@ -124,7 +124,7 @@ NO_LINES = LogPart(0, (), 0)
 class JobService(abc.ABC):
     """ModelArts, of one project in one region.
 
-    All calls but ``create`` are repeated by themselves where that is safe. Each raises a ``ModelArtsError``:
+    Every call except ``create`` retries by itself after a failure that may pass. Each raises a ``ModelArtsError``:
     ``AccessRefused``, ``ModelArtsUnavailable`` after the last retry, ``RequestRefused`` for everything else. A call
     that names a job raises ``NoSuchJob`` if there is none.
     """
@@ -135,7 +135,7 @@ class JobService(abc.ABC):
 
     @abc.abstractmethod
     def create(self, request: JobRequest) -> Job:
-        """Create the job. Never repeated; ``creation.create_once`` looks whether it exists before it asks again.
+        """Create the job. Never retried; ``creation.create_once`` looks whether the job exists before it asks again.
 
         Raises:
             ModelArtsUnavailable: the job may or may not exist now. TooManyRequests: it does not. QuotaExceeded.
@@ -148,7 +148,7 @@ class JobService(abc.ABC):
 
     @abc.abstractmethod
     def jobs(self, name: str = "") -> Iterator[Job]:
-        """All jobs, or those whose name holds ``name``; the newest first. Pages are asked for as they are needed."""
+        """All jobs, or those whose name holds ``name``; the newest first. Each page is requested when it is needed."""
 
     @abc.abstractmethod
     def stop(self, job_id: str) -> Job:
@@ -177,10 +177,6 @@ class JobService(abc.ABC):
     def is_name_free(self, name: str) -> bool:
         """Whether no job of the project has this name."""
 
-    def find(self, name: str = "", annotation: Optional[Tuple[str, str]] = None) -> List[Job]:
-        """Jobs that have exactly this name, and this (annotation, value); the newest first.
-
-        An annotation without a name has to look through all jobs.
-        """
-        return [job for job in self.jobs(name) if (not name or job.name == name)
-                and (annotation is None or job.annotations.get(annotation[0]) == annotation[1])]
+    def find(self, name: str) -> List[Job]:
+        """Jobs that have exactly this name, the newest first."""
+        return [job for job in self.jobs(name) if job.name == name]

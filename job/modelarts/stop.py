@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from job.exits import DONE, MODELARTS, STORAGE
 from job.modelarts.follow import PAUSE, UNAVAILABLE
@@ -17,7 +17,7 @@ from job.modelarts.submitted_run import OpenAt, RunReader, SubmittedRun
 from job.printable import printable
 from job.publication.late_writes import newest_checkpoint
 from job.publication.run_record import read_published
-from obs_sync import StoreError
+from obs_sync import AccessDenied, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -83,9 +83,7 @@ def stop_job(service: JobService, job: Job, open_at: OpenAt, timeout: float = TI
         except UNAVAILABLE as error:
             log.warning("ModelArts does not answer, retrying: %s", error)
     look, unreadable = _look(open_at, run)
-    while unreadable or (look is not None and look.state == RUNNING):
-        if clock() >= deadline:
-            break
+    while clock() < deadline and (_may_become_readable(unreadable) or (look is not None and look.state == RUNNING)):
         sleep(pause)
         look, unreadable = _look(open_at, run)
     newest, older = look and look.checkpoint, before and before.checkpoint
@@ -96,24 +94,29 @@ def stop_job(service: JobService, job: Job, open_at: OpenAt, timeout: float = TI
     return Outcome(job, run, look, saved, problem, STORAGE if problem else DONE)
 
 
-def _look(open_at: OpenAt, run: Optional[SubmittedRun]) -> tuple:
-    """(what the folder of a run tells or None, why it cannot be read or "")."""
+def _look(open_at: OpenAt, run: Optional[SubmittedRun]) -> Tuple[Optional[Look], Optional[StoreError]]:
+    """(what the folder of a run tells, or None; why it cannot be read, or None)."""
     if run is None:
-        return None, ""
+        return None, None
     try:
         with open_at(run.url) as store:
             content = read_published(store)
             if content is None:
-                return None, ""
+                return None, None
             newest = newest_checkpoint(store, content)
     except StoreError as error:
-        return None, str(error)
+        return None, error
     attempt: Dict[str, Any] = content["attempts"][-1] if content["attempts"] else {}
     return Look(content["state"], str(attempt.get("left_undone") or ""), newest and newest.marker.name,
-                newest.progress.iteration if newest else 0), ""
+                newest.progress.iteration if newest else 0), None
 
 
-def _problem(look: Optional[Look], unreadable: str) -> str:
+def _may_become_readable(error: Optional[StoreError]) -> bool:
+    """Whether a run that could not be read may be readable later. A key that lacks the right does not get it."""
+    return error is not None and not isinstance(error, AccessDenied)
+
+
+def _problem(look: Optional[Look], unreadable: Optional[StoreError]) -> str:
     if unreadable:
         return f"what the job saved is not known: {unreadable}"
     if look is not None and look.state == RUNNING:

@@ -16,11 +16,11 @@ from job.config.settings import Config
 from job.config.submit_options import SubmitOptions
 from job.console import Console
 from job.errors import ConfigError
-from job.modelarts.choices import ASCEND, ENGINE_NAME, OTHER_ENGINE, choose_engine, choose_flavor
+from job.modelarts.choices import ENGINE_NAME, OTHER_ENGINE, choose_engine, choose_flavor, on_ascend
 from job.modelarts.code import BOOT_FILE, Code, upload_code
 from job.modelarts.creation import create_once
 from job.modelarts.parameters import parameters_of
-from job.modelarts.request import SUBMISSION, JobRequest
+from job.modelarts.request import CODE, RUN, SUBMISSION, TARGET, JobRequest
 from job.modelarts.service import Flavor, Job, JobService
 from job.ranks.group import check_share
 from job.stopping import Stopped
@@ -29,7 +29,6 @@ from obs_sync import AccessDenied, open_store
 
 log = logging.getLogger(__name__)
 
-RUN, TARGET, CODE = "masf/run", "masf/target", "masf/code"  # annotations, for lists of jobs
 CODE_FOLDER, LOG_FOLDER = "masf-code/", "masf-logs/"
 CHECK_SECONDS = 60.0
 CHECKED_FROM_HERE = ("configuration", "client", "data_url", "domains", "weights", "train_url", "clock", "lease",
@@ -48,11 +47,6 @@ class Plan(NamedTuple):
     flavor: Optional[Flavor]
     ranks: int
 
-    @property
-    def on_ascend(self) -> bool:
-        """Whether it runs on Ascend cards. A pool's own flavor is taken for one with them."""
-        return self.flavor is None or self.flavor.kind == ASCEND
-
 
 def make_plan(config: Config, options: SubmitOptions, code: Code, service: JobService) -> Plan:
     """What ModelArts would be asked for. Asks it only for its flavors and images.
@@ -65,18 +59,21 @@ def make_plan(config: Config, options: SubmitOptions, code: Code, service: JobSe
         raise ConfigError(f"--name={options.name}: a job has this name already; choose another, or leave it out for a "
                           "fresh one")
     flavor = choose_flavor(service, options)
-    ascend = flavor is None or flavor.kind == ASCEND
-    engine = (ENGINE_NAME if ascend else OTHER_ENGINE) if options.image else choose_engine(
+    engine = (ENGINE_NAME if on_ascend(flavor) else OTHER_ENGINE) if options.image else choose_engine(
         service, options.engine, flavor)
-    cards = max(1, flavor.cards) if flavor is not None and ascend else 1
-    check_settings(config, cards * options.nodes, flavor is not None and ascend)
-    return Plan(request_of(config, options, code, engine), config, code, flavor, cards * options.nodes)
+    cards = max(1, flavor.cards) if flavor is not None and on_ascend(flavor) else 1
+    ranks = cards * options.nodes
+    check_settings(config, flavor, ranks)
+    return Plan(request_of(config, options, code, engine), config, code, flavor, ranks)
 
 
-def check_settings(config: Config, ranks: int, on_ascend: bool) -> None:
-    """Raise ConfigError for what a run would refuse at once on so many cards, or on an Ascend."""
+def check_settings(config: Config, flavor: Optional[Flavor], ranks: int) -> None:
+    """Raise ConfigError for what a run would refuse at once on so many cards, or on an Ascend.
+
+    flavor: None where ModelArts does not list it; then its device is not checked.
+    """
     check_share(config.training.meta_batch_size, ranks)
-    if on_ascend:
+    if flavor is not None and on_ascend(flavor):
         if config.platform.device in ("cpu", "gpu"):
             raise ConfigError(f"--device={config.platform.device}: the flavor has Ascend cards, which the job "
                               "would not use; leave --device out, or choose another flavor")
@@ -87,7 +84,10 @@ def check_settings(config: Config, ranks: int, on_ascend: bool) -> None:
 
 
 def request_of(config: Config, options: SubmitOptions, code: Code, engine: str) -> JobRequest:
-    """The request of a new submission. engine: ``name:version`` or an id; with an image of one's own a name."""
+    """The request of a new submission.
+
+    engine: ``name:version`` or an id; with ``options.image`` the name of an engine that starts boot files the same way.
+    """
     train_url = config.platform.train_url or ""
     code_url = options.code_url or beside(train_url, CODE_FOLDER)
     log_url = options.log_url or beside(train_url, LOG_FOLDER)
@@ -194,7 +194,7 @@ def submit(plan: Plan, service: JobService, environ: Mapping[str, str], console:
 
 @contextlib.contextmanager
 def told_if_stopped(what: str) -> Iterator[None]:
-    """Log ``what`` is done and what is not, if Ctrl-C or SIGTERM ends the block."""
+    """Log a warning if Ctrl-C or SIGTERM ends the block. what: what is done then, and what is not."""
     try:
         yield
     except (KeyboardInterrupt, Stopped):

@@ -17,8 +17,8 @@ from job.config.run_names import derived_name
 from job.config.settings import settings
 from job.errors import ConfigError
 from job.exits import CONFIGURATION
+from job.modelarts.request import RUN, TARGET
 from job.modelarts.service import CREATING, PENDING, Job
-from job.modelarts.submission import RUN, TARGET
 from job.publication.history import read_history
 from job.publication.run_record import read_published
 from obs_sync import AccessDenied, IntegrityError, Store, StoreError, StoreUnavailable

@@ -18,6 +18,7 @@ from masf_core.graph_check.limits import STATELESS, Problem, needed, problems, r
 from masf_core.method.step_settings import StepSettings, check_batch
 from masf_core.network.backbone import Backbone, make_backbone
 from masf_core.tf1 import VERSION, tf
+from masf_core.words import plural
 
 CLASSES, DOMAINS = 7, 4  # of PACS, where the configuration does not say
 MOST_TOLD = 20  # problems that the text lists
@@ -172,7 +173,7 @@ def text(checked: Checked, every: bool = False) -> List[str]:
     if len(checked.problems) > MOST_TOLD and not every:
         lines.append(f"… and {len(checked.problems) - MOST_TOLD} more (--ops or --json lists all)")
     count = len(checked.problems)
-    verdict = (f"{count} problem{'' if count == 1 else 's'}: an Ascend 910 does not accept this graph" if count
+    verdict = (f"{plural(count, 'problem')}: an Ascend 910 does not accept this graph" if count
                else "no problem found")
     lines.append(f"{len(checked.graph.get_operations())} operations, {verdict}; compared with {checked.operator_list}")
     return lines

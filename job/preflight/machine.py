@@ -14,6 +14,7 @@ from job.environment import Environment
 from job.preflight.rows import BAD, GOOD, NONE, Row
 from job.ranks.table import read_rank_table
 from masf_core.errors import TensorFlowError
+from masf_core.words import plural
 
 # Of each package: name of the distribution, module, oldest version that works, whether it is needed.
 PACKAGES = (
@@ -154,7 +155,7 @@ def devices_row(device: str, environ: Mapping[str, str], root: str = "/") -> Row
     cards = [os.path.basename(path) for path in sorted(glob.glob(os.path.join(root, "dev/davinci[0-9]*")))]
     gpus = [os.path.basename(path) for path in sorted(glob.glob(os.path.join(root, "dev/nvidia[0-9]*")))]
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    told = f"{threads} processor thread{'' if threads == 1 else 's'}"
+    told = plural(threads, "processor thread")
     for what, found in (("Ascend", cards), ("GPU", gpus)):
         told += f", {what} {' '.join(found)}" if found else ""
     if environ.get("ASCEND_DEVICE_ID"):

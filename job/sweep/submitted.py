@@ -19,9 +19,9 @@ from job.modelarts.code import upload_code
 from job.modelarts.creation import create_once
 from job.modelarts.errors import ModelArtsUnavailable, NoSuchJob, QuotaExceeded, TooManyRequests
 from job.modelarts.follow import exit_code_of
-from job.modelarts.request import JobRequest
+from job.modelarts.request import RUN, JobRequest
 from job.modelarts.service import COMPLETED, TERMINATED, Job, JobService
-from job.modelarts.submission import RUN, Plan, make_plan
+from job.modelarts.submission import Plan, make_plan
 from job.modelarts.submitted_run import OpenAt, RunReader
 from job.printable import printable
 from job.sweep.plan import PlannedRun

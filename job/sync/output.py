@@ -7,6 +7,7 @@ from typing import Any, Dict, Iterable, List, Optional
 
 from job.console import amount
 from job.standard_output import json_text, shown
+from masf_core.words import plural
 
 
 def print_json(document: Dict[str, Any]) -> None:
@@ -21,7 +22,7 @@ def print_key(first: str, size: int, key: str) -> None:
 
 def files(count: int, size: Optional[int] = None) -> str:
     """``3, 1200`` → ``3 files, 1.2 kB``. size: bytes, or None to leave them out."""
-    text = f"{count:,} file{'' if count == 1 else 's'}"
+    text = plural(count, "file")
     return text if size is None else f"{text}, {amount(size, 'B')}"
 
 

@@ -9,7 +9,7 @@ import zlib
 from typing import Dict, List, Optional, Sequence, Tuple
 
 from masf_core.data.index import DatasetIndex
-from masf_core.words import some
+from masf_core.words import plural, some
 
 NAME = "images.json.gz"
 LARGEST = 256 << 20  # bytes that it unpacks to; 600,000 images take about 50 MB
@@ -46,20 +46,16 @@ def changes(before: Optional[bytes], fingerprint: str, counts: Dict[str, int], c
             continue
         details = _differences(old[name], images) if old is not None and name in old else ""
         if counts[name] != len(images):
-            told.append(f"{name} has {plural_of(len(images))} instead of {counts[name]:,}" + (
+            told.append(f"{name} has {plural(len(images), 'image')} instead of {counts[name]:,}" + (
                 f" ({details})" if details else ""))
         elif details:
-            told.append(f"{name} has {plural_of(len(images))} as before ({details})")
+            told.append(f"{name} has {plural(len(images), 'image')} as before ({details})")
     if told:
         return "; ".join(told)
     if old is not None:
         return ("the images are the same, but their split into training, validation and test changed; check the lists, "
                 "the seed and validation_fraction")
     return "there are as many images as before, but their names, sizes, classes or lists are different"
-
-
-def plural_of(count: int) -> str:
-    return f"{count:,} image" if count == 1 else f"{count:,} images"
 
 
 def _images(index: DatasetIndex) -> Images:

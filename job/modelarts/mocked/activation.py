@@ -9,8 +9,9 @@ import os
 import threading
 from typing import Any, Dict, List, Mapping, Optional
 
-_NAMES = ("HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK", "HUAWEICLOUD_SDK_PROJECT_ID", "HUAWEICLOUD_SDK_SECURITY_TOKEN",
-          "HUAWEICLOUD_SDK_DOMAIN_ID", "HUAWEICLOUD_SDK_IAM_ENDPOINT")
+# Variables that a client in another process needs, or must not inherit from elsewhere.
+NAMES = ("HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK", "HUAWEICLOUD_SDK_PROJECT_ID", "HUAWEICLOUD_SDK_SECURITY_TOKEN",
+         "HUAWEICLOUD_SDK_DOMAIN_ID", "HUAWEICLOUD_SDK_IAM_ENDPOINT", "HUAWEICLOUD_SDK_REGION")
 _LOOPBACK = "127.0.0.1"
 
 _lock = threading.Lock()
@@ -25,6 +26,7 @@ def variables_of(mock: Any, environ: Mapping[str, str]) -> Dict[str, str]:
         "HUAWEICLOUD_SDK_AK": mock.credentials.access_key,
         "HUAWEICLOUD_SDK_SK": mock.credentials.secret_key,
         "HUAWEICLOUD_SDK_PROJECT_ID": mock.project_id,
+        "HUAWEICLOUD_SDK_REGION": mock.region,  # which `python -m job` reads, and the SDK does not
         region_variable(mock.region): mock.endpoint,
         "HUAWEICLOUD_SDK_IAM_ENDPOINT": mock.endpoint,
         "NO_PROXY": ",".join(direct + [_LOOPBACK]),
@@ -71,14 +73,14 @@ def current_modelarts() -> Optional[Any]:
 
 
 def _names_of(mock: Any) -> List[str]:
-    return [*_NAMES, region_variable(mock.region)]
+    return [*NAMES, region_variable(mock.region)]
 
 
 def _apply(changed: Any) -> None:
     names = {name for mock in [changed] + _running for name in _names_of(mock)}
     wanted = {name: value for name, value in _before.items() if name in names}
     if _running:
-        for name in _NAMES:
+        for name in NAMES:
             wanted.pop(name, None)
         for mock in _running:
             wanted.update(variables_of(mock, os.environ))

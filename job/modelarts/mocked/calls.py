@@ -1,8 +1,6 @@
 """The calls of ModelArts and IAM that the mock knows: what each one does, and where it lives."""
 from __future__ import annotations
 
-import base64
-import hashlib
 import hmac
 import json
 import re
@@ -20,7 +18,7 @@ from job.modelarts.mocked.jobs.places import Places
 from job.modelarts.mocked.jobs.platform import Platform
 from job.modelarts.mocked.jobs.request import JOB_NAME, read_job
 from job.modelarts.mocked.jobs.search import search
-from obs_sync.mock.protocol.signature import Credentials
+from obs_sync.mock.protocol.signature import Credentials, sign_hmac_sha1
 from obs_sync.mock.wire.messages import Request, Response
 
 MOST_LINES = 500
@@ -289,6 +287,4 @@ def _ended(line: bytes) -> bytes:
 
 
 def _sign_url(context: Context, path: str, expires: str) -> str:
-    key = context.credentials().secret_key.encode("utf-8")
-    digest = hmac.new(key, f"GET\n\n\n{expires}\n{path}".encode("utf-8"), hashlib.sha1).digest()
-    return base64.b64encode(digest).decode("ascii")
+    return sign_hmac_sha1(context.credentials().secret_key, f"GET\n\n\n{expires}\n{path}")

@@ -171,6 +171,16 @@ class MockModelArts(MockServer):
         variables.update(activation.variables_of(self, dict(known, NO_PROXY=variables["NO_PROXY"])))
         return variables
 
+    def environment(self, environ: Optional[Mapping[str, str]] = None) -> Dict[str, str]:
+        """The whole environment of a child process: `environ`, by default os.environ, with `variables()` set."""
+        base = dict(os.environ if environ is None else environ)
+        variables = self.variables(base)
+        whole = self.obs.environment(base)
+        for name in activation.NAMES:
+            whole.pop(name, None)
+        whole.update(variables)
+        return whole
+
     # --- jobs
 
     @property

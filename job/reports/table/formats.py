@@ -12,6 +12,7 @@ from job.reports.image_results import is_formula
 from job.reports.table.build import AVERAGE, OURS, Row, Table
 from job.reports.table.cells import ERROR_NAMES, Cell, Paired
 from job.standard_output import json_text
+from masf_core.words import plural
 
 _MARKDOWN = re.compile(r"([\\`*\[\]<>|])")
 
@@ -108,8 +109,8 @@ def paired_line(each: Paired) -> str:
     told += f"{each.mean:+.2f}"
     if each.low is not None:
         told += f", 95 % confidence interval {each.low:+.2f} to {each.high:+.2f}"
-    told += f", {len(each.pairs)} pairs" if len(each.pairs) != 1 else ", 1 pair"
-    return told + (f", {each.unpaired} runs without a partner" if each.unpaired else "")
+    told += f", {plural(len(each.pairs), 'pair')}"
+    return told + (f", {plural(each.unpaired, 'run')} without a partner" if each.unpaired else "")
 
 
 def _below(table: Table, mark: str) -> List[str]:

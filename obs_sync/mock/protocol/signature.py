@@ -118,7 +118,7 @@ def _v4_key(scope: Tuple[str, ...], secret_key: str) -> bytes:
 
 
 def sign_hmac_sha1(secret_key: str, text: str) -> str:
-    """The signature of the OBS and v2 schemes."""
+    """The signature of the OBS and v2 schemes, and of temporary URLs."""
     digest = hmac.digest(secret_key.encode("utf-8"), text.encode("utf-8"), "sha1")
     return base64.b64encode(digest).decode("ascii")
 

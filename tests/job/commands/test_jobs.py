@@ -12,7 +12,7 @@ from job.modelarts import session
 from job.modelarts.errors import AccessRefused, NoSuchJob
 from job.modelarts.names import find_job
 from job.modelarts.request import JobRequest
-from job.modelarts.service import COMPLETED, FAILED, RUNNING, Event, Restart, Task
+from job.modelarts.service import COMPLETED, FAILED, RUNNING, Event, RunningRecord, Task
 from obs_sync import AccessDenied, LocalStore
 from tests.job.modelarts.memory_service import MemoryJobService
 from tests.job.reports.test_compare import write_run
@@ -92,8 +92,8 @@ def test_jobs_are_listed_with_their_runs_and_newest_accuracies(account, capsys):
 def test_an_accuracy_that_another_job_computed_is_told_as_that_of_the_run(account, capsys):
     write_run(account.path / "b" / "output" / "masf_cartoon", {10: (35.0, 55.0), 60: (42.86, 52.0)})
     trains, lost = account.submit("trains"), account.submit("lost")  # at the same time
-    account.service.move(trains.id, COMPLETED, records=(Restart(1700000000.0, 1700000100.0, "", ""),))
-    account.service.move(lost.id, FAILED, records=(Restart(1700000001.0, 1700000005.0, "", ""),),
+    account.service.move(trains.id, COMPLETED, records=(RunningRecord(1700000000.0, 1700000100.0, "", ""),))
+    account.service.move(lost.id, FAILED, records=(RunningRecord(1700000001.0, 1700000005.0, "", ""),),
                          tasks=(Task("worker-0", 2, ""),))
     for times in ({"started": "2023-11-14T22:13:22Z", "ended": "2023-11-14T22:14:59Z"},
                   {"started": "2023-11-14T22:13:22Z"},
@@ -142,12 +142,14 @@ def test_the_status_of_a_job_tells_exit_codes_in_words_restarts_and_events(accou
     job = account.submit("masf")
     account.service.move(job.id, FAILED, duration=75.0,
                          tasks=(Task("worker-0", 137, NASTY), Task("worker-1", None, "")),
-                         records=(Restart(10.0, 20.0, NASTY, "proc_restart"), Restart(30.0, 40.0, "failed", "")))
+                         records=(RunningRecord(10.0, 20.0, NASTY, "proc_restart"),
+                                  RunningRecord(None, 40.0, "failed", "")))
     account.service.recorded_events[job.id] = [Event("12:00", "Error", NASTY)]
     code, out, _ = command(capsys, "status", "masf")
     assert code == 0
     for expected in ("masf: Failed", "exit code 137 (killed: out of memory, or still running 15 s after SIGTERM)",
                      "worker-1: has not ended", "1970-01-01 00:00:20", "restarted in the same container",
+                     "start not known, until 1970-01-01 00:00:40, failed",
                      "12:00  Error  \\x1b]0;title", "run       masf_cartoon, target cartoon, at obs://b/output/masf_"):
         assert expected in out
     told = document(capsys, "status", job.id)
@@ -174,7 +176,7 @@ def test_the_log_goes_to_standard_output_alone(account, capsys):
     for words in ([], ["-f"]):
         code, _, errors = command(capsys, "logs", "masf", "--task=worker-1", *words)
         assert code == 2 and "--task=worker-1: job 'masf' has no such task; expected one of worker-0" in errors
-    account.service.move(job.id, COMPLETED, records=(Restart(1.0, 2.0, "", ""),))
+    account.service.move(job.id, COMPLETED, records=(RunningRecord(1.0, 2.0, "", ""),))
     code, out, errors = command(capsys, "logs", "masf", "--follow")
     assert (code, out) == (0, "one\n\\x1b]0;title\\x07\\x9b31m\n") and "masf: Completed" in errors
     code, out, _ = command(capsys, "logs", "masf", "-f", "--json")
@@ -222,7 +224,7 @@ def test_flavors_and_engines_are_listed(account, capsys):
     ("masf-c", "did you mean 'masf-cartoon'?"),
     ("nothing alike", "has no job 'nothing alike'. `python -m job jobs` lists the jobs"),
     ("\x1b", "has no job '\\x1b'"),
-    ("", "has no job ''"),
+    ("", "the name of the job is empty; `python -m job jobs` lists the jobs"),
     ("twice", "2 jobs have the name 'twice'. Give the id of one of them, the newest first: id-3 (Pending); id-2 (Pen"),
 ])
 def test_a_name_that_is_unknown_or_not_unique_is_one_error(account, capsys, name, message):

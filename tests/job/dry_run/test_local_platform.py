@@ -73,6 +73,7 @@ def test_results_and_logs_may_go_to_any_bucket(submit, images, tmp_path):
 
 @pytest.mark.parametrize("words, told", [
     (["--seed=x"], "seed cannot be 'x'"),
+    (["--data_url=" + __file__], "is not a folder; expected a folder, or a place in a bucket"),
     (["--json"], "takes neither --json nor --dry-run"),
 ])
 def test_a_mistake_is_told_before_anything_is_made(submit, tmp_path, words, told):
@@ -90,6 +91,16 @@ def test_a_path_that_does_not_exist_is_told_before_anything_is_made(submit, tmp_
     code, _, log = submit(*words)
     assert code == 4 and told in log
     assert not (tmp_path / "root").exists()
+
+
+@pytest.mark.parametrize("words, told", [
+    (["--flavor=modelarts.kat1.xlarg"], "did you mean 'modelarts.kat1.xlarge'?"),
+    (["--engine=Tensorflow"], "has no such image"),
+])
+def test_a_wrong_flavor_or_image_is_told_before_the_bucket_is_filled(submit, images, tmp_path, words, told):
+    code, _, log = submit("--data_url=" + images, *words)
+    assert code == 2 and told in log
+    assert os.listdir(str(tmp_path / "root" / "bucket" / "masf-dry-run")) == []
 
 
 def test_without_weights_random_ones_are_drawn_as_by_the_dry_run(submit, images, tmp_path):

@@ -123,6 +123,15 @@ def test_files_that_would_become_part_of_the_code_are_refused(checkout, store):
     assert keys(store) == ["job/another.py"]
 
 
+def test_a_file_that_changes_after_the_code_was_collected_stops_the_upload(checkout, store):
+    code = collect_code()
+    path = checkout / "job" / "cli.py"
+    path.write_bytes(path.read_bytes() + b"# changed\n")
+    with pytest.raises(ConfigError, match="job/cli.py changed while the code was being collected; submit again"):
+        upload_code(store, code)
+    assert keys(store) == []
+
+
 def test_the_marker_is_written_last(checkout, store, monkeypatch):
     written = []
     upload, write = LocalStore.upload, LocalStore.write

@@ -51,9 +51,9 @@ def test_a_job_that_is_listed_late_is_found(service):
     listed = service.find
     looks = []
 
-    def late(name="", annotation=None):
+    def late(name):
         looks.append(name)
-        return listed(name, annotation) if len(looks) == 3 else []
+        return listed(name) if len(looks) == 3 else []
 
     service.find = late
     assert create(service).id == "id-1"
@@ -80,9 +80,9 @@ def test_a_name_that_is_in_use_after_a_lost_request_is_the_job_itself(service):
     service.after = [LOST]
     listed, looks = service.find, []
 
-    def late(name="", annotation=None):
+    def late(name):
         looks.append(name)
-        return listed(name, annotation) if len(looks) > 3 else []
+        return listed(name) if len(looks) > 3 else []
 
     service.find = late
     service.before = [None, RequestRefused("the name is in use")]

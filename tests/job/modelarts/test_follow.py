@@ -10,7 +10,7 @@ from job.modelarts.errors import AccessRefused, ModelArtsUnavailable, NoSuchJob
 from job.modelarts.follow import LOOKS_A_WAIT, JobWatch, exit_code_of, follow, pause_after, tell_log
 from job.modelarts.job_log import log_key
 from job.modelarts.request import JobRequest
-from job.modelarts.service import ABNORMAL, COMPLETED, FAILED, PENDING, RUNNING, TERMINATED, Event, Restart, Task
+from job.modelarts.service import ABNORMAL, COMPLETED, FAILED, PENDING, RUNNING, TERMINATED, Event, RunningRecord, Task
 from obs_sync import LocalStore, ObjectNotFound, StoreUnavailable
 from tests.job.modelarts.memory_service import MemoryJobService
 
@@ -82,12 +82,13 @@ def test_lines_that_arrive_after_the_end_of_the_job_are_told(followed):
 
 def test_a_job_that_ended_long_ago_is_told_without_waiting(followed):
     followed.end(COMPLETED, 0, "one")
-    followed.move(COMPLETED, records=(Restart(1.0, 2.0, "", ""),))
+    followed.move(COMPLETED, records=(RunningRecord(1.0, 2.0, "", ""),))
     assert followed.follow() == 0 and followed.time == 0.0 and followed.lines == ["one"]
 
 
 @pytest.mark.parametrize("records, seconds, at_once", [
-    ((Restart(900.0, 1000.0, "", ""),), 20.0, True), ((Restart(900.0, 1000.0, "", ""),), 5.0, False), ((), 20.0, True)])
+    ((RunningRecord(900.0, 1000.0, "", ""),), 20.0, True), ((RunningRecord(900.0, 1000.0, "", ""),), 5.0, False),
+    ((), 20.0, True)])
 def test_the_log_of_a_job_is_waited_for_only_shortly_after_its_end(followed, records, seconds, at_once):
     followed.move(TERMINATED, records=records, created=1000.0)
     watch = JobWatch(followed.service, followed.job.id, clock=lambda: 0.0, now=lambda: 1000.0 + seconds)
@@ -96,16 +97,17 @@ def test_the_log_of_a_job_is_waited_for_only_shortly_after_its_end(followed, rec
 
 
 def test_a_restart_is_told_with_what_the_platform_did_and_why(followed):
-    first = Restart(1.0, None, "", "")
+    first, second, third = (RunningRecord(start, None, "", "") for start in (1.0, 3.0, 5.0))
+    lost = first._replace(end=2.0, reason="node\x1b lost", recovery="pod_reschedule")
     followed.move(RUNNING, "start", records=(first,))
     followed.script = [
-        lambda: followed.move(RUNNING, records=(first._replace(end=2.0, reason="node\x1b lost",
-                                                               recovery="pod_reschedule"), Restart(3.0, None, "", ""))),
+        lambda: followed.move(RUNNING, records=(lost, second)),
+        lambda: followed.move(RUNNING, records=(lost, second._replace(end=4.0, recovery="proc_restart"), third)),
         None, lambda: followed.end(COMPLETED, 0, "resumed")]
     assert followed.follow() == 0
     assert followed.lines == ["start", "resumed"]
     assert [event.lines for event in followed.told if event.kind == "restart"] == [
-        ["restarted in a new container, because: node\\x1b lost"]]
+        ["restarted in a new container, because: node\\x1b lost"], ["restarted in the same container"]]
 
 
 def test_modelarts_may_be_away_for_a_while(followed, caplog):
@@ -219,7 +221,7 @@ def test_a_log_of_one_line_is_told(followed):
 
 
 def test_the_events_of_a_job_that_was_queued_again_are_told_after_a_look_that_failed(followed):
-    followed.move(PENDING, "one", records=(Restart(1.0, 2.0, "node lost", "job_reschedule"),))
+    followed.move(PENDING, "one", records=(RunningRecord(1.0, 2.0, "node lost", "job_reschedule"),))
     followed.service.recorded_events[followed.job.id] = [Event("12:00", "Warning", "no card is free")]
     watch = JobWatch(followed.service, followed.job.id)
     read, told = followed.service.lines, []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from job.modelarts.replies import engine_of, event_of, flavor_of, job_of, log_part
-from job.modelarts.service import Engine, Event, Flavor, Restart, Task
+from job.modelarts.service import Engine, Event, Flavor, RunningRecord, Task
 
 JOB = {
     "kind": "job",
@@ -27,7 +27,7 @@ def test_every_field_of_a_job_is_read():
     job = job_of(JOB)
     assert (job.id, job.name, job.phase, job.created, job.duration) == ("id", "name", "Failed", 1700000001.5, 61.0)
     assert job.tasks == (Task("worker-0", None, ""), Task("worker-1", 3, "no data"))
-    assert job.records == (Restart(10, 20, "killed", "proc_restart"), Restart(21, None, "", ""))
+    assert job.records == (RunningRecord(10, 20, "killed", "proc_restart"), RunningRecord(21, None, "", ""))
     assert (job.annotations, job.parameters, job.description) == ({"a": "b"}, {"seed": "3"}, "told")
     assert (job.inputs, job.outputs) == ({"data_url": "obs://bucket/pacs/"}, {"train_url": "obs://bucket/output/"})
     assert (job.code_dir, job.log_url) == ("obs://bucket/code/", "obs://bucket/logs/")

@@ -131,11 +131,10 @@ def test_a_list_asks_for_further_pages_as_they_are_needed_and_shows_no_job_twice
     assert first["filters"] == [{"key": "name", "operator": "like", "value": ["na"]}]
 
 
-def test_a_job_is_found_by_its_whole_name_and_an_annotation(service, server):
+def test_a_job_is_found_by_its_whole_name(service, server):
     other = dict(JOB, metadata=dict(JOB["metadata"], id="2", name="name-2"))
-    marked = dict(JOB, metadata=dict(JOB["metadata"], id="3", annotations={"a": "c"}))
-    server.replies = [(200, {"total": 3, "items": [other, marked, JOB]})]
-    assert [job.id for job in service.find("name", ("a", "b"))] == ["id"]
+    server.replies = [(200, {"total": 2, "items": [other, JOB]})]
+    assert [job.id for job in service.find("name")] == ["id"]
 
 
 def test_a_request_that_can_be_repeated_is_repeated(service, server):
@@ -178,6 +177,13 @@ def test_a_refusal_says_what_is_wrong_and_how_to_mend_it(service, server, status
         service.get("id")
     assert (exit_code(caught.value), len(server.requests)) == (code, 1)
     assert SECRET not in str(caught.value) and TOKEN not in str(caught.value)
+
+
+def test_a_call_that_the_gateway_does_not_know_is_not_told_as_an_unknown_job(service, server):
+    for call in (lambda: service.get("id"), service.engines):
+        server.replies = [(404, {"error_code": "APIG.0101", "error_msg": "The API does not exist"})]
+        with pytest.raises(RequestRefused, match="refused the request: The API does not exist"):
+            call()
 
 
 @pytest.mark.parametrize("content", [b"<html>log in</html>", b"[]", b"{}", b"\xff"])
@@ -226,14 +232,37 @@ def test_the_project_is_asked_for_where_it_is_not_given(server, environ, monkeyp
     assert server.requests[0][1] == "/v3/projects?name=cn-north-4"
 
 
-def test_a_token_is_not_sent_in_the_clear(environ, monkeypatch):
-    monkeypatch.setenv(REDIRECTION, "http://modelarts.example.com")
-    with pytest.raises(ConfigError, match="expected https://"):
-        sdk_service.connect(environ, "cn-north-4")
+def test_a_key_that_iam_does_not_know_is_told_as_such(server, environ, monkeypatch):
+    del environ["HUAWEICLOUD_SDK_PROJECT_ID"]
+    iam = f"http://127.0.0.1:{server.server_port}"
+    monkeypatch.setenv("HUAWEICLOUD_SDK_IAM_ENDPOINT", iam)
+    server.replies = [(401, REFUSED)]
+    with pytest.raises(AccessRefused, match="IAM does not accept the access key from HUAWEICLOUD_SDK_AK: something"):
+        sdk_service.connect(dict(environ, HUAWEICLOUD_SDK_AK="unknown-key", HUAWEICLOUD_SDK_IAM_ENDPOINT=iam),
+                            "cn-north-4")
+
+
+def test_an_iam_that_cannot_be_reached_is_told_with_its_address(environ, monkeypatch):
+    del environ["HUAWEICLOUD_SDK_PROJECT_ID"]
+    iam = "http://127.0.0.1:9"
+    monkeypatch.setenv("HUAWEICLOUD_SDK_IAM_ENDPOINT", iam)
+    with pytest.raises(ModelArtsUnavailable, match="IAM cannot be reached .*: http://127.0.0.1:9. Check the network"):
+        sdk_service.connect(dict(environ, HUAWEICLOUD_SDK_AK="another-key", HUAWEICLOUD_SDK_IAM_ENDPOINT=iam),
+                            "cn-north-4")
+
+
+@pytest.mark.parametrize("variable", [REDIRECTION, "HUAWEICLOUD_SDK_IAM_ENDPOINT"])
+@pytest.mark.parametrize("address", ["http://modelarts.example.com", "nonsense", "http://127.0.0.1:abc", "https://"])
+def test_an_address_that_is_none_or_would_show_a_token_is_refused(environ, monkeypatch, variable, address):
+    del environ["HUAWEICLOUD_SDK_PROJECT_ID"]
+    monkeypatch.setenv(REDIRECTION, "https://127.0.0.1")
+    monkeypatch.setenv(variable, address)
+    with pytest.raises(ConfigError, match=f"{variable}={address}: expected https://HOST"):
+        sdk_service.connect(dict(environ, HUAWEICLOUD_SDK_IAM_ENDPOINT="set"), "cn-north-4")
 
 
 def test_an_unknown_region_is_told_with_one_that_resembles_it(environ):
-    with pytest.raises(ConfigError, match="--region=cn-nort-4: .*; did you mean 'cn-north-4'"):
+    with pytest.raises(ConfigError, match="--region=cn-nort-4: .*; did you mean 'cn-north-4'. Expected one of"):
         sdk_service.connect(environ, "cn-nort-4")
 
 

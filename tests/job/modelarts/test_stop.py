@@ -125,6 +125,7 @@ def test_a_run_that_cannot_be_read_is_told_after_the_end_of_the_job(training):
     outcome = training.stop(timeout=20.0)
     assert outcome.job.phase == TERMINATED and outcome.code == STORAGE
     assert outcome.problem.startswith("what the job saved is not known: the access key may not do this")
+    assert training.time == 3.0  # only the end of the job was awaited
 
 
 def test_an_older_checkpoint_is_not_told_as_new_because_the_run_could_not_be_read_before(training):

@@ -8,9 +8,9 @@ import pytest
 
 from job.console import Console
 from job.modelarts.errors import AccessRefused, ModelArtsUnavailable, QuotaExceeded
-from job.modelarts.request import SUBMISSION, JobRequest
+from job.modelarts.request import RUN, SUBMISSION, JobRequest
 from job.modelarts.service import ABNORMAL, COMPLETED, FAILED, PENDING, RUNNING, TERMINATED, TERMINATING
-from job.modelarts.submission import RUN, fresh_name
+from job.modelarts.submission import fresh_name
 from job.sweep.drive import Driver
 from job.sweep import state
 from job.sweep.state import SUBMITTED, WAITING, RunState, look_at

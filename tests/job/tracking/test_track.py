@@ -104,7 +104,7 @@ def test_what_a_request_that_was_cut_off_left_is_completed(run, track, tmp_path)
         lines = stream.readlines()
     with open(path, "w") as stream:
         stream.writelines(lines[:1])
-    assert track()[1].startswith("copied 1 values, 0 parameters, 0 tags and 0 files")
+    assert track()[1].startswith("copied 1 value, 0 parameters, 0 tags and 0 files")
     assert tracked(tmp_path)[1]["target/cartoon"] == [(20, 40.0), (40, 55.5)]
 
 

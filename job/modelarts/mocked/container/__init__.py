@@ -1,6 +1,6 @@
 """The container in which the mocked ModelArts runs a job: real processes on this machine, in a folder of their own.
 
-    with Container(spec, mock, folder, environ=mock.variables({})) as container:
+    with Container(spec, obs, folder, environ=obs.variables({})) as container:
         container.start()
         while container.poll() is None:
             time.sleep(1)
@@ -24,6 +24,5 @@ from __future__ import annotations
 
 from job.modelarts.mocked.container.container import Container
 from job.modelarts.mocked.container.spec import ContainerError, ContainerSpec
-from job.modelarts.mocked.container.transfers import Objects
 
-__all__ = ["Container", "ContainerError", "ContainerSpec", "Objects"]
+__all__ = ["Container", "ContainerError", "ContainerSpec"]

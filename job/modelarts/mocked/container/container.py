@@ -12,8 +12,9 @@ from typing import Any, Dict, List, Mapping, Optional
 from job.modelarts.mocked.container import init_process
 from job.modelarts.mocked.container.disk import Disk
 from job.modelarts.mocked.container.spec import ContainerError, ContainerSpec, boot_path, code_folder
-from job.modelarts.mocked.container.transfers import MOST_CODE_FILES, Objects, OutputSync, pull
+from job.modelarts.mocked.container.transfers import MOST_CODE_FILES, OutputSync, pull
 from job.modelarts.mocked.container.variables import card_variables, container_variables, rank_table
+from obs_sync.mock.mocked import MockObs
 
 GRACE = 15.0  # seconds from SIGTERM to SIGKILL
 SYNC_SECONDS = 5.0  # from one upload of the outputs to the next
@@ -26,25 +27,23 @@ class Container:
     """The container of one task of a job.
 
     Args:
-        spec: what it runs. objects: the mocked OBS. folder: of this container; ``disk`` in it stands for the node's
+        spec: what it runs. obs: the mocked OBS. folder: of this container; ``disk`` in it stands for the node's
             disk, ``log.txt`` is what its processes print.
         python: the interpreter, with its packages, that starts the boot file.
         environ: variables that the platform adds, such as the address of OBS and credentials for it.
-        chip: of the cards, for the log. predownload: whether a container on a new disk finds what its outputs hold
-            already, as where "Predownload" is chosen in the console. sync_seconds: from one upload of the outputs to
-            the next.
+        predownload: whether a container on a new disk finds what its outputs hold already, as where "Predownload" is
+            chosen in the console. sync_seconds: from one upload of the outputs to the next.
     """
 
-    def __init__(self, spec: ContainerSpec, objects: Objects, folder: str, *, python: str = sys.executable,
-                 environ: Optional[Mapping[str, str]] = None, chip: str = "ascend910",
-                 predownload: bool = False, sync_seconds: float = SYNC_SECONDS):
+    def __init__(self, spec: ContainerSpec, obs: MockObs, folder: str, *, python: str = sys.executable,
+                 environ: Optional[Mapping[str, str]] = None, predownload: bool = False,
+                 sync_seconds: float = SYNC_SECONDS):
         self._spec = spec
-        self._objects = objects
+        self._obs = obs
         self._folder = os.path.abspath(folder)
         self._disk = Disk(os.path.join(self._folder, "disk"))
         self._python = python
         self._environ = dict(environ or {})
-        self._chip = chip
         self._predownload = predownload
         self._sync_seconds = sync_seconds
         self._outputs: List[OutputSync] = []
@@ -154,16 +153,16 @@ class Container:
         disk.lose()  # a start that was interrupted may have left half of it
         disk.make()
         boot = os.path.join(self._code_folder, *boot_path(spec).split("/"))
-        pulled = pull(self._objects, spec.code_dir, self._code_folder, self._check, MOST_CODE_FILES)
+        pulled = pull(self._obs, spec.code_dir, self._code_folder, self._check, MOST_CODE_FILES)
         self._say("INFO", f"pulled the code, {pulled.files} files, from {spec.code_dir}")
         if not os.path.isfile(boot):
             raise ContainerError(f"boot_file {spec.boot_file}: there is no such object")
         if os.path.isfile(os.path.join(os.path.dirname(boot), REQUIREMENTS)):
             self._say("WARNING", f"{REQUIREMENTS} is not installed here; {self._python} has the packages that it has")
         for name, place in spec.inputs:
-            pulled = pull(self._objects, place, disk.input(name), self._check)
+            pulled = pull(self._obs, place, disk.input(name), self._check)
             self._say("INFO", f"downloaded input {name}, {pulled.files} files, {pulled.size:,} bytes, from {place}")
-        self._outputs = [OutputSync(self._objects, place, disk.output(name)) for name, place in spec.outputs]
+        self._outputs = [OutputSync(self._obs, place, disk.output(name)) for name, place in spec.outputs]
         for output, (name, place) in zip(self._outputs, spec.outputs):
             os.makedirs(disk.output(name), exist_ok=True)
             if self._predownload:
@@ -178,7 +177,7 @@ class Container:
         """Start the processes of the container, unless its end was asked for meanwhile."""
         processes = self._processes()
         plan = {"log": self.log_path, "grace": GRACE, "processes": processes}
-        what = f"{len(processes)} processes, one for each {self._chip} card" if self._spec.cards else "one process"
+        what = f"{len(processes)} processes, one for each Ascend card" if self._spec.cards else "one process"
         self._say("INFO", f"starting {self._spec.boot_file}: {what}")
         with self._lock:
             if self._end is not None:

@@ -2,31 +2,13 @@
 from __future__ import annotations
 
 import os
-from typing import BinaryIO, Callable, Dict, List, NamedTuple, Tuple
+from typing import Callable, Dict, List, NamedTuple, Tuple
 
 from job.modelarts.mocked.container.spec import ContainerError, bucket_and_prefix
 from obs_sync.mock.errors import ObsError
+from obs_sync.mock.mocked import MockObs
 
 MOST_CODE_FILES = 1000  # that ModelArts takes in a code_dir
-
-
-class Objects:
-    """What a container needs of the mocked OBS. A ``MockObs`` that runs has these methods.
-
-    They act on the content without a request, so injected faults do not concern them.
-    """
-
-    def keys(self, bucket: str, prefix: str = "") -> List[str]:
-        """Keys with this prefix, sorted. Raises ObsError if there is no such bucket."""
-        raise NotImplementedError
-
-    def get(self, bucket: str, key: str) -> bytes:
-        """The content of an object. Raises ObsError if there is none."""
-        raise NotImplementedError
-
-    def put(self, bucket: str, key: str, data: BinaryIO) -> object:
-        """Store an object. Raises ObsError if there is no such bucket."""
-        raise NotImplementedError
 
 
 class Pulled(NamedTuple):
@@ -36,8 +18,8 @@ class Pulled(NamedTuple):
     size: int  # bytes
 
 
-def pull(objects: Objects, place: str, folder: str, check: Callable[[], None], most: int = 0) -> Pulled:
-    """Copy every object below ``place`` into the folder, which is made.
+def pull(obs: MockObs, place: str, folder: str, check: Callable[[], None], most: int = 0) -> Pulled:
+    """Copy every object below ``place`` into the folder, which is made. No request is made, so no fault is injected.
 
     Args:
         place: ``/bucket/prefix/``. check: called before each object; may raise to give up. most: number of files that
@@ -48,7 +30,7 @@ def pull(objects: Objects, place: str, folder: str, check: Callable[[], None], m
     """
     bucket, prefix = bucket_and_prefix(place)
     try:
-        keys = objects.keys(bucket, prefix)
+        keys = obs.keys(bucket, prefix)
         files = [key for key in keys if not key.endswith("/")]
         if most and len(files) > most:
             raise ContainerError(f"{place} holds {len(files):,} files; ModelArts takes at most {most:,}")
@@ -61,7 +43,7 @@ def pull(objects: Objects, place: str, folder: str, check: Callable[[], None], m
                 os.makedirs(path, exist_ok=True)
                 continue
             os.makedirs(os.path.dirname(path), exist_ok=True)
-            content = objects.get(bucket, key)
+            content = obs.get(bucket, key)
             with open(path, "wb") as stream:
                 stream.write(content)
             size += len(content)
@@ -89,8 +71,8 @@ class OutputSync:
         place: ``/bucket/prefix/``.
     """
 
-    def __init__(self, objects: Objects, place: str, folder: str):
-        self._objects = objects
+    def __init__(self, obs: MockObs, place: str, folder: str):
+        self._obs = obs
         self.place = place
         self._bucket, self._prefix = bucket_and_prefix(place)
         self._folder = folder
@@ -98,7 +80,7 @@ class OutputSync:
 
     def restore(self, check: Callable[[], None]) -> Pulled:
         """Fill the folder from OBS."""
-        pulled = pull(self._objects, self.place, self._folder, check)
+        pulled = pull(self._obs, self.place, self._folder, check)
         self._stored = {path: _version(path) for path in self._files()}
         return pulled
 
@@ -111,7 +93,7 @@ class OutputSync:
                 if self._stored.get(path) == version:
                     continue
                 with open(path, "rb") as stream:
-                    self._objects.put(self._bucket, self._prefix + self._key(path), stream)
+                    self._obs.put(self._bucket, self._prefix + self._key(path), stream)
             except OSError:  # deleted or renamed meanwhile
                 continue
             except ObsError as error:

@@ -10,7 +10,6 @@ CREATING, PENDING, RUNNING = "Creating", "Pending", "Running"
 COMPLETED, FAILED, ABNORMAL = "Completed", "Failed", "Abnormal"
 TERMINATING, TERMINATED = "Terminating", "Terminated"
 FINAL = (COMPLETED, FAILED, ABNORMAL, TERMINATED)
-PHASES = (CREATING, PENDING, RUNNING, TERMINATING) + FINAL
 
 IN_PLACE = "proc_restart"         # how the platform recovers, in the words of `running_records`
 RESCHEDULED = "job_reschedule"

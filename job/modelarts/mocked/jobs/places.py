@@ -3,11 +3,11 @@ from __future__ import annotations
 
 from typing import Callable, Tuple
 
+from job.modelarts.mocked.container.transfers import MOST_CODE_FILES
 from job.modelarts.mocked.errors import ModelArtsError
 from obs_sync.mock.errors import ObsError
 from obs_sync.mock.mocked import MockObs
 
-MOST_CODE_FILES = 1000
 MOST_CODE_BYTES = 5 * 1024 ** 3
 
 

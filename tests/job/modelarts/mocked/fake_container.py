@@ -15,9 +15,9 @@ class FakeContainer:
 
     made: list = []
 
-    def __init__(self, spec, objects, folder, *, environ=None):
+    def __init__(self, spec, obs, folder, *, environ=None):
         self.spec = spec
-        self.objects = objects
+        self.obs = obs
         self.folder = folder
         self.environ = dict(environ or {})
         self.calls = []

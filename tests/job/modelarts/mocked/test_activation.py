@@ -5,8 +5,9 @@ import os
 
 from job.modelarts.mocked import current_modelarts, mock_modelarts
 
-NAMES = ("HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_PROJECT_ID", "HUAWEICLOUD_SDK_IAM_ENDPOINT", "OBS_SERVER", "NO_PROXY",
-         "HUAWEICLOUD_SDK_REGION_MODELARTS_CN_NORTH_4", "HUAWEICLOUD_SDK_REGION_MODELARTS_CN_EAST_3")
+NAMES = ("HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_PROJECT_ID", "HUAWEICLOUD_SDK_IAM_ENDPOINT", "HUAWEICLOUD_SDK_REGION",
+         "HUAWEICLOUD_SDK_REGION_MODELARTS_CN_NORTH_4", "HUAWEICLOUD_SDK_REGION_MODELARTS_CN_EAST_3", "OBS_SERVER",
+         "NO_PROXY")
 
 
 def known():
@@ -28,10 +29,21 @@ def test_the_environment_points_at_the_mock_that_started_last_and_is_restored(mo
         with mock_modelarts(containers=containers, region="cn-east-3") as inner:
             assert current_modelarts() is inner
             assert known()["HUAWEICLOUD_SDK_IAM_ENDPOINT"] == inner.endpoint
+            assert known()["HUAWEICLOUD_SDK_REGION"] == "cn-east-3"
             assert known()["HUAWEICLOUD_SDK_REGION_MODELARTS_CN_NORTH_4"] == outer.endpoint
             assert known()["HUAWEICLOUD_SDK_REGION_MODELARTS_CN_EAST_3"] == inner.endpoint
         assert known() == during and current_modelarts() is outer
     assert known() == before and current_modelarts() is None
+
+
+def test_the_environment_of_a_child_has_nothing_that_points_elsewhere(containers):
+    mine = {"HUAWEICLOUD_SDK_REGION": "cn-east-3", "HUAWEICLOUD_SDK_SECURITY_TOKEN": "mine", "NO_PROXY": "example.com",
+            "OBS_SECURITY_TOKEN": "mine", "HOME": "/home/me"}
+    with mock_modelarts(containers=containers, region="cn-north-1") as mock:
+        found = mock.environment(mine)
+    assert found["HOME"] == "/home/me" and "mine" not in found.values()
+    assert found["HUAWEICLOUD_SDK_REGION"] == "cn-north-1"
+    assert set(found["NO_PROXY"].split(",")) == {"example.com", "127.0.0.1", "obs.fake-obs.test"}
 
 
 def test_a_mock_that_shares_an_obs_leaves_it_running(containers):
