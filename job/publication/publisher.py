@@ -133,7 +133,9 @@ class Publisher:
         Not by a caller that holds ``changed``, for which the worker may be waiting while it writes to the spool.
         """
         if self._worker.state.queue.holds_kept_in_memory():
-            self._worker.spool_all()
+            sentence = self._worker.spool_all()
+            if self._worker.state.queue.holds_kept_in_memory():
+                log.warning("%s", sentence)
 
     def _add(self, snapshot: Snapshot) -> None:
         with self._worker.changed:

@@ -90,8 +90,8 @@ def kept_told(every: int, total: int, size: int) -> str:
     count = total // every
     if not count:
         return f"keep_every={every} keeps no checkpoint, because train_iterations is {total}"
-    return (f"keep_every={every} keeps {plural(count, 'checkpoint')} of {size / 1e6:,.1f} MB for good, besides the "
-            f"newest ones and the best: {count * size / 1e6:,.1f} MB at the end of the run")
+    return (f"keep_every={every} keeps {plural(count, 'checkpoint')} of about {size / 1e6:,.1f} MB for good, besides "
+            f"the newest ones and the best: {count * size / 1e6:,.1f} MB at the end of the run")
 
 
 def name_best(store: Store, lineage: str, policy: str, history: Sequence[Dict[str, Any]]) -> None:
