@@ -192,7 +192,7 @@ def deliver(request: Averaging, workspace: Workspace, sidecar: str, open_at: Ope
         os.replace(temporary, request.place)
         try:
             replace_bytes(os.path.join(folder, sidecar_of(name)), sidecar.encode("utf-8"))
-        except OSError:
+        except BaseException:
             os.remove(request.place)
             raise
     except OSError as error:

@@ -247,6 +247,22 @@ def test_one_checkpoint_at_a_time_is_in_memory(run, monkeypatch):
     assert living == [0, 0, 0] and arrays
 
 
+def test_a_checkpoint_that_was_fetched_is_deleted_from_the_disk_before_the_next_one_is(run, monkeypatch, tmp_path):
+    request, read = request_of(run), averaging.read_network
+    fetched = str(tmp_path / "network.npz")
+
+    def fetch(trained, *others):
+        assert not os.path.exists(fetched)
+        shutil.copy(run.network(trained.iteration), fetched)
+        return read(trained._replace(file=trained.file._replace(folder=run.folder + "/")), *others)._replace(
+            path=fetched)
+
+    monkeypatch.setattr(averaging, "read_network", fetch)
+    remote = [each._replace(file=each.file._replace(folder="obs://bucket/run/")) for each in request.chosen]
+    averaging.mean_of(request._replace(chosen=remote), None, Console(stream=io.StringIO()), open_local)
+    assert not os.path.exists(fetched)
+
+
 def test_a_checkpoint_that_is_best_and_last_is_evaluated_once(run):
     run.rewrite("best.json", lambda pointer: pointer.update(name="ckpt-000070-aaaa"))
     rows = []
