@@ -5,7 +5,7 @@ Read `run` first, then `training`. Floors, from the top; each imports only from 
     commands/          one thin module a command: arguments in, one call, output
     sweep/             a study: many runs from one file
     run                the story of a run until TensorFlow is loaded; dry_run/ submits it on this machine
-    modelarts/         submits this job to ModelArts and follows it
+    modelarts/         submits this job to ModelArts and follows it; averaging: the mean of a run's checkpoints
     training           the rest of the story, and what a stopped run still does; follower: a rank other than rank 0
     evaluation         a trained network on the images of some domains, without writing to its run; prediction: on any
                        images; export/ makes files of it for other programs

@@ -42,6 +42,7 @@ COMMANDS = {
     "show": Command("job.commands.show", "show the files, the accuracy and the attempts of a run"),
     "report": Command("job.commands.report", "write the report of a run, with figures"),
     "evaluate": Command("job.commands.evaluate", "evaluate a trained network, without writing to its run"),
+    "average": Command("job.commands.average", "average the checkpoints of a run into one network, and evaluate it"),
     "predict": Command("job.commands.predict", "predict the classes of images with a trained network"),
     "export": Command("job.commands.export", "write a trained network for TensorFlow, ONNX or an Ascend 310"),
     "compare": Command("job.commands.compare", "compare runs interval by interval"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -30,6 +30,7 @@ from job.workspace import Workspace
 from masf_core.data.index import DatasetIndex, DomainIndex
 from masf_core.data.naming import canonical
 from masf_core.data.offences import Offences
+from masf_core.devices.device import Device
 from masf_core.errors import DataError
 from masf_core.evaluation import OnImages
 
@@ -54,15 +55,25 @@ class Request(NamedTuple):
 
 def evaluate_network(request: Request, workspace: Workspace, console: Console, environ: Mapping[str, str],
                      open_at: OpenAt) -> Evaluated:
-    """Evaluate.
+    """``evaluate_networks`` of one network; raises the same."""
+    return evaluate_networks([request], workspace, console, environ, open_at)[0]
+
+
+def evaluate_networks(requests: Iterable[Request], workspace: Workspace, console: Console, environ: Mapping[str, str],
+                      open_at: OpenAt) -> List[Evaluated]:
+    """Evaluate networks of one run, one after the other, on the same images.
 
     Args:
-        environ: environment variables. open_at: opens a store as a context manager.
+        requests: at least one. All have the settings, the domains and the source domains of the first. The next one is
+            taken when the one before has been evaluated, so not all networks need be in memory at once. environ:
+            environment variables. open_at: opens a store as a context manager.
 
     Raises:
-        DataError: the data are unusable, or have other classes. WeightsError: the network does not fit.
+        DataError: the data are unusable, or have other classes. WeightsError: a network does not fit.
         ConfigError: there is no such domain. StoreError: storage.
     """
+    waiting = iter(requests)
+    request: Optional[Request] = next(waiting)
     trained, config = request.network.trained, with_domains(request.config, request.domains)
     place = place_below(workspace.root, "evaluate", ALONE)
     # First: what is wrong with the device need not wait for the data.
@@ -72,26 +83,39 @@ def evaluate_network(request: Request, workspace: Workspace, console: Console, e
     index = index_images(run, inputs, pending, to_train=False)
     names = chosen(index, request.domains, config.data.target_domain)
     refuse_other_classes(trained, index)
-    values = request.values or request.network.values(config, len(index.classes))
+    if request.values is None:  # a network that does not fit is told before images are decoded
+        request = request._replace(values=request.network.values(config, len(index.classes)))
     # The fingerprint of a run that skips bad images is that of the images that can be decoded, in all its domains.
     every = config.data.bad_data == "skip"
     decoded, images = decode_images(run, index if every else only(index, names), pending)
     same = same_data(trained, decoded if every else index, open_at)
+    parts = {name: VALIDATION if name in map(canonical, trained.sources()) else WHOLE for name in names}
+    evaluated = []
+    with on_card(here.name, place, environ):
+        while request is not None:
+            evaluated.append(_evaluate(request, config, here, decoded, images, parts, same, console))
+            request = next(waiting, None)
+    return evaluated
+
+
+def _evaluate(request: Request, config: Config, here: Device, index: DatasetIndex, images: Mapping[str, np.ndarray],
+              parts: Mapping[str, str], same: Optional[bool], console: Console) -> Evaluated:
+    """Evaluate a network. parts: domain → the part of it that counts. same: see ``same_data``."""
+    trained, classes = request.network.trained, index.classes
     results: List[DomainResult] = []
     of_images: List[ImageResult] = []
-    with on_card(here.name, place, environ), evaluation_model(config, here, len(index.classes), values) as model:
-        for name in names:
-            domain = decoded.domain(name)
-            part = VALIDATION if domain.name in map(canonical, trained.sources()) else WHOLE
+    with evaluation_model(config, here, len(classes), request.values) as model:
+        for name, part in parts.items():
+            domain = index.domain(name)
             found = model.evaluate(
                 images[domain.name], domain.labels, domain.validation if part == VALIDATION else domain.whole,
                 console.task("evaluate " + domain.name, "images", log_lines=False),
-                collector(domain, index.classes, of_images) if request.with_images else None)
+                collector(domain, classes, of_images) if request.with_images else None)
             recorded = recorded_result(trained, domain.name, part) if same else None
             results.append(DomainResult(domain.name, part, found.loss, found.accuracy, found.per_class().tolist(),
                                         found.confusion, recorded))
     return Evaluated(trained.file.told, request.network.source, request.network.sha256, trained.iteration,
-                     here.describe(), index.classes, same, results, of_images)
+                     here.describe(), classes, same, results, of_images)
 
 
 def with_domains(config: Config, wanted: Optional[Sequence[str]]) -> Config:

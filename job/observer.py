@@ -9,6 +9,7 @@ from job.best_interval import BestInterval
 from job.config.settings import Config, Interval
 from job.console import Console, duration
 from job.publication.publisher import Publisher
+from job.publication.retention import is_kept_iteration
 from job.publication.run_record import RunRecord
 from job.publication.snapshots import Snapshot
 from job.start_times import StartTimes, sentence
@@ -119,6 +120,7 @@ class JobObserver(Observer):
         return Snapshot(
             name=self._record.checkpoint_name(progress.iteration), attempt=1, arrays=arrays,
             progress=progress, best=is_best,
+            kept=progress.evaluated() and is_kept_iteration(self._config.interval.keep_every, progress.iteration),
             metadata={"iteration": progress.iteration, "lineage": self._record.lineage,
                       "attempt": self._record.attempt["id"], "selection": self._config.interval.selection,
                       "score": latest.get("score"), "target_accuracy": latest.get("target_accuracy"),

@@ -22,6 +22,7 @@ from job.publication.leftovers import warn_of_leftovers
 from job.publication.patience import Patience
 from job.publication.publisher import Publisher
 from job.publication.restore import Restoring, clear_spool
+from job.publication.retention import kept_told
 from job.publication.run_record import NAME, publish_record
 from job.ranks.group import WAIT_FOR_INPUTS
 from job.stopping import GRACE, Stopped
@@ -79,6 +80,9 @@ def train(run: Run, model: Model, here: Device, index: DatasetIndex, images: Dic
     """Train from ``start`` to the end of the schedule, publishing on the way, and finish the run."""
     config, workspace, group = run.config, run.workspace, run.group
     publisher = Publisher(run.store, workspace.spool, workspace.logs, config.interval.keep_checkpoints, run.record.text)
+    if config.interval.keep_every:
+        size = sum(4 * int(np.prod(shape)) for shape in model.shapes().values())
+        log.info("%s", kept_told(config.interval.keep_every, config.training.train_iterations, size))
     scalars = logs.ScalarWriter(workspace.logs)
     observer = JobObserver(config, run.console, workspace, model, run.record, publisher, scalars, run.times)
     trainer = make_trainer(run, model, index, images, start.progress, observer)

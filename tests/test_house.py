@@ -54,7 +54,7 @@ FLOORS = {
         ("compilation",),
         ("cli", "final_report", "preparation"),
         ("evaluation", "export", "follower", "prediction", "preflight", "published_measure", "training"),
-        ("modelarts",),
+        ("averaging", "modelarts"),
         ("dry_run", "run"),
         ("sweep",),
         ("commands",),

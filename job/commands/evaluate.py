@@ -169,11 +169,25 @@ def look(args: argparse.Namespace, opening: Opening, workspace: Any, console: Co
     Args:
         workspace: ``Workspace``.
     """
-    from job.inputs.check import check_data
     from job.inputs.fetch_trained import open_network
 
     network, config, provenance = open_network(args.place, args.checkpoint, args.settings, opening.urls, workspace,
                                                console, opening.open_at)
+    look_for_data(config, provenance)
+    return network, config
+
+
+def look_for_data(config: Config, provenance: Mapping[str, str]) -> None:
+    """Look for the data, which are not fetched yet.
+
+    Args:
+        provenance: where each setting comes from, see ``load_config``.
+
+    Raises:
+        NoSuchData: there are none. DataError: they cannot be used. StoreError: storage.
+    """
+    from job.inputs.check import check_data
+
     try:
         check_data(config.data, config.platform.storage, os.environ)
     except NoSuchData as error:
@@ -181,7 +195,6 @@ def look(args: argparse.Namespace, opening: Opening, workspace: Any, console: Co
             raise
         raise NoSuchData(f"{error}. It is the data_url of the run; give the place of the data on this machine with "
                          "--data_url") from None
-    return network, config
 
 
 def refuse_bare_flags(words: Sequence[str]) -> None:

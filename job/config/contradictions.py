@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from typing import List
 
-from job.config.settings import Config, Network
+from job.config.settings import Config, Interval, Network
 from masf_core.devices.ascend.options import FLOAT32_MODES, read_options
 
 
@@ -23,11 +23,21 @@ def contradictions(config: Config) -> List[str]:
     if mode is not None and precision != "auto" and (mode in FLOAT32_MODES) != (precision == "float32"):
         found.append(f"precision_mode={mode} contradicts precision={precision}; give only one of them")
     found += _frozen_layers(config.network)
+    found += _keep_every(config.interval)
     try:
         read_options(config.ascend.ascend_options)
     except ValueError as error:
         found += str(error).splitlines()
     return found
+
+
+def _keep_every(interval: Interval) -> List[str]:
+    """What is wrong with keep_every, for the iterations at which there are checkpoints."""
+    every, spacing = interval.keep_every, interval.test_print_interval
+    if every % spacing == 0:
+        return []
+    return [f"keep_every={every}: there is a checkpoint every {spacing} iterations (test_print_interval); expected a "
+            f"multiple of {spacing}, such as {-(-every // spacing) * spacing}, or 0"]
 
 
 def _frozen_layers(network: Network) -> List[str]:

@@ -190,6 +190,10 @@ class Interval:
         result=True)
     keep_checkpoints: int = setting(
         2, whole(1), "number of newest checkpoints that are kept; the best checkpoint is kept as well")
+    keep_every: int = setting(
+        0, whole(0),
+        "number of iterations from one checkpoint that is kept for good to the next, for job average; a multiple of "
+        "test_print_interval; 0 keeps none for good")
 
 
 @dataclass(frozen=True)

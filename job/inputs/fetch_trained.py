@@ -83,9 +83,14 @@ def open_network(place: str, checkpoint: Optional[str], words: Sequence[str], ur
     try:
         network = fetch_network(place, checkpoint, workspace, console, open_at)
     except NoSuchWeights as error:
-        meant = console_path(place)
-        raise NoSuchWeights(str(error) + ("" if meant is None else f". If it is in OBS, write {meant}")) from None
+        raise NoSuchWeights(with_obs_hint(str(error), place)) from None
     return Opened(network, *load_config(words, fallback=urls, base=settings_of(network.trained)))
+
+
+def with_obs_hint(told: str, place: str) -> str:
+    """What is told of a place where nothing is, and how to write it if it is a place in OBS as consoles show it."""
+    meant = console_path(place)
+    return told if meant is None else f"{told}. If it is in OBS, write {meant}"
 
 
 def class_names(network: Network, config: Config, given: Optional[Sequence[str]]) -> Tuple[str, ...]:
@@ -162,13 +167,22 @@ def fetch_network(place: str, checkpoint: Optional[str], workspace: Workspace, c
     """
     for left in reversed(range(TRIES)):
         try:
-            trained = find_trained(place, checkpoint, open_at)
-            path = _fetched(trained, workspace, console, open_at)
-            break
+            return read_network(find_trained(place, checkpoint, open_at), workspace, console, open_at)
         except ObjectNotFound:
             if not left:
                 raise
             log.info("a file of the checkpoint has disappeared; looking for the checkpoint again")
+    raise AssertionError("the last try returns or raises")
+
+
+def read_network(trained: Trained, workspace: Workspace, console: Console, open_at: OpenAt) -> Network:
+    """Fetch and read a trained network that was found.
+
+    Raises:
+        ObjectNotFound: it has been deleted since. IntegrityError: the file is not the one in the checkpoint's marker.
+        WeightsError: it is no file of weights. StoreError: storage.
+    """
+    path = _fetched(trained, workspace, console, open_at)
     told = record_of(trained.file, path)
     log.info("network: %s", trained.file.told)
     return Network(trained, told["source"], told["sha256"], path, read_pretrained(path))

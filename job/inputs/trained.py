@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Seq
 from job.config.loading import from_dict
 from job.config.settings import Config
 from job.errors import ConfigError, NoSuchWeights
+from job.inputs.average_sidecar import read_sidecar
 from job.inputs.weights import (
     NETWORK, Found, find_file, local_file, marker_beside, object_of, origin_of, sha256_of_network, stored_file,
 )
@@ -91,7 +92,7 @@ def find_trained(place: str, checkpoint: Optional[str], open_at: OpenAt) -> Trai
         raise NoSuchWeights(f"there is no trained network at {place}: no {RUN_RECORD}, and no {NETWORK} with a "
                             f"{PROGRESS_FILE}. {EXPECTED}")
     _refuse_choice(checkpoint, place)
-    return Trained(file)
+    return _averaged(file, open_at) or Trained(file)
 
 
 def _file_at(place: str, open_at: OpenAt) -> Optional[Found]:
@@ -116,12 +117,10 @@ def _refuse_choice(checkpoint: Optional[str], place: str) -> None:
 
 def _of_run(folder: str, store: Store, which: str) -> Trained:
     """The checkpoint ``which`` of the run in ``store``."""
-    run = _lineage_of_now(store, read_run(store))
+    run = run_of_now(store, read_run(store))
     marker = _chosen(store, run["lineage"], which)
     progress = _progress_of(store, marker)
-    told = "the checkpoint" if which == marker.name else f"the {which} checkpoint"
-    file = Found(folder, f"checkpoints/{marker.name}/{NETWORK}", f"{told} {marker.name} of the run {folder}",
-                 sha256_of_network(marker), folder, marker.name)
+    file = checkpoint_of(folder, marker, "" if which == marker.name else f"{which} ").file
     trained = _described(file, progress)
     if progress.details.get("lineage") != run["lineage"]:
         log.warning("checkpoint %s is older than the last fresh start of the run: the settings that it was made with "
@@ -130,7 +129,18 @@ def _of_run(folder: str, store: Store, which: str) -> Trained:
     return trained._replace(config=_config_of(run["config"], file), data=run.get("data") or trained.data)
 
 
-def _lineage_of_now(store: Store, run: Dict[str, Any]) -> Dict[str, Any]:
+def checkpoint_of(folder: str, marker: Marker, which: str = "") -> Trained:
+    """The checkpoint with this marker of the run in ``folder``, of which nothing else has been read.
+
+    Args:
+        which: a word before "checkpoint", for the log.
+    """
+    return Trained(Found(folder, f"checkpoints/{marker.name}/{NETWORK}",
+                         f"the {which}checkpoint {marker.name} of the run {folder}", sha256_of_network(marker), folder,
+                         marker.name), marker.metadata.get("iteration"))
+
+
+def run_of_now(store: Store, run: Dict[str, Any]) -> Dict[str, Any]:
     """run.json, or what the newest checkpoint says instead if the run was started afresh after run.json was written."""
     newest = newest_checkpoint(store, run)
     if newest is None or newest.marker.metadata["lineage"] == run["lineage"]:
@@ -185,6 +195,17 @@ def _alone(folder: str, open_at: OpenAt) -> Trained:
                                  "Take another checkpoint") from None
     return _described(Found(folder, NETWORK, f"the checkpoint {folder}", marker and sha256_of_network(marker), None,
                             name), progress)
+
+
+def _averaged(file: Found, open_at: OpenAt) -> Optional[Trained]:
+    """An average of checkpoints with its sidecar; None where the file has none."""
+    with open_at(file.folder) as store:
+        said = read_sidecar(store, file.key)
+    if said is None:
+        return None
+    file = file._replace(told=f"the average of {len(said['checkpoints'])} checkpoints of the run {said['run']}",
+                         sha256=said["sha256"])
+    return Trained(file, None, _config_of(said.get("config"), file), said.get("data") or {})
 
 
 def _described(file: Found, progress: Progress) -> Trained:

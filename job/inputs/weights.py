@@ -101,10 +101,14 @@ def record_of(found: Found, local: str) -> Dict[str, Any]:
     """The entry of run.json about initial weights. `given_values` has refused URLs that hold a secret.
 
     Raises:
-        IntegrityError: the SHA-256 of the file ``local`` is not that in the checkpoint's marker.
+        IntegrityError: the SHA-256 of the file ``local`` is not that in the checkpoint's marker, or in the sidecar of
+            an average.
     """
     sha256 = digest_of(local, "sha256")
     if found.sha256 not in (None, sha256):
+        if found.checkpoint is None:
+            raise IntegrityError("its SHA-256 is not the one in the .json beside it", found.folder + found.key,
+                                 "This average is damaged; make it again with `python -m job average`")
         raise IntegrityError("its SHA-256 is not the one in the checkpoint's marker", found.folder + found.key,
                              "This checkpoint is damaged; name another one with --weights_path")
     return {"source": found.folder + found.key, "run": found.run, "checkpoint": found.checkpoint, "sha256": sha256,

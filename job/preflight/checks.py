@@ -16,6 +16,7 @@ from job.inputs.fetch import local_root
 from job.inputs.weights import find_weights
 from job.preflight import data as preflight_data, machine, storage
 from job.preflight.rows import BAD, GOOD, NONE, Check, Limit, Row, Shared
+from job.publication.retention import kept_told
 from job.publication.time_limit import within
 from job.ranks.group import check_share
 from job.stopping import GRACE
@@ -110,7 +111,8 @@ class Preflight:
             ("lease", lambda: storage.lease_row(
                 self._results.get(), this_process(self._environment.job_name), self._config.platform.lease_seconds)),
             ("resume", self._resume),
-            ("disk", self._disk),
+            ("disk", self._disk)] + (
+                [("keep_every", self._kept)] if self._config.interval.keep_every else []) + [
             ("time limit", lambda: Row("time limit", NONE, "a job cannot read its own (auto_stop); when stopped, it "
                                        f"has {GRACE:.0f} s to publish, and resumes when started again"))]
 
@@ -235,6 +237,12 @@ class Preflight:
         if storage.goes_on(store):
             fingerprint = self._found.get().index.fingerprint
         return storage.resume_row(store, self._config, fingerprint)
+
+    def _kept(self) -> Row:
+        config = self._config
+        return Row("keep_every", GOOD, kept_told(
+            config.interval.keep_every, config.training.train_iterations,
+            preflight_data.checkpoint_bytes(config, self._architecture())))
 
     def _disk(self) -> Row:
         listing, found, url = self._listing.get(), self._found.get(), self._config.data.data_url

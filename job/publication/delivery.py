@@ -74,7 +74,8 @@ class Delivery:
             StoreError, OutOfTime: it was not delivered.
         """
         started = self._clock()
-        metadata = dict(snapshot.metadata, best=snapshot.best)  # outlives a death before the pointer is written
+        # In the marker, "best" outlives a death before the pointer is written.
+        metadata = dict(snapshot.metadata, best=snapshot.best, kept=snapshot.kept)
         publish_checkpoint(self._store, self._spool.path(snapshot.name), snapshot.published_name, metadata,
                            on_progress=watch, digests=snapshot.digests)
         seconds = max(self._clock() - started, 1e-3)

@@ -7,7 +7,7 @@ from obs_sync import Marker, Store, list_markers
 from obs_sync.json_document import DocumentError, members, text, truth, whole
 
 MOST_ITERATIONS = 10 ** 12
-METADATA = members({"lineage": text(), "iteration": whole(0, MOST_ITERATIONS)}, may={"best": truth()})
+METADATA = members({"lineage": text(), "iteration": whole(0, MOST_ITERATIONS)}, may={"best": truth(), "kept": truth()})
 """What the metadata of a marker of this job hold."""
 
 

@@ -1,11 +1,12 @@
 """Publication in the background: checkpoints and logs go to the store while training goes on.
 
-One worker thread. At most two checkpoints wait for it, the newest and the best so far; an older one that is neither is
-dropped, and the log says so. Before anything is uploaded all that wait are written to the spool, where they stay until
-they have been delivered; the newest goes first. A failed delivery is retried, with growing pauses, as long as training
-goes on: an outage of the storage costs nothing but the wait at the end, and what is still undelivered then is found in
-the spool by the next attempt. An upload of which no byte moves for ten minutes has failed. When the job has to leave
-soon, logs and run.json go first, and no checkpoint is begun that cannot arrive in time.
+One worker thread. At most two checkpoints wait for it in memory, the newest and the best so far; an older one that is
+neither is dropped, and the log says so. One that ``keep_every`` keeps waits in the spool instead. Before anything is
+uploaded all that wait are written to the spool, where they stay until they have been delivered; the newest goes first.
+A failed delivery is retried, with growing pauses, as long as training goes on: an outage of the storage costs nothing
+but the wait at the end, and what is still undelivered then is found in the spool by the next attempt. An upload of
+which no byte moves for ten minutes has failed. When the job has to leave soon, logs and run.json go first, and no
+checkpoint is begun that cannot arrive in time.
 
 ``upload_queue`` and ``policy`` decide, ``delivery`` uploads, ``worker`` is the thread between them.
 """
@@ -49,9 +50,8 @@ class Publisher:
         Raises:
             LeaseLost: another process writes under the run's name by now.
         """
-        with self._worker.changed:
-            self._raise_if_lost()
-            self._worker.add(snapshot)
+        self._spool_kept()
+        self._add(snapshot)
 
     def publish_logs(self) -> None:
         """Queue an upload of the log files alone."""
@@ -100,10 +100,11 @@ class Publisher:
             NotDelivered, LeaseLost: see ``drain``.
         """
         deadline = self._clock() + seconds
+        self._spool_kept()
         with self._worker.changed:
             self._change(lambda state: state.budget_begun(deadline))
             if snapshot is not None:
-                self.submit(snapshot)
+                self._add(snapshot)
         try:
             self._delivery.logs(seconds)
             # Once more after the checkpoints: run.json says what has been delivered.
@@ -125,6 +126,21 @@ class Publisher:
         """End the worker; what has not been delivered stays in the spool."""
         self._change(lambda state: state._replace(closing=True))
         self._worker.join(5.0)
+
+    def _spool_kept(self) -> None:
+        """Write what waits to the spool if a newer checkpoint would otherwise drop one that is kept for good.
+
+        Not by a caller that holds ``changed``, for which the worker may be waiting while it writes to the spool.
+        """
+        if self._worker.state.queue.holds_kept_in_memory():
+            sentence = self._worker.spool_all()
+            if self._worker.state.queue.holds_kept_in_memory():
+                log.warning("%s", sentence)
+
+    def _add(self, snapshot: Snapshot) -> None:
+        with self._worker.changed:
+            self._raise_if_lost()
+            self._worker.add(snapshot)
 
     def _change(self, change: Callable[[policy.State], policy.State]) -> None:
         with self._worker.changed:

@@ -2,6 +2,7 @@
 
 A job may end between a checkpoint's marker and the pointer to it. So the marker itself says that its checkpoint was the
 best one when it was published, which protects it from then on, and the next attempt writes the pointer that is missing.
+The marker also says that ``keep_every`` keeps its checkpoint. An attempt without that setting keeps it as well.
 """
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ from typing import Any, Dict, Optional, Sequence, Set
 from job.publication.lineage import published_checkpoints
 from job.publication.time_limit import within
 from masf_core.records import selection
-from obs_sync import AccessDenied, IntegrityError, Store, read_pointer, retain, write_pointer
+from masf_core.words import plural
+from obs_sync import AccessDenied, IntegrityError, Marker, Store, read_pointer, retain, write_pointer
 
 log = logging.getLogger(__name__)
 
@@ -55,16 +57,41 @@ class Retention:
 
 
 def apply_retention(store: Store, lineage: str, keep: int) -> None:
-    """Remove the checkpoints of ``lineage``, which alone are ours to delete, but the ``keep`` newest and the best.
+    """Remove the checkpoints of ``lineage``, which alone are ours to delete. The ``keep`` newest, the best, and those
+    that are kept for good stay.
 
     The best is what the pointer names, and also the newest whose marker says so. A checkpoint whose marker is damaged
     stays too.
     """
     markers, damaged = published_checkpoints(store, lineage)
     names = {marker.name for marker in markers[-keep:]} | {marker.name for marker, _ in damaged}
+    names.update(marker.name for marker in markers if is_kept(marker))
     names.update([marker.name for marker in markers if marker.metadata.get("best")][-1:])
     best = read_pointer(store, BEST)
     retain(store, names | ({best} if best else set()), lineage=lineage)
+
+
+def is_kept(marker: Marker) -> bool:
+    """Whether a checkpoint is kept for good, because ``keep_every`` names its iteration."""
+    return marker.metadata.get("kept") is True
+
+
+def is_kept_iteration(every: int, iteration: int) -> bool:
+    """Whether ``keep_every``, which is 0 to keep none, names an iteration."""
+    return every > 0 and iteration % every == 0
+
+
+def kept_told(every: int, total: int, size: int) -> str:
+    """A sentence about the checkpoints that ``keep_every`` keeps, and what they take.
+
+    Args:
+        every: the setting, above 0. total: iterations of the run. size: bytes of a checkpoint.
+    """
+    count = total // every
+    if not count:
+        return f"keep_every={every} keeps no checkpoint, because train_iterations is {total}"
+    return (f"keep_every={every} keeps {plural(count, 'checkpoint')} of about {size / 1e6:,.1f} MB for good, besides "
+            f"the newest ones and the best: {count * size / 1e6:,.1f} MB at the end of the run")
 
 
 def name_best(store: Store, lineage: str, policy: str, history: Sequence[Dict[str, Any]]) -> None:

@@ -29,7 +29,7 @@ LAST_WRITE = 60.0  # seconds that an upload of it may take
 LARGEST = 32 << 20  # bytes of a run.json that is read
 
 _PER_CENT = number(0, 100)
-_DATA = members({}, may={
+DATA = members({}, may={
     "fingerprint": text(), "classes": list_of(text()), "images": mapping_of(whole()), "split": text(),
     "lists": list_of(text()), "left_out": list_of(text()), "use": mapping_of(whole())})
 CONFIG = mapping_of(mapping_of(anything(2)))  # group → setting → value
@@ -45,7 +45,7 @@ SHAPE = members({
     "iteration": whole(),
     "best": optional(members(
         {"iteration": whole(), "target_accuracy": _PER_CENT, "validation_accuracy": _PER_CENT})),
-    "data": optional(_DATA),
+    "data": optional(DATA),
     "initial_weights": optional(mapping_of(anything(2))),
 })
 """What a run.json holds. Code that got one from `read_published` need not check anything again."""

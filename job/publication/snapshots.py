@@ -16,6 +16,7 @@ class Snapshot(NamedTuple):
     best: bool
     metadata: Dict[str, Any]  # of the marker: iteration, lineage, scores
     digests: Optional[Dict[str, str]] = None  # SHA-256 by file name, known if this process wrote it to the spool
+    kept: bool = False  # for good: neither a newer checkpoint nor retention removes it
 
     @property
     def published_name(self) -> str:

@@ -37,6 +37,10 @@ class Queue(NamedTuple):
         """The oldest waiting checkpoint that has not been written to the spool."""
         return next((item for item in self.waiting if item.arrays is not None), None)
 
+    def holds_kept_in_memory(self) -> bool:
+        """Whether a waiting checkpoint that is kept for good has not been written to the spool."""
+        return any(item.kept and item.arrays is not None for item in self.waiting)
+
     def undelivered(self) -> List[str]:
         """What a wait that ends now leaves undelivered, for a message."""
         names = [name for name, _ in self.not_begun] + self.names()
@@ -95,9 +99,16 @@ class Queue(NamedTuple):
                              not_begun=self.not_begun + reasons)
 
     def _without_superseded(self) -> Tuple[Queue, List[Snapshot]]:
-        """Keep the newest checkpoint, the newest best one, and the one that is being uploaded."""
+        """Keep the newest checkpoint, the newest best one, the one that is being uploaded, and those in the spool that
+        are kept for good.
+
+        One that is kept for good is delivered as no longer the best where a better one waits: delivered after that, it
+        would take the pointer to the best checkpoint away from it.
+        """
         newest, best = self.waiting[-1:], tuple(item for item in self.waiting if item.best)[-1:]
-        kept = tuple(item for item in self.waiting
-                     if item.name == self.under_way or any(item is other for other in newest + best))
-        dropped = [item for item in self.waiting if all(item is not other for other in kept)]
-        return self._replace(waiting=kept), dropped
+        stays = [item.name == self.under_way or any(item is other for other in newest + best)
+                 or item.kept and item.arrays is None for item in self.waiting]
+        dropped = [item for item, stay in zip(self.waiting, stays) if not stay]
+        return self._replace(waiting=tuple(
+            item._replace(best=False) if item.kept and item.best and item is not best[0] else item
+            for item, stay in zip(self.waiting, stays) if stay)), dropped

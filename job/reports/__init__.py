@@ -10,6 +10,7 @@
     events           something that is told once, to people or to programs
     evaluated        what `evaluate` found
     image_results    its CSV file, a line for each image; cells that no spreadsheet takes for a formula
+    averaged         what `average` found
     predictions      what `predict` found
     prediction_page  its page, a grid of the images
 """

@@ -16,6 +16,7 @@
     dropout             dropout with masks known from the iteration
     pretrained          reads weights files, which are not trusted
     plain_arrays        reads .npy headers and .npz archives of numbers
+    averaging           the mean of the weights of several checkpoints
     converted           writes weights as `job convert-weights` does
     formats             reads weights files that other programs wrote
     unpickler           runs a pickle without calling anything that it names

@@ -14,6 +14,7 @@ from job.observer import JobObserver
 from job.start_times import StartTimes
 from masf_core.errors import TrainingDiverged
 from masf_core.records.checkpoints import Progress
+from tests.masf_core.records.samples import progress_at
 
 
 class Scalars:
@@ -93,6 +94,16 @@ def test_a_variable_that_is_not_finite_ends_training_before_anything_is_told_of_
     with pytest.raises(TrainingDiverged, match="iteration 40: NaN or infinite values in conv1/weights. No"):
         observer.interval(Progress(40, [{"iteration": 40, "validation_accuracy": 50.0}], [], {}))
     assert written == []
+
+
+@pytest.mark.parametrize("every, iteration, pending, kept", [
+    (40, 80, 0, True), (40, 60, 0, False), (0, 80, 0, False), (40, 80, 1, False)])
+def test_the_checkpoint_of_every_nth_iteration_is_kept_for_good_once_it_is_evaluated(every, iteration, pending, kept):
+    record = SimpleNamespace(checkpoint_name=str, lineage="line", attempt={"id": "a"}, written={})
+    observer = JobObserver(Config(interval=Interval(keep_every=every)), Console(stream=io.StringIO()), workspace=None,
+                           model=SimpleNamespace(snapshot=dict), record=record, publisher=None, scalars=None,
+                           times=StartTimes())
+    assert observer.snapshot(progress_at(iteration, pending)).kept is kept
 
 
 @pytest.mark.parametrize("skipped", [None, 12])

@@ -407,6 +407,22 @@ def test_predict_has_the_numbers_of_the_evaluation(run, data, capsys, tmp_path):
     assert found[0] == found[1] and len(found[0]) == 21
 
 
+def test_the_checkpoints_of_a_run_are_averaged_in_obs_and_the_run_stays_as_it_was(in_obs, capsys):
+    before = in_obs.content()
+    out = "obs://bucket/means/run.npz"
+    assert cli.main(["average", in_obs.url, "--out=" + out, "--json", "--work_dir=" + in_obs.work_dir,
+                     "--device=cpu"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [each["iteration"] for each in told["checkpoints"]] == [2, 4] and in_obs.content() == before
+    last = told["networks"][-1]
+    assert (last["which"], last["target_accuracy"], last["validation_accuracy"]) == (
+        "last", in_obs.records[-1]["target_accuracy"], in_obs.records[-1]["validation_accuracy"])
+    found = in_obs.document(capsys, "--domains=all", at=out)
+    assert found["sha256"] == told["sha256"] and found["classes"] == CLASSES and found["same_data"] is True
+    assert [(each["accuracy"], each["loss"]) for each in found["domains"]] == [
+        (each["accuracy"], each["loss"]) for each in told["networks"][0]["domains"]]
+
+
 def test_a_run_is_exported_with_its_metric_network_into_its_own_folder(run, capsys):
     capsys.readouterr()
     before = run.content()

@@ -49,7 +49,8 @@ def test_every_setting_has_help_and_says_what_it_expects():
 
 def test_what_only_moves_or_speeds_up_a_run_does_not_make_it_another():
     harmless = {"data_url", "train_url", "work_dir", "logdir", "resume", "train_iterations", "print_interval",
-                "keep_checkpoints", "transfer_workers", "log_level", "storage", "device", "profile_dir"}
+                "keep_checkpoints", "keep_every", "transfer_workers", "log_level", "storage", "device",
+                "profile_dir"}
     changing = {"target_domain", "domains", "seed", "inner_lr", "outer_lr", "metric_lr", "margin", "meta_batch_size",
                 "width", "keep_probability", "weights_path", "selection", "precision", "label_base", "mix_list"}
     affecting = {name for name, each in settings().items() if each.affects_result}
@@ -240,6 +241,9 @@ def test_all_problems_are_told_at_once():
      "precision_mode=force_fp16 is an option of the Ascend adapter, but device=cpu; use precision instead"),
     (["--precision_mode=force_fp16", "--precision=float32"],
      "precision_mode=force_fp16 contradicts precision=float32; give only one of them"),
+    (["--keep_every=50"],
+     "keep_every=50: there is a checkpoint every 20 iterations (test_print_interval); expected a multiple of 20, such "
+     "as 60, or 0"),
     (["--frozen_layers=conv1,layer1.*"],
      "frozen_layers: pattern 'layer1.*' matches no layer of AlexNet of width 1, conv1 (11, 11, 3, 96), fc6 (9216, "
      "4096). Layers: conv1, conv2, conv3, conv4, conv5, fc6, fc7"),

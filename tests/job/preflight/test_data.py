@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from job import cli
+from job.config.loading import load_config
 from job.config.settings import config_of
 from job.preflight import checks, data
 from job.preflight.rows import GOOD, Limit, Row, Shared, Unknown, line_of, run_checks
@@ -279,3 +280,12 @@ def test_an_archive_in_the_place_of_the_data_is_named(obs, doctor, tmp_path):
     assert "holds no images but an archive: PACS.zip" in told and "python -m job pack" in told
     (tmp_path / "PACS.zip").write_bytes(b"x")
     assert "is an archive" in doctor(data_url=str(tmp_path / "PACS.zip"))["data_url"][0]["told"]
+
+
+@pytest.mark.parametrize("every, told", [
+    (0, []), (100, ["keep_every=100 keeps 3 checkpoints of about 1,227.1 MB for good, besides the newest ones and the "
+                    "best: 3,681.3 MB at the end of the run"])])
+def test_what_checkpoints_that_are_kept_for_good_take_is_told_if_any_are(tmp_path, every, told):
+    config = load_config([f"--keep_every={every}", f"--work_dir={tmp_path}"])[0]
+    with checks.Preflight(config, None, {}, Limit(10.0)) as preflight:
+        assert [check().told for name, check in preflight.checks() if name == "keep_every"] == told

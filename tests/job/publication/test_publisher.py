@@ -20,10 +20,10 @@ from tests.job.faulty_store import FaultyStore, Gate, failing_with, outage
 from tests.masf_core.records.samples import progress_at
 
 
-def snapshot(iteration, best=False, lineage="line"):
+def snapshot(iteration, best=False, lineage="line", kept=False):
     return Snapshot(
         name=f"ckpt-{iteration:06d}-aaaa", attempt=1, arrays={"a/weights": np.full(5, iteration, np.float32)},
-        progress=progress_at(iteration, lineage=lineage), best=best,
+        progress=progress_at(iteration, lineage=lineage), best=best, kept=kept,
         metadata={"iteration": iteration, "lineage": lineage})
 
 
@@ -152,6 +152,36 @@ def test_a_slow_storage_makes_waiting_checkpoints_give_way_to_the_newest_and_the
     publisher.drain(seconds=20)
     assert names(store) == ["ckpt-000010-aaaa", "ckpt-000020-aaaa", "ckpt-000050-aaaa"]
     assert read_pointer(store, "best") == "ckpt-000020-aaaa"
+
+
+def test_what_is_kept_for_good_waits_in_the_spool_and_takes_the_pointer_from_no_better_one(parts):
+    make, store, spool, _ = parts
+    store.fail = gate = Gate()
+    publisher = make(keep=1)
+    publisher.submit(snapshot(10))
+    gate.wait()
+    for item in (snapshot(20, best=True, kept=True), snapshot(30, best=True), snapshot(40, kept=True), snapshot(50)):
+        publisher.submit(item)
+    assert publisher.state()["waiting"] == [f"ckpt-0000{i}0-aaaa" for i in (1, 2, 3, 4, 5)]
+    in_memory = [item.progress.iteration for item in publisher._worker.state.queue.waiting if item.arrays is not None]
+    assert in_memory == [50]
+    gate.open()
+    publisher.drain(seconds=20)
+    assert names(store) == [f"ckpt-0000{i}0-aaaa" for i in (2, 3, 4, 5)] and os.listdir(str(spool)) == []
+    assert read_pointer(store, "best") == "ckpt-000030-aaaa"
+
+
+def test_a_run_that_has_to_stop_saves_what_is_kept_for_good(parts):
+    make, store, spool, _ = parts
+    store.fail = gate = Gate()
+    publisher = make()
+    publisher.submit(snapshot(10))
+    gate.wait()
+    publisher.submit(snapshot(20, kept=True))
+    with pytest.raises(NotDelivered):
+        publisher.drain_within(0.2, snapshot(25))
+    assert {f"ckpt-0000{i}-aaaa" for i in (10, 20, 25)} <= set(os.listdir(str(spool)))
+    gate.open()
 
 
 def test_an_outage_is_outlived_under_a_fresh_name(parts):

@@ -12,11 +12,13 @@ from job.preparation import restore_or_begin
 from job.publication import policy
 from job.publication.publisher import Publisher
 from job.publication.restore import Restored
-from job.publication.retention import apply_retention, name_best
+from job.publication.retention import apply_retention, kept_told, name_best
 from job.publication.snapshots import Snapshot
 from job.workspace import prepare_workspace
 from masf_core.records import checkpoints, selection
 from obs_sync import StoreUnavailable, list_markers, publish_checkpoint, read_pointer, write_pointer
+from obs_sync.checkpoints.collect import find_waste
+from obs_sync.checkpoints.verify import verify_checkpoints
 from tests.job.faulty_store import FaultyStore
 
 SCORES = {10: 50.0, 20: 90.0, 30: 70.0, 40: 60.0, 50: 55.0}
@@ -151,6 +153,28 @@ def test_a_checkpoint_whose_marker_is_damaged_stays(store, tmp_path):
     name_best(store, "line", "source_val", history(40))
     apply_retention(store, "line", keep=1)
     assert names(store) == ["ckpt-000010-aaaa", "ckpt-000020-aaaa", "ckpt-000040-aaaa"]
+
+
+def test_what_an_attempt_keeps_for_good_stays_in_the_next_one_which_does_not(store, attempt):
+    first = attempt("first")
+    for iteration in (10, 20, 30):
+        first.submit(snapshot(iteration)._replace(kept=iteration == 10))
+        first.drain(seconds=20)
+    deliver(attempt("second"), 40, 50)
+    assert names(store) == [f"ckpt-0000{i}0-aaaa" for i in (1, 2, 4, 5)]
+    (folder,) = verify_checkpoints(store)
+    assert [(verdict.name, verdict.faults) for verdict in folder.verdicts] == [(name, ()) for name in names(store)]
+    assert find_waste(store, lambda name: True) == []
+
+
+@pytest.mark.parametrize("every, told", [
+    (100, "keep_every=100 keeps 3 checkpoints of about 1,204.5 MB for good, besides the newest ones and the best: "
+          "3,613.5 MB at the end of the run"),
+    (300, "keep_every=300 keeps 1 checkpoint of about 1,204.5 MB for good, besides the newest ones and the best: "
+          "1,204.5 MB at the end of the run"),
+    (400, "keep_every=400 keeps no checkpoint, because train_iterations is 300")])
+def test_what_keeping_costs_is_told(every, told):
+    assert kept_told(every, 300, 1204500000) == told
 
 
 def test_a_run_that_goes_on_names_the_best_before_it_trains(store, tmp_path):

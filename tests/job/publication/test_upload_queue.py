@@ -38,6 +38,14 @@ def test_the_newest_the_best_and_the_one_under_way_wait(waiting, under_way, adde
     assert queue.logs_due
 
 
+def test_one_that_is_kept_for_good_waits_in_the_spool_not_in_memory_and_no_longer_as_the_best():
+    queue = Queue((snapshot(10, kept=True), snapshot(20, best=True, kept=True)._replace(arrays=None)))
+    assert queue.holds_kept_in_memory()
+    queue, gone = queue.add(snapshot(30, best=True))
+    assert (iterations(queue.waiting), iterations(gone)) == ([20, -30], [10])
+    assert not queue.holds_kept_in_memory()
+
+
 @pytest.mark.parametrize("waiting, failed, kept, dropped, attempts", [
     ([10], 10, [10], [], [2]),
     ([10, 20], 10, [20], [10], [1]),

@@ -1,0 +1,213 @@
+"""The mean of a run's checkpoints as a network of its own: average, evaluate, deliver. It brings TensorFlow.
+
+One checkpoint at a time is fetched, added and dropped. The mean is written to a temporary file, evaluated beside the
+best and the last checkpoint of the run on the same images, and only then delivered. Nothing is written to the run.
+"""
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
+
+import numpy as np
+
+from job.config.loading import to_dict
+from job.config.settings import Config
+from job.console import Console
+from job.evaluation import ALL, Request, evaluate_networks
+from job.inputs.average_sidecar import FORMAT, sidecar_of
+from job.inputs.fetch_trained import Network, fetch_network, read_network
+from job.inputs.trained import LAST, OpenAt, Trained
+from job.inputs.weights import Found
+from job.publication.retention import BEST
+from job.reports.averaged import AVERAGE, Averaged, Row, document
+from job.workspace import Workspace
+from masf_core.data.naming import canonical
+from masf_core.errors import WeightsError
+from masf_core.memory import keep_freed_memory
+from masf_core.network.architecture import STATISTICS
+from masf_core.network.averaging import WeightMean
+from masf_core.records.files import replace_bytes, sync
+from masf_core.records.npz import Hashing, write_npz
+from obs_sync import IntegrityError, LocalStorageError, ObjectNotFound, StoreError, is_remote
+from obs_sync.local.files import make_directory
+
+log = logging.getLogger(__name__)
+
+
+class Averaging(NamedTuple):
+    """What to average.
+
+    run: URL or path of the run. last: its last checkpoint. chosen: the checkpoints, the oldest first. config: the
+    settings that count. classes: names in the classifier's order. out: (folder, name) of the file to make.
+    """
+
+    run: str
+    last: Trained
+    chosen: Sequence[Trained]
+    config: Config
+    classes: Tuple[str, ...]
+    out: Tuple[str, str]
+
+    @property
+    def place(self) -> str:
+        """URL or path of the file to make."""
+        folder, name = self.out
+        return (folder if is_remote(folder) else os.path.join(folder, "")) + name
+
+
+def average_run(request: Averaging, workspace: Workspace, console: Console, environ: Mapping[str, str],
+                open_at: OpenAt) -> Averaged:
+    """Average and evaluate. The file of the mean is then at ``temporary_path``.
+
+    Args:
+        environ: environment variables. open_at: opens a store as a context manager.
+
+    Raises:
+        IntegrityError: a checkpoint is damaged. WeightsError: it is of another network. LocalStorageError: the file
+        cannot be written. Otherwise as ``evaluate_networks``.
+    """
+    keep_freed_memory()
+    mean, path = mean_of(request, workspace, console, open_at), temporary_path(request, workspace)
+    make_directory(os.path.dirname(path))
+    sha256, has_statistics = write_network(path, mean), any(name.endswith(STATISTICS) for name in mean)
+    rows: List[Tuple[str, Trained, int]] = []
+    found = evaluate_networks(_requests(request, mean, sha256, rows, workspace, console, open_at), workspace, console,
+                              environ, open_at)
+    return Averaged(request.place, os.path.getsize(path), sha256, request.run,
+                    [(each.file.checkpoint, each.iteration, each.file.sha256) for each in request.chosen],
+                    canonical(request.config.data.target_domain), has_statistics,
+                    [Row(which, trained.file.checkpoint, trained.iteration, found[number])
+                     for which, trained, number in rows])
+
+
+def mean_of(request: Averaging, workspace: Workspace, console: Console, open_at: OpenAt) -> Dict[str, np.ndarray]:
+    """Variable name → float32 array of the mean of the chosen checkpoints.
+
+    Raises:
+        IntegrityError: a checkpoint is damaged, or has been deleted. WeightsError: it is of another network.
+    """
+    mean = WeightMean()
+    for each in request.chosen:
+        console.check_stop()
+        mean.add(_values_of(each, request, workspace, console, open_at))
+    return mean.take()
+
+
+def _values_of(each: Trained, request: Averaging, workspace: Workspace, console: Console,
+               open_at: OpenAt) -> Mapping[str, np.ndarray]:
+    told = f"checkpoint {each.file.checkpoint} of iteration {each.iteration}"
+    try:
+        network = read_network(each, workspace, console, open_at)
+        values = network.values(request.config, len(request.classes))
+    except (IntegrityError, ObjectNotFound) as error:
+        raise IntegrityError(f"{told} cannot be averaged: {error.what}", error.where,
+                             "Leave it out with --from, --to or --last, or delete its marker "
+                             f"checkpoints/{each.file.checkpoint}.json") from error
+    except WeightsError as error:
+        raise WeightsError(f"{told} cannot be averaged with the others: {error}") from error
+    if is_remote(each.file.folder):  # not all of them on the disk at once
+        with contextlib.suppress(OSError):
+            os.remove(network.path)
+    return values
+
+
+def _requests(request: Averaging, mean: Dict[str, np.ndarray], sha256: str, rows: List[Tuple[str, Trained, int]],
+              workspace: Workspace, console: Console, open_at: OpenAt) -> Iterator[Request]:
+    """The mean, the best checkpoint and the last one, each when it is asked for.
+
+    Adds to ``rows`` what they are, each with the number of its request: best and last may be the same checkpoint.
+    """
+    name, count = request.out[1], len(request.chosen)
+    told, last = f"the average of {count} checkpoints of the run {request.run}", request.last
+    trained = Trained(Found(request.place[:-len(name)], name, told, sha256), None, last.config,
+                      dict({"images": dict.fromkeys(last.sources())}, **last.data))
+    rows.append((AVERAGE, trained, 0))
+    yield Request(Network(trained, request.place, sha256, "", {}), request.config, mean, ALL, False)
+    number = 0
+    for which in (BEST, LAST):
+        if number and which == LAST and rows[-1][1].file.checkpoint == request.last.file.checkpoint:
+            rows.append((LAST, rows[-1][1], number))
+            return
+        try:
+            network = fetch_network(request.run, which, workspace, console, open_at)
+            values = network.values(request.config, len(request.classes))
+        except (IntegrityError, ObjectNotFound, WeightsError) as error:
+            log.warning("the %s checkpoint is not evaluated: %s", which, error)
+            continue
+        number += 1
+        rows.append((which, network.trained, number))
+        yield Request(network, request.config, values, ALL, False)
+
+
+def temporary_path(request: Averaging, workspace: Workspace) -> str:
+    """Where the file is until it is delivered: beside its place, or in ``workspace`` if that is in a bucket.
+
+    A later command for the same place overwrites what a killed one has left there.
+    """
+    place = workspace.weights(request.place) if is_remote(request.place) else request.place
+    return place + ".partial"
+
+
+def write_network(path: str, values: Mapping[str, np.ndarray]) -> str:
+    """Write ``values`` as the network.npz of a checkpoint has them. Returns the SHA-256 of the file.
+
+    Raises:
+        LocalStorageError: it cannot be written.
+    """
+    try:
+        with open(path, "wb") as stream:
+            hashing = Hashing(stream)
+            write_npz(hashing, values)
+            sync(stream)
+    except OSError as error:
+        raise LocalStorageError(f"cannot be written ({error.strerror or error})", path,
+                                "Choose another file with --out") from error
+    return hashing.sha256()
+
+
+def deliver(request: Averaging, workspace: Workspace, sidecar: str, open_at: OpenAt) -> None:
+    """Make the file and its sidecar appear, the sidecar last.
+
+    Args:
+        sidecar: its content.
+
+    Raises:
+        StoreError: storage. Then neither of them is left, as far as it can still be deleted.
+    """
+    folder, name = request.out
+    temporary = temporary_path(request, workspace)
+    if is_remote(folder):
+        with open_at(folder) as store:
+            try:
+                store.upload(temporary, name)
+                store.write(sidecar_of(name), sidecar.encode("utf-8"))
+            except BaseException:
+                with contextlib.suppress(StoreError):
+                    store.delete([name, sidecar_of(name)])
+                raise
+        return
+    try:
+        os.replace(temporary, request.place)
+        try:
+            replace_bytes(os.path.join(folder, sidecar_of(name)), sidecar.encode("utf-8"))
+        except BaseException:
+            os.remove(request.place)
+            raise
+    except OSError as error:
+        raise LocalStorageError(f"cannot be written ({error.strerror or error})", request.place,
+                                "Choose another file with --out") from error
+
+
+def discard(request: Averaging, workspace: Workspace) -> None:
+    """Delete the temporary file, if it is there."""
+    with contextlib.suppress(OSError):
+        os.remove(temporary_path(request, workspace))
+
+
+def sidecar_content(request: Averaging, found: Averaged) -> Dict[str, Any]:
+    """The JSON document of the sidecar: what was found, the settings of the run, and what its data were."""
+    data = {name: request.last.data[name] for name in ("fingerprint", "images") if name in request.last.data}
+    config = request.last.config or request.config
+    return dict(document(found), format=FORMAT, config=to_dict(config), data=dict(data, classes=list(request.classes)))

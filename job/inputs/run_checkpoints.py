@@ -1,0 +1,90 @@
+"""The checkpoints of a run whose weights `average` takes the mean of. Nothing is fetched here."""
+from __future__ import annotations
+
+import logging
+from typing import List, NamedTuple, Optional, Sequence
+
+from job.errors import ConfigError, NoSuchWeights
+from job.inputs.fetch_trained import with_obs_hint
+from job.inputs.trained import OpenAt, Trained, checkpoint_of, run_of_now
+from job.publication.lineage import published_checkpoints
+from job.publication.retention import is_kept
+from job.publication.run_record import NAME as RUN_RECORD
+from job.publication.run_record import read_run
+from masf_core.errors import WeightsError
+from masf_core.words import plural, some
+
+log = logging.getLogger(__name__)
+
+FEWEST = 2
+SHOWN = 8  # iterations in a message
+
+
+class Choice(NamedTuple):
+    """Which of the checkpoints to take: begin and end, the first and last iteration; last, the number of newest ones.
+
+    None sets no bound.
+    """
+
+    begin: Optional[int] = None
+    end: Optional[int] = None
+    last: Optional[int] = None
+
+    def flags(self) -> str:
+        """As on the command line; "" for all."""
+        given = (("from", self.begin), ("to", self.end), ("last", self.last))
+        return " ".join(f"--{name}={value}" for name, value in given if value is not None)
+
+
+def checkpoints_of(place: str, open_at: OpenAt) -> List[Trained]:
+    """The checkpoints of a run, one for each iteration, the oldest first.
+
+    They are those that ``keep_every`` keeps. Of a run without that setting they are all that there are. A checkpoint
+    whose marker is damaged is skipped with a warning.
+
+    Args:
+        place: URL or local path of the run. open_at: opens a store as a context manager.
+
+    Raises:
+        NoSuchWeights: there is no run. StoreError: storage.
+    """
+    folder = place.rstrip("/") + "/"
+    with open_at(folder) as store:
+        if not store.exists(RUN_RECORD):
+            raise NoSuchWeights(with_obs_hint(f"there is no run at {place}: no {RUN_RECORD}. Expected the folder of a "
+                                              "run (train_url/run_name/)", place))
+        run = run_of_now(store, read_run(store))
+        markers, damaged = published_checkpoints(store, run["lineage"])
+    for marker, reason in damaged:
+        log.warning("checkpoint %s is skipped: its marker is damaged: %s", marker.name, reason)
+    # An iteration has two where a damaged checkpoint made the run train it again: the later one counts.
+    newest = {marker.metadata["iteration"]: marker for marker in [marker for marker in markers if is_kept(marker)]
+              or markers}
+    return [checkpoint_of(folder, marker) for marker in newest.values()]
+
+
+def choose(found: Sequence[Trained], choice: Choice, place: str) -> List[Trained]:
+    """The checkpoints that are chosen of ``found``, at least two.
+
+    Args:
+        place: of the run, for messages.
+
+    Raises:
+        ConfigError: ``choice`` chooses fewer. WeightsError: there are fewer.
+    """
+    if len(found) < FEWEST:
+        raise WeightsError(
+            f"the run {place} has {plural(len(found), 'checkpoint')} to average; expected at least {FEWEST}. Train "
+            "with --keep_every=N, which keeps the checkpoint of every N-th iteration")
+    begin, end = choice.begin or 0, choice.end
+    chosen = [each for each in found if begin <= each.iteration and (end is None or each.iteration <= end)]
+    chosen = chosen[-choice.last:] if choice.last is not None else chosen
+    if len(chosen) < FEWEST:
+        raise ConfigError(f"{choice.flags()} chooses {plural(len(chosen), 'checkpoint')}; expected at least {FEWEST}. "
+                          f"The run has those of the iterations {iterations_told(found)}")
+    return chosen
+
+
+def iterations_told(found: Sequence[Trained]) -> str:
+    """The iterations of these checkpoints, in words."""
+    return some([str(each.iteration) for each in found], SHOWN)
