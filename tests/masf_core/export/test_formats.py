@@ -21,7 +21,7 @@ from masf_core.tf1 import IS_TF2, tf
 from tests.test_architecture import REPOSITORY
 
 IMAGES = 3
-WIDTHS = {"alexnet": 0.02, "squeezenet": 0.1}
+WIDTHS = {"alexnet": 0.02, "squeezenet": 0.1, "resnet18": 0.04, "resnet50": 0.04}
 MISSING = choices.missing_packages(choices.ONNX)
 
 
@@ -35,7 +35,8 @@ class Trained:
             np.float32) for key, shape in self.backbone.shapes().items()}
         self.metric = {key: random.uniform(-1, 1, shape).astype(np.float32) for key, shape in
                        metric_net_shapes.shapes(self.backbone.feature_width, 4, 3).items()}
-        self.images = random.randint(0, 256, (IMAGES, 227, 227, 3)).astype(np.uint8)
+        side = self.backbone.image_size
+        self.images = random.randint(0, 256, (IMAGES, side, side, 3)).astype(np.uint8)
         cpu = Cpu("float32", 1, 1)
         evaluated = make_backbone(name, 7, WIDTHS[name], cpu.kernels())
         with EvaluationModel(evaluated, self.values, IMAGES, cpu.session_config()) as model:
@@ -58,7 +59,9 @@ def alexnet(networks):
 
 
 CASES = [("alexnet", kind, given) for kind in choices.FORMATS for given in choices.INPUTS] + [
-    ("squeezenet", "pb", "raw"), ("squeezenet", "ckpt", "preprocessed"), ("squeezenet", "onnx", "preprocessed")]
+    ("squeezenet", "pb", "raw"), ("squeezenet", "ckpt", "preprocessed"), ("squeezenet", "onnx", "preprocessed"),
+    ("resnet18", "pb", "raw"), ("resnet18", "pb", "preprocessed"), ("resnet18", "saved_model", "raw"),
+    ("resnet50", "ckpt", "preprocessed"), ("resnet18", "onnx", "preprocessed"), ("resnet50", "onnx", "raw")]
 
 
 @pytest.mark.parametrize("name, kind, given", [pytest.param(*case, marks=pytest.mark.skipif(
@@ -71,7 +74,8 @@ def test_an_export_has_the_evaluator_s_results(networks, tmp_path, name, kind, g
     assert difference.acceptable and difference.images == difference.same_class == IMAGES
     assert told["images"]["dtype"] == ("uint8" if given == "raw" else "float32")
     assert [told[part]["name"] for part in ("images", "logits", "probabilities")] == ["input", "out", "probabilities"]
-    assert told["images"]["shape"] == [None, 227, 227, 3] and told["logits"]["shape"] == [None, 7]
+    side = network.backbone.image_size
+    assert told["images"]["shape"] == [None, side, side, 3] and told["logits"]["shape"] == [None, 7]
 
 
 @pytest.mark.parametrize("mistake", [
