@@ -202,6 +202,12 @@ def test_networks_that_are_often_taken_for_ours_are_named(tmp_path, alexnet):
             (("module.features.conv1", "module.classifier.fc6"), "JigenDG")):
         path = put(tmp_path, writers.safetensors({name + ".weight": small for name in names}))
         assert told in refusal(path)
+    path, blocks = str(tmp_path / "resnet.h5"), ("res2a_branch1", "res2a_branch2a")
+    for layers, told in ((blocks, "Caffe's ResNet-50"), (("conv1_conv", "conv2_block1_1_conv"), "Keras's ResNet50")):
+        writers.keras_file(path, {layer + "/kernel": small for layer in layers})
+        assert told in refusal(path) and "It has the stride in the first" in refusal(path)
+    blobs = {layer + ".weight": small for layer in blocks}
+    assert "Caffe's ResNet-50" in refusal(put(tmp_path, writers.caffemodel(blobs)))
     turned = writers.named(writers.channels_first(alexnet, {"fc6": 36}), ALEXNET, CAFFE)
     assert "weights of CaffeNet" in refusal(put(tmp_path, writers.caffemodel(turned, layers=("pool1", "norm1"))))
     read_weights(put(tmp_path, writers.caffemodel(turned, layers=("norm1", "pool1"))))
