@@ -12,7 +12,7 @@ from masf_core.errors import WeightsError
 from masf_core.network.formats import layout
 from masf_core.network.formats.content import CAFFE, KERAS, SAFETENSORS, TORCH
 from masf_core.network.pretrained import is_network_file, read_weights
-from tests.masf_core.network.formats import writers
+from tests.masf_core.network.formats import same_network, writers
 
 ALEXNET, SQUEEZENET = "AlexNet with Caffe's names", "SqueezeNet v1.0 with Caffe's names"
 TORCHVISION = "torchvision's squeezenet1_0"
@@ -246,3 +246,12 @@ def test_files_that_cannot_be_read_say_what_to_give_instead(tmp_path, alexnet):
     os.remove(path.replace(".index", ".data-00000-of-00001"))
     assert "there is no whole.data-00000-of-00001 beside it" in refusal(path)
     assert "none of the formats" in refusal(put(tmp_path, b"\x00" * 200))
+
+
+def test_a_network_has_the_same_logits_from_a_file_of_each_format(tmp_path):
+    """The arrays are equal, so the logits are; only torchvision's normalisation, folded into conv1, is rounding."""
+    found = list(same_network.differences("squeezenet", 0.1, str(tmp_path)))
+    assert [each.form for each in found] == list(same_network.CHANNELS_FIRST) + [
+        "torchvision's .pth", ".h5", "TensorFlow checkpoint", "convert-weights"]
+    for each in found:
+        assert each.logits <= (2e-6 * each.largest if "torchvision" in each.form else 0.0), each
