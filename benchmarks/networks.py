@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def beside_alexnet(batch: int, rounds: int) -> List[Figure]:
-    """Processor time of a step of each network, the same ÷ AlexNet's, and its rate."""
+    """Processor time of a step of each network, the same ÷ AlexNet's, and the rate of its products (see `step`)."""
     figures, of_alexnet = [], []
     for name in OTHERS:
         with Step(batch, threads=1) as alexnet, Step(batch, backbone=name, threads=1) as other:
@@ -45,14 +45,13 @@ def beside_alexnet(batch: int, rounds: int) -> List[Figure]:
         of_alexnet += busy["alexnet"]
         figures += [Figure(f"a step of {name}, B = {batch}, processor time", busy[name], "s"),
                     Figure(f"a step of {name} ÷ of alexnet", ratios(busy[name], busy["alexnet"]), ""),
-                    rate(name, batch, busy[name])]
+                    _rate(name, other.operations, busy[name])]
     return [Figure(f"a step of alexnet, B = {batch}, processor time", of_alexnet, "s"),
-            rate("alexnet", batch, of_alexnet)] + figures
+            _rate("alexnet", alexnet.operations, of_alexnet)] + figures
 
 
-def rate(name: str, batch: int, seconds: Sequence[float]) -> Figure:
-    counted = operations(name, batch) / 1e9
-    return Figure(f"rate of {name} on one thread", [counted / each for each in seconds], "GFLOP/s")
+def _rate(name: str, products: int, seconds: Sequence[float]) -> Figure:
+    return Figure(f"products of {name} on one thread", [products / 1e9 / each for each in seconds], "GFLOP/s")
 
 
 def frozen(name: str, layers: Sequence[str], batch: int, rounds: int) -> Figure:

@@ -113,8 +113,8 @@ def structure_rows(config: Config, found: Found) -> List[Row]:
     """The row about domains, classes and images, and a row about a published data set that has these domains."""
     target = config.data.target_domain
     domains = Row("domains", GOOD, f"{summary(found.index, target)}; {use_of(found.index, target)}; fingerprint "
-                                f"{found.index.fingerprint[:12]}; only names and sizes were checked: the run decodes "
-                                "the images")
+                                   f"{found.index.fingerprint[:12]}; only names and sizes were checked: the run "
+                                   "decodes the images")
     images = {domain.name: len(domain.used) for domain in found.index.domains}
     known = known_set(images)
     if known is None:

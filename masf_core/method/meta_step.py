@@ -105,8 +105,7 @@ def build(backbone: Backbone, settings: StepSettings, taking: Optional[Gradients
         backbone.feature_width, settings.metric_hidden, settings.metric_embedding)) if settings.has_local_loss else {}
     done = backbone.frozen_stages(theta)
     with tf.name_scope("frozen"):
-        for stage in backbone.stages(network)[:done]:
-            inputs = stage.run(inputs)
+        inputs = backbone.through(inputs, network, 0, done)
     forward = _Forward(backbone, network, done, settings.keep_probability, dropout_seed)
 
     task_domains = settings.source_domains - 1 if settings.takes_inner_step else settings.source_domains

@@ -51,9 +51,7 @@ class AlexNet(AlexNetShapes, Backbone):
     def forward(self, inputs: tf.Tensor, weights: Dict[str, tf.Tensor], dropout: Dropout,
                 done: int = 0) -> Tuple[tf.Tensor, tf.Tensor]:
         """See ``Backbone.forward``; the features are fc7 after ReLU and before its dropout, as in the reference."""
-        x = inputs
-        for stage in self.stages(weights)[done:]:
-            x = stage.run(x)
+        x = self.through(inputs, weights, done)
         features = tf.nn.relu(layers.dense(
             dropout(x, 0), weights["fc7/weights"], weights["fc7/biases"], kernels=self.kernels))
         logits = layers.dense(

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import abc
-from typing import Callable, Collection, Dict, List, NamedTuple, Sequence, Tuple
+from typing import Callable, Collection, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from masf_core.network.architecture import Architecture, layer_of
 from masf_core.network.dropout import Dropout
@@ -56,6 +56,13 @@ class Backbone(Architecture):
                 break
             count += 1
         return count
+
+    def through(self, inputs: tf.Tensor, weights: Dict[str, tf.Tensor], begin: int = 0,
+                end: Optional[int] = None) -> tf.Tensor:
+        """``inputs`` after the ``stages`` from ``begin`` to before ``end``, or to the last one."""
+        for stage in self.stages(weights)[begin:end]:
+            inputs = stage.run(inputs)
+        return inputs
 
     @abc.abstractmethod
     def forward(self, inputs: tf.Tensor, weights: Dict[str, tf.Tensor], dropout: Dropout,

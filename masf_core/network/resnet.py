@@ -66,9 +66,7 @@ class ResNet(ResNetShapes, Backbone):
     def forward(self, inputs: tf.Tensor, weights: Dict[str, tf.Tensor], dropout: Dropout,
                 done: int = 0) -> Tuple[tf.Tensor, tf.Tensor]:
         """See ``Backbone.forward``; the features are the last stage's averages over positions."""
-        x = inputs
-        for stage in self.stages(weights)[done:]:
-            x = stage.run(x)
+        x = self.through(inputs, weights, done)
         features = tf.reduce_mean(x, axis=[1, 2])
         logits = layers.dense(
             features, weights[CLASSIFIER + "/weights"], weights[CLASSIFIER + "/biases"], self.kernels)

@@ -53,17 +53,10 @@ class SqueezeNet(SqueezeNetShapes, Backbone):
             Stage([f"{fire}/{part}" for part in (SQUEEZE, EXPAND_1X1, EXPAND_3X3)], partial(module, fire=fire))
             for fire in FIRES]
 
-    def feature_map(self, inputs: tf.Tensor, weights: Dict[str, tf.Tensor], done: int = 0) -> tf.Tensor:
-        """fire9's output, float32 [N, 13, 13, F], of what ``preprocess`` returned, or of what ``done`` stages made."""
-        x = inputs
-        for stage in self.stages(weights)[done:]:
-            x = stage.run(x)
-        return x
-
     def forward(self, inputs: tf.Tensor, weights: Dict[str, tf.Tensor], dropout: Dropout,
                 done: int = 0) -> Tuple[tf.Tensor, tf.Tensor]:
         """See ``Backbone.forward``; the features are fire9's averages over positions, before their dropout."""
-        features = tf.reduce_mean(self.feature_map(inputs, weights, done), axis=[1, 2])
+        features = tf.reduce_mean(self.through(inputs, weights, done), axis=[1, 2])
         logits = layers.dense(
             dropout(features, 0), weights[CLASSIFIER + "/weights"], weights[CLASSIFIER + "/biases"], self.kernels)
         return features, logits
