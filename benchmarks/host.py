@@ -81,7 +81,7 @@ def small_model(classes: int, **settings: Any) -> Model:
             seen = tf.cast(pixels[:, ::EVERY, ::EVERY], tf.float32) / 255.0 - 0.5
             return tf.reshape(seen, [pixels.shape.as_list()[0], -1])
 
-        def forward(self, inputs, weights, dropout):
+        def forward(self, inputs, weights, dropout, done=0):
             features = tf.nn.relu(layers.dense(inputs, weights["hidden/weights"], weights["hidden/biases"]))
             return features, layers.dense(dropout(features, 0), weights["top/weights"], weights["top/biases"])
 

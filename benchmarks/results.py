@@ -12,8 +12,8 @@ from typing import Any, Dict, List, Optional, Sequence
 from benchmarks.measuring import SIGNS, number, parser
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-ORDER = ("step", "kernels", "wheels", "input", "decoding", "evaluation", "interval", "start", "published", "host",
-         "ranks", "sync", "soak", "chaos")
+ORDER = ("step", "networks", "kernels", "wheels", "input", "decoding", "evaluation", "interval", "start", "published",
+         "host", "ranks", "sync", "soak", "chaos")
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import collections
 import time
-from typing import TYPE_CHECKING, Any, List, Optional
+from typing import TYPE_CHECKING, Any, List, Optional, Sequence
 
 import numpy as np
 
@@ -99,25 +99,32 @@ def mixed(rounds: int) -> List[Figure]:
 
 
 class Step:
-    """A step of a full-width AlexNet on one fixed batch of noise."""
+    """A step of a backbone at full width on one fixed batch of noise.
 
-    def __init__(self, batch: int, precision: str = "float32", kernels: Optional[Kernels] = None):
+    Args:
+        threads: 0 takes all cores. frozen: patterns of layers that are not trained.
+    """
+
+    def __init__(self, batch: int, precision: str = "float32", kernels: Optional[Kernels] = None,
+                 backbone: str = "alexnet", threads: int = 0, frozen: Sequence[str] = ()):
         from masf_core.devices import choice
         from masf_core.method import meta_step
         from masf_core.model import Model
-        from masf_core.network.alexnet import AlexNet
+        from masf_core.network.backbone import make_backbone
         from masf_core.network.kernels import processor_kernels
 
-        self._model = Model(AlexNet(7, kernels=kernels or processor_kernels()),
-                            meta_step.StepSettings(meta_batch_size=batch, source_domains=3), 1,
-                            choice.make_device("cpu", precision).session_config(), seed=0)
+        device = choice.make_device("cpu", precision, intra_op_threads=threads, inter_op_threads=threads)
+        self._model = Model(make_backbone(backbone, 7, kernels=kernels or processor_kernels()),
+                            meta_step.StepSettings(
+                                meta_batch_size=batch, source_domains=3, frozen_layers=tuple(frozen)), 1,
+                            device.session_config(), seed=0)
         self._model.initialise()
         random = np.random.RandomState(0)
         graph = self._model.training
         self._feed = {graph.images: random.randint(0, 256, graph.images.shape.as_list()).astype(np.uint8),
                       graph.labels: random.randint(0, 7, graph.labels.shape.as_list()).astype(np.int32),
                       graph.dropout_seed: [0, 0]}
-        self.operations = 15 * batch * forward_operations()
+        self.operations = 15 * batch * forward_operations(backbone)
 
     def run(self, **options: Any) -> None:
         graph = self._model.training
@@ -159,16 +166,17 @@ class Product:
         self._session.close()
 
 
-def forward_operations() -> int:
+def forward_operations(name: str = "alexnet") -> int:
     """F: floating-point operations of one image's forward pass, from the shapes of its products."""
-    from masf_core.network.alexnet import AlexNet
+    from masf_core.network.backbone import make_backbone
     from masf_core.network.dropout import no_dropout
     from masf_core.tf1 import tf
 
-    backbone = AlexNet(7)
+    backbone = make_backbone(name, 7)
+    side = backbone.image_size
     with tf.Graph().as_default() as graph:
         weights = {name: tf.placeholder(tf.float32, shape) for name, shape in backbone.shapes().items()}
-        backbone.forward(tf.placeholder(tf.float32, [1, 227, 227, 3]), weights, no_dropout)
+        backbone.forward(tf.placeholder(tf.float32, [1, side, side, 3]), weights, no_dropout)
         total = 0
         for op in graph.get_operations():
             if op.type in ("Conv2D", "MatMul"):

@@ -104,7 +104,7 @@ class Preflight:
             ("client", lambda: storage.client_row(
                 [self._config.data.data_url, self._url], self._environ, self._config.platform.storage)),
             ("data_url", self._data),
-            ("domains", lambda: preflight_data.structure_row(self._config, self._found.get(own=True))),
+            ("domains", lambda: preflight_data.structure_rows(self._config, self._found.get(own=True))),
             ("weights", self._weights),
             ("train_url", self._permissions),
             ("clock", self._clock),

@@ -9,7 +9,7 @@ import os
 import posixpath
 import shutil
 import tempfile
-from typing import Collection, NamedTuple, Optional, Sequence, Set
+from typing import Collection, List, NamedTuple, Optional, Sequence, Set
 
 from job.config.settings import Config
 from job.console import amount
@@ -19,11 +19,12 @@ from job.inputs.fetch import locate_data
 from job.inputs.fetch_weights import companions
 from job.inputs.indexing import index_data, summary, use_of
 from job.inputs.weights import find_weights, local_file
-from job.preflight.rows import BAD, GOOD, NONE, Row, Unknown
+from job.preflight.rows import BAD, GOOD, NONE, NOTE, Row, Unknown
 from job.preflight.storage import Listing
 from masf_core.data.decode_cache import directory_of
 from masf_core.data.image_kind import HEAD, odd_name
 from masf_core.data.index import DatasetIndex
+from masf_core.data.known_sets import compare, known_set
 from masf_core.data.list_names import looks_like_list
 from masf_core.errors import DataError
 from masf_core.network import metric_net_shapes
@@ -108,12 +109,20 @@ def _found(config: Config, root: str, to_train: bool) -> Found:
     return Found(index_data(config, dataroot, filelist_root, to_train=to_train), os.path.relpath(dataroot, root))
 
 
-def structure_row(config: Config, found: Found) -> Row:
-    """The row about domains, classes and images."""
+def structure_rows(config: Config, found: Found) -> List[Row]:
+    """The row about domains, classes and images, and a row about a published data set that has these domains."""
     target = config.data.target_domain
-    return Row("domains", GOOD, f"{summary(found.index, target)}; {use_of(found.index, target)}; fingerprint "
-                                f"{found.index.fingerprint[:12]}; only names and sizes were checked: the run decodes "
-                                "the images")
+    domains = Row("domains", GOOD, f"{summary(found.index, target)}; {use_of(found.index, target)}; fingerprint "
+                                   f"{found.index.fingerprint[:12]}; only names and sizes were checked: the run "
+                                   "decodes the images")
+    images = {domain.name: len(domain.used) for domain in found.index.domains}
+    known = known_set(images)
+    if known is None:
+        return [domains]
+    comparison = compare(known, images, len(found.index.classes))
+    return [domains, Row("data set", GOOD, comparison.told) if comparison.same else Row(
+        "data set", NOTE, comparison.told, f"If these should be all images of {known.name}, look for what was not "
+        "downloaded and for images that no list names. Otherwise accuracies do not compare with published ones")]
 
 
 def weights_row(path: Optional[str], listing: Optional[Listing], root: Optional[str], network: Architecture) -> Row:

@@ -16,6 +16,7 @@
     origin         which lists or folders an index was made from
     offences       collects everything that is wrong with the data
     left_out       counts and names the files that are not images
+    known_sets     how many images the published data sets have
     manifest       the images of a run's beginning, to say later what changed
     image_kind     whether a file is an image, by its name or its first bytes
     decode_image   one image file to pixels

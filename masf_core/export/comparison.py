@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Of the largest logit, and absolute. Rounding of AlexNet and SqueezeNet moves logits by about 1e-6 of the largest.
+# Of the largest logit, and absolute. Rounding moves logits by up to 3e-6 of the largest.
 LOGITS, PROBABILITIES = 1e-4, 1e-4
 
 

@@ -69,8 +69,7 @@ def frozen(export: Export) -> Tuple[Any, InferenceGraph]:
     if size > LARGEST_GRAPH:
         raise ExportError(f"the weights have {size / 1e9:.1f} GB, and a frozen graph or an ONNX model holds 2 GB."
                           f" Export a {SAVED_MODEL} or a {CKPT}")
-    graph, built = with_constants(export.backbone, export.values, export.given)
-    return tf.train.export_meta_graph(graph=graph, strip_default_attrs=True).graph_def, built
+    return with_constants(export.backbone, export.values, export.given)
 
 
 def _write_saved_model(export: Export, folder: str) -> Dict[str, Any]:

@@ -6,11 +6,12 @@ operations of a processor are for training. Dimensions: N images, S image side, 
 from __future__ import annotations
 
 import collections
-from typing import Any, Dict, Mapping, NamedTuple, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Tuple
 
 import numpy as np
 
 from masf_core.export.choices import INPUTS, PREPROCESSED, RAW
+from masf_core.graph_check.limits import constant_operations, needed
 from masf_core.network.backbone import Backbone
 from masf_core.network.dropout import no_dropout
 from masf_core.tf1 import tf
@@ -23,7 +24,7 @@ class InferenceGraph(NamedTuple):
     """The tensors that a caller feeds and fetches.
 
     images: placeholder; ``RAW``: uint8 [N, S, S, 3] RGB; ``PREPROCESSED``: float32 [N, S, S, 3] BGR minus the mean
-    colour. logits, probabilities: float32 [N, C].
+    colour, divided by the deviation. logits, probabilities: float32 [N, C].
     """
 
     images: "tf.Tensor"
@@ -89,9 +90,40 @@ def preprocessing(backbone: Backbone, given: str) -> Dict[str, Any]:
 
 
 def with_constants(backbone: Backbone, values: Mapping[str, np.ndarray], given: str,
-                   ) -> Tuple["tf.Graph", InferenceGraph]:
-    """A graph that holds the weights themselves. values: variable name → float32 array."""
+                   ) -> Tuple["tf.GraphDef", InferenceGraph]:
+    """A graph that holds the weights themselves, and its tensors. values: variable name → float32 array.
+
+    Whatever does not depend on the images is computed here: the halves of grouped filters, and filters with their batch
+    normalisation. So no program that loads the graph has to compute it for each image, whether it folds constants or
+    not.
+    """
     graph = tf.Graph()
     with graph.as_default():
-        weights = {name: tf.constant(values[name], name=name) for name in backbone.shapes()}
-        return graph, build(backbone, weights, given)
+        built = build(backbone, {name: tf.constant(values[name], name=name) for name in backbone.shapes()}, given)
+    fixed = _fixed(graph)
+    with tf.Session(graph=graph, config=tf.ConfigProto(device_count={"GPU": 0})) as session:
+        arrays = session.run(fixed)
+    graph_def = tf.train.export_meta_graph(graph=graph).graph_def
+    with tf.Graph().as_default() as folded:
+        constants = {tensor.name: tf.constant(array, name=_name_of(tensor)) for tensor, array in zip(fixed, arrays)}
+        tf.import_graph_def(graph_def, constants, name="")
+    outputs = [folded.get_tensor_by_name(tensor.name) for tensor in (built.logits, built.probabilities)]
+    kept = {op.name for op in needed(outputs)}
+    graph_def = tf.train.export_meta_graph(graph=folded, strip_default_attrs=True).graph_def
+    for index in reversed(range(len(graph_def.node))):
+        if graph_def.node[index].name not in kept:
+            del graph_def.node[index]
+    return graph_def, built
+
+
+def _fixed(graph: "tf.Graph") -> List["tf.Tensor"]:
+    """The tensors that are computed from constants alone and that operations on the images take."""
+    constant = constant_operations(graph)
+    taken = (tensor for op in graph.get_operations() if op not in constant for tensor in op.inputs)
+    return list(collections.OrderedDict(
+        (tensor.name, tensor) for tensor in taken if tensor.op in constant and tensor.op.type != "Const").values())
+
+
+def _name_of(tensor: "tf.Tensor") -> str:
+    """The name of the constant in the place of a tensor; the operation's own name is taken."""
+    return "folded/" + tensor.name.replace(":", "_")

@@ -6,7 +6,8 @@ refuse a graph that is fed a second shape.
 
 The work is 2K+1 forward and 2K+1 backward passes of B images (5 and 5 for PACS): the inner gradient is B times the
 task gradient, so one backward pass serves both; the meta-train domains run as one batch; and the group of the local
-loss is rows of the batch that the global loss needs anyway.
+loss is rows of the batch that the global loss needs anyway. Through the first layers of the network, where these are
+frozen, there is one forward pass of all K+1 domains and no backward pass: they are the same at θ and at θ'.
 """
 from __future__ import annotations
 
@@ -48,20 +49,20 @@ class _Pass(NamedTuple):
 class _Forward:
     """Forward passes of several domains at once, with the dropout of this iteration.
 
-    network: every variable of the backbone.
+    network: every variable of the backbone. done: how many of its stages the rows have passed.
     """
 
-    def __init__(self, backbone: Backbone, network: Variables, keep_probability: float,
+    def __init__(self, backbone: Backbone, network: Variables, done: int, keep_probability: float,
                  dropout_seed: tf.Tensor) -> None:
         self.kernels = backbone.kernels
-        self._backbone, self._network = backbone, network
+        self._backbone, self._network, self._done = backbone, network, done
         self._keep_probability, self._dropout_seed = keep_probability, dropout_seed
 
     def __call__(self, theta: Tensors, stream: int, rows: tf.Tensor, domains: int) -> _Pass:
         """theta: values of what is trained. stream: distinct for each pass of an iteration. rows: of as many domains,
         one after the other."""
         dropout = self.kernels.dropout(self._keep_probability, self._dropout_seed, stream)
-        features, logits = self._backbone.forward(rows, merged(self._network, theta), dropout)
+        features, logits = self._backbone.forward(rows, merged(self._network, theta), dropout, self._done)
         return _Pass(features, tf.split(self.kernels.fence(logits), domains))
 
 
@@ -102,7 +103,10 @@ def build(backbone: Backbone, settings: StepSettings, taking: Optional[Gradients
         (name, network[name]) for name in backbone.trained(settings.frozen_layers, settings.train_batch_norm))
     phi = make_variables(metric_net.shapes(
         backbone.feature_width, settings.metric_hidden, settings.metric_embedding)) if settings.has_local_loss else {}
-    forward = _Forward(backbone, network, settings.keep_probability, dropout_seed)
+    done = backbone.frozen_stages(theta)
+    with tf.name_scope("frozen"):
+        inputs = backbone.through(inputs, network, 0, done)
+    forward = _Forward(backbone, network, done, settings.keep_probability, dropout_seed)
 
     task_domains = settings.source_domains - 1 if settings.takes_inner_step else settings.source_domains
     with tf.name_scope("task"):

@@ -2,14 +2,22 @@
 from __future__ import annotations
 
 import abc
-from typing import Dict, Tuple
+from typing import Callable, Collection, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from masf_core.network.architecture import Architecture
+from masf_core.network.architecture import Architecture, layer_of
 from masf_core.network.dropout import Dropout
 from masf_core.network.kernels import Kernels
 from masf_core.network.layers import PLAIN
 from masf_core.network.registry import find
 from masf_core.tf1 import tf
+
+
+class Stage(NamedTuple):
+    """A part of the forward pass. layers: those whose variables it takes. run: float32 [N, …] → float32 [N, …]; an
+    image's result depends on this image alone."""
+
+    layers: Sequence[str]
+    run: Callable[[tf.Tensor], tf.Tensor]
 
 
 class Backbone(Architecture):
@@ -32,13 +40,37 @@ class Backbone(Architecture):
         """
         return tf.cast(images, tf.float32) - tf.constant(self.mean_bgr, tf.float32)
 
+    def stages(self, weights: Dict[str, tf.Tensor]) -> List[Stage]:
+        """The first parts of ``forward``, in their order, up to where dropout begins. weights: as there.
+
+        Those that are frozen run once an iteration, for the passes at θ and at θ' together.
+        """
+        return []
+
+    def frozen_stages(self, trained: Collection[str]) -> int:
+        """How many of the first ``stages`` take no variable that is trained."""
+        moving = {layer_of(name) for name in trained}
+        count = 0
+        for stage in self.stages({}):
+            if moving & set(stage.layers):
+                break
+            count += 1
+        return count
+
+    def through(self, inputs: tf.Tensor, weights: Dict[str, tf.Tensor], begin: int = 0,
+                end: Optional[int] = None) -> tf.Tensor:
+        """``inputs`` after the ``stages`` from ``begin`` to before ``end``, or to the last one."""
+        for stage in self.stages(weights)[begin:end]:
+            inputs = stage.run(inputs)
+        return inputs
+
     @abc.abstractmethod
-    def forward(self, inputs: tf.Tensor, weights: Dict[str, tf.Tensor],
-                dropout: Dropout) -> Tuple[tf.Tensor, tf.Tensor]:
+    def forward(self, inputs: tf.Tensor, weights: Dict[str, tf.Tensor], dropout: Dropout,
+                done: int = 0) -> Tuple[tf.Tensor, tf.Tensor]:
         """Features float32 [N, F] and logits float32 [N, C].
 
         Args:
-            inputs: what ``preprocess`` returned.
+            inputs: what ``preprocess`` returned, after the first ``done`` of the ``stages``.
             weights: mapping as ``shapes`` names it, of tensors or variables.
             dropout: drops elements of hidden layers.
         """

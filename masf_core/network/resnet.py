@@ -15,15 +15,18 @@ The networks have no dropout.
 """
 from __future__ import annotations
 
-from typing import Dict, Tuple
+from functools import partial
+from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
 
 from masf_core.network import layers
 from masf_core.network.architecture import NORMALISATION
-from masf_core.network.backbone import Backbone
+from masf_core.network.backbone import Backbone, Stage
 from masf_core.network.dropout import Dropout
-from masf_core.network.resnet_shapes import CLASSIFIER, Convolution, ResNet18Shapes, ResNet50Shapes, ResNetShapes
+from masf_core.network.resnet_shapes import (
+    CLASSIFIER, Block, Convolution, ResNet18Shapes, ResNet50Shapes, ResNetShapes,
+)
 from masf_core.tf1 import tf
 
 EPSILON = 1e-5
@@ -38,21 +41,32 @@ class ResNet(ResNetShapes, Backbone):
         return (tf.cast(images, tf.float32) * tf.constant(1.0 / deviation, tf.float32)
                 - tf.constant(mean / deviation, tf.float32))
 
-    def forward(self, inputs: tf.Tensor, weights: Dict[str, tf.Tensor],
-                dropout: Dropout) -> Tuple[tf.Tensor, tf.Tensor]:
-        """See ``Backbone.forward``; the features are the last stage's averages over positions."""
+    def stages(self, weights: Dict[str, tf.Tensor]) -> List[Stage]:
+        """See ``Backbone.stages``: the first convolution with its pool, and each block."""
         stem = self.stem()
-        # Files have conv1's filters for red, green, blue. These small filters are turned, not the images.
-        turned = tf.concat(tf.split(weights[stem.name + "/weights"], 3, axis=2)[::-1], axis=2)
-        x = tf.nn.relu(self._convolve(inputs, stem, dict(weights, **{stem.name + "/weights": turned})))
-        x = layers.max_pool(layers.pad(x, 1))
-        for block in self.residual_blocks():
+
+        def first(x: tf.Tensor) -> tf.Tensor:
+            # Files have conv1's filters for red, green, blue. These small filters are turned, not the images.
+            turned = tf.concat(tf.split(weights[stem.name + "/weights"], 3, axis=2)[::-1], axis=2)
+            x = tf.nn.relu(self._convolve(x, stem, dict(weights, **{stem.name + "/weights": turned})))
+            return layers.max_pool(layers.pad(x, 1))
+
+        def blockwise(x: tf.Tensor, block: Block) -> tf.Tensor:
             shortcut = x
             for convolution in block.shortcut:
                 shortcut = self._convolve(x, convolution, weights)
             for convolution in block.branch[:-1]:
                 x = tf.nn.relu(self._convolve(x, convolution, weights))
-            x = tf.nn.relu(self._convolve(x, block.branch[-1], weights) + shortcut)
+            return tf.nn.relu(self._convolve(x, block.branch[-1], weights) + shortcut)
+
+        return [Stage(_layers_of([stem]), first)] + [
+            Stage(_layers_of(block.branch + block.shortcut), partial(blockwise, block=block))
+            for block in self.residual_blocks()]
+
+    def forward(self, inputs: tf.Tensor, weights: Dict[str, tf.Tensor], dropout: Dropout,
+                done: int = 0) -> Tuple[tf.Tensor, tf.Tensor]:
+        """See ``Backbone.forward``; the features are the last stage's averages over positions."""
+        x = self.through(inputs, weights, done)
         features = tf.reduce_mean(x, axis=[1, 2])
         logits = layers.dense(
             features, weights[CLASSIFIER + "/weights"], weights[CLASSIFIER + "/biases"], self.kernels)
@@ -68,6 +82,11 @@ class ResNet(ResNetShapes, Backbone):
             return layers.biased_convolution(x, filters, biases, kernels=self.kernels)
         x = layers.pad(x, convolution.side // 2)
         return layers.biased_convolution(x, filters, biases, convolution.stride, "VALID", self.kernels)
+
+
+def _layers_of(convolutions: Sequence[Convolution]) -> List[str]:
+    """The convolutions and their normalisations."""
+    return [layer for each in convolutions for layer in (each.name, each.normalisation)]
 
 
 class ResNet18(ResNet18Shapes, ResNet):

@@ -16,10 +16,11 @@ and the average over all positions:
 """
 from __future__ import annotations
 
-from typing import Dict, Tuple
+from functools import partial
+from typing import Dict, List, Tuple
 
 from masf_core.network import layers
-from masf_core.network.backbone import Backbone
+from masf_core.network.backbone import Backbone, Stage
 from masf_core.network.dropout import Dropout
 from masf_core.network.squeezenet_shapes import (
     CLASSIFIER, EXPAND_1X1, EXPAND_3X3, FIRES, POOLED, SQUEEZE, SqueezeNetShapes,
@@ -30,27 +31,32 @@ from masf_core.tf1 import tf
 class SqueezeNet(SqueezeNetShapes, Backbone):
     """The arithmetic of SqueezeNet; ``SqueezeNetShapes`` has its layers."""
 
-    def feature_map(self, inputs: tf.Tensor, weights: Dict[str, tf.Tensor]) -> tf.Tensor:
-        """fire9's output, float32 [N, 13, 13, F], of what ``preprocess`` returned."""
+    def stages(self, weights: Dict[str, tf.Tensor]) -> List[Stage]:
+        """See ``Backbone.stages``: the first convolution with its pool, and each fire module."""
 
-        def convolve(x: tf.Tensor, fire: str, part: str) -> tf.Tensor:
-            layer = f"{fire}/{part}/"
-            return layers.convolution(x, weights[layer + "weights"], weights[layer + "biases"], kernels=self.kernels)
+        def first(x: tf.Tensor) -> tf.Tensor:
+            x = layers.convolution(x, weights["conv1/weights"], weights["conv1/biases"], stride=2, padding="VALID",
+                                   kernels=self.kernels)
+            return layers.max_pool(x)
 
-        x = layers.convolution(inputs, weights["conv1/weights"], weights["conv1/biases"], stride=2, padding="VALID",
-                               kernels=self.kernels)
-        x = layers.max_pool(x)
-        for fire in FIRES:
+        def convolve(x: tf.Tensor, layer: str) -> tf.Tensor:
+            return layers.convolution(x, weights[layer + "/weights"], weights[layer + "/biases"], kernels=self.kernels)
+
+        def module(x: tf.Tensor, fire: str) -> tf.Tensor:
             if fire in POOLED:
                 x = layers.max_pool(x)
-            squeezed = convolve(x, fire, SQUEEZE)
-            x = tf.concat([convolve(squeezed, fire, EXPAND_1X1), convolve(squeezed, fire, EXPAND_3X3)], axis=3)
-        return x
+            squeezed = convolve(x, f"{fire}/{SQUEEZE}")
+            return tf.concat([convolve(squeezed, f"{fire}/{EXPAND_1X1}"), convolve(squeezed, f"{fire}/{EXPAND_3X3}")],
+                             axis=3)
 
-    def forward(self, inputs: tf.Tensor, weights: Dict[str, tf.Tensor],
-                dropout: Dropout) -> Tuple[tf.Tensor, tf.Tensor]:
+        return [Stage(["conv1"], first)] + [
+            Stage([f"{fire}/{part}" for part in (SQUEEZE, EXPAND_1X1, EXPAND_3X3)], partial(module, fire=fire))
+            for fire in FIRES]
+
+    def forward(self, inputs: tf.Tensor, weights: Dict[str, tf.Tensor], dropout: Dropout,
+                done: int = 0) -> Tuple[tf.Tensor, tf.Tensor]:
         """See ``Backbone.forward``; the features are fire9's averages over positions, before their dropout."""
-        features = tf.reduce_mean(self.feature_map(inputs, weights), axis=[1, 2])
+        features = tf.reduce_mean(self.through(inputs, weights, done), axis=[1, 2])
         logits = layers.dense(
             dropout(features, 0), weights[CLASSIFIER + "/weights"], weights[CLASSIFIER + "/biases"], self.kernels)
         return features, logits

@@ -33,7 +33,7 @@ class TinyBackbone(Backbone):
     def preprocess(self, images):
         return tf.cast(images, tf.float32) / 255.0 - 0.5
 
-    def forward(self, inputs, weights, dropout):
+    def forward(self, inputs, weights, dropout, done=0):
         flat = tf.reshape(inputs, [inputs.shape.as_list()[0], -1])
         features = tf.nn.relu(layers.dense(flat, weights["hidden/weights"], weights["hidden/biases"]))
         return features, layers.dense(dropout(features, 0), weights["top/weights"], weights["top/biases"])

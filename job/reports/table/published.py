@@ -4,7 +4,9 @@ The numbers are of full networks on the whole data sets. `deviations` says in wh
 """
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from masf_core.data.known_sets import PACS, VLCS
 
 
 class Source(NamedTuple):
@@ -16,10 +18,7 @@ class Source(NamedTuple):
 
 PAPER = Source("paper", "Dou et al., NeurIPS 2019, Table 3, AlexNet; mean ± standard deviation")
 SECONDARY = Source("secondary", "numbers that later publications give for MASF, not checked against the authors' own")
-PACS = {"art_painting": 2048, "cartoon": 2344, "photo": 1670, "sketch": 3929}  # images of each domain
 AUTHORS_ITERATIONS = 10_000  # in their code
-VLCS = ("CALTECH", "LABELME", "PASCAL", "SUN")
-SAME_DOMAIN = {"art": "art_painting", "caltech101": "CALTECH", "voc2007": "PASCAL", "sun09": "SUN"}
 
 
 class Published(NamedTuple):
@@ -34,7 +33,7 @@ class Published(NamedTuple):
 
 
 def _of_paper(name: str, average: float, *numbers: Tuple[float, float]) -> Published:
-    return Published(name, tuple(PACS), "alexnet", dict(zip(PACS, numbers)), average, PAPER)
+    return Published(name, tuple(PACS.domains), "alexnet", dict(zip(PACS.domains, numbers)), average, PAPER)
 
 
 ROWS = (
@@ -46,11 +45,11 @@ ROWS = (
     _of_paper("episodic + global", 73.93, (69.94, .15), (72.16, .28), (90.10, .12), (63.54, .13)),
     _of_paper("episodic + local", 74.02, (69.50, .20), (71.44, .34), (90.16, .15), (64.97, .28)),
     _of_paper("MASF", 75.21, (70.35, .33), (72.46, .19), (90.68, .12), (67.33, .12)),
-    Published("MASF", tuple(PACS), "resnet18", {
-        domain: (mean, None) for domain, mean in zip(PACS, (80.29, 77.17, 94.99, 71.69))}, 81.04, SECONDARY),
-    Published("DeepAll", tuple(PACS), "resnet18", {}, 79.26, SECONDARY),
-    Published("MASF", tuple(PACS), "resnet50", {}, 82.67, SECONDARY),
-    Published("MASF", VLCS, "alexnet", {}, 74.11, SECONDARY),
+    Published("MASF", tuple(PACS.domains), "resnet18", {
+        domain: (mean, None) for domain, mean in zip(PACS.domains, (80.29, 77.17, 94.99, 71.69))}, 81.04, SECONDARY),
+    Published("DeepAll", tuple(PACS.domains), "resnet18", {}, 79.26, SECONDARY),
+    Published("MASF", tuple(PACS.domains), "resnet50", {}, 82.67, SECONDARY),
+    Published("MASF", tuple(VLCS.domains), "alexnet", {}, 74.11, SECONDARY),
 )
 
 
@@ -74,9 +73,7 @@ def published_rows(targets: Sequence[str], backbones: Sequence[Any]) -> List[Pub
 
 def domain_of(target: str) -> str:
     """The name that the published rows use for a domain."""
-    lower = target.strip().lower().replace(" ", "_")
-    names: Dict[str, str] = {name.lower(): name for name in tuple(PACS) + VLCS}
-    return SAME_DOMAIN.get(lower) or names.get(lower, target)
+    return PACS.domain(target) or VLCS.domain(target) or target
 
 
 def deviations(settings: Mapping[str, Any], images: Mapping[str, Any]) -> List[str]:
@@ -93,6 +90,7 @@ def deviations(settings: Mapping[str, Any], images: Mapping[str, Any]) -> List[s
     if settings.get("train_iterations") != AUTHORS_ITERATIONS:
         found.append(f"{settings.get('train_iterations')} iterations instead of the authors' {AUTHORS_ITERATIONS:,}")
     counts = {domain_of(name): count for name, count in images.items()}
-    if set(counts) == set(PACS) and counts != PACS:
-        found.append(f"{sum(counts.values()):,} images instead of the {sum(PACS.values()):,} of PACS")
+    for known in (PACS, VLCS):
+        if set(counts) == set(known.domains) and counts != known.domains:
+            found.append(f"{sum(counts.values()):,} images instead of the {known.images:,} of {known.name}")
     return found

@@ -9,7 +9,7 @@ import numpy as np
 from masf_core.network.architecture import Architecture, layer_of, make_architecture
 from masf_core.network.formats import layout
 from masf_core.network.formats.content import CAFFE, CHANNELS_FIRST, Content
-from masf_core.network.formats.naming import CAFFENET, NAMINGS, OTHERS, Naming
+from masf_core.network.formats.naming import CAFFENET, NAMINGS, OTHERS, Naming, weights_name
 from masf_core.network.plain_arrays import Unfit
 from masf_core.words import shown, some
 
@@ -91,7 +91,7 @@ def _refuse_others(content: Content) -> None:
         raise Unfit(CAFFENET)
     for other in OTHERS:
         if content.kind in other.kinds and any(
-                all(prefix + name + ".weight" in content.arrays for name in other.names)
+                all(weights_name(prefix + name, content.kind) in content.arrays for name in other.names)
                 for prefix in ("", "module.")):
             raise Unfit(f"these are the weights of {other.told}. {other.why}")
 

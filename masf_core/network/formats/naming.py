@@ -18,7 +18,7 @@ _TORCH_PARTS = dict(_CHANNELS_FIRST_PARTS, scale=".weight", shift=".bias", mean=
 _PARTS: Dict[str, Dict[str, str]] = {
     CAFFE: _CHANNELS_FIRST_PARTS, TORCH: _TORCH_PARTS, SAFETENSORS: _TORCH_PARTS,
     KERAS: {"weights": "/kernel", "biases": "/bias"},
-    TENSORFLOW: {"weights": "/weights", "biases": "/biases"},
+    TENSORFLOW: {part: "/" + part for part in ("weights", "biases", "scale", "shift", "mean", "variance")},
 }
 _ALL = CHANNELS_FIRST + (KERAS, TENSORFLOW)
 _TORCH_LIKE = (TORCH, SAFETENSORS)
@@ -53,6 +53,11 @@ class Naming(NamedTuple):
         """The name of a variable's array in a file of this kind."""
         layer, part = variable.rsplit("/", 1)
         return self.layer(layer) + _PARTS[kind][part]
+
+
+def weights_name(layer: str, kind: str) -> str:
+    """The name of the weights of a file's layer."""
+    return layer + _PARTS[kind]["weights"]
 
 
 class Other(NamedTuple):
@@ -92,6 +97,9 @@ def _torchvision_squeezenet(layer: str) -> str:
 
 
 _RESIDUAL = r"(^|\.)layer\d+\.\d+\..*\.weight$"
+_OUR_RESIDUAL = r"(^|/)layer\d+\.\d+\..*/weights$"
+_STRIDE = ("It has the stride in the first 1×1 convolution of a block; the backbone resnet50, torchvision's, has it in "
+           "the 3×3 convolution, so the same weights would make another network. Give torchvision's resnet50")
 
 NAMINGS: Tuple[Naming, ...] = (
     Naming("AlexNet with the reference's names", "alexnet", (TENSORFLOW,), _same, AS_HERE),
@@ -104,6 +112,8 @@ NAMINGS: Tuple[Naming, ...] = (
     # ResNet-18 first: ResNet-50 has all its names, and of two namings that fit as many arrays the first is taken.
     Naming("torchvision's resnet18", "resnet18", _TORCH_LIKE, _same, AS_TORCHVISION, blocks=_RESIDUAL),
     Naming("torchvision's resnet50", "resnet50", _TORCH_LIKE, _same, AS_TORCHVISION, blocks=_RESIDUAL),
+    Naming("ResNet-18 with our names", "resnet18", (TENSORFLOW,), _same, AS_TORCHVISION, blocks=_OUR_RESIDUAL),
+    Naming("ResNet-50 with our names", "resnet50", (TENSORFLOW,), _same, AS_TORCHVISION, blocks=_OUR_RESIDUAL),
 )
 
 OTHERS: Tuple[Other, ...] = (
@@ -116,6 +126,9 @@ OTHERS: Tuple[Other, ...] = (
           "Give squeezenet1_0"),
     Other("CaffeNet in PyTorch, as JigenDG has it", _TORCH_LIKE, ("features.conv1", "classifier.fc6"),
           "CaffeNet pools before it normalises; the backbone alexnet, Caffe's bvlc_alexnet, normalises first"),
+    Other("Caffe's ResNet-50 (He et al. 2016) or a deeper one", (CAFFE, KERAS), ("res2a_branch1", "res2a_branch2a"),
+          _STRIDE),
+    Other("Keras's ResNet50", (KERAS,), ("conv1_conv", "conv2_block1_1_conv"), _STRIDE),
 )
 CAFFENET = ("these are the weights of CaffeNet: pool1 comes before norm1. The backbone alexnet, Caffe's bvlc_alexnet, "
              "normalises first, so the same weights would make another network. Give bvlc_alexnet.caffemodel")

@@ -201,6 +201,8 @@ def test_atc_gets_no_command_for_what_it_cannot_read():
     shape = [None, 227, 227, 3]
     assert "--framework=3" in atc_lines("pb", "raw", shape)["Ascend310"]
     assert "--framework=5" in atc_lines("onnx", "preprocessed", shape)["Ascend910A"]
+    of_resnet = atc_lines("onnx", "preprocessed", [None, 224, 224, 3])["Ascend310"]
+    assert '--soc_version=Ascend310 --input_format=ND --input_shape="input:1,224,224,3"' in of_resnet
     assert atc_lines("onnx", "raw", shape) == atc_lines("ckpt", "preprocessed", shape) == {}
 
 

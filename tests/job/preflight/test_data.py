@@ -38,6 +38,8 @@ def test_the_index_is_the_one_that_a_run_makes_and_no_image_is_fetched(obs, doct
     assert "fingerprint " + index.fingerprint[:12] in rows["domains"][0]["told"]
     assert "cartoon 28 (target)" in rows["domains"][0]["told"] and "7 classes: dog, " in rows["domains"][0]["told"]
     assert obs.counts["GetObject"] - read < 20  # 12 lists, an image, the probe
+    assert rows["data set"][0]["state"] == "note" and doctor.code == 0
+    assert "art_painting 28 instead of 2,048, cartoon 28" in rows["data set"][0]["told"]
 
 
 def test_a_pack_is_looked_into(obs, doctor, pacs):
@@ -72,6 +74,7 @@ def test_lists_of_other_names_and_splits_are_judged_as_a_run_would(obs, doctor, 
     rows = doctor("--list_pattern={domain}.lst", data_url="obs://bucket/splits/")
     index = build_index(str(tmp_path / "data"), str(tmp_path / "lists"), list_pattern="{domain}.lst")
     assert index.classes == classes and bad(rows) == []
+    assert "PACS as published has 7,943 images in these 3 domains" in rows["data set"][0]["told"]
     assert "fingerprint " + index.fingerprint[:12] in rows["domains"][0]["told"]
     assert "12 images to train on, 4 for validation, 8 of cartoon to test on (lists cartoon.lst" in (
         rows["domains"][0]["told"])

@@ -25,7 +25,7 @@ class HalfBackbone(toy.TinyBackbone):
         super().__init__(toy.CLASSES)
         self.depth = depth
 
-    def forward(self, inputs, weights, dropout):
+    def forward(self, inputs, weights, dropout, done=0):
         flat = tf.reshape(inputs, [inputs.shape.as_list()[0], -1])
         hidden = tf.nn.relu(layers.dense(flat, weights["hidden/weights"], weights["hidden/biases"]))
         features = through_float16(hidden, 2.0 ** -self.depth)

@@ -5,11 +5,8 @@ import numpy as np
 import pytest
 
 from masf_core.data.episodes import Episode
-from masf_core.graph_check.limits import needed
-from masf_core.method import meta_step
 from masf_core.network.kernels import processor_kernels
 from masf_core.network.resnet import ResNet18, ResNet50
-from masf_core.tf1 import tf
 from tests.masf_core import toy
 from tests.masf_core.method import numpy_iteration
 from tests.masf_core.method.numpy_reference import adam, clip
@@ -129,17 +126,3 @@ def test_each_adam_moves_what_is_trained_and_nothing_else(done):
     assert {name.rsplit("/", 1)[1] for name in still} >= {"mean", "variance"}
     for name in still:
         np.testing.assert_array_equal(after[name], values[name].astype(np.float32))
-
-
-def test_frozen_layers_cost_no_backward_pass():
-    """Counted in the operations that an iteration needs: of both backward passes, at θ and at θ'."""
-    counts = []
-    for frozen in ((), ("conv1", "layer1.*", "layer2.*")):
-        with tf.Graph().as_default():
-            graph = meta_step.build(ShortResNet18(CLASSES, width=0.05), toy.settings(**SETTINGS, frozen_layers=frozen))
-            types = [op.type for op in needed([graph.train])]
-        counts.append((types.count("Conv2DBackpropFilter"), types.count("Conv2DBackpropInput"),
-                       types.count("MaxPoolGrad"), types.count("ApplyAdam")))
-    # 12 convolutions, 6 of them in layer3 and layer4; the inputs of the images, or of layer3's two first, need none.
-    everything, upper = (2 * 12, 2 * 11, 2, 2 * 38 + 2 * 4), (2 * 6, 2 * 4, 0, 2 * 20 + 2 * 4)
-    assert counts == [everything, upper]

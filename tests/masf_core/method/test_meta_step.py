@@ -190,7 +190,7 @@ def test_a_separate_group_pass_is_the_same_without_dropout():
 class DroppingBackbone(toy.TinyBackbone):
     """With a dropout before the features, as AlexNet has one."""
 
-    def forward(self, inputs, weights, dropout):
+    def forward(self, inputs, weights, dropout, done=0):
         return super().forward(dropout(tf.reshape(inputs, [inputs.shape.as_list()[0], -1]), 1), weights, dropout)
 
 

@@ -59,7 +59,7 @@ def test_every_pool_divides_evenly_so_that_rounding_up_as_caffe_does_changes_not
     network = SqueezeNet(7, width=NARROW)
     with tf.Graph().as_default() as graph:
         weights = {name: tf.zeros(shape) for name, shape in network.shapes().items()}
-        feature_map = network.feature_map(tf.zeros((1, 227, 227, 3)), weights)
+        feature_map = network.through(tf.zeros((1, 227, 227, 3)), weights)
         pools = [op for op in graph.get_operations() if op.type == "MaxPool"]
     sizes = [(op.inputs[0].shape.as_list()[1], op.outputs[0].shape.as_list()[1]) for op in pools]
     assert sizes == [(111, 55), (55, 27), (27, 13)]

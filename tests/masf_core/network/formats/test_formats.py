@@ -12,7 +12,7 @@ from masf_core.errors import WeightsError
 from masf_core.network.formats import layout
 from masf_core.network.formats.content import CAFFE, KERAS, SAFETENSORS, TORCH
 from masf_core.network.pretrained import is_network_file, read_weights
-from tests.masf_core.network.formats import writers
+from tests.masf_core.network.formats import same_network, writers
 
 ALEXNET, SQUEEZENET = "AlexNet with Caffe's names", "SqueezeNet v1.0 with Caffe's names"
 TORCHVISION = "torchvision's squeezenet1_0"
@@ -202,6 +202,12 @@ def test_networks_that_are_often_taken_for_ours_are_named(tmp_path, alexnet):
             (("module.features.conv1", "module.classifier.fc6"), "JigenDG")):
         path = put(tmp_path, writers.safetensors({name + ".weight": small for name in names}))
         assert told in refusal(path)
+    path, blocks = str(tmp_path / "resnet.h5"), ("res2a_branch1", "res2a_branch2a")
+    for layers, told in ((blocks, "Caffe's ResNet-50"), (("conv1_conv", "conv2_block1_1_conv"), "Keras's ResNet50")):
+        writers.keras_file(path, {layer + "/kernel": small for layer in layers})
+        assert told in refusal(path) and "It has the stride in the first" in refusal(path)
+    blobs = {layer + ".weight": small for layer in blocks}
+    assert "Caffe's ResNet-50" in refusal(put(tmp_path, writers.caffemodel(blobs)))
     turned = writers.named(writers.channels_first(alexnet, {"fc6": 36}), ALEXNET, CAFFE)
     assert "weights of CaffeNet" in refusal(put(tmp_path, writers.caffemodel(turned, layers=("pool1", "norm1"))))
     read_weights(put(tmp_path, writers.caffemodel(turned, layers=("norm1", "pool1"))))
@@ -240,3 +246,12 @@ def test_files_that_cannot_be_read_say_what_to_give_instead(tmp_path, alexnet):
     os.remove(path.replace(".index", ".data-00000-of-00001"))
     assert "there is no whole.data-00000-of-00001 beside it" in refusal(path)
     assert "none of the formats" in refusal(put(tmp_path, b"\x00" * 200))
+
+
+def test_a_network_has_the_same_logits_from_a_file_of_each_format(tmp_path):
+    """The arrays are equal, so the logits are; only torchvision's normalisation, folded into conv1, is rounding."""
+    found = list(same_network.differences("squeezenet", 0.1, str(tmp_path)))
+    assert [each.form for each in found] == list(same_network.CHANNELS_FIRST) + [
+        "torchvision's .pth", ".h5", "TensorFlow checkpoint", "convert-weights"]
+    for each in found:
+        assert each.logits <= (2e-6 * each.largest if "torchvision" in each.form else 0.0), each

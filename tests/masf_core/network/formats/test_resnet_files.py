@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 from masf_core.errors import WeightsError
+from masf_core.export import formats
 from masf_core.network import converted
 from masf_core.network.architecture import make_architecture
+from masf_core.network.backbone import make_backbone
 from masf_core.network.formats.content import TORCH
 from masf_core.network.pretrained import is_network_file, read_pretrained, read_weights
 from tests.masf_core.network import torch_resnet
@@ -62,6 +64,20 @@ def test_the_network_of_a_checkpoint_is_read_with_its_classifier(tmp_path):
     np.savez(path, **values)
     with pytest.raises(WeightsError, match="missing arrays: .*bn1/variance"):
         read_pretrained(path)
+
+
+@pytest.mark.parametrize("network", ["resnet18", "resnet50"])
+def test_an_exported_checkpoint_is_read_as_the_network_that_it_is_of(tmp_path, network):
+    backbone = make_backbone(network, 7, NARROW)
+    values = torch_resnet.values(backbone.shapes())
+    formats.write(formats.Export(backbone, values, {}, "raw", 30), "ckpt", str(tmp_path))
+    path = str(tmp_path / "model30.index")
+    weights = read_weights(path)
+    assert (weights.network, weights.rest) == (network, [])
+    found = backbone.from_pretrained(weights.layers, path, with_classifier=True)
+    assert set(found) == set(values)
+    for name, value in values.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
 
 
 @pytest.mark.parametrize("network, more", [
