@@ -74,15 +74,6 @@ class Drawn(NamedTuple):
         return f'<div class="figures">{"".join(found)}</div>' if found else ""
 
 
-def can_draw() -> bool:
-    """Whether matplotlib is installed."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        return False
-    return True
-
-
 def draw_all(plans: Sequence[Plan], wanted: Callable[[], bool] = lambda: True) -> Drawn:
     """Draw. A figure that cannot be drawn is left out, and a warning says why: it is never a reason to fail.
 
