@@ -90,7 +90,7 @@ def test_the_worst_mistakes_are_kept_in_order_and_without_the_moments():
 def test_mistakes_and_features_of_the_best_network_are_on_the_page():
     model = Model()
     made = report(best_interval(), model)
-    assert made.page.count("<img ") == MOST and "cartoon/&lt;29&gt;.jpg" in made.page and "<29>" not in made.page
+    assert made.page.count("<img ") == MOST and "cartoon/<wbr>&lt;29&gt;.jpg" in made.page and "<29>" not in made.page
     assert "<b>cat</b> instead of &lt;dog&gt;" in made.page and "among the 30 images" in made.page
     red, _, blue = picture(re.search('src="([^"]+)"', made.page).group(1)).getpixel((1, 1))
     assert blue > 240 and red < 12

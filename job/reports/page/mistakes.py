@@ -8,6 +8,7 @@ from typing import NamedTuple, Sequence
 import numpy as np
 
 from job.printable import as_html
+from job.reports.page.document import path_html
 
 SIDE = 140  # pixels of a thumbnail
 QUALITY = 82  # of JPEG
@@ -34,7 +35,7 @@ def mistakes_html(shots: Sequence[Shot], told: str) -> str:
         tiles.append(
             f'<figure><img src="{shot.picture}" alt="{as_html(shot.true)}" loading="lazy"><figcaption>'
             f"<b>{as_html(shot.predicted)}</b> instead of {as_html(shot.true)} ({100.0 * shot.probability:.2g} %)<br>"
-            f"{as_html(shot.path)}</figcaption></figure>")
+            f"{path_html(shot.path)}</figcaption></figure>")
     return f'<p class="muted">{as_html(told)}</p><div class="shots">{"".join(tiles)}</div>'
 
 
