@@ -12,6 +12,7 @@ import numpy as np
 
 from job.best_interval import BestInterval
 from job.opened_run import Run
+from job.printable import printable
 from job.publication.run_record import now
 from job.reports.image_part import NAME as IMAGE_PART
 from job.reports.image_part import NO_IMAGES, WHAT, ImagePart, stored_part, to_text
@@ -81,9 +82,10 @@ def image_part(model: Model, here: Device, index: DatasetIndex, images: Mapping[
 def shots_of(index: DatasetIndex, images: Mapping[str, np.ndarray], target: str, best: BestInterval) -> List[Shot]:
     """The worst mistakes."""
     domain = index.domain(target)
-    return [Shot(thumbnail(images[domain.name][each.row][..., ::-1]), index.classes[each.true],
-                 index.classes[each.predicted], math.exp(-each.loss) if math.isfinite(each.loss) else 0.0,
-                 domain.paths[each.row]) for each in best.mistakes]
+    names = [printable(name) for name in index.classes]
+    return [Shot(thumbnail(images[domain.name][each.row][..., ::-1]), names[each.true], names[each.predicted],
+                 math.exp(-each.loss) if math.isfinite(each.loss) else 0.0, printable(domain.paths[each.row]))
+            for each in best.mistakes]
 
 
 def features_of(model: Model, here: Device, index: DatasetIndex, images: Mapping[str, np.ndarray], target: str,

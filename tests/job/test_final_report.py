@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 import json
 import re
@@ -133,6 +134,13 @@ def test_what_is_stored_of_another_network_or_damaged_is_left_out_and_the_page_s
     stored.write(IMAGE_PART, json.dumps(dict(json.loads(stored.read(IMAGE_PART).decode()), **change)).encode())
     page = stored_report(stored).page
     assert "<img " not in page and "stored none for its best checkpoint" in page and "<script" not in page
+
+
+def test_a_name_that_is_no_unicode_is_stored_as_it_is_shown(undrawn, monkeypatch, stored):
+    odd = dataclasses.replace(domain("cartoon"), paths=("\udcff.jpg",) * 30)
+    monkeypatch.setitem(globals(), "INDEX", dataclasses.replace(INDEX, domains=(odd,) + INDEX.domains[1:]))
+    stored.write(IMAGE_PART, report(best_interval()).files[IMAGE_PART].encode())
+    assert "udcff.jpg" in stored_report(stored).page
 
 
 def test_a_running_run_stores_them_at_its_end(undrawn, stored):
