@@ -5,18 +5,20 @@ None of it is a reason for a run to fail, and a request to stop ends it.
 from __future__ import annotations
 
 import logging
-from typing import Any, Callable, Dict, List, Mapping, Tuple
+import math
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 import numpy as np
 
 from job.best_interval import BestInterval
 from job.opened_run import Run
+from job.printable import printable
 from job.publication.run_record import now
-from job.reports.page.embeddings import Sample
-from job.reports.page.embeddings import plans as embedding_plans
-from job.reports.page.mistakes import Shot, mistakes_html
-from job.reports.page.plotting import Plan, can_draw
-from job.reports.report import NAME, Extra, Report, as_finished, make_report
+from job.reports.image_part import NAME as IMAGE_PART
+from job.reports.image_part import NO_IMAGES, WHAT, ImagePart, stored_part, to_text
+from job.reports.page.embeddings import Places, Sample, places_of
+from job.reports.page.mistakes import Shot, thumbnail
+from job.reports.report import NAME, Report, as_finished, make_report
 from masf_core.data.index import DatasetIndex
 from masf_core.devices.device import Device
 from masf_core.model import Model
@@ -27,8 +29,7 @@ from obs_sync import Store, StoreError
 log = logging.getLogger(__name__)
 
 MOST_IMAGES = 500  # whose features are shown
-ELSEWHERE = ("The worst mistakes and the features of the best network are not shown: an earlier attempt trained the "
-             "best checkpoint.")
+ELSEWHERE = f"{WHAT}: an earlier attempt trained the best checkpoint."
 COMPILES = "The features of the network are not shown: this device would have to compile another graph for them."
 SEVERAL = "The features of the network are not shown: several ranks trained it."
 
@@ -43,18 +44,19 @@ def final_report(run: Run, model: Model, here: Device, index: DatasetIndex, imag
     def wanted() -> bool:
         return not run.console.stop.requested
 
+    content = run.record.content
     chosen = selection.best(run.config.interval.selection, progress.history)
-    extra = Extra()
-    if chosen is not None and best.iteration != chosen["iteration"]:
-        extra = Extra(notes=[ELSEWHERE])
+    part = NO_IMAGES
+    if chosen is not None and best.iteration == chosen["iteration"]:
+        part = image_part(model, here, index, images, run.config.data.target_domain, best, wanted)
     elif chosen is not None:
-        target = run.config.data.target_domain
-        mistakes = _attempted("the worst mistakes", lambda: shots_of(index, images, target, best), "")
-        plans, notes = _attempted("the features", lambda: features_of(
-            model, here, index, images, target, best, wanted), ([], []))
-        extra = Extra(mistakes, plans, notes)
-    finished = as_finished(run.record.content, now(), progress.iteration)
-    return make_report(finished, progress.history, index.classes, extra, wanted)
+        stored = _attempted("mistakes and features that an earlier attempt stored",
+                            lambda: stored_part(run.store, content, chosen["iteration"]), None)
+        part = stored or ImagePart(notes=[ELSEWHERE])
+    report = make_report(as_finished(content, now(), progress.iteration), progress.history, index.classes, part, wanted)
+    if part.iteration:
+        report.files[IMAGE_PART] = to_text(part, content["lineage"])
+    return report
 
 
 def has_report(store: Store) -> bool:
@@ -68,37 +70,43 @@ def has_report(store: Store) -> bool:
         return False
 
 
-def shots_of(index: DatasetIndex, images: Mapping[str, np.ndarray], target: str, best: BestInterval) -> str:
-    """HTML of the worst mistakes; "" if there are none."""
+def image_part(model: Model, here: Device, index: DatasetIndex, images: Mapping[str, np.ndarray], target: str,
+               best: BestInterval, wanted: Callable[[], bool]) -> ImagePart:
+    """Mistakes and features of the best network, as far as they can be had."""
+    shots = _attempted("the worst mistakes", lambda: shots_of(index, images, target, best), [])
+    places, notes = _attempted("the features", lambda: features_of(
+        model, here, index, images, target, best, wanted), (None, []))
+    return ImagePart(best.iteration or 0, best.images, shots, places, notes)
+
+
+def shots_of(index: DatasetIndex, images: Mapping[str, np.ndarray], target: str, best: BestInterval) -> List[Shot]:
+    """The worst mistakes."""
     domain = index.domain(target)
-    shots = [Shot(images[domain.name][each.row][..., ::-1], index.classes[each.true], index.classes[each.predicted],
-                  each.loss, domain.paths[each.row]) for each in best.mistakes]
-    if not shots:
-        return ""
-    return mistakes_html(shots, f"The {len(shots)} wrong predictions with the highest loss among the {best.images:,} "
-                         f"images that were evaluated here at iteration {best.iteration}; in brackets, the probability "
-                         "that the network gave to the true class.")
+    names = [printable(name) for name in index.classes]
+    return [Shot(thumbnail(images[domain.name][each.row][..., ::-1]), names[each.true], names[each.predicted],
+                 math.exp(-each.loss) if math.isfinite(each.loss) else 0.0, printable(domain.paths[each.row]))
+            for each in best.mistakes]
 
 
 def features_of(model: Model, here: Device, index: DatasetIndex, images: Mapping[str, np.ndarray], target: str,
-                best: BestInterval, wanted: Callable[[], bool]) -> Tuple[List[Plan], List[str]]:
-    """(figures, sentences) of the features of the best network on a sample of the target and of validation images."""
+                best: BestInterval, wanted: Callable[[], bool]) -> Tuple[Optional[Places], List[str]]:
+    """(places, sentences) of the features of the best network on a sample of the target and of validation images."""
     if here.compiles:
-        return [], [COMPILES]
+        return None, [COMPILES]
     if model.ranks.size > 1:  # the others have left, and the session belongs to all of them
-        return [], [SEVERAL]
-    if not best.arrays or not can_draw():
-        return [], []
+        return None, [SEVERAL]
+    if not best.arrays:
+        return None, []
     model.load(best.arrays)
     features, names, labels = [], [], []  # type: List[Any], List[str], List[Any]
     for name, rows in sample_rows(index, target, MOST_IMAGES).items():
         found = model.features(images[name], rows, wanted)
         if found is None:
-            return [], []
+            return None, []
         features.append(found)
         names += [name] * len(rows)
         labels.append(index.domain(name).labels[rows])
-    return embedding_plans(Sample(np.concatenate(features), names, np.concatenate(labels)), index.classes, wanted), []
+    return places_of(Sample(np.concatenate(features), names, np.concatenate(labels))), []
 
 
 def sample_rows(index: DatasetIndex, target: str, most: int) -> Dict[str, np.ndarray]:

@@ -28,6 +28,7 @@ SHARED = {
     "tests/end_to_end/test_packed_data.py": "tf1", "tests/end_to_end/test_ranks.py": "tf1",
     "tests/end_to_end/test_container.py": "tf2", "tests/end_to_end/test_run_name_in_use.py": "tf2",
     "tests/end_to_end/test_user_errors.py": "tf2", "tests/obs_sync/": "tf2", "tests/benchmarks/": "tf2",
+    "tests/job/commands/test_deploy_page.py": "tf2",
 }
 
 

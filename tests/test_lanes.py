@@ -166,7 +166,9 @@ def test_an_environment_for_runs_has_no_test_tools_and_the_tests_add_theirs_to_i
     code, _, told = machine.set_up("tests")
     assert code == 0, told
     added = (machine.envs / MINE / "needs-tests.txt").read_text()
-    assert "pytest" in added and "ruff" in added and "tensorflow" not in added
+    assert "tensorflow" not in added
+    # Some tests skip if a package is missing.
+    assert all(tool in added for tool in ("pytest", "ruff", "matplotlib", "mlflow", "onnxruntime"))
     assert machine.pip.read_text().count("\n") == asked + 1  # the environment itself was not made again
     assert "setting up" not in told
     for part in ([], ["tests"]):

@@ -1,7 +1,8 @@
 """Write the report of a run: one page for any browser, and its figures as SVG files.
 
 A run writes its report itself when it is done. This command writes the report of any run, also of one that is running
-or was stopped. The figures need matplotlib on this machine only. The command changes nothing in the run.
+or was stopped. The figures need matplotlib on this machine only. The worst mistakes and the features of the best
+network are those that the run has stored when it was done. The command changes nothing in the run.
 """
 
 from __future__ import annotations

@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PATIENCE = 15.0  # seconds from SIGTERM to SIGKILL, the same as on the platform
 POLL = 0.05  # seconds
+GPUS = "/dev/nvidia[0-9]*"
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
@@ -145,7 +146,7 @@ def visible_gpus(environ: Mapping[str, str]) -> List[str]:
     """The GPUs of this machine that CUDA_VISIBLE_DEVICES allows; empty where there are none."""
     visible = environ.get("CUDA_VISIBLE_DEVICES")
     gpus = ([each for each in visible.split(",") if each.strip()] if visible is not None
-            else [str(number) for number in range(len(glob.glob("/dev/nvidia[0-9]*")))])
+            else [str(number) for number in range(len(glob.glob(GPUS)))])
     return [] if not gpus or gpus[0] == "-1" else gpus
 
 

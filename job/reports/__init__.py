@@ -1,7 +1,8 @@
 """What a person reads of a run.
 
     report           report.html and its figures
-    stored_report    the same, of a run in a store
+    image_part       report.json: mistakes and features, for a report that is written later
+    stored_report    the report of a run in a store
     page             a folder: what all pages share, and the parts of the report
     compare          several runs beside each other
     table            a folder: variants over targets and seeds, beside the paper

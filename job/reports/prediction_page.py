@@ -12,7 +12,7 @@ import numpy as np
 from job.printable import as_html
 from job.reports.evaluated import headline
 from job.reports.page.colours import GRID, INK, MUTED, PALETTE
-from job.reports.page.document import document, paragraph
+from job.reports.page.document import document, paragraph, path_html
 from job.reports.page.measures import confusion_table
 from job.reports.page.mistakes import thumbnail
 from job.reports.predictions import Prediction, Predictions, accuracy, summary
@@ -91,7 +91,7 @@ def _card(each: Prediction, found: Predictions, max_pixels: int) -> str:
     if each.is_mistake:
         of_label = 100.0 * float(each.probabilities[each.label])
         told.append(f"true: <b>{as_html(found.name(each.label))}</b> {of_label:.1f}&nbsp;%")
-    told.append(f"<div class=path>{as_html(each.shown)}</div>")
+    told.append(f"<div class=path>{path_html(each.shown)}</div>")
     return (f'<figure class="{kind}">{_picture(each, max_pixels)}<figcaption>{"".join(told)}</figcaption></figure>')
 
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 import os
 from typing import Any, Callable, Dict, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from job.config.loading import yaml_of
+from job.config.loading import to_dict, yaml_of
+from job.config.settings import Config
 from job.printable import as_html
+from job.reports.image_part import NO_IMAGES, ImagePart
+from job.reports.page import embeddings
 from job.reports.page.colours import colours_of_domains
 from job.reports.page.curves import Reference, plans
 from job.reports.page.document import document, heading, paragraph, tiles
 from job.reports.page.facts import attempt_facts, data_facts, version_facts
 from job.reports.page.measures import class_table, confusion_table, interval_table
-from job.reports.page.plotting import Drawn, Plan, draw_all
+from job.reports.page.mistakes import mistakes_html
+from job.reports.page.plotting import Drawn, draw_all
 from job.reports.table.published import PAPER, deviations, domain_of, method_of, published_rows
 from masf_core.records import selection
 from masf_core.records.files import replace_text
@@ -20,7 +24,7 @@ NAME = "report.html"
 
 
 class Report(NamedTuple):
-    """A page and its figures. page: text of report.html. files: name → text of each SVG file beside it."""
+    """A page and its figures. page: text of report.html. files: name → text of each file beside it."""
 
     page: str
     files: Dict[str, str]
@@ -32,48 +36,38 @@ class Report(NamedTuple):
         replace_text(os.path.join(folder, NAME), self.page)
 
 
-class Extra(NamedTuple):
-    """What needs the images of a run, and its best network.
-
-    mistakes: HTML of ``page.mistakes``. embeddings: figures of ``page.embeddings``. notes: sentences, for example why
-    some of it is missing.
-    """
-
-    mistakes: str = ""
-    embeddings: Sequence[Plan] = ()
-    notes: Sequence[str] = ()
-
-
-NOTHING = Extra()
-
-
 def make_report(run: Mapping[str, Any], history: Sequence[Mapping[str, Any]], classes: Sequence[str],
-                extra: Extra = NOTHING, wanted: Callable[[], bool] = lambda: True) -> Report:
+                part: ImagePart = NO_IMAGES, wanted: Callable[[], bool] = lambda: True) -> Report:
     """The report of a run.
 
     Args:
         run: content of run.json. history: records of the intervals. classes: names in label order.
-        extra: what only the run itself can show. wanted: see ``page.plotting.draw_all``.
+        part: of the images and the best network. wanted: see ``page.plotting.draw_all``.
     """
     if not history:
         return Report(_page(run, ["<p>No interval has been completed yet.</p>"], history), {})
     best = selection.best(_settings(run).get("selection", "source_val"), history)
     reference, _ = published_value(run, history[0]["target_domain"])
-    drawn = draw_all(plans(history, best, classes, reference) + list(extra.embeddings), wanted)
+    features = embeddings.plans(part.places, classes, wanted) if part.places is not None else []
+    drawn = draw_all(plans(history, best, classes, reference) + features, wanted)
     parts = list(_results(run, history, best, classes, drawn))
-    parts += _extra(extra, drawn, history[0]["target_domain"])
+    parts += _of_images(part, drawn.html(*(each.name for each in features)), history[0]["target_domain"])
     parts += interval_table(history, best)
     return Report(_page(run, parts, history), {f"{each.name}.svg": each.file_text for each in drawn.figures})
 
 
-def _extra(extra: Extra, drawn: Drawn, target: str) -> Iterator[str]:
-    if extra.mistakes:
+def _of_images(part: ImagePart, features: str, target: str) -> Iterator[str]:
+    """Mistakes, features and notes. features: HTML of the figures."""
+    if part.shots:
         yield heading(f"Worst mistakes on {target}")
-        yield extra.mistakes
-    if extra.embeddings and drawn.html(*(each.name for each in extra.embeddings)):
+        yield mistakes_html(part.shots, (
+            f"The {len(part.shots)} wrong predictions with the highest loss among the {part.evaluated:,} images that "
+            f"were evaluated at iteration {part.iteration}; in brackets, the probability that the network gave to the "
+            "true class."))
+    if features:
         yield heading("Features of the best network")
-        yield drawn.html(*(each.name for each in extra.embeddings))
-    for note in extra.notes:
+        yield features
+    for note in part.notes:
         yield paragraph(note, "muted")
 
 
@@ -110,8 +104,19 @@ def _page(run: Mapping[str, Any], results: Sequence[str], history: Sequence[Mapp
     parts += version_facts(run)
     parts.append(heading("Configuration"))
     parts.append(paragraph("As a YAML file that --config accepts. One click selects all of it.", "muted"))
-    parts.append("<pre>" + "\n".join(map(as_html, yaml_of(run["config"]).splitlines())) + "</pre>")
+    parts.append("<pre>" + "\n".join(map(as_html, yaml_of(_in_usual_order(run["config"])).splitlines())) + "</pre>")
     return document(f"MASF: {run['run_name']}", parts)
+
+
+def _in_usual_order(groups: Mapping[str, Mapping[str, Any]]) -> Dict[str, Dict[str, Any]]:
+    """The settings in the order of docs/settings.md, and unknown ones after them: run.json has them by alphabet."""
+    usual = to_dict(Config())
+
+    def ordered(found: Mapping[str, Any], known: Mapping[str, Any]) -> Dict[str, Any]:
+        names = [name for name in known if name in found] + [name for name in found if name not in known]
+        return {name: found[name] for name in names}
+
+    return {group: ordered(leaves, usual.get(group, {})) for group, leaves in ordered(groups, usual).items()}
 
 
 def _results(run: Mapping[str, Any], history: Sequence[Mapping[str, Any]], best: Mapping[str, Any],

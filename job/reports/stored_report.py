@@ -1,4 +1,7 @@
-"""The report of a run that lies in a store, for example on a machine that has matplotlib."""
+"""The report of a run that lies in a store, for example on a machine that has matplotlib.
+
+Mistakes and features come from the report.json that the run has written: neither images nor a network are needed.
+"""
 from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping
@@ -6,10 +9,14 @@ from typing import Any, Dict, List, Mapping
 from job.publication.history import check_details
 from job.publication.late_writes import read_records
 from job.publication.run_record import selection_policy
+from job.reports.image_part import NAME, NO_IMAGES, WHAT, ImagePart, stored_part
 from job.reports.report import Report, make_report
+from masf_core.records import selection
 from obs_sync import Store
 from obs_sync.json_document import list_of, mapping_of, members, number, optional, whole
 
+RUNNING = f"{WHAT}: the run stores them in {NAME} when it is done."
+ABSENT = f"{WHAT}: the run has stored none for its best checkpoint. A run that is done does so, in {NAME}."
 _NUMBER = optional(number(finite=False))
 _DETAILS = members({}, may={
     "validation": mapping_of(members({"accuracy": number(0, 100)})),
@@ -31,7 +38,14 @@ def stored_report(store: Store) -> Report:
     selection_policy(store, run)
     check_details(store, history, _DETAILS)
     run = dict({"run_name": store.url.rstrip("/").rpartition("/")[2]}, **run)
-    return make_report(run, history, _classes(run, history))
+    return make_report(run, history, _classes(run, history), _image_part(store, run, history))
+
+
+def _image_part(store: Store, run: Mapping[str, Any], history: List[Dict[str, Any]]) -> ImagePart:
+    if not history:
+        return NO_IMAGES
+    found = stored_part(store, run, selection.best(selection_policy(store, run), history)["iteration"])
+    return found if found is not None else ImagePart(notes=[RUNNING if run["state"] == "running" else ABSENT])
 
 
 def _classes(run: Mapping[str, Any], history: List[Dict[str, Any]]) -> List[str]:

@@ -53,12 +53,14 @@ class MlflowTracker(Tracker):
         # Nobody shall wait minutes for a server that is not there, and nothing goes to anybody else.
         for name, value in (("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2"), ("MLFLOW_HTTP_REQUEST_TIMEOUT", "30"),
                             ("MLFLOW_DISABLE_TELEMETRY", "true"), ("MLFLOW_ALLOW_FILE_STORE", "true"),
-                            ("GIT_PYTHON_REFRESH", "quiet")):
+                            ("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true"), ("GIT_PYTHON_REFRESH", "quiet")):
             os.environ.setdefault(name, value)
         self._uri = uri
         with self._talking():
-            from mlflow.tracking import MlflowClient
+            from mlflow.tracking import MlflowClient, set_tracking_uri
 
+            # The client of MLflow 1 sends files through the server that is set for the whole process.
+            set_tracking_uri(uri)
             self._client = MlflowClient(uri, registry_uri=uri)
             found = self._client.get_experiment_by_name(experiment)
             if found is not None and found.lifecycle_stage != "active":

@@ -2,7 +2,9 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
+import json
 import re
 import sys
 from types import SimpleNamespace
@@ -14,8 +16,12 @@ from PIL import Image
 from job import final_report as final
 from job.best_interval import MOST, BestInterval
 from job.config.settings import Config, Data, Interval
-from job.reports.page.embeddings import Sample, plans, principal_components
+from job.reports.image_part import NAME as IMAGE_PART
+from job.reports.page.embeddings import Sample, places_of, plans, principal_components
 from job.reports.page.mistakes import SIDE, thumbnail
+from job.reports.page.plotting import Drawn
+from job.reports.report import as_finished
+from job.reports.stored_report import stored_report
 from masf_core.data.index import DatasetIndex, DomainIndex
 from masf_core.records.checkpoints import Progress
 from obs_sync import LocalStore, StoreUnavailable
@@ -58,9 +64,9 @@ def best_interval(iteration=40):
     return best
 
 
-def report(best, model=None, compiles=False, stopped=False):
+def report(best, model=None, compiles=False, stopped=False, store=None):
     config = Config(data=Data(target_domain="cartoon"), interval=Interval(selection="source_val"))
-    run = SimpleNamespace(config=config, record=SimpleNamespace(content=RUN),
+    run = SimpleNamespace(config=config, record=SimpleNamespace(content=RUN), store=store,
                           console=SimpleNamespace(stop=SimpleNamespace(requested=stopped)))
     return final.final_report(run, model or Model(), SimpleNamespace(compiles=compiles), INDEX, IMAGES,
                               Progress(60, HISTORY, [], {}), best)
@@ -85,17 +91,74 @@ def test_the_worst_mistakes_are_kept_in_order_and_without_the_moments():
 def test_mistakes_and_features_of_the_best_network_are_on_the_page():
     model = Model()
     made = report(best_interval(), model)
-    assert made.page.count("<img ") == MOST and "cartoon/&lt;29&gt;.jpg" in made.page and "<29>" not in made.page
+    assert made.page.count("<img ") == MOST and "cartoon/<wbr>&lt;29&gt;.jpg" in made.page and "<29>" not in made.page
     assert "<b>cat</b> instead of &lt;dog&gt;" in made.page and "among the 30 images" in made.page
     red, _, blue = picture(re.search('src="([^"]+)"', made.page).group(1)).getpixel((1, 1))
     assert blue > 240 and red < 12
     assert model.loaded == {"fc8/weights": 1} and model.asked == [30, 6, 6]
-    assert set(made.files) in ({"pca_domains.svg", "pca_classes.svg"}, set())  # none without matplotlib
+    assert set(made.files) - {IMAGE_PART} in ({"pca_domains.svg", "pca_classes.svg"}, set())  # none without matplotlib
 
 
-def test_a_best_interval_of_an_earlier_attempt_is_named():
-    made = report(best_interval(iteration=20))
+@pytest.fixture
+def undrawn(monkeypatch):
+    """No figure is drawn, which takes time."""
+    monkeypatch.setattr("job.reports.report.draw_all", lambda plans, wanted: Drawn([]))
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """The finished run, in a store."""
+    store = LocalStore(str(tmp_path))
+    report(best_interval()).write(str(tmp_path))
+    run = as_finished(RUN, "2026-01-01T03:05:00Z", 60)
+    store.write("run.json", json.dumps(dict(run, data={"classes": CLASSES})).encode())
+    store.write("metrics.jsonl", "".join(json.dumps(each) + "\n" for each in HISTORY).encode())
+    return store
+
+
+def shown(page):
+    """What a page shows of the images: all that is between the confusion and the intervals."""
+    return re.search("<h2>Worst mistakes.*?(?=<h2>Intervals)", page, re.DOTALL).group(0)
+
+
+def test_a_stored_run_is_reported_with_the_same_mistakes_and_features(stored):
+    page = stored_report(stored).page
+    assert shown(page) == shown(stored.read("report.html").decode()) and page.count("<img ") == MOST
+    assert len(stored.read(IMAGE_PART)) < 60000
+
+
+@pytest.mark.parametrize("change", [
+    {"lineage": "another"}, {"iteration": 20}, {"mistakes": [{"jpeg": "\"><script>"}]},
+    {"features": {"scores": [[1]]}}])
+def test_what_is_stored_of_another_network_or_damaged_is_left_out_and_the_page_says_so(undrawn, stored, change):
+    stored.write(IMAGE_PART, json.dumps(dict(json.loads(stored.read(IMAGE_PART).decode()), **change)).encode())
+    page = stored_report(stored).page
+    assert "<img " not in page and "stored none for its best checkpoint" in page and "<script" not in page
+
+
+def test_a_name_that_is_no_unicode_is_stored_as_it_is_shown(undrawn, monkeypatch, stored):
+    odd = dataclasses.replace(domain("cartoon"), paths=("\udcff.jpg",) * 30)
+    monkeypatch.setitem(globals(), "INDEX", dataclasses.replace(INDEX, domains=(odd,) + INDEX.domains[1:]))
+    stored.write(IMAGE_PART, report(best_interval()).files[IMAGE_PART].encode())
+    assert "udcff.jpg" in stored_report(stored).page
+
+
+def test_a_running_run_stores_them_at_its_end(undrawn, stored):
+    stored.write("run.json", json.dumps(dict(RUN, state="running")).encode())
+    stored.delete([IMAGE_PART])
+    assert "stores them in report.json when it is done" in stored_report(stored).page
+
+
+def test_a_best_interval_of_an_earlier_attempt_is_named(tmp_path):
+    made = report(best_interval(iteration=20), store=LocalStore(str(tmp_path)))
     assert "an earlier attempt trained the best checkpoint" in made.page and "<img " not in made.page
+    assert made.files == {}
+
+
+def test_what_an_earlier_attempt_has_stored_of_its_best_interval_is_shown_again(undrawn, stored):
+    made = report(best_interval(iteration=20), store=stored)
+    assert shown(made.page) == shown(stored.read("report.html").decode())
+    assert made.files[IMAGE_PART].encode() == stored.read(IMAGE_PART)
 
 
 @pytest.mark.parametrize("compiles, ranks, told", [
@@ -114,7 +177,7 @@ def test_what_fails_is_left_out_with_a_warning(caplog):
 
 def test_a_request_to_stop_ends_it():
     model = Model()
-    assert report(best_interval(), model, stopped=True).files == {} and len(model.asked) == 1
+    assert set(report(best_interval(), model, stopped=True).files) == {IMAGE_PART} and len(model.asked) == 1
 
 
 def test_the_sample_is_bounded_and_from_every_domain():
@@ -136,8 +199,7 @@ def test_principal_components_are_those_of_the_covariance():
 
 def test_features_that_are_few_or_not_finite_are_not_drawn():
     sample = Sample(np.full((20, 3), np.nan, np.float32), ["a"] * 20, np.zeros(20, int))
-    assert plans(sample, CLASSES) == []
-    assert plans(Sample(np.ones((3, 2)), ["a"] * 3, np.zeros(3, int)), CLASSES) == []
+    assert places_of(sample) is places_of(Sample(np.ones((3, 2)), ["a"] * 3, np.zeros(3, int))) is None
 
 
 def test_a_thumbnail_is_a_small_picture_of_the_same_colours():
@@ -172,5 +234,6 @@ def test_t_sne_is_drawn_where_scikit_learn_is_installed_and_there_is_time(monkey
     monkeypatch.setitem(sys.modules, "sklearn.manifold", SimpleNamespace(TSNE=TSNE))
     sample = Sample(np.random.RandomState(1).normal(size=(20, 3)), ["a"] * 20, np.zeros(20, int))
     names = ["pca_domains", "pca_classes", "tsne_domains", "tsne_classes"]
-    assert [each.name for each in plans(sample, CLASSES)] == names
-    assert [each.name for each in plans(sample, CLASSES, wanted=lambda: False)] == names[:2]
+    places = places_of(sample)
+    assert [each.name for each in plans(places, CLASSES)] == names
+    assert [each.name for each in plans(places, CLASSES, wanted=lambda: False)] == names[:2]

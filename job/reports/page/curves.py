@@ -5,7 +5,7 @@ import math
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from job.reports.page.colours import INK, MUTED, PALETTE, colours_of_domains
-from job.reports.page.plotting import SIZE, Draw, Plan, label, legend_below
+from job.reports.page.plotting import SIZE, WHOLE_WIDTH, Draw, Plan, label, legend_below
 
 MOST_MARKED = 60  # points of a line that is drawn with a mark at each
 MOST_BARS = 60  # classes that a figure shows
@@ -58,7 +58,7 @@ def compared_plan(name: str, caption: str, lines: Sequence[Tuple[str, str, Seque
         for title, colour, points in lines:
             line = _finite(points)
             values += line[1]
-            axes.plot(*line, color=colour, label=label(title), **_mark(line))
+            axes.plot(*line, color=colour, label=label(title, WHOLE_WIDTH), **_mark(line))
         _per_cent(axes, values)
         _iterations(axes)
         legend_below(axes, 1 if max(len(each[0]) for each in lines) > 18 else 2)

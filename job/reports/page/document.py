@@ -53,6 +53,11 @@ def document(title: str, parts: Iterable[str], more_style: str = "") -> str:
     return "\n".join([head, *parts]) + "</body></html>\n"
 
 
+def path_html(path: str) -> str:
+    """A path, whose line is broken behind a slash where it is too long. path: plain text."""
+    return as_html(path).replace("/", "/<wbr>")
+
+
 def heading(text: str) -> str:
     """The heading of a part. text: plain."""
     return f"<h2>{as_html(text)}</h2>"

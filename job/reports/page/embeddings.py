@@ -16,7 +16,8 @@ from job.reports.page.plotting import SIZE, Draw, Plan, label
 log = logging.getLogger(__name__)
 
 MOST_NAMES = 12  # classes in a legend
-TSNE_INPUTS = 50  # principal components that t-SNE begins from
+MOST_COMPONENTS = 50  # principal components, from which t-SNE begins
+DIGITS = 4  # of a coordinate
 LEAST = 10  # images below which nothing is drawn
 
 
@@ -28,21 +29,41 @@ class Sample(NamedTuple):
     labels: np.ndarray
 
 
-def plans(sample: Sample, classes: Sequence[str], wanted: Callable[[], bool] = lambda: True) -> List[Plan]:
+class Places(NamedTuple):
+    """Where these images are among each other.
+
+    scores: float64 [N, K], K ≥ 2, coordinates along the principal components. variance: the share of the variance that
+    the first two hold. domains: N names. labels: int [N].
+    """
+
+    scores: np.ndarray
+    variance: float
+    domains: Sequence[str]
+    labels: np.ndarray
+
+
+def places_of(sample: Sample) -> Optional[Places]:
+    """The places of the images; None if they are too few, or if a feature is not finite."""
+    if len(sample.features) < LEAST or not np.isfinite(sample.features).all():
+        return None
+    scores, shares = principal_components(sample.features, MOST_COMPONENTS)
+    # Rounded here, so that a report is the same whether its places come from a file or not.
+    rounded = [[float(f"{each:.{DIGITS}g}") for each in row] for row in scores]
+    return Places(np.array(rounded), round(float(shares[:2].sum()), DIGITS), sample.domains, sample.labels)
+
+
+def plans(places: Places, classes: Sequence[str], wanted: Callable[[], bool] = lambda: True) -> List[Plan]:
     """The figures.
 
     Args:
         classes: names in label order. wanted: asked before t-SNE, which takes some seconds for 500 images.
     """
-    if len(sample.features) < LEAST or not np.isfinite(sample.features).all():
-        return []
-    scores, shares = principal_components(sample.features, TSNE_INPUTS)
-    told = f"{len(sample.features)} images"
-    found = _pair("pca", scores[:, :2], sample, classes, f"PCA of the features of {told}; the two components hold "
-                  f"{100 * shares[:2].sum():.0f} % of the variance")
-    placed = tsne(scores) if wanted() else None
+    told = f"{len(places.scores)} images"
+    found = _pair("pca", places.scores[:, :2], places, classes, f"PCA of the features of {told}; the two components "
+                  f"hold {100 * places.variance:.0f} % of the variance")
+    placed = tsne(places.scores) if wanted() else None
     if placed is not None:
-        found += _pair("tsne", placed, sample, classes, f"t-SNE of the features of {told}")
+        found += _pair("tsne", placed, places, classes, f"t-SNE of the features of {told}")
     return found
 
 
@@ -81,21 +102,22 @@ def tsne(scores: np.ndarray) -> Optional[np.ndarray]:
         return None
 
 
-def _pair(name: str, places: np.ndarray, sample: Sample, classes: Sequence[str], told: str) -> List[Plan]:
-    domains = colours_of_domains(sample.domains)
-    members = np.array(sample.domains, dtype=object)
+def _pair(name: str, spots: np.ndarray, places: Places, classes: Sequence[str], told: str) -> List[Plan]:
+    """Figures by domain and by class. spots: float [N, 2]."""
+    domains = colours_of_domains(places.domains)
+    members = np.array(places.domains, dtype=object)
     by_domain = [(each, colour, members == each) for each, colour in domains.items()]
-    by_class = [(each, colour, sample.labels == number)
+    by_class = [(each, colour, places.labels == number)
                 for number, (each, colour) in enumerate(zip(classes, colours_of_classes(classes)))]
-    return [Plan(f"{name}_domains", f"{told}. Coloured by domain.", _scatter(places, by_domain), (SIZE[0], 4.2)),
-            Plan(f"{name}_classes", f"{told}. Coloured by class.", _scatter(places, by_class), (SIZE[0], 4.2))]
+    return [Plan(f"{name}_domains", f"{told}. Coloured by domain.", _scatter(spots, by_domain), (SIZE[0], 4.2)),
+            Plan(f"{name}_classes", f"{told}. Coloured by class.", _scatter(spots, by_class), (SIZE[0], 4.2))]
 
 
-def _scatter(places: np.ndarray, groups: Sequence[Tuple[str, str, np.ndarray]]) -> Draw:
+def _scatter(spots: np.ndarray, groups: Sequence[Tuple[str, str, np.ndarray]]) -> Draw:
     def draw(axes: Any) -> None:
         for name, colour, rows in groups:
             if rows.any():
-                axes.plot(places[rows, 0], places[rows, 1], "o", markersize=3.5, color=colour, alpha=0.7,
+                axes.plot(spots[rows, 0], spots[rows, 1], "o", markersize=3.5, color=colour, alpha=0.7,
                           markeredgewidth=0, label=label(name))
         axes.set_xticks([])
         axes.set_yticks([])

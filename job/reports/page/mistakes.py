@@ -3,24 +3,28 @@ from __future__ import annotations
 
 import base64
 import io
-import math
 from typing import NamedTuple, Sequence
 
 import numpy as np
 
 from job.printable import as_html
+from job.reports.page.document import path_html
 
 SIDE = 140  # pixels of a thumbnail
 QUALITY = 82  # of JPEG
+JPEG = "data:image/jpeg;base64,"
 
 
 class Shot(NamedTuple):
-    """An image that was classified wrongly. pixels: uint8 [H, W, 3] RGB. loss: cross-entropy. path: of its file."""
+    """An image that was classified wrongly.
 
-    pixels: np.ndarray
+    picture: a ``thumbnail``. true, predicted: names of classes. probability: of the true class. path: of the file.
+    """
+
+    picture: str
     true: str
     predicted: str
-    loss: float
+    probability: float
     path: str
 
 
@@ -28,11 +32,10 @@ def mistakes_html(shots: Sequence[Shot], told: str) -> str:
     """Thumbnails with what is in them and what was predicted. told: a sentence in front of them."""
     tiles = []
     for shot in shots:
-        probability = 100.0 * math.exp(-shot.loss) if math.isfinite(shot.loss) else 0.0
         tiles.append(
-            f'<figure><img src="{thumbnail(shot.pixels)}" alt="{as_html(shot.true)}" loading="lazy"><figcaption>'
-            f"<b>{as_html(shot.predicted)}</b> instead of {as_html(shot.true)} ({probability:.2g} %)<br>"
-            f"{as_html(shot.path)}</figcaption></figure>")
+            f'<figure><img src="{shot.picture}" alt="{as_html(shot.true)}" loading="lazy"><figcaption>'
+            f"<b>{as_html(shot.predicted)}</b> instead of {as_html(shot.true)} ({100.0 * shot.probability:.2g} %)<br>"
+            f"{path_html(shot.path)}</figcaption></figure>")
     return f'<p class="muted">{as_html(told)}</p><div class="shots">{"".join(tiles)}</div>'
 
 
@@ -44,4 +47,4 @@ def thumbnail(pixels: np.ndarray, side: int = SIDE) -> str:
     image.thumbnail((side, side))
     stream = io.BytesIO()
     image.save(stream, "JPEG", quality=QUALITY)
-    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+    return JPEG + base64.b64encode(stream.getvalue()).decode("ascii")

@@ -22,6 +22,7 @@ WITHOUT = ("This page has no figures, because matplotlib is not installed where 
 FAILED = "A figure could not be drawn. The log of the run says why. The tables hold its numbers."
 SIZE = (5.2, 3.5)  # inches
 LONGEST_NAME = 26  # characters of a name in a figure
+WHOLE_WIDTH = 56  # characters of a name that has the width of a figure for itself
 _STYLE = {
     "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 10.0, "axes.spines.top": False,
     "axes.spines.right": False, "axes.edgecolor": MUTED, "axes.labelcolor": INK, "text.color": INK,
@@ -74,15 +75,6 @@ class Drawn(NamedTuple):
         return f'<div class="figures">{"".join(found)}</div>' if found else ""
 
 
-def can_draw() -> bool:
-    """Whether matplotlib is installed."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        return False
-    return True
-
-
 def draw_all(plans: Sequence[Plan], wanted: Callable[[], bool] = lambda: True) -> Drawn:
     """Draw. A figure that cannot be drawn is left out, and a warning says why: it is never a reason to fail.
 
@@ -130,11 +122,15 @@ def draw_svg(plan: Plan) -> str:
     return _IDENTIFIERS.sub("<g", _HEAD.sub("", stream.getvalue())).strip() + "\n"
 
 
-def label(name: object) -> str:
-    """A name as matplotlib shows it letter by letter: short, in one line, and without mathematics."""
+def label(name: object, longest: int = LONGEST_NAME) -> str:
+    """A name as matplotlib shows it letter by letter: short, in one line, and without mathematics.
+
+    Args:
+        longest: characters.
+    """
     text = printable(str(name))
-    if len(text) > LONGEST_NAME:
-        text = text[:LONGEST_NAME - 1] + "…"
+    if len(text) > longest:
+        text = text[:longest - 1] + "…"
     return text.replace("$", r"\$")
 
 

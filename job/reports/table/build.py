@@ -189,7 +189,9 @@ def _caveats(variants: Sequence[Variant], rows: Sequence[Row], published: Sequen
     shown = {row.name for row in rows if row.kind == PAPER}
     for source in dict.fromkeys(each.source for each in published if _title(each) in shown):
         found.append(f"{source.short}: {source.told}.")
-    if any(row.selection == "source_val" for row in rows):
+    selections = {row.selection for row in rows}
+    if "source_val" in selections:
         found.append("The authors' code selects by accuracy on the target (oracle); source_val selects by the "
-                     "validation images of the source domains. --all-selections shows both.")
+                     "validation images of the source domains."
+                     + ("" if "oracle" in selections else " --all-selections shows both."))
     return found

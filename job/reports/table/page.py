@@ -11,12 +11,15 @@ from job.reports.table.build import AVERAGE, OURS, PAPER, Row, Table
 from job.reports.table.cells import Cell
 from job.reports.table.formats import caption, cell_text, missing_lines, paired_line, titles
 
-WIDTH, LEFT, RIGHT, ROW = 640, 190, 20, 24  # pixels, as all numbers below
-TOP, BOTTOM = 10, 34
+WIDTH, MARGIN, ROW = 480, 20, 38  # pixels, as all numbers below; a telephone shows them a little smaller
+TOP, BOTTOM = 4, 34
+NAME, DOTS = 12, 26  # below the upper edge of a row: the line of its name, and the middle of its dots
+LONGEST = 60  # characters of a name
+KEY = ("A dot is the accuracy of one seed, a stroke the mean of a variant, and a dashed line the published mean. Each "
+       "figure has a scale of its own.")
 TABLE_STYLE = f"""
 .table td, .table th {{ white-space: nowrap; }} .published td {{ font-style: italic; color: {MUTED}; }}
-.difference td {{ color: {MUTED}; }} .table .incomplete {{ color: #b3541e; }}
-.chart {{ overflow-x: auto; }} .chart svg {{ width: {WIDTH}px; max-width: none; }}
+h3 {{ font-size: 1em; margin: 0.4em 0; }} .difference td {{ color: {MUTED}; }} .table .incomplete {{ color: #b3541e; }}
 """
 
 
@@ -27,9 +30,11 @@ def as_page(table: Table) -> str:
     parts += _list("Not in the means", missing_lines(table))
     parts += _list("Paired differences over target and seed", [paired_line(each) for each in table.paired])
     parts += _list("Notes", table.notes)
+    parts += [heading("Seeds"), paragraph(KEY, "muted"), '<div class="figures">']
     for column, title in enumerate(list(table.targets) + [AVERAGE]):
-        parts.append(heading(title))
-        parts.append(f'<div class="chart">{dot_chart([(row, row.cells[column]) for row in table.rows])}</div>')
+        chart = dot_chart([(row, row.cells[column]) for row in table.rows])
+        parts.append(f"<figure><h3>{as_html(title)}</h3>{chart}</figure>")
+    parts.append("</div>")
     return document("Accuracy by variant", parts, TABLE_STYLE)
 
 
@@ -54,7 +59,7 @@ def _list(title: str, told: Sequence[str]) -> List[str]:
 
 
 def dot_chart(cells: Sequence[Tuple[Row, Cell]]) -> str:
-    """An SVG: a line for each of our rows with a dot for each seed and a stroke at the mean, and the published mean.
+    """An SVG: for each of our rows its name, a dot for each seed, a stroke at the mean, and the published mean.
 
     Args:
         cells: (row, its cell of one target). A published row belongs to the variant before it.
@@ -72,7 +77,7 @@ def dot_chart(cells: Sequence[Tuple[Row, Cell]]) -> str:
     parts += _axis(low, high, height)
     colours = colours_of_methods(row.name for row, _, _ in ours)
     for number, (row, cell, mean) in enumerate(ours):
-        parts += _line(row, cell, mean, TOP + ROW * number + ROW / 2, colours[row.name], (low, high))
+        parts += _line(row, cell, mean, TOP + ROW * number, colours[row.name], (low, high))
     return "\n".join(parts) + "</svg>"
 
 
@@ -101,7 +106,7 @@ def _published_after(cells: Sequence[Tuple[Row, Cell]], number: int) -> Optional
 
 def _place(value: float, span: Tuple[float, float]) -> float:
     low, high = span
-    return LEFT + (value - low) / (high - low) * (WIDTH - LEFT - RIGHT)
+    return MARGIN + (value - low) / (high - low) * (WIDTH - 2 * MARGIN)
 
 
 def _axis(low: float, high: float, height: int) -> Iterator[str]:
@@ -109,15 +114,15 @@ def _axis(low: float, high: float, height: int) -> Iterator[str]:
         x = _place(value, (low, high))
         yield f'<line x1="{x:.1f}" y1="{TOP}" x2="{x:.1f}" y2="{height - BOTTOM}" stroke="{GRID}"/>'
         yield f'<text x="{x:.1f}" y="{height - BOTTOM + 15}" text-anchor="middle" fill="{INK}">{value:g}</text>'
-    yield (f'<text x="{(LEFT + WIDTH - RIGHT) / 2:.1f}" y="{height - 4}" text-anchor="middle" fill="{INK}">'
+    yield (f'<text x="{WIDTH / 2:.1f}" y="{height - 4}" text-anchor="middle" fill="{INK}">'
            "accuracy, %</text>")
 
 
-def _line(row: Row, cell: Cell, published: Optional[float], y: float, colour: str,
+def _line(row: Row, cell: Cell, published: Optional[float], top: float, colour: str,
           span: Tuple[float, float]) -> Iterator[str]:
-    label = row.name if len(row.name) <= 28 else row.name[:27] + "…"
-    yield (f'<text x="{LEFT - 10}" y="{y + 4:.1f}" text-anchor="end" fill="{INK}">'
-           f"{as_html(f'{label}, {row.selection}')}</text>")
+    label = row.name if len(row.name) <= LONGEST else row.name[:LONGEST - 1] + "…"
+    yield f'<text x="0" y="{top + NAME:.1f}" fill="{INK}">{as_html(f"{label}, {row.selection}")}</text>'
+    y = top + DOTS
     if published is not None:
         x = _place(published, span)
         yield (f'<line x1="{x:.1f}" y1="{y - 10:.1f}" x2="{x:.1f}" y2="{y + 10:.1f}" stroke="{INK}" '

@@ -21,7 +21,6 @@ from masf_core.network.architecture import make_architecture
 from masf_core.records.npz import write_npz
 from obs_sync import LocalStore, StoreUnavailable, open_store
 from obs_sync.mock import mock_obs
-from tests import documentation_checks as checks
 
 CLASSES = ["dog", "elephant", "giraffe", "guitar", "horse", "house", "person"]
 
@@ -80,22 +79,6 @@ def test_the_sidecar_says_what_a_user_of_the_files_has_to_know(run_export, tmp_p
         assert told["run"]["sha256"] == hashlib.sha256(stream.read()).hexdigest()
     assert told["atc"]["Ascend310"] in out and '--input_shape="input:1,227,227,3"' in out
     assert "compared with the evaluator on 32 images of" in out
-
-
-def test_the_program_in_the_documentation_needs_only_the_exported_folder(run_export, tmp_path):
-    miniature.write_miniature(str(tmp_path / "pacs"), images_per_class=2)
-    place = str(tmp_path / "pacs" / "images" / "photo")
-    paths = [os.path.join(place, path) for path in delivery.files_in(place)]
-    assert run_export("--format=pb", f"--out={tmp_path / 'dog'}", f"--images={place}")[0] == 0
-    page = checks.pages()["docs/deploy.md"]
-    (program,) = [text for _, text in checks.blocks(page, "python")]
-    known = {}
-    exec(compile(program, "docs/deploy.md", "exec"), known)
-    found = known["classify"](str(tmp_path / "dog"), paths)
-    code = cli.main(["predict", run_export.network, *paths, "--width=0.02", "--classes=" + ",".join(CLASSES), "--json",
-                     f"--work_dir={run_export.work_dir}", "--device=cpu"])
-    told = json.loads(run_export.capsys.readouterr().out)
-    assert code == 0 and found == [each["predicted"] for each in told["images"]] and len(found) == 14
 
 
 def test_without_data_the_images_are_synthetic_and_the_log_says_so(run_export, tmp_path):

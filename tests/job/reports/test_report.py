@@ -66,9 +66,10 @@ def test_an_attempt_that_was_killed_and_one_that_is_done_are_told_apart():
 
 
 def test_the_configuration_is_a_file_that_the_job_accepts(tmp_path):
-    groups = {"training": {"margin": 12.5, "method": "deepall"},
+    groups = {"training": {"margin": 12.5, "method": "deepall"},  # by alphabet, as in run.json
               "data": {"domains": ["a", "b", "c"], "target_domain": "b"}}
     text = html.unescape(re.search("<pre>(.*)</pre>", page(dict(RUN, config=groups)), re.DOTALL).group(1))
+    assert text.index("data:") < text.index("training:") < text.index("method:") < text.index("margin:")
     (tmp_path / "copied.yaml").write_text(text)
     config, _ = load_config([f"--config={tmp_path / 'copied.yaml'}"])
     assert config.training.margin == 12.5 and config.data.domains == ("a", "b", "c")

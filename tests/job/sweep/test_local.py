@@ -121,6 +121,21 @@ def test_each_run_has_a_gpu_of_its_own():
         shares_of(3, "auto", environ)
 
 
+def test_processes_that_run_at_the_same_time_see_different_gpus_of_this_machine(tmp_path, runs, monkeypatch):
+    for name in ("nvidia0", "nvidia1", "nvidiactl"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr("job.ranks.launch.GPUS", str(tmp_path / "nvidia[0-9]*"))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    runner = runner_of(tmp_path, "import os; raise SystemExit(10 + int(os.environ['CUDA_VISIBLE_DEVICES']))",
+                       shares_of(None, "auto", os.environ))
+    for run in runs[:runner.free()]:
+        runner.start(run)
+    found = ended(runner)
+    while runner.running():
+        found += ended(runner)
+    assert sorted(each.code for each in found) == [10, 11]
+
+
 def test_each_run_has_an_ascend_card_of_its_own(monkeypatch, tmp_path):
     for number in (0, 1):
         (tmp_path / f"davinci{number}").touch()

@@ -13,6 +13,7 @@ import pytest
 
 from job import cli
 from job.tracking.copying import metric_name
+from job.tracking.mlflow_tracker import open_mlflow
 from tests.job.reports.test_hostile_runs import CONTROL, NASTY
 from tests.job.reports.test_report import HISTORY, RUN
 
@@ -164,6 +165,45 @@ class Refusing(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *args):
         pass
+
+
+class Keeping(http.server.BaseHTTPRequestHandler):
+    """A server that takes files itself, as MLflow's own does, and keeps them in ``server.kept``: path → content."""
+
+    def do_GET(self):
+        experiment = {"experiment_id": "1", "name": "masf", "lifecycle_stage": "active", "artifact_location": ""}
+        info = {"run_id": "r", "run_uuid": "r", "experiment_id": "1", "status": "RUNNING", "lifecycle_stage": "active",
+                "artifact_uri": "mlflow-artifacts:/1/r/artifacts"}
+        self.answer({"experiment": experiment, "run": {"info": info}})
+
+    do_POST = do_GET
+
+    def do_PUT(self):
+        self.server.kept[self.path] = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.answer({})
+
+    def answer(self, content):
+        data = json.dumps(content).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *args):
+        pass
+
+
+def test_files_go_through_a_server_that_keeps_them_itself(tmp_path):
+    (tmp_path / "eva.txt").write_text("line\n")
+    with http.server.HTTPServer(("127.0.0.1", 0), Keeping) as server:
+        server.kept = {}
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            open_mlflow(f"mlflow:http://127.0.0.1:{server.server_port}", "masf").upload("r", str(tmp_path / "eva.txt"))
+        finally:
+            server.shutdown()
+    assert server.kept == {"/api/2.0/mlflow-artifacts/artifacts/1/r/artifacts/eva.txt": b"line\n"}
 
 
 def test_a_server_that_refuses_and_one_that_is_not_there_are_one_error(run, capsys, monkeypatch):

@@ -1,9 +1,11 @@
-"""Loads exports with TensorFlow alone, as somebody does who has never seen this project. Run it with any interpreter:
+"""Loads exports with TensorFlow or ONNX Runtime alone, as somebody does who has never seen this project.
+
+Run it with any interpreter:
 
     python judge.py IMAGES.npy RESULTS.npz KIND=FOLDER ...
 
-KIND is pb, saved_model, eager (a SavedModel in TensorFlow 2's own style) or ckpt. ckpt writes the network down as the
-reference does, in the scope `model`, and restores it with a plain Saver over the trainable variables.
+KIND is pb, saved_model, eager (a SavedModel in TensorFlow 2's own style), ckpt or onnx. ckpt writes the network down as
+the reference does, in the scope `model`, and restores it with a plain Saver over the trainable variables.
 RESULTS.npz gets KIND-logits and KIND-probabilities. The exit code is 3 where there is no TensorFlow.
 """
 
@@ -75,6 +77,13 @@ def checkpoint(folder, images):
         return session.run([y, tf.nn.softmax(y)], {x: fed})
 
 
+def onnx(folder, images):
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(os.path.join(folder, "model.onnx"), providers=["CPUExecutionProvider"])
+    return session.run(["out", "probabilities"], {"input": images})
+
+
 def convolution(x, weights, biases, stride=1, groups=1):
     parts = [tf.nn.conv2d(each, kernel, strides=[1, stride, stride, 1], padding="SAME")
              for each, kernel in zip(tf.split(x, groups, axis=3), tf.split(weights, groups, axis=3))]
@@ -87,7 +96,7 @@ def pool(x):
 
 def main(images_file, results_file, *places):
     images, results = np.load(images_file), {}
-    judges = {"pb": frozen, "saved_model": saved_model, "ckpt": checkpoint, "eager": eager}
+    judges = {"pb": frozen, "saved_model": saved_model, "ckpt": checkpoint, "eager": eager, "onnx": onnx}
     for place in places:
         kind, _, folder = place.partition("=")
         results[kind + "-logits"], results[kind + "-probabilities"] = judges[kind](folder, images)

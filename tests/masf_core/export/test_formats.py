@@ -140,13 +140,14 @@ def test_weights_that_are_too_large_for_a_graph_are_one_error(alexnet, monkeypat
         formats.frozen(formats.Export(alexnet.backbone, alexnet.values, {}, "raw"))
 
 
-def test_the_other_lane_s_tensorflow_loads_every_export(alexnet, tmp_path):
+def test_the_other_lane_s_programs_load_every_export(alexnet, tmp_path):
     other = "tf1" if IS_TF2 else "tf2"
     python = os.path.join(REPOSITORY, os.environ.get("ENVS") or ".venv", other, "bin", "python")
     if not os.path.exists(python):
         pytest.skip(f"there is no interpreter of the other lane: {python}")
-    kinds = ["pb", "saved_model", "ckpt"] + (["eager"] if other == "tf2" else [])
-    for kind in ("pb", "saved_model", "ckpt"):
+    written = [kind for kind in choices.FORMATS if kind != choices.ONNX or not MISSING]
+    kinds = written + (["eager"] if other == "tf2" else [])
+    for kind in written:
         alexnet.write(kind, "raw", tmp_path / kind)
     np.save(str(tmp_path / "images.npy"), fed(alexnet.backbone, alexnet.images, "raw"))
     places = [f"{kind}={tmp_path / kind.replace('eager', 'saved_model')}" for kind in kinds]

@@ -3,11 +3,14 @@ from __future__ import annotations
 
 import glob
 import json
+import re
 
 import numpy as np
 
 from masf_core.records import logs
+from masf_core.records.scalars import interval_scalars
 from masf_core.tf1 import tf
+from tests import documentation_checks
 
 RECORD = {"iteration": 20, "target_domain": "cartoon", "target_loss": 1.25, "target_accuracy": 61.5,
           "validation_accuracy": 70.0, "seconds_per_iteration": 0.5, "target_per_class": {"dog": 50.0, "cat": None},
@@ -40,6 +43,16 @@ def test_tensorboard_reads_the_scalars(tmp_path):
     assert found["target/cartoon", 20] == 61.5
     assert found["validation/photo", 20] == 80.0
     assert not any("cat" in tag or "nothing" in tag for tag, _ in found)
+
+
+def test_the_page_names_every_scalar():
+    page = documentation_checks.pages()["docs/results.md"]
+    rows = re.findall("`([a-z_]+/[^`]+)`", re.search("(?s)## TensorBoard(.*?)## MLflow", page).group(1))
+    patterns = [re.sub("<domain>|<class>", "[a-z]+", row) for row in rows]
+    names = interval_scalars(RECORD)
+    assert [name for name in names if not any(re.fullmatch(each, name) for each in patterns)] == []
+    unused = [row for row, each in zip(rows, patterns) if not any(re.fullmatch(each, name) for name in names)]
+    assert unused == ["train/…"]
 
 
 def test_tensorboard_reads_the_histograms(tmp_path):

@@ -9,6 +9,7 @@ import pytest
 
 from job.reports.compare import Candidate, page
 from job.reports.page.colours import METHODS, colours_of_domains, colours_of_methods
+from job.reports.page.curves import compared_plan
 from job.reports.page.plotting import WITHOUT, Plan, draw_all, draw_svg, label
 from job.reports.report import make_report
 from tests.job.reports.test_report import CLASSES, HISTORY, RUN
@@ -87,6 +88,13 @@ def test_a_figure_that_fails_is_left_out_with_a_warning(caplog):
 def test_no_figure_is_drawn_any_more_once_the_run_has_to_stop():
     drawn = draw_all([Plan("a", "", lambda axes: None)], wanted=lambda: False)
     assert drawn.figures == [] and "asked to stop" in drawn.told and drawn.told != WITHOUT
+
+
+def test_the_names_of_runs_of_a_study_can_be_told_apart_in_a_comparison():
+    pytest.importorskip("matplotlib")
+    names = [f"deepall-r00-art_painting-s{seed}-6ebe0eae" for seed in (0, 1)]
+    svg = draw_svg(compared_plan("target", "", [(name, "#000000", [(1, 50.0)]) for name in names]))
+    assert set(names) <= set(texts(svg))
 
 
 def test_a_thing_has_one_colour():

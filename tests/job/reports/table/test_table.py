@@ -10,7 +10,7 @@ import pytest
 
 from job import cli
 from job.reports.table.formats import in_csv
-from job.reports.table.page import ticks
+from job.reports.table.page import ROW, ticks
 from tests.job.reports.table.stored_runs import store_run
 
 TARGETS = ("art_painting", "cartoon", "photo", "sketch")
@@ -80,6 +80,11 @@ def test_every_selection_policy_has_a_row(study, capsys):
     rows = ours(table_of(capsys, study, "--all-selections"))
     means = {policy: rows["masf", policy]["art_painting"]["mean"] for policy in ("source_val", "last", "oracle")}
     assert means == {"source_val": 54.0, "last": 70.0, "oracle": 70.0}
+
+
+def test_the_notes_name_the_flag_for_the_other_policies_only_where_they_are_not_shown(study, capsys):
+    for flags, named in ([], True), (["--all-selections"], False):
+        assert ("--all-selections" in " ".join(table_of(capsys, study, *flags)["notes"])) == named
 
 
 def test_one_seed_has_no_error_and_is_not_incomplete(tmp_path, capsys):
@@ -179,9 +184,13 @@ def test_the_axis_of_a_chart_has_round_numbers(low, high, expected):
 def test_the_page_has_a_dot_for_every_seed(study, tmp_path, capsys):
     path = tmp_path / "table.html"
     assert cli.main(["table", str(study), "--out", str(path)]) == 0
-    charts = [ElementTree.fromstring(text) for text in re.findall(r"<svg.*?</svg>", path.read_text("utf-8"), re.DOTALL)]
-    dots = [len(chart.findall("{http://www.w3.org/2000/svg}circle")) for chart in charts]
-    assert dots == [6, 5, 5, 5, 3]
+    page, svg = path.read_text("utf-8"), "{http://www.w3.org/2000/svg}"
+    charts = [ElementTree.fromstring(text) for text in re.findall(r"<svg.*?</svg>", page, re.DOTALL)]
+    dots = [chart.findall(svg + "circle") for chart in charts]
+    assert [len(each) for each in dots] == [6, 5, 5, 5, 3] and "A dot is the accuracy of one seed" in page
+    names = [float(each.get("y")) for each in charts[0].findall(svg + "text") if each.get("x") == "0"]
+    for name, dot in zip(names, sorted({float(each.get("cy")) for each in dots[0]})):
+        assert name < dot < name + ROW  # the name is above its dots, so it takes no width from them
 
 
 @pytest.mark.parametrize("name", ["=cmd", " +cmd", "-cmd", "@cmd", "＝cmd", "＋cmd", "－cmd", "＠cmd"])
