@@ -226,7 +226,7 @@ def step_settings(config: Config, source_domains: int) -> StepSettings:
     training, network = config.training, config.network
     return StepSettings(
         meta_batch_size=training.meta_batch_size, source_domains=source_domains, inner_lr=training.inner_lr,
-        outer_lr=training.outer_lr, metric_lr=training.metric_lr, margin=training.margin,
+        outer_lr=training.outer_lr, meta_lr=training.meta_lr, metric_lr=training.metric_lr, margin=training.margin,
         gradients_clip_value=training.gradients_clip_value, temperature=training.temperature, beta1=training.beta1,
         beta2=training.beta2, meta_task=training.meta_task, keep_probability=network.keep_probability,
         method=training.method, episodic=training.episodic, update=training.update, group_pass=training.group_pass,

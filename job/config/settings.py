@@ -143,6 +143,9 @@ class Training:
     inner_lr: float = setting(1e-5, real(0.0), "learning rate of the inner step", result=True, published=True)
     outer_lr: float = setting(
         1e-5, real(0.0), "learning rate of the network's two Adam optimisers", result=True, published=True)
+    meta_lr: Optional[float] = setting(
+        None, optional(real(0.0)),
+        "learning rate of the meta Adam alone, with update=reference; by default that of outer_lr", result=True)
     metric_lr: float = setting(
         1e-5, real(0.0), "learning rate of the metric network's Adam optimiser", result=True, published=True)
     margin: float = setting(

@@ -85,10 +85,11 @@ def state_of(run: PlannedRun, record: Optional[Dict[str, Any]], held: bool, owne
 def iteration_of(record: Mapping[str, Any]) -> int:
     """How many iterations of a run are completed, by its run.json.
 
-    An attempt that resumes has none in its run.json until its first interval ends; until then, those before it count.
+    Its own number is that of the last interval. An attempt that was stopped inside an interval has published a
+    checkpoint of a later iteration, and an attempt that resumes has no interval until its first one ends.
     """
     told = [attempt.get("to_iteration", attempt.get("from_iteration")) for attempt in record["attempts"]]
-    return record.get("iteration", next((each for each in reversed(told) if each is not None), 0))
+    return max(record.get("iteration", 0), next((each for each in reversed(told) if each is not None), 0))
 
 
 def holder(store: Store, seconds: float) -> tuple:

@@ -1,7 +1,7 @@
 """The settings of an iteration, and what they must satisfy."""
 from __future__ import annotations
 
-from typing import NamedTuple, Tuple
+from typing import NamedTuple, Optional, Tuple
 
 from masf_core.network import metric_net
 
@@ -23,6 +23,7 @@ class StepSettings(NamedTuple):
     inner_lr: float = 1e-5
     outer_lr: float = 1e-5
     metric_lr: float = 1e-5
+    meta_lr: Optional[float] = None  # of the meta Adam, where update is "reference"; None: outer_lr
     margin: float = 10.0  # squared distance
     gradients_clip_value: float = 2.0  # L2 norm, per variable
     temperature: float = 2.0
@@ -44,6 +45,11 @@ class StepSettings(NamedTuple):
     def takes_inner_step(self) -> bool:
         """Whether the meta losses are taken at θ', after an inner step, and one domain is held out for them."""
         return self.method == "masf" and self.episodic
+
+    @property
+    def rate_of_meta_adam(self) -> float:
+        """Learning rate of the Adam that the meta losses have to themselves."""
+        return self.outer_lr if self.meta_lr is None else self.meta_lr
 
     @property
     def has_local_loss(self) -> bool:

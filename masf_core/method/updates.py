@@ -27,9 +27,10 @@ def reference_stages(theta: Variables, phi: Variables, gradients: Mapping[str, T
     """Three Adams with moments of their own, in this order (the reference leaves the order to chance):
 
         θ      ← Adam_task(∂F/∂θ)                          outer_lr
-        (θ, φ) ← Adam_meta(clip ∂M/∂(θ, φ))                outer_lr; that φ moves too follows the reference's code
+        (θ, φ) ← Adam_meta(clip ∂M/∂(θ, φ))                outer_lr, or meta_lr (not in the reference)
         φ      ← Adam_metric(β₂ ∂L_local/∂φ)               metric_lr
 
+    That the meta Adam moves φ, too, follows the reference's code.
     A stage without gradients is left out: a method may have no meta losses, or no local loss.
 
     Args:
@@ -40,7 +41,7 @@ def reference_stages(theta: Variables, phi: Variables, gradients: Mapping[str, T
     """
     stages = [Stage("task_adam", settings.outer_lr, theta, gradients["task"])]
     if "meta" in gradients:
-        stages.append(Stage("meta_adam", settings.outer_lr, merged(theta, phi),
+        stages.append(Stage("meta_adam", settings.rate_of_meta_adam, merged(theta, phi),
                             clipped(gradients["meta"], settings.gradients_clip_value)))
     if "metric" in gradients:
         stages.append(Stage("metric_adam", settings.metric_lr, phi, gradients["metric"]))

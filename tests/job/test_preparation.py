@@ -27,7 +27,7 @@ from tests.masf_core.data.datasets import CLASSES, save_image, write_folders, wr
 
 # No setting of an iteration at its default, and no two of the same kind alike.
 OTHER = {
-    "meta_batch_size": 5, "inner_lr": 0.01, "outer_lr": 0.02, "metric_lr": 0.03, "margin": 4.0,
+    "meta_batch_size": 5, "inner_lr": 0.01, "outer_lr": 0.02, "meta_lr": 0.025, "metric_lr": 0.03, "margin": 4.0,
     "gradients_clip_value": 5.0, "temperature": 6.0, "beta1": 0.7, "beta2": 0.8, "meta_task": 0.9,
     "keep_probability": 0.4, "method": "deepall", "episodic": False, "update": "joint", "group_pass": "separate",
     "metric_hidden": 11, "metric_embedding": 12, "metric_normalise": True,

@@ -61,6 +61,11 @@ def test_a_run_that_resumes_does_not_go_back_to_the_first_iteration(run, attempt
     assert state_of(run, dict(record, iteration=20), True, None).iteration == 20
 
 
+def test_a_run_that_was_stopped_inside_an_interval_is_at_the_iteration_of_its_checkpoint(run):
+    store(run, "stopped", iteration=0, from_iteration=0, to_iteration=17)
+    assert look_at(run, open_store).iteration == 17
+
+
 def test_a_run_whose_lease_is_held_runs_and_its_owner_is_named(run):
     store(run, "running", 10)
     with held(run, this_process()):

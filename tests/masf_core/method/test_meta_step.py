@@ -40,15 +40,17 @@ def test_inner_step_passes_gradients_to_theta_as_the_identity():
     np.testing.assert_array_equal(slope, [3.0, 3.0])
 
 
-@pytest.mark.parametrize("batch, domains", [(7, 3), (10, 4), (6, 2)])
-def test_three_adams_follow_the_formula_in_order(batch, domains):
-    with toy.model(keep_probability=1.0, meta_batch_size=batch, source_domains=domains, margin=1.0) as model:
+@pytest.mark.parametrize("batch, domains, meta_lr", [(7, 3, None), (10, 4, 0.002), (6, 2, 0.0)])
+def test_three_adams_follow_the_formula_in_order(batch, domains, meta_lr):
+    with toy.model(keep_probability=1.0, meta_batch_size=batch, source_domains=domains, margin=1.0,
+                   meta_lr=meta_lr) as model:
         moments = {}
         for t in (1, 2, 3):
             gradients, _, before, after = iterate(model, step=t, batch=batch, domains=domains)
             expected = {name: before[name].astype(np.float64) for name in gradients["meta"]}
             stages = [("task", 0.01, gradients["task"]),
-                      ("meta", 0.01, {name: clip(value, 2.0) for name, value in gradients["meta"].items()}),
+                      ("meta", 0.01 if meta_lr is None else meta_lr,
+                       {name: clip(value, 2.0) for name, value in gradients["meta"].items()}),
                       ("metric", 0.01, gradients["metric"])]
             for stage, rate, values in stages:
                 for name, value in values.items():
