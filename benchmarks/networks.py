@@ -5,7 +5,7 @@ Times are processor times on one thread, at a small batch: 3 × `--batch` images
 AlexNet in the same process, and is compared with it pair by pair.
 
 A step also reads and writes its weights and the moments of the Adams, once whatever the batch is. AlexNet has 57 M
-variables below its classifier, of which a small batch makes little use, so the other networks look faster here beside
+weights below its classifier, of which a small batch makes little use, so the other networks look faster here beside
 it than at the published batch.
 """
 from __future__ import annotations

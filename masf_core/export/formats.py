@@ -13,7 +13,7 @@ import numpy as np
 
 from masf_core.errors import ExportError
 from masf_core.export.choices import CKPT, ONNX, PB, SAVED_MODEL
-from masf_core.export.graph import InferenceGraph, build, with_constants
+from masf_core.export.graph import InferenceGraph, build, processor_session, with_constants
 from masf_core.export.names import reference_name, reference_values
 from masf_core.network.backbone import Backbone
 from masf_core.records.files import sync
@@ -73,7 +73,7 @@ def frozen(export: Export) -> Tuple[Any, InferenceGraph]:
 
 
 def _write_saved_model(export: Export, folder: str) -> Dict[str, Any]:
-    with tf.Graph().as_default(), _session() as session:
+    with tf.Graph().as_default(), processor_session() as session:
         built, _ = _filled(export, session, {})
         signature = tf.saved_model.signature_def_utils.predict_signature_def(
             {"images": built.images}, {"probabilities": built.probabilities, "logits": built.logits})
@@ -89,7 +89,7 @@ def _write_saved_model(export: Export, folder: str) -> Dict[str, Any]:
 
 
 def _write_checkpoint(export: Export, folder: str) -> Dict[str, Any]:
-    with tf.Graph().as_default(), _session() as session:
+    with tf.Graph().as_default(), processor_session() as session:
         built, variables = _filled(export, session, export.metric)
         saver = tf.train.Saver(variables)
         # With the relative name in the file `checkpoint`, the folder can be moved.
@@ -117,7 +117,7 @@ def _write_onnx(export: Export, folder: str) -> Dict[str, Any]:
     folded = tf_loader.tf_optimize(inputs, outputs, graph_def)
     with tf.Graph().as_default() as imported:
         tf.import_graph_def(folded, name="")
-        with _session(imported):
+        with processor_session(imported):
             converted = process_tf_graph(imported, opset=OPSET, input_names=inputs, output_names=outputs)
     model = optimizer.optimize_graph(converted).make_model("masf")
     # tf2onnx calls tensors input:0; atc and the port's package know them without the number.
@@ -154,10 +154,6 @@ def _filled(export: Export, session: "tf.Session", metric: Mapping[str, np.ndarr
     built = build(export.backbone, weights, export.given)
     session.run(fill, feed)
     return built, list(variables.values())
-
-
-def _session(graph: Any = None) -> "tf.Session":
-    return tf.Session(graph=graph, config=tf.ConfigProto(device_count={"GPU": 0}))
 
 
 def _write_bytes(path: str, content: bytes) -> None:

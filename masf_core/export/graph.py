@@ -6,12 +6,12 @@ operations of a processor are for training. Dimensions: N images, S image side, 
 from __future__ import annotations
 
 import collections
-from typing import Any, Dict, List, Mapping, NamedTuple, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 import numpy as np
 
 from masf_core.export.choices import INPUTS, PREPROCESSED, RAW
-from masf_core.graph_check.limits import constant_operations, needed
+from masf_core.graph_check.limits import constant_operations
 from masf_core.network.backbone import Backbone
 from masf_core.network.dropout import no_dropout
 from masf_core.tf1 import tf
@@ -101,19 +101,23 @@ def with_constants(backbone: Backbone, values: Mapping[str, np.ndarray], given: 
     with graph.as_default():
         built = build(backbone, {name: tf.constant(values[name], name=name) for name in backbone.shapes()}, given)
     fixed = _fixed(graph)
-    with tf.Session(graph=graph, config=tf.ConfigProto(device_count={"GPU": 0})) as session:
+    with processor_session(graph) as session:
         arrays = session.run(fixed)
     graph_def = tf.train.export_meta_graph(graph=graph).graph_def
-    with tf.Graph().as_default() as folded:
-        constants = {tensor.name: tf.constant(array, name=_name_of(tensor)) for tensor, array in zip(fixed, arrays)}
-        tf.import_graph_def(graph_def, constants, name="")
-    outputs = [folded.get_tensor_by_name(tensor.name) for tensor in (built.logits, built.probabilities)]
-    kept = {op.name for op in needed(outputs)}
-    graph_def = tf.train.export_meta_graph(graph=folded, strip_default_attrs=True).graph_def
+    # What the new constants replace is deleted first: with both, a large network would pass protobuf's 2 GB.
+    kept = _kept(graph)
     for index in reversed(range(len(graph_def.node))):
         if graph_def.node[index].name not in kept:
             del graph_def.node[index]
-    return graph_def, built
+    with tf.Graph().as_default() as folded:
+        constants = {tensor.name: tf.constant(array, name=_name_of(tensor)) for tensor, array in zip(fixed, arrays)}
+        tf.import_graph_def(graph_def, constants, name="")
+    return tf.train.export_meta_graph(graph=folded, strip_default_attrs=True).graph_def, built
+
+
+def processor_session(graph: Optional["tf.Graph"] = None) -> "tf.Session":
+    """A session that leaves GPUs to others. graph: the default graph if None."""
+    return tf.Session(graph=graph, config=tf.ConfigProto(device_count={"GPU": 0}))
 
 
 def _fixed(graph: "tf.Graph") -> List["tf.Tensor"]:
@@ -122,6 +126,14 @@ def _fixed(graph: "tf.Graph") -> List["tf.Tensor"]:
     taken = (tensor for op in graph.get_operations() if op not in constant for tensor in op.inputs)
     return list(collections.OrderedDict(
         (tensor.name, tensor) for tensor in taken if tensor.op in constant and tensor.op.type != "Const").values())
+
+
+def _kept(graph: "tf.Graph") -> Set[str]:
+    """Names of the operations on the images, and of the constants that these take as they are."""
+    constant = constant_operations(graph)
+    moving = [op for op in graph.get_operations() if op not in constant]
+    return {op.name for op in moving} | {
+        tensor.op.name for op in moving for tensor in op.inputs if tensor.op.type == "Const"}
 
 
 def _name_of(tensor: "tf.Tensor") -> str:

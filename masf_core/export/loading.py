@@ -8,7 +8,7 @@ import numpy as np
 
 from masf_core.export.choices import CKPT, ONNX, PB, SAVED_MODEL
 from masf_core.export.formats import GRAPH_FILE, ONNX_FILE, SIGNATURE
-from masf_core.export.graph import INPUT, LOGITS, PROBABILITIES
+from masf_core.export.graph import INPUT, LOGITS, PROBABILITIES, processor_session
 from masf_core.tf1 import VERSION, tf
 
 Results = Tuple[np.ndarray, np.ndarray]  # logits, probabilities: float32 [N, C]
@@ -33,13 +33,13 @@ def _run_frozen(folder: str, images: np.ndarray) -> Results:
     graph_def = tf.GraphDef()
     with open(os.path.join(folder, GRAPH_FILE), "rb") as stream:
         graph_def.ParseFromString(stream.read())
-    with tf.Graph().as_default(), _session() as session:
+    with tf.Graph().as_default(), processor_session() as session:
         tf.import_graph_def(graph_def, name="")
         return _fetch(session, images, [LOGITS, PROBABILITIES])
 
 
 def _run_saved_model(folder: str, images: np.ndarray) -> Results:
-    with tf.Graph().as_default(), _session() as session:
+    with tf.Graph().as_default(), processor_session() as session:
         found = tf.saved_model.loader.load(session, [tf.saved_model.tag_constants.SERVING], folder)
         signature = found.signature_def[SIGNATURE]
         outputs = [signature.outputs[name].name for name in ("logits", "probabilities")]
@@ -47,7 +47,7 @@ def _run_saved_model(folder: str, images: np.ndarray) -> Results:
 
 
 def _run_checkpoint(folder: str, images: np.ndarray) -> Results:
-    with tf.Graph().as_default(), _session() as session:
+    with tf.Graph().as_default(), processor_session() as session:
         prefix = tf.train.latest_checkpoint(folder)
         tf.train.import_meta_graph(prefix + ".meta").restore(session, prefix)
         return _fetch(session, images, [LOGITS, PROBABILITIES])
@@ -62,7 +62,3 @@ def _run_onnx(folder: str, images: np.ndarray) -> Results:
 
 def _fetch(session: "tf.Session", images: np.ndarray, names: List[str]) -> Any:
     return tuple(session.run([name + ":0" for name in names], {INPUT + ":0": images}))
-
-
-def _session() -> "tf.Session":
-    return tf.Session(config=tf.ConfigProto(device_count={"GPU": 0}))

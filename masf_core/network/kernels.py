@@ -158,8 +158,8 @@ class EigenKernels(CpuKernels):
         """See ``Kernels``."""
         side = filters.shape.as_list()[0]
         # TensorFlow computes a 1×1 convolution as a plain product. Even filters have no centre to be turned about. With
-        # a stride, which conv1 alone has, the gradient as a convolution has few outputs of long sums, and takes three
-        # times as long.
+        # a stride, as in conv1, the gradient as a convolution has few outputs of long sums, and takes three times as
+        # long.
         if stride > 1 or side == 1 or (padding == "SAME" and side % 2 == 0):
             return super().convolution(x, filters, stride, padding)
         with tf.get_default_graph().gradient_override_map({"Conv2D": "GradientsByConvolution"}):

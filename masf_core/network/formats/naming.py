@@ -98,8 +98,6 @@ def _torchvision_squeezenet(layer: str) -> str:
 
 _RESIDUAL = r"(^|\.)layer\d+\.\d+\..*\.weight$"
 _OUR_RESIDUAL = r"(^|/)layer\d+\.\d+\..*/weights$"
-_STRIDE = ("It has the stride in the first 1×1 convolution of a block; the backbone resnet50, torchvision's, has it in "
-           "the 3×3 convolution, so the same weights would make another network. Give torchvision's resnet50")
 
 NAMINGS: Tuple[Naming, ...] = (
     Naming("AlexNet with the reference's names", "alexnet", (TENSORFLOW,), _same, AS_HERE),
@@ -127,8 +125,11 @@ OTHERS: Tuple[Other, ...] = (
     Other("CaffeNet in PyTorch, as JigenDG has it", _TORCH_LIKE, ("features.conv1", "classifier.fc6"),
           "CaffeNet pools before it normalises; the backbone alexnet, Caffe's bvlc_alexnet, normalises first"),
     Other("Caffe's ResNet-50 (He et al. 2016) or a deeper one", (CAFFE, KERAS), ("res2a_branch1", "res2a_branch2a"),
-          _STRIDE),
-    Other("Keras's ResNet50", (KERAS,), ("conv1_conv", "conv2_block1_1_conv"), _STRIDE),
+          "It has the stride in the first 1×1 convolution of a block; the backbone resnet50, torchvision's, has it in "
+          "the 3×3 convolution, so the same weights would make another network. Give torchvision's resnet50"),
+    Other("one of Keras's ResNets", (KERAS,), ("conv1_conv", "conv2_block1_1_conv"),
+          "The backbone resnet50 is torchvision's, whose blocks differ, so the same weights would make another network. "
+          "Give torchvision's resnet50"),
 )
 CAFFENET = ("these are the weights of CaffeNet: pool1 comes before norm1. The backbone alexnet, Caffe's bvlc_alexnet, "
              "normalises first, so the same weights would make another network. Give bvlc_alexnet.caffemodel")

@@ -6,7 +6,8 @@ Run it with any interpreter:
 
 KIND is pb, saved_model, eager (a SavedModel in TensorFlow 2's own style), ckpt or onnx. ckpt writes the network down as
 the reference does, in the scope `model`, and restores it with a plain Saver over the trainable variables.
-RESULTS.npz gets KIND-logits and KIND-probabilities. The exit code is 3 where there is no TensorFlow.
+RESULTS.npz gets KIND-logits and KIND-probabilities. The exit code is 3 where there is no
+TensorFlow, or no ONNX Runtime for KIND onnx.
 """
 
 from __future__ import annotations
@@ -96,6 +97,12 @@ def pool(x):
 
 def main(images_file, results_file, *places):
     images, results = np.load(images_file), {}
+    if any(place.startswith("onnx=") for place in places):
+        try:
+            import onnxruntime  # noqa: F401
+        except ImportError as error:
+            print(error)
+            sys.exit(3)
     judges = {"pb": frozen, "saved_model": saved_model, "ckpt": checkpoint, "eager": eager, "onnx": onnx}
     for place in places:
         kind, _, folder = place.partition("=")
