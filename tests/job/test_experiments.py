@@ -110,3 +110,23 @@ def test_the_study_of_table_3_has_a_variant_for_each_row():
     for name, differing in TABLE_3.items():
         row = values_of(kinds[name].config)
         assert {setting for setting, value in masf.items() if row[setting] != value} == differing
+
+
+def test_the_study_of_squeezenet_compares_methods_under_equal_conditions():
+    kinds = {kind.variant: kind for kind in kinds_of(
+        read_study(os.path.join(ROOT, "configs/studies/squeezenet_pacs.yaml")), {})}
+    assert {"deepall", "masf", "masf_joint"} <= set(kinds)
+    deepall = values_of(kinds["deepall"].config)
+    assert deepall["method"] == "deepall" and deepall["frozen_layers"]
+    for kind in kinds.values():
+        differing = {setting for setting, value in values_of(kind.config).items() if value != deepall[setting]}
+        assert differing <= {"method", "update", "outer_lr", "meta_lr", "beta2", "meta_task"}
+    masf, joint = (values_of(kinds[name].config) for name in ("masf", "masf_joint"))
+    assert {setting for setting, value in masf.items() if joint[setting] != value} == {"update"}
+    assert (masf["update"], masf["meta_lr"], masf["beta1"], masf["beta2"]) == ("reference", None, 1.0, 0.005)
+
+
+def test_the_configuration_of_squeezenet_has_the_settings_that_were_found():
+    kinds = {kind.variant: kind for kind in kinds_of(
+        read_study(os.path.join(ROOT, "configs/studies/squeezenet_pacs.yaml")), {})}
+    assert kinds["masf_found"].config == load(os.path.join(ROOT, "configs", "squeezenet_pacs.yaml"))
