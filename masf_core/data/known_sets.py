@@ -99,7 +99,8 @@ def compare(known: KnownSet, images: Mapping[str, int], classes: int) -> Compari
                 return Comparison(False, f"{known.name}: {of_domains}{total:,} images, {words}")
         if whole and total in known.totals:
             return Comparison(False, f"{known.name}: {total:,} images, {known.totals[total]}")
-    differences = [] if classes == known.classes else [f"{classes} class{'es' * (classes != 1)} instead of {known.classes}"]
+    differences = ([] if classes == known.classes
+                   else [f"{classes} class{'es' * (classes != 1)} instead of {known.classes}"])
     differences += [f"{name} {found[known.domain(name)]:,} instead of {known.domains[known.domain(name)]:,}"
                     for name in images if found[known.domain(name)] != known.domains[known.domain(name)]]
     published = sum(known.domains[name] for name in found)

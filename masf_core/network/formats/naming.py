@@ -128,8 +128,8 @@ OTHERS: Tuple[Other, ...] = (
           "It has the stride in the first 1×1 convolution of a block; the backbone resnet50, torchvision's, has it in "
           "the 3×3 convolution, so the same weights would make another network. Give torchvision's resnet50"),
     Other("one of Keras's ResNets", (KERAS,), ("conv1_conv", "conv2_block1_1_conv"),
-          "The backbone resnet50 is torchvision's, whose blocks differ, so the same weights would make another network. "
-          "Give torchvision's resnet50"),
+          "The backbone resnet50 is torchvision's, whose blocks differ, so the same weights would make another "
+          "network. Give torchvision's resnet50"),
 )
 CAFFENET = ("these are the weights of CaffeNet: pool1 comes before norm1. The backbone alexnet, Caffe's bvlc_alexnet, "
              "normalises first, so the same weights would make another network. Give bvlc_alexnet.caffemodel")
