@@ -422,3 +422,12 @@ def test_the_text_says_what_is_fixed_and_what_counts():
         "average                        75.00             50.00  50.00",
         "best, iteration 40             75.00             50.00  50.00", "",
         "Of a source domain the validation images count, of the target all images.", STATISTICS]
+
+
+def test_columns_stand_below_each_other_where_a_domain_has_chinese_characters():
+    results = [DomainResult(name, part, 0.5, accuracy, [accuracy], np.array([[1]])) for name, part, accuracy in (
+        ("素描", "whole domain", 75.0), ("照片图像", "validation images", 50.0))]
+    found = Evaluated("the average", "a.npz", "0" * 64, None, "cpu", ("dog",), None, results, [])
+    lines = text(Averaged("a.npz", 1, "0" * 64, "run", [], "素描", False, [Row("average", None, None, found)]))
+    assert lines[3] == "accuracy, %  素描 (target)  validation, mean  照片图像"
+    assert lines[4] == "average              75.00             50.00     50.00"
