@@ -198,7 +198,7 @@ def told_checks(rows: List[Any]) -> int:
         if row.state in (BAD, NOTE):
             log.log(logging.ERROR if row.state == BAD else logging.WARNING, "%s",
                     printable_lines(line_of(row, width, getattr(sys.stderr, "encoding", None))))
-        elif row.name == "resume" and row.state == GOOD:
+        elif row.name in ("resume", "keep_every") and row.state == GOOD:
             log.info("the run: %s", printable_lines(row.told))
     bad, good = (sum(row.state == state for row in rows) for state in (BAD, GOOD))
     log.info("checked from here: %d to correct, %d in order, %d to note or not applicable", bad, good,
