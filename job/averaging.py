@@ -18,7 +18,7 @@ from job.console import Console
 from job.evaluation import ALL, Request, evaluate_networks
 from job.inputs.average_sidecar import FORMAT, sidecar_of
 from job.inputs.fetch_trained import Network, fetch_network, read_network
-from job.inputs.trained import LAST, OpenAt, Trained
+from job.inputs.trained import LAST, OpenAt, Trained, find_trained
 from job.inputs.weights import Found
 from job.publication.retention import BEST
 from job.reports.averaged import AVERAGE, Averaged, Row, document
@@ -35,16 +35,20 @@ from obs_sync.local.files import make_directory
 
 log = logging.getLogger(__name__)
 
+OTHER_OUT = "Choose another file with --out"
+OTHER_WORK_DIR = "Free some space, or choose another --work_dir"  # where the file is made that goes to a bucket
+
 
 class Averaging(NamedTuple):
     """What to average.
 
-    run: URL or path of the run. last: its last checkpoint. chosen: the checkpoints, the oldest first. config: the
-    settings that count. classes: names in the classifier's order. out: (folder, name) of the file to make.
+    run: URL or path of the run. newest: its newest checkpoint that is not damaged. chosen: those to average, the
+    oldest first. config: the settings that count. classes: names in the classifier's order. out: (folder, name) of the
+    file to make.
     """
 
     run: str
-    last: Trained
+    newest: Trained
     chosen: Sequence[Trained]
     config: Config
     classes: Tuple[str, ...]
@@ -69,9 +73,11 @@ def average_run(request: Averaging, workspace: Workspace, console: Console, envi
         cannot be written. Otherwise as ``evaluate_networks``.
     """
     keep_freed_memory()
-    mean, path = mean_of(request, workspace, console, open_at), temporary_path(request, workspace)
+    path = temporary_path(request, workspace)
     make_directory(os.path.dirname(path))
-    sha256, has_statistics = write_network(path, mean), any(name.endswith(STATISTICS) for name in mean)
+    write_network(request, workspace, {})  # a place where nothing can be written is told before the work
+    mean = mean_of(request, workspace, console, open_at)
+    sha256, has_statistics = write_network(request, workspace, mean), any(name.endswith(STATISTICS) for name in mean)
     rows: List[Tuple[str, Trained, int]] = []
     found = evaluate_networks(_requests(request, mean, sha256, rows, workspace, console, open_at), workspace, console,
                               environ, open_at)
@@ -102,8 +108,10 @@ def _values_of(each: Trained, request: Averaging, workspace: Workspace, console:
         network = read_network(each, workspace, console, open_at)
         values = network.values(request.config, len(request.classes))
     except (IntegrityError, ObjectNotFound) as error:
+        again = ("If the run is still training, give the command again, because a running job deletes checkpoints. "
+                 "Otherwise leave") if isinstance(error, ObjectNotFound) else "Leave"
         raise IntegrityError(f"{told} cannot be averaged: {error.what}", error.where,
-                             "Leave it out with --from, --to or --last, or delete its marker "
+                             f"{again} it out with --from, --to or --last, or delete its marker "
                              f"checkpoints/{each.file.checkpoint}.json") from error
     except WeightsError as error:
         raise WeightsError(f"{told} cannot be averaged with the others: {error}") from error
@@ -120,20 +128,23 @@ def _requests(request: Averaging, mean: Dict[str, np.ndarray], sha256: str, rows
     Adds to ``rows`` what they are, each with the number of its request: best and last may be the same checkpoint.
     """
     name, count = request.out[1], len(request.chosen)
-    told, last = f"the average of {count} checkpoints of the run {request.run}", request.last
-    trained = Trained(Found(request.place[:-len(name)], name, told, sha256), None, last.config,
-                      dict({"images": dict.fromkeys(last.sources())}, **last.data))
+    told, newest = f"the average of {count} checkpoints of the run {request.run}", request.newest
+    trained = Trained(Found(request.place[:-len(name)], name, told, sha256), None, newest.config,
+                      dict({"images": dict.fromkeys(newest.sources())}, **newest.data))
     rows.append((AVERAGE, trained, 0))
     yield Request(Network(trained, request.place, sha256, "", {}), request.config, mean, ALL, False)
     number = 0
     for which in (BEST, LAST):
-        if number and which == LAST and rows[-1][1].file.checkpoint == request.last.file.checkpoint:
-            rows.append((LAST, rows[-1][1], number))
-            return
         try:
+            if number and find_trained(request.run, which, open_at).file.checkpoint == rows[-1][1].file.checkpoint:
+                rows.append((which, rows[-1][1], number))
+                return
             network = fetch_network(request.run, which, workspace, console, open_at)
             values = network.values(request.config, len(request.classes))
-        except (IntegrityError, ObjectNotFound, WeightsError) as error:
+        except (IntegrityError, ObjectNotFound) as error:
+            log.warning("the %s checkpoint is not evaluated: %s: %s", which, error.where, error.what)
+            continue
+        except WeightsError as error:
             log.warning("the %s checkpoint is not evaluated: %s", which, error)
             continue
         number += 1
@@ -150,20 +161,21 @@ def temporary_path(request: Averaging, workspace: Workspace) -> str:
     return place + ".partial"
 
 
-def write_network(path: str, values: Mapping[str, np.ndarray]) -> str:
-    """Write ``values`` as the network.npz of a checkpoint has them. Returns the SHA-256 of the file.
+def write_network(request: Averaging, workspace: Workspace, values: Mapping[str, np.ndarray]) -> str:
+    """Write ``values`` to ``temporary_path`` as the network.npz of a checkpoint has them. Returns the file's SHA-256.
 
     Raises:
         LocalStorageError: it cannot be written.
     """
+    path = temporary_path(request, workspace)
     try:
         with open(path, "wb") as stream:
             hashing = Hashing(stream)
             write_npz(hashing, values)
             sync(stream)
     except OSError as error:
-        raise LocalStorageError(f"cannot be written ({error.strerror or error})", path,
-                                "Choose another file with --out") from error
+        mend = OTHER_WORK_DIR if is_remote(request.place) else OTHER_OUT
+        raise LocalStorageError(f"cannot be written ({error.strerror or error})", path, mend) from error
     return hashing.sha256()
 
 
@@ -196,8 +208,7 @@ def deliver(request: Averaging, workspace: Workspace, sidecar: str, open_at: Ope
             os.remove(request.place)
             raise
     except OSError as error:
-        raise LocalStorageError(f"cannot be written ({error.strerror or error})", request.place,
-                                "Choose another file with --out") from error
+        raise LocalStorageError(f"cannot be written ({error.strerror or error})", request.place, OTHER_OUT) from error
 
 
 def discard(request: Averaging, workspace: Workspace) -> None:
@@ -208,6 +219,6 @@ def discard(request: Averaging, workspace: Workspace) -> None:
 
 def sidecar_content(request: Averaging, found: Averaged) -> Dict[str, Any]:
     """The JSON document of the sidecar: what was found, the settings of the run, and what its data were."""
-    data = {name: request.last.data[name] for name in ("fingerprint", "images") if name in request.last.data}
-    config = request.last.config or request.config
+    data = {name: request.newest.data[name] for name in ("fingerprint", "images") if name in request.newest.data}
+    config = request.newest.config or request.config
     return dict(document(found), format=FORMAT, config=to_dict(config), data=dict(data, classes=list(request.classes)))

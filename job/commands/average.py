@@ -13,6 +13,7 @@ error that names it.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import posixpath
 from typing import Any, Optional, Sequence, Tuple
@@ -25,6 +26,8 @@ from job.exits import DONE
 from job.standard_output import encodable, json_text, telling
 from job.stopping import ended_by_sigterm
 from masf_core.errors import WeightsError
+
+log = logging.getLogger(__name__)
 
 TAKES_SETTINGS = True
 USAGE = "%(prog)s RUN [--from=ITERATION] [--to=ITERATION] [--last=K] [--out=FILE.npz] [--json] [--name=value ...]"
@@ -61,25 +64,24 @@ def main(args: argparse.Namespace, console: Console) -> None:
         return
     with ended_by_sigterm():
         from job.inputs.fetch_trained import settings_of
-        from job.inputs.trained import LAST, find_trained
         from job.workspace import evaluation_workspace
         from obs_sync import is_remote
 
         workspace = evaluation_workspace(os.path.abspath(opening.work_dir))
-        chosen = choose(checkpoints_of(args.place, opening.open_at), choice, args.place)
+        chosen = choose(checkpoints_of(args.place, opening.open_at), choice)
         run = args.place if is_remote(args.place) else os.path.abspath(args.place)
         out = _default(run, chosen) if out is None else out
         _refuse_existing(*out, open_at=opening.open_at)
-        last = find_trained(run, LAST, opening.open_at)
-        config, provenance = load_config(args.settings, fallback=opening.urls, base=settings_of(last))
+        newest = _newest(run, chosen, opening.open_at)
+        config, provenance = load_config(args.settings, fallback=opening.urls, base=settings_of(newest))
         look_for_data(config, provenance)
-        if last.classes is None:
-            raise WeightsError(f"{last.file.told} does not say the names of its classes; expected them in the run.json "
-                               "of the run")
+        if newest.classes is None:
+            raise WeightsError(f"{newest.file.told} does not say the names of its classes; expected them in the "
+                               "run.json of the run")
         from job.averaging import Averaging, average_run, deliver, discard, sidecar_content  # imports TensorFlow
         from job.reports.averaged import text
 
-        request = Averaging(run, last, chosen, config, tuple(last.classes), out)
+        request = Averaging(run, newest, chosen, config, tuple(newest.classes), out)
         try:
             found = average_run(request, workspace, console, os.environ, opening.open_at)
             told = json_text(sidecar_content(request, found))
@@ -112,9 +114,41 @@ def _place(out: str, run: str) -> Tuple[str, str]:
 
 
 def _default(place: str, chosen: Sequence[Any]) -> Tuple[str, str]:
-    """(folder, name) of the file without --out. chosen: the checkpoints, ``Trained``."""
+    """(folder, name) of the file without --out. chosen: the checkpoints, ``Trained``.
+
+    Raises:
+        ConfigError: the current folder is in the run.
+    """
+    from job.reports.image_results import refuse_inside
+
     run = posixpath.basename(place.rstrip("/")) or "run"
-    return os.path.abspath("averages"), f"{run}-{chosen[0].iteration:06d}-{chosen[-1].iteration:06d}.npz"
+    folder = os.path.abspath("averages")
+    refuse_inside(folder, folder, place, "average", "give --out, or call the command in another folder")
+    return folder, f"{run}-{chosen[0].iteration:06d}-{chosen[-1].iteration:06d}.npz"
+
+
+def _newest(run: str, chosen: Sequence[Any], open_at: Any) -> Any:
+    """The newest checkpoint, ``Trained``, whose progress.json is whole: it tells the settings and the classes.
+
+    Raises:
+        IntegrityError: neither the last checkpoint of the run nor one of ``chosen`` is such.
+    """
+    from job.inputs.trained import LAST, find_trained
+    from obs_sync import IntegrityError
+
+    damaged = None
+    for name in [LAST] + [each.file.checkpoint for each in reversed(chosen)]:
+        try:
+            found = find_trained(run, name, open_at)
+        except IntegrityError as error:
+            damaged = damaged or error
+            continue
+        if damaged is not None:
+            log.warning("settings and classes are read from %s, not from a newer one: %s: %s", found.file.told,
+                        damaged.where, damaged.what)
+        return found
+    raise IntegrityError(damaged.what, damaged.where, "The other checkpoints are damaged, too. Average those of "
+                         "another run")
 
 
 def _refuse_existing(folder: str, name: str, open_at: Any) -> None:

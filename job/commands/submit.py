@@ -104,6 +104,7 @@ def submit_locally(args: argparse.Namespace, chosen: SubmitOptions, console: Con
     from job.dry_run.submitted import attend
 
     root = LOCAL_ROOT if args.root is None else args.root
+    refuse_local_folders(args, root)
 
     def attended(job: Any) -> int:
         code = attend(local.service, job, patient=False)
@@ -119,17 +120,42 @@ def submit_locally(args: argparse.Namespace, chosen: SubmitOptions, console: Con
 def tell_local_folders(args: argparse.Namespace) -> None:
     """Warn where /name/… is read as a folder in a bucket, as the console writes it, but exists on this machine."""
     from job.config.submit_options import obs_url
-    from job.modelarts.parameters import given_in_file, given_places
 
-    given: Dict[str, Any] = {name: each.value for name, each in given_in_file(args.settings).items()}
-    given.update((name, value) for name, value in vars(args).items() if value is not None)
-    places = dict({name: given[name] for name in ("code_url", "log_url") if given.get(name)},
-                  **given_places(args.settings))
-    for name, place in places.items():
+    for name, place in places_given(args).items():
         if place.startswith("/") and os.path.exists(place):
             log.warning("%s=%s is read as %s, the way in which the console writes places in OBS; the local %s is not "
                         "used", name, printable(place), printable(obs_url(place, name != "weights_path")),
                         "folder" if os.path.isdir(place) else "file")
+
+
+def refuse_local_folders(args: argparse.Namespace, root: str) -> None:
+    """Refuse a local path where a job can only write to a bucket: the local platform would make a bucket of its name.
+
+    Args:
+        root: folder of the platform. /name/… is a place in the bucket "name" if the platform has that bucket.
+
+    Raises:
+        ConfigError: names every such path.
+    """
+    problems = []
+    for name, place in places_given(args).items():
+        first = place.strip("/").partition("/")[0]
+        if (name in ("train_url", "code_url", "log_url") and place.startswith("/") and first
+                and os.path.isdir("/" + first) and not os.path.isdir(os.path.join(root, "bucket", first))):
+            problems.append(f"--{name}={place}: /{first} is a folder of this machine, but a job writes only to OBS. "
+                            f"Write obs://{place.strip('/')}/ if you mean a bucket {first!r}, or leave --{name} out")
+    if problems:
+        raise ConfigError(problems)
+
+
+def places_given(args: argparse.Namespace) -> Dict[str, str]:
+    """Option or setting → the place in OBS that a flag or the file gives for it, as it is written."""
+    from job.modelarts.parameters import given_in_file, given_places
+
+    given: Dict[str, Any] = {name: each.value for name, each in given_in_file(args.settings).items()}
+    given.update((name, value) for name, value in vars(args).items() if value is not None)
+    return dict({name: given[name] for name in ("code_url", "log_url") if given.get(name)},
+                **given_places(args.settings))
 
 
 def chosen_options(args: argparse.Namespace) -> SubmitOptions:
@@ -198,7 +224,7 @@ def told_checks(rows: List[Any]) -> int:
         if row.state in (BAD, NOTE):
             log.log(logging.ERROR if row.state == BAD else logging.WARNING, "%s",
                     printable_lines(line_of(row, width, getattr(sys.stderr, "encoding", None))))
-        elif row.name == "resume" and row.state == GOOD:
+        elif row.name in ("resume", "keep_every") and row.state == GOOD:
             log.info("the run: %s", printable_lines(row.told))
     bad, good = (sum(row.state == state for row in rows) for state in (BAD, GOOD))
     log.info("checked from here: %d to correct, %d in order, %d to note or not applicable", bad, good,

@@ -83,8 +83,8 @@ def staged(out: str, workspace: Workspace) -> Iterator[str]:
         _delete_leftovers(parent, name)
         os.mkdir(folder)
     except OSError as error:
-        raise LocalStorageError(f"cannot be made ({error.strerror})", os.path.join(parent, name),
-                                "Choose another folder with --out") from error
+        mend = "Free some space, or choose another --work_dir" if is_remote(out) else "Choose another folder with --out"
+        raise LocalStorageError(f"cannot be made ({error.strerror})", os.path.join(parent, name), mend) from error
     try:
         yield folder
     finally:

@@ -183,7 +183,7 @@ def read_network(trained: Trained, workspace: Workspace, console: Console, open_
         WeightsError: it is no file of weights. StoreError: storage.
     """
     path = _fetched(trained, workspace, console, open_at)
-    told = record_of(trained.file, path)
+    told = record_of(trained.file, path, "--checkpoint")
     log.info("network: %s", trained.file.told)
     return Network(trained, told["source"], told["sha256"], path, read_pretrained(path))
 

@@ -46,7 +46,7 @@ def checkpoints_of(place: str, open_at: OpenAt) -> List[Trained]:
         place: URL or local path of the run. open_at: opens a store as a context manager.
 
     Raises:
-        NoSuchWeights: there is no run. StoreError: storage.
+        NoSuchWeights: there is no run. WeightsError: it has fewer than two. StoreError: storage.
     """
     folder = place.rstrip("/") + "/"
     with open_at(folder) as store:
@@ -58,24 +58,23 @@ def checkpoints_of(place: str, open_at: OpenAt) -> List[Trained]:
     for marker, reason in damaged:
         log.warning("checkpoint %s is skipped: its marker is damaged: %s", marker.name, reason)
     # An iteration has two where a damaged checkpoint made the run train it again: the later one counts.
-    newest = {marker.metadata["iteration"]: marker for marker in [marker for marker in markers if is_kept(marker)]
-              or markers}
+    kept = [marker for marker in markers if is_kept(marker)]
+    newest = {marker.metadata["iteration"]: marker for marker in kept or markers}
+    if len(newest) < FEWEST:
+        wait = "Wait for more of them, or train" if run["state"] == "running" else "Train"
+        mend = f"{wait} with a smaller --keep_every" if kept else (
+            "Train with --keep_every=N, which keeps the checkpoint of every N-th iteration")
+        raise WeightsError(f"the run {place} has {plural(len(newest), 'checkpoint')} to average; expected at least "
+                           f"{FEWEST}. {mend}")
     return [checkpoint_of(folder, marker) for marker in newest.values()]
 
 
-def choose(found: Sequence[Trained], choice: Choice, place: str) -> List[Trained]:
+def choose(found: Sequence[Trained], choice: Choice) -> List[Trained]:
     """The checkpoints that are chosen of ``found``, at least two.
 
-    Args:
-        place: of the run, for messages.
-
     Raises:
-        ConfigError: ``choice`` chooses fewer. WeightsError: there are fewer.
+        ConfigError: ``choice`` chooses fewer.
     """
-    if len(found) < FEWEST:
-        raise WeightsError(
-            f"the run {place} has {plural(len(found), 'checkpoint')} to average; expected at least {FEWEST}. Train "
-            "with --keep_every=N, which keeps the checkpoint of every N-th iteration")
     begin, end = choice.begin or 0, choice.end
     chosen = [each for each in found if begin <= each.iteration and (end is None or each.iteration <= end)]
     chosen = chosen[-choice.last:] if choice.last is not None else chosen

@@ -97,8 +97,11 @@ def find_weights(path: str, open_at: Callable[[str], Any]) -> Found:
                             f"{NETWORK} nor {RUN_RECORD}. {EXPECTED}")
 
 
-def record_of(found: Found, local: str) -> Dict[str, Any]:
+def record_of(found: Found, local: str, flag: str = "--weights_path") -> Dict[str, Any]:
     """The entry of run.json about initial weights. `given_values` has refused URLs that hold a secret.
+
+    Args:
+        flag: that chooses a checkpoint, for messages.
 
     Raises:
         IntegrityError: the SHA-256 of the file ``local`` is not that in the checkpoint's marker, or in the sidecar of
@@ -110,7 +113,7 @@ def record_of(found: Found, local: str) -> Dict[str, Any]:
             raise IntegrityError("its SHA-256 is not the one in the .json beside it", found.folder + found.key,
                                  "This average is damaged; make it again with `python -m job average`")
         raise IntegrityError("its SHA-256 is not the one in the checkpoint's marker", found.folder + found.key,
-                             "This checkpoint is damaged; name another one with --weights_path")
+                             f"This checkpoint is damaged; name another one with {flag}")
     return {"source": found.folder + found.key, "run": found.run, "checkpoint": found.checkpoint, "sha256": sha256,
             "classes": found.classes}
 

@@ -134,6 +134,8 @@ def _requirements(path: str) -> str:
         if os.path.isfile(each):
             _refuse_wrong(path, each)
             return each
+    if any(map(os.path.isdir, tried)):
+        raise ConfigError(f"--requirements={path}: this is a folder; expected a file that lists packages for pip")
     places = " and ".join(sorted(set(map(os.path.normpath, tried))))
     raise NoSuchFolder(f"--requirements={path}: there is no such file; looked for {places}")
 

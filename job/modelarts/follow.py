@@ -22,13 +22,13 @@ from job.modelarts.service import COMPLETED, CREATING, PENDING, TERMINATED, Job,
 from job.modelarts.submitted_run import OpenAt
 from job.printable import printable, printable_lines
 from job.reports.events import Event, print_events
+from job.reports.watch import pause_after
 from job.stopping import begin_line
 from obs_sync import StoreUnavailable
 
 log = logging.getLogger(__name__)
 
 PAUSE = 3.0  # seconds between two looks
-LONGEST_PAUSE = 60.0  # seconds between two looks while ModelArts does not answer
 SETTLE = 8.0  # seconds without a new line after which the log of a job that has ended is whole
 LONG_AGO = 2 * SETTLE  # seconds after the end of a job from which on its log is whole, by clocks that may differ
 LOOKS_A_WAIT = 5  # each so many looks, ask why a job does not start
@@ -188,11 +188,6 @@ def follow(service: JobService, job_id: str, open_at: Optional[OpenAt] = None,
         return INTERRUPTED
     finally:
         watch.close()
-
-
-def pause_after(failures: int, pause: float) -> float:
-    """Seconds until the next look after so many failures in a row. pause: seconds between two looks without one."""
-    return min(LONGEST_PAUSE, pause * 2.0 ** min(failures, 10))
 
 
 def tell_log(service: JobService, job: Job, open_at: Optional[OpenAt], tell: Callable[[Sequence[Event]], None],

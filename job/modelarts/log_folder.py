@@ -14,13 +14,14 @@ from job.console import duration
 from job.errors import ConfigError
 from job.exits import DONE, INTERRUPTED, UNEXPECTED
 from job.modelarts.access import read_region
-from job.modelarts.follow import PAUSE, line_event, pause_after, tell_all
+from job.modelarts.follow import PAUSE, line_event, tell_all
 from job.modelarts.job_log import FIRST_TASK, log_key
 from job.modelarts.log_lines import ObjectLog
 from job.modelarts.names import ID
 from job.modelarts.session import opener
 from job.printable import printable
 from job.reports.events import Event
+from job.reports.watch import pause_after
 from job.stopping import begin_line
 from obs_sync import ObjectNotFound, Store, StoreUnavailable, is_remote, open_store
 from obs_sync.esdk.credentials import has_obs_credentials

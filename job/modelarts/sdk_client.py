@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-import os
 from typing import Any, Mapping
 from urllib.parse import quote, urlsplit
 
@@ -65,7 +64,7 @@ def is_loopback(url: str) -> bool:
         return host == "localhost"
 
 
-def make_client(access: Access, endpoint: str, environ: Mapping[str, str] = os.environ) -> Any:
+def make_client(access: Access, endpoint: str, environ: Mapping[str, str]) -> Any:
     """A client for the ModelArts at ``endpoint``. Sends nothing.
 
     Raises:

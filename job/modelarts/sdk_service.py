@@ -154,8 +154,8 @@ class SdkJobService(JobService):
             raise self._unreadable("which describes no job")
         return job
 
-    def _unreadable(self, why: str) -> ModelArtsUnavailable:
-        return ModelArtsUnavailable(f"ModelArts sent a reply {why}", self.endpoint,
+    def _unreadable(self, why: str, server: str = MODELARTS) -> ModelArtsUnavailable:
+        return ModelArtsUnavailable(f"{server} sent a reply {why}", self._addresses[server],
                                     "Check that no proxy answers in its place")
 
     def _repeated(self, call: Callable[[], Any], where: str) -> Dict[str, Any]:
@@ -189,13 +189,12 @@ class SdkJobService(JobService):
                                        "Try again later") from None
         except exceptions.SdkException as error:
             raise AccessRefused(f"the project of this access key could not be found ({_said(error.error_msg)})",
-                                self.region, "Export HUAWEICLOUD_SDK_PROJECT_ID; the console shows it under My "
-                                             "Credentials") from None
+                                self.region, _PROJECT_MEND) from None
         except RequestException as error:  # such as a read time-out, which the SDK lets through
             raise ModelArtsUnavailable(f"the connection to {server} broke ({type(error).__name__})", address,
                                        "Try again later") from None
         except ValueError as error:  # the body of the reply is no JSON
-            raise self._unreadable(f"that cannot be read ({type(error).__name__})") from None
+            raise self._unreadable(f"that cannot be read ({type(error).__name__})", server) from None
 
     def _translated(self, error: Any, where: str, server: str) -> Exception:
         """One of our errors for a reply with an error status."""
@@ -207,26 +206,27 @@ class SdkJobService(JobService):
                 f"{server} does not accept the access key from {self._access.source}: {said}", None,
                 "Check that key and secret are whole and belong together, that a temporary key comes with its security "
                 "token and has not expired, and that the clock of this machine is right")
-        if status == 403:
-            if "quota" in said.lower():
-                return QuotaExceeded(f"a quota of the account is used up: {said}", where or None, _MORE_QUOTA)
-            return AccessRefused(
-                f"the access key from {self._access.source} may not do this: {said}", where or None,
-                "The user needs the permissions of ModelArts CommonOperations and of OBS OperateAccess, and ModelArts "
-                "needs an agency (console: ModelArts, Settings, Global Configuration)")
         if status == 429:
             return TooManyRequests(f"{server} refuses because there were too many requests: {said}", where or None,
                                    "Try again later")
         if status >= 500:
             return ModelArtsUnavailable(f"{server} failed: {said}", self._addresses[server], "Try again later")
+        if server == IAM:  # which is asked for the project alone
+            return AccessRefused(f"IAM did not tell the project of this access key: {said}", self.region, _PROJECT_MEND)
         if "quota" in said.lower():
             return QuotaExceeded(f"a quota of the account is used up: {said}", where or None, _MORE_QUOTA)
+        if status == 403:
+            return AccessRefused(
+                f"the access key from {self._access.source} may not do this: {said}", where or None,
+                "The user needs the permissions of ModelArts CommonOperations and of OBS OperateAccess, and ModelArts "
+                "needs an agency (console: ModelArts, Settings, Global Configuration)")
         if where and (code == UNKNOWN_JOB or (status == 404 and not code.startswith(OF_GATEWAY))):
             return NoSuchJob(f"ModelArts in {self.region} knows no job {where!r}: {said}. `python -m job jobs` lists "
                              "the jobs; check --region and the project")
-        return RequestRefused(f"{server} refused the request: {said}", where or None, None, status, code)
+        return RequestRefused(f"ModelArts refused the request: {said}", where or None, None, status, code)
 
 
+_PROJECT_MEND = "Export HUAWEICLOUD_SDK_PROJECT_ID; the console shows it under My Credentials"
 _MORE_QUOTA = ("Stop a job, choose a smaller flavor or fewer nodes, or ask for more in the console under My Quotas")
 
 

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 CODE_FOLDER, LOG_FOLDER = "masf-code/", "masf-logs/"
 CHECK_SECONDS = 60.0
 CHECKED_FROM_HERE = ("configuration", "client", "data_url", "domains", "weights", "train_url", "clock", "lease",
-                     "resume")
+                     "resume", "keep_every")
 
 
 class Plan(NamedTuple):

@@ -15,7 +15,7 @@ from job.inputs.check import refuse_archive
 from job.inputs.fetch import local_root
 from job.inputs.weights import find_weights
 from job.preflight import data as preflight_data, machine, storage
-from job.preflight.rows import BAD, GOOD, NONE, Check, Limit, Row, Shared
+from job.preflight.rows import BAD, GOOD, NONE, NOTE, Check, Limit, Row, Shared
 from job.publication.retention import kept_told
 from job.publication.time_limit import within
 from job.ranks.group import check_share
@@ -239,10 +239,11 @@ class Preflight:
         return storage.resume_row(store, self._config, fingerprint)
 
     def _kept(self) -> Row:
-        config = self._config
-        return Row("keep_every", GOOD, kept_told(
-            config.interval.keep_every, config.training.train_iterations,
-            preflight_data.checkpoint_bytes(config, self._architecture())))
+        every, total = self._config.interval.keep_every, self._config.training.train_iterations
+        told = kept_told(every, total, preflight_data.checkpoint_bytes(self._config, self._architecture()))
+        if every > total:
+            return Row("keep_every", NOTE, told, f"Give --keep_every at most {total}")
+        return Row("keep_every", GOOD, told)
 
     def _disk(self) -> Row:
         listing, found, url = self._listing.get(), self._found.get(), self._config.data.data_url

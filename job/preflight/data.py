@@ -238,6 +238,8 @@ def disk_row(config: Config, work_dir: str, data_bytes: int, destination: Option
     needed, free = sum(size for _, size in needs), shutil.disk_usage(existing).free
     parts = ", ".join(f"{name} {amount(size, 'B')}" for name, size in needs if size)
     told = f"{amount(free, 'B')} free in {existing}, at most {amount(needed, 'B')} needed: {parts}"
+    if config.interval.keep_every:  # the spool keeps each of them until it is delivered
+        told += "; in an outage of the storage, one more checkpoint for each that keep_every keeps"
     if needed > free:
         return Row("disk", BAD, told, "Free some, or choose a larger disk with --work_dir")
     return Row("disk", GOOD, told)

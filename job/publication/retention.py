@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from typing import Any, Dict, Optional, Sequence, Set
 
+from job.console import amount
 from job.publication.lineage import published_checkpoints
 from job.publication.time_limit import within
 from masf_core.records import selection
@@ -90,8 +91,8 @@ def kept_told(every: int, total: int, size: int) -> str:
     count = total // every
     if not count:
         return f"keep_every={every} keeps no checkpoint, because train_iterations is {total}"
-    return (f"keep_every={every} keeps {plural(count, 'checkpoint')} of about {size / 1e6:,.1f} MB for good, besides "
-            f"the newest ones and the best: {count * size / 1e6:,.1f} MB at the end of the run")
+    return (f"keep_every={every} keeps {plural(count, 'checkpoint')} of about {amount(size, 'B')} for good, besides "
+            f"the newest ones and the best: {amount(count * size, 'B')} at the end of the run")
 
 
 def name_best(store: Store, lineage: str, policy: str, history: Sequence[Dict[str, Any]]) -> None:

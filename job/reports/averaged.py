@@ -4,8 +4,10 @@ from __future__ import annotations
 import collections
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
+from job.console import amount
 from job.printable import printable
 from job.reports.evaluated import VALIDATION, Evaluated
+from job.reports.table.formats import padded, width_of
 from masf_core.words import plural, some
 
 AVERAGE = "average"
@@ -70,13 +72,13 @@ def text(found: Averaged) -> List[str]:
     """Lines for people."""
     iterations = some([str(iteration) for _, iteration, _ in found.checkpoints], 8)
     lines = [f"{printable(found.place)}: average of {plural(len(found.checkpoints), 'checkpoint')} of the run "
-             f"{printable(found.run)}, {found.size / 1e6:.1f} MB", f"  iterations {iterations}", ""]
+             f"{printable(found.run)}, {amount(found.size, 'B')}", f"  iterations {iterations}", ""]
     sources = [each.domain for each in found.rows[0].found.domains if each.domain != found.target]
     cells = [["accuracy, %", f"{printable(found.target)} (target)", "validation, mean"] + list(map(printable, sources))]
     cells += [[_name(row)] + [_number(each) for each in (row.accuracy(found.target), row.validation())]
               + [_number(row.accuracy(name)) for name in sources] for row in found.rows]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
-    lines += ["  ".join([line[0].ljust(widths[0])] + [cell.rjust(width) for cell, width in zip(line[1:], widths[1:])])
+    widths = [max(width_of(line[column]) for line in cells) for column in range(len(cells[0]))]
+    lines += ["  ".join(padded(cell, width, left=column == 0) for column, (cell, width) in enumerate(zip(line, widths)))
               for line in cells]
     lines += ["", "Of a source domain the validation images count, of the target all images."]
     return lines + ([STATISTICS] if found.has_statistics else [])

@@ -45,7 +45,7 @@ def place_of(out: str, run: str, flag: str = "--out", command: str = "evaluate",
             folder, name = "", ""
         if not name:
             raise ConfigError(f"{flag}={out}: expected the URL of a file, as in obs://bucket/folder/{example}")
-        inside = is_below(out, run)
+        place = out
     else:
         path = os.path.abspath(out)
         folder, name = os.path.split(path)
@@ -53,10 +53,23 @@ def place_of(out: str, run: str, flag: str = "--out", command: str = "evaluate",
             raise ConfigError(f"{flag}={out}: this is a folder; expected the path of a file")
         if not os.path.isdir(folder):
             raise NoSuchFolder(f"{flag}={out}: there is no folder {folder}; make it, or give another file")
-        inside = not is_remote(run) and is_below(os.path.realpath(path), os.path.realpath(run))
-    if inside:
-        raise ConfigError(f"{flag}={out}: this lies in {run}, where {command} writes nothing; give another place")
+        place = path
+    refuse_inside(f"{flag}={out}", place, run, command)
     return folder, name
+
+
+def refuse_inside(what: str, place: str, run: str, command: str, mend: str = "give another place") -> None:
+    """Raise ConfigError if ``place``, a URL or a path, is in ``run``, the folder or file of the network.
+
+    Args:
+        what, command, mend: for the message.
+    """
+    if is_remote(place) or is_remote(run):
+        inside = is_below(place, run)
+    else:
+        inside = is_below(os.path.realpath(place), os.path.realpath(run))
+    if inside:
+        raise ConfigError(f"{what}: this lies in {run}, where {command} writes nothing; {mend}")
 
 
 def is_below(path: str, folder: str) -> bool:

@@ -16,7 +16,8 @@ from obs_sync import Store
 from obs_sync.json_document import list_of, mapping_of, members, number, optional, whole
 
 RUNNING = f"{WHAT}: the run stores them in {NAME} when it is done."
-ABSENT = f"{WHAT}: the run has stored none for its best checkpoint. A run that is done does so, in {NAME}."
+ABSENT = (f"{WHAT}: the run has stored none for its best checkpoint in {NAME}: an older version trained it, or the "
+          "attempt that trained it was stopped.")
 _NUMBER = optional(number(finite=False))
 _DETAILS = members({}, may={
     "validation": mapping_of(members({"accuracy": number(0, 100)})),

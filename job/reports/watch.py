@@ -23,7 +23,7 @@ from obs_sync.lease.claims import PREFIX, is_claim
 log = logging.getLogger(__name__)
 
 PAUSE = 5.0  # seconds between two looks
-LONGEST_PAUSE = 60.0  # seconds between two looks at a store that is unavailable
+LONGEST_PAUSE = 60.0  # seconds between two looks while a server does not answer
 PATIENCE = 1800.0  # seconds without a sign of life of a running run, after which nobody waits any longer
 SILENCE = 2.0  # a run is silent if it has not renewed its lease for so many times `lease_seconds`
 LEASE_SECONDS = 60.0  # where run.json does not say it
@@ -150,7 +150,7 @@ def follow_run(store: Store, tell: Callable[[Sequence[Event]], None], patience: 
             failures += 1
             if failures == 1:
                 log.warning("the storage does not answer, retrying until it does: %s", error)
-            sleep(min(LONGEST_PAUSE, pause * 2.0 ** min(failures, 10)))
+            sleep(pause_after(failures, pause))
             continue
         if failures:
             log.info("the storage answers again")
@@ -172,6 +172,11 @@ def follow_run(store: Store, tell: Callable[[Sequence[Event]], None], patience: 
                         "sign of life", duration(watch.silent), duration(patience))
         warned = silent
         sleep(pause)
+
+
+def pause_after(failures: int, pause: float) -> float:
+    """Seconds until the next look after so many failures in a row. pause: seconds between two looks without one."""
+    return min(LONGEST_PAUSE, pause * 2.0 ** min(failures, 10))
 
 
 def run_event(url: str, run: Mapping[str, Any]) -> Event:

@@ -21,10 +21,10 @@ def as_text(table: Table) -> str:
     """Aligned columns for a terminal, without control characters other than line feeds."""
     rows = [titles(table)] + [_texts(row) for row in table.rows]
     rows = [[printable(each) for each in row] for row in rows]
-    widths = [max(_width(row[column]) for row in rows) for column in range(len(rows[0]))]
+    widths = [max(width_of(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [caption(table), ""]
     for number, row in enumerate(rows):
-        lines.append("  ".join(_padded(each, width, column < 3) for column, (each, width) in enumerate(
+        lines.append("  ".join(padded(each, width, column < 3) for column, (each, width) in enumerate(
             zip(row, widths))).rstrip())
         if number == 0:
             lines.append("  ".join("-" * width for width in widths))
@@ -148,12 +148,13 @@ def in_csv(text: str) -> str:
     return "'" + plain if is_formula(plain.lstrip()) else plain
 
 
-def _width(text: str) -> int:
+def width_of(text: str) -> int:
     """Columns of a terminal: characters of East Asian scripts take two."""
     return sum(2 if unicodedata.east_asian_width(each) in "WF" else 0 if unicodedata.combining(each) else 1
                for each in text)
 
 
-def _padded(text: str, width: int, left: bool) -> str:
-    blanks = " " * (width - _width(text))
+def padded(text: str, width: int, left: bool) -> str:
+    """``text`` with blanks up to so many columns of a terminal. left: they follow it, otherwise they precede it."""
+    blanks = " " * (width - width_of(text))
     return text + blanks if left else blanks + text

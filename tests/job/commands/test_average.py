@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from job import averaging, cli
+from job.commands import average
 from job.config.loading import load_config, to_dict
 from job.console import Console
 from job.inputs.fetch_trained import read_network
@@ -206,9 +207,9 @@ def open_local(folder):
     return LocalStore(folder)
 
 
-def request_of(run, place="/out/mean.npz"):
-    chosen = choose(checkpoints_of(run.folder, open_local), Choice(), "run")
-    return averaging.Averaging(run.folder, find_trained(run.folder, LAST, open_local), chosen,
+def request_of(run, place="/out/mean.npz", newest=None):
+    chosen = choose(checkpoints_of(run.folder, open_local), Choice())
+    return averaging.Averaging(run.folder, newest or find_trained(run.folder, LAST, open_local), chosen,
                                load_config(SETTINGS)[0], tuple(CLASSES), os.path.split(place))
 
 
@@ -223,8 +224,42 @@ def test_a_damaged_checkpoint_is_named(run):
     with pytest.raises(IntegrityError, match="ckpt-000040-aaaa of iteration 40 cannot be averaged: its SHA-256 is not"):
         mean_of(run)
     os.remove(run.network(40))
-    with pytest.raises(IntegrityError, match="ckpt-000040-aaaa of iteration 40 cannot be averaged: .* does not exist"):
+    with pytest.raises(IntegrityError, match="ckpt-000040-aaaa of iteration 40 cannot be averaged: .* does not exist"
+                                             ".*If the run is still training, give the command again"):
         mean_of(run)
+
+
+def test_a_last_checkpoint_whose_progress_is_damaged_is_needed_neither_for_settings_nor_for_the_mean(run, caplog):
+    with open(os.path.join(os.path.dirname(run.network(70)), "progress.json"), "wb") as stream:
+        stream.write(b"{")
+    run.rewrite("best.json", lambda pointer: pointer.update(name="ckpt-000060-aaaa"))
+    chosen = choose(checkpoints_of(run.folder, open_local), Choice())
+    newest = average._newest(run.folder, chosen, open_local)
+    assert newest.iteration == 60 and newest.classes == CLASSES
+    assert "settings and classes are read from the checkpoint ckpt-000060-aaaa" in caplog.text
+    rows = []
+    list(averaging._requests(request_of(run, newest=newest), {}, "digest", rows, None, Console(stream=io.StringIO()),
+                             open_local))
+    assert [(which, trained.iteration) for which, trained, _ in rows] == [("average", None), ("best", 60)]
+    assert "the last checkpoint is not evaluated" in caplog.text and "--checkpoint" not in caplog.text
+
+
+def test_a_place_where_nothing_can_be_written_is_told_before_a_checkpoint_is_read(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(averaging, "mean_of", lambda *arguments: pytest.fail("a checkpoint is read"))
+    workspace = Workspace(str(tmp_path / "work"), "", "", "")
+    for place, mend in ((str(tmp_path / "mean.npz"), "another file with --out"),
+                        ("obs://bucket/mean.npz", "another --work_dir")):
+        request = request_of(run, place)
+        os.makedirs(averaging.temporary_path(request, workspace))
+        with pytest.raises(LocalStorageError, match=mend):
+            averaging.average_run(request, workspace, Console(stream=io.StringIO()), {}, open_local)
+
+
+def test_without_out_no_file_is_made_in_the_folder_of_the_run(run, monkeypatch, capsys):
+    monkeypatch.chdir(run.folder)
+    assert run.call("average", ".")[0] == 2
+    assert "/run/averages: this lies in " in capsys.readouterr().err
+    assert "averages" not in os.listdir(run.folder)
 
 
 def test_a_checkpoint_of_another_network_is_named(run):
@@ -274,7 +309,7 @@ def test_a_checkpoint_that_is_best_and_last_is_evaluated_once(run):
 
 
 def iterations_of(run, choice=Choice()):  # noqa: B008
-    return [each.iteration for each in choose(checkpoints_of(run.folder, open_local), choice, "run")]
+    return [each.iteration for each in choose(checkpoints_of(run.folder, open_local), choice)]
 
 
 def test_checkpoints_are_chosen_by_iteration_and_number(run):
@@ -303,7 +338,18 @@ def test_a_run_without_keep_every_has_all_its_checkpoints_averaged_if_it_has_two
     assert iterations_of(run) == [20, 40, 60, 70]
     for iteration in KEPT:
         delete_checkpoint(run.store, f"ckpt-{iteration:06d}-aaaa")
-    with pytest.raises(WeightsError, match="the run run has 1 checkpoint to average; .* with --keep_every=N"):
+    with pytest.raises(WeightsError, match="the run .*/run has 1 checkpoint to average; .* with --keep_every=N"):
+        iterations_of(run)
+
+
+@pytest.mark.parametrize("state, mend", [
+    ("running", "Wait for more of them, or train with a smaller --keep_every"),
+    ("done", "Train with a smaller --keep_every")])
+def test_a_run_that_has_kept_one_checkpoint_so_far_is_told_so(run, state, mend):
+    for iteration in KEPT[1:]:
+        delete_checkpoint(run.store, f"ckpt-{iteration:06d}-aaaa")
+    run.rewrite("../run.json", lambda content: content.update(state=state))
+    with pytest.raises(WeightsError, match=f"has 1 checkpoint to average; expected at least 2. {mend}$"):
         iterations_of(run)
 
 
@@ -319,7 +365,7 @@ def test_in_a_bucket_nothing_is_left_where_one_of_the_files_cannot_be_stored(run
     request = request_of(run, "obs://bucket/means/mean.npz")
     workspace = Workspace(str(tmp_path), "", "", "")
     (tmp_path / "weights").mkdir()
-    averaging.write_network(averaging.temporary_path(request, workspace), {"fc8/biases": np.zeros(3, np.float32)})
+    averaging.write_network(request, workspace, {"fc8/biases": np.zeros(3, np.float32)})
     with pytest.raises(StoreUnavailable):
         averaging.deliver(request, workspace, "{}", lambda url: store)
     assert list(store.list()) == []
@@ -330,7 +376,7 @@ def test_in_a_bucket_nothing_is_left_where_one_of_the_files_cannot_be_stored(run
 def test_on_the_disk_the_network_does_not_stay_without_its_sidecar(run, tmp_path):
     request = request_of(run, str(tmp_path / "out" / "mean.npz"))
     (tmp_path / "out" / "mean.json").mkdir(parents=True)
-    averaging.write_network(averaging.temporary_path(request, None), {"fc8/biases": np.zeros(3, np.float32)})
+    averaging.write_network(request, None, {"fc8/biases": np.zeros(3, np.float32)})
     with pytest.raises(LocalStorageError, match="mean.npz"):
         averaging.deliver(request, None, "{}", open_local)
     assert os.listdir(str(tmp_path / "out")) == ["mean.json"]
@@ -376,3 +422,12 @@ def test_the_text_says_what_is_fixed_and_what_counts():
         "average                        75.00             50.00  50.00",
         "best, iteration 40             75.00             50.00  50.00", "",
         "Of a source domain the validation images count, of the target all images.", STATISTICS]
+
+
+def test_columns_stand_below_each_other_where_a_domain_has_chinese_characters():
+    results = [DomainResult(name, part, 0.5, accuracy, [accuracy], np.array([[1]])) for name, part, accuracy in (
+        ("素描", "whole domain", 75.0), ("照片图像", "validation images", 50.0))]
+    found = Evaluated("the average", "a.npz", "0" * 64, None, "cpu", ("dog",), None, results, [])
+    lines = text(Averaged("a.npz", 1, "0" * 64, "run", [], "素描", False, [Row("average", None, None, found)]))
+    assert lines[3] == "accuracy, %  素描 (target)  validation, mean  照片图像"
+    assert lines[4] == "average              75.00             50.00     50.00"

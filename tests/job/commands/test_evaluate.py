@@ -240,6 +240,7 @@ def test_damaged_and_foreign_networks_are_one_error(local, data, capsys, tmp_pat
         write_npz(stream, dict(arrays, **{"fc8/biases": arrays["fc8/biases"] + 1}))
     code, _, err = local.evaluate(capsys, "--checkpoint=last", at=str(folder))
     assert code == 4 and "SHA-256 is not the one in the checkpoint's marker" in err
+    assert "This checkpoint is damaged; name another one with --checkpoint." in err
     with open(path, "wb") as stream:
         write_npz(stream, {key: array for key, array in arrays.items() if not key.startswith("fc8")})
     shutil.copy(path, str(tmp_path / "network.npz"))

@@ -19,7 +19,7 @@ from job.workspace import Workspace
 from masf_core.data import miniature
 from masf_core.network.architecture import make_architecture
 from masf_core.records.npz import write_npz
-from obs_sync import LocalStore, StoreUnavailable, open_store
+from obs_sync import LocalStorageError, LocalStore, StoreUnavailable, open_store
 from obs_sync.mock import mock_obs
 
 CLASSES = ["dog", "elephant", "giraffe", "guitar", "horse", "house", "person"]
@@ -178,6 +178,14 @@ def test_the_rest_of_a_killed_export_is_deleted_by_the_next(tmp_path, out, name)
         assert os.listdir(folder) == [] and sorted(os.listdir(str(tmp_path))) == sorted([
             f".{name}.partial-{os.getppid()}", ".y.partial-999999999", os.path.basename(folder)])
     assert not os.path.exists(folder)
+
+
+def test_a_work_dir_that_cannot_be_written_is_told_where_the_export_goes_to_a_bucket(tmp_path):
+    (tmp_path / "file").write_text("")
+    workspace = Workspace(str(tmp_path), decoded="", logs=str(tmp_path / "file" / "logs"), spool="")
+    with pytest.raises(LocalStorageError, match="cannot be made .*choose another --work_dir"):
+        with delivery.staged("obs://bucket/exports/x", workspace):
+            pass
 
 
 def test_atc_gets_no_command_for_what_it_cannot_read():

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import functools
 import os
 
 import pytest
 
 from job import cli
+from job.commands.submit import refuse_local_folders
 from job.dry_run import story, submitted
+from job.errors import ConfigError
 from job.modelarts.mocked import Delays, mock_modelarts
 from tests.job.modelarts.mocked.fake_container import FakeContainer
 from tests.obs_sync.trees import write_tree
@@ -75,11 +78,22 @@ def test_results_and_logs_may_go_to_any_bucket(submit, images, tmp_path):
     (["--seed=x"], "seed cannot be 'x'"),
     (["--data_url=" + __file__], "is not a folder; expected a folder, or a place in a bucket"),
     (["--json"], "takes neither --json nor --dry-run"),
+    (["--train_url=/tmp/out"], "--train_url=/tmp/out: /tmp is a folder of this machine, but a job writes only to OBS. "
+                               "Write obs://tmp/out/ if you mean a bucket 'tmp', or leave --train_url out"),
+    (["--train_url=obs://x-y/", "--log_url=/tmp/logs/"], "Write obs://tmp/logs/ if you mean"),
 ])
 def test_a_mistake_is_told_before_anything_is_made(submit, tmp_path, words, told):
     code, _, log = submit(*words)
     assert code == 2 and told in log
     assert not (tmp_path / "root").exists()
+
+
+def test_a_bucket_of_the_platform_may_have_the_name_of_a_local_folder(tmp_path):
+    args = argparse.Namespace(settings=["--train_url=/tmp/out/"])
+    with pytest.raises(ConfigError):
+        refuse_local_folders(args, str(tmp_path))
+    (tmp_path / "bucket" / "tmp").mkdir(parents=True)
+    refuse_local_folders(args, str(tmp_path))
 
 
 @pytest.mark.parametrize("words, told", [

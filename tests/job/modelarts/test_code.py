@@ -163,9 +163,12 @@ def test_requirements_lie_beside_the_boot_file(checkout, tmp_path):
 @pytest.mark.parametrize("text, error, told", [
     ("--index-url https://me:password@pypi.example.com/\n", ConfigError, "holds a URL with a password"),
     (None, NoSuchFolder, "there is no such file"),
+    ("a folder", ConfigError, "this is a folder; expected a file that lists packages for pip"),
 ])
 def test_requirements_that_cannot_be_sent_are_told(checkout, tmp_path, text, error, told):
-    if text is not None:
+    if text == "a folder":
+        (tmp_path / "mine.txt").mkdir()
+    elif text is not None:
         (tmp_path / "mine.txt").write_text(text)
     with pytest.raises(error, match=told):
         collect_code(str(tmp_path / "mine.txt"))

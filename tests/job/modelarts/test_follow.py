@@ -7,7 +7,7 @@ import pytest
 from job.exits import INTERRUPTED, meaning_of
 from job.modelarts import log_folder
 from job.modelarts.errors import AccessRefused, ModelArtsUnavailable, NoSuchJob
-from job.modelarts.follow import LOOKS_A_WAIT, JobWatch, exit_code_of, follow, pause_after, tell_log
+from job.modelarts.follow import LOOKS_A_WAIT, JobWatch, exit_code_of, follow, tell_log
 from job.modelarts.job_log import log_key
 from job.modelarts.request import JobRequest
 from job.modelarts.service import ABNORMAL, COMPLETED, FAILED, PENDING, RUNNING, TERMINATED, Event, RunningRecord, Task
@@ -123,11 +123,6 @@ def test_modelarts_may_be_away_for_a_while(followed, caplog):
     assert followed.lines == ["one", "two", "three"]
     messages = [record.getMessage() for record in caplog.records]
     assert len(messages) == 2 and messages[0].startswith("following is interrupted, retrying: ModelArts cannot be")
-
-
-@pytest.mark.parametrize("failures, seconds", [(1, 6.0), (2, 12.0), (5, 60.0), (5000, 60.0)])
-def test_the_pause_grows_to_a_minute_and_an_outage_may_last_for_any_number_of_looks(failures, seconds):
-    assert pause_after(failures, 3.0) == seconds
 
 
 def test_modelarts_that_does_not_answer_the_first_time_is_an_error(followed):

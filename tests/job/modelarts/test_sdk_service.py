@@ -232,14 +232,21 @@ def test_the_project_is_asked_for_where_it_is_not_given(server, environ, monkeyp
     assert server.requests[0][1] == "/v3/projects?name=cn-north-4"
 
 
-def test_a_key_that_iam_does_not_know_is_told_as_such(server, environ, monkeypatch):
+@pytest.mark.parametrize("key, status, reply, error, told", [
+    ("unknown-key", 401, REFUSED, AccessRefused,
+     "IAM does not accept the access key from HUAWEICLOUD_SDK_AK: something"),
+    ("key-without-permission", 403, REFUSED, AccessRefused,
+     "IAM did not tell the project of this access key: something is wrong .* Export HUAWEICLOUD_SDK_PROJECT_ID"),
+    ("key-of-a-proxy", 200, b"<html>log in</html>", ModelArtsUnavailable,
+     "IAM sent a reply that cannot be read .*: IAM-ADDRESS. Check that no proxy answers in its place"),
+])
+def test_what_iam_refuses_is_told_as_its_own(server, environ, monkeypatch, key, status, reply, error, told):
     del environ["HUAWEICLOUD_SDK_PROJECT_ID"]
     iam = f"http://127.0.0.1:{server.server_port}"
-    monkeypatch.setenv("HUAWEICLOUD_SDK_IAM_ENDPOINT", iam)
-    server.replies = [(401, REFUSED)]
-    with pytest.raises(AccessRefused, match="IAM does not accept the access key from HUAWEICLOUD_SDK_AK: something"):
-        sdk_service.connect(dict(environ, HUAWEICLOUD_SDK_AK="unknown-key", HUAWEICLOUD_SDK_IAM_ENDPOINT=iam),
-                            "cn-north-4")
+    monkeypatch.setenv("HUAWEICLOUD_SDK_IAM_ENDPOINT", iam + "/iam")  # to be told from the address of ModelArts
+    server.replies = [(status, reply)]
+    with pytest.raises(error, match=told.replace("IAM-ADDRESS", iam + "/iam")):
+        sdk_service.connect(dict(environ, HUAWEICLOUD_SDK_AK=key, HUAWEICLOUD_SDK_IAM_ENDPOINT=iam), "cn-north-4")
 
 
 def test_an_iam_that_cannot_be_reached_is_told_with_its_address(environ, monkeypatch):

@@ -121,6 +121,13 @@ def test_a_check_that_fails_ends_it_before_anything_is_uploaded(submit, service)
     assert service.requests == [] and objects("checked/") == []
 
 
+@pytest.mark.parametrize("every, told", [
+    (100, "the run: keep_every=100 keeps 3 checkpoints of about"), (400, "keep_every=400 keeps no checkpoint")])
+def test_what_checkpoints_that_are_kept_for_good_take_is_told(submit, service, every, told):
+    assert submit(f"--keep_every={every}", "--dry-run") == 0, submit.log
+    assert told in submit.log
+
+
 def test_checks_can_be_left_out(submit, service):
     assert submit("--target_domain=nowhere", "--skip-checks") == 0, submit.log
     assert len(service.requests) == 1

@@ -192,8 +192,10 @@ def test_a_disk_that_is_too_small_is_told(obs, doctor, monkeypatch):
     assert "decoded images 17.3 MB" in rows["disk"][0]["told"]  # 112 of 227 × 227 × 3
     usage = namedtuple("usage", "total used free")(100, 0, 10 ** 6)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    rows = doctor()
+    assert "keep_every" not in rows["disk"][0]["told"]
+    rows = doctor("--keep_every=100")
     assert bad(rows) == ["disk"] and "1.0 MB free" in rows["disk"][0]["told"]
+    assert rows["disk"][0]["told"].endswith("one more checkpoint for each that keep_every keeps")
     assert "--work_dir" in rows["disk"][0]["mend"]
 
 
@@ -286,9 +288,11 @@ def test_an_archive_in_the_place_of_the_data_is_named(obs, doctor, tmp_path):
 
 
 @pytest.mark.parametrize("every, told", [
-    (0, []), (100, ["keep_every=100 keeps 3 checkpoints of about 1,227.1 MB for good, besides the newest ones and the "
-                    "best: 3,681.3 MB at the end of the run"])])
+    (0, []), (100, [("good", "keep_every=100 keeps 3 checkpoints of about 1.2 GB for good, besides the newest ones and "
+                             "the best: 3.7 GB at the end of the run")]),
+    (400, [("note", "keep_every=400 keeps no checkpoint, because train_iterations is 300")])])
 def test_what_checkpoints_that_are_kept_for_good_take_is_told_if_any_are(tmp_path, every, told):
     config = load_config([f"--keep_every={every}", f"--work_dir={tmp_path}"])[0]
     with checks.Preflight(config, None, {}, Limit(10.0)) as preflight:
-        assert [check().told for name, check in preflight.checks() if name == "keep_every"] == told
+        rows = [check() for name, check in preflight.checks() if name == "keep_every"]
+    assert [(row.state, row.told) for row in rows] == told

@@ -168,10 +168,10 @@ def test_what_an_attempt_keeps_for_good_stays_in_the_next_one_which_does_not(sto
 
 
 @pytest.mark.parametrize("every, told", [
-    (100, "keep_every=100 keeps 3 checkpoints of about 1,204.5 MB for good, besides the newest ones and the best: "
-          "3,613.5 MB at the end of the run"),
-    (300, "keep_every=300 keeps 1 checkpoint of about 1,204.5 MB for good, besides the newest ones and the best: "
-          "1,204.5 MB at the end of the run"),
+    (100, "keep_every=100 keeps 3 checkpoints of about 1.2 GB for good, besides the newest ones and the best: "
+          "3.6 GB at the end of the run"),
+    (300, "keep_every=300 keeps 1 checkpoint of about 1.2 GB for good, besides the newest ones and the best: "
+          "1.2 GB at the end of the run"),
     (400, "keep_every=400 keeps no checkpoint, because train_iterations is 300")])
 def test_what_keeping_costs_is_told(every, told):
     assert kept_told(every, 300, 1204500000) == told

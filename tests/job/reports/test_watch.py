@@ -235,3 +235,8 @@ def test_the_document_of_a_comparison_names_what_each_policy_chose(run, capsys):
     assert [(each["name"], each["selection"], each["target_domain"]) for each in told] == [
         ("masf_cartoon", "source_val", "cartoon")] * 2
     assert told[0]["chosen"]["iteration"] == 10 and len(told[0]["intervals"]) == 2
+
+
+@pytest.mark.parametrize("failures, seconds", [(1, 6.0), (2, 12.0), (5, 60.0), (5000, 60.0)])
+def test_the_pause_grows_to_a_minute_and_an_outage_may_last_for_any_number_of_looks(failures, seconds):
+    assert watch.pause_after(failures, 3.0) == seconds
