@@ -51,8 +51,8 @@ def final_report(run: Run, model: Model, here: Device, index: DatasetIndex, imag
         part = image_part(model, here, index, images, run.config.data.target_domain, best, wanted)
     elif chosen is not None:
         stored = _attempted("mistakes and features that an earlier attempt stored",
-                            lambda: stored_part(run.store, content, chosen["iteration"]), None)
-        part = stored or ImagePart(notes=[ELSEWHERE])
+                            lambda: stored_part(run.store, content, chosen["iteration"]), NO_IMAGES)
+        part = stored if stored.iteration else ImagePart(notes=[ELSEWHERE])
     report = make_report(as_finished(content, now(), progress.iteration), progress.history, index.classes, part, wanted)
     if part.iteration:
         report.files[IMAGE_PART] = to_text(part, content["lineage"])

@@ -76,19 +76,35 @@ def staged(out: str, workspace: Workspace) -> Iterator[str]:
     Raises:
         LocalStorageError: it cannot be made.
     """
-    parent, name = (workspace.logs, "export") if is_remote(out) else os.path.split(os.path.abspath(out))
+    parent, name = os.path.split(_local_place(out, workspace))
     folder = os.path.join(parent, f".{name}.partial-{os.getpid()}")
-    try:
+    with on_disk("made", out, workspace):
         os.makedirs(parent, exist_ok=True)
         _delete_leftovers(parent, name)
         os.mkdir(folder)
-    except OSError as error:
-        mend = "Free some space, or choose another --work_dir" if is_remote(out) else "Choose another folder with --out"
-        raise LocalStorageError(f"cannot be made ({error.strerror})", os.path.join(parent, name), mend) from error
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _local_place(out: str, workspace: Workspace) -> str:
+    return os.path.join(workspace.logs, "export") if is_remote(out) else os.path.abspath(out)
+
+
+@contextlib.contextmanager
+def on_disk(done: str, out: str, workspace: Workspace) -> Iterator[None]:
+    """A context manager for what makes or writes the local folder of an export to ``out``. done: "made" or "written".
+
+    Raises:
+        LocalStorageError: instead of an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        mend = "Free some space, or choose another --work_dir" if is_remote(out) else "Choose another folder with --out"
+        raise LocalStorageError(f"cannot be {done} ({error.strerror or error})", _local_place(out, workspace), mend
+                                ) from error
 
 
 def _delete_leftovers(parent: str, name: str) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from job.config.settings import Config
 from job.console import Console
-from job.export.delivery import deliver, files_in, staged
+from job.export.delivery import deliver, files_in, on_disk, staged
 from job.export.samples import Samples
 from job.export.sidecar import NAME, digests, document, to_text, versions
 from job.inputs.fetch_trained import Network
@@ -29,7 +29,6 @@ from masf_core.export.loading import loader, run
 from masf_core.network.backbone import Backbone, make_backbone
 from masf_core.records.files import replace_text
 from masf_core.tf1 import VERSION
-from obs_sync import LocalStorageError
 
 log = logging.getLogger(__name__)
 
@@ -68,19 +67,17 @@ def export_network(request: Request, samples: Samples, workspace: Workspace, con
     config, kind, given = request.config, request.kind, request.given
     backbone = make_backbone(config.network.backbone, len(request.classes), config.network.width)
     with staged(request.out, workspace) as folder:
-        try:
-            iteration = request.network.trained.iteration or 0
+        iteration = request.network.trained.iteration or 0
+        with on_disk("written", request.out, workspace):
             tensors = write(Export(backbone, request.values, request.metric, given, iteration), kind, folder)
-        except OSError as error:
-            raise LocalStorageError(f"cannot be written ({error.strerror or error})", request.out,
-                                    "Choose another folder with --out") from error
         console.check_stop()
         difference = _difference(request, backbone, samples, folder)
         console.check_stop()
         told = document(kind, request.classes, tensors, preprocessing(backbone, given), config, request.network,
                         _check(difference, samples, loader(kind)), digests(folder, files_in(folder)),
                         versions(VERSION, loader(kind)))
-        replace_text(os.path.join(folder, NAME), to_text(told))
+        with on_disk("written", request.out, workspace):
+            replace_text(os.path.join(folder, NAME), to_text(told))
         deliver(folder, request.out, console, open_at)
     return told
 

@@ -23,6 +23,10 @@ log = logging.getLogger(__name__)
 NAME = "report.json"
 LARGEST = 4 << 20  # bytes that are read; a run writes less than half a megabyte
 WHAT = "The worst mistakes and the features of the best network are not shown"
+ABSENT = (f"{WHAT}: the run has stored none for its best checkpoint in {NAME}: an older version trained it, or the "
+          "attempt that trained it was stopped.")
+DAMAGED = f"{WHAT}: {NAME} of the run is damaged."
+OTHER = f"{WHAT}: {NAME} of the run belongs to %s, not to its best checkpoint."
 
 _SHAPE = members({
     "format": one_of(1), "lineage": text(), "iteration": whole(), "evaluated": whole(), "notes": list_of(text()),
@@ -69,8 +73,8 @@ def to_text(part: ImagePart, lineage: str) -> str:
         "features": features}, indent=None) + "\n"
 
 
-def stored_part(store: Store, run: Mapping[str, Any], iteration: int) -> Optional[ImagePart]:
-    """What the run has stored for the network of this iteration; None if it has not, or if the file is damaged.
+def stored_part(store: Store, run: Mapping[str, Any], iteration: int) -> ImagePart:
+    """What the run has stored for the network of this iteration; if nothing, only a note that says why.
 
     Args:
         run: content of run.json.
@@ -82,11 +86,13 @@ def stored_part(store: Store, run: Mapping[str, Any], iteration: int) -> Optiona
         content = read_json(read_at_most(store, NAME, LARGEST), _SHAPE, LARGEST)
         part = _part(content)
     except ObjectNotFound:
-        return None
+        return ImagePart(notes=[ABSENT])
     except DocumentError as error:
         log.warning("%s is damaged (%s): the report is written without it", store.locate(NAME), error)
-        return None
-    return part if (content["lineage"], part.iteration) == (run.get("lineage"), iteration) else None
+        return ImagePart(notes=[DAMAGED])
+    if content["lineage"] != run.get("lineage"):
+        return ImagePart(notes=[OTHER % "another training"])
+    return part if part.iteration == iteration else ImagePart(notes=[OTHER % f"iteration {part.iteration}"])
 
 
 def _part(content: Mapping[str, Any]) -> ImagePart:

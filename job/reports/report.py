@@ -136,9 +136,10 @@ def _results(run: Mapping[str, Any], history: Sequence[Mapping[str, Any]], best:
     if "target_per_class" not in best or "target_confusion" not in best:
         return
     yield heading(f"{target} by class, iteration {best['iteration']}")
-    colour = colours_of_domains([target, *best.get("validation", {})])[target]
+    figure = drawn.html("classes")
+    colour = None if figure else colours_of_domains([target, *best.get("validation", {})])[target]
     numbers = class_table(classes, best["target_per_class"], best["target_confusion"], colour)
-    yield f'<div class="figures">{drawn.html("classes")}{numbers}</div>'
+    yield f'<div class="figures">{figure}{numbers}</div>'
     yield heading("Confusion")
     yield paragraph("Images of the target by true class (rows) and predicted class (columns).", "muted")
     yield confusion_table(best["target_confusion"], classes, "metrics.jsonl holds the whole matrix.")

@@ -16,8 +16,6 @@ from obs_sync import Store
 from obs_sync.json_document import list_of, mapping_of, members, number, optional, whole
 
 RUNNING = f"{WHAT}: the run stores them in {NAME} when it is done."
-ABSENT = (f"{WHAT}: the run has stored none for its best checkpoint in {NAME}: an older version trained it, or the "
-          "attempt that trained it was stopped.")
 _NUMBER = optional(number(finite=False))
 _DETAILS = members({}, may={
     "validation": mapping_of(members({"accuracy": number(0, 100)})),
@@ -46,7 +44,7 @@ def _image_part(store: Store, run: Mapping[str, Any], history: List[Dict[str, An
     if not history:
         return NO_IMAGES
     found = stored_part(store, run, selection.best(selection_policy(store, run), history)["iteration"])
-    return found if found is not None else ImagePart(notes=[RUNNING if run["state"] == "running" else ABSENT])
+    return ImagePart(notes=[RUNNING]) if not found.iteration and run["state"] == "running" else found
 
 
 def _classes(run: Mapping[str, Any], history: List[Dict[str, Any]]) -> List[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections
 import os
+import re
 from typing import Any, Dict, List, Mapping, NamedTuple, Tuple
 
 import numpy as np
@@ -50,11 +51,18 @@ def write(export: Export, kind: str, folder: str) -> Dict[str, Any]:
         ExportError: the converter does not work. OSError: the local disk.
     """
     writer = {PB: _write_frozen, SAVED_MODEL: _write_saved_model, CKPT: _write_checkpoint, ONNX: _write_onnx}[kind]
-    try:
-        with native_stderr_held_back():  # remarks of TensorFlow about devices, and of tf2onnx about its progress
+    with native_stderr_held_back():  # remarks of TensorFlow about devices, and of tf2onnx about its progress
+        try:
             return writer(export, folder)
-    except tf.errors.OpError as error:  # TensorFlow's own writers have no other error for a disk
-        raise OSError(error.message) from error
+        except (OSError, tf.errors.OpError) as error:  # TensorFlow's own writers have no other error for a disk
+            failed = error  # raised below: an error of the disk says enough without those remarks
+    raise failed if isinstance(failed, OSError) else _disk_error(failed)
+
+
+def _disk_error(error: "tf.errors.OpError") -> OSError:
+    """TensorFlow writes "/path/file; No space left on device", with its call stack around it."""
+    cause = re.search(r"; (\w[\w -]*)$", error.message, re.MULTILINE)
+    return OSError(cause.group(1) if cause else error.message)
 
 
 def _write_frozen(export: Export, folder: str) -> Dict[str, Any]:

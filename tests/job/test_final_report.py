@@ -127,14 +127,23 @@ def test_a_stored_run_is_reported_with_the_same_mistakes_and_features(stored):
     assert len(stored.read(IMAGE_PART)) < 60000
 
 
-@pytest.mark.parametrize("change", [
-    {"lineage": "another"}, {"iteration": 20}, {"mistakes": [{"jpeg": "\"><script>"}]},
-    {"features": {"scores": [[1]]}}])
-def test_what_is_stored_of_another_network_or_damaged_is_left_out_and_the_page_says_so(undrawn, stored, change):
-    stored.write(IMAGE_PART, json.dumps(dict(json.loads(stored.read(IMAGE_PART).decode()), **change)).encode())
+@pytest.mark.parametrize("change, told", [
+    ({"lineage": "another"}, "belongs to another training, not to its best checkpoint"),
+    ({"iteration": 20}, "belongs to iteration 20, not to its best checkpoint"),
+    ({"mistakes": [{"jpeg": "\"><script>"}]}, "is damaged"), ({"features": {"scores": [[1]]}}, "is damaged"),
+    ([1], "is damaged"), (None, "is damaged")])
+def test_what_is_stored_of_another_network_or_damaged_is_left_out_and_the_page_says_so(undrawn, stored, change, told):
+    if isinstance(change, dict):
+        change = dict(json.loads(stored.read(IMAGE_PART).decode()), **change)
+    stored.write(IMAGE_PART, b"" if change is None else json.dumps(change).encode())
     page = stored_report(stored).page
     assert "<img " not in page and "<script" not in page
-    assert "none for its best checkpoint in report.json: an older version trained it" in page
+    assert f"are not shown: report.json of the run {told}." in page and "stored none" not in page
+
+
+def test_a_run_that_has_stored_nothing_for_its_best_checkpoint_is_told_from_a_damaged_file(undrawn, stored):
+    stored.delete([IMAGE_PART])
+    assert "none for its best checkpoint in report.json: an older version trained it" in stored_report(stored).page
 
 
 def test_a_name_that_is_no_unicode_is_stored_as_it_is_shown(undrawn, monkeypatch, stored):

@@ -38,11 +38,11 @@ def interval_table(history: Sequence[Mapping[str, Any]], best: Mapping[str, Any]
 
 
 def class_table(classes: Sequence[str], per_class: Mapping[str, Optional[float]],
-                confusion: Sequence[Sequence[int]], colour: str) -> str:
-    """Accuracy of each class as a number and a bar of this colour, and its number of images.
+                confusion: Sequence[Sequence[int]], colour: Optional[str]) -> str:
+    """Accuracy of each class as a number and a bar, and its number of images.
 
     Args:
-        confusion: [class, class], counts of images.
+        confusion: [class, class], counts of images. colour: of the bars; None for no bars, beside a figure of them.
     """
     rows = []
     for number, name in enumerate(classes):
@@ -50,9 +50,11 @@ def class_table(classes: Sequence[str], per_class: Mapping[str, Optional[float]]
         images = sum(confusion[number]) if number < len(confusion) else 0
         bar = "" if value is None else f'<i style="width:{value:.1f}%;background:{colour}"></i>'
         told = "no image" if value is None else f"{value:.1f}"
-        rows.append(f'<tr><td>{as_html(name)}</td><td>{told}</td><td class="bar">{bar}</td><td>{images:,}</td></tr>')
-    return ('<div class="wide"><table class="first"><tr><th>class</th><th>accuracy, %</th><th></th><th>images</th></tr>'
-            + "\n".join(rows) + "</table></div>")
+        bar_cell = "" if colour is None else f'<td class="bar">{bar}</td>'
+        rows.append(f"<tr><td>{as_html(name)}</td><td>{told}</td>{bar_cell}<td>{images:,}</td></tr>")
+    bar_title = "" if colour is None else "<th></th>"
+    return (f'<div class="wide"><table class="first"><tr><th>class</th><th>accuracy, %</th>{bar_title}<th>images</th>'
+            "</tr>" + "\n".join(rows) + "</table></div>")
 
 
 def confusion_table(matrix: Sequence[Sequence[int]], classes: Sequence[str], elsewhere: str) -> str:

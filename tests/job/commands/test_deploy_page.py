@@ -15,10 +15,13 @@ import shlex
 import shutil
 from typing import Dict, List, NamedTuple
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from job import cli
 from job.export.sidecar import atc_lines
+from masf_core.data.decode_image import decode_image
 from masf_core.export.choices import FORMATS, ONNX_PACKAGES
 from obs_sync import open_store, push
 from obs_sync.mock import mock_obs
@@ -38,6 +41,14 @@ def shown() -> Dict[str, List[str]]:
     """Every command of the page, in order → its words."""
     text = "".join(block for _, block in checks.blocks(PAGE, "sh")).replace("\\\n", " ")
     return {line: shlex.split(line) for line in text.splitlines()}
+
+
+def program():
+    """The functions of the page's program, by name."""
+    (text,) = [text for _, text in checks.blocks(PAGE, "python")]
+    known = {}
+    exec(compile(text, "docs/deploy.md", "exec"), known)
+    return known
 
 
 class Followed(NamedTuple):
@@ -103,14 +114,28 @@ def test_export_makes_the_folders_that_the_page_names(followed):
 
 
 def test_the_program_of_the_page_needs_only_the_exported_folder(followed):
-    (program,) = [text for _, text in checks.blocks(PAGE, "python")]
-    known = {}
-    exec(compile(program, "docs/deploy.md", "exec"), known)
     told = json.loads([text for line, text in followed.printed.items() if line.endswith("--json")][0])["images"]
     paths = [each["path"].replace("obs://bucket/new-photos", followed.path("miniature-pacs", "images", "photo", "dog"))
              for each in told]
-    found = known["classify"](followed.frozen(), [os.path.join(followed.folder, path) for path in paths])
+    found = program()["classify"](followed.frozen(), [os.path.join(followed.folder, path) for path in paths])
     assert found == [each["predicted"] for each in told]
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "RGB", "L"])
+def test_the_program_of_the_page_prepares_an_image_as_predict_does(tmp_path, mode):
+    """Transparent parts are white, whatever colour the file has below them, and EXIF does not turn the image."""
+    image = Image.new("RGBA", (40, 30), (200, 10, 60, 0))
+    image.paste((0, 90, 30, 128), (5, 5, 30, 20))
+    path = str(tmp_path / "image.png")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    if mode == "P":
+        image.convert("RGB").quantize(4).save(path, transparency=0, exif=turned)
+    else:
+        image.convert(mode).save(path, exif=turned)
+    expected = np.empty((32, 32, 3), np.uint8)
+    decode_image(path, 32, 10_000, expected)
+    assert np.array_equal(program()["prepared"](path, 32), expected[..., ::-1])
 
 
 def test_the_command_that_compiles_for_an_ascend_is_that_of_the_export(followed):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -186,6 +187,20 @@ def test_a_work_dir_that_cannot_be_written_is_told_where_the_export_goes_to_a_bu
     with pytest.raises(LocalStorageError, match="cannot be made .*choose another --work_dir"):
         with delivery.staged("obs://bucket/exports/x", workspace):
             pass
+
+
+@pytest.mark.parametrize("place, mend", [("{}/new/x", "another folder with --out"),
+                                         ("obs://bucket/exports/x", "another --work_dir")])
+@pytest.mark.parametrize("part", ["write", "replace_text"])  # the network, and export.json
+def test_a_disk_that_fills_up_in_an_export_is_told_with_its_mend(run_export, tmp_path, monkeypatch, place, mend, part):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(story, part, full)
+    monkeypatch.setattr(delivery, "check_place", lambda *_: None)
+    code, out, err = run_export("--format=pb", "--out=" + place.format(tmp_path))
+    assert (code, out) == (4, "") and "cannot be written (No space left on device)" in err and mend in err, err
+    assert "the disk is full" not in err and not list(tmp_path.glob("**/.*partial*"))
 
 
 def test_atc_gets_no_command_for_what_it_cannot_read():

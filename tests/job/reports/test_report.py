@@ -10,6 +10,7 @@ import pytest
 from job import cli
 from job.config.loading import load_config
 from job.reports.page.measures import MOST_CLASSES, confusion_table
+from job.reports.page.plotting import Drawn, Figure
 from job.reports.report import as_finished, make_report
 from job.reports.show import BAR, accuracy_lines, describe_run, object_tree, size
 from obs_sync import LocalStore, ObjectNotFound
@@ -48,6 +49,15 @@ def test_the_report_leads_with_the_selected_accuracy(tmp_path):
 def test_names_are_escaped():
     text = page()
     assert "<dog>" not in text and "masf_<cartoon>" not in text and "&lt;dog&gt;" in text
+
+
+@pytest.mark.parametrize("figures, bars", [([], 1), ([Figure("classes", "By class", "<svg></svg>")], 0)])
+def test_the_table_of_classes_has_bars_only_where_no_figure_has_them(monkeypatch, figures, bars):
+    """A class without an image has no bar."""
+    monkeypatch.setattr("job.reports.report.draw_all", lambda plans, wanted: Drawn(figures))
+    text = page()
+    assert text.count('<td class="bar"><i ') == bars and text.count("<td>cat</td><td>70.0</td>") == 1
+    assert text.count("<svg>") == len(figures)
 
 
 def test_a_run_without_an_interval_has_a_report_too():

@@ -19,6 +19,7 @@ from masf_core.model import EvaluationModel
 from masf_core.network import metric_net_shapes
 from masf_core.network.backbone import make_backbone
 from masf_core.tf1 import IS_TF2, tf
+from tests.end_to_end.small_disk import CannotMount, small_disk
 from tests.masf_core.network import torch_resnet
 from tests.test_architecture import REPOSITORY
 
@@ -130,8 +131,21 @@ def test_a_disk_that_tensorflow_cannot_write_is_an_error_of_the_disk(alexnet, tm
     (tmp_path / "file").write_text("")
     export = formats.Export(alexnet.backbone, alexnet.values, {}, "raw")
     for kind in ("pb", "saved_model"):
-        with pytest.raises(OSError):
+        with pytest.raises(OSError, match="(?i)not a directory"):
             formats.write(export, kind, str(tmp_path / "file"))
+
+
+@pytest.mark.parametrize("kind", ["ckpt", "saved_model"])
+def test_a_full_disk_is_one_line_without_tensorflow_s_call_stack(alexnet, tmp_path, capfd, kind):
+    try:
+        with small_disk(str(tmp_path / "disk"), megabytes=1) as disk:
+            with open(os.path.join(disk, "ballast"), "wb") as stream:
+                stream.write(b"\0" * ((1 << 20) - (1 << 15)))  # 32 KB are left
+            with pytest.raises(OSError) as caught:
+                alexnet.write(kind, "raw", tmp_path / "disk" / "export")
+    except CannotMount as error:
+        pytest.skip(f"this user may not mount a small disk: {error}")
+    assert str(caught.value) == "No space left on device" and capfd.readouterr().err == ""
 
 
 def test_weights_that_are_too_large_for_a_graph_are_one_error(alexnet, monkeypatch):
