@@ -131,8 +131,10 @@ def _results(run: Mapping[str, Any], history: Sequence[Mapping[str, Any]], best:
     yield from_paper(run, target)
     if drawn.told:
         yield paragraph(drawn.told, "muted")
-    yield heading("Accuracy and losses")
-    yield drawn.html("accuracy", "losses", "meta_losses")
+    curves = drawn.html("accuracy", "losses", "meta_losses")
+    if curves:
+        yield heading("Accuracy and losses")
+        yield curves
     if "target_per_class" not in best or "target_confusion" not in best:
         return
     yield heading(f"{target} by class, iteration {best['iteration']}")

@@ -47,7 +47,8 @@ def version_facts(run: Mapping[str, Any]) -> Iterator[str]:
     versions = run.get("versions")
     rows: List[Tuple[str, object]] = sorted(versions.items()) if isinstance(versions, dict) else []
     weights = run.get("initial_weights") or {}
-    rows += [(f"initial weights, {name}", _plain(value)) for name, value in sorted(weights.items())]
+    rows += [(f"initial weights, {name}", _plain(value)) for name, value in sorted(weights.items())
+             if value is not None]
     if not weights:
         rows.append(("initial weights", "random, from the seed"))
     rows += [("lineage", run.get("lineage", "")), ("state", run.get("state", ""))]
