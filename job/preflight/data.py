@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from typing import Collection, List, NamedTuple, Optional, Sequence, Set
 
+from job.config.contradictions import why_unused_meta_lr
 from job.config.settings import Config
 from job.console import amount
 from job.errors import ConfigError
@@ -206,12 +207,10 @@ def checkpoint_bytes(config: Config, network: Architecture) -> int:
     theta = _elements(shapes)
     trained = _elements({name: shapes[name] for name in network.trained(
         settings.frozen_layers, settings.train_batch_norm)})
-    masf = training.method == "masf"
     phi = _elements(metric_net_shapes.shapes(
         network.feature_width, settings.metric_hidden, settings.metric_embedding)) \
-        if masf and training.beta2 > 0.0 else 0
-    meta = masf and training.update == "reference" and (
-        training.beta1 > 0.0 or training.beta2 > 0.0 or training.meta_task > 0.0)
+        if training.method == "masf" and training.beta2 > 0.0 else 0
+    meta = why_unused_meta_lr(training) is None
     return 4 * (theta + phi + (trained + phi) * (2 + (2 if meta else 0)))
 
 

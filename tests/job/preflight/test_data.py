@@ -296,3 +296,12 @@ def test_what_checkpoints_that_are_kept_for_good_take_is_told_if_any_are(tmp_pat
     with checks.Preflight(config, None, {}, Limit(10.0)) as preflight:
         rows = [check() for name, check in preflight.checks() if name == "keep_every"]
     assert [(row.state, row.told) for row in rows] == told
+
+
+def test_what_a_run_would_warn_of_is_noted(tmp_path):
+    config = load_config(["--frozen_layers=conv1", "--weights_path=none", "--meta_lr=1e-6", "--update=joint",
+                          f"--work_dir={tmp_path}"])[0]
+    with checks.Preflight(config, None, {}, Limit(10.0)) as preflight:
+        rows = dict(preflight.checks())["configuration"]()
+    assert [row.state for row in rows] == ["good", "note", "note"]
+    assert [row.told.split()[0] for row in rows[1:]] == ["frozen_layers", "meta_lr=1e-06"]
