@@ -253,7 +253,8 @@ class Preflight:
         return preflight_data.disk_row(
             self._config, self._workspace.root, listing.bytes if listing is not None else 0,
             self._workspace.inputs(url) if listing is not None else None, found,
-            weights[1].size if weights is not None else 0, self._architecture())
+            weights[1].size if weights is not None else 0, self._architecture(),
+            None if is_remote(self._url) else self._url)
 
 
 def _import_tensorflow() -> str:
