@@ -1,6 +1,7 @@
 """From the file of a study to its runs."""
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -69,7 +70,7 @@ def kinds_of(study: StudyFile, flags: Mapping[str, Given]) -> List[Kind]:
             draws = {} if sample is None else {
                 draw.name: Given(drawn(draw, study.random.seed, sample), draw.where) for draw in study.random.draws}
             try:
-                config = resolve(study.base + [flags] + own + [draws])
+                config = resolve(_with_target(study.base + [flags] + own + [draws]))
                 found.append(Kind(variant, sample, config, {name: given.value for name, given in draws.items()}))
             except ConfigError as error:
                 told = [_placed(each, study.path, study.base + [flags] + own + [draws]) for each in error.problems]
@@ -81,6 +82,16 @@ def kinds_of(study: StudyFile, flags: Mapping[str, Given]) -> List[Kind]:
     if problems:
         raise ConfigError(problems)
     return found
+
+
+def _with_target(sources: List[Mapping[str, Given]]) -> List[Mapping[str, Given]]:
+    """``sources`` with a target among the domains that they give: the default one need not be. Each run has its own."""
+    for source in reversed(sources):
+        if "domains" in source:
+            with contextlib.suppress(ValueError):  # a bad value is told where it is resolved
+                domains = settings()["domains"].kind.convert(source["domains"].value)
+                return sources + ([{"target_domain": Given(domains[0], source["domains"].where)}] if domains else [])
+    return sources
 
 
 def _placed(problem: str, path: str, sources: Sequence[Mapping[str, Given]]) -> str:

@@ -138,7 +138,8 @@ def test_two_runs_of_one_variant_differ_in_nothing_but_target_and_seed(tmp_path)
     ("variants: {a: {margin: 3}}\nrandom: {samples: 2, settings: {margin: {choice: [1]}}}", "variant a sets it in"),
     ("settings: {width: 0.1}\nrandom: {samples: 3, settings: {frozen_layers: {choice: [conv9]}}}",
      "study.yaml, line 2: frozen_layers: pattern 'conv9' matches no layer"),
-    ("variants:\n  a: {domains: 'a,b,c'}", "study.yaml: target_domain 'cartoon' is not among domains a,b,c"),
+    ("variants:\n  a: {domains: 'a,b'}", "study.yaml, line 2: domains: 2 given; expected at least 3"),
+    ("settings: {domains: [a, b/c]}", "line 1: domains cannot be "),
     ("a: [", "not YAML"),
     ("just words", "expected the file of a study"),
 ])
@@ -166,6 +167,11 @@ def test_a_configuration_file_that_does_not_exist_has_the_exit_code_of_storage(t
 def test_variants_that_differ_only_in_the_iterations_and_equal_samples_are_no_mistake(tmp_path):
     planned(tmp_path, BASE + "variants: {short: {train_iterations: 10}, long: {train_iterations: 20}}\n")
     planned(tmp_path, BASE + "random: {samples: 3, settings: {margin: {choice: [5]}}}\n")
+
+
+def test_the_domains_of_a_study_need_not_hold_the_default_target(tmp_path):
+    runs, _ = planned(tmp_path, "settings: {domains: [photo, sketch, art]}\ntargets: [sketch, art]\n")
+    assert [(run.target, run.config.data.target_domain) for run in runs] == [("sketch", "sketch"), ("art", "art")]
 
 
 def test_samples_that_draw_the_same_are_told_and_the_plan_shows_what_is_drawn(tmp_path):
