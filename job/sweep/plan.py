@@ -46,7 +46,7 @@ class Kind(NamedTuple):
     variant: str
     sample: Optional[int]
     config: Config
-    drawn: Mapping[str, str]
+    drawn: Mapping[str, Optional[str]]
 
 
 def kinds_of(study: StudyFile, flags: Mapping[str, Given]) -> List[Kind]:

@@ -134,6 +134,13 @@ def test_two_runs_of_one_variant_differ_in_nothing_but_target_and_seed(tmp_path)
     ("random: {samples: 2, settings: {outer_lr: {uniform: [2, 1]}}}", r"expected two numbers, \[lowest, highest\]"),
     ("random: {samples: 2, settings: {outer_lr: {normal: [0, 1]}}}", "expected one of log_uniform, uniform, choice"),
     ("random: {samples: 2, settings: {metric_hidden: {uniform: [1, 2.5]}}}", "for whole numbers or words use choice"),
+    ("random: {samples: 2, settings: {meta_batch_size: {uniform: [3, 9]}}}",
+     "line 1: meta_batch_size: uniform draws fractions, .* a whole number, at least 3; for whole numbers or words use"),
+    ("random: {samples: 2, settings: {outer_lr: {uniform: [-1, 1]}}}", "the setting takes a number, at least 0$"),
+    ("random: {samples: 2, settings: {outer_lr: {uniform: [null, 1]}}}", "the setting takes a number, at least 0$"),
+    ("random: {samples: 2, settings: {frozen_layers: {choice: [[conv1, conv2], []]}}}",
+     "line 1: frozen_layers: choice: .* write several names as one text, such as 'conv1,conv2', and none as ''$"),
+    ("random: {samples: 2, settings: {margin: {choice: [null]}}}", "line 1: margin: cannot be nothing"),
     ("random: {samples: 2, settings: {margin: {choice: [wide]}}}", "cannot be 'wide'"),
     ("variants: {a: {margin: 3}}\nrandom: {samples: 2, settings: {margin: {choice: [1]}}}", "variant a sets it in"),
     ("settings: {width: 0.1}\nrandom: {samples: 3, settings: {frozen_layers: {choice: [conv9]}}}",
@@ -172,6 +179,13 @@ def test_variants_that_differ_only_in_the_iterations_and_equal_samples_are_no_mi
 def test_the_domains_of_a_study_need_not_hold_the_default_target(tmp_path):
     runs, _ = planned(tmp_path, "settings: {domains: [photo, sketch, art]}\ntargets: [sketch, art]\n")
     assert [(run.target, run.config.data.target_domain) for run in runs] == [("sketch", "sketch"), ("art", "art")]
+
+
+def test_a_choice_can_be_nothing_and_several_names(tmp_path):
+    _, kinds = planned(tmp_path, BASE + "random: {samples: 12, settings: {meta_lr: {choice: [1e-3, null]}, "
+                                        "frozen_layers: {choice: ['conv1,conv2', '']}}}\n")
+    assert {kind.config.training.meta_lr for kind in kinds} == {1e-3, None}
+    assert {kind.config.network.frozen_layers for kind in kinds} == {("conv1", "conv2"), ()}
 
 
 def test_samples_that_draw_the_same_are_told_and_the_plan_shows_what_is_drawn(tmp_path):
