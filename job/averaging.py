@@ -12,7 +12,7 @@ from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Sequence, Tup
 
 import numpy as np
 
-from job.config.loading import to_dict
+from job.config.loading import differences, to_dict
 from job.config.settings import Config
 from job.console import Console
 from job.evaluation import ALL, Request, evaluate_networks
@@ -30,6 +30,7 @@ from masf_core.network.architecture import STATISTICS
 from masf_core.network.averaging import WeightMean
 from masf_core.records.files import replace_bytes, sync
 from masf_core.records.npz import Hashing, write_npz
+from masf_core.words import typed
 from obs_sync import IntegrityError, LocalStorageError, ObjectNotFound, StoreError, is_remote
 from obs_sync.local.files import make_directory
 
@@ -114,11 +115,23 @@ def _values_of(each: Trained, request: Averaging, workspace: Workspace, console:
                              f"{again} it out with --from, --to or --last, or delete its marker "
                              f"checkpoints/{each.file.checkpoint}.json") from error
     except WeightsError as error:
+        network = _other_network(request)
+        if network:
+            raise WeightsError(f"{told} is not of the network that is set: {network}. Leave these settings out; those "
+                               "of the run count then") from error
         raise WeightsError(f"{told} cannot be averaged with the others: {error}") from error
     if is_remote(each.file.folder):  # not all of them on the disk at once
         with contextlib.suppress(OSError):
             os.remove(network.path)
     return values
+
+
+def _other_network(request: Averaging) -> str:
+    """The settings of the network that are not those of the run, in words."""
+    if request.newest.config is None:
+        return ""
+    return ", ".join(f"{name}={typed(now)} (of the run: {typed(was)})" for name, was, now in differences(
+        request.newest.config, request.config) if name in ("backbone", "width"))
 
 
 def _requests(request: Averaging, mean: Dict[str, np.ndarray], sha256: str, rows: List[Tuple[str, Trained, int]],

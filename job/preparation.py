@@ -10,6 +10,7 @@ import numpy as np
 from job.cann_logs import explained
 from job.card_paths import Place, ascend_settings, work_in
 from job.compilation import announced
+from job.config.contradictions import doubts
 from job.config.settings import Config, settings
 from job.errors import ConfigError
 from job.inputs.early_weights import EarlyWeights
@@ -162,8 +163,8 @@ def build_model(run: AnyRun, here: Device, index: DatasetIndex, group: Alone = A
     if network.frozen_layers:
         log.info("frozen_layers: these layers are not trained: %s",
                  ", ".join(backbone.frozen_layers(network.frozen_layers)))
-        if config.data.weights_path == "none":
-            log.warning("frozen_layers with weights_path=none: the frozen layers keep random values")
+    for doubt in doubts(config):
+        log.warning("%s", doubt)
     try:
         check_batch(step, group.size)
     except ValueError as error:

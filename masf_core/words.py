@@ -1,4 +1,4 @@
-"""Counts, lists of names, and words of files in messages."""
+"""Counts, lists of names, values of settings, and words of files in messages."""
 from __future__ import annotations
 
 from typing import Any, Sequence
@@ -15,6 +15,15 @@ def some(names: Sequence[str], shown: int = 5) -> str:
 def plural(count: int, noun: str) -> str:
     """``1 image``, ``1,200 images``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def typed(value: Any) -> str:
+    """A value of a setting as people type it."""
+    if value is None or value == ():
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def shown(words: Any) -> str:

@@ -5,7 +5,7 @@
     files            reads a YAML file
     flags            reads `--name=value` flags
     loading          resolves defaults, file and flags to one configuration
-    contradictions   values that are each right, but not together
+    contradictions   values that are each right, but not together, or have no effect beside the others
     near_miss        suggests the name that was probably meant
     foreign_flags    flags of the platform, and of the published port
     make_variables   variables that make dry-run does not take

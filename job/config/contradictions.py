@@ -1,9 +1,9 @@
-"""Which values of several settings contradict each other."""
+"""Which values of several settings contradict each other, and which have no effect beside the others."""
 from __future__ import annotations
 
-from typing import List
+from typing import List, Optional
 
-from job.config.settings import Config, Interval, Network
+from job.config.settings import Config, Interval, Network, Training
 from masf_core.devices.ascend.options import FLOAT32_MODES, read_options
 
 
@@ -51,3 +51,25 @@ def _frozen_layers(network: Network) -> List[str]:
     except ValueError as error:
         return [f"frozen_layers: {error}"]
     return []
+
+
+def doubts(config: Config) -> List[str]:
+    """What a run with these settings warns of: one sentence each."""
+    found = []
+    if config.network.frozen_layers and config.data.weights_path == "none":
+        found.append("frozen_layers with weights_path=none: the frozen layers keep random values")
+    reason = why_unused_meta_lr(config.training)
+    if config.training.meta_lr is not None and reason is not None:
+        found.append(f"meta_lr={config.training.meta_lr:g} has no effect: {reason}")
+    return found
+
+
+def why_unused_meta_lr(training: Training) -> Optional[str]:
+    """Why training has no meta Adam, whose learning rate meta_lr is; None where it has one."""
+    if training.method == "deepall":
+        return "method=deepall has no meta losses"
+    if training.update == "joint":
+        return "update=joint has no Adam of its own for the meta losses"
+    if not (training.beta1 > 0.0 or training.beta2 > 0.0 or training.meta_task > 0.0):
+        return "beta1, beta2 and meta_task are 0, so there are no meta losses"
+    return None

@@ -169,7 +169,8 @@ def _convert(given: Mapping[str, Given]) -> Tuple[Dict[str, Any], List[str]]:
             values[name] = settings()[name].kind.convert(value)
         except ValueError as error:
             reason = f" ({error.what})" if isinstance(error, InvalidUrl) else ""
-            problems.append(f"{where}: {name} cannot be {value!r}{reason}; expected {settings()[name].kind.expected}")
+            told = "nothing" if value is None else repr(value)
+            problems.append(f"{where}: {name} cannot be {told}{reason}; expected {settings()[name].kind.expected}")
     return values, problems
 
 

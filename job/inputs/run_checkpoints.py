@@ -81,6 +81,9 @@ def choose(found: Sequence[Trained], choice: Choice) -> List[Trained]:
     if len(chosen) < FEWEST:
         raise ConfigError(f"{choice.flags()} chooses {plural(len(chosen), 'checkpoint')}; expected at least {FEWEST}. "
                           f"The run has those of the iterations {iterations_told(found)}")
+    if choice.last is not None and len(chosen) < choice.last:
+        log.warning("%s: there are only %d such checkpoints, of the iterations %s; all of them are taken",
+                    choice.flags(), len(chosen), iterations_told(chosen))
     return chosen
 
 

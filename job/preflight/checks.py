@@ -5,9 +5,10 @@ import contextlib
 import logging
 import os
 import time
-from typing import Any, List, Mapping, Optional, Tuple, Union
+from typing import Any, List, Mapping, Optional, Tuple
 
 from job.card_paths import ascend_settings
+from job.config.contradictions import doubts
 from job.config.settings import Config
 from job.environment import read_environment
 from job.errors import ConfigError, NoSuchFolder
@@ -166,16 +167,17 @@ class Preflight:
 
     # -- checks
 
-    def _configuration(self) -> Union[Row, List[Row]]:
+    def _configuration(self) -> List[Row]:
         if self._problem is not None:
             return [Row("configuration", BAD, problem, "Correct it; the checks below ran without it")
                     for problem in self._problem.problems]
         config = self._config
         check_share(config.training.meta_batch_size, self._environment.rank_size)
-        return Row("configuration", GOOD, f"run {config.run_name}: {config.network.backbone} on "
-                                          f"{config.platform.device}, {config.training.train_iterations} iterations "
-                                          f"of {config.training.meta_batch_size} images a domain, method "
-                                          f"{config.training.method}")
+        good = Row("configuration", GOOD, f"run {config.run_name}: {config.network.backbone} on "
+                                           f"{config.platform.device}, {config.training.train_iterations} iterations "
+                                           f"of {config.training.meta_batch_size} images a domain, method "
+                                           f"{config.training.method}")
+        return [good] + [Row("configuration", NOTE, doubt) for doubt in doubts(config)]
 
     def _adapter_options(self, adapter: Adapter) -> Tuple[List[str], List[str]]:
         """(problems, doubts) of the options that a run would pass to the adapter."""
@@ -251,7 +253,8 @@ class Preflight:
         return preflight_data.disk_row(
             self._config, self._workspace.root, listing.bytes if listing is not None else 0,
             self._workspace.inputs(url) if listing is not None else None, found,
-            weights[1].size if weights is not None else 0, self._architecture())
+            weights[1].size if weights is not None else 0, self._architecture(),
+            None if is_remote(self._url) else self._url)
 
 
 def _import_tensorflow() -> str:

@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from typing import Collection, List, NamedTuple, Optional, Sequence, Set
 
+from job.config.contradictions import why_unused_meta_lr
 from job.config.settings import Config
 from job.console import amount
 from job.errors import ConfigError
@@ -32,6 +33,7 @@ from masf_core.network.architecture import Architecture, Shapes
 from masf_core.network.formats import recognise
 from masf_core.network.formats.tensorflow_checkpoint import SUFFIX as INDEX
 from masf_core.network.pretrained import read_pretrained
+from masf_core.words import plural
 from obs_sync import ObjectInfo, Store, open_store
 from obs_sync.keys import check_key
 from obs_sync.local.files import digest_of
@@ -206,26 +208,22 @@ def checkpoint_bytes(config: Config, network: Architecture) -> int:
     theta = _elements(shapes)
     trained = _elements({name: shapes[name] for name in network.trained(
         settings.frozen_layers, settings.train_batch_norm)})
-    masf = training.method == "masf"
     phi = _elements(metric_net_shapes.shapes(
         network.feature_width, settings.metric_hidden, settings.metric_embedding)) \
-        if masf and training.beta2 > 0.0 else 0
-    meta = masf and training.update == "reference" and (
-        training.beta1 > 0.0 or training.beta2 > 0.0 or training.meta_task > 0.0)
+        if training.method == "masf" and training.beta2 > 0.0 else 0
+    meta = why_unused_meta_lr(training) is None
     return 4 * (theta + phi + (trained + phi) * (2 + (2 if meta else 0)))
 
 
 def disk_row(config: Config, work_dir: str, data_bytes: int, destination: Optional[str], found: Found,
-             weights_bytes: int, network: Architecture) -> Row:
+             weights_bytes: int, network: Architecture, run: Optional[str]) -> Row:
     """Free space against what the run needs.
 
     Args:
         data_bytes: to be pulled, 0 if nothing. destination: to where, or None. weights_bytes: of a file that is fetched
-            by itself.
+            by itself. run: folder of the run, None in a bucket.
     """
-    existing = os.path.abspath(work_dir)
-    while not os.path.isdir(existing):
-        existing = os.path.dirname(existing)
+    existing = _existing(work_dir)
     if not os.access(existing, os.W_OK | os.X_OK):
         return Row("disk", BAD, f"{existing} cannot be written", "Choose another --work_dir")
     present = _size_of(destination) if destination else 0
@@ -233,16 +231,33 @@ def disk_row(config: Config, work_dir: str, data_bytes: int, destination: Option
     cache = images * network.image_size ** 2 * 3
     root = os.path.join(destination, found.dataroot) if destination else found.index.dataroot
     cached = _size_of(directory_of(root, os.path.join(work_dir, "decoded")))
+    interval, size = config.interval, checkpoint_bytes(config, network)
+    kept = config.training.train_iterations // interval.keep_every if interval.keep_every else 0
+    published = min(interval.keep_checkpoints + 1 + kept,  # 1: the best
+                    -(-config.training.train_iterations // interval.test_print_interval))
     needs = [("data", max(0, data_bytes - present)), ("decoded images", max(0, cache - cached)),
-             ("weights", weights_bytes), ("checkpoints", SNAPSHOTS * checkpoint_bytes(config, network)), ("logs", LOGS)]
-    needed, free = sum(size for _, size in needs), shutil.disk_usage(existing).free
-    parts = ", ".join(f"{name} {amount(size, 'B')}" for name, size in needs if size)
+             ("weights", weights_bytes), ("checkpoints", SNAPSHOTS * size), ("logs", LOGS)]
+    local = run is not None and os.stat(_existing(run)).st_dev == os.stat(existing).st_dev
+    if local:
+        held = 0 if config.platform.resume == "never" else _size_of(run)
+        needs.append((f"{plural(published, 'checkpoint')} in train_url", max(0, published * size - held)))
+    needed, free = sum(each for _, each in needs), shutil.disk_usage(existing).free
+    parts = ", ".join(f"{name} {amount(each, 'B')}" for name, each in needs if each)
     told = f"{amount(free, 'B')} free in {existing}, at most {amount(needed, 'B')} needed: {parts}"
-    if config.interval.keep_every:  # the spool keeps each of them until it is delivered
+    if kept and run is None:  # the spool keeps each of them until it is delivered
         told += "; in an outage of the storage, one more checkpoint for each that keep_every keeps"
     if needed > free:
-        return Row("disk", BAD, told, "Free some, or choose a larger disk with --work_dir")
+        return Row("disk", BAD, told, "Free some, or choose a larger disk with --work_dir" + (
+            ", another one with --train_url, or a larger --keep_every" if local and kept else ""))
     return Row("disk", GOOD, told)
+
+
+def _existing(path: str) -> str:
+    """The folder at ``path``, or the nearest one above it that exists."""
+    path = os.path.abspath(path)
+    while not os.path.isdir(path):
+        path = os.path.dirname(path)
+    return path
 
 
 def _size_of(directory: str) -> int:

@@ -10,6 +10,7 @@ from job.inputs.pulled_data import PulledData
 from job.preflight.rows import BAD, GOOD, NONE, NOTE, Row, refused
 from job.publication.lineage import published_checkpoints
 from job.publication.run_record import read_published
+from masf_core.words import typed
 from obs_sync import ObjectInfo, PackedStore, Store, StoreError, is_remote
 from obs_sync.lease.claims import PREFIX, is_claim, over, read_claim
 from obs_sync.lease.owner import Owner
@@ -184,7 +185,7 @@ def resume_row(store: Store, config: Config, fingerprint: Optional[str]) -> Row:
     if fingerprint is not None and was not in (None, fingerprint):
         differing.append(("data", was[:12], fingerprint[:12]))
     if differing:
-        changes = "; ".join(f"{name} was {before}, is {now}" for name, before, now in differing)
+        changes = "; ".join(f"{name} was {typed(before)}, is {typed(now)}" for name, before, now in differing)
         return Row("resume", BAD, f"{held}, made with another configuration: {changes}",
                    "Use the old values, give another --run_name, or --resume=never")
     if previous.get("state") == "done" and newest >= config.training.train_iterations:

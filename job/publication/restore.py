@@ -14,6 +14,7 @@ from job.publication.patience import OPENING_SECONDS, Patience
 from job.workspace import Workspace
 from masf_core.errors import CheckpointError
 from masf_core.records import checkpoints
+from masf_core.words import typed
 from obs_sync import IntegrityError, Marker, ObjectNotFound, Store, fetch_checkpoint, list_markers
 from obs_sync.errors import UnsafeKey
 
@@ -219,7 +220,7 @@ def refuse_changed(name: str, differing: Sequence[Tuple[str, Any, Any]]) -> None
         ConfigError: names every setting that differs.
     """
     if differing:
-        told = "; ".join(f"{key} was {there}, is {here}" for key, there, here in differing)
+        told = "; ".join(f"{key} was {typed(there)}, is {typed(here)}" for key, there, here in differing)
         raise ConfigError(
             f"{name} was made with another configuration: {told}. Use the old values, choose another --run_name, or "
             "start from iteration 0 with --resume=never (the old checkpoints stay).")

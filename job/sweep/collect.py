@@ -6,7 +6,7 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 from job.config.loading import result_settings
 from job.reports.table.cells import mean_of
 from job.reports.table.runs import Found, OpenAt, RunResult, read_runs
-from job.reports.table.variants import Planned, Variant
+from job.reports.table.variants import Planned, Variant, shown
 from job.sweep.plan import Kind, PlannedRun, label_of
 from masf_core.words import plural
 
@@ -72,7 +72,7 @@ def chosen(variant: str, kinds: Sequence[Kind], rows: Sequence[Variant]) -> Tupl
         told = f"{variant} on {target}: {len(complete)} of {plural(len(rows), 'sample')} complete"
         if complete:
             best = max(complete, key=lambda number: (scores[number], -number))
-            drawn = ", ".join(f"{name}={value}" for name, value in kinds[best].drawn.items())
+            drawn = ", ".join(f"{name}={shown(value)}" for name, value in kinds[best].drawn.items())
             told += f"; {rows[best].name} ({drawn}) is chosen by {scores[best]:.2f} % on validation images"
             picked.update({place: run for place, run in rows[best].runs.items() if place[0] == target})
         notes.append(told)

@@ -14,7 +14,7 @@ from job.modelarts.access import obs_environment, read_access, secrets_of
 from job.modelarts.parameters import PLACES
 from job.modelarts.service import JobService
 from job.sweep.local import FOLDER
-from job.sweep.plan import Kind, PlannedRun, kinds_of, runs_of
+from job.sweep.plan import Kind, PlannedRun, kinds_of, repeated, runs_of
 from job.sweep.state import OpenAt
 from job.sweep.study_file import PER_JOB, RUNNERS, StudyFile, read_study
 from job.sweep.targets import check_targets, domains_of
@@ -55,7 +55,8 @@ def open_study(path: str, flags: Mapping[str, Given], runner: Optional[str], env
 
     Args:
         flags: settings of the command line. runner: one of ``study_file.RUNNERS``, None for that of the file.
-            to_start: check that the listed targets are domains of the data, and name options that have no effect.
+            to_start: check that the listed targets are domains of the data, and name options that have no effect
+            and runs that train the same.
 
     Raises:
         ConfigError: the file or a setting is wrong. DataError, StoreError: the domains cannot be found.
@@ -74,6 +75,9 @@ def open_study(path: str, flags: Mapping[str, Given], runner: Optional[str], env
         flags = places_in_obs(flags)
         file = file._replace(base=[places_in_obs(source) for source in file.base])
     kinds = kinds_of(file, flags)
+    if to_start:
+        for told in repeated(kinds):
+            log.warning("%s: %s", file.path, told)
     config = kinds[0].config
     backend = config.platform.storage
     work_dir = os.path.abspath(config.platform.work_dir or read_environment(environ).work_dir)

@@ -285,11 +285,15 @@ class _Reader:
             self.problems.append(f"{where}: {expected}")
             return None
         kind, values = node.value[0][0].value, node.value[0][1]
-        if kind not in KINDS or values.id != SEQUENCE or not all(
-                each.id == SCALAR for each in values.value):
+        scalars = values.id == SEQUENCE and all(each.id == SCALAR for each in values.value)
+        if kind == "choice" and values.id == SEQUENCE and not scalars:
+            self.problems.append(f"{where}: {name}: choice: expected single values; write several names as one text, "
+                                 "such as 'conv1,conv2', and none as ''")
+            return None
+        if kind not in KINDS or not scalars:
             self.problems.append(f"{where}: {expected}")
             return None
-        draw = Draw(name, kind, tuple(each.value for each in values.value), where)
+        draw = Draw(name, kind, tuple(None if each.tag == NULL_TAG else each.value for each in values.value), where)
         problem = draw_problem(draw)
         if problem is not None:
             self.problems.append(f"{where}: {name}: {problem}")

@@ -9,15 +9,16 @@ from job.printable import printable
 from job.reports.table.variants import shown
 from job.standard_output import json_text
 from job.sweep.opened import Study
-from job.sweep.plan import label_of
+from job.sweep.plan import label_of, training_settings
 from job.sweep.state import DONE, RUNNING, SUBMITTED, RunState, counts
 from masf_core.words import plural
 
 
 def plan_text(study: Study) -> str:
-    """The variants with the settings in which they differ, and the URL of every run."""
-    values = [result_settings(kind.config) for kind in study.kinds]
-    differing = [name for name in values[0] if len({str(each[name]) for each in values}) > 1]
+    """The variants with the settings in which they differ or that are drawn, and the URL of every run."""
+    values = [training_settings(kind.config) for kind in study.kinds]
+    drawn = study.kinds[0].drawn
+    differing = [name for name in values[0] if name in drawn or len({str(each[name]) for each in values}) > 1]
     lines = ["variants:"]
     for kind, settings in zip(study.kinds, values):
         told = ", ".join(f"{name}={shown(settings[name])}" for name in differing)

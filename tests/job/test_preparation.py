@@ -97,6 +97,8 @@ def test_the_frozen_layers_are_named_and_warned_of_where_they_are_random(built, 
     assert "these layers are not trained: conv1, bn1" in caplog.text and "WARNING" not in caplog.text
     build(run_of(tmp_path, backbone="resnet18", frozen_layers=("conv1",), weights_path="none"), index)
     assert "WARNING" in caplog.text and "the frozen layers keep random values" in caplog.text
+    build(run_of(tmp_path, meta_lr=1e-6, update="joint", weights_path="none"), index)
+    assert "meta_lr=1e-06 has no effect: update=joint" in caplog.text
 
 
 def test_the_network_and_its_session_are_those_asked_for(built, tmp_path):

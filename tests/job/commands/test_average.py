@@ -268,6 +268,12 @@ def test_a_checkpoint_of_another_network_is_named(run):
         mean_of(run)
 
 
+def test_a_setting_of_another_network_is_named(run):
+    request = request_of(run)._replace(config=load_config(SETTINGS + ["--width=0.5"])[0])
+    with pytest.raises(WeightsError, match=r"iteration 20 is not of .*: width=0.5 \(of the run: 0.02\). Leave"):
+        averaging.mean_of(request, None, Console(stream=io.StringIO()), open_local)
+
+
 def test_one_checkpoint_at_a_time_is_in_memory(run, monkeypatch):
     read, arrays, living = averaging.read_network, [], []
 
@@ -318,6 +324,12 @@ def test_checkpoints_are_chosen_by_iteration_and_number(run):
     assert iterations_of(run, Choice(end=40)) == [20, 40]
     assert iterations_of(run, Choice(last=2)) == [40, 60]
     assert iterations_of(run, Choice(end=40, last=9)) == [20, 40]
+
+
+def test_a_last_beyond_what_there_is_is_told(run, caplog):
+    assert iterations_of(run, Choice(last=3)) == [20, 40, 60] and not caplog.text
+    assert iterations_of(run, Choice(last=99)) == [20, 40, 60]
+    assert "--last=99: there are only 3 such checkpoints, of the iterations 20, 40, 60; all of them" in caplog.text
 
 
 def test_of_an_iteration_that_was_trained_again_the_later_checkpoint_counts(run):

@@ -62,7 +62,7 @@ def test_several_names_are_a_list_or_separated_by_commas(tmp_path, text):
     ("training: 5\n", 1, "training is a group; expected settings below it, indented"),
     ("seed:\n  value: 5\n", 1, "seed: expected one value, not a structure"),
     ("seed: [1, 2]\n", 1, "seed cannot be ['1', '2']; expected a whole number"),
-    ("seed: null\n", 1, "seed cannot be None; expected a whole number"),
+    ("seed: null\n", 1, "seed cannot be nothing; expected a whole number"),
     ("? [a, b]\n: 1\n", 1, "expected a name before the colon"),
     ("margin: wide\n", 1, "margin cannot be 'wide'; expected a number, at least 0"),
 ])

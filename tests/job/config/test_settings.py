@@ -8,6 +8,7 @@ import re
 import pytest
 
 from job.config import loading
+from job.config.contradictions import doubts
 from job.config.foreign_flags import PORT_FLAGS
 from job.config.loading import ConfigError, load_config, replace_settings, to_yaml, warn_of_unknown
 from job.config.settings import GROUPS, Config, config_of, settings, values_of
@@ -253,6 +254,22 @@ def test_all_problems_are_told_at_once():
 ])
 def test_values_that_contradict_each_other_are_an_error(arguments, problem):
     assert problem_of(*arguments) == problem
+
+
+@pytest.mark.parametrize("arguments, told", [
+    (["--meta_lr=1e-6"], []), (["--update=joint"], []), (["--meta_lr=1e-6", "--beta1=0", "--beta2=0",
+                                                         "--meta_task=1"], []),
+    (["--meta_lr=1e-6", "--update=joint"],
+     ["meta_lr=1e-06 has no effect: update=joint has no Adam of its own for the meta losses"]),
+    (["--meta_lr=1e-6", "--method=deepall"], ["meta_lr=1e-06 has no effect: method=deepall has no meta losses"]),
+    (["--meta_lr=1e-6", "--beta1=0", "--beta2=0"],
+     ["meta_lr=1e-06 has no effect: beta1, beta2 and meta_task are 0, so there are no meta losses"]),
+    (["--frozen_layers=conv1", "--weights_path=a.npy"], []),
+    (["--frozen_layers=conv1", "--weights_path=none"],
+     ["frozen_layers with weights_path=none: the frozen layers keep random values"]),
+])
+def test_what_has_no_effect_or_hardly_can_be_meant_is_told(arguments, told):
+    assert doubts(load_config(arguments).config) == told
 
 
 def test_precision_mode_is_accepted_where_it_can_count():

@@ -12,7 +12,7 @@ from job import cli
 from job.config.loading import load_config
 from job.config.settings import config_of
 from job.preflight import checks, data
-from job.preflight.rows import GOOD, Limit, Row, Shared, Unknown, line_of, run_checks
+from job.preflight.rows import BAD, GOOD, Limit, Row, Shared, Unknown, line_of, run_checks
 from job.publication.retention import BEST
 from masf_core.data import build_index, miniature
 from masf_core.data.folders import Folder
@@ -199,6 +199,30 @@ def test_a_disk_that_is_too_small_is_told(obs, doctor, monkeypatch):
     assert "--work_dir" in rows["disk"][0]["mend"]
 
 
+@pytest.mark.parametrize("arguments, held, number", [
+    ([], 0, 3), (["--keep_every=100"], 0, 6), (["--keep_every=20"], 0, 15), (["--keep_every=400"], 0, 3),
+    (["--keep_every=100"], 5, 1), (["--keep_every=100", "--resume=never"], 5, 6)])
+def test_published_checkpoints_take_the_disk_if_train_url_is_on_it(tmp_path, monkeypatch, arguments, held, number):
+    config = load_config(["--width=0.05"] + arguments)[0]
+    network = AlexNet(7, 0.05)
+    size = data.checkpoint_bytes(config, network)
+    run = tmp_path / "out" / "masf_cartoon"
+    run.mkdir(parents=True)
+    (run / "old").write_bytes(b"x" * (held * size))
+    without = data.LOGS + data.SNAPSHOTS * size
+    found = SimpleNamespace(index=SimpleNamespace(domains=[], dataroot=str(tmp_path)), dataroot="")
+
+    def row(free, run):
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
+        return data.disk_row(config, str(tmp_path / "work"), 0, None, found, 0, network, run)
+
+    assert row(without, None).state == GOOD
+    assert row(without + number * size, str(run)).state == GOOD
+    lacking = row(without + number * size - 1, str(run))
+    assert lacking.state == BAD and " in train_url " in lacking.told
+    assert ("--keep_every" in lacking.mend) == (arguments[:1] in (["--keep_every=100"], ["--keep_every=20"]))
+
+
 @pytest.mark.parametrize("values", [{}, {"method": "deepall"}, {"update": "joint"}, {"beta2": 0.0},
                                     {"beta1": 0.0, "beta2": 0.0}, {"frozen_layers": ("conv?",)}])
 def test_checkpoints_are_as_large_as_the_state_of_the_graph(values):
@@ -296,3 +320,12 @@ def test_what_checkpoints_that_are_kept_for_good_take_is_told_if_any_are(tmp_pat
     with checks.Preflight(config, None, {}, Limit(10.0)) as preflight:
         rows = [check() for name, check in preflight.checks() if name == "keep_every"]
     assert [(row.state, row.told) for row in rows] == told
+
+
+def test_what_a_run_would_warn_of_is_noted(tmp_path):
+    config = load_config(["--frozen_layers=conv1", "--weights_path=none", "--meta_lr=1e-6", "--update=joint",
+                          f"--work_dir={tmp_path}"])[0]
+    with checks.Preflight(config, None, {}, Limit(10.0)) as preflight:
+        rows = dict(preflight.checks())["configuration"]()
+    assert [row.state for row in rows] == ["good", "note", "note"]
+    assert [row.told.split()[0] for row in rows[1:]] == ["frozen_layers", "meta_lr=1e-06"]

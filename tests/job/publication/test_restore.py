@@ -252,6 +252,8 @@ def test_a_changed_configuration_names_every_key():
     refuse_changed("run", [])
     with pytest.raises(ConfigError, match="a was 1, is 2; b was 3, is 4.*--resume=never"):
         refuse_changed("run", [("a", 1, 2), ("b", 3, 4)])
+    with pytest.raises(ConfigError, match="a was conv1,fc6, is nothing; b was nothing, is 1e-06; c was true, is false"):
+        refuse_changed("run", [("a", ("conv1", "fc6"), ()), ("b", None, 1e-6), ("c", True, False)])
 
 
 def test_a_workspace_that_cannot_be_written_names_the_setting(tmp_path):

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,7 +11,9 @@ from job.config.loading import result_settings
 from job.config.run_names import study_name, variant_in
 from job.errors import ConfigError, NoSuchFolder
 from job.sweep.draws import Draw, drawn
+from job.sweep.plan import repeated
 from job.sweep.study_file import read_study
+from job.sweep.text import plan_text
 from tests.job.sweep.studies import BASE, VARIANTS, planned, write_study
 
 RANDOM = """\
@@ -131,8 +134,19 @@ def test_two_runs_of_one_variant_differ_in_nothing_but_target_and_seed(tmp_path)
     ("random: {samples: 2, settings: {outer_lr: {uniform: [2, 1]}}}", r"expected two numbers, \[lowest, highest\]"),
     ("random: {samples: 2, settings: {outer_lr: {normal: [0, 1]}}}", "expected one of log_uniform, uniform, choice"),
     ("random: {samples: 2, settings: {metric_hidden: {uniform: [1, 2.5]}}}", "for whole numbers or words use choice"),
+    ("random: {samples: 2, settings: {meta_batch_size: {uniform: [3, 9]}}}",
+     "line 1: meta_batch_size: uniform draws fractions, .* a whole number, at least 3; for whole numbers or words use"),
+    ("random: {samples: 2, settings: {outer_lr: {uniform: [-1, 1]}}}", "the setting takes a number, at least 0$"),
+    ("random: {samples: 2, settings: {outer_lr: {uniform: [null, 1]}}}", "the setting takes a number, at least 0$"),
+    ("random: {samples: 2, settings: {frozen_layers: {choice: [[conv1, conv2], []]}}}",
+     "line 1: frozen_layers: choice: .* write several names as one text, such as 'conv1,conv2', and none as ''$"),
+    ("random: {samples: 2, settings: {margin: {choice: [null]}}}", "line 1: margin: cannot be nothing"),
     ("random: {samples: 2, settings: {margin: {choice: [wide]}}}", "cannot be 'wide'"),
     ("variants: {a: {margin: 3}}\nrandom: {samples: 2, settings: {margin: {choice: [1]}}}", "variant a sets it in"),
+    ("settings: {width: 0.1}\nrandom: {samples: 3, settings: {frozen_layers: {choice: [conv9]}}}",
+     "study.yaml, line 2: frozen_layers: pattern 'conv9' matches no layer"),
+    ("variants:\n  a: {domains: 'a,b'}", "study.yaml, line 2: domains: 2 given; expected at least 3"),
+    ("settings: {domains: [a, b/c]}", "line 1: domains cannot be "),
     ("a: [", "not YAML"),
     ("just words", "expected the file of a study"),
 ])
@@ -160,6 +174,34 @@ def test_a_configuration_file_that_does_not_exist_has_the_exit_code_of_storage(t
 def test_variants_that_differ_only_in_the_iterations_and_equal_samples_are_no_mistake(tmp_path):
     planned(tmp_path, BASE + "variants: {short: {train_iterations: 10}, long: {train_iterations: 20}}\n")
     planned(tmp_path, BASE + "random: {samples: 3, settings: {margin: {choice: [5]}}}\n")
+
+
+def test_the_domains_of_a_study_need_not_hold_the_default_target(tmp_path):
+    runs, _ = planned(tmp_path, "settings: {domains: [photo, sketch, art]}\ntargets: [sketch, art]\n")
+    assert [(run.target, run.config.data.target_domain) for run in runs] == [("sketch", "sketch"), ("art", "art")]
+
+
+def test_a_choice_can_be_nothing_and_several_names(tmp_path):
+    _, kinds = planned(tmp_path, BASE + "random: {samples: 12, settings: {meta_lr: {choice: [1e-3, null]}, "
+                                        "frozen_layers: {choice: ['conv1,conv2', '']}}}\n")
+    assert {kind.config.training.meta_lr for kind in kinds} == {1e-3, None}
+    assert {kind.config.network.frozen_layers for kind in kinds} == {("conv1", "conv2"), ()}
+
+
+def test_samples_that_draw_the_same_are_told_and_the_plan_shows_what_is_drawn(tmp_path):
+    runs, kinds = planned(tmp_path, BASE + "random: {samples: 3, settings: {margin: {choice: [5]}}}\n")
+    assert repeated(kinds) == ["masf-r00, masf-r01, masf-r02 train the same: their settings are the same. Leave out "
+                               "all but one of them, or give fewer samples"]
+    assert "\n  masf-r01: margin=5\n" in plan_text(SimpleNamespace(kinds=kinds, runs=runs))
+    assert repeated(planned(tmp_path, BASE + RANDOM)[1]) == []
+
+
+@pytest.mark.parametrize("update, count", [("joint", 1), ("reference", 0)])
+def test_variants_that_differ_only_in_a_meta_lr_without_effect_are_told(tmp_path, update, count):
+    told = repeated(planned(tmp_path, BASE + (
+        f"variants: {{a: {{update: {update}}}, b: {{update: {update}, meta_lr: 1e-6}}, c: {{margin: 3}}}}\n"))[1])
+    assert len(told) == count
+    assert not told or told[0].startswith("a, b train the same: meta_lr has no effect, because update=joint")
 
 
 def test_without_variants_seeds_and_targets_the_study_is_masf_on_all_domains(tmp_path):
