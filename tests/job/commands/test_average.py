@@ -334,14 +334,21 @@ def test_a_last_beyond_what_there_is_is_told(run, caplog):
 
 def test_of_an_iteration_that_was_trained_again_the_later_checkpoint_counts(run):
     run.publish(60, attempt="bbbb")
-    assert [each.file.checkpoint for each in checkpoints_of(run.folder, open_local)] == [
+    assert [each.file.checkpoint for each in checkpoints_of(run.folder, open_local).whole] == [
         "ckpt-000020-aaaa", "ckpt-000040-aaaa", "ckpt-000060-bbbb"]
 
 
-def test_a_damaged_marker_is_skipped_with_a_warning(run, caplog):
-    run.rewrite("ckpt-000040-aaaa.json", lambda marker: marker["metadata"].update(iteration="40"))
-    assert iterations_of(run) == [20, 60]
-    assert "checkpoint ckpt-000040-aaaa is skipped: its marker is damaged" in caplog.text
+@pytest.mark.parametrize("text", ['{"files":', "[]", None])
+def test_a_damaged_marker_is_named_unless_its_iteration_is_left_out(run, text):
+    if text is None:
+        run.rewrite("ckpt-000040-aaaa.json", lambda marker: marker["metadata"].update(iteration="40"))
+    else:
+        run.store.write("checkpoints/ckpt-000040-aaaa.json", text.encode())
+    run.publish(80)
+    for choice in (Choice(), Choice(begin=40), Choice(end=60), Choice(last=3)):
+        with pytest.raises(IntegrityError, match="checkpoints/ckpt-000040-aaaa.json.* Delete this marker"):
+            iterations_of(run, choice)
+    assert iterations_of(run, Choice(begin=41)) == iterations_of(run, Choice(last=2)) == [60, 80]
 
 
 def test_a_run_without_keep_every_has_all_its_checkpoints_averaged_if_it_has_two(run):
