@@ -17,7 +17,7 @@ from job import averaging, cli
 from job.commands import average
 from job.config.loading import load_config, to_dict
 from job.console import Console
-from job.inputs.fetch_trained import read_network
+from job.inputs.fetch_trained import class_names, read_network
 from job.inputs.run_checkpoints import Choice, checkpoints_of, choose
 from job.inputs.trained import LAST, Trained, find_trained
 from job.inputs.weights import find_file
@@ -421,12 +421,22 @@ def test_an_average_that_is_not_the_one_of_its_sidecar_is_refused(tmp_path):
         read_network(trained, None, None, open_local)
 
 
-@pytest.mark.parametrize("text, warned", [
-    ('{"format": "of another program"}', False), ("[1]", False), ("{", True), (sidecar(checkpoints=[]), True),
-    (sidecar(data={"classes": 7}), True)])
-def test_a_sidecar_of_another_program_or_a_damaged_one_is_not_used(tmp_path, caplog, text, warned):
+@pytest.mark.parametrize("text", ["{", "", "[]", "{}", sidecar(checkpoints=[]), sidecar(data={"classes": 7})])
+def test_a_damaged_sidecar_is_named(tmp_path, text):
+    with pytest.raises(IntegrityError, match="this file is damaged.*mean.npz beside it: .*mean.json"):
+        with_sidecar(tmp_path, text)
+
+
+@pytest.mark.parametrize("text", ['{"format": "of another program"}', "[1]", '{"learning_rate": 1}'])
+def test_a_sidecar_of_another_program_is_not_used(tmp_path, text):
     assert with_sidecar(tmp_path, text) == Trained(find_file(str(tmp_path / "mean.npz"), open_local))
-    assert ("mean.json is not used: it is damaged" in caplog.text) is warned
+
+
+def test_who_needs_the_classes_of_an_average_without_its_sidecar_is_told_where_that_belongs(tmp_path, caplog):
+    trained = with_sidecar(tmp_path, "[1]")
+    network, config = read_network(trained, None, None, open_local), load_config(SETTINGS)[0]
+    assert class_names(network, config, None) == tuple("0123456")
+    assert f"put its mean.json beside it, in {tmp_path}" in caplog.text
 
 
 def test_the_text_says_what_is_fixed_and_what_counts():
