@@ -185,6 +185,8 @@ def test_predict_and_export_need_neither_settings_nor_classes(made, tmp_path):
                                   "the iterations 20, 40, 60"),
     (["--form=30"], 2, "unknown flag --form; did you mean --from?"),
     (["--last=2", "--out=RUN/mean.npz"], 2, "this lies in"),
+    (["--out="], 2, "--out is empty"),
+    (["--target_domain=photo"], 2, "the run was trained on photo; its target domain is cartoon"),
 ])
 def test_what_cannot_be_meant_is_refused(run, capsys, arguments, code, told):
     assert run.call("average", run.folder, *[each.replace("RUN", run.folder) for each in arguments])[0] == code
