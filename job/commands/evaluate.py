@@ -17,7 +17,7 @@ import os
 from typing import Any, Callable, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from job.commands.bench import refuse_misspelt
-from job.config.given_values import secret_in_url
+from job.config.given_values import refuse_empty, secret_in_url
 from job.config.kinds import folder_names
 from job.config.loading import IN_RUN, load_config
 from job.config.settings import Config
@@ -121,9 +121,7 @@ def begin(args: argparse.Namespace, console: Console, own: Sequence[str],
     Raises:
         ConfigError: a word is wrong, a value is empty, or a URL holds a secret.
     """
-    empty = [f"{name} is empty; expected a value" for name, value in places if value is not None and not value.strip()]
-    if empty:
-        raise ConfigError(empty)
+    refuse_empty(places)
     refuse_bare_flags(args.settings)
     refuse_misspelt(args.settings, own)
     secrets = [told for told in (secret_in_url(name, value) for name, value in places) if told]
