@@ -153,7 +153,7 @@ def _newest(run: str, chosen: Sequence[Any], open_at: Any) -> Any:
 
 
 def _refuse_source_as_target(target: str, newest: Any, where: str) -> None:
-    """Raise ConfigError if ``target`` is a domain that the run was trained on: its accuracy would not be of unseen images.
+    """Raise ConfigError if ``target`` is a domain that the run was trained on, which is not unseen.
 
     Args:
         newest: a checkpoint of the run, ``Trained``. where: what sets ``target``.
@@ -162,9 +162,9 @@ def _refuse_source_as_target(target: str, newest: Any, where: str) -> None:
 
     if canonical(target) in map(canonical, newest.sources()):
         own = newest.config.data.target_domain if newest.config is not None else None
-        raise ConfigError(f"target_domain is {target} ({where}), but the run was trained on {target}"
-                          f"{f'; its target domain is {own}' if own else ''}. Leave target_domain out, or give a domain "
-                          "that the run has not seen")
+        of_run = f"; its target domain is {own}" if own else ""
+        raise ConfigError(f"target_domain is {target} ({where}), but the run was trained on {target}{of_run}. Leave "
+                          "target_domain out, or give a domain that the run has not seen")
 
 
 def _refuse_existing(folder: str, name: str, open_at: Any) -> None:

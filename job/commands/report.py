@@ -25,7 +25,7 @@ EXAMPLES = """
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="the folder train_url/run_name of the run: a URL or a local path")
     parser.add_argument("--out", metavar="FOLDER", default="report",
-                        help="local folder for report.html and the SVG files; it is created, and not in RUN (default: report)")
+                        help="local folder for report.html and the SVG files, outside RUN (default: report)")
 
 
 def main(args: argparse.Namespace, console: Console) -> None:

@@ -47,8 +47,8 @@ def read_sidecar(store: Store, name: str) -> Optional[Dict[str, Any]]:
     except DocumentError as error:
         raise IntegrityError(f"this file is damaged, so nobody can tell the settings and the classes of the {name} "
                              f"beside it: {error}", store.locate(sidecar_of(name)),
-                             "Average the checkpoints again, or delete this file and give the settings, and to predict "
-                             "and export --classes") from None
+                             "Average the checkpoints again, or delete this file and give the settings with flags"
+                             ) from None
 
 
 def sidecar_hint(folder: str, name: str) -> str:

@@ -104,8 +104,8 @@ def choose(checkpoints: Checkpoints, choice: Choice) -> List[Trained]:
         begin = chosen[0].iteration if len(chosen) == choice.last else begin
     for marker in checkpoints.damaged:
         if marker.iteration is None or begin <= marker.iteration and (end is None or marker.iteration <= end):
-            raise IntegrityError(f"this marker of a checkpoint is damaged, so nobody can tell whether the average should "
-                                 f"hold it: {marker.reason}", marker.place,
+            raise IntegrityError("this marker is damaged, so nobody can tell whether its checkpoint belongs to the "
+                                 f"average: {marker.reason}", marker.place,
                                  "Delete this marker, or leave its iteration out with --from, --to or --last")
     if len(chosen) < FEWEST:
         raise ConfigError(f"{choice.flags()} chooses {plural(len(chosen), 'checkpoint')}; expected at least {FEWEST}. "
