@@ -52,11 +52,11 @@ def read_sidecar(store: Store, name: str) -> Optional[Dict[str, Any]]:
 
 
 def sidecar_hint(folder: str, name: str) -> str:
-    """A sentence that says which file beside ``name`` tells the classes, if `average` made that; "" of other files.
+    """The end of a sentence that says which file belongs beside the file ``name`` if `average` made that.
 
     Args:
         folder: URL or path, with a slash at its end.
     """
     if not name.endswith(ENDING):
         return ""
-    return f". If average made it, put its {sidecar_of(name)} beside it, in {folder}"
+    return f"; if average made it, put its {sidecar_of(name)} beside it, in {folder}"
