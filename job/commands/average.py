@@ -74,6 +74,7 @@ def main(args: argparse.Namespace, console: Console) -> None:
         _refuse_existing(*out, open_at=opening.open_at)
         newest = _newest(run, chosen, opening.open_at)
         config, provenance = load_config(args.settings, fallback=opening.urls, base=settings_of(newest))
+        _refuse_source_as_target(config.data.target_domain, newest, provenance["target_domain"])
         look_for_data(config, provenance)
         if newest.classes is None:
             raise WeightsError(f"{newest.file.told} does not say the names of its classes; expected them in the "
@@ -149,6 +150,21 @@ def _newest(run: str, chosen: Sequence[Any], open_at: Any) -> Any:
         return found
     raise IntegrityError(damaged.what, damaged.where, "The other checkpoints are damaged, too. Average those of "
                          "another run")
+
+
+def _refuse_source_as_target(target: str, newest: Any, where: str) -> None:
+    """Raise ConfigError if ``target`` is a domain that the run was trained on, which is not unseen.
+
+    Args:
+        newest: a checkpoint of the run, ``Trained``. where: what sets ``target``.
+    """
+    from masf_core.data.naming import canonical
+
+    if canonical(target) in map(canonical, newest.sources()):
+        own = newest.config.data.target_domain if newest.config is not None else None
+        of_run = f"; its target domain is {own}" if own else ""
+        raise ConfigError(f"target_domain is {target} ({where}), but the run was trained on {target}{of_run}. Leave "
+                          "target_domain out, or give a domain that the run has not seen")
 
 
 def _refuse_existing(folder: str, name: str, open_at: Any) -> None:

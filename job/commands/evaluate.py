@@ -17,7 +17,7 @@ import os
 from typing import Any, Callable, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from job.commands.bench import refuse_misspelt
-from job.config.given_values import secret_in_url
+from job.config.given_values import refuse_empty, secret_in_url
 from job.config.kinds import folder_names
 from job.config.loading import IN_RUN, load_config
 from job.config.settings import Config
@@ -60,8 +60,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace, console: Console) -> None:
     """Print to standard output, and write the file of --out."""
     domains = names_of("--domains", args.domains, "all, or ")
-    opening = begin(args, console, OWN_FLAGS, [("RUN", args.place), ("--out", args.out)])
-    from job.reports.image_results import place_of, write_csv
+    opening = begin(args, console, OWN_FLAGS, [("RUN", args.place), ("--checkpoint", args.checkpoint),
+                                               ("--out", args.out)])
+    from job.reports.image_results import check_writable, place_of, write_csv
 
     out = None if args.out is None else place_of(args.out, args.place)
     if opening.waits("evaluates"):
@@ -69,6 +70,8 @@ def main(args: argparse.Namespace, console: Console) -> None:
     with ended_by_sigterm():
         from job.workspace import evaluation_workspace
 
+        if out is not None:
+            check_writable(*out, flag="--out")
         workspace = evaluation_workspace(opening.work_dir)
         network, config = look(args, opening, workspace, console)
         classes = network.trained.classes  # where they are known, another network is told before data are fetched
@@ -113,11 +116,12 @@ def begin(args: argparse.Namespace, console: Console, own: Sequence[str],
     """Check the words of a command line, as far as that needs no network, and set the log level.
 
     Args:
-        own: flags of the command. places: (name, value) of its arguments that may be URLs.
+        own: flags of the command. places: (name, value) of its arguments that may be URLs, and may not be empty.
 
     Raises:
-        ConfigError: a word is wrong, or a URL holds a secret.
+        ConfigError: a word is wrong, a value is empty, or a URL holds a secret.
     """
+    refuse_empty(places)
     refuse_bare_flags(args.settings)
     refuse_misspelt(args.settings, own)
     secrets = [told for told in (secret_in_url(name, value) for name, value in places) if told]

@@ -65,7 +65,8 @@ def main(args: argparse.Namespace, console: Console) -> None:
         raise ConfigError(f"--format={args.format} needs packages that are not installed: {', '.join(missing)}. Run "
                           f"pip install {' '.join(ONNX_PACKAGES)}, or export another format: "
                           f"{', '.join(name for name in FORMATS if name != args.format)}")
-    opening = begin(args, console, OWN_FLAGS, [("RUN", args.place), ("--out", args.out), ("--images", args.images)])
+    opening = begin(args, console, OWN_FLAGS, [("RUN", args.place), ("--out", args.out), ("--images", args.images),
+                                               ("--checkpoint", args.checkpoint)])
     if opening.waits("exports"):
         return
     with ended_by_sigterm():

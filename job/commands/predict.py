@@ -14,6 +14,7 @@ import os
 
 from job.commands.evaluate import begin, names_of, open_named
 from job.console import Console
+from job.errors import ConfigError
 from job.exits import DONE
 from job.standard_output import encodable, json_text, telling
 from job.stopping import ended_by_sigterm
@@ -53,12 +54,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace, console: Console) -> None:
     """Print to standard output, and write the files of --out and --page."""
     classes = names_of("--classes", args.classes)
-    opening = begin(args, console, OWN_FLAGS, [("RUN", args.place), ("--out", args.out), ("--page", args.page),
+    opening = begin(args, console, OWN_FLAGS, [("RUN", args.place), ("--checkpoint", args.checkpoint),
+                                               ("--out", args.out), ("--page", args.page),
                                                ("--root", args.root)] + [("IMAGES", each) for each in args.images])
-    from job.reports.image_results import place_of, write_whole
+    from job.reports.image_results import check_writable, is_one_of, joined, place_of, write_whole
 
     out = None if args.out is None else place_of(args.out, args.place, "--out", "predict")
     page = None if args.page is None else place_of(args.page, args.place, "--page", "predict", "images.html")
+    files = [(flag, place) for flag, place in (("--out", out), ("--page", page)) if place is not None]
+    if out is not None and out == page:
+        raise ConfigError(f"--out={args.out} and --page={args.page} are the same file; give two files")
     if opening.waits("predicts"):
         return
     with ended_by_sigterm():
@@ -66,6 +71,12 @@ def main(args: argparse.Namespace, console: Console) -> None:
 
         workspace, network, config, names, values = open_named(args, opening, console, classes)
         images = Images(names, args.root, config, workspace, console, os.environ, opening.open_at).find(args.images)
+        inputs = [each for image in images for each in (image.path, image.shown)] + args.images
+        for flag, place in files:
+            if is_one_of(joined(*place), inputs):
+                raise ConfigError(f"{flag}={joined(*place)}: this is one of IMAGES, and would be overwritten; give "
+                                  "another file")
+            check_writable(*place, flag=flag)
         from job.prediction import predict, refuse_all_unreadable  # imports TensorFlow, which takes seconds
         from job.reports.prediction_page import render
         from job.reports.predictions import csv_text, document, text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 from job.config.files import Given
 from job.errors import ConfigError
@@ -65,6 +65,17 @@ def console_path(url: Optional[str], environ: Mapping[str, str] = os.environ) ->
     if os.path.isdir(bucket if not os.path.isabs(url) else "/" + bucket) or _is_platforms(url, environ):
         return None
     return f"obs://{path}{'/' if url.endswith('/') else ''}"
+
+
+def refuse_empty(places: Sequence[Tuple[str, Optional[str]]]) -> None:
+    """Raise ConfigError for each value of nothing but blanks.
+
+    Args:
+        places: (name of a flag or an argument, its value or None without it).
+    """
+    empty = [f"{name} is empty; expected a value" for name, value in places if value is not None and not value.strip()]
+    if empty:
+        raise ConfigError(empty)
 
 
 def refuse_url(what: str, given: Optional[str]) -> None:

@@ -4,17 +4,14 @@ With it, `evaluate`, `predict` and `export` know the settings and the classes of
 """
 from __future__ import annotations
 
-import logging
 from typing import Any, Dict, Optional
 
 from job.publication.run_record import CONFIG, DATA
-from obs_sync import Store
+from obs_sync import IntegrityError, Store
 from obs_sync.json_document import (
     DocumentError, list_of, members, one_of, optional, parse_json, sha256, text, whole,
 )
 from obs_sync.store import read_at_most
-
-log = logging.getLogger(__name__)
 
 FORMAT = "masf-average/1"
 ENDING = ".npz"
@@ -34,19 +31,32 @@ def sidecar_of(name: str) -> str:
 def read_sidecar(store: Store, name: str) -> Optional[Dict[str, Any]]:
     """What the sidecar of the file ``name`` says; None where there is none, or where it is another program's.
 
-    A sidecar that is damaged is not used, and a warning says so.
-
     Raises:
-        StoreError: storage.
+        IntegrityError: it is damaged. StoreError: storage.
     """
     if not name.endswith(ENDING) or not store.exists(sidecar_of(name)):
         return None
     try:
         content = parse_json(read_at_most(store, sidecar_of(name), LARGEST), LARGEST)
+        if not content:
+            raise DocumentError("it is empty")
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             return None
         _SHAPE(content, "")
         return content
     except DocumentError as error:
-        log.warning("%s is not used: it is damaged (%s)", store.locate(sidecar_of(name)), error)
-        return None
+        raise IntegrityError(f"this file is damaged, so nobody can tell the settings and the classes of the {name} "
+                             f"beside it: {error}", store.locate(sidecar_of(name)),
+                             "Average the checkpoints again, or delete this file and give the settings with flags"
+                             ) from None
+
+
+def sidecar_hint(folder: str, name: str) -> str:
+    """The end of a sentence that says which file belongs beside the file ``name`` if `average` made that.
+
+    Args:
+        folder: URL or path, with a slash at its end.
+    """
+    if not name.endswith(ENDING):
+        return ""
+    return f"; if average made it, put its {sidecar_of(name)} beside it, in {folder}"

@@ -12,6 +12,7 @@ from job.config.loading import load_config
 from job.config.settings import Config, config_of, settings, values_of
 from job.console import Console
 from job.errors import ConfigError, NoSuchWeights
+from job.inputs.average_sidecar import sidecar_hint
 from job.inputs.fetch_weights import pull_weights
 from job.inputs.trained import OpenAt, Trained, find_trained
 from job.inputs.weights import record_of
@@ -112,7 +113,8 @@ def class_names(network: Network, config: Config, given: Optional[Sequence[str]]
     count = _classes_in(network, config)
     if given is None:
         log.warning("%s does not say the names of its %d classes, so they are numbered from 0. Name them, in the order "
-                    "of the training, with --classes=A,B,...", network.trained.file.told, count)
+                    "of the training, with --classes=A,B,...%s", network.trained.file.told, count,
+                    _hint(network.trained))
         return tuple(str(number) for number in range(count))
     if len(given) != count:
         raise ConfigError(f"--classes names {len(given)} classes; the network has {count}")
@@ -126,7 +128,14 @@ def _classes_in(network: Network, config: Config) -> int:
             if array.ndim == 1:
                 return len(array)
     raise WeightsError(f"{network.source}: this file has no classifier of this network; expected a network.npz of "
-                       f"{architecture.describe()}. Give the settings of the run: backbone and width")
+                       f"{architecture.describe()}. Give the settings of the run: backbone and width"
+                       + _hint(network.trained))
+
+
+def _hint(trained: Trained) -> str:
+    """See ``sidecar_hint``; "" of a checkpoint."""
+    file = trained.file
+    return "" if file.checkpoint is not None or trained.config is not None else sidecar_hint(file.folder, file.key)
 
 
 def fetch_metric(network: Network, workspace: Workspace, console: Console, open_at: OpenAt) -> Dict[str, np.ndarray]:

@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import logging
+import posixpath
+import re
 from typing import List, NamedTuple, Optional, Sequence
 
 from job.errors import ConfigError, NoSuchWeights
@@ -13,11 +15,13 @@ from job.publication.run_record import NAME as RUN_RECORD
 from job.publication.run_record import read_run
 from masf_core.errors import WeightsError
 from masf_core.words import plural, some
+from obs_sync import IntegrityError
 
 log = logging.getLogger(__name__)
 
 FEWEST = 2
 SHOWN = 8  # iterations in a message
+_NAME = re.compile(r"ckpt-(\d+)-")
 
 
 class Choice(NamedTuple):
@@ -36,11 +40,23 @@ class Choice(NamedTuple):
         return " ".join(f"--{name}={value}" for name, value in given if value is not None)
 
 
-def checkpoints_of(place: str, open_at: OpenAt) -> List[Trained]:
-    """The checkpoints of a run, one for each iteration, the oldest first.
+class DamagedMarker(NamedTuple):
+    """place: URL or path of the marker. iteration: of its checkpoint by its name, None where that does not tell."""
 
-    They are those that ``keep_every`` keeps. Of a run without that setting they are all that there are. A checkpoint
-    whose marker is damaged is skipped with a warning.
+    place: str
+    iteration: Optional[int]
+    reason: str
+
+
+class Checkpoints(NamedTuple):
+    """The checkpoints of a run, one for each iteration, the oldest first, and the markers that cannot be used."""
+
+    whole: List[Trained]
+    damaged: List[DamagedMarker]
+
+
+def checkpoints_of(place: str, open_at: OpenAt) -> Checkpoints:
+    """The checkpoints of a run that ``keep_every`` keeps; of a run without that setting, all that there are.
 
     Args:
         place: URL or local path of the run. open_at: opens a store as a context manager.
@@ -48,36 +64,49 @@ def checkpoints_of(place: str, open_at: OpenAt) -> List[Trained]:
     Raises:
         NoSuchWeights: there is no run. WeightsError: it has fewer than two. StoreError: storage.
     """
+    damaged: List[DamagedMarker] = []
+
+    def collect(key: str, reason: str) -> None:
+        name = _NAME.match(posixpath.basename(key))
+        damaged.append(DamagedMarker(store.locate(key), int(name.group(1)) if name else None, reason))
+
     folder = place.rstrip("/") + "/"
     with open_at(folder) as store:
         if not store.exists(RUN_RECORD):
             raise NoSuchWeights(with_obs_hint(f"there is no run at {place}: no {RUN_RECORD}. Expected the folder of a "
                                               "run (train_url/run_name/)", place))
         run = run_of_now(store, read_run(store))
-        markers, damaged = published_checkpoints(store, run["lineage"])
-    for marker, reason in damaged:
-        log.warning("checkpoint %s is skipped: its marker is damaged: %s", marker.name, reason)
+        markers, unusable = published_checkpoints(store, run["lineage"], collect)
+        for marker, reason in unusable:
+            collect(f"checkpoints/{marker.name}.json", reason)
     # An iteration has two where a damaged checkpoint made the run train it again: the later one counts.
     kept = [marker for marker in markers if is_kept(marker)]
     newest = {marker.metadata["iteration"]: marker for marker in kept or markers}
-    if len(newest) < FEWEST:
+    if len(newest) < FEWEST and not damaged:
         wait = "Wait for more of them, or train" if run["state"] == "running" else "Train"
         mend = f"{wait} with a smaller --keep_every" if kept else (
             "Train with --keep_every=N, which keeps the checkpoint of every N-th iteration")
         raise WeightsError(f"the run {place} has {plural(len(newest), 'checkpoint')} to average; expected at least "
                            f"{FEWEST}. {mend}")
-    return [checkpoint_of(folder, marker) for marker in newest.values()]
+    return Checkpoints([checkpoint_of(folder, marker) for marker in newest.values()], damaged)
 
 
-def choose(found: Sequence[Trained], choice: Choice) -> List[Trained]:
-    """The checkpoints that are chosen of ``found``, at least two.
+def choose(checkpoints: Checkpoints, choice: Choice) -> List[Trained]:
+    """The checkpoints that are chosen, at least two.
 
     Raises:
-        ConfigError: ``choice`` chooses fewer.
+        ConfigError: ``choice`` chooses fewer. IntegrityError: it may choose one whose marker is damaged.
     """
-    begin, end = choice.begin or 0, choice.end
+    found, begin, end = checkpoints.whole, choice.begin or 0, choice.end
     chosen = [each for each in found if begin <= each.iteration and (end is None or each.iteration <= end)]
-    chosen = chosen[-choice.last:] if choice.last is not None else chosen
+    if choice.last is not None:
+        chosen = chosen[-choice.last:]
+        begin = chosen[0].iteration if len(chosen) == choice.last else begin
+    for marker in checkpoints.damaged:
+        if marker.iteration is None or begin <= marker.iteration and (end is None or marker.iteration <= end):
+            raise IntegrityError("this marker is damaged, so nobody can tell whether its checkpoint belongs to the "
+                                 f"average: {marker.reason}", marker.place,
+                                 "Delete this marker, or leave its iteration out with --from, --to or --last")
     if len(chosen) < FEWEST:
         raise ConfigError(f"{choice.flags()} chooses {plural(len(chosen), 'checkpoint')}; expected at least {FEWEST}. "
                           f"The run has those of the iterations {iterations_told(found)}")

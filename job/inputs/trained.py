@@ -72,7 +72,7 @@ def find_trained(place: str, checkpoint: Optional[str], open_at: OpenAt) -> Trai
 
     Raises:
         ConfigError: ``checkpoint`` is given and the place is no run. WeightsError: there is no such network.
-        StoreError: storage.
+        IntegrityError: what tells of it is damaged. StoreError: storage.
     """
     file = _file_at(place, open_at)
     folder = place.rstrip("/") + "/" if file is None else file.folder

@@ -1,7 +1,7 @@
 """The published checkpoints of one lineage of a run, as their markers tell of them."""
 from __future__ import annotations
 
-from typing import List, NamedTuple, Optional, Tuple
+from typing import Callable, List, NamedTuple, Optional, Tuple
 
 from obs_sync import Marker, Store, list_markers
 from obs_sync.json_document import DocumentError, members, text, truth, whole
@@ -27,14 +27,18 @@ def fault_of(marker: Marker) -> Optional[str]:
     return None
 
 
-def published_checkpoints(store: Store, lineage: str) -> Published:
+def published_checkpoints(store: Store, lineage: str,
+                          on_corrupt: Optional[Callable[[str, str], None]] = None) -> Published:
     """The checkpoints of ``lineage`` in ``store``; others are not ours.
 
+    Args:
+        on_corrupt: is called with (key, reason) of a marker that cannot be read; by default, a warning says it.
+
     Raises:
-        StoreError: the store cannot be read. (A marker that cannot be read is skipped with a warning.)
+        StoreError: the store cannot be read.
     """
     usable, damaged = [], []
-    for marker in list_markers(store):
+    for marker in list_markers(store, on_corrupt=on_corrupt):
         if marker.metadata.get("lineage") != lineage:
             continue
         fault = fault_of(marker)

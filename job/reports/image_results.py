@@ -10,7 +10,8 @@ import re
 from typing import Any, Callable, Iterable, NamedTuple, Sequence, Tuple
 
 from job.errors import ConfigError, NoSuchFolder
-from masf_core.records.files import replace_bytes
+from masf_core.data.image_kind import told_by_name
+from masf_core.records.files import refuse_unwritable, replace_bytes
 from obs_sync import LocalStorageError, is_remote, split_object_url
 
 COLUMNS = ("path", "label", "predicted", "probability")
@@ -36,7 +37,8 @@ def place_of(out: str, run: str, flag: str = "--out", command: str = "evaluate",
         run: the folder or file of the network. flag, command, example: for messages.
 
     Raises:
-        ConfigError: it is no place for a file, or lies in the run. NoSuchFolder: its local folder does not exist.
+        ConfigError: it is no place for a file, lies in the run, or has the name of an image, which it would overwrite.
+        NoSuchFolder: its local folder does not exist.
     """
     if is_remote(out):
         try:
@@ -55,7 +57,39 @@ def place_of(out: str, run: str, flag: str = "--out", command: str = "evaluate",
             raise NoSuchFolder(f"{flag}={out}: there is no folder {folder}; make it, or give another file")
         place = path
     refuse_inside(f"{flag}={out}", place, run, command)
+    if told_by_name(name):
+        raise ConfigError(f"{flag}={out}: this is the name of an image; give another file, such as {example}")
     return folder, name
+
+
+def is_one_of(place: str, others: Iterable[str]) -> bool:
+    """Whether a URL, or the file at a path, is one of ``others``."""
+    if is_remote(place):
+        return place in others
+    return os.path.exists(place) and any(os.path.exists(each) and os.path.samefile(place, each) for each in others)
+
+
+def joined(folder: str, name: str) -> str:
+    """The URL or path of the file of ``place_of``."""
+    return folder + name if is_remote(folder) else os.path.join(folder, name)
+
+
+def check_writable(folder: str, name: str, flag: str) -> None:
+    """Tell before the work that a file cannot be written to the local disk.
+
+    Args:
+        folder, name: see ``place_of``. flag: for the message.
+
+    Raises:
+        LocalStorageError: it cannot be written.
+    """
+    if is_remote(folder):
+        return
+    path = os.path.join(folder, name)
+    try:
+        refuse_unwritable(path)
+    except OSError as error:
+        raise _not_written(path, error, flag) from error
 
 
 def refuse_inside(what: str, place: str, run: str, command: str, mend: str = "give another place") -> None:
@@ -100,8 +134,11 @@ def write_whole(folder: str, name: str, text: str, open_at: Callable[[str], Any]
     try:
         replace_bytes(path, content)
     except OSError as error:
-        raise LocalStorageError(f"cannot be written ({error.strerror})", path, f"Choose another file with {flag}"
-                                ) from error
+        raise _not_written(path, error, flag) from error
+
+
+def _not_written(path: str, error: OSError, flag: str) -> LocalStorageError:
+    return LocalStorageError(f"cannot be written ({error.strerror})", path, f"Choose another file with {flag}")
 
 
 def csv_text(images: Sequence[ImageResult]) -> str:

@@ -29,6 +29,13 @@ def replace_bytes(path: str, content: bytes) -> None:
         raise
 
 
+def refuse_unwritable(path: str) -> None:
+    """Raise the OSError that ``replace_bytes`` would raise for a place where no file can be written. Leaves nothing."""
+    with open(path + ".partial", "wb"):
+        pass
+    os.remove(path + ".partial")
+
+
 def sync(stream: Any) -> None:
     """Bring what was written to ``stream``, an open file, to the disk: a rename must not come before the content."""
     stream.flush()

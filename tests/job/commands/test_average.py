@@ -17,7 +17,7 @@ from job import averaging, cli
 from job.commands import average
 from job.config.loading import load_config, to_dict
 from job.console import Console
-from job.inputs.fetch_trained import read_network
+from job.inputs.fetch_trained import class_names, read_network
 from job.inputs.run_checkpoints import Choice, checkpoints_of, choose
 from job.inputs.trained import LAST, Trained, find_trained
 from job.inputs.weights import find_file
@@ -185,6 +185,8 @@ def test_predict_and_export_need_neither_settings_nor_classes(made, tmp_path):
                                   "the iterations 20, 40, 60"),
     (["--form=30"], 2, "unknown flag --form; did you mean --from?"),
     (["--last=2", "--out=RUN/mean.npz"], 2, "this lies in"),
+    (["--out="], 2, "--out is empty"),
+    (["--target_domain=photo"], 2, "the run was trained on photo; its target domain is cartoon"),
 ])
 def test_what_cannot_be_meant_is_refused(run, capsys, arguments, code, told):
     assert run.call("average", run.folder, *[each.replace("RUN", run.folder) for each in arguments])[0] == code
@@ -334,14 +336,21 @@ def test_a_last_beyond_what_there_is_is_told(run, caplog):
 
 def test_of_an_iteration_that_was_trained_again_the_later_checkpoint_counts(run):
     run.publish(60, attempt="bbbb")
-    assert [each.file.checkpoint for each in checkpoints_of(run.folder, open_local)] == [
+    assert [each.file.checkpoint for each in checkpoints_of(run.folder, open_local).whole] == [
         "ckpt-000020-aaaa", "ckpt-000040-aaaa", "ckpt-000060-bbbb"]
 
 
-def test_a_damaged_marker_is_skipped_with_a_warning(run, caplog):
-    run.rewrite("ckpt-000040-aaaa.json", lambda marker: marker["metadata"].update(iteration="40"))
-    assert iterations_of(run) == [20, 60]
-    assert "checkpoint ckpt-000040-aaaa is skipped: its marker is damaged" in caplog.text
+@pytest.mark.parametrize("text", ['{"files":', "[]", None])
+def test_a_damaged_marker_is_named_unless_its_iteration_is_left_out(run, text):
+    if text is None:
+        run.rewrite("ckpt-000040-aaaa.json", lambda marker: marker["metadata"].update(iteration="40"))
+    else:
+        run.store.write("checkpoints/ckpt-000040-aaaa.json", text.encode())
+    run.publish(80)
+    for choice in (Choice(), Choice(begin=40), Choice(end=60), Choice(last=3)):
+        with pytest.raises(IntegrityError, match="checkpoints/ckpt-000040-aaaa.json.* Delete this marker"):
+            iterations_of(run, choice)
+    assert iterations_of(run, Choice(begin=41)) == iterations_of(run, Choice(last=2)) == [60, 80]
 
 
 def test_a_run_without_keep_every_has_all_its_checkpoints_averaged_if_it_has_two(run):
@@ -414,12 +423,22 @@ def test_an_average_that_is_not_the_one_of_its_sidecar_is_refused(tmp_path):
         read_network(trained, None, None, open_local)
 
 
-@pytest.mark.parametrize("text, warned", [
-    ('{"format": "of another program"}', False), ("[1]", False), ("{", True), (sidecar(checkpoints=[]), True),
-    (sidecar(data={"classes": 7}), True)])
-def test_a_sidecar_of_another_program_or_a_damaged_one_is_not_used(tmp_path, caplog, text, warned):
+@pytest.mark.parametrize("text", ["{", "", "[]", "{}", sidecar(checkpoints=[]), sidecar(data={"classes": 7})])
+def test_a_damaged_sidecar_is_named(tmp_path, text):
+    with pytest.raises(IntegrityError, match="this file is damaged.*mean.npz beside it: .*mean.json"):
+        with_sidecar(tmp_path, text)
+
+
+@pytest.mark.parametrize("text", ['{"format": "of another program"}', "[1]", '{"learning_rate": 1}'])
+def test_a_sidecar_of_another_program_is_not_used(tmp_path, text):
     assert with_sidecar(tmp_path, text) == Trained(find_file(str(tmp_path / "mean.npz"), open_local))
-    assert ("mean.json is not used: it is damaged" in caplog.text) is warned
+
+
+def test_who_needs_the_classes_of_an_average_without_its_sidecar_is_told_where_that_belongs(tmp_path, caplog):
+    trained = with_sidecar(tmp_path, "[1]")
+    network, config = read_network(trained, None, None, open_local), load_config(SETTINGS)[0]
+    assert class_names(network, config, None) == tuple("0123456")
+    assert f"put its mean.json beside it, in {tmp_path}" in caplog.text
 
 
 def test_the_text_says_what_is_fixed_and_what_counts():

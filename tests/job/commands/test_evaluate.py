@@ -342,6 +342,9 @@ def test_a_checkpoint_that_a_running_job_deletes_is_looked_for_again(in_obs, cap
     (["--data_url=/no/such/data"], 4, "there is no directory /no/such/data"),
     (["--out=/no/such/folder/images.csv"], 4, "there is no folder /no/such/folder"),
     (["--out=."], 2, "this is a folder"),
+    (["--out=/proc/images.csv"], 4, "Choose another file with --out"),
+    (["--out=a.jpg"], 2, "this is the name of an image"),
+    (["--checkpoint="], 2, "--checkpoint is empty"),
     (["--out=obs://bucket/tables/"], 2, "expected the URL of a file"),
     (["--train=False"], 2, "python -m job evaluate"),
 ])

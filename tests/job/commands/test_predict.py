@@ -192,6 +192,13 @@ def test_images_none_of_which_can_be_read_are_an_error_after_they_were_told(pred
     ([os.path.dirname(__file__)], 3, "there is no image at"),
     ([__file__], 3, "is neither an image nor a list"),
     (["photos", "--out=."], 2, "--out=.: this is a folder"),
+    (["photos", "--out=a.html", "--page=./a.html"], 2, "--out=a.html and --page=./a.html are the same file"),
+    (["photos", "--page=photos/dog/pic_001.jpg"], 2, "pic_001.jpg: this is the name of an image; give another file, "
+                                                     "such as images.html"),
+    (["photos", "--out="], 2, "--out is empty"),
+    (["photos", "--page= "], 2, "--page is empty"),
+    (["photos", "--checkpoint="], 2, "--checkpoint is empty"),
+    (["photos", ""], 2, "IMAGES is empty"),
     (["photos", "--page=/no/such/folder/a.html"], 4, "--page=/no/such/folder/a.html: there is no folder"),
     (["photos", "--classes=a,b"], 2, "--classes names 2 classes; the network has 7"),
     (["photos", "--classes=a,,b"], 2, "--classes=a,,b: expected folder names"),
@@ -208,3 +215,25 @@ def test_a_mistake_is_one_message(predict, photos, monkeypatch, arguments, code,
     found, out, err = predict(*arguments, names=names, width=width)
     assert (found, out) == (code, ""), err
     assert told in err
+
+
+@pytest.mark.parametrize("flag", ["--out", "--page"])
+def test_neither_file_may_be_an_image_or_a_list_that_is_named(predict, photos, flag):
+    image = photos / "dog" / "scan"  # without a suffix, so its first bytes tell what it is
+    shutil.copy(str(photos / "dog" / "pic_001.jpg"), str(image))
+    paths = photos / "paths.txt"
+    paths.write_text("dog/scan\n")
+    before = image.read_bytes()
+    for file, place in ((image, image), (image, paths), (paths, paths)):
+        code, out, err = predict(place, f"{flag}={file}")
+        assert (code, out) == (2, "") and f"{flag}={file}: this is one of IMAGES" in err
+    assert image.read_bytes() == before and paths.read_text() == "dog/scan\n"
+
+
+@pytest.mark.parametrize("flag", ["--out", "--page"])
+def test_a_place_where_nothing_can_be_written_is_told_before_an_image_is_read(predict, photos, monkeypatch, flag):
+    monkeypatch.setattr(prediction, "predict", lambda *arguments: pytest.fail("images are read"))
+    place = photos.parent / "classes.csv"
+    (photos.parent / "classes.csv.partial").mkdir()
+    code, out, err = predict(photos, f"{flag}={place}")
+    assert (code, out) == (4, "") and f"Choose another file with {flag}" in err and "classes.csv" in err

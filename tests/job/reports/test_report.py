@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import html
 import json
+import os
 import re
 
 import pytest
@@ -110,7 +111,7 @@ def test_of_many_classes_the_most_frequent_confusions_are_listed():
 
 @pytest.fixture
 def store(tmp_path):
-    store = LocalStore(str(tmp_path))
+    store = LocalStore(str(tmp_path / "run"))
     store.write("run.json", json.dumps(RUN).encode())
     store.write("metrics.jsonl", "".join(json.dumps(item) + "\n" for item in HISTORY).encode())
     store.write("checkpoints/ckpt-000040-a/network.npz", b"0" * 1500)
@@ -183,5 +184,17 @@ def test_a_damaged_interval_of_a_stored_run_is_one_error(store, tmp_path, capsys
 
 def test_a_report_that_cannot_be_written_is_one_error(store, tmp_path, capsys):
     (tmp_path / "file").write_text("")
-    assert cli.main(["report", store.url, "--out", str(tmp_path / "file")]) == 4
+    assert cli.main(["report", store.url, "--out", str(tmp_path / "file" / "report")]) == 4
     assert "Choose another folder with --out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("run, out, told", [
+    ("run", "", "--out is empty"), ("", "out", "RUN is empty"), ("run", "file", "--out=file: this is a file"),
+    ("run", "run", "this lies in run, where report writes nothing"), ("run", "run/checkpoints", "this lies in run"),
+    ("run", "obs://bucket/report", "--out is obs://bucket/report, a URL; expected a local path")])
+def test_a_folder_that_can_be_no_report_is_told_and_the_run_stays(store, tmp_path, monkeypatch, capsys, run, out, told):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
+    before = sorted(os.listdir("run"))
+    assert cli.main(["report", run, f"--out={out}"]) == 2
+    assert told in capsys.readouterr().err and sorted(os.listdir("run")) == before
