@@ -22,7 +22,8 @@ from job.inputs.trained import LAST, OpenAt, Trained, find_trained
 from job.inputs.weights import Found
 from job.publication.retention import BEST
 from job.reports.averaged import AVERAGE, Averaged, Row, document
-from job.workspace import Workspace
+from job.reports.image_results import joined
+from job.workspace import OTHER_WORK_DIR, Workspace, writing
 from masf_core.data.naming import canonical
 from masf_core.errors import WeightsError
 from masf_core.memory import keep_freed_memory
@@ -31,13 +32,12 @@ from masf_core.network.averaging import WeightMean
 from masf_core.records.files import replace_bytes, sync
 from masf_core.records.npz import Hashing, write_npz
 from masf_core.words import typed
-from obs_sync import IntegrityError, LocalStorageError, ObjectNotFound, StoreError, is_remote
+from obs_sync import IntegrityError, ObjectNotFound, StoreError, is_remote
 from obs_sync.local.files import make_directory
 
 log = logging.getLogger(__name__)
 
 OTHER_OUT = "Choose another file with --out"
-OTHER_WORK_DIR = "Free some space, or choose another --work_dir"  # where the file is made that goes to a bucket
 
 
 class Averaging(NamedTuple):
@@ -58,8 +58,7 @@ class Averaging(NamedTuple):
     @property
     def place(self) -> str:
         """URL or path of the file to make."""
-        folder, name = self.out
-        return (folder if is_remote(folder) else os.path.join(folder, "")) + name
+        return joined(*self.out)
 
 
 def average_run(request: Averaging, workspace: Workspace, console: Console, environ: Mapping[str, str],
@@ -181,14 +180,10 @@ def write_network(request: Averaging, workspace: Workspace, values: Mapping[str,
         LocalStorageError: it cannot be written.
     """
     path = temporary_path(request, workspace)
-    try:
-        with open(path, "wb") as stream:
-            hashing = Hashing(stream)
-            write_npz(hashing, values)
-            sync(stream)
-    except OSError as error:
-        mend = OTHER_WORK_DIR if is_remote(request.place) else OTHER_OUT
-        raise LocalStorageError(f"cannot be written ({error.strerror or error})", path, mend) from error
+    with writing(path, OTHER_WORK_DIR if is_remote(request.place) else OTHER_OUT), open(path, "wb") as stream:
+        hashing = Hashing(stream)
+        write_npz(hashing, values)
+        sync(stream)
     return hashing.sha256()
 
 
@@ -213,15 +208,13 @@ def deliver(request: Averaging, workspace: Workspace, sidecar: str, open_at: Ope
                     store.delete([name, sidecar_of(name)])
                 raise
         return
-    try:
+    with writing(request.place, OTHER_OUT):
         os.replace(temporary, request.place)
         try:
-            replace_bytes(os.path.join(folder, sidecar_of(name)), sidecar.encode("utf-8"))
+            replace_bytes(joined(folder, sidecar_of(name)), sidecar.encode("utf-8"))
         except BaseException:
             os.remove(request.place)
             raise
-    except OSError as error:
-        raise LocalStorageError(f"cannot be written ({error.strerror or error})", request.place, OTHER_OUT) from error
 
 
 def discard(request: Averaging, workspace: Workspace) -> None:

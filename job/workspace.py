@@ -24,8 +24,26 @@ from job.errors import ConfigError
 from obs_sync import LocalStorageError
 
 
+OTHER_WORK_DIR = "Free some space, or choose another --work_dir"  # where a file is made that goes to a bucket
+
 # The directories in work_dir.
 WRITTEN = ("inputs", "weights", "decoded", "kernels", "runs", "evaluate", "bench", "parity", "predict", "sweep")
+
+
+@contextlib.contextmanager
+def writing(place: str, mend: str, done: str = "written") -> Iterator[None]:
+    """A context manager for what writes a file or folder that a user has asked for.
+
+    Args:
+        place: its path. mend: for the message. done: "made" or "written".
+
+    Raises:
+        LocalStorageError: instead of an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise LocalStorageError(f"cannot be {done} ({error.strerror or error})", place, mend) from error
 
 
 class Workspace(NamedTuple):

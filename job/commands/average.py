@@ -170,6 +170,7 @@ def _refuse_source_as_target(target: str, newest: Any, where: str) -> None:
 def _refuse_existing(folder: str, name: str, open_at: Any) -> None:
     """Raise ConfigError if the file or its sidecar exists."""
     from job.inputs.average_sidecar import sidecar_of
+    from job.reports.image_results import joined
     from obs_sync import is_remote
 
     for each in (name, sidecar_of(name)):
@@ -177,7 +178,7 @@ def _refuse_existing(folder: str, name: str, open_at: Any) -> None:
             with open_at(folder) as store:
                 place, exists = store.locate(each), store.exists(each)
         else:
-            place = os.path.join(folder, each)
+            place = joined(folder, each)
             exists = os.path.lexists(place)
         if exists:
             raise ConfigError(f"{place} exists already; choose another name with --out, or delete it")

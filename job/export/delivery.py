@@ -10,7 +10,7 @@ import logging
 import os
 import re
 import shutil
-from typing import Iterator, List
+from typing import ContextManager, Iterator, List
 
 from job.config.given_values import console_path
 from job.console import Console
@@ -18,12 +18,13 @@ from job.errors import ConfigError
 from job.export.sidecar import NAME
 from job.inputs.trained import OpenAt
 from job.reports.image_results import is_below
-from job.workspace import Workspace
-from obs_sync import LocalStorageError, StoreError, is_remote, parse_url, push
+from job.workspace import OTHER_WORK_DIR, Workspace, writing
+from obs_sync import StoreError, is_remote, parse_url, push
 
 log = logging.getLogger(__name__)
 
 ALLOWED = "exports"  # the folder of a run where exports may be
+OTHER_OUT = "Choose another folder with --out"
 
 
 def check_place(out: str, run: str, open_at: OpenAt) -> None:
@@ -92,19 +93,13 @@ def _local_place(out: str, workspace: Workspace) -> str:
     return os.path.join(workspace.logs, "export") if is_remote(out) else os.path.abspath(out)
 
 
-@contextlib.contextmanager
-def on_disk(done: str, out: str, workspace: Workspace) -> Iterator[None]:
+def on_disk(done: str, out: str, workspace: Workspace) -> ContextManager[None]:
     """A context manager for what makes or writes the local folder of an export to ``out``. done: "made" or "written".
 
     Raises:
         LocalStorageError: instead of an OSError.
     """
-    try:
-        yield
-    except OSError as error:
-        mend = "Free some space, or choose another --work_dir" if is_remote(out) else "Choose another folder with --out"
-        raise LocalStorageError(f"cannot be {done} ({error.strerror or error})", _local_place(out, workspace), mend
-                                ) from error
+    return writing(_local_place(out, workspace), OTHER_WORK_DIR if is_remote(out) else OTHER_OUT, done)
 
 
 def _delete_leftovers(parent: str, name: str) -> None:
@@ -135,11 +130,8 @@ def deliver(folder: str, out: str, console: Console, open_at: OpenAt) -> None:
     """
     if not is_remote(out):
         path = os.path.abspath(out)
-        try:
+        with writing(path, OTHER_OUT):
             os.rename(folder, path)
-        except OSError as error:
-            raise LocalStorageError(f"cannot be written ({error.strerror})", path, "Choose another folder with --out"
-                                    ) from error
         return
     with open_at(out.rstrip("/") + "/") as store:
         try:

@@ -22,6 +22,7 @@ from job.inputs.indexing import index_data, summary, use_of
 from job.inputs.weights import find_weights, local_file
 from job.preflight.rows import BAD, GOOD, NONE, NOTE, Row, Unknown
 from job.preflight.storage import Listing
+from job.publication.retention import kept_count
 from masf_core.data.decode_cache import directory_of
 from masf_core.data.image_kind import HEAD, odd_name
 from masf_core.data.index import DatasetIndex
@@ -232,7 +233,7 @@ def disk_row(config: Config, work_dir: str, data_bytes: int, destination: Option
     root = os.path.join(destination, found.dataroot) if destination else found.index.dataroot
     cached = _size_of(directory_of(root, os.path.join(work_dir, "decoded")))
     interval, size = config.interval, checkpoint_bytes(config, network)
-    kept = config.training.train_iterations // interval.keep_every if interval.keep_every else 0
+    kept = kept_count(interval.keep_every, config.training.train_iterations)
     published = min(interval.keep_checkpoints + 1 + kept,  # 1: the best
                     -(-config.training.train_iterations // interval.test_print_interval))
     needs = [("data", max(0, data_bytes - present)), ("decoded images", max(0, cache - cached)),

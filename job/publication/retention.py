@@ -82,13 +82,18 @@ def is_kept_iteration(every: int, iteration: int) -> bool:
     return every > 0 and iteration % every == 0
 
 
+def kept_count(every: int, total: int) -> int:
+    """The number of checkpoints that ``keep_every`` keeps in a run of ``total`` iterations."""
+    return total // every if every else 0
+
+
 def kept_told(every: int, total: int, size: int) -> str:
     """A sentence about the checkpoints that ``keep_every`` keeps, and what they take.
 
     Args:
         every: the setting, above 0. total: iterations of the run. size: bytes of a checkpoint.
     """
-    count = total // every
+    count = kept_count(every, total)
     if not count:
         return f"keep_every={every} keeps no checkpoint, because train_iterations is {total}"
     return (f"keep_every={every} keeps {plural(count, 'checkpoint')} of about {amount(size, 'B')} for good, besides "

@@ -10,9 +10,10 @@ import re
 from typing import Any, Callable, Iterable, NamedTuple, Sequence, Tuple
 
 from job.errors import ConfigError, NoSuchFolder
+from job.workspace import writing
 from masf_core.data.image_kind import told_by_name
 from masf_core.records.files import refuse_unwritable, replace_bytes
-from obs_sync import LocalStorageError, is_remote, split_object_url
+from obs_sync import is_remote, split_object_url
 
 COLUMNS = ("path", "label", "predicted", "probability")
 _FORMULA = re.compile(r"[=+\-@\t\r\n＝＋－＠]")
@@ -86,10 +87,8 @@ def check_writable(folder: str, name: str, flag: str) -> None:
     if is_remote(folder):
         return
     path = os.path.join(folder, name)
-    try:
+    with writing(path, f"Choose another file with {flag}"):
         refuse_unwritable(path)
-    except OSError as error:
-        raise _not_written(path, error, flag) from error
 
 
 def refuse_inside(what: str, place: str, run: str, command: str, mend: str = "give another place") -> None:
@@ -131,14 +130,8 @@ def write_whole(folder: str, name: str, text: str, open_at: Callable[[str], Any]
             store.write(name, content)
         return
     path = os.path.join(folder, name)
-    try:
+    with writing(path, f"Choose another file with {flag}"):
         replace_bytes(path, content)
-    except OSError as error:
-        raise _not_written(path, error, flag) from error
-
-
-def _not_written(path: str, error: OSError, flag: str) -> LocalStorageError:
-    return LocalStorageError(f"cannot be written ({error.strerror})", path, f"Choose another file with {flag}")
 
 
 def csv_text(images: Sequence[ImageResult]) -> str:
